@@ -1,0 +1,203 @@
+//! The settings, each with its default (interfaces.md). Paths are absolute once loaded.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that `koi.toml` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[node]`.
+    pub node: Node,
+    /// `[cluster]`.
+    pub cluster: Cluster,
+    /// `[timing]`.
+    pub timing: Timing,
+    /// `[services]`.
+    pub services: Services,
+    /// `[plugins]`.
+    pub plugins: Plugins,
+}
+
+/// `[node]`: this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What people call it: the host name, unless told otherwise. At most 63 bytes.
+    pub name: String,
+    /// Whether it votes.
+    pub elector: bool,
+    /// Whether it runs services.
+    pub runner: bool,
+    /// Its rank in the election, higher first.
+    pub priority: i32,
+    /// Where it listens.
+    pub bind: IpAddr,
+    /// UDP: cluster; TCP: API from afar.
+    pub port: u16,
+    /// Classic `increment_port`: take the next free port when this one is in use.
+    pub increment_port: bool,
+    /// Where it keeps what must survive a restart.
+    pub state_dir: PathBuf,
+    /// The API on this machine.
+    pub socket: PathBuf,
+    /// What to do when something is still promoted after lease and grace.
+    pub fence: Fence,
+    /// Classic `maintenance`: run no hooks, be no candidate.
+    pub maintenance: bool,
+    /// How much is logged: `error warn info debug trace`; none: info.
+    pub log_level: Option<String>,
+}
+
+/// `node.fence`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    /// Nothing.
+    None,
+    /// Stop petting the watchdog device.
+    Watchdog,
+    /// Reboot at once.
+    Reboot,
+}
+
+/// `[cluster]`: what all nodes have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Tells clusters on one port or group apart.
+    pub id: u32,
+    /// How many electors there are; none: unknown, and so quorum is off.
+    pub electors: Option<Electors>,
+    /// How many of them must agree.
+    pub quorum: Quorum,
+    /// Where the others are: `IP`, `IP:port`, `[IPv6]:port`, multicast addresses. May include this node itself.
+    pub transport: Vec<TransportAddress>,
+    /// What seals the traffic.
+    pub key: Key,
+    /// Further key files whose traffic is accepted, while rotating.
+    pub accept_key_files: Vec<PathBuf>,
+}
+
+/// One entry of `cluster.transport`; the port is this node's own where none was given.
+pub type TransportAddress = std::net::SocketAddr;
+
+/// `cluster.electors`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Electors {
+    /// So many.
+    Count(u16),
+    /// These, by name.
+    Names(Vec<String>),
+}
+
+impl Electors {
+    /// How many there are.
+    pub fn count(&self) -> u16 {
+        match self {
+            Electors::Count(n) => *n,
+            Electors::Names(names) => u16::try_from(names.len()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+/// `cluster.quorum`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quorum {
+    /// The majority of the electors.
+    Majority,
+    /// So many.
+    Count(u16),
+    /// Nobody has to agree: two halves of a cluster that cannot see each other both have a master.
+    Off,
+}
+
+/// Where the key comes from. `Debug` does not print the password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Key {
+    /// A file that `koi keygen` made.
+    File(PathBuf),
+    /// Derived from a password.
+    Password(String),
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Key::File(path) => f.debug_tuple("File").field(path).finish(),
+            Key::Password(_) => f.write_str("Password(…)"),
+        }
+    }
+}
+
+/// `[timing]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// `h`.
+    pub heartbeat: Duration,
+    /// `L`.
+    pub leader_lease: Duration,
+    /// `M`.
+    pub master_lease: Duration,
+    /// `g`: by when a runner that lost its lease is surely down.
+    pub demote_grace: Duration,
+    /// How long a starting cluster waits for better candidates.
+    pub initial_promotion_delay: Duration,
+    /// How long a runner that has failed is passed over.
+    pub failure_promotion_timeout: Duration,
+    /// How often `status` runs.
+    pub status_interval: Duration,
+}
+
+/// `[services]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Services {
+    /// Where the services are.
+    pub folder: PathBuf,
+    /// Where single-file services run.
+    pub workingdir: PathBuf,
+    /// How many times a failed node tries again by itself; zero: never.
+    pub auto_recover: u32,
+    /// How long it waits before it does.
+    pub auto_recover_time: Duration,
+    /// By what that grows with each try, 1 to 8.
+    pub auto_recover_wait_factor: u32,
+    /// Time without failure after which the count is reset.
+    pub failcount_reset: Duration,
+    /// What a failed `stop` means (R7).
+    pub on_stop_failure: OnStopFailure,
+    /// Hooks that run at once.
+    pub max_parallel: u32,
+    /// How long each hook may take.
+    pub timeouts: Timeouts,
+}
+
+/// `services.on_stop_failure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStopFailure {
+    /// The node is unclean: nobody is promoted elsewhere until someone has looked.
+    Block,
+    /// As if it had stopped.
+    Ignore,
+}
+
+/// `[services.timeouts]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For `start`.
+    pub start: Duration,
+    /// For `stop`.
+    pub stop: Duration,
+    /// For `status`.
+    pub status: Duration,
+    /// For `promote`.
+    pub promote: Duration,
+    /// For `demote`.
+    pub demote: Duration,
+    /// For `failed`.
+    pub failed: Duration,
+}
+
+/// `[plugins]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugins {
+    /// Where plugins are looked for.
+    pub dirs: Vec<PathBuf>,
+}

@@ -1,0 +1,16 @@
+//! What can grow, and how far.
+
+/// Nodes that a cluster may have; others are refused with a warning.
+pub const NODES: usize = 32;
+/// Bytes of a node's name.
+pub const NAME_BYTES: usize = 63;
+/// Bytes of the reason for a failure that a report carries; the API has the whole of it.
+pub const REASON_BYTES: usize = 200;
+/// Failures that are remembered for `koi failures`.
+pub const FAILURES: usize = 10;
+/// Operator commands that wait for their change to count.
+pub const COMMANDS: usize = 64;
+/// Heartbeats of which an acknowledgement still counts, and reports of which an answer does.
+pub const IN_FLIGHT: usize = 64;
+/// Services of one node.
+pub const SERVICES: usize = 4096;

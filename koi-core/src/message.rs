@@ -1,0 +1,412 @@
+//! What nodes say to one another. Fields are numbered: a newer version may add some, and an older one skips them.
+//!
+//! Every message fits one datagram of 1200 bytes whatever the number of services: reports carry a summary, and what
+//! can grow is bounded by [`crate::limits`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use crate::record::{Record, Standing};
+use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span};
+
+/// A body with its sender.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Message {
+    /// Who speaks.
+    #[n(0)]
+    pub from: NodeId,
+    /// The run of its daemon.
+    #[n(1)]
+    pub session: Session,
+    /// Grows by one with each message of a session: duplicates and old messages are told by it.
+    #[n(2)]
+    pub seq: u64,
+    /// Whom it is for; none: everyone. Whatever answers something names the run that it answers.
+    #[n(3)]
+    pub to: Option<Recipient>,
+    /// What is said.
+    #[n(4)]
+    pub body: Body,
+}
+
+/// One run of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Recipient {
+    /// The node.
+    #[n(0)]
+    pub node: NodeId,
+    /// The run of its daemon that is meant.
+    #[n(1)]
+    pub session: Session,
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Body {
+    /// I am here and know no leader.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    /// I lead.
+    #[n(1)]
+    Heartbeat(#[n(0)] Heartbeat),
+    /// How I am; the answer to a heartbeat.
+    #[n(2)]
+    Report(#[n(0)] Report),
+    /// The leader's answer to a report.
+    #[n(3)]
+    Answer(#[n(0)] Answer),
+    /// Would you vote for me? Spends no term.
+    #[n(4)]
+    Poll(#[n(0)] Poll),
+    /// The answer to a poll.
+    #[n(5)]
+    PollAnswer(#[n(0)] PollAnswer),
+    /// Vote for me.
+    #[n(6)]
+    Claim(#[n(0)] Claim),
+    /// The answer to a claim.
+    #[n(7)]
+    Vote(#[n(0)] Vote),
+    /// Your heartbeat's term is over; this is the newest that I know.
+    #[n(8)]
+    Refuse(#[n(0)] Refuse),
+    /// I lead no more, and you are free to vote.
+    #[n(9)]
+    Resign(#[n(0)] Resign),
+    /// I am going.
+    #[n(10)]
+    Farewell(#[n(0)] Farewell),
+    /// Said by a node's guardian in its name: its daemon is dead.
+    #[n(11)]
+    Obituary(#[n(0)] Obituary),
+}
+
+/// The parts of the settings on which all nodes must agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Agreed {
+    /// How many electors the cluster has; zero: unknown.
+    #[n(0)]
+    pub electors: u16,
+    /// How many of them must agree; zero: quorum is off.
+    #[n(1)]
+    pub quorum: u16,
+    /// `h`.
+    #[n(2)]
+    #[cbor(with = "span")]
+    pub heartbeat: Duration,
+    /// `L`.
+    #[n(3)]
+    #[cbor(with = "span")]
+    pub leader_lease: Duration,
+    /// `M`.
+    #[n(4)]
+    #[cbor(with = "span")]
+    pub master_lease: Duration,
+}
+
+/// Who speaks, in a form for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Card {
+    /// `node.name`, at most [`crate::limits::NAME_BYTES`].
+    #[n(0)]
+    pub name: String,
+    /// The version of koi that it runs.
+    #[n(1)]
+    pub version: String,
+    /// Whether it votes.
+    #[n(2)]
+    pub elector: bool,
+    /// Whether it runs services.
+    #[n(3)]
+    pub runner: bool,
+    /// `node.priority`.
+    #[n(4)]
+    pub priority: i32,
+    /// What its state on disk is worth.
+    #[n(5)]
+    pub standing: Standing,
+    /// What it was configured with.
+    #[n(6)]
+    pub agreed: Agreed,
+}
+
+/// See [`Body::Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// Who speaks.
+    #[n(0)]
+    pub card: Card,
+    /// The random parts of the sessions that the sender has heard of late: whoever finds its own here knows that this
+    /// hello was made after it started, and is not an old one. At most [`crate::limits::NODES`].
+    #[n(1)]
+    pub heard: Vec<u64>,
+}
+
+/// See [`Body::Heartbeat`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Heartbeat {
+    /// The leader.
+    #[n(0)]
+    pub card: Card,
+    /// Its term.
+    #[n(1)]
+    pub term: Term,
+    /// Grows by one with each heartbeat of this leader: acknowledgements name it.
+    #[n(2)]
+    pub number: u64,
+    /// `L`: what an elector promises by acknowledging this.
+    #[n(3)]
+    #[cbor(with = "span")]
+    pub lease: Duration,
+    /// The newest record.
+    #[n(4)]
+    pub record: Record,
+    /// The newest version that counts: nodes act on that one.
+    #[n(5)]
+    pub committed: Version,
+    /// Where the master can be reached; none: it is the leader, or unknown.
+    #[n(6)]
+    #[cbor(with = "address")]
+    pub master_address: Option<SocketAddr>,
+}
+
+/// See [`Body::Report`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Report {
+    /// Who speaks.
+    #[n(0)]
+    pub card: Card,
+    /// The term of the leader that this is for.
+    #[n(1)]
+    pub term: Term,
+    /// Grows by one with each report of a session: answers name it.
+    #[n(2)]
+    pub number: u64,
+    /// The heartbeat that this elector acknowledges; none: it acknowledges nothing.
+    #[n(3)]
+    pub acknowledged: Option<u64>,
+    /// The version that it has on disk.
+    #[n(4)]
+    pub durable: Version,
+    /// The version that it acts on.
+    #[n(5)]
+    pub applied: Version,
+    /// How its services are, on a runner.
+    #[n(6)]
+    pub runner: Option<RunnerSummary>,
+    /// How long its daemon runs.
+    #[n(7)]
+    #[cbor(with = "span")]
+    pub uptime: Duration,
+}
+
+/// A runner's services in one line.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RunnerSummary {
+    /// The node's state.
+    #[n(0)]
+    pub state: NodeState,
+    /// The mastership that it has accepted and not yet released.
+    #[n(1)]
+    pub holds: Option<Epoch>,
+    /// It holds nothing promoted of this epoch or any before it, and never will.
+    #[n(2)]
+    pub released: Epoch,
+    /// Some service is, or may be, `Demoting` or above.
+    #[n(3)]
+    pub up: bool,
+    /// Every service is promotable.
+    #[n(4)]
+    pub promotable: bool,
+    /// Preference among candidates, higher is better: the lowest that any of its services gave.
+    #[n(5)]
+    pub score: Option<i32>,
+    /// Time since the last failure of a service; none: there was none.
+    #[n(6)]
+    pub failed_ago_us: Option<u64>,
+    /// Failures since the count was last reset.
+    #[n(7)]
+    pub failures: u32,
+    /// Could not stop what it had promoted (R7).
+    #[n(8)]
+    pub unclean: bool,
+    /// Stays out of everything by its own configuration (`node.maintenance`).
+    #[n(9)]
+    pub maintenance: bool,
+    /// `g` of this node.
+    #[n(10)]
+    #[cbor(with = "span")]
+    pub grace: Duration,
+    /// How many services it has.
+    #[n(11)]
+    pub services: u16,
+    /// Every service is promoted.
+    #[n(12)]
+    pub promoted: bool,
+    /// Why it has failed, at most [`crate::limits::REASON_BYTES`]; empty: it has not.
+    #[n(13)]
+    pub reason: String,
+    /// It has been told to go away and is taking its services down.
+    #[n(14)]
+    pub leaving: bool,
+}
+
+/// See [`Body::Answer`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Answer {
+    /// The leader's term.
+    #[n(0)]
+    pub term: Term,
+    /// The report that is answered: times are counted from when it was sent.
+    #[n(1)]
+    pub report: u64,
+    /// The lease on the mastership.
+    #[n(2)]
+    pub lease: Option<Lease>,
+    /// Demote, and say when nothing of this epoch or before it is promoted any more.
+    #[n(3)]
+    pub release: Option<Epoch>,
+    /// For an elector without state: the record that counts (R10).
+    #[n(4)]
+    pub record: Option<Record>,
+}
+
+/// A lease on the mastership (R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Lease {
+    /// Of which mastership.
+    #[n(0)]
+    pub epoch: Epoch,
+    /// How long it lasts, counted from when the report was *sent*.
+    #[n(1)]
+    #[cbor(with = "span")]
+    pub remaining: Duration,
+}
+
+/// See [`Body::Poll`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Poll {
+    /// Who asks.
+    #[n(0)]
+    pub card: Card,
+    /// The term that it would claim.
+    #[n(1)]
+    pub term: Term,
+}
+
+/// See [`Body::PollAnswer`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PollAnswer {
+    /// The term that was asked for.
+    #[n(0)]
+    pub term: Term,
+    /// Yes or no.
+    #[n(1)]
+    pub granted: bool,
+    /// The newest term that the voter knows.
+    #[n(2)]
+    pub newest: Term,
+    /// How long the voter's promise to another leader still holds.
+    #[n(3)]
+    #[cbor(with = "span")]
+    pub wait: Duration,
+}
+
+/// See [`Body::Claim`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Claim {
+    /// Who claims.
+    #[n(0)]
+    pub card: Card,
+    /// The term claimed.
+    #[n(1)]
+    pub term: Term,
+}
+
+/// See [`Body::Vote`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Vote {
+    /// The term claimed.
+    #[n(0)]
+    pub term: Term,
+    /// Yes or no.
+    #[n(1)]
+    pub granted: bool,
+    /// The newest term that the voter knows.
+    #[n(2)]
+    pub newest: Term,
+    /// The newest record that the voter has on disk.
+    #[n(3)]
+    pub record: Record,
+    /// Time since the voter last acknowledged an earlier leader (R6); none: it never has.
+    #[n(4)]
+    pub acknowledged_ago_us: Option<u64>,
+    /// The voter has followed a leader in this run of its daemon: the cluster is not just starting.
+    #[n(5)]
+    pub followed: bool,
+    /// How long the voter's promise to another leader still holds.
+    #[n(6)]
+    #[cbor(with = "span")]
+    pub wait: Duration,
+}
+
+/// See [`Body::Refuse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refuse {
+    /// The newest term that the sender knows.
+    #[n(0)]
+    pub newest: Term,
+}
+
+/// See [`Body::Resign`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Resign {
+    /// The term that is over.
+    #[n(0)]
+    pub term: Term,
+}
+
+/// See [`Body::Farewell`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Farewell {
+    /// Nothing of this epoch or before it is promoted; none: something may be (it left in maintenance, or unclean).
+    #[n(0)]
+    pub released: Option<Epoch>,
+}
+
+/// See [`Body::Obituary`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Obituary {
+    /// Nothing is promoted there any more; false: the daemon is dead and its services are being taken down.
+    #[n(0)]
+    pub all_down: bool,
+}
+
+/// Socket addresses on the wire: their text.
+mod address {
+    use super::SocketAddr;
+
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
+        address: &Option<SocketAddr>,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        match address {
+            Some(a) => e.str(&a.to_string())?.ok(),
+            None => e.null()?.ok(),
+        }
+    }
+
+    pub(super) fn decode<C>(
+        d: &mut minicbor::Decoder<'_>,
+        _: &mut C,
+    ) -> Result<Option<SocketAddr>, minicbor::decode::Error> {
+        if d.datatype()? == minicbor::data::Type::Null {
+            d.null()?;
+            return Ok(None);
+        }
+        d.str()?.parse().map(Some).map_err(|_| minicbor::decode::Error::message("not a socket address"))
+    }
+}

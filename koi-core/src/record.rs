@@ -1,0 +1,105 @@
+//! The one small replicated record (rule R4), and what an elector must find again after a restart.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use crate::types::{Epoch, NodeId, Session, Term, Version, span};
+
+/// What the cluster agrees on. Only a leader changes it; a change counts when a quorum has it on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Record {
+    /// Which version this is.
+    #[n(0)]
+    pub version: Version,
+    /// Who is master.
+    #[n(1)]
+    pub master: Option<MasterEntry>,
+    /// The node that an operator wants as master and that is not yet.
+    #[n(2)]
+    pub target: Option<NodeId>,
+    /// No master is chosen until an operator says `promote` or `elect`.
+    #[n(3)]
+    pub manual: bool,
+    /// No hook runs anywhere, nobody is elected or demoted.
+    #[n(4)]
+    pub maintenance: bool,
+    /// Runners that an operator has stopped; at most [`crate::limits::NODES`].
+    #[n(5)]
+    pub stopped: BTreeSet<NodeId>,
+    /// The newest epoch ever given.
+    #[n(6)]
+    pub last_epoch: Epoch,
+}
+
+/// A mastership: a session of a node, not the node, holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MasterEntry {
+    /// The node.
+    #[n(0)]
+    pub node: NodeId,
+    /// The run of its daemon.
+    #[n(1)]
+    pub session: Session,
+    /// The fencing token.
+    #[n(2)]
+    pub epoch: Epoch,
+    /// `M+g` under which it was given: how long after the last basis it may still be promoted.
+    #[n(3)]
+    #[cbor(with = "span")]
+    pub hold: Duration,
+    /// The node may be acting on a version with maintenance on, and so may stay promoted without a lease (R6).
+    #[n(4)]
+    pub in_maintenance: bool,
+    /// The node could not stop what it had promoted (R7).
+    #[n(5)]
+    pub unclean: bool,
+    /// The node's name, for scripts and people.
+    #[n(6)]
+    pub name: String,
+}
+
+/// What a node has on disk. Written whole; read at the next start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Durable {
+    /// The newest term that this elector has taken part in.
+    #[n(0)]
+    pub term: Term,
+    /// Whom it voted for in that term.
+    #[n(1)]
+    pub vote: Option<(NodeId, Session)>,
+    /// The newest record that it has taken; the leader may not count it yet.
+    #[n(2)]
+    pub record: Record,
+    /// The newest record that counts, as far as this node knows: the one that it acts on.
+    #[n(3)]
+    pub applied: Record,
+    /// The longest leader lease that it has promised: how long an unknown promise may still hold after a restart.
+    #[n(4)]
+    #[cbor(with = "span")]
+    pub promised_lease: Duration,
+    /// Where this elector's knowledge comes from (R10).
+    #[n(5)]
+    pub standing: Standing,
+    /// Set before anything is promoted, cleared when nothing is any more. Found at a start, it means that the last run
+    /// did not end cleanly and that something may still be promoted (R8).
+    #[n(6)]
+    pub held: Option<Epoch>,
+}
+
+/// What an elector's state on disk is worth (R10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Standing {
+    /// Nothing on disk: it neither votes nor leads.
+    #[default]
+    #[n(0)]
+    Empty,
+    /// Began with a new cluster, and has taken no record from a leader yet: as good as empty to others that begin.
+    #[n(1)]
+    Founder,
+    /// Has taken a record from a leader.
+    #[n(2)]
+    Member,
+}

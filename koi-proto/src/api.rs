@@ -1,0 +1,309 @@
+//! What the API says: JSON under `/v1`, the same on the Unix socket and the sealed TCP port.
+//!
+//! | method and path | body | answer |
+//! |---|---|---|
+//! | `GET /v1/status` | | [`Status`], the leader's view |
+//! | `GET /v1/local` | | [`Local`], the asked node itself (with `?node=NAME`: that node) |
+//! | `POST /v1/promote` | [`Promote`] | [`Done`] |
+//! | `POST /v1/demote`, `POST /v1/elect` | | [`Done`] |
+//! | `POST /v1/start`, `/v1/stop`, `/v1/recover`, `/v1/reconfigure` | [`OnNode`] | [`Done`] |
+//! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
+//! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
+//! | `POST /v1/bootstrap` | | [`Done`], the asked node itself |
+//! | `GET /v1/failures` | | [`Failures`] |
+//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
+//!
+//! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The cluster as a whole.
+    pub cluster: ClusterStatus,
+    /// Each node that is known, by name.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// The cluster as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClusterStatus {
+    /// `cluster.id`.
+    pub id: u32,
+    /// The leader's name.
+    pub leader: Option<String>,
+    /// The master's name.
+    pub master: Option<String>,
+    /// The name of the node that is wanted as master and is not yet.
+    pub target: Option<String>,
+    /// The newest mastership's number.
+    pub epoch: u64,
+    /// The leader's term.
+    pub term: u64,
+    /// How many electors must agree; zero: off.
+    pub quorum: u16,
+    /// How many electors the cluster has by its configuration; zero: unknown.
+    pub electors: u16,
+    /// How many electors are heard from now, the asked one included.
+    pub electors_seen: u16,
+    /// No master is chosen until an operator says so.
+    pub manual: bool,
+    /// No hook runs anywhere.
+    pub maintenance: bool,
+    /// A leader acts, a master is promoted with all its services (unless manual or maintenance mode says otherwise), no node has
+    /// failed or is missing.
+    pub healthy: bool,
+    /// What is wrong, or will be, a sentence each.
+    pub warnings: Vec<String>,
+    /// What the cluster waits for before the next step, a sentence each: which node, until when, by which rule.
+    pub waiting: Vec<Waiting>,
+    /// The name of the node that says all this. Without a leader that is only what this node sees.
+    pub seen_by: String,
+    /// The version of the record that counts, `term.n`.
+    pub record: String,
+}
+
+/// Something that must happen, or a time that must pass, before the next step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// A sentence for people.
+    pub what: String,
+    /// The node waited for, if it is one.
+    pub node: Option<String>,
+    /// Milliseconds until the wait is over by itself; none: it is not.
+    pub remaining_ms: Option<u64>,
+    /// The rule of design.md that demands it (`R6`), if one does.
+    pub rule: Option<String>,
+    /// What an operator can do to shorten it; may be empty.
+    pub hint: String,
+}
+
+/// A node as the leader sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub id: String,
+    /// `ip:port` that it was last heard from.
+    pub address: Option<String>,
+    /// `Failed Disconnected Stopped Live Standby Master Elector`.
+    pub state: String,
+    /// Whether it votes.
+    pub elector: bool,
+    /// Whether it runs services.
+    pub runner: bool,
+    /// Whether it leads.
+    pub leader: bool,
+    /// Milliseconds since it was last heard from; zero for the node that says so.
+    pub seen_ms: u64,
+    /// Its daemon's uptime in milliseconds.
+    pub uptime_ms: u64,
+    /// Its last failure.
+    pub last_failure: Option<Failure>,
+    /// The version of koi that it runs.
+    pub version: String,
+    /// An operator has stopped it.
+    pub stopped: bool,
+    /// Stays out by its own configuration, or the whole cluster is in maintenance.
+    pub maintenance: bool,
+    /// Could not stop what it had promoted (R7).
+    pub unclean: bool,
+    /// What it is doing with its services: `Fail Stop Start Demote Promote`; none: it has none.
+    pub action: Option<String>,
+    /// What the node's services need, a sentence; empty: nothing.
+    pub message: String,
+    /// Milliseconds until it tries again by itself after a failure; none: it does not.
+    pub recovers_in_ms: Option<u64>,
+    /// Its services in the order of their priorities; none: it did not answer.
+    pub services: Option<Vec<ServiceStatus>>,
+}
+
+/// A service on one node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceStatus {
+    /// Its name, without the priority.
+    pub name: String,
+    /// Its priority; none: independent.
+    pub priority: Option<u8>,
+    /// Which handler runs it.
+    pub handler: String,
+    /// The word of classic.md §2.
+    pub state: String,
+    /// The hook that runs now.
+    pub hook: Option<String>,
+    /// How long that hook runs, in milliseconds.
+    pub hook_ms: Option<u64>,
+    /// It has failed.
+    pub failed: bool,
+    /// `disabled` lies in its folder.
+    pub disabled: bool,
+    /// It could be promoted now, or is.
+    pub promotable: bool,
+    /// Preference among candidates.
+    pub score: Option<i32>,
+    /// The last word of its handler or the reason of its failure.
+    pub message: Option<String>,
+}
+
+/// `GET /v1/local`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Local {
+    /// The node, as it sees itself.
+    pub node: NodeStatus,
+    /// Its UDP and TCP port.
+    pub port: u16,
+    /// Seconds since 1970 at which its daemon started, by the wall clock.
+    pub started_at: u64,
+    /// How many nodes it hears of, itself included.
+    pub nodes: usize,
+    /// The leader's name, as far as it knows.
+    pub leader: Option<String>,
+    /// The leader's API address (`ip:port`); none: it is itself, or unknown.
+    pub leader_address: Option<String>,
+    /// Milliseconds that its lease on the mastership lasts; none: it has none.
+    pub lease_ms: Option<u64>,
+    /// The mastership that it holds.
+    pub epoch: Option<u64>,
+    /// The newest term that it knows.
+    pub term: u64,
+    /// What its state on disk is worth: `empty founder member` (R10).
+    pub standing: String,
+    /// Milliseconds that its slowest demote of late took.
+    pub slowest_demote_ms: Option<u64>,
+    /// Datagrams that were dropped, by reason.
+    pub dropped: std::collections::BTreeMap<String, u64>,
+}
+
+/// `POST /v1/promote`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Promote {
+    /// Name or UUID.
+    pub node: String,
+    /// Only say what would happen.
+    pub dry_run: bool,
+}
+
+/// A command for one node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnNode {
+    /// Name or UUID; none: the node that is asked.
+    pub node: Option<String>,
+}
+
+/// `POST /v1/maintenance`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// On or off.
+    pub on: bool,
+}
+
+/// A command that was carried out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
+    /// What was done, or would be, a sentence for people.
+    pub message: String,
+    /// For a dry run: the steps.
+    pub steps: Vec<String>,
+}
+
+/// `GET /v1/failures`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failures {
+    /// The newest last, at most 10.
+    pub failures: Vec<Failure>,
+}
+
+/// A failure of a service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failure {
+    /// The node.
+    pub node: String,
+    /// The service; empty: the node as a whole.
+    pub service: String,
+    /// The hook.
+    pub hook: String,
+    /// What happened.
+    pub message: String,
+    /// Milliseconds since.
+    pub ago_ms: u64,
+}
+
+/// Something that happened on the asked node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// Grows by one with each event of this run of the daemon.
+    pub number: u64,
+    /// Milliseconds since 1970, by the wall clock.
+    pub at_ms: u64,
+    /// The node that says so.
+    pub node: String,
+    /// What kind: `leader-elected`, `hook-finished`, ….
+    pub kind: String,
+    /// A sentence for people.
+    pub message: String,
+    /// `info`, `warning` or `error`.
+    pub level: String,
+    /// The service it is about.
+    pub service: Option<String>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ApiError,
+}
+
+/// What went wrong, and what to do about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiError {
+    /// A word for programs, one of [`codes`].
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+    /// What to do next; may be empty.
+    pub hint: String,
+}
+
+/// The words in [`ApiError::code`], with the HTTP status and the exit code of `koi` that go with them.
+pub mod codes {
+    /// The request is not understood (400, exit 2).
+    pub const BAD_REQUEST: &str = "bad-request";
+    /// No such path, or no such node (404, exit 1).
+    pub const NOT_FOUND: &str = "not-found";
+    /// The state of things does not allow it (409, exit 1).
+    pub const REFUSED: &str = "refused";
+    /// It would risk two masters (409, exit 5).
+    pub const UNSAFE: &str = "unsafe";
+    /// No leader is known or reachable (503, exit 4).
+    pub const NO_LEADER: &str = "no-leader";
+    /// It was begun and not confirmed in time; it may yet take effect (504, exit 4).
+    pub const TIMEOUT: &str = "timeout";
+    /// Something broke inside (500, exit 1).
+    pub const INTERNAL: &str = "internal";
+
+    /// The HTTP status of a code.
+    pub fn http_status(code: &str) -> u16 {
+        match code {
+            BAD_REQUEST => 400,
+            NOT_FOUND => 404,
+            REFUSED | UNSAFE => 409,
+            NO_LEADER => 503,
+            TIMEOUT => 504,
+            _ => 500,
+        }
+    }
+}

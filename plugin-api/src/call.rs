@@ -1,0 +1,101 @@
+//! What comes with a call: where its output goes, and how it is told to end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::hook::{Context, Hook};
+
+/// One hook, to be run now.
+pub struct Call {
+    /// Which.
+    pub hook: Hook,
+    /// For what.
+    pub context: Context,
+    /// Where its output goes.
+    pub log: Arc<dyn CallLog>,
+    /// Tells when it is to end early.
+    pub abort: AbortSignal,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("hook", &self.hook).field("context", &self.context).finish()
+    }
+}
+
+/// How loud a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For the author of a handler.
+    Debug,
+    /// Standard output.
+    Info,
+    /// Standard error.
+    Warn,
+    /// The handler says that it is an error.
+    Error,
+}
+
+/// Takes a call's output line by line. The implementation adds the service's and the hook's name, and bounds the length
+/// and the rate of lines; it never blocks.
+pub trait CallLog: Send + Sync {
+    /// One line, without its end.
+    fn line(&self, level: LogLevel, text: &str);
+
+    /// A process group was started for this call (`Some`), or the one that was started is gone (`None`).
+    fn process_group(&self, _id: Option<i32>) {}
+}
+
+/// How a call is to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Abort {
+    /// Ask it to end, and make it end a second later: SIGTERM, then SIGKILL.
+    Gently,
+    /// Make it end now: SIGKILL.
+    Now,
+}
+
+/// The side that ends a call. Dropping it does not end the call.
+#[derive(Clone, Debug)]
+pub struct Aborter(Arc<watch::Sender<Option<Abort>>>);
+
+impl Aborter {
+    /// Asks for the end; a stronger request replaces a weaker one, never the other way round.
+    pub fn abort(&self, how: Abort) {
+        self.0.send_if_modified(|asked| {
+            let stronger = Some(how) > *asked;
+            if stronger {
+                *asked = Some(how);
+            }
+            stronger
+        });
+    }
+}
+
+/// The side that is told.
+#[derive(Clone, Debug)]
+pub struct AbortSignal(watch::Receiver<Option<Abort>>);
+
+impl AbortSignal {
+    /// What has been asked for so far.
+    pub fn asked(&self) -> Option<Abort> {
+        *self.0.borrow()
+    }
+
+    /// Waits until an end at least as strong as `at_least` is asked for. Never returns when that cannot happen any more.
+    pub async fn asked_for(&mut self, at_least: Abort) -> Abort {
+        let found = self.0.wait_for(|asked| *asked >= Some(at_least)).await.ok().and_then(|asked| *asked);
+        match found {
+            Some(how) => how,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The two sides of one call's abort.
+pub fn abort_pair() -> (Aborter, AbortSignal) {
+    let (sender, receiver) = watch::channel(None);
+    (Aborter(Arc::new(sender)), AbortSignal(receiver))
+}

@@ -1,0 +1,33 @@
+//! The one trait behind which all kinds of handlers stand.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::call::Call;
+use crate::hook::{HookError, HookSet, Outcome};
+
+/// A call under way. Dropping it ends whatever runs for it.
+pub type Called = Pin<Box<dyn Future<Output = Result<Outcome, HookError>> + Send>>;
+
+/// Runs the hooks of one service.
+pub trait Handler: Send + Sync {
+    /// What it is.
+    fn metadata(&self) -> Metadata;
+
+    /// Runs one hook. Keeps to `context.timeout` and to the abort signal, cleans up after itself in either case, and
+    /// returns only when nothing of the call runs any more.
+    fn call(&self, call: Call) -> Called;
+}
+
+/// What a handler says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Its name: `shell`, or that of the plugin.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+    /// Which hooks it has; the others count as success at once.
+    pub hooks: HookSet,
+}
