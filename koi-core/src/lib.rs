@@ -5,7 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod event;
+pub mod io;
 pub mod limits;
 pub mod message;
 pub mod record;
+pub mod settings;
 pub mod types;
+pub mod view;

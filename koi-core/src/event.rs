@@ -1,0 +1,216 @@
+//! What people may want to know: each state change once, as data with a sentence.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::types::{Epoch, Hook, NodeState, ServiceState, Term};
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// Someone should look some time.
+    Warning,
+    /// Someone should look now.
+    Error,
+}
+
+/// Something that happened, as this node saw it. Nodes are named by their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the sentences below say what each field is")]
+pub enum Event {
+    LeaderElected { leader: String, term: Term },
+    LeaderLost { leader: String },
+    LeadershipGained { term: Term, votes: usize },
+    LeadershipEnded { term: Term, reason: String },
+    MasterNamed { node: String, epoch: Epoch },
+    MasterDropped { node: String, epoch: Epoch, reason: String },
+    TargetDropped { node: String, reason: String },
+    NodeSeen { node: String },
+    NodeLost { node: String },
+    NodeLeft { node: String },
+    NodeDead { node: String },
+    StateChanged { from: NodeState, to: NodeState },
+    ServiceChanged { service: String, from: ServiceState, to: ServiceState },
+    ServiceFound { service: String },
+    ServiceGone { service: String, was: ServiceState },
+    HookStarted { service: String, hook: Hook },
+    HookEnded { service: String, hook: Hook, took: Duration, how: String, failed: bool },
+    LeaseGained { epoch: Epoch },
+    LeaseLost { epoch: Epoch },
+    LeaseReleased { epoch: Epoch },
+    SlowDemote { service: String, took: Duration, grace: Duration },
+    Failed { reason: String, recovers_in: Option<Duration> },
+    Recovering { failures: u32 },
+    Unclean { service: String },
+    Fenced { reason: String },
+    Maintenance { on: bool },
+    Manual { on: bool },
+    NewCluster,
+    Joined,
+    TakingDown { reason: String },
+    Commanded { what: String },
+    Warned { what: String },
+}
+
+impl Event {
+    /// A word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::LeaderElected { .. } => "leader-elected",
+            Event::LeaderLost { .. } => "leader-lost",
+            Event::LeadershipGained { .. } => "leadership-gained",
+            Event::LeadershipEnded { .. } => "leadership-ended",
+            Event::MasterNamed { .. } => "master-named",
+            Event::MasterDropped { .. } => "master-dropped",
+            Event::TargetDropped { .. } => "target-dropped",
+            Event::NodeSeen { .. } => "node-seen",
+            Event::NodeLost { .. } => "node-lost",
+            Event::NodeLeft { .. } => "node-left",
+            Event::NodeDead { .. } => "node-dead",
+            Event::StateChanged { .. } => "state-changed",
+            Event::ServiceChanged { .. } => "service-changed",
+            Event::ServiceFound { .. } => "service-found",
+            Event::ServiceGone { .. } => "service-gone",
+            Event::HookStarted { .. } => "hook-started",
+            Event::HookEnded { .. } => "hook-ended",
+            Event::LeaseGained { .. } => "lease-gained",
+            Event::LeaseLost { .. } => "lease-lost",
+            Event::LeaseReleased { .. } => "lease-released",
+            Event::SlowDemote { .. } => "slow-demote",
+            Event::Failed { .. } => "failed",
+            Event::Recovering { .. } => "recovering",
+            Event::Unclean { .. } => "unclean",
+            Event::Fenced { .. } => "fenced",
+            Event::Maintenance { .. } => "maintenance",
+            Event::Manual { .. } => "manual",
+            Event::NewCluster => "new-cluster",
+            Event::Joined => "joined",
+            Event::TakingDown { .. } => "taking-down",
+            Event::Commanded { .. } => "commanded",
+            Event::Warned { .. } => "warned",
+        }
+    }
+
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::HookEnded { failed: true, .. }
+            | Event::Failed { .. }
+            | Event::Unclean { .. }
+            | Event::Fenced { .. } => Level::Error,
+            Event::LeaderLost { .. }
+            | Event::LeaseLost { .. }
+            | Event::SlowDemote { .. }
+            | Event::NodeLost { .. }
+            | Event::NodeDead { .. }
+            | Event::TargetDropped { .. }
+            | Event::TakingDown { .. }
+            | Event::Warned { .. } => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+
+    /// The service that it is about.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Event::ServiceChanged { service, .. }
+            | Event::ServiceFound { service }
+            | Event::ServiceGone { service, .. }
+            | Event::HookStarted { service, .. }
+            | Event::HookEnded { service, .. }
+            | Event::SlowDemote { service, .. }
+            | Event::Unclean { service } => Some(service),
+            _ => None,
+        }
+    }
+
+    /// Happens all the time, and is only for those who look closely.
+    pub fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Event::HookStarted { hook: Hook::Status, .. }
+                | Event::HookEnded { hook: Hook::Status, failed: false, .. }
+        )
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::LeaderElected { leader, term } => write!(f, "{leader} leads in term {}", term.0),
+            Event::LeaderLost { leader } => write!(f, "the leader {leader} is not heard from any more"),
+            Event::LeadershipGained { term, votes } => {
+                write!(f, "this node leads in term {}, elected with {votes} votes", term.0)
+            }
+            Event::LeadershipEnded { term, reason } => {
+                write!(f, "this node's leadership of term {} is over: {reason}", term.0)
+            }
+            Event::MasterNamed { node, epoch } => write!(f, "{node} is to be master, epoch {}", epoch.0),
+            Event::MasterDropped { node, epoch, reason } => {
+                write!(f, "{node} is to be master no more, epoch {}: {reason}", epoch.0)
+            }
+            Event::TargetDropped { node, reason } => write!(f, "{node} is no target any more: {reason}"),
+            Event::NodeSeen { node } => write!(f, "{node} is there"),
+            Event::NodeLost { node } => write!(f, "{node} is not heard from any more"),
+            Event::NodeLeft { node } => write!(f, "{node} has said farewell"),
+            Event::NodeDead { node } => write!(f, "{node}'s daemon is dead, its guardian says"),
+            Event::StateChanged { from, to } => {
+                write!(f, "this node was {} and is {}", from.word(), to.word())
+            }
+            Event::ServiceChanged { service, from, to } => {
+                write!(f, "{service} was {} and is {}", from.word(), to.word())
+            }
+            Event::ServiceFound { service } => write!(f, "the service {service} is in the folder"),
+            Event::ServiceGone { service, was } => {
+                write!(f, "the service {service} has gone from the folder; it was {}", was.word())
+            }
+            Event::HookStarted { service, hook } => write!(f, "{service}: {} begins", hook.word()),
+            Event::HookEnded { service, hook, took, how, .. } => {
+                write!(f, "{service}: {} ended after {} ms: {how}", hook.word(), took.as_millis())
+            }
+            Event::LeaseGained { epoch } => write!(f, "this node is master, epoch {}", epoch.0),
+            Event::LeaseLost { epoch } => {
+                write!(f, "the lease on epoch {} ran out: demoting at once", epoch.0)
+            }
+            Event::LeaseReleased { epoch } => {
+                write!(f, "nothing of epoch {} is promoted here any more", epoch.0)
+            }
+            Event::SlowDemote { service, took, grace } => write!(
+                f,
+                "{service} took {} ms to demote, more than half of demote_grace ({} ms): raise it, or make demote faster",
+                took.as_millis(),
+                grace.as_millis()
+            ),
+            Event::Failed { reason, recovers_in: Some(wait) } => {
+                write!(f, "this node has failed: {reason}; it tries again in {} s", wait.as_secs_f32())
+            }
+            Event::Failed { reason, recovers_in: None } => {
+                write!(f, "this node has failed: {reason}; it waits for `koi recover`")
+            }
+            Event::Recovering { failures } => {
+                write!(f, "this node tries again, after {failures} failures")
+            }
+            Event::Unclean { service } => write!(
+                f,
+                "{service} could not be stopped: nobody is promoted elsewhere until it is mended and `koi recover` said here, \
+                 or `koi confirm-down` said of this node"
+            ),
+            Event::Fenced { reason } => write!(f, "this node is to be fenced: {reason}"),
+            Event::Maintenance { on: true } => f.write_str("maintenance mode is on: no hook runs"),
+            Event::Maintenance { on: false } => f.write_str("maintenance mode is off"),
+            Event::Manual { on: true } => {
+                f.write_str("no master is chosen until `koi promote` or `koi elect`")
+            }
+            Event::Manual { on: false } => f.write_str("masters are chosen again"),
+            Event::NewCluster => f.write_str("a new cluster begins: no configured elector has a state"),
+            Event::Joined => f.write_str("this elector has taken the cluster's record and votes from now on"),
+            Event::TakingDown { reason } => {
+                write!(f, "taking down what may still run before joining: {reason}")
+            }
+            Event::Commanded { what } => f.write_str(what),
+            Event::Warned { what } => f.write_str(what),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What goes into the brain and what comes out of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::message::Message;
+use crate::record::Durable;
+use crate::settings::{Settings, Timeouts};
+use crate::types::{Epoch, Hook, HookSet, NodeId, NodeState, Session, Time};
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// An authentic message came, and is no duplicate.
+    Received {
+        /// What was said.
+        message: Message,
+        /// Where it came from.
+        source: Option<SocketAddr>,
+    },
+    /// A hook that [`Effect::RunHook`] asked for is over, and nothing of it runs any more.
+    HookFinished {
+        /// Which.
+        run: RunId,
+        /// How it ended.
+        ended: HookEnd,
+    },
+    /// The state of [`Effect::Persist`] with this number, and of all before it, is on disk.
+    Persisted {
+        /// Which.
+        number: u64,
+    },
+    /// An operator wants something. Answered once, by [`Effect::Answer`].
+    Command {
+        /// Names the answer.
+        id: CommandId,
+        /// What.
+        command: Command,
+    },
+    /// The services folder was read: these are the node's services now.
+    Services(Vec<ServiceSpec>),
+    /// The services folder cannot be read; a sentence that says why and what to do.
+    ServicesUnreadable(String),
+    /// The configuration changed.
+    Configure(Box<Settings>),
+    /// Take the services down, say farewell, end with [`Effect::Finished`].
+    Shutdown,
+    /// A deadline was reached.
+    Tick,
+}
+
+/// Something is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Destination,
+        /// What.
+        message: Box<Message>,
+    },
+    /// Put this on disk, then say [`Input::Persisted`]. A newer one replaces an older one that has not been begun.
+    Persist {
+        /// Grows by one with each.
+        number: u64,
+        /// The whole state.
+        durable: Box<Durable>,
+    },
+    /// Run a hook, then say [`Input::HookFinished`].
+    RunHook(Box<HookRun>),
+    /// End a hook early.
+    AbortHook {
+        /// Which.
+        run: RunId,
+        /// SIGKILL now, instead of SIGTERM and a second's patience.
+        now: bool,
+    },
+    /// A command's answer.
+    Answer {
+        /// Which command.
+        id: CommandId,
+        /// What came of it.
+        result: Result<Answered, Refusal>,
+    },
+    /// Something that people may want to know.
+    Event(Event),
+    /// The node could not demote within lease and grace: fence it as configured (R7).
+    Fence {
+        /// A sentence.
+        reason: String,
+    },
+    /// The shutdown is complete.
+    Finished,
+}
+
+/// To whom a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Every address of the transport.
+    Everyone,
+    /// The addresses that this node was heard from; everyone, if there are none.
+    Node(NodeId),
+}
+
+/// Names a run of a hook; unique within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+/// Names a command; chosen by whoever gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// A hook to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookRun {
+    /// Names it.
+    pub run: RunId,
+    /// The service's name.
+    pub service: String,
+    /// Which hook.
+    pub hook: Hook,
+    /// After this it has failed.
+    pub timeout: Duration,
+    /// 1 for the first try since the last success.
+    pub attempt: u32,
+    /// What the service is to be.
+    pub role: Role,
+    /// The node's state, for `KOI_STATE`.
+    pub state: NodeState,
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// Name and address of the master, as far as known.
+    pub master: Option<(String, Option<IpAddr>)>,
+    /// For `failed`: why it is called.
+    pub cause: Option<Cause>,
+}
+
+/// What a service is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not running.
+    None,
+    /// Running, ready for promotion.
+    Standby,
+    /// The master.
+    Promoted,
+}
+
+/// Why `failed` is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The hook that failed.
+    pub hook: Hook,
+    /// What it said.
+    pub message: String,
+    /// It did not end in time.
+    pub timed_out: bool,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookEnd {
+    /// Well.
+    Done,
+    /// `status` saw this.
+    Status(StatusReport),
+    /// Badly.
+    Failed {
+        /// One line for people.
+        message: String,
+        /// It did not end in time and was ended.
+        timed_out: bool,
+    },
+    /// By [`Effect::AbortHook`].
+    Aborted,
+}
+
+/// What `status` saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusReport {
+    /// The state observed.
+    pub observed: Observed,
+    /// One line for people; may be empty.
+    pub message: String,
+    /// Preference among candidates, higher is better.
+    pub score: Option<i32>,
+}
+
+/// The states that `status` tells apart (classic.md §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// 0: healthy, in whatever state it should be.
+    Healthy,
+    /// 90: healthy, and promoted.
+    Promoted,
+    /// 91: healthy, and standby.
+    Standby,
+    /// 92: stopped.
+    Stopped,
+    /// 93: running, but not promotable now.
+    Live,
+}
+
+/// A service as the services folder has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// Its name, without the priority.
+    pub name: String,
+    /// 0 to 99, lower is started first; none: independent.
+    pub priority: Option<u8>,
+    /// Which handler runs it, for people.
+    pub handler: String,
+    /// The hooks that its handler has.
+    pub hooks: HookSet,
+    /// `disabled` lies in its folder.
+    pub disabled: bool,
+    /// Why it cannot be run at all: its handler is unknown, its `service.toml` is wrong.
+    pub problem: Option<String>,
+    /// How long each hook may take.
+    pub timeouts: Timeouts,
+    /// How often `status` runs.
+    pub status_interval: Duration,
+}
+
+/// What an operator may want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Make this node the master (name or UUID).
+    Promote {
+        /// Name or UUID.
+        node: String,
+        /// Only say what would happen.
+        dry_run: bool,
+    },
+    /// Demote the master and choose none until told otherwise.
+    Demote,
+    /// Choose a master again.
+    Elect,
+    /// Allow services on this node.
+    Start(String),
+    /// Forbid services on this node.
+    Stop(String),
+    /// Maintenance mode on or off.
+    Maintenance(bool),
+    /// The operator attests that nothing is promoted on this node (R6).
+    ConfirmDown(String),
+    /// Begin a cluster from this node's empty state (R10). For the node itself.
+    Bootstrap,
+    /// Forget failures and try again. For the node itself.
+    Recover,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// A sentence for people.
+    pub message: String,
+    /// For a dry run: the steps.
+    pub steps: Vec<String>,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another node leads; ask that one. Nothing was changed.
+    #[error("this node does not lead")]
+    NotLeader {
+        /// The leader, if one is known.
+        leader: Option<NodeId>,
+    },
+    /// No node has this name or UUID. Nothing was changed.
+    #[error("no node is called {0}")]
+    UnknownNode(String),
+    /// The state of things does not allow it. Nothing was changed.
+    #[error("{message}")]
+    NotNow {
+        /// A sentence.
+        message: String,
+        /// What to do; may be empty.
+        hint: String,
+    },
+    /// It would risk two masters. Nothing was changed.
+    #[error("{message}")]
+    Unsafe {
+        /// A sentence.
+        message: String,
+        /// What to do; may be empty.
+        hint: String,
+    },
+    /// The leadership was lost before the change counted; it may yet take effect.
+    #[error("leadership was lost before the change was confirmed; it may yet take effect")]
+    LostLeadership,
+}
+
+/// What a node finds when it starts.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Its identity.
+    pub id: NodeId,
+    /// This run; its count is already on disk.
+    pub session: Session,
+    /// The state on disk; none: nothing was there.
+    pub durable: Option<Durable>,
+    /// The state on disk was damaged and set aside: something may still be promoted.
+    pub damaged: bool,
+    /// Now.
+    pub now: Time,
+}

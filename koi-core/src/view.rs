@@ -1,0 +1,166 @@
+//! What the brain tells about itself: the API is drawn from this.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::record::{Record, Standing};
+use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term};
+
+/// A node's knowledge at one instant.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The node.
+    pub id: NodeId,
+    /// Its run.
+    pub session: Session,
+    /// The newest term that it knows.
+    pub term: Term,
+    /// What its state on disk is worth.
+    pub standing: Standing,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// It leads itself, and its lease holds: what it says of the cluster is true.
+    pub acting: bool,
+    /// The record that it acts on.
+    pub record: Record,
+    /// Electors heard from now, itself included.
+    pub electors_seen: u16,
+    /// All nodes that it knows, itself first.
+    pub nodes: Vec<NodeView>,
+    /// Its own services in the order of their priorities.
+    pub services: Vec<ServiceView>,
+    /// What is wrong, a sentence each.
+    pub warnings: Vec<String>,
+    /// What the next step waits for.
+    pub waiting: Vec<Waiting>,
+    /// What is left of its lease on the mastership.
+    pub lease: Option<Duration>,
+    /// The mastership that it holds.
+    pub holds: Option<Epoch>,
+    /// What it does with its services.
+    pub action: Option<Action>,
+    /// Why its own node has failed, or what it waits for; empty: nothing.
+    pub reason: String,
+    /// Until it tries again by itself after a failure.
+    pub recovers_in: Option<Duration>,
+    /// The slowest demote of late.
+    pub slowest_demote: Option<Duration>,
+    /// The last failures of this cluster that it knows of, the newest last.
+    pub failures: Vec<FailureView>,
+    /// Everything is as it should be.
+    pub healthy: bool,
+}
+
+/// A node as this one sees it.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// The node.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its version of koi.
+    pub version: String,
+    /// Whether it votes.
+    pub elector: bool,
+    /// Whether it runs services.
+    pub runner: bool,
+    /// Its state.
+    pub state: NodeState,
+    /// Where it was last heard from.
+    pub address: Option<SocketAddr>,
+    /// How long ago.
+    pub seen: Duration,
+    /// How long its daemon runs.
+    pub uptime: Duration,
+    /// Stopped by hand.
+    pub stopped: bool,
+    /// Stays out by its own configuration, or the whole cluster is in maintenance.
+    pub maintenance: bool,
+    /// Could not stop what it had promoted.
+    pub unclean: bool,
+    /// Why it has failed; empty: it has not.
+    pub reason: String,
+}
+
+/// A service of this node.
+#[derive(Clone, Debug)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// Its priority.
+    pub priority: Option<u8>,
+    /// Which handler runs it.
+    pub handler: String,
+    /// Its state.
+    pub state: ServiceState,
+    /// The hook that runs, and for how long.
+    pub hook: Option<(Hook, Duration)>,
+    /// It has failed.
+    pub failed: bool,
+    /// `disabled` lies in its folder.
+    pub disabled: bool,
+    /// It could be promoted now, or is.
+    pub promotable: bool,
+    /// Preference among candidates.
+    pub score: Option<i32>,
+    /// The last word of its handler, or why it failed.
+    pub message: Option<String>,
+}
+
+/// What a node does with its services: each moves one step at a time towards it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Take them down: `failed`, then `stop`.
+    Fail,
+    /// Stop them.
+    Stop,
+    /// Start them.
+    Start,
+    /// Demote them; start those that do not run.
+    Demote,
+    /// Promote them.
+    Promote,
+}
+
+impl Action {
+    /// The word that people read and that the API carries.
+    pub fn word(self) -> &'static str {
+        match self {
+            Action::Fail => "Fail",
+            Action::Stop => "Stop",
+            Action::Start => "Start",
+            Action::Demote => "Demote",
+            Action::Promote => "Promote",
+        }
+    }
+}
+
+/// Something that must happen, or a time that must pass, before the next step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// A sentence.
+    pub what: String,
+    /// The node waited for.
+    pub node: Option<String>,
+    /// Until the wait is over by itself.
+    pub remaining: Option<Duration>,
+    /// The rule that demands it.
+    pub rule: Option<&'static str>,
+    /// What an operator can do; may be empty.
+    pub hint: String,
+}
+
+/// A failure that is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureView {
+    /// The node's name.
+    pub node: String,
+    /// What happened, with service and hook.
+    pub message: String,
+    /// The service; empty: the node as a whole.
+    pub service: String,
+    /// The hook.
+    pub hook: String,
+    /// How long ago.
+    pub ago: Duration,
+}
