@@ -15,7 +15,7 @@ pub enum Input {
     /// An authentic message came, and is no duplicate.
     Received {
         /// What was said.
-        message: Message,
+        message: Box<Message>,
         /// Where it came from.
         source: Option<SocketAddr>,
     },

@@ -9,6 +9,7 @@ pub mod event;
 pub mod io;
 pub mod limits;
 pub mod message;
+pub mod node;
 pub mod record;
 pub mod settings;
 pub mod types;

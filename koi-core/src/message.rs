@@ -223,9 +223,9 @@ pub struct RunnerSummary {
     /// Preference among candidates, higher is better: the lowest that any of its services gave.
     #[n(5)]
     pub score: Option<i32>,
-    /// Time since the last failure of a service; none: there was none.
+    /// The last failure of a service; none: there was none.
     #[n(6)]
-    pub failed_ago_us: Option<u64>,
+    pub failure: Option<FailureNote>,
     /// Failures since the count was last reset.
     #[n(7)]
     pub failures: u32,
@@ -245,12 +245,30 @@ pub struct RunnerSummary {
     /// Every service is promoted.
     #[n(12)]
     pub promoted: bool,
-    /// Why it has failed, at most [`crate::limits::REASON_BYTES`]; empty: it has not.
+    /// Why its state is `Failed`, at most [`crate::limits::REASON_BYTES`]; empty: it is not.
     #[n(13)]
     pub reason: String,
     /// It has been told to go away and is taking its services down.
     #[n(14)]
     pub leaving: bool,
+}
+
+/// A service's failure, as reports carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FailureNote {
+    /// The service's name, at most [`crate::limits::NAME_BYTES`].
+    #[n(0)]
+    pub service: String,
+    /// The hook's name.
+    #[n(1)]
+    pub hook: String,
+    /// What it said, at most [`crate::limits::REASON_BYTES`].
+    #[n(2)]
+    pub message: String,
+    /// How long ago.
+    #[n(3)]
+    #[cbor(with = "span")]
+    pub ago: Duration,
 }
 
 /// See [`Body::Answer`].
