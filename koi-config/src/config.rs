@@ -19,6 +19,22 @@ pub struct Config {
     pub plugins: Plugins,
 }
 
+impl Config {
+    /// How many electors must agree; zero: quorum is off, because it was said so or because [`Cluster::electors`] is unset.
+    pub fn quorum_size(&self) -> u16 {
+        match (self.cluster.quorum, self.elector_count()) {
+            (Quorum::Off, _) | (_, 0) => 0,
+            (Quorum::Majority, electors) => electors / 2 + 1,
+            (Quorum::Count(needed), _) => needed,
+        }
+    }
+
+    /// How many electors the cluster has; zero: unknown.
+    pub fn elector_count(&self) -> u16 {
+        self.cluster.electors.as_ref().map_or(0, Electors::count)
+    }
+}
+
 /// `[node]`: this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {

@@ -2,15 +2,32 @@
 //!
 //! Pure: inputs and the time go in, effects come out. There is no clock, socket, thread, logger or randomness in here,
 //! so that the simulator and the daemon run the very same code, to the bit.
+//!
+//! From the ground up: [`types`], [`settings`], [`record`], [`message`]; a service's states (`service`) and all services of
+//! a node (`services`); what the node wants of them (`runner`); who leads (`election`); what a follower (`following`) and
+//! a leader (`mastership`, `choice`, `commands`) do; and [`node`], which composes them. Rules R1 to R11 of the design are
+//! named where they are kept.
 
 #![forbid(unsafe_code)]
 
+mod choice;
+mod commands;
+mod election;
 pub mod event;
+mod following;
 pub mod io;
 pub mod limits;
+mod mastership;
 pub mod message;
 pub mod node;
+mod peers;
 pub mod record;
+mod runner;
+mod service;
+mod services;
 pub mod settings;
 pub mod types;
 pub mod view;
+mod viewing;
+
+pub use node::Node;

@@ -1,0 +1,116 @@
+//! The entries of `cluster.transport`.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// An entry as it was written; the port may yet be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// The address; its port counts only if it was given.
+    address: SocketAddr,
+    /// Whether a port was given.
+    port_given: bool,
+}
+
+impl Destination {
+    /// Reads `IPv4`, `IPv4:port`, `IPv6`, `[IPv6]` or `[IPv6]:port`; IPv6 may carry a zone (`fe80::1%2`).
+    /// Else: what is wrong with it, and what to write.
+    pub(crate) fn parse(text: &str) -> Result<Destination, (String, String)> {
+        let destination = if let Ok(address) = text.parse::<SocketAddr>() {
+            Destination { address, port_given: true }
+        } else if let Some(address) = without_port(text) {
+            Destination { address, port_given: false }
+        } else {
+            let message = format!("holds {text:?}, which is no IP address");
+            return Err((message, advice(text)));
+        };
+        if destination.address.ip().is_unspecified() {
+            let hint = "write the address at which the node is reached, or a multicast group";
+            return Err((format!("holds {text:?}, at which nobody can be reached"), hint.to_owned()));
+        }
+        if destination.port_given && destination.address.port() == 0 {
+            return Err((
+                format!("holds {text:?}, and port 0 does not exist"),
+                "a port is 1 to 65535".to_owned(),
+            ));
+        }
+        Ok(destination)
+    }
+
+    /// The entry that becomes `address` on a node with this port.
+    pub(crate) fn of(address: SocketAddr, node_port: u16) -> Destination {
+        Destination { address, port_given: address.port() != node_port }
+    }
+
+    /// The address, with the node's own port where none was given.
+    pub(crate) fn resolve(mut self, node_port: u16) -> SocketAddr {
+        if !self.port_given {
+            self.address.set_port(node_port);
+        }
+        self.address
+    }
+
+    /// As it is written in a file.
+    pub(crate) fn show(self) -> String {
+        if self.port_given {
+            return self.address.to_string();
+        }
+        match self.address {
+            SocketAddr::V4(v4) => v4.ip().to_string(),
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            SocketAddr::V6(v6) => v6.ip().to_string(),
+        }
+    }
+}
+
+fn without_port(text: &str) -> Option<SocketAddr> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    format!("[{bare}]:0").parse::<SocketAddrV6>().ok().map(SocketAddr::V6)
+}
+
+fn advice(text: &str) -> String {
+    if text.contains('%') {
+        "a zone is the interface's number (`ip link` shows it): [fe80::1%2]:42012".to_owned()
+    } else if text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains("::") {
+        "koi resolves no host names, for a cluster must not depend on DNS: write the address".to_owned()
+    } else {
+        "write 10.0.0.1, 10.0.0.1:42012, fd00::3, [fd00::3]:42012, or a multicast address".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_and_gets_the_nodes_port_where_it_has_none() {
+        let read = |text: &str| Destination::parse(text).unwrap().resolve(7).to_string();
+        assert_eq!(read("10.0.0.1"), "10.0.0.1:7");
+        assert_eq!(read("10.0.0.1:42"), "10.0.0.1:42");
+        assert_eq!(read("fd00::3"), "[fd00::3]:7");
+        assert_eq!(read("[fd00::3]"), "[fd00::3]:7");
+        assert_eq!(read("[fd00::3]:42"), "[fd00::3]:42");
+        assert_eq!(read("239.0.0.14"), "239.0.0.14:7");
+        assert_eq!(read("ff02::1:42%2"), "[ff02::1:42%2]:7");
+        assert_eq!(read("[fe80::1%2]:42"), "[fe80::1%2]:42");
+    }
+
+    #[test]
+    fn they_are_written_as_they_were() {
+        for text in ["10.0.0.1", "10.0.0.1:42", "fd00::3", "[fd00::3]:42", "fe80::1%2", "[fe80::1%2]:42"] {
+            let address = Destination::parse(text).unwrap().resolve(7);
+            assert_eq!(Destination::of(address, 7).show(), text);
+        }
+    }
+
+    #[test]
+    fn what_reaches_nobody_is_refused() {
+        for text in
+            ["", "node1", "0.0.0.0", "::", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.256", "fe80::1%eth0"]
+        {
+            assert!(Destination::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

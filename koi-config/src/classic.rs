@@ -1,0 +1,204 @@
+//! Reads the classic `koi.conf`.
+
+use std::path::Path;
+
+use crate::address::Destination;
+use crate::info::{self, Entry};
+use crate::keys::{CLASSIC_SECTIONS, KEYS, nearest, split};
+use crate::load::{Format, Identity, Loaded};
+use crate::problem::ConfigError;
+use crate::reading::{Place, Reading};
+use crate::setting::{Read, Setting};
+
+/// A key whose work something better does now. It is checked, and has no effect.
+pub(crate) struct Replaced {
+    /// `section.name` in `koi.conf`.
+    pub(crate) path: &'static str,
+    /// Whether its value is valid.
+    check: fn(&str) -> Read<()>,
+    /// What does its work now.
+    pub(crate) why: &'static str,
+}
+
+const fn replaced(path: &'static str, check: fn(&str) -> Read<()>, why: &'static str) -> Replaced {
+    Replaced { path, check, why }
+}
+
+fn time(text: &str) -> Read<()> {
+    std::time::Duration::from_classic(text, Path::new("")).map(drop)
+}
+
+fn yes_or_no(text: &str) -> Read<()> {
+    bool::from_classic(text, Path::new("")).map(drop)
+}
+
+/// All of them.
+pub(crate) const REPLACED: [Replaced; 12] = [
+    replaced(
+        "node.force_restart",
+        yes_or_no,
+        "a daemon that starts always takes up its node's state from disk",
+    ),
+    replaced("node.reuse_address", yes_or_no, "the port is always free again once the daemon has ended"),
+    replaced("time.cluster_update_interval", time, "every change is sent when it happens"),
+    replaced("time.state_update_interval", time, "every change is sent when it happens"),
+    replaced("time.runner_tick_interval", time, "runners answer the leader's heartbeats (timing.heartbeat)"),
+    replaced(
+        "time.elector_tick_interval",
+        time,
+        "the election goes by timing.heartbeat and timing.leader_lease",
+    ),
+    replaced("time.elector_lost_time", time, "a runner knows by its lease when it has lost the leader"),
+    replaced("time.elector_gone_time", time, "a master demotes when its lease ends (timing.master_lease)"),
+    replaced(
+        "time.quorum_demote_time",
+        time,
+        "a master without quorum demotes when its lease ends (timing.master_lease)",
+    ),
+    replaced("time.mainloop_sleep_time", time, "the daemon acts on events and does not poll"),
+    replaced(
+        "time.master_dead_time",
+        time,
+        "a master counts as dead when its lease and timing.demote_grace are over",
+    ),
+    replaced(
+        "time.elector_startup_tolerance",
+        time,
+        "a new leader waits as long as earlier leases may last, no longer",
+    ),
+];
+
+/// Reads the text of `path`.
+pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    let mut reading = Reading::new(path, Format::Classic, identity);
+    let (entries, faults) = info::parse(text);
+    for fault in &faults {
+        reading.error(Some(fault.place), &*fault.message, fault.hint);
+    }
+    let mut reader = Reader { reading, had_faults: !faults.is_empty(), replaced_at: Vec::new() };
+    for entry in &entries {
+        reader.top_level(entry);
+    }
+    if reader.had_faults {
+        return Err(reader.reading.give_up());
+    }
+    reader.reading.assume_electors();
+    reader.reading.finish()
+}
+
+struct Reader<'f> {
+    reading: Reading<'f>,
+    /// The text breaks the syntax: on such a line, that is all that is said.
+    had_faults: bool,
+    /// Where replaced keys were set.
+    replaced_at: Vec<(&'static str, Place)>,
+}
+
+impl Reader<'_> {
+    fn top_level(&mut self, entry: &Entry) {
+        let Some(children) = &entry.children else { return self.pair_outside(entry) };
+        if !entry.value.is_empty() {
+            let hint = format!("write: {} {{ … }}", entry.key);
+            self.error(entry.place, format!("section {} has a value, {:?}", entry.key, entry.value), hint);
+        }
+        if !CLASSIC_SECTIONS.contains(&&*entry.key) {
+            let meant = nearest(&entry.key, CLASSIC_SECTIONS.into_iter());
+            let hint = format!("the sections are: {}", CLASSIC_SECTIONS.join(", "));
+            return self.error(
+                entry.place,
+                format!("unknown section {}; did you mean {meant}?", entry.key),
+                hint,
+            );
+        }
+        for child in children {
+            self.pair(&entry.key, child);
+        }
+    }
+
+    fn pair_outside(&mut self, entry: &Entry) {
+        if CLASSIC_SECTIONS.contains(&&*entry.key) {
+            let hint = format!("write: {} {{ … }}", entry.key);
+            return self.error(entry.place, format!("section {} has no braces", entry.key), hint);
+        }
+        let meant = nearest_key(&entry.key, |path| split(path).1);
+        let hint = format!("write: {} {{ {} … }}", split(meant).0, split(meant).1);
+        self.error(entry.place, format!("{} stands in no section; did you mean {meant}?", entry.key), hint);
+    }
+
+    fn pair(&mut self, section: &str, entry: &Entry) {
+        let place = entry.place;
+        let path = &*format!("{section}.{}", entry.key);
+        if let Some(key) = KEYS.iter().find(|key| key.classic == Some(path)) {
+            if let Some(first) = self.reading.place_of(key.path) {
+                return self.set_twice(path, place, first);
+            }
+            self.reading.mark_set(key.path, place);
+            let folder = self.reading.folder();
+            if let Err(complaints) = key.field.read_classic(&mut self.reading.draft, &entry.value, folder) {
+                self.reading.mark_broken(key.path);
+                for complaint in complaints {
+                    self.error(place, format!("{path} {}", complaint.message), complaint.hint);
+                }
+            }
+        } else if let Some(known) = REPLACED.iter().find(|known| known.path == path) {
+            if let Some((_, first)) = self.replaced_at.iter().find(|(set, _)| *set == path) {
+                return self.set_twice(path, place, *first);
+            }
+            self.replaced_at.push((known.path, place));
+            match (known.check)(&entry.value) {
+                Ok(()) => {
+                    let hint = "delete the line";
+                    self.reading.warn(Some(place), format!("{path} has no effect: {}", known.why), hint);
+                }
+                Err(complaints) => {
+                    for complaint in complaints {
+                        self.error(place, format!("{path} {}", complaint.message), complaint.hint);
+                    }
+                }
+            }
+        } else {
+            self.unknown_key(section, &entry.key, place);
+        }
+    }
+
+    fn set_twice(&mut self, path: &str, place: Place, first: Place) {
+        // As the classic daemon did.
+        let message = format!("{path} is set a second time: the value in line {} counts", first.line);
+        self.reading.warn(Some(place), message, "delete one of them");
+    }
+
+    fn unknown_key(&mut self, section: &str, name: &str, place: Place) {
+        let path = format!("{section}.{name}");
+        if let Some(key) = KEYS.iter().find(|key| key.classic.is_none() && key.name() == name) {
+            let message = format!("unknown key {path}: only koi.toml has {}", key.path);
+            return self.error(place, message, "`koi config convert` turns this file into koi.toml");
+        }
+        let here = || known_keys().filter(|known| split(known).0 == section);
+        let elsewhere = known_keys().find(|known| split(known).1 == name);
+        let meant = elsewhere.unwrap_or_else(|| nearest(&path, here()));
+        let hint = if Destination::parse(name.trim_end_matches(',')).is_ok() {
+            "put the whole list of addresses in double quotes".to_owned()
+        } else if elsewhere.is_some() {
+            format!("write it in {} {{ … }}", split(meant).0)
+        } else {
+            let names: Vec<&str> = here().map(|known| split(known).1).collect();
+            format!("the keys of {section} are: {}", names.join(", "))
+        };
+        self.error(place, format!("unknown key {path}; did you mean {meant}?"), hint);
+    }
+
+    fn error(&mut self, place: Place, message: String, hint: impl Into<String>) {
+        if !(self.had_faults && self.reading.has_error_on(place.line)) {
+            self.reading.error(Some(place), message, hint);
+        }
+    }
+}
+
+fn known_keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(|key| key.classic).chain(REPLACED.iter().map(|known| known.path))
+}
+
+fn nearest_key(word: &str, part: impl Fn(&'static str) -> &'static str) -> &'static str {
+    let closest = nearest(word, known_keys().map(&part));
+    known_keys().find(|known| part(known) == closest).unwrap_or("node.name")
+}

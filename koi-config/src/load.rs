@@ -1,0 +1,275 @@
+//! Finds, reads and judges a file.
+
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Key};
+use crate::draft::CLASSIC_PASSWORD;
+use crate::problem::{ConfigError, Problem};
+use crate::{classic, toml_file};
+
+/// Where a configuration is looked for, in this order.
+pub const SEARCHED: [&str; 4] = ["./koi.toml", "/etc/koi/koi.toml", "./koi.conf", "/etc/koi/koi.conf"];
+
+/// Bytes that a file may have; no real one comes near.
+pub const FILE_BYTES: u64 = 64 << 10;
+
+/// In which of the two formats a configuration is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `koi.toml`.
+    Toml,
+    /// The classic `koi.conf`, in Boost's INFO syntax.
+    Classic,
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it says, defaults filled in.
+    pub config: Config,
+    /// The file; from [`load`] it is absolute.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// What an operator should know, in the order of the lines.
+    pub warnings: Vec<Problem>,
+}
+
+/// Whose configuration it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity<'n> {
+    /// The node that the file names, or else this host.
+    File,
+    /// A node of this name, whatever the file says (`koid -n`).
+    Named(&'n str),
+    /// No node's: a client only wants to know where its daemon is. Whether the electors name this node is not judged.
+    Client,
+}
+
+/// Reads the file at `path`, or else the first of [`SEARCHED`] that exists.
+///
+/// The format goes by the name (`.toml`, `.conf`), or else by what the file looks like.
+///
+/// # Errors
+/// No file is there, it cannot be read, or something is wrong with it: everything that is, not only the first.
+pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
+    load_as(path, Identity::File)
+}
+
+/// As [`load`], for this node.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(path: Option<&Path>, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    match path {
+        Some(path) => match read_file(path) {
+            Ok(file) => judge(file, identity),
+            Err(e) => Err(unreadable(path, &e)),
+        },
+        None => load_first(&SEARCHED.map(Path::new), identity),
+    }
+}
+
+/// Reads `text` as `koi.toml`; `path` is for messages, and relative paths are relative to its folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_toml(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
+    toml_file::read(text, path, Identity::File)
+}
+
+/// Reads `text` as the classic `koi.conf`; `path` is for messages, and relative paths are relative to its folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_classic(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
+    classic::read(text, path, Identity::File)
+}
+
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Every user of this machine may read it.
+    world_readable: bool,
+}
+
+fn load_first(candidates: &[&Path], identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    for path in candidates {
+        match read_file(path) {
+            Ok(file) => return judge(file, identity),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(unreadable(path, &e)),
+        }
+    }
+    let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    Err(ConfigError::from(Problem {
+        path: PathBuf::new(),
+        line: None,
+        column: None,
+        message: format!("no configuration found; looked for {}", looked.join(", ")),
+        hint: "`koi init` makes one; -f FILE names one that is elsewhere".to_owned(),
+    }))
+}
+
+fn read_file(path: &Path) -> io::Result<File> {
+    let file = std::fs::File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut bytes = Vec::new();
+    // One byte more than is allowed tells that there is more.
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(File { path: std::path::absolute(path)?, bytes, world_readable: mode & 0o004 != 0 })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "check the name; `koi init` makes a configuration",
+        io::ErrorKind::PermissionDenied => "run this as root, or as a member of the group that may read it",
+        _ => "",
+    };
+    ConfigError::from(Problem {
+        path: path.to_owned(),
+        line: None,
+        column: None,
+        message: format!("cannot be read: {error}"),
+        hint: hint.to_owned(),
+    })
+}
+
+fn judge(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    let refuse = |line: Option<usize>, message: String, hint: &str| {
+        let (path, hint) = (file.path.clone(), hint.to_owned());
+        ConfigError::from(Problem { path, line, column: None, message, hint })
+    };
+    if file.bytes.len() as u64 > FILE_BYTES {
+        let message = format!("is larger than {FILE_BYTES} bytes");
+        return Err(refuse(None, message, "this cannot be a configuration of koi; check the name"));
+    }
+    let text = std::str::from_utf8(&file.bytes).map_err(|e| {
+        let line = file.bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        refuse(Some(line), "is not UTF-8 text".to_owned(), "save it as UTF-8")
+    })?;
+    // Editors elsewhere begin UTF-8 files with this mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut loaded = match format_of(&file.path, text) {
+        Format::Toml => toml_file::read(text, &file.path, identity)?,
+        Format::Classic => classic::read(text, &file.path, identity)?,
+    };
+    // The classic default stands in no file, and has a warning of its own.
+    let secret =
+        matches!(&loaded.config.cluster.key, Key::Password(password) if password != CLASSIC_PASSWORD);
+    if secret && file.world_readable {
+        loaded.warnings.push(Problem {
+            path: file.path.clone(),
+            line: None,
+            column: None,
+            message: "every user of this machine can read the password in this file".to_owned(),
+            hint: format!("chmod o-rwx {}", file.path.display()),
+        });
+    }
+    Ok(loaded)
+}
+
+fn format_of(path: &Path, text: &str) -> Format {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("toml") => Format::Toml,
+        Some("conf" | "info") => Format::Classic,
+        Some(_) | None => {
+            let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
+            let classic = first.starts_with(';') || !first.starts_with(['#', '[']) && !first.contains('=');
+            if classic { Format::Classic } else { Format::Toml }
+        }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(folder: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    const TOML: &str = "[cluster]\nelectors = 3\ntransport = [\"127.0.0.1\"]\npassword = \"a long one\"\n";
+    const CLASSIC: &str = "node {\n port 1\n}\ncluster {\n password x\n transport 127.0.0.1\n}\n";
+
+    #[test]
+    fn the_first_file_that_exists_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (toml, classic) = (folder.path().join("koi.toml"), folder.path().join("koi.conf"));
+        let candidates = [&*folder.path().join("none"), &toml, &classic];
+
+        let first = || load_first(&candidates, Identity::File);
+        let error = first().unwrap_err().to_string();
+        assert!(error.contains("no configuration found") && error.contains("koi.conf"), "{error}");
+        assert!(error.contains("koi init"), "{error}");
+
+        at(folder.path(), "koi.conf", CLASSIC, 0o640);
+        assert_eq!(first().unwrap().format, Format::Classic);
+        at(folder.path(), "koi.toml", TOML, 0o640);
+        let loaded = first().unwrap();
+        assert_eq!((loaded.format, loaded.path), (Format::Toml, toml));
+        assert_eq!(loaded.warnings, []);
+    }
+
+    #[test]
+    fn a_password_that_everyone_can_read_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(folder.path(), "koi.toml", TOML, 0o644);
+        let warning = load(Some(&path)).unwrap().warnings.remove(0);
+        assert!(warning.message.contains("every user"), "{warning}");
+        assert_eq!(warning.hint, format!("chmod o-rwx {}", path.display()));
+    }
+
+    #[test]
+    fn a_daemon_may_be_told_its_name_and_a_client_needs_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = TOML.replace("electors = 3", "electors = [\"a\", \"b\", \"c\"]");
+        let path = at(folder.path(), "koi.toml", &format!("[node]\nname = \"x\"\n{names}"), 0o640);
+        let name = |identity| load_as(Some(&path), identity).map(|loaded| loaded.config.node.name);
+
+        assert!(name(Identity::File).unwrap_err().to_string().contains("does not name this node, \"x\""));
+        assert_eq!(name(Identity::Named("b")).unwrap(), "b");
+        assert_eq!(name(Identity::Client).unwrap(), "x");
+        let error = name(Identity::Named("a b")).unwrap_err();
+        assert!(
+            error.problems.iter().any(|p| p.message.starts_with("node.name must") && p.line.is_none()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_name_is_read_by_its_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let format = |text: &str| load(Some(&at(folder.path(), "x", text, 0o640))).unwrap().format;
+        assert_eq!(format(TOML), Format::Toml);
+        assert_eq!(format(CLASSIC), Format::Classic);
+        assert_eq!(format(&format!("# a note\n{TOML}")), Format::Toml);
+        assert_eq!(format(&format!("; a note\n{CLASSIC}")), Format::Classic);
+    }
+
+    #[test]
+    fn what_is_no_text_or_not_there_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("koi.toml");
+        assert!(load(Some(&path)).unwrap_err().to_string().contains("koi init"));
+        std::fs::write(&path, b"[node]\nname = \"\xff\"").unwrap();
+        let problem = load(Some(&path)).unwrap_err().problems.remove(0);
+        assert_eq!((problem.line, &*problem.message), (Some(2), "is not UTF-8 text"));
+        std::fs::write(&path, vec![b' '; FILE_BYTES as usize + 1]).unwrap();
+        assert!(load(Some(&path)).unwrap_err().to_string().contains("larger"));
+        assert!(load(Some(folder.path())).unwrap_err().to_string().contains("cannot be read"));
+    }
+
+    #[test]
+    fn relative_paths_are_relative_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(folder.path(), "koi.toml", &format!("{TOML}[services]\nfolder = \"./svc\"\n"), 0o640);
+        let services = load(Some(&path)).unwrap().config.services;
+        assert_eq!(services.folder, folder.path().join("svc"));
+        assert_eq!(services.workingdir, services.folder);
+    }
+}

@@ -1,0 +1,57 @@
+//! What is wrong with a file, and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing that is wrong, or that an operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file; empty: it is about no file.
+    pub path: PathBuf,
+    /// The line, counted from 1; none: it is about the file as a whole.
+    pub line: Option<usize>,
+    /// The column in characters, counted from 1.
+    pub column: Option<usize>,
+    /// What is wrong: one line, a sentence without its stop.
+    pub message: String,
+    /// What to do: one line; may be empty.
+    pub hint: String,
+}
+
+/// `FILE:LINE: message`, and the hint below it, indented by four.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.as_os_str().is_empty() {
+            write!(f, "{}:", self.path.display())?;
+            if let Some(line) = self.line {
+                write!(f, "{line}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.message)?;
+        if !self.hint.is_empty() {
+            write!(f, "\n    {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// The configuration cannot be used. Shown, it is every problem in the order of the lines.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.problems))]
+pub struct ConfigError {
+    /// What is wrong; at least one.
+    pub problems: Vec<Problem>,
+    /// What would have been warned of besides.
+    pub warnings: Vec<Problem>,
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> ConfigError {
+        ConfigError { problems: vec![problem], warnings: Vec::new() }
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads `koi.toml`.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, SECTIONS, nearest, split};
+use crate::load::{Format, Identity, Loaded};
+use crate::problem::ConfigError;
+use crate::reading::{Place, Reading};
+
+/// Reads the text of `path`.
+pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    let mut reading = Reading::new(path, Format::Toml, identity);
+    let (document, faults) = DeTable::parse_recoverable(text);
+    for fault in &faults {
+        let place = fault.span().map(|span| place(text, span.start));
+        let part = fault.span().and_then(|span| text.get(span));
+        let message = match (fault.message(), part) {
+            ("duplicate key", Some(key)) => format!("{key} is set a second time"),
+            (message, _) => message.to_owned(),
+        };
+        reading.error(place, message, "");
+    }
+    let mut reader = Reader { text, reading, had_faults: !faults.is_empty() };
+    reader.document(document.get_ref());
+    if reader.had_faults { Err(reader.reading.give_up()) } else { reader.reading.finish() }
+}
+
+/// The place of the byte at `offset`.
+fn place(text: &str, offset: usize) -> Place {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    Place {
+        line: before.iter().filter(|b| **b == b'\n').count() + 1,
+        column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
+    }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    reading: Reading<'t>,
+    /// The text is no TOML: what was recovered of it may be nonsense.
+    had_faults: bool,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            match value.get_ref() {
+                DeValue::Table(section) if SECTIONS.contains(&name) => self.section(name, section),
+                DeValue::Table(_) => self.unknown_section(name, key.span().start),
+                _ if SECTIONS.contains(&name) => {
+                    let hint = format!("write [{name}] on a line of its own, and its keys below");
+                    self.error(key.span().start, format!("{name} is a section, not a key"), hint);
+                }
+                _ => self.key_outside(name, key.span().start),
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let path = format!("{section}.{name}");
+            if let Some(known) = KEYS.iter().find(|k| k.path == path) {
+                self.value(known, key, value);
+                continue;
+            }
+            match value.get_ref() {
+                DeValue::Table(inner) if SECTIONS.contains(&&*path) => self.section(&path, inner),
+                _ if SECTIONS.contains(&&*path) => {
+                    self.error(
+                        key.span().start,
+                        format!("{path} is a section, not a key"),
+                        format!("[{path}]"),
+                    );
+                }
+                DeValue::Table(_) => self.unknown_section(&path, key.span().start),
+                _ => self.unknown_key(section, name, key.span().start),
+            }
+        }
+    }
+
+    fn value(
+        &mut self,
+        key: &'static Key,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let folder = self.reading.folder();
+        self.reading.mark_set(key.path, place(self.text, name.span().start));
+        let Err(complaints) = key.field.read_toml(&mut self.reading.draft, value.get_ref(), folder) else {
+            return;
+        };
+        self.reading.mark_broken(key.path);
+        for complaint in complaints {
+            let at = complaint.span.map_or(value.span().start, |span| span.start);
+            self.error(at, format!("{} {}", key.path, complaint.message), complaint.hint);
+        }
+    }
+
+    fn unknown_section(&mut self, name: &str, at: usize) {
+        if self.had_faults {
+            return; // A broken header makes sections of whatever follows.
+        }
+        let nearest = match name {
+            "time" => "timing",
+            "service" => "services",
+            _ => nearest(name, SECTIONS.into_iter()),
+        };
+        let hint = if CLASSIC_SECTIONS.contains(&name) {
+            "this is a section of the classic koi.conf: `koi config convert` turns one into koi.toml"
+                .to_owned()
+        } else {
+            format!("the sections are: {}", SECTIONS.map(|s| format!("[{s}]")).join(" "))
+        };
+        self.error(at, format!("unknown section [{name}]; did you mean [{nearest}]?"), hint);
+    }
+
+    fn unknown_key(&mut self, section: &str, name: &str, at: usize) {
+        let path = format!("{section}.{name}");
+        // The right key in the wrong section, or one of koi.conf's, is no slip of the pen.
+        let elsewhere = KEYS
+            .iter()
+            .find(|key| key.name() == name || key.classic.is_some_and(|classic| split(classic).1 == name));
+        let meant = elsewhere.map(|key| key.path).unwrap_or_else(|| {
+            let here = KEYS.iter().filter(|key| key.section() == section);
+            nearest(&path, here.map(|key| key.path))
+        });
+        let hint = match split(meant).0 {
+            home if home == section => {
+                let here: Vec<&str> =
+                    KEYS.iter().filter(|key| key.section() == section).map(Key::name).collect();
+                format!("the keys of [{section}] are: {}", here.join(", "))
+            }
+            home => format!("write it below [{home}]"),
+        };
+        self.error(at, format!("unknown key {path}; did you mean {meant}?"), hint);
+    }
+
+    fn key_outside(&mut self, name: &str, at: usize) {
+        let known = KEYS.iter().find(|key| key.name() == name);
+        let meant = known.unwrap_or_else(|| {
+            let word = nearest(name, KEYS.iter().map(Key::name));
+            KEYS.iter().find(|key| key.name() == word).unwrap_or(&KEYS[0])
+        });
+        let hint = format!("write it below [{}]", meant.section());
+        self.error(at, format!("{name} stands in no section; did you mean {}?", meant.path), hint);
+    }
+
+    fn error(&mut self, at: usize, message: String, hint: impl Into<String>) {
+        let place = place(self.text, at);
+        // A fault of syntax makes what stands on its line mean something else: one word about it is enough.
+        if !(self.had_faults && self.reading.has_error_on(place.line)) {
+            self.reading.error(Some(place), message, hint);
+        }
+    }
+}

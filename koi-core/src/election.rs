@@ -1,0 +1,452 @@
+//! Who leads: promises, polls, claims and votes (rules R1, R2, R3 and R10).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::io::Destination;
+use crate::message::{Body, Claim, Poll, PollAnswer, Recipient, Refuse, Vote};
+use crate::node::{Deferred, Node};
+use crate::record::{Record, Standing};
+use crate::settings::DRIFT_PERCENT;
+use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
+
+/// The elector half of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Election {
+    pub(crate) role: Role,
+    /// R1: whom this elector has acknowledged last, and until when it votes for nobody else.
+    pub(crate) promise: Option<Promise>,
+    /// When it last acknowledged any leader, itself included (R6).
+    pub(crate) acknowledged: Option<Time>,
+    /// It has followed a leader in this run.
+    pub(crate) followed: bool,
+    /// The newest term heard of; proposals go beyond it.
+    pub(crate) newest: Term,
+    /// R2: until then a lower rank may win, for this node's own campaign did not.
+    pub(crate) yields_until: Time,
+    /// No campaign before this instant.
+    pub(crate) next_try: Time,
+    tries: u32,
+}
+
+/// R1. An unknown leader (`None`) is the one that an earlier run of this node may have acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    pub(crate) to: Option<(NodeId, Session)>,
+    pub(crate) until: Time,
+}
+
+/// What this elector is doing about the leadership.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    /// It follows, or listens.
+    Follower,
+    /// It asks whether it would be elected; no term is spent.
+    Polling { term: Term, yes: BTreeSet<NodeId>, until: Time, resend: Time, rival: bool },
+    /// It claims the term.
+    Claiming { term: Term, votes: BTreeMap<NodeId, Ballot>, until: Time, resend: Time },
+    /// It leads; see `Leadership`.
+    Leading,
+}
+
+/// What a vote brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Ballot {
+    pub(crate) record: Record,
+    /// When the voter last acknowledged an earlier leader, on our clock, at the latest.
+    pub(crate) acknowledged: Option<Time>,
+    pub(crate) followed: bool,
+}
+
+impl Election {
+    pub(crate) fn new(
+        now: Time,
+        term: Term,
+        promised: Duration,
+        had_state: bool,
+        listen: Duration,
+    ) -> Election {
+        // Fine print: an elector that restarted counts as having acknowledged an earlier leader at its own start.
+        let until = now + stretched(promised, DRIFT_PERCENT);
+        Election {
+            role: Role::Follower,
+            promise: had_state.then_some(Promise { to: None, until }),
+            acknowledged: had_state.then_some(now),
+            followed: false,
+            newest: term,
+            yields_until: Time(0),
+            next_try: now + listen,
+            tries: 0,
+        }
+    }
+
+    /// The session of a node is over: what was promised to it binds no more (R1).
+    pub(crate) fn release(&mut self, node: NodeId, session: Session) {
+        if self.promise.is_some_and(|p| p.to.is_some_and(|(n, s)| n == node && s <= session)) {
+            self.promise = None;
+        }
+    }
+
+    /// How long the promise keeps this elector from voting for `candidate`.
+    fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
+        match self.promise {
+            Some(p) if p.to != Some(candidate) => p.until.since(now),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn rank(&self) -> Rank {
+        Rank { priority: self.settings.priority, id: self.id }
+    }
+
+    /// Takes part in elections (R10).
+    pub(crate) fn votes(&self) -> bool {
+        self.settings.elector
+            && self.durable.standing != Standing::Empty
+            && self.settings.electors.admits(&self.settings.name)
+    }
+
+    /// Could lead now.
+    fn fit(&self, now: Time) -> bool {
+        self.votes() && self.leaving.is_none() && now >= self.listen_until
+    }
+
+    fn admitted(&self, id: NodeId) -> bool {
+        id == self.id
+            || self
+                .peers
+                .get(id)
+                .is_some_and(|p| p.card.elector && self.settings.electors.admits(&p.card.name))
+    }
+
+    /// When this elector starts a campaign unless it hears a leader before.
+    fn campaign_due(&self) -> Time {
+        let mut due = self.election.next_try.max(self.listen_until);
+        if let Some(promise) = self.election.promise {
+            due = due.max(promise.until);
+        }
+        if let Some(leader) = &self.leader {
+            due = due.max(leader.heard + stretched(leader.lease, DRIFT_PERCENT));
+        }
+        due
+    }
+
+    pub(crate) fn election_deadline(&self) -> Time {
+        if !self.votes() || self.leaving.is_some() {
+            return Time::NEVER;
+        }
+        match &self.election.role {
+            Role::Follower => self.campaign_due(),
+            Role::Polling { until, resend, .. } | Role::Claiming { until, resend, .. } => *until.min(resend),
+            Role::Leading => Time::NEVER,
+        }
+    }
+
+    /// Lets time take effect on the election.
+    pub(crate) fn advance_election(&mut self, now: Time) {
+        if !self.votes() || self.leaving.is_some() {
+            return;
+        }
+        match &mut self.election.role {
+            Role::Follower => {
+                if now >= self.campaign_due() {
+                    self.start_poll(now);
+                }
+            }
+            Role::Polling { term, until, resend, rival, .. } => {
+                let term = *term;
+                if now >= *until {
+                    // With quorum off nobody has to agree: being unopposed is enough (classic bully).
+                    if self.settings.quorum == 0 && !*rival {
+                        return self.start_claim(now);
+                    }
+                    return self.give_up(now);
+                }
+                if now >= *resend {
+                    *resend = now + self.settings.heartbeat;
+                    self.send_poll(term);
+                }
+            }
+            Role::Claiming { term, until, resend, .. } => {
+                let term = *term;
+                if now >= *until {
+                    return self.give_up(now);
+                }
+                if now >= *resend {
+                    *resend = now + self.settings.heartbeat;
+                    if self.is_durable() {
+                        self.send_claim(term);
+                    }
+                }
+            }
+            Role::Leading => {}
+        }
+    }
+
+    pub(crate) fn start_poll(&mut self, now: Time) {
+        let term = Term(self.durable.term.max(self.election.newest).0 + 1);
+        if let Some(leader) = self.leader.take() {
+            self.event(Event::LeaderLost { leader: leader.name });
+        }
+        self.election.role = Role::Polling {
+            term,
+            yes: BTreeSet::from([self.id]),
+            until: now + self.settings.election_timeout(),
+            resend: now + self.settings.heartbeat,
+            rival: false,
+        };
+        self.send_poll(term);
+        self.count_poll(now);
+    }
+
+    fn send_poll(&mut self, term: Term) {
+        let card = self.card();
+        self.send(Destination::Everyone, None, Body::Poll(Poll { card, term }));
+    }
+
+    fn send_claim(&mut self, term: Term) {
+        let card = self.card();
+        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term }));
+    }
+
+    /// R2: a campaign that did not win within one election timeout lets the lower rank win.
+    fn give_up(&mut self, now: Time) {
+        let timeout = self.settings.election_timeout();
+        self.election.tries = self.election.tries.wrapping_add(1);
+        // Two that always try at the same instant would always be in each other's way.
+        let mix = (self.id.0 as u64 ^ (self.id.0 >> 64) as u64)
+            .wrapping_add(u64::from(self.election.tries))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let jitter = Duration::from_micros((mix >> 32) % (timeout.as_micros() as u64).max(1));
+        self.election.role = Role::Follower;
+        self.election.yields_until = now + timeout * 2;
+        self.election.next_try = now + timeout + jitter;
+    }
+
+    pub(crate) fn on_poll(&mut self, from: NodeId, session: Session, poll: &Poll, now: Time) {
+        if !self.votes() || !self.admitted(from) {
+            return;
+        }
+        let wait = self.bound_to_others(from, session, now);
+        let newest = self.durable.term;
+        let theirs = Rank { priority: poll.card.priority, id: from };
+        let outranked = self.rank() > theirs;
+        let mut granted = wait.is_zero() && poll.term > newest;
+        // R2: a fit elector of higher rank answers a campaign with its own.
+        if granted && outranked && self.fit(now) && now >= self.election.yields_until {
+            granted = false;
+            if matches!(self.election.role, Role::Follower) {
+                self.start_poll(now);
+            }
+        }
+        match &mut self.election.role {
+            Role::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
+            Role::Polling { .. } if granted => {
+                self.election.role = Role::Follower;
+                self.election.next_try = now + self.settings.election_timeout();
+            }
+            Role::Follower if granted => {
+                let room = now + self.settings.election_timeout();
+                self.election.next_try = self.election.next_try.max(room);
+            }
+            Role::Polling { .. } | Role::Follower | Role::Claiming { .. } | Role::Leading => {}
+        }
+        let answer = PollAnswer { term: poll.term, granted, newest, wait };
+        self.answer(from, session, Body::PollAnswer(answer));
+    }
+
+    /// R1: how long this elector may not vote for `candidate`, because of what it promised, or leads itself.
+    fn bound_to_others(&self, candidate: NodeId, session: Session, now: Time) -> Duration {
+        let mut wait = self.election.bound((candidate, session), now);
+        if self.lead.is_some() {
+            wait = wait.max(self.leadership_end().since(now)).max(Duration::from_micros(1));
+        }
+        wait
+    }
+
+    pub(crate) fn on_poll_answer(&mut self, from: NodeId, answer: &PollAnswer, now: Time) {
+        if !self.admitted(from) {
+            return;
+        }
+        self.election.newest = self.election.newest.max(answer.newest);
+        let newest = self.election.newest;
+        let Role::Polling { term, yes, resend, .. } = &mut self.election.role else { return };
+        if answer.term == *term && answer.granted {
+            yes.insert(from);
+            return self.count_poll(now);
+        }
+        if newest >= *term {
+            let term_now = Term(newest.0 + 1);
+            *term = term_now;
+            *yes = BTreeSet::from([self.id]);
+            return self.send_poll(term_now);
+        }
+        if !answer.wait.is_zero() {
+            // Ask again the moment that the voter is free.
+            *resend = (*resend).min(now + answer.wait);
+        }
+    }
+
+    fn count_poll(&mut self, now: Time) {
+        let needed = self.settings.votes_needed();
+        let Role::Polling { yes, .. } = &self.election.role else { return };
+        if self.settings.quorum > 0 && yes.len() >= needed {
+            self.start_claim(now);
+        }
+    }
+
+    fn start_claim(&mut self, now: Time) {
+        let Role::Polling { term, .. } = self.election.role else { return };
+        self.durable.term = term;
+        self.durable.vote = Some((self.id, self.session));
+        self.dirty = true;
+        self.election.newest = term;
+        self.election.role = Role::Claiming {
+            term,
+            votes: BTreeMap::new(),
+            until: now + self.settings.election_timeout(),
+            resend: now + self.settings.heartbeat,
+        };
+        self.when_durable(Deferred::Claim(term), now); // R1: on disk before it is said
+    }
+
+    /// The own vote is on disk.
+    pub(crate) fn claim_is_durable(&mut self, term: Term, now: Time) {
+        let own = self.own_ballot();
+        match &mut self.election.role {
+            Role::Claiming { term: claimed, votes, .. } if *claimed == term => {
+                votes.insert(self.id, own);
+            }
+            Role::Leading => return self.reclaim_is_durable(term, own, now),
+            Role::Claiming { .. } | Role::Follower | Role::Polling { .. } => return,
+        }
+        self.send_claim(term);
+        self.count_votes(now);
+    }
+
+    fn own_ballot(&self) -> Ballot {
+        Ballot {
+            record: self.durable.record.clone(),
+            acknowledged: self.election.acknowledged,
+            followed: self.election.followed,
+        }
+    }
+
+    pub(crate) fn on_claim(&mut self, from: NodeId, session: Session, claim: &Claim, now: Time) {
+        if !self.votes() || !self.admitted(from) {
+            return;
+        }
+        let candidate = (from, session);
+        if claim.term == self.durable.term && self.durable.vote == Some(candidate) {
+            return self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
+        }
+        let wait = self.bound_to_others(from, session, now);
+        if claim.term <= self.durable.term || !wait.is_zero() {
+            let vote = self.vote(claim.term, false, wait, now);
+            return self.answer(from, session, Body::Vote(vote));
+        }
+        self.durable.term = claim.term;
+        self.durable.vote = Some(candidate);
+        self.dirty = true;
+        self.election.newest = self.election.newest.max(claim.term);
+        self.election.role = Role::Follower;
+        self.election.next_try = now + self.settings.election_timeout();
+        self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
+    }
+
+    /// The vote is on disk and may leave (R1).
+    pub(crate) fn vote_is_durable(&mut self, to: NodeId, session: Session, term: Term, now: Time) {
+        if self.durable.term == term && self.durable.vote == Some((to, session)) {
+            let vote = self.vote(term, true, Duration::ZERO, now);
+            self.answer(to, session, Body::Vote(vote));
+        }
+    }
+
+    fn vote(&self, term: Term, granted: bool, wait: Duration, now: Time) -> Vote {
+        Vote {
+            term,
+            granted,
+            newest: self.durable.term,
+            record: self.durable.record.clone(),
+            acknowledged_ago_us: self.election.acknowledged.map(|at| crate::types::micros(now.since(at))),
+            followed: self.election.followed,
+            wait,
+        }
+    }
+
+    pub(crate) fn on_vote(&mut self, from: NodeId, vote: &Vote, now: Time) {
+        if !self.admitted(from) {
+            return;
+        }
+        self.election.newest = self.election.newest.max(vote.newest);
+        let ballot = Ballot {
+            record: vote.record.clone(),
+            // The voter's clock may run faster than ours: at least this long ago, on ours.
+            acknowledged: vote.acknowledged_ago_us.map(|us| {
+                now - Duration::from_micros(us - us.div_ceil(100) * u64::from(DRIFT_PERCENT).min(us))
+            }),
+            followed: vote.followed,
+        };
+        match &mut self.election.role {
+            Role::Claiming { term, votes, .. } if *term == vote.term => {
+                if vote.granted {
+                    votes.insert(from, ballot);
+                    self.count_votes(now);
+                }
+            }
+            Role::Leading if vote.granted => self.on_reclaim_vote(from, vote.term, ballot, now),
+            Role::Leading | Role::Claiming { .. } | Role::Follower | Role::Polling { .. } => {}
+        }
+    }
+
+    fn count_votes(&mut self, now: Time) {
+        let needed = self.settings.votes_needed();
+        let Role::Claiming { term, votes, .. } = &self.election.role else { return };
+        if votes.len() >= needed && votes.contains_key(&self.id) {
+            let (term, votes) = (*term, votes.clone());
+            self.win(term, votes, now);
+        }
+    }
+
+    /// A leader of a term that is over: tell it, so that it can claim again above it (fine print).
+    pub(crate) fn refuse(&mut self, to: NodeId, session: Session) {
+        if self.votes() {
+            let newest = self.durable.term;
+            self.answer(to, session, Body::Refuse(Refuse { newest }));
+        }
+    }
+
+    /// Whether this elector may begin a new cluster (R10): all configured electors are there, and none has a state.
+    pub(crate) fn try_founding(&mut self, now: Time) {
+        if !self.settings.elector || self.durable.standing != Standing::Empty {
+            return;
+        }
+        let fresh = self.settings.election_timeout() * 3;
+        let others = self.peers.iter().filter(|(_, p)| {
+            p.knows_us
+                && p.card.elector
+                && p.card.standing <= Standing::Founder
+                && p.gone.is_none()
+                && self.settings.electors.admits(&p.card.name)
+                && now.since(p.heard) <= fresh
+        });
+        let seen = 1 + others.count();
+        if self.settings.quorum > 0 && seen < usize::from(self.settings.electors.count().max(1)) {
+            return;
+        }
+        self.event(Event::NewCluster);
+        self.found_cluster();
+    }
+
+    pub(crate) fn found_cluster(&mut self) {
+        self.durable.standing = Standing::Founder;
+        self.dirty = true;
+    }
+
+    pub(crate) fn answer(&mut self, to: NodeId, session: Session, body: Body) {
+        self.send(Destination::Node(to), Some(Recipient { node: to, session }), body);
+    }
+}

@@ -1,0 +1,250 @@
+//! The follower's side of a leadership: heartbeats in, reports out, leases and records back (rules R1, R4, R5 and R10).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::election::{Promise, Role};
+use crate::event::Event;
+use crate::io::Destination;
+use crate::limits;
+use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
+use crate::node::{Deferred, Node};
+use crate::record::{Record, Standing};
+use crate::settings::DRIFT_PERCENT;
+use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
+
+/// The leader that this node follows.
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    pub(crate) id: NodeId,
+    pub(crate) session: Session,
+    pub(crate) term: Term,
+    pub(crate) name: String,
+    pub(crate) heard: Time,
+    pub(crate) lease: Duration,
+    pub(crate) master_address: Option<SocketAddr>,
+}
+
+impl Node {
+    pub(crate) fn on_heartbeat(&mut self, from: NodeId, session: Session, heartbeat: Heartbeat, now: Time) {
+        if heartbeat.term < self.durable.term {
+            return self.refuse(from, session);
+        }
+        if self.lead.is_some() && !self.yields_to(from, &heartbeat, now) {
+            return;
+        }
+        if !matches!(self.election.role, Role::Follower) {
+            self.election.role = Role::Follower;
+        }
+        self.follow(from, session, &heartbeat, now);
+        if self.durable.standing == Standing::Empty && self.settings.elector {
+            // R10: a heartbeat initialises nobody; the answer to this report does.
+            return self.report(None, now);
+        }
+        self.take_record(&heartbeat);
+        if self.settings.elector {
+            let Heartbeat { term, number, lease, .. } = heartbeat;
+            self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
+        } else {
+            self.report(None, now);
+        }
+    }
+
+    /// Two leaders meet. With quorum on the later term wins, and there is never one of the same; with quorum off the
+    /// higher rank does (classic bully).
+    fn yields_to(&mut self, from: NodeId, heartbeat: &Heartbeat, now: Time) -> bool {
+        let own = self.lead.as_ref().map_or(Term(0), |l| l.term);
+        let theirs = Rank { priority: heartbeat.card.priority, id: from };
+        let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
+        if yields {
+            self.step_down(&format!("{} leads in term {}", heartbeat.card.name, heartbeat.term.0), now);
+        }
+        yields
+    }
+
+    fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat, now: Time) {
+        if heartbeat.term > self.durable.term {
+            self.durable.term = heartbeat.term;
+            self.durable.vote = None;
+            self.dirty = true;
+        }
+        self.election.newest = self.election.newest.max(heartbeat.term);
+        if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
+            let leader = heartbeat.card.name.clone();
+            self.event(Event::LeaderElected { leader, term: heartbeat.term });
+        }
+        self.leader = Some(Leader {
+            id: from,
+            session,
+            term: heartbeat.term,
+            name: heartbeat.card.name.clone(),
+            heard: now,
+            lease: heartbeat.lease,
+            master_address: heartbeat.master_address,
+        });
+    }
+
+    /// R4: the newest record goes to disk; only the version that counts takes effect.
+    fn take_record(&mut self, heartbeat: &Heartbeat) {
+        // With quorum off the winner of two halves imposes its record; otherwise versions of one line only grow.
+        let newer = heartbeat.record.version > self.durable.record.version
+            || (self.settings.quorum == 0 && heartbeat.record != self.durable.record);
+        if newer {
+            self.durable.record = heartbeat.record.clone();
+            self.dirty = true;
+        }
+        if self.durable.standing != Standing::Member {
+            self.durable.standing = Standing::Member;
+            self.dirty = true;
+        }
+        if heartbeat.lease > self.durable.promised_lease {
+            self.durable.promised_lease = heartbeat.lease;
+            self.dirty = true;
+        }
+        let counts = heartbeat.record.version == heartbeat.committed;
+        let known = heartbeat.committed > self.durable.applied.version || self.settings.quorum == 0;
+        if counts && known && heartbeat.record != self.durable.applied {
+            self.apply(heartbeat.record.clone());
+        } else if heartbeat.committed > self.durable.applied.version
+            && heartbeat.committed == self.durable.record.version
+        {
+            self.apply(self.durable.record.clone());
+        }
+    }
+
+    /// A version counts: the node acts on it from now on.
+    pub(crate) fn apply(&mut self, record: Record) {
+        let before = std::mem::replace(&mut self.durable.applied, record);
+        self.dirty = true;
+        let after = self.durable.applied.clone();
+        if before.maintenance != after.maintenance {
+            self.event(Event::Maintenance { on: after.maintenance });
+        }
+        if before.manual != after.manual {
+            self.event(Event::Manual { on: after.manual });
+        }
+        let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);
+        if epoch(&before) == epoch(&after) {
+            return;
+        }
+        match (before.master, after.master) {
+            (_, Some(m)) => self.event(Event::MasterNamed { node: m.name, epoch: m.epoch }),
+            (Some(m), None) => {
+                let reason = "it is released".to_owned();
+                self.event(Event::MasterDropped { node: m.name, epoch: m.epoch, reason });
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// What the acknowledgement needs is on disk. From here on the promise counts (R1).
+    pub(crate) fn acknowledge(
+        &mut self,
+        leader: NodeId,
+        term: Term,
+        number: u64,
+        lease: Duration,
+        now: Time,
+    ) {
+        let Some(current) = self.leader.as_ref().filter(|l| l.id == leader && l.term == term) else { return };
+        if self.durable.term != term {
+            return; // it has voted for another since
+        }
+        let to = Some((leader, current.session));
+        self.election.promise = Some(Promise { to, until: now + stretched(lease, DRIFT_PERCENT) });
+        self.election.acknowledged = Some(now);
+        self.election.followed = true;
+        self.report(Some(number), now);
+    }
+
+    /// Tells the leader how this node is.
+    pub(crate) fn report(&mut self, acknowledged: Option<u64>, now: Time) {
+        let to = match (&self.lead, &self.leader) {
+            (Some(lead), _) => (self.id, self.session, lead.term),
+            (None, Some(leader)) => (leader.id, leader.session, leader.term),
+            (None, None) => return,
+        };
+        let (leader, session, term) = to;
+        let runner =
+            self.settings.runner.then(|| self.runner.summary(&self.settings, &self.surroundings(now)));
+        self.last_report += 1;
+        if self.reports.len() >= limits::IN_FLIGHT {
+            self.reports.pop_front();
+        }
+        self.reports.push_back((self.last_report, now));
+        let report = Report {
+            card: self.card(),
+            term,
+            number: self.last_report,
+            acknowledged,
+            durable: self.record_on_disk,
+            applied: self.durable.applied.version,
+            runner,
+            uptime: now.since(self.started),
+        };
+        let recipient = Some(Recipient { node: leader, session });
+        self.send(Destination::Node(leader), recipient, Body::Report(report));
+    }
+
+    /// The leader has answered a report.
+    pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer, now: Time) {
+        let leads = match (&self.lead, &self.leader) {
+            (Some(lead), _) => from == self.id && answer.term == lead.term,
+            (None, Some(leader)) => from == leader.id && answer.term == leader.term,
+            (None, None) => false,
+        };
+        let sent = self.reports.iter().find(|(number, _)| *number == answer.report).map(|(_, sent)| *sent);
+        let (true, Some(sent)) = (leads, sent) else { return };
+        if let Some(record) = answer.record {
+            self.join(from, record, answer.term, now);
+        }
+        if !self.settings.runner {
+            return;
+        }
+        if let Some(lease) = answer.lease {
+            let mut out = std::collections::VecDeque::new();
+            let new = self.runner.leased(lease, sent, now, &mut out);
+            for effect in out {
+                self.effect(effect);
+            }
+            if new {
+                // R8: the mark is on disk before the first promote hook begins.
+                self.durable.held = Some(lease.epoch);
+                self.dirty = true;
+                self.when_durable(Deferred::Mark(lease.epoch), now);
+            }
+        }
+        if let Some(epoch) = answer.release {
+            self.runner.ordered_back(epoch);
+        }
+    }
+
+    /// R10: an elector without state takes the record from the answer to its own report.
+    fn join(&mut self, from: NodeId, record: Record, term: Term, now: Time) {
+        if !self.settings.elector || self.standing() != Standing::Empty {
+            return;
+        }
+        let Some(leader) = self.leader.as_ref().filter(|l| l.id == from) else { return };
+        let promise =
+            Promise { to: Some((from, leader.session)), until: now + stretched(leader.lease, DRIFT_PERCENT) };
+        self.durable.promised_lease = self.durable.promised_lease.max(leader.lease);
+        self.durable.term = self.durable.term.max(term);
+        self.durable.record = record;
+        self.durable.standing = Standing::Member;
+        self.dirty = true;
+        // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
+        self.election.promise = Some(promise);
+        self.election.acknowledged = Some(now);
+        self.event(Event::Joined);
+    }
+
+    /// Where the master can be reached, as far as this node knows.
+    pub(crate) fn master_address(&self, master: NodeId) -> Option<IpAddr> {
+        if let Some(peer) = self.peers.get(master)
+            && let Some(address) = peer.address
+        {
+            return Some(address.ip());
+        }
+        self.leader.as_ref().and_then(|l| l.master_address).map(|a| a.ip())
+    }
+}

@@ -1,0 +1,471 @@
+//! The leader's side: its lease, the record's replication, and what it answers to reports (rules R3, R4 and R5).
+//! Whom it makes master is `choice`'s business.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::election::{Ballot, Role};
+use crate::event::Event;
+use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
+use crate::limits;
+use crate::message::{Answer, Body, Claim, Heartbeat, Lease, Recipient, Report, RunnerSummary};
+use crate::node::{Deferred, Node};
+use crate::record::{Record, Standing};
+use crate::settings::DRIFT_PERCENT;
+use crate::types::{Epoch, NodeId, Session, Term, Time, Version, stretched};
+
+/// What a leader knows and does.
+#[derive(Clone, Debug)]
+pub(crate) struct Leadership {
+    pub(crate) term: Term,
+    pub(crate) won: Time,
+    number: u64,
+    heartbeat_due: Time,
+    /// Heartbeats of which an acknowledgement still counts, with the instant that they were sent.
+    sent: VecDeque<(u64, Time)>,
+    /// When the newest heartbeat was sent that each elector has acknowledged.
+    acknowledged: BTreeMap<NodeId, Time>,
+    /// The version that each elector has on disk.
+    copies: BTreeMap<NodeId, Version>,
+    /// The newest version that counts.
+    pub(crate) committed: Version,
+    /// A node may be chosen once it acts on this version or a newer one: those before it may say maintenance.
+    pub(crate) act_since: Version,
+    /// R6: the latest acknowledgement that any voter gave to an earlier leader.
+    pub(crate) inherited: Option<Time>,
+    /// R6: the newest basis used in a grant to the record's master, or the report from which its hold time is counted
+    /// anew after maintenance.
+    pub(crate) granted: Option<(Epoch, Time)>,
+    /// No voter has followed a leader in its present run: the cluster starts.
+    pub(crate) cold: bool,
+    /// The latest report of each runner in this term, the own one included.
+    pub(crate) runners: BTreeMap<NodeId, Seen>,
+    /// The mastership that is wanted back, and why.
+    pub(crate) ordered: Option<(Epoch, String)>,
+    commands: VecDeque<(CommandId, Version, Answered)>,
+    reclaim: Option<Reclaim>,
+    /// The next instant at which time alone changes a decision.
+    pub(crate) decide_at: Time,
+}
+
+/// A runner's latest report.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) session: Session,
+    pub(crate) report: u64,
+    pub(crate) at: Time,
+    pub(crate) summary: RunnerSummary,
+    pub(crate) applied: Version,
+    pub(crate) uptime: Duration,
+}
+
+/// A sitting leader claims again above a term that someone spent in vain (fine print).
+#[derive(Clone, Debug)]
+struct Reclaim {
+    term: Term,
+    votes: BTreeMap<NodeId, Ballot>,
+    resend: Time,
+    said: bool,
+}
+
+impl Node {
+    // --- winning and losing ---
+
+    /// A quorum has voted for this node. It adopts the newest record of its voters and replicates it under its term before
+    /// it changes anything (R4).
+    pub(crate) fn win(&mut self, term: Term, votes: BTreeMap<NodeId, Ballot>, now: Time) {
+        let count = votes.len();
+        let inherited = votes.values().filter_map(|b| b.acknowledged).max();
+        let cold = votes.values().all(|b| !b.followed);
+        self.election.role = Role::Leading;
+        self.leader = None;
+        self.lead = Some(Leadership {
+            term,
+            won: now,
+            number: 0,
+            heartbeat_due: now,
+            sent: VecDeque::new(),
+            acknowledged: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            committed: Version::default(),
+            act_since: Version { term, n: 0 },
+            inherited,
+            granted: None,
+            cold,
+            runners: BTreeMap::new(),
+            ordered: None,
+            commands: VecDeque::new(),
+            reclaim: None,
+            decide_at: Time::NEVER,
+        });
+        self.durable.standing = Standing::Member;
+        self.durable.promised_lease = self.durable.promised_lease.max(self.settings.leader_lease);
+        self.event(Event::LeadershipGained { term, votes: count });
+        self.adopt_newest(&votes, now);
+    }
+
+    fn adopt_newest(&mut self, votes: &BTreeMap<NodeId, Ballot>, now: Time) {
+        let own = &self.durable.record;
+        let newest = votes.values().map(|b| &b.record).chain([own]).max_by_key(|r| r.version);
+        let record = newest.unwrap_or(own).clone();
+        self.propose(record, now);
+    }
+
+    /// Changes the record. The change takes effect nowhere before it counts (fine print).
+    pub(crate) fn propose(&mut self, record: Record, now: Time) {
+        let Some(lead) = &mut self.lead else { return };
+        let version = Version { term: lead.term, n: record.version.n.max(self.durable.record.version.n) + 1 };
+        lead.heartbeat_due = now;
+        self.durable.record = Record { version, ..record };
+        self.dirty = true;
+        self.when_durable(Deferred::Record, now);
+    }
+
+    pub(crate) fn step_down(&mut self, reason: &str, now: Time) {
+        let Some(lead) = self.lead.take() else { return };
+        for (id, _, _) in lead.commands {
+            self.effect(Effect::Answer { id, result: Err(Refusal::LostLeadership) });
+        }
+        self.event(Event::LeadershipEnded { term: lead.term, reason: reason.to_owned() });
+        self.election.role = Role::Follower;
+        self.election.next_try = now + self.settings.election_timeout();
+    }
+
+    // --- the lease (R3) ---
+
+    /// When the leader sent the oldest of the newest heartbeats that a quorum of electors has acknowledged. Its own heartbeat
+    /// is its own acknowledgement.
+    pub(crate) fn basis(&self) -> Option<Time> {
+        let lead = self.lead.as_ref()?;
+        let own = lead.sent.back().map(|(_, at)| *at)?;
+        let mut acknowledged: Vec<Time> = lead.acknowledged.values().copied().chain([own]).collect();
+        acknowledged.sort_unstable_by(|a, b| b.cmp(a));
+        acknowledged.get(self.settings.votes_needed() - 1).copied()
+    }
+
+    /// Until when this node may act as leader.
+    pub(crate) fn leadership_end(&self) -> Time {
+        let Some(lead) = &self.lead else { return Time(0) };
+        self.basis().unwrap_or(lead.won) + self.settings.leader_lease
+    }
+
+    /// May act as leader now.
+    pub(crate) fn acting(&self, now: Time) -> bool {
+        self.basis().is_some_and(|basis| now < basis + self.settings.leader_lease)
+            && self.lead.as_ref().is_some_and(|l| l.committed.term == l.term)
+    }
+
+    pub(crate) fn leading_deadline(&self) -> Time {
+        let Some(lead) = &self.lead else { return Time::NEVER };
+        let mut next = lead.heartbeat_due.min(self.leadership_end()).min(lead.decide_at);
+        if let Some(reclaim) = &lead.reclaim {
+            next = next.min(reclaim.resend);
+        }
+        next
+    }
+
+    /// Lets time take effect on the leadership.
+    pub(crate) fn advance_leadership(&mut self, now: Time) {
+        if self.lead.is_none() {
+            return;
+        }
+        if now >= self.leadership_end() {
+            return self.step_down("no quorum of electors answers", now);
+        }
+        let mut claim = None;
+        let Some(lead) = &mut self.lead else { return };
+        if let Some(reclaim) = lead.reclaim.as_mut().filter(|r| now >= r.resend) {
+            reclaim.resend = now + self.settings.heartbeat;
+            claim = reclaim.said.then_some(reclaim.term);
+        }
+        if now >= lead.heartbeat_due {
+            self.send_heartbeat(now);
+        }
+        if let Some(term) = claim {
+            self.say_claim(term);
+        }
+    }
+
+    fn send_heartbeat(&mut self, now: Time) {
+        let card = self.card();
+        let record = self.durable.record.clone();
+        let master = record.master.as_ref().map(|m| m.node);
+        let master_address = master.and_then(|m| self.peers.get(m)).and_then(|p| p.address);
+        let (heartbeat, lease) = (self.settings.heartbeat, self.settings.leader_lease);
+        let Some(lead) = &mut self.lead else { return };
+        lead.number += 1;
+        lead.heartbeat_due = now + heartbeat;
+        if lead.sent.len() >= limits::IN_FLIGHT {
+            lead.sent.pop_front();
+        }
+        lead.sent.push_back((lead.number, now));
+        let message = Heartbeat {
+            card,
+            term: lead.term,
+            number: lead.number,
+            lease,
+            record,
+            committed: lead.committed,
+            master_address,
+        };
+        // Fine print: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
+        let until = now + stretched(lease, DRIFT_PERCENT);
+        self.election.promise = Some(crate::election::Promise { to: Some((self.id, self.session)), until });
+        self.election.acknowledged = Some(now);
+        self.election.followed = true;
+        self.send(Destination::Everyone, None, Body::Heartbeat(message));
+        self.report(None, now);
+    }
+
+    // --- claiming again above a term that was spent in vain ---
+
+    pub(crate) fn on_refuse(&mut self, from: NodeId, newest: Term, now: Time) {
+        self.election.newest = self.election.newest.max(newest);
+        let admitted = self.peers.get(from).is_some_and(|p| self.settings.electors.admits(&p.card.name));
+        let Some(lead) = &mut self.lead else { return };
+        let beyond = lead.reclaim.as_ref().map_or(lead.term, |r| r.term);
+        if newest <= beyond || !admitted {
+            return;
+        }
+        let term = Term(newest.0.max(self.durable.term.0) + 1);
+        let resend = now + self.settings.heartbeat;
+        lead.reclaim = Some(Reclaim { term, votes: BTreeMap::new(), resend, said: false });
+        self.durable.term = term;
+        self.durable.vote = Some((self.id, self.session));
+        self.dirty = true;
+        self.when_durable(Deferred::Claim(term), now);
+    }
+
+    pub(crate) fn reclaim_is_durable(&mut self, term: Term, own: Ballot, now: Time) {
+        let id = self.id;
+        let Some(reclaim) = self.lead.as_mut().and_then(|l| l.reclaim.as_mut()) else { return };
+        if reclaim.term != term {
+            return;
+        }
+        reclaim.said = true;
+        reclaim.votes.insert(id, own);
+        self.say_claim(term);
+        self.count_reclaim(now);
+    }
+
+    fn say_claim(&mut self, term: Term) {
+        let card = self.card();
+        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term }));
+    }
+
+    pub(crate) fn on_reclaim_vote(&mut self, from: NodeId, term: Term, ballot: Ballot, now: Time) {
+        let Some(reclaim) = self.lead.as_mut().and_then(|l| l.reclaim.as_mut()) else { return };
+        if reclaim.term == term {
+            reclaim.votes.insert(from, ballot);
+            self.count_reclaim(now);
+        }
+    }
+
+    fn count_reclaim(&mut self, now: Time) {
+        let needed = self.settings.votes_needed();
+        let Some(lead) = &mut self.lead else { return };
+        let Some(reclaim) = lead.reclaim.take_if(|r| r.votes.len() >= needed) else { return };
+        lead.term = reclaim.term;
+        lead.act_since = Version { term: reclaim.term, n: 0 };
+        lead.copies.clear();
+        lead.runners.clear();
+        let latest = reclaim.votes.values().filter_map(|b| b.acknowledged).max();
+        lead.inherited = lead.inherited.max(latest);
+        let votes = reclaim.votes.len();
+        self.event(Event::LeadershipGained { term: reclaim.term, votes });
+        self.adopt_newest(&reclaim.votes, now);
+    }
+
+    // --- the record (R4) ---
+
+    /// The own copy, or a follower's, has reached a disk: perhaps a quorum has it now.
+    pub(crate) fn count_copies(&mut self, now: Time) {
+        let version = self.durable.record.version;
+        let own = usize::from(self.record_on_disk == version);
+        let needed = self.settings.votes_needed();
+        let Some(lead) = &mut self.lead else { return };
+        if version.term != lead.term || lead.committed == version {
+            return;
+        }
+        let copies = own + lead.copies.values().filter(|v| **v == version).count();
+        if copies < needed {
+            return;
+        }
+        lead.committed = version;
+        lead.heartbeat_due = now;
+        let (done, waiting) =
+            std::mem::take(&mut lead.commands).into_iter().partition(|(_, v, _)| *v <= version);
+        lead.commands = waiting;
+        let done: VecDeque<(CommandId, Version, Answered)> = done;
+        for (id, _, answered) in done {
+            self.effect(Effect::Answer { id, result: Ok(answered) });
+        }
+        self.apply(self.durable.record.clone());
+        if let Some(master) = self.durable.record.master.as_ref().map(|m| m.node) {
+            self.answer_runner(master, now);
+        }
+    }
+
+    /// A command is answered "done" when its change counts.
+    pub(crate) fn answer_when_counted(&mut self, id: CommandId, answered: Answered) {
+        let version = self.durable.record.version;
+        let Some(lead) = &mut self.lead else { return };
+        if lead.committed >= version {
+            return self.effect(Effect::Answer { id, result: Ok(answered) });
+        }
+        if lead.commands.len() >= limits::COMMANDS {
+            let message = "too many commands are waiting for a quorum of electors".to_owned();
+            let hint = "try again in a moment".to_owned();
+            return self.effect(Effect::Answer { id, result: Err(Refusal::NotNow { message, hint }) });
+        }
+        lead.commands.push_back((id, version, answered));
+    }
+
+    // --- reports in, answers out (R5) ---
+
+    pub(crate) fn on_report(&mut self, from: NodeId, session: Session, report: Report, now: Time) {
+        self.note_report(from, &report, now);
+        let admitted = from == self.id || self.settings.electors.admits(&report.card.name);
+        let Some(lead) = &mut self.lead else { return };
+        if report.term != lead.term {
+            return;
+        }
+        if report.card.elector && admitted && from != self.id {
+            if let Some(number) = report.acknowledged
+                && let Some((_, sent)) = lead.sent.iter().find(|(n, _)| *n == number)
+            {
+                let newest = lead.acknowledged.entry(from).or_insert(*sent);
+                *newest = (*newest).max(*sent);
+            }
+            lead.copies.insert(from, report.durable);
+        }
+        let beginner = report.card.elector && report.card.standing == Standing::Empty && admitted;
+        let stale =
+            lead.runners.get(&from).is_some_and(|s| s.session == session && s.report >= report.number);
+        if let Some(summary) = report.runner.filter(|_| !stale) {
+            lead.runners.insert(
+                from,
+                Seen {
+                    session,
+                    report: report.number,
+                    at: now,
+                    summary,
+                    applied: report.applied,
+                    uptime: report.uptime,
+                },
+            );
+        }
+        self.count_copies(now);
+        if beginner {
+            self.initialise(from, session, report.number, now);
+        }
+        self.answer_runner(from, now);
+    }
+
+    fn note_report(&mut self, from: NodeId, report: &Report, now: Time) {
+        let name = report.card.name.clone();
+        let note = report.runner.as_ref().and_then(|r| r.failure.clone());
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.summary = report.runner.clone();
+            peer.applied = report.applied;
+            peer.since = now - report.uptime;
+        }
+        if let Some(note) = note {
+            self.remember_failure(name, note, now);
+        }
+    }
+
+    fn remember_failure(&mut self, node: String, note: crate::message::FailureNote, now: Time) {
+        let at = now - note.ago;
+        let near = Duration::from_secs(2);
+        let same = |(was, name, old): &(Time, String, crate::message::FailureNote)| {
+            *name == node
+                && old.service == note.service
+                && old.hook == note.hook
+                && at.since(*was) < near
+                && was.since(at) < near
+        };
+        if self.failures.iter().any(same) {
+            return;
+        }
+        if self.failures.len() >= limits::FAILURES {
+            self.failures.pop_front();
+        }
+        self.failures.push_back((at, node, note));
+    }
+
+    /// R10: gives an elector without state the record that counts; this leader's quorum stands without it.
+    fn initialise(&mut self, to: NodeId, session: Session, report: u64, now: Time) {
+        if !self.acting(now) || self.too_many_electors(to, now) {
+            return;
+        }
+        let Some(lead) = &self.lead else { return };
+        if lead.committed != self.durable.record.version {
+            return;
+        }
+        let record = Some(self.durable.record.clone());
+        let answer = Answer { term: lead.term, report, lease: None, release: None, record };
+        let recipient = Some(Recipient { node: to, session });
+        self.send(Destination::Node(to), recipient, Body::Answer(answer));
+    }
+
+    /// As many electors as are configured are members already: one more could make two quorums.
+    pub(crate) fn too_many_electors(&self, newcomer: NodeId, now: Time) -> bool {
+        let configured = usize::from(self.settings.electors.count());
+        let name = self.peers.get(newcomer).map(|p| p.card.name.as_str()).unwrap_or_default();
+        let members = self.peers.iter().filter(|(id, p)| {
+            *id != newcomer
+                && p.card.elector
+                && p.card.standing == Standing::Member
+                && p.card.name != name
+                && now.since(p.heard) <= self.lately() * 10
+        });
+        configured > 0 && 1 + members.count() >= configured
+    }
+
+    /// Grants the lease to the record's master, and asks for the release of what must not be promoted.
+    pub(crate) fn answer_runner(&mut self, to: NodeId, now: Time) {
+        if !self.acting(now) {
+            return;
+        }
+        let Some(basis) = self.basis() else { return };
+        let until = basis + self.settings.master_lease;
+        let own = (&self.durable.record, &self.durable.applied);
+        let entry = own.0.master.clone().filter(|m| own.1.master.as_ref().map(|a| a.epoch) == Some(m.epoch));
+        let Some(lead) = &mut self.lead else { return };
+        let Some(seen) = lead.runners.get(&to) else { return };
+        let entry = entry.filter(|m| m.node == to && m.session == seen.session);
+        let mut answer =
+            Answer { term: lead.term, report: seen.report, lease: None, release: None, record: None };
+        match &entry {
+            Some(entry) if seen.summary.released < entry.epoch => {
+                // R5: counted from when the report was sent, which was not after it came.
+                let remaining = until.since(seen.at);
+                answer.lease = (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining });
+                lead.granted = Some(match lead.granted {
+                    Some((epoch, at)) if epoch == entry.epoch => (epoch, at.max(basis)),
+                    _ => (entry.epoch, basis),
+                });
+                answer.release = lead.ordered.as_ref().map(|(e, _)| *e).filter(|e| *e == entry.epoch);
+            }
+            Some(_) => {}
+            // What it holds is not the record's: R6 asks to release only what was assigned so far.
+            None => answer.release = seen.summary.holds,
+        }
+        if answer.lease.is_none() && answer.release.is_none() {
+            return;
+        }
+        let recipient = Some(Recipient { node: to, session: seen.session });
+        self.send(Destination::Node(to), recipient, Body::Answer(answer));
+    }
+
+    /// A runner's session is over.
+    pub(crate) fn runner_gone(&mut self, node: NodeId, session: Session) {
+        if let Some(lead) = &mut self.lead
+            && lead.runners.get(&node).is_some_and(|s| s.session <= session)
+        {
+            lead.runners.remove(&node);
+            lead.acknowledged.remove(&node);
+        }
+    }
+}

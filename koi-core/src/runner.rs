@@ -1,0 +1,523 @@
+//! What this node wants of its services: its state, its lease on the mastership, failure and recovery
+//! (classic.md §2–§3, rules R5 and R7).
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::io::{Cause, Effect, HookEnd, RunId, ServiceSpec};
+use crate::limits;
+use crate::message::{FailureNote, Lease, RunnerSummary};
+use crate::service::Consequence;
+use crate::services::{Services, Summary, Want};
+use crate::settings::Settings;
+use crate::types::{Epoch, Hook, NodeState, Time};
+use crate::view::Action;
+
+/// What the runner must know of the rest of the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) now: Time,
+    /// A leader has been heard of late.
+    pub(crate) connected: bool,
+    /// The record that counts says: maintenance.
+    pub(crate) maintenance: bool,
+    /// The record that counts says: stopped by hand.
+    pub(crate) stopped: bool,
+    /// The node is going away.
+    pub(crate) leaving: bool,
+    /// The newest epoch that the node knows of, for hooks.
+    pub(crate) epoch: Epoch,
+    /// Who is master, for hooks.
+    pub(crate) master: Option<(String, Option<IpAddr>)>,
+}
+
+/// Where the runner is between its start and its part in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The services folder has not been read yet; what an earlier run left promoted, if it did not end cleanly.
+    Scanning { left: Option<Epoch> },
+    /// Taking down what an earlier run left (R8).
+    TakingDown,
+    /// Part of the cluster.
+    Joined,
+}
+
+/// A mastership that this node has accepted and not yet released.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    pub(crate) epoch: Epoch,
+    /// When the lease runs out (R5).
+    pub(crate) ends: Time,
+    /// The mark is on disk: promotion may begin.
+    pub(crate) marked: bool,
+    /// The leader wants it back (switch-over, stop): demote, in no hurry.
+    pub(crate) ordered_back: bool,
+    /// The lease ran out: everything must be down by this instant (R7).
+    pub(crate) lost: Option<Time>,
+    fenced: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    reason: String,
+    cause: Option<Cause>,
+    recover_at: Option<Time>,
+}
+
+/// The runner half of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Runner {
+    pub(crate) services: Services,
+    phase: Phase,
+    unreadable: Option<String>,
+    failure: Option<Failure>,
+    barred_before: bool,
+    frozen_before: bool,
+    fail_count: u32,
+    last_failure: Option<(Time, FailureNote)>,
+    pub(crate) holding: Option<Holding>,
+    pub(crate) released: Epoch,
+    /// A leader has been heard in this run: services may be started.
+    met_leader: bool,
+}
+
+/// What has changed and concerns the rest of the node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Nothing is promoted any more: the mark on disk may go.
+    pub(crate) clear_mark: bool,
+}
+
+impl Runner {
+    /// `left`: what an earlier run may have left promoted.
+    pub(crate) fn new(left: Option<Epoch>) -> Runner {
+        Runner {
+            services: Services::default(),
+            phase: Phase::Scanning { left },
+            unreadable: None,
+            failure: None,
+            barred_before: false,
+            frozen_before: false,
+            fail_count: 0,
+            last_failure: None,
+            holding: None,
+            released: Epoch(0),
+            met_leader: false,
+        }
+    }
+
+    /// The services folder was read. The first time decides what becomes of what an earlier run left (R8).
+    pub(crate) fn found(
+        &mut self,
+        specs: Vec<ServiceSpec>,
+        maintenance: bool,
+        now: Time,
+        out: &mut VecDeque<Effect>,
+    ) {
+        self.unreadable = None;
+        self.services.update(specs, out);
+        let Phase::Scanning { left } = self.phase else { return };
+        self.phase = Phase::Joined;
+        let Some(epoch) = left else { return };
+        if maintenance {
+            // An upgrade in maintenance mode: it was left running on purpose, and is adopted.
+            self.services.presume(true, false);
+            self.met_leader = true;
+            self.holding = Some(Holding {
+                epoch,
+                ends: now,
+                marked: true,
+                ordered_back: false,
+                lost: None,
+                fenced: false,
+            });
+            return;
+        }
+        let reason = "the last run of this daemon did not end cleanly".to_owned();
+        out.push_back(Effect::Event(Event::TakingDown { reason }));
+        self.services.presume(true, true);
+        self.phase = Phase::TakingDown;
+    }
+
+    /// The services folder cannot be read. What runs goes on; a node that has never read it counts as failed.
+    pub(crate) fn unreadable(&mut self, why: String) {
+        self.unreadable = Some(why);
+    }
+
+    /// Why the node counts as failed, if it does.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let never_read = matches!(self.phase, Phase::Scanning { .. });
+        let unread = self.unreadable.as_ref().filter(|_| never_read);
+        self.failure
+            .as_ref()
+            .map(|f| f.reason.clone())
+            .or_else(|| self.services.barred())
+            .or_else(|| unread.cloned())
+    }
+
+    /// Mastership is held, and services may be promoted under it.
+    fn may_be_master(&self, now: Time) -> bool {
+        self.holding.is_some_and(|h| h.lost.is_none() && !h.ordered_back && now < h.ends)
+    }
+
+    fn all_promotable(&self) -> bool {
+        self.services.summary() >= Summary::Promotable
+    }
+
+    fn frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
+        // A node that holds the mastership takes its own maintenance flag only when it has given it back: the leader
+        // must know before anything may stay promoted without a lease (R6).
+        around.maintenance || (settings.maintenance && self.holding.is_none() && !self.services.up())
+    }
+
+    /// What the node does with its services.
+    pub(crate) fn action(&self, settings: &Settings, around: &Surroundings) -> Action {
+        let frozen = self.frozen(settings, around);
+        if self.failed().is_some() {
+            Action::Fail
+        } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
+            Action::Stop
+        } else if (self.may_be_master(around.now) || (frozen && self.holding.is_some()))
+            && self.all_promotable()
+        {
+            Action::Promote
+        } else if self.services.up() {
+            Action::Demote
+        } else {
+            Action::Start
+        }
+    }
+
+    /// The node's state (classic.md §3).
+    pub(crate) fn state(&self, settings: &Settings, around: &Surroundings) -> NodeState {
+        if !settings.runner {
+            NodeState::Elector
+        } else if self.failed().is_some() {
+            NodeState::Failed
+        } else if self.phase != Phase::Joined {
+            NodeState::Disconnected
+        } else if around.stopped || around.leaving {
+            NodeState::Stopped
+        } else if !around.connected && self.holding.is_none() {
+            NodeState::Disconnected
+        } else if !self.all_promotable() {
+            NodeState::Live
+        } else if self.action(settings, around) == Action::Promote {
+            NodeState::Master
+        } else {
+            NodeState::Standby
+        }
+    }
+
+    /// The leader's lease arrived; its remaining time is counted from when the report was sent (R5). True if this is a
+    /// mastership that the node did not hold: the mark must go to disk before anything is promoted.
+    pub(crate) fn leased(&mut self, lease: Lease, sent: Time, now: Time, out: &mut VecDeque<Effect>) -> bool {
+        let ends = sent + lease.remaining;
+        if lease.epoch <= self.released || ends <= now || matches!(self.phase, Phase::Scanning { .. }) {
+            return false;
+        }
+        match &mut self.holding {
+            Some(held) if held.lost.is_some() || held.epoch > lease.epoch => false,
+            Some(held) if held.epoch == lease.epoch => {
+                held.ends = held.ends.max(ends);
+                false
+            }
+            Some(_) | None => {
+                self.holding = Some(Holding {
+                    epoch: lease.epoch,
+                    ends,
+                    marked: false,
+                    ordered_back: false,
+                    lost: None,
+                    fenced: false,
+                });
+                out.push_back(Effect::Event(Event::LeaseGained { epoch: lease.epoch }));
+                true
+            }
+        }
+    }
+
+    /// The leader wants everything up to `epoch` back.
+    pub(crate) fn ordered_back(&mut self, epoch: Epoch) {
+        match &mut self.holding {
+            Some(held) if held.epoch <= epoch => held.ordered_back = true,
+            Some(_) => {}
+            None if !self.services.up() => self.released = self.released.max(epoch),
+            None => {}
+        }
+    }
+
+    /// The mark of this mastership is on disk.
+    pub(crate) fn marked(&mut self, epoch: Epoch) {
+        if let Some(held) = self.holding.as_mut().filter(|h| h.epoch == epoch) {
+            held.marked = true;
+        }
+    }
+
+    /// A hook has ended.
+    pub(crate) fn hook_ended(
+        &mut self,
+        run: RunId,
+        end: HookEnd,
+        settings: &Settings,
+        now: Time,
+        out: &mut VecDeque<Effect>,
+    ) {
+        let (block, grace) = (settings.block_on_stop_failure, settings.demote_grace);
+        let Some(trouble) = self.services.finished(run, end, now, block, grace, out) else { return };
+        match trouble.consequence {
+            Consequence::None => {}
+            Consequence::Failed(cause) => self.service_failed(&trouble.service, cause, settings, now, out),
+            Consequence::Unclean => {
+                let message = format!("{} could not be stopped", trouble.service);
+                let cause = Cause { hook: Hook::Stop, message, timed_out: false };
+                self.service_failed(&trouble.service, cause, settings, now, out);
+                if let Some(failure) = &mut self.failure {
+                    failure.recover_at = None;
+                    failure.reason = format!(
+                        "{} could not be stopped: mend it and say `koi recover`, or `koi confirm-down` if it is surely down",
+                        trouble.service
+                    );
+                }
+            }
+        }
+    }
+
+    fn service_failed(
+        &mut self,
+        service: &str,
+        cause: Cause,
+        settings: &Settings,
+        now: Time,
+        out: &mut VecDeque<Effect>,
+    ) {
+        let note = FailureNote {
+            service: clip(service, limits::NAME_BYTES),
+            hook: cause.hook.word().to_owned(),
+            message: clip(&cause.message, limits::REASON_BYTES),
+            ago: Duration::ZERO,
+        };
+        let reason = format!("{service}: {}: {}", cause.hook.word(), cause.message);
+        let calm =
+            self.last_failure.as_ref().is_some_and(|(at, _)| now.since(*at) > settings.failcount_reset);
+        self.last_failure = Some((now, note));
+        if self.failure.is_some() {
+            return; // one failure of the node, however many services go down with it
+        }
+        if calm {
+            self.fail_count = 0;
+        }
+        let recovers_in = recovery_wait(settings, self.fail_count);
+        self.fail_count = self.fail_count.saturating_add(1);
+        out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in }));
+        self.failure =
+            Some(Failure { reason, cause: Some(cause), recover_at: recovers_in.map(|wait| now + wait) });
+    }
+
+    /// An operator says `koi recover`: the count begins anew too.
+    pub(crate) fn recover_by_hand(&mut self) {
+        self.fail_count = 0;
+        self.last_failure = None;
+        self.failure = None;
+        self.services.recover();
+    }
+
+    /// How many failures were counted.
+    pub(crate) fn fail_count(&self) -> u32 {
+        self.fail_count
+    }
+
+    /// Until the node tries again by itself.
+    pub(crate) fn recovers_in(&self, now: Time) -> Option<Duration> {
+        self.failure.as_ref().and_then(|f| f.recover_at).map(|at| at.since(now))
+    }
+
+    /// Lets time and everything that has happened take effect: lease, recovery, the services' next steps, release.
+    pub(crate) fn advance(
+        &mut self,
+        settings: &Settings,
+        around: &Surroundings,
+        out: &mut VecDeque<Effect>,
+    ) -> Outcome {
+        let frozen = self.frozen(settings, around);
+        self.met_leader |= around.connected;
+        if self.frozen_before && !frozen {
+            self.services.ask_all(around.now);
+        }
+        if !frozen {
+            self.watch_lease(settings, around, out);
+            self.try_recovery(settings, around.now, out);
+        }
+        self.frozen_before = frozen;
+        let want = self.want(settings, around, frozen);
+        self.services.step(&want, out);
+        self.settle(frozen, settings, around, out)
+    }
+
+    fn want(&self, settings: &Settings, around: &Surroundings, frozen: bool) -> Want {
+        let lost = self.holding.and_then(|h| h.lost);
+        Want {
+            now: around.now,
+            action: self.action(settings, around),
+            urgent: lost.is_some(),
+            overdue: lost.filter(|deadline| *deadline <= around.now),
+            may_promote: self.holding.is_some_and(|h| h.marked),
+            frozen,
+            block_on_stop_failure: settings.block_on_stop_failure,
+            max_parallel: settings.max_parallel,
+            state: self.state(settings, around),
+            epoch: self.holding.map_or(around.epoch, |h| h.epoch),
+            master: around.master.clone(),
+            cause: self.failure.as_ref().and_then(|f| f.cause.clone()),
+        }
+    }
+
+    /// R7: a lease that ran out ends the mastership at once; the grace is one absolute deadline.
+    fn watch_lease(&mut self, settings: &Settings, around: &Surroundings, out: &mut VecDeque<Effect>) {
+        let up = self.services.up();
+        let learned_now = self.frozen_before;
+        let Some(held) = &mut self.holding else { return };
+        if held.lost.is_none() && around.now >= held.ends {
+            // After maintenance the grace counts from the moment the node learns that it is over.
+            let from = if learned_now { around.now } else { held.ends };
+            held.lost = Some(from + settings.demote_grace);
+            out.push_back(Effect::Event(Event::LeaseLost { epoch: held.epoch }));
+        }
+        let overdue = held.lost.is_some_and(|deadline| around.now >= deadline);
+        if !overdue || !up || held.fenced {
+            return;
+        }
+        held.fenced = true;
+        let reason =
+            format!("something was still promoted {:?} after the lease ran out", settings.demote_grace);
+        if settings.fenced {
+            out.push_back(Effect::Event(Event::Fenced { reason: reason.clone() }));
+            out.push_back(Effect::Fence { reason: reason.clone() });
+        }
+        if self.failure.is_none() {
+            out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in: None }));
+            let cause = Cause { hook: Hook::Demote, message: reason.clone(), timed_out: true };
+            self.failure = Some(Failure { reason, cause: Some(cause), recover_at: None });
+        }
+    }
+
+    fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) {
+        let barred = self.services.barred().is_some();
+        if self.barred_before && !barred && self.failure.is_none() {
+            self.services.recover();
+        }
+        self.barred_before = barred;
+        let due = self.failure.as_ref().and_then(|f| f.recover_at).is_some_and(|at| at <= now);
+        if due && self.services.all_down() && settings.auto_recover > 0 {
+            out.push_back(Effect::Event(Event::Recovering { failures: self.fail_count }));
+            self.failure = None;
+            self.services.recover();
+        }
+    }
+
+    /// Ends what is over: the taking down after a start, and a mastership of which nothing is promoted any more.
+    fn settle(
+        &mut self,
+        frozen: bool,
+        settings: &Settings,
+        around: &Surroundings,
+        out: &mut VecDeque<Effect>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase == Phase::TakingDown && self.services.all_down() {
+            self.phase = Phase::Joined;
+            outcome.clear_mark = !self.services.up();
+        }
+        let Some(held) = self.holding else { return outcome };
+        let wanted = self.action(settings, around) == Action::Promote;
+        if !frozen && !wanted && !self.services.up() {
+            self.released = self.released.max(held.epoch);
+            self.holding = None;
+            outcome.clear_mark = true;
+            out.push_back(Effect::Event(Event::LeaseReleased { epoch: held.epoch }));
+        }
+        outcome
+    }
+
+    /// The next instant at which time alone changes something.
+    pub(crate) fn next_deadline(&self, settings: &Settings, around: &Surroundings) -> Time {
+        if self.frozen(settings, around) {
+            return Time::NEVER;
+        }
+        let mut next = Time::NEVER;
+        if self.action(settings, around) >= Action::Start {
+            next = next.min(self.services.next_deadline());
+        }
+        if let Some(held) = &self.holding {
+            next = next.min(match held.lost {
+                None => held.ends,
+                Some(deadline) if !held.fenced => deadline,
+                Some(_) => Time::NEVER,
+            });
+        }
+        if let Some(at) = self.failure.as_ref().and_then(|f| f.recover_at)
+            && self.services.all_down()
+        {
+            next = next.min(at);
+        }
+        next
+    }
+
+    /// Nothing is left to do before the daemon may end.
+    pub(crate) fn may_leave(&self, settings: &Settings, around: &Surroundings) -> bool {
+        match self.frozen(settings, around) {
+            true => self.services.quiet(),
+            false => self.services.all_down() || matches!(self.phase, Phase::Scanning { .. }),
+        }
+    }
+
+    /// Something is, or may be, promoted here.
+    pub(crate) fn up(&self) -> bool {
+        self.services.up() || matches!(self.phase, Phase::TakingDown | Phase::Scanning { left: Some(_) })
+    }
+
+    /// The services in one line, for the leader.
+    pub(crate) fn summary(&self, settings: &Settings, around: &Surroundings) -> RunnerSummary {
+        let state = self.state(settings, around);
+        RunnerSummary {
+            state,
+            holds: self.holding.map(|h| h.epoch),
+            released: self.released,
+            up: self.up(),
+            promotable: matches!(state, NodeState::Standby | NodeState::Master),
+            score: self.services.score(),
+            failure: self
+                .last_failure
+                .as_ref()
+                .map(|(at, note)| FailureNote { ago: around.now.since(*at), ..note.clone() }),
+            failures: self.fail_count,
+            unclean: self.services.unclean(),
+            maintenance: settings.maintenance,
+            grace: settings.demote_grace,
+            services: u16::try_from(self.services.len()).unwrap_or(u16::MAX),
+            promoted: state == NodeState::Master && self.services.summary() == Summary::Promoted,
+            reason: clip(&self.failed().unwrap_or_default(), limits::REASON_BYTES),
+            leaving: around.leaving,
+        }
+    }
+}
+
+/// `auto_recover_time` × factor^failures; none: it does not recover by itself (scar 9: zero means never).
+fn recovery_wait(settings: &Settings, failures: u32) -> Option<Duration> {
+    if failures >= settings.auto_recover {
+        return None;
+    }
+    let factor = settings.auto_recover_wait_factor.saturating_pow(failures.min(16));
+    settings.auto_recover_time.checked_mul(factor)
+}
+
+/// At most `bytes` of a text, cut between characters.
+pub(crate) fn clip(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

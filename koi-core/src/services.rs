@@ -1,0 +1,379 @@
+//! All services of this node: their order by priority, their next steps, and the node's summary of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::io::{Cause, Effect, HookEnd, HookRun, Role, RunId, ServiceSpec};
+use crate::limits;
+use crate::service::{Consequence, Gates, Service, Step};
+use crate::types::{Epoch, Hook, NodeState, ServiceState, Time};
+use crate::view::{Action, ServiceView};
+
+/// What the node wants of its services now, and what hooks are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    pub(crate) now: Time,
+    pub(crate) action: Action,
+    /// The lease is lost: a promote that runs is ended.
+    pub(crate) urgent: bool,
+    /// Lease and grace were over at this instant: what has run since before is killed, and priorities do not matter any
+    /// more (R7).
+    pub(crate) overdue: Option<Time>,
+    /// The mark that something is promoted is on disk (R8).
+    pub(crate) may_promote: bool,
+    /// Maintenance: no hook runs; a start is presumed successful.
+    pub(crate) frozen: bool,
+    pub(crate) block_on_stop_failure: bool,
+    pub(crate) max_parallel: usize,
+    pub(crate) state: NodeState,
+    pub(crate) epoch: Epoch,
+    pub(crate) master: Option<(String, Option<std::net::IpAddr>)>,
+    /// Why the node fails, for services that are taken down with another.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// The node's summary of its services (classic.md §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Summary {
+    Error,
+    Stopped,
+    Live,
+    Promotable,
+    Promoted,
+}
+
+/// A failure that a hook's end has brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) service: String,
+    pub(crate) consequence: Consequence,
+}
+
+/// All services of this node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Services {
+    list: Vec<Service>,
+    last_run: u64,
+    /// The slowest demote of late.
+    pub(crate) slowest_demote: Option<Duration>,
+}
+
+impl Services {
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Some service is, or may be, `Demoting` or above.
+    pub(crate) fn up(&self) -> bool {
+        self.list.iter().any(|s| s.up)
+    }
+
+    /// No hook runs and everything is down.
+    pub(crate) fn all_down(&self) -> bool {
+        self.list.iter().all(|s| s.running.is_none() && s.is_down())
+    }
+
+    /// No hook runs.
+    pub(crate) fn quiet(&self) -> bool {
+        self.list.iter().all(|s| s.running.is_none())
+    }
+
+    /// Something promoted could not be stopped.
+    pub(crate) fn unclean(&self) -> bool {
+        self.list.iter().any(|s| s.stop_failed && s.up)
+    }
+
+    /// Why the node counts as failed without a failure: disabled services, unknown handlers.
+    pub(crate) fn barred(&self) -> Option<String> {
+        self.list.iter().find_map(Service::barred)
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        let any = |states: &[ServiceState]| self.list.iter().any(|s| states.contains(&s.state));
+        if any(&[ServiceState::Failed, ServiceState::Failing]) {
+            Summary::Error
+        } else if any(&[ServiceState::Stopped, ServiceState::Stopping, ServiceState::Starting]) {
+            Summary::Stopped
+        } else if self.list.iter().any(|s| !s.promotable) {
+            Summary::Live
+        } else if self.list.iter().any(|s| s.state != ServiceState::Promoted) {
+            Summary::Promotable
+        } else {
+            Summary::Promoted
+        }
+    }
+
+    /// The lowest score that any service gave.
+    pub(crate) fn score(&self) -> Option<i32> {
+        self.list.iter().filter_map(|s| s.score).min()
+    }
+
+    /// Takes what the folder has now; what stays keeps its state.
+    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, out: &mut VecDeque<Effect>) {
+        let mut old = std::mem::take(&mut self.list);
+        for spec in specs.into_iter().take(limits::SERVICES) {
+            match old.iter().position(|s| s.spec.name == spec.name) {
+                Some(at) => {
+                    let mut service = old.swap_remove(at);
+                    service.spec = spec;
+                    self.list.push(service);
+                }
+                None => {
+                    out.push_back(Effect::Event(Event::ServiceFound { service: spec.name.clone() }));
+                    self.list.push(Service::new(spec));
+                }
+            }
+        }
+        for gone in old {
+            if let Some(running) = gone.running {
+                out.push_back(Effect::AbortHook { run: running.run, now: false });
+            }
+            out.push_back(Effect::Event(Event::ServiceGone { service: gone.spec.name, was: gone.state }));
+        }
+        // Services without a number come last: they wait for nobody and nobody waits for them.
+        self.list.sort_by(|a, b| {
+            let key = |s: &Service| (s.spec.priority.map_or(u16::MAX, u16::from), s.spec.name.clone());
+            key(a).cmp(&key(b))
+        });
+    }
+
+    /// Presumes that every service is as an earlier run of the daemon left it.
+    pub(crate) fn presume(&mut self, promoted: bool, take_down: bool) {
+        for service in &mut self.list {
+            service.presume(promoted, take_down);
+        }
+    }
+
+    /// Forgets failures.
+    pub(crate) fn recover(&mut self) {
+        for service in &mut self.list {
+            service.recover();
+        }
+    }
+
+    /// Every status is due now: after maintenance nobody knows how things are.
+    pub(crate) fn ask_all(&mut self, now: Time) {
+        for service in &mut self.list {
+            service.next_status = service.next_status.min(now);
+        }
+    }
+
+    /// When the next status is due.
+    pub(crate) fn next_deadline(&self) -> Time {
+        self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
+    /// for the next step (scar 2: only one copy of anything runs, whatever follows from what).
+    pub(crate) fn step(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
+        loop {
+            let mut moved = false;
+            for at in 0..self.list.len() {
+                let gates = self.gates(at, want.overdue.is_some());
+                moved |= self.step_one(at, gates, want, out);
+            }
+            if !moved {
+                break;
+            }
+        }
+        self.run_due_statuses(want, out);
+    }
+
+    fn gates(&self, at: usize, overdue: bool) -> Gates {
+        let Some(own) = self.list[at].spec.priority else {
+            return Gates { start: true, promote: true, demote: true, stop: true };
+        };
+        let lower = || self.list.iter().filter(move |s| s.spec.priority.is_some_and(|p| p < own));
+        let higher = || self.list.iter().filter(move |s| s.spec.priority.is_some_and(|p| p > own));
+        Gates {
+            start: lower().all(|s| s.state >= ServiceState::Started),
+            promote: lower().all(|s| s.state == ServiceState::Promoted),
+            demote: overdue || higher().all(|s| !s.up),
+            stop: overdue || higher().all(Service::is_down),
+        }
+    }
+
+    /// One step of one service; whether the others may move on because of it.
+    fn step_one(&mut self, at: usize, gates: Gates, want: &Want, out: &mut VecDeque<Effect>) -> bool {
+        let running = self.list.iter().filter(|s| s.running.is_some()).count();
+        let service = &mut self.list[at];
+        let too_late = |r: &crate::service::Running| want.overdue.is_some_and(|end| r.since < end);
+        if service.up && !want.frozen && service.running.as_ref().is_some_and(too_late) {
+            abort(service, true, out);
+        }
+        let step = service.next_step(want.action, gates, want.urgent);
+        if want.frozen {
+            if step == Step::Run(Hook::Start) {
+                let from = service.state;
+                service.presume(false, false);
+                changed(service, from, out);
+                return true;
+            }
+            return false;
+        }
+        match step {
+            Step::Nothing => false,
+            Step::Abort => {
+                let is_status = service.running.is_some_and(|r| r.hook == Hook::Status);
+                abort(service, want.urgent && is_status, out);
+                false
+            }
+            Step::Settle => {
+                let from = service.state;
+                service.settle();
+                changed(service, from, out);
+                true
+            }
+            Step::BeginFailing => {
+                let from = service.state;
+                service.begin_failing(want.cause.clone().unwrap_or_else(taken_down));
+                changed(service, from, out);
+                true
+            }
+            Step::Run(Hook::Promote) if !want.may_promote => false,
+            Step::Run(hook) => {
+                // What goes down never waits for room.
+                let full = running >= want.max_parallel && matches!(hook, Hook::Start | Hook::Promote);
+                !full && self.run(at, hook, want, out)
+            }
+        }
+    }
+
+    /// Runs a hook; true if it was over at once, because the handler does not have it.
+    fn run(&mut self, at: usize, hook: Hook, want: &Want, out: &mut VecDeque<Effect>) -> bool {
+        self.last_run += 1;
+        let run = RunId(self.last_run);
+        let service = &mut self.list[at];
+        let from = service.state;
+        service.begin(hook, run, want.now);
+        changed(service, from, out);
+        if !service.spec.hooks.has(hook) || service.spec.problem.is_some() {
+            let from = service.state;
+            service.end(hook, HookEnd::Done, want.now, want.block_on_stop_failure);
+            changed(service, from, out);
+            return true;
+        }
+        out.push_back(Effect::Event(Event::HookStarted { service: service.spec.name.clone(), hook }));
+        let going_up = matches!(want.action, Action::Promote) && service.barred().is_none();
+        let role = match want.action {
+            Action::Promote if going_up => Role::Promoted,
+            Action::Promote | Action::Start | Action::Demote => Role::Standby,
+            Action::Fail | Action::Stop => Role::None,
+        };
+        out.push_back(Effect::RunHook(Box::new(HookRun {
+            run,
+            service: service.spec.name.clone(),
+            hook,
+            timeout: service.spec.timeouts.of(hook),
+            attempt: service.failures.saturating_add(1),
+            role,
+            state: want.state,
+            epoch: want.epoch,
+            master: want.master.clone(),
+            cause: if hook == Hook::Failed { service.cause.clone() } else { None },
+        })));
+        false
+    }
+
+    fn run_due_statuses(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
+        if want.frozen || want.action < Action::Start {
+            return;
+        }
+        let mut running = self.list.iter().filter(|s| s.running.is_some()).count();
+        for at in 0..self.list.len() {
+            let service = &self.list[at];
+            if service.status_wanted() && service.next_status <= want.now && running < want.max_parallel {
+                self.run(at, Hook::Status, want, out);
+                running += 1;
+            }
+        }
+    }
+
+    /// A hook has ended; nothing if it belongs to a service that is gone.
+    pub(crate) fn finished(
+        &mut self,
+        run: RunId,
+        end: HookEnd,
+        now: Time,
+        block: bool,
+        grace: Duration,
+        out: &mut VecDeque<Effect>,
+    ) -> Option<Trouble> {
+        let service = self.list.iter_mut().find(|s| s.running.is_some_and(|r| r.run == run))?;
+        let (hook, took) = service.hook_for(now)?;
+        let name = service.spec.name.clone();
+        let (how, failed) = describe(&end);
+        out.push_back(Effect::Event(Event::HookEnded { service: name.clone(), hook, took, how, failed }));
+        if hook == Hook::Demote {
+            self.slowest_demote = self.slowest_demote.max(Some(took));
+            if took > grace / 2 {
+                out.push_back(Effect::Event(Event::SlowDemote { service: name.clone(), took, grace }));
+            }
+        }
+        let from = service.state;
+        let consequence = service.end(hook, end, now, block);
+        changed(service, from, out);
+        if consequence == Consequence::Unclean {
+            out.push_back(Effect::Event(Event::Unclean { service: name.clone() }));
+        }
+        Some(Trouble { service: name, consequence })
+    }
+
+    pub(crate) fn views(&self, now: Time) -> Vec<ServiceView> {
+        self.list
+            .iter()
+            .map(|s| ServiceView {
+                name: s.spec.name.clone(),
+                priority: s.spec.priority,
+                handler: s.spec.handler.clone(),
+                state: s.state,
+                hook: s.hook_for(now),
+                failed: s.failed || s.spec.problem.is_some(),
+                disabled: s.spec.disabled,
+                promotable: s.promotable,
+                score: s.score,
+                message: s.barred().or_else(|| s.message.clone()),
+            })
+            .collect()
+    }
+}
+
+/// Why `failed` is called when nothing better is known.
+fn taken_down() -> Cause {
+    Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false }
+}
+
+fn abort(service: &mut Service, now: bool, out: &mut VecDeque<Effect>) {
+    if let Some(running) = &mut service.running
+        && running.aborting.is_none_or(|was| now && !was)
+    {
+        running.aborting = Some(now);
+        out.push_back(Effect::AbortHook { run: running.run, now });
+    }
+}
+
+fn changed(service: &Service, from: ServiceState, out: &mut VecDeque<Effect>) {
+    if service.state != from {
+        let (service, to) = (service.spec.name.clone(), service.state);
+        out.push_back(Effect::Event(Event::ServiceChanged { service, from, to }));
+    }
+}
+
+fn describe(end: &HookEnd) -> (String, bool) {
+    match end {
+        HookEnd::Done => ("done".to_owned(), false),
+        HookEnd::Status(report) => {
+            let word = match report.observed {
+                crate::io::Observed::Healthy => "healthy",
+                crate::io::Observed::Promoted => "healthy, promoted",
+                crate::io::Observed::Standby => "healthy, standby",
+                crate::io::Observed::Stopped => "stopped",
+                crate::io::Observed::Live => "live, not promotable now",
+            };
+            (word.to_owned(), false)
+        }
+        HookEnd::Failed { message, .. } => (message.clone(), true),
+        HookEnd::Aborted => ("ended early, as asked".to_owned(), false),
+    }
+}

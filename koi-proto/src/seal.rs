@@ -1,0 +1,187 @@
+//! A message into a sealed datagram and back.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 0–15 | header in clear text (magic, protocol version, cluster id, key id), authenticated |
+//! | 16–39 | random nonce |
+//! | 40– | the message in CBOR, sealed with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) |
+//! | last 16 | tag |
+//!
+//! The nonce is 192 bits, so that random ones may be drawn for ever without two being the same.
+
+use chacha20poly1305::aead::inout::InOutBuf;
+use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use koi_core::message::Message;
+use zeroize::Zeroizing;
+
+use crate::header::{HEADER_BYTES, Header, NoHeader};
+use crate::key::{KEY_BYTES, KeyId, Keyring};
+
+/// Bytes of the largest datagram: what passes every link of today without being fragmented.
+pub const DATAGRAM_BYTES: usize = 1200;
+
+const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+const TEXT_AT: usize = HEADER_BYTES + NONCE_BYTES;
+
+/// Bytes that sealing adds to a message.
+pub const SEAL_BYTES: usize = TEXT_AT + TAG_BYTES;
+
+/// Seals and opens the datagrams of one cluster.
+pub struct Sealer {
+    cluster_id: u32,
+    /// The sealing key first, then the others that are accepted.
+    keys: Vec<(KeyId, Zeroizing<[u8; KEY_BYTES]>)>,
+    header: Header,
+}
+
+/// A message was not sealed. A fault of its maker or of the system, never of what came from outside.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The message does not fit a datagram.
+    #[error("a message of {bytes} bytes, sealed, does not fit a datagram of {DATAGRAM_BYTES}")]
+    TooLong {
+        /// Of the datagram that it would be.
+        bytes: usize,
+    },
+    /// The message has no encoding.
+    #[error("a message cannot be encoded: {0}")]
+    Encoding(String),
+    /// The system has no random numbers for a nonce.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[source] getrandom::Error),
+}
+
+/// A datagram was refused. Nothing of its content has been used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Something else came to this port.
+    #[error("not a datagram of koi")]
+    NotKoi,
+    /// Another version of the protocol.
+    #[error("protocol version {0}, not {version}: the nodes' versions of koi are too far apart", version = crate::PROTOCOL_VERSION)]
+    Version(u8),
+    /// Another cluster uses the same port or multicast group; or `cluster.id` differs by mistake.
+    #[error("cluster id {0} is not ours: another cluster on this port, or `cluster.id` differs")]
+    OtherCluster(u32),
+    /// Sealed with a key that this node does not have.
+    #[error(
+        "sealed with the key {0}, which this node does not have: `cluster.key_file` or the password differs"
+    )]
+    UnknownKey(KeyId),
+    /// Not made, or changed on its way, by someone without the key.
+    #[error("forged or damaged: the seal does not fit")]
+    Forged,
+    /// Rightly sealed, and not a message that this version knows.
+    #[error("a message that this version of koi does not understand: {0}")]
+    Malformed(String),
+    /// Longer than a datagram may be.
+    #[error("longer than {DATAGRAM_BYTES} bytes")]
+    TooLong,
+}
+
+impl OpenError {
+    /// Every word that [`OpenError::kind`] can say.
+    pub const KINDS: [&'static str; 7] =
+        ["not-koi", "version", "other-cluster", "unknown-key", "forged", "malformed", "too-long"];
+
+    /// A word for counters. It never changes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            OpenError::NotKoi => "not-koi",
+            OpenError::Version(_) => "version",
+            OpenError::OtherCluster(_) => "other-cluster",
+            OpenError::UnknownKey(_) => "unknown-key",
+            OpenError::Forged => "forged",
+            OpenError::Malformed(_) => "malformed",
+            OpenError::TooLong => "too-long",
+        }
+    }
+}
+
+impl From<NoHeader> for OpenError {
+    fn from(e: NoHeader) -> OpenError {
+        match e {
+            NoHeader::NotKoi => OpenError::NotKoi,
+            NoHeader::Version(v) => OpenError::Version(v),
+        }
+    }
+}
+
+impl Sealer {
+    /// For the cluster `cluster_id`, with its keys.
+    pub fn new(cluster_id: u32, keyring: &Keyring) -> Sealer {
+        Sealer {
+            cluster_id,
+            keys: keyring.keys().map(|key| (key.id(), key.for_datagrams())).collect(),
+            header: Header { cluster_id, key_id: keyring.sealing.id() },
+        }
+    }
+
+    /// Makes a datagram of a message. The same message twice gives two different datagrams.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal(&self, message: &Message) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(SealError::Random)?;
+        let header = self.header.to_bytes();
+        let mut datagram = Vec::with_capacity(DATAGRAM_BYTES);
+        datagram.extend_from_slice(&header);
+        datagram.extend_from_slice(&nonce);
+        minicbor::encode(message, &mut datagram).map_err(|e| SealError::Encoding(e.to_string()))?;
+        let bytes = datagram.len() + TAG_BYTES;
+        if bytes > DATAGRAM_BYTES {
+            return Err(SealError::TooLong { bytes });
+        }
+        let (_, key) = &self.keys[0];
+        let tag = XChaCha20Poly1305::new((&**key).into())
+            .encrypt_inout_detached(&XNonce::from(nonce), &header, InOutBuf::from(&mut datagram[TEXT_AT..]))
+            .map_err(|_| SealError::TooLong { bytes })?;
+        datagram.extend_from_slice(&tag);
+        Ok(datagram)
+    }
+
+    /// Gets the message out of a datagram. Whether it is new is for [`crate::replay`] to say.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(&self, datagram: &[u8]) -> Result<Message, OpenError> {
+        if datagram.len() > DATAGRAM_BYTES {
+            return Err(OpenError::TooLong);
+        }
+        let (header, rest) = datagram.split_first_chunk::<HEADER_BYTES>().ok_or(OpenError::NotKoi)?;
+        let Header { cluster_id, key_id } = Header::from_bytes(header)?;
+        if cluster_id != self.cluster_id {
+            return Err(OpenError::OtherCluster(cluster_id));
+        }
+        let (_, key) = self.keys.iter().find(|(id, _)| *id == key_id).ok_or(OpenError::UnknownKey(key_id))?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Forged)?;
+        let (sealed, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(OpenError::Forged)?;
+        let mut text = sealed.to_vec();
+        XChaCha20Poly1305::new((&**key).into())
+            .decrypt_inout_detached(
+                &XNonce::from(*nonce),
+                header,
+                InOutBuf::from(text.as_mut_slice()),
+                &Tag::from(*tag),
+            )
+            .map_err(|_| OpenError::Forged)?;
+        decode(&text)
+    }
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+fn decode(text: &[u8]) -> Result<Message, OpenError> {
+    let mut decoder = minicbor::Decoder::new(text);
+    let message: Message = decoder.decode().map_err(|e| OpenError::Malformed(e.to_string()))?;
+    match text.len() - decoder.position() {
+        0 => Ok(message),
+        n => Err(OpenError::Malformed(format!("{n} bytes follow the message"))),
+    }
+}

@@ -1,0 +1,330 @@
+//! Messages of every kind: any, the smallest, and the largest.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use koi_core::limits;
+use koi_core::message::{
+    Agreed, Answer, Body, Card, Claim, FailureNote, Farewell, Heartbeat, Hello, Lease, Message, Obituary,
+    Poll, PollAnswer, Recipient, Refuse, Report, Resign, RunnerSummary, Vote,
+};
+use koi_core::record::{MasterEntry, Record, Standing};
+use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::strategy::Union;
+
+/// A text of up to `bytes` bytes, now and then of all of them.
+fn text(bytes: usize) -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => proptest::string::string_regex("[a-z0-9.é-]{0,20}").unwrap(),
+        1 => Just("x".repeat(bytes)),
+    ]
+}
+
+/// Whatever crosses the wire as microseconds.
+fn span() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_micros)
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    any::<u128>().prop_map(NodeId)
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    any::<(u64, u64)>().prop_map(|(count, random)| Session { count, random })
+}
+
+fn term() -> impl Strategy<Value = Term> {
+    any::<u64>().prop_map(Term)
+}
+
+fn epoch() -> impl Strategy<Value = Epoch> {
+    any::<u64>().prop_map(Epoch)
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    (term(), any::<u64>()).prop_map(|(term, n)| Version { term, n })
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    any::<SocketAddr>().prop_map(|a| SocketAddr::new(a.ip(), a.port()))
+}
+
+prop_compose! {
+    fn agreed()(electors: u16, quorum: u16, heartbeat in span(), leader_lease in span(), master_lease in span())
+        -> Agreed
+    {
+        Agreed { electors, quorum, heartbeat, leader_lease, master_lease }
+    }
+}
+
+prop_compose! {
+    fn card()(
+        name in text(limits::NAME_BYTES), version in text(16), elector: bool, runner: bool, priority: i32,
+        standing in prop_oneof![Just(Standing::Empty), Just(Standing::Founder), Just(Standing::Member)],
+        agreed in agreed()
+    ) -> Card {
+        Card { name, version, elector, runner, priority, standing, agreed }
+    }
+}
+
+prop_compose! {
+    fn master()(
+        node in node(), session in session(), epoch in epoch(), hold in span(), in_maintenance: bool, unclean: bool,
+        name in text(limits::NAME_BYTES)
+    ) -> MasterEntry {
+        MasterEntry { node, session, epoch, hold, in_maintenance, unclean, name }
+    }
+}
+
+prop_compose! {
+    fn record()(
+        version in version(), master in option::of(master()), target in option::of(node()), manual: bool,
+        maintenance: bool, stopped in btree_set(node(), 0..=limits::NODES), last_epoch in epoch()
+    ) -> Record {
+        Record { version, master, target, manual, maintenance, stopped, last_epoch }
+    }
+}
+
+prop_compose! {
+    fn hello()(card in card(), heard in vec(any::<u64>(), 0..=limits::NODES)) -> Hello {
+        Hello { card, heard }
+    }
+}
+
+prop_compose! {
+    fn heartbeat()(
+        card in card(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
+        master_address in option::of(address())
+    ) -> Heartbeat {
+        Heartbeat { card, term, number, lease, record, committed, master_address }
+    }
+}
+
+prop_compose! {
+    fn failure()(
+        service in text(limits::NAME_BYTES), hook in text(7), message in text(limits::REASON_BYTES), ago in span()
+    ) -> FailureNote {
+        FailureNote { service, hook, message, ago }
+    }
+}
+
+prop_compose! {
+    fn summary()(
+        (state, score, failure, failures, reason) in
+            (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
+        holds in option::of(epoch()), released in epoch(), up: bool, promotable: bool, unclean: bool,
+        maintenance: bool, grace in span(), services: u16, promoted: bool, leaving: bool
+    ) -> RunnerSummary {
+        RunnerSummary {
+            state, holds, released, up, promotable, score, failure, failures, unclean, maintenance, grace,
+            services, promoted, reason, leaving,
+        }
+    }
+}
+
+fn node_state() -> impl Strategy<Value = NodeState> {
+    prop::sample::select(vec![
+        NodeState::Failed,
+        NodeState::Disconnected,
+        NodeState::Stopped,
+        NodeState::Live,
+        NodeState::Standby,
+        NodeState::Master,
+        NodeState::Elector,
+    ])
+}
+
+prop_compose! {
+    fn report()(
+        card in card(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
+        applied in version(), runner in option::of(summary()), uptime in span()
+    ) -> Report {
+        Report { card, term, number, acknowledged, durable, applied, runner, uptime }
+    }
+}
+
+prop_compose! {
+    fn lease()(epoch in epoch(), remaining in span()) -> Lease {
+        Lease { epoch, remaining }
+    }
+}
+
+prop_compose! {
+    fn answer()(
+        term in term(), report: u64, lease in option::of(lease()), release in option::of(epoch()),
+        record in option::of(record())
+    ) -> Answer {
+        Answer { term, report, lease, release, record }
+    }
+}
+
+prop_compose! {
+    fn vote()(
+        term in term(), granted: bool, newest in term(), record in record(), acknowledged_ago_us: Option<u64>,
+        followed: bool, wait in span()
+    ) -> Vote {
+        Vote { term, granted, newest, record, acknowledged_ago_us, followed, wait }
+    }
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    Union::new([
+        hello().prop_map(Body::Hello).boxed(),
+        heartbeat().prop_map(Body::Heartbeat).boxed(),
+        report().prop_map(Body::Report).boxed(),
+        answer().prop_map(Body::Answer).boxed(),
+        (card(), term()).prop_map(|(card, term)| Body::Poll(Poll { card, term })).boxed(),
+        (term(), any::<bool>(), term(), span())
+            .prop_map(|(term, granted, newest, wait)| {
+                Body::PollAnswer(PollAnswer { term, granted, newest, wait })
+            })
+            .boxed(),
+        (card(), term()).prop_map(|(card, term)| Body::Claim(Claim { card, term })).boxed(),
+        vote().prop_map(Body::Vote).boxed(),
+        term().prop_map(|newest| Body::Refuse(Refuse { newest })).boxed(),
+        term().prop_map(|term| Body::Resign(Resign { term })).boxed(),
+        option::of(epoch()).prop_map(|released| Body::Farewell(Farewell { released })).boxed(),
+        any::<bool>().prop_map(|all_down| Body::Obituary(Obituary { all_down })).boxed(),
+    ])
+}
+
+prop_compose! {
+    /// Any message.
+    pub(crate) fn any_message()(
+        from in node(), session in session(), seq: u64, to in option::of((node(), session())), body in body()
+    ) -> Message {
+        Message { from, session, seq, to: to.map(|(node, session)| Recipient { node, session }), body }
+    }
+}
+
+/// A message with little in it.
+pub(crate) fn smallest() -> Message {
+    let session = Session { count: 1, random: 2 };
+    Message { from: NodeId(3), session, seq: 4, to: None, body: Body::Resign(Resign { term: Term(5) }) }
+}
+
+/// A hello of a node with this name.
+pub(crate) fn hello_from(name: String) -> Message {
+    let card = Card { name, ..Card::default() };
+    Message { body: Body::Hello(Hello { card, heard: Vec::new() }), ..smallest() }
+}
+
+const LONGEST: Duration = Duration::from_micros(u64::MAX);
+const SESSION: Session = Session { count: u64::MAX, random: u64::MAX };
+const VERSION: Version = Version { term: Term(u64::MAX), n: u64::MAX };
+
+fn largest_card() -> Card {
+    Card {
+        name: "n".repeat(limits::NAME_BYTES),
+        version: "100.100.100-rc.1".into(),
+        elector: true,
+        runner: true,
+        priority: i32::MIN,
+        standing: Standing::Member,
+        agreed: Agreed {
+            electors: u16::MAX,
+            quorum: u16::MAX,
+            heartbeat: LONGEST,
+            leader_lease: LONGEST,
+            master_lease: LONGEST,
+        },
+    }
+}
+
+fn largest_record() -> Record {
+    let master = MasterEntry {
+        node: NodeId(u128::MAX),
+        session: SESSION,
+        epoch: Epoch(u64::MAX),
+        hold: LONGEST,
+        in_maintenance: true,
+        unclean: true,
+        name: "m".repeat(limits::NAME_BYTES),
+    };
+    Record {
+        version: VERSION,
+        master: Some(master),
+        target: Some(NodeId(u128::MAX)),
+        manual: true,
+        maintenance: true,
+        stopped: (0..limits::NODES as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
+        last_epoch: Epoch(u64::MAX),
+    }
+}
+
+fn largest_summary() -> RunnerSummary {
+    RunnerSummary {
+        state: NodeState::Elector,
+        holds: Some(Epoch(u64::MAX)),
+        released: Epoch(u64::MAX),
+        up: true,
+        promotable: true,
+        score: Some(i32::MIN),
+        failure: Some(FailureNote {
+            service: "s".repeat(limits::NAME_BYTES),
+            hook: "promote".into(),
+            message: "f".repeat(limits::REASON_BYTES),
+            ago: LONGEST,
+        }),
+        failures: u32::MAX,
+        unclean: true,
+        maintenance: true,
+        grace: LONGEST,
+        services: u16::MAX,
+        promoted: true,
+        reason: "r".repeat(limits::REASON_BYTES),
+        leaving: true,
+    }
+}
+
+/// The largest message of every kind that can grow.
+pub(crate) fn largest() -> Vec<Message> {
+    let (card, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
+    let bodies = [
+        Body::Hello(Hello { card: card.clone(), heard: vec![u64::MAX; limits::NODES] }),
+        Body::Heartbeat(Heartbeat {
+            card: card.clone(),
+            term,
+            number: u64::MAX,
+            lease: LONGEST,
+            record: record.clone(),
+            committed: VERSION,
+            master_address: Some(
+                "[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap(),
+            ),
+        }),
+        Body::Report(Report {
+            card: card.clone(),
+            term,
+            number: u64::MAX,
+            acknowledged: Some(u64::MAX),
+            durable: VERSION,
+            applied: VERSION,
+            runner: Some(largest_summary()),
+            uptime: LONGEST,
+        }),
+        Body::Answer(Answer {
+            term,
+            report: u64::MAX,
+            lease: Some(Lease { epoch: Epoch(u64::MAX), remaining: LONGEST }),
+            release: Some(Epoch(u64::MAX)),
+            record: Some(record.clone()),
+        }),
+        Body::Poll(Poll { card, term }),
+        Body::Vote(Vote {
+            term,
+            granted: true,
+            newest: term,
+            record,
+            acknowledged_ago_us: Some(u64::MAX),
+            followed: true,
+            wait: LONGEST,
+        }),
+    ];
+    let to = Some(Recipient { node: NodeId(u128::MAX), session: SESSION });
+    bodies.map(|body| Message { from: NodeId(u128::MAX), session: SESSION, seq: u64::MAX, to, body }).into()
+}

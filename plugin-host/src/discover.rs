@@ -1,0 +1,277 @@
+//! What lies in the services folder.
+
+use std::collections::HashMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use koi_plugin_api::{Hook, HookSet};
+use koi_plugin_shell::{Shape, ShellHandler};
+
+use crate::entry::{self, Entry};
+use crate::manifest::Manifest;
+use crate::registry::Registry;
+use crate::warning::{Severity, Warning};
+
+/// Services of one node; those that come after are refused.
+pub const SERVICES: usize = 4096;
+
+/// Entries of the services folder that are looked at, services or not.
+const ENTRIES: usize = 16_384;
+
+/// In a service's folder: what koi reads besides the scripts.
+pub(crate) const MANIFEST: &str = "service.toml";
+pub(crate) const DISABLED: &str = "disabled";
+pub(crate) const COMPONENT: &str = "handler.wasm";
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its name, without its priority.
+    pub name: String,
+    /// Its priority, 0 to 99, lower first; none: independent.
+    pub priority: Option<u8>,
+    /// Folder or file, and where.
+    pub shape: Shape,
+    /// The name of the handler that is to run it, or the path to one.
+    pub handler: String,
+    /// `disabled` lies in its folder.
+    pub disabled: bool,
+    /// What its `service.toml` says.
+    pub manifest: Manifest,
+    /// The hooks that it has; of a service with a problem: none.
+    pub hooks: HookSet,
+    /// Why it cannot be run, a sentence.
+    pub problem: Option<String>,
+    /// Another one after any change to what koi reads in it: names, modes, times, sizes and inodes. Scripts may write other
+    /// files into their folder without changing it. Comparable within one run of the daemon.
+    pub fingerprint: u64,
+}
+
+impl Found {
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.shape.path()
+    }
+
+    /// Its folder; of a single-file service the folder that it lies in (`KOI_SERVICE_HOME`).
+    pub fn home(&self) -> &Path {
+        match &self.shape {
+            Shape::Folder(folder) => folder,
+            Shape::File(file) => file.parent().unwrap_or(file),
+        }
+    }
+
+    /// Where its scripts run; `workingdir` is `services.workingdir`.
+    pub fn workdir<'p>(&'p self, workingdir: &'p Path) -> &'p Path {
+        match &self.shape {
+            Shape::Folder(folder) => folder,
+            Shape::File(_) => workingdir,
+        }
+    }
+}
+
+/// Everything found at one look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Discovery {
+    /// The services, by priority (those without one last), then by name. No name is there twice.
+    pub services: Vec<Found>,
+    /// What was ignored or refused, and why.
+    pub warnings: Vec<Warning>,
+}
+
+/// The services folder could not be looked at. What was found before still stands: an unreadable folder is not an
+/// empty one.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// It is not there.
+    #[error("the services folder {} isn't there; create it or change services.folder", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("the services folder {} cannot be read: {source}", folder.display())]
+    Unreadable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is far more in it than services.
+    #[error("the services folder {} has more than {ENTRIES} entries; is services.folder right?", .0.display())]
+    TooMuch(PathBuf),
+}
+
+/// Looks at every entry of `folder`. Blocks on the disk; runs nothing.
+///
+/// # Errors
+/// When the folder as a whole cannot be read. What is wrong with one service is its [`Found::problem`].
+pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, DiscoverError> {
+    let mut discovery = Discovery::default();
+    for path in entries(folder)? {
+        let file_name = path.file_name().unwrap_or_default();
+        match entry::read(file_name) {
+            Entry::Service { name, priority } => look(&path, name, priority, registry, &mut discovery),
+            Entry::Ignored(why) => {
+                discovery.warn(Severity::Warning, "ignored", &path, &format!("ignored: {why}"))
+            }
+            Entry::Refused(why) => {
+                discovery.warn(
+                    Severity::Error,
+                    "refused",
+                    &path,
+                    &format!("not taken as a service: {why}; rename it"),
+                );
+            }
+        }
+    }
+    // Entries come sorted by name: of the same priority and name the first stays.
+    discovery.services.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    discovery.drop_duplicates();
+    discovery.drop_what_is_too_much();
+    Ok(discovery)
+}
+
+fn rank(found: &Found) -> (u8, &str) {
+    (found.priority.unwrap_or(u8::MAX), &found.name)
+}
+
+/// The entries of the folder, sorted: the order in which a disk returns them is none.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DiscoverError::Missing(folder.to_owned()),
+        _ => DiscoverError::Unreadable { folder: folder.to_owned(), source },
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        if paths.len() == ENTRIES {
+            return Err(DiscoverError::TooMuch(folder.to_owned()));
+        }
+        paths.push(entry.map_err(unreadable)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Looks at one entry whose name is that of a service.
+fn look(path: &Path, name: &str, priority: Option<u8>, registry: &Registry, discovery: &mut Discovery) {
+    let mut found = Found {
+        name: name.to_owned(),
+        priority,
+        shape: Shape::Folder(path.to_owned()),
+        handler: ShellHandler::NAME.to_owned(),
+        disabled: false,
+        manifest: Manifest::default(),
+        hooks: HookSet::default(),
+        problem: None,
+        fingerprint: 0,
+    };
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => look_into(path, &mut found, registry),
+        Ok(meta) if !meta.is_file() => {
+            discovery.warn(Severity::Warning, "ignored", path, "ignored: neither a folder nor a file");
+            return;
+        }
+        Ok(meta) if meta.mode() & 0o111 == 0 => {
+            let message = format!(
+                "ignored: a file that is not executable; if it is a service, chmod +x {}",
+                path.display()
+            );
+            discovery.warn(Severity::Warning, "not-executable", path, &message);
+            return;
+        }
+        Ok(_) => {
+            found.shape = Shape::File(path.to_owned());
+            found.hooks = found.shape.hooks();
+            found.fingerprint = fingerprint([path.to_owned()]);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Gone since the folder was read, or a link to nowhere.
+            if path.is_symlink() {
+                discovery.warn(
+                    Severity::Warning,
+                    "dangling",
+                    path,
+                    "ignored: a link to something that isn't there",
+                );
+            }
+            return;
+        }
+        // It must not vanish from the list: a service that cannot be looked at may still run.
+        Err(error) => found.problem = Some(format!("{} cannot be looked at: {error}", path.display())),
+    }
+    if priority.is_none() && entry::looks_like_priority(name) {
+        let message = "its number is taken as part of its name: a priority has one or two digits";
+        discovery.warn(Severity::Warning, "priority", path, message);
+    }
+    discovery.services.push(found);
+}
+
+/// Looks into a service's folder.
+fn look_into(folder: &Path, found: &mut Found, registry: &Registry) {
+    let component = folder.join(COMPONENT);
+    found.disabled = folder.join(DISABLED).symlink_metadata().is_ok();
+    match Manifest::load(&folder.join(MANIFEST)) {
+        Ok(manifest) => found.manifest = manifest.unwrap_or_default(),
+        Err(error) => found.problem = Some(error.to_string()),
+    }
+    match &found.manifest.handler {
+        Some(handler) => found.handler.clone_from(handler),
+        None if component.exists() => found.handler = component.display().to_string(),
+        None => {}
+    }
+    if found.problem.is_none() {
+        found.problem = registry.find(&found.handler).err().map(|unknown| unknown.to_string());
+    }
+    if found.problem.is_none() {
+        found.hooks = found.shape.hooks();
+    }
+    let scripts = Hook::ALL.map(|hook| found.shape.script(hook));
+    // A path of a handler is relative to the service's folder; a name is that of no file, as a rule.
+    let named = found.manifest.handler.as_ref().map(|handler| folder.join(handler));
+    let others = [MANIFEST, DISABLED, COMPONENT].map(|name| folder.join(name));
+    found.fingerprint = fingerprint(scripts.into_iter().chain(others).chain(named));
+}
+
+fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for path in paths {
+        let Ok(meta) = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path)) else { continue };
+        path.hash(&mut hasher);
+        (meta.dev(), meta.ino(), meta.mode(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+impl Discovery {
+    fn warn(&mut self, severity: Severity, topic: &str, path: &Path, message: &str) {
+        self.warnings.push(Warning::new(severity, topic, path, message));
+    }
+
+    fn drop_duplicates(&mut self) {
+        let mut first: HashMap<String, PathBuf> = HashMap::new();
+        for found in std::mem::take(&mut self.services) {
+            match first.get(&found.name) {
+                Some(path) => {
+                    let (name, other) = (&found.name, path.display());
+                    let message = format!(
+                        "not taken as a service: {other} is called `{name}` too and comes first; rename one"
+                    );
+                    self.warn(Severity::Error, "duplicate", found.path(), &message);
+                }
+                None => {
+                    first.insert(found.name.clone(), found.path().to_owned());
+                    self.services.push(found);
+                }
+            }
+        }
+    }
+
+    fn drop_what_is_too_much(&mut self) {
+        let kept = self.services.len().min(SERVICES);
+        for found in self.services.split_off(kept) {
+            let message = format!("not taken as a service: a node has at most {SERVICES}");
+            self.warn(Severity::Error, "too-many", found.path(), &message);
+        }
+    }
+}

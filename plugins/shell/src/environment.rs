@@ -1,0 +1,81 @@
+//! The environment of a script.
+
+use std::ffi::OsString;
+
+use koi_plugin_api::{Context, Hook, Role};
+
+/// Bytes of one value. The kernel refuses to run a script with a string of 128 KiB or more.
+const VALUE_BYTES: usize = 4096;
+
+/// For a daemon that was started without a `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything that a script finds in its environment. Of the daemon's own only what every program needs is handed on;
+/// secrets that it was started with stay with it.
+pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsString)> {
+    let mut all = inherited();
+    let (master_name, master_addr) = context.master.clone().unwrap_or_default();
+    let mut add = |name: &str, value: &str| all.push((name.into(), clean(value).into()));
+    add("KOI_SERVICE", &context.service);
+    add("KOI_EVENT", hook.word());
+    add("KOI_NODE", &context.node);
+    add("KOI_NODE_ID", &context.node_id);
+    add("KOI_CLUSTER", &context.cluster);
+    add("KOI_STATE", &context.node_state);
+    add("KOI_IS_PROMOTED", if context.role == Role::Promoted { "1" } else { "0" });
+    add("KOI_EPOCH", &context.epoch.to_string());
+    add("KOI_MASTER_NAME", &master_name);
+    add("KOI_MASTER_ADDR", &master_addr);
+    if let (Hook::Failed, Some(cause)) = (hook, &context.cause) {
+        add("KOI_FAILED_EVENT", cause.hook.word());
+        add("KOI_FAILED_MESSAGE", &cause.message);
+    }
+    for (key, value) in &context.config {
+        add(&config_name(key), value);
+    }
+    // A path is handed on to the byte: not clean()ed, it need not be UTF-8.
+    all.push(("KOI_SERVICE_HOME".into(), context.home.clone().into_os_string()));
+    all
+}
+
+/// What is handed on of the daemon's environment.
+fn inherited() -> Vec<(OsString, OsString)> {
+    let wanted = |name: &OsString| {
+        name.to_str().is_some_and(|n| {
+            matches!(n, "PATH" | "LANG" | "LANGUAGE" | "TZ" | "HOME") || n.starts_with("LC_")
+        })
+    };
+    let mut found: Vec<_> = std::env::vars_os().filter(|(name, _)| wanted(name)).collect();
+    if !found.iter().any(|(name, _)| name == "PATH") {
+        found.push(("PATH".into(), DEFAULT_PATH.into()));
+    }
+    found
+}
+
+/// `[config]` of `service.toml`: `virtual-ip` becomes `KOI_CONFIG_VIRTUAL_IP`.
+fn config_name(key: &str) -> String {
+    let word = key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    format!("KOI_CONFIG_{}", word.collect::<String>())
+}
+
+/// A value that the kernel takes: without NUL, which would end it, and of bounded length.
+fn clean(value: &str) -> String {
+    let end = value.floor_char_boundary(VALUE_BYTES);
+    value[..end].replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_configuration_becomes_a_name_that_a_shell_can_read() {
+        assert_eq!(config_name("virtual-ip.v6"), "KOI_CONFIG_VIRTUAL_IP_V6");
+    }
+
+    #[test]
+    fn a_value_is_bounded_and_free_of_nul() {
+        assert_eq!(clean("a\0b"), "a\u{fffd}b");
+        assert_eq!(clean(&"ö".repeat(5000)).len(), VALUE_BYTES);
+    }
+}

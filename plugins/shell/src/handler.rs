@@ -1,0 +1,114 @@
+//! One service's scripts as a [`Handler`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use koi_plugin_api::{Call, Called, Handler, Hook, HookSet, Metadata};
+use tokio::sync::Semaphore;
+
+use crate::run;
+use crate::spawn::Script;
+
+/// Calls of one service whose background processes may keep their output open after the call is over. Those of any
+/// further call have theirs closed.
+const LEFTOVERS: usize = 16;
+
+/// The two shapes of a classic service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A folder with an executable for each hook.
+    Folder(PathBuf),
+    /// A single executable, called with the hook's name as its first argument.
+    File(PathBuf),
+}
+
+impl Shape {
+    /// Where the service lies.
+    pub fn path(&self) -> &Path {
+        match self {
+            Shape::Folder(path) | Shape::File(path) => path,
+        }
+    }
+
+    /// What koi runs for `hook`, whether it is there or not.
+    pub fn script(&self, hook: Hook) -> PathBuf {
+        match self {
+            Shape::Folder(folder) => folder.join(hook.word()),
+            Shape::File(file) => file.clone(),
+        }
+    }
+
+    /// The hooks whose script is there, executable or not.
+    pub fn hooks(&self) -> HookSet {
+        Hook::ALL.into_iter().filter(|hook| is_there(&self.script(*hook))).collect()
+    }
+}
+
+/// Whether a script is there. A dangling link is: someone wants that hook. So is one that cannot be looked at: running it
+/// says why. A folder is not.
+pub(crate) fn is_there(script: &Path) -> bool {
+    match fs::metadata(script) {
+        Ok(found) => !found.is_dir(),
+        Err(_) => match fs::symlink_metadata(script) {
+            Ok(_) => true,
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        },
+    }
+}
+
+/// Runs the scripts of one service.
+#[derive(Clone, Debug)]
+pub struct ShellHandler {
+    shape: Shape,
+    workdir: PathBuf,
+    leftovers: Arc<Semaphore>,
+}
+
+impl ShellHandler {
+    /// The handler's name in `service.toml`.
+    pub const NAME: &str = "shell";
+    /// Its version: koi's.
+    pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+    /// One line for people.
+    pub const DESCRIPTION: &str = "runs the scripts in the service's folder";
+
+    /// A handler for the service `entry`. A folder's scripts run in that folder, a single file in `workingdir`
+    /// (`services.workingdir`). Nothing is looked at yet: scripts may come and go between calls.
+    pub fn open(entry: Shape, workingdir: &Path) -> ShellHandler {
+        let workdir = match &entry {
+            Shape::Folder(folder) => folder.clone(),
+            Shape::File(_) => workingdir.to_owned(),
+        };
+        ShellHandler { shape: entry, workdir, leftovers: Arc::new(Semaphore::new(LEFTOVERS)) }
+    }
+
+    /// Where the scripts run.
+    pub fn workdir(&self) -> &Path {
+        &self.workdir
+    }
+}
+
+impl Handler for ShellHandler {
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            name: Self::NAME.into(),
+            version: Self::VERSION.into(),
+            description: Self::DESCRIPTION.into(),
+            hooks: self.shape.hooks(),
+        }
+    }
+
+    fn call(&self, call: Call) -> Called {
+        let script = Script {
+            hook: call.hook,
+            path: self.shape.script(call.hook),
+            folder: match &self.shape {
+                Shape::Folder(folder) => Some(folder.clone()),
+                Shape::File(_) => None,
+            },
+            workdir: self.workdir.clone(),
+        };
+        Box::pin(run::run(script, call, self.leftovers.clone()))
+    }
+}

@@ -1,0 +1,105 @@
+//! What a script's exit means (classic.md §2).
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport};
+use nix::sys::signal::Signal;
+
+use crate::output::Said;
+
+/// A hook whose script is not there: success at once.
+pub(crate) fn absent(hook: Hook) -> Outcome {
+    match hook {
+        Hook::Status => Outcome::Status(report(Observed::Healthy, String::new(), None)),
+        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
+    }
+}
+
+/// The outcome of a script that ended by itself. `out` is what it said on standard output, `last_word` what it said
+/// last, for people.
+pub(crate) fn verdict(
+    hook: Hook,
+    exit: ExitStatus,
+    out: &Said,
+    last_word: &str,
+) -> Result<Outcome, HookError> {
+    match (hook, exit.code()) {
+        (Hook::Status, Some(code)) => match observed(code) {
+            Some(observed) => {
+                let score = out.score.as_deref().filter(|_| observed == Observed::Standby);
+                Ok(Outcome::Status(report(observed, out.last.clone(), score.and_then(|s| s.parse().ok()))))
+            }
+            None => Err(failed(exit, last_word)),
+        },
+        (_, Some(0)) => Ok(Outcome::Done),
+        _ => Err(failed(exit, last_word)),
+    }
+}
+
+fn observed(code: i32) -> Option<Observed> {
+    match code {
+        0 => Some(Observed::Healthy),
+        90 => Some(Observed::Promoted),
+        91 => Some(Observed::Standby),
+        92 => Some(Observed::Stopped),
+        93 => Some(Observed::Live),
+        _ => None,
+    }
+}
+
+fn report(observed: Observed, message: String, score: Option<i32>) -> StatusReport {
+    StatusReport { observed, message, score, details: Vec::new() }
+}
+
+fn failed(exit: ExitStatus, last_word: &str) -> HookError {
+    HookError::Failed(with_last_word(described(exit), last_word))
+}
+
+/// `what`, and the script's last word if it had one.
+pub(crate) fn with_last_word(what: String, last_word: &str) -> String {
+    if last_word.is_empty() { what } else { format!("{what}: {last_word}") }
+}
+
+fn described(exit: ExitStatus) -> String {
+    match (exit.code(), exit.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by signal {number} ({signal})"),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => exit.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn only_status_has_more_than_one_good_exit() {
+        let said = Said::default();
+        assert_eq!(verdict(Hook::Start, exit(0), &said, ""), Ok(Outcome::Done));
+        let refused = verdict(Hook::Start, exit(91), &said, "no space left");
+        assert_eq!(refused, Err(HookError::Failed("exit code 91: no space left".into())));
+    }
+
+    #[test]
+    fn a_score_counts_for_a_standby_only() {
+        let said = Said { last: "in sync".into(), score: Some("-7".into()) };
+        let score_of = |code| match verdict(Hook::Status, exit(code), &said, "") {
+            Ok(Outcome::Status(report)) => report.score,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([0, 90, 91, 93].map(score_of), [None, None, Some(-7), None]);
+    }
+
+    #[test]
+    fn a_signal_has_number_and_name() {
+        assert_eq!(described(ExitStatus::from_raw(11)), "killed by signal 11 (SIGSEGV)");
+    }
+}
