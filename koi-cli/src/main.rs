@@ -1,2 +1,41 @@
-//! stub
-fn main() {}
+//! The `koi` command: talks to a daemon's API, to files on this machine, and shows.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod connect;
+mod fail;
+mod files;
+mod output;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::fail::{Fail, exit};
+use crate::output::Out;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out::new(&cli.options);
+    let code = match run(&cli, out) {
+        Ok(code) => code,
+        Err(Fail::Said { code, error }) => {
+            out.error(&error);
+            code
+        }
+        Err(Fail::OutputClosed) => exit::WELL,
+    };
+    ExitCode::from(code)
+}
+
+fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fail::here(format!("cannot start: {e}"), ""))?;
+    runtime.block_on(commands::run(cli, out))
+}

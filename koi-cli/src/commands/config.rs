@@ -1,0 +1,81 @@
+//! `koi config`: the configuration of this machine.
+
+use koi_config::{Loaded, load};
+use serde_json::json;
+
+use crate::cli::{Config, Format, Options};
+use crate::fail::{Fail, exit};
+use crate::files::{Existing, write};
+use crate::output::Out;
+
+/// A password may stand in it.
+const MODE: u32 = 0o640;
+
+/// Shows or converts.
+pub(crate) fn config(options: &Options, command: &Config, out: Out) -> Result<u8, Fail> {
+    let loaded = load(options.file.as_deref())
+        .map_err(|e| Fail::new(exit::FAILED, "configuration", e.to_string(), ""))?;
+    match command {
+        Config::Show => show(&loaded, out),
+        Config::Convert { to, out: target } => convert(&loaded, *to, target.as_deref(), out),
+    }
+}
+
+fn show(loaded: &Loaded, out: Out) -> Result<u8, Fail> {
+    let text = koi_config::show(&loaded.config);
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let said =
+        json!({ "file": loaded.path, "format": word(format_of(loaded)), "text": text, "warnings": warnings });
+    if !out.is_json() {
+        out.note(&format!("read from {}", loaded.path.display()));
+        warnings.iter().for_each(|warning| out.warn(warning));
+    }
+    out.show(&said, |_| text.clone())?;
+    Ok(exit::WELL)
+}
+
+fn convert(
+    loaded: &Loaded,
+    to: Option<Format>,
+    target: Option<&std::path::Path>,
+    out: Out,
+) -> Result<u8, Fail> {
+    let to = to.unwrap_or(match format_of(loaded) {
+        Format::Toml => Format::Classic,
+        Format::Classic => Format::Toml,
+    });
+    let (text, notes) = match to {
+        Format::Toml => (koi_config::to_toml(&loaded.config), Vec::new()),
+        Format::Classic => koi_config::to_classic(&loaded.config),
+    };
+    let notes: Vec<String> = loaded.warnings.iter().map(ToString::to_string).chain(notes).collect();
+    if !out.is_json() {
+        notes.iter().for_each(|note| out.warn(note));
+    }
+    match target {
+        None => {
+            let said = json!({ "format": word(to), "text": text, "notes": notes });
+            out.show(&said, |_| text.clone())?;
+        }
+        Some(target) => {
+            write(target, &text, MODE, Existing::Keep("name another file; what is there stays as it is"))?;
+            let said = json!({ "format": word(to), "file": target, "notes": notes });
+            out.show(&said, |_| format!("wrote {}\n", target.display()))?;
+        }
+    }
+    Ok(exit::WELL)
+}
+
+fn format_of(loaded: &Loaded) -> Format {
+    match loaded.format {
+        koi_config::Format::Toml => Format::Toml,
+        koi_config::Format::Classic => Format::Classic,
+    }
+}
+
+fn word(format: Format) -> &'static str {
+    match format {
+        Format::Toml => "toml",
+        Format::Classic => "classic",
+    }
+}

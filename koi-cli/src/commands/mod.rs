@@ -1,0 +1,55 @@
+//! What each command does. All of them return the exit code, or why they failed.
+
+mod check;
+mod completions;
+mod config;
+mod events;
+mod init;
+mod keygen;
+mod operate;
+mod show;
+mod signals;
+mod wait;
+mod watch;
+
+use koi_proto::api::OnNode;
+
+use crate::cli::{Cli, Command};
+use crate::connect::{self, Daemon};
+use crate::fail::Fail;
+use crate::output::Out;
+
+/// Carries out the command.
+pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
+    let options = &cli.options;
+    let daemon = || connect::daemon(options, out);
+    match &cli.command {
+        Command::Local => show::local(&daemon()?, out).await,
+        Command::Status { node: None } => show::status(&daemon()?, out).await,
+        Command::Status { node: Some(node) } => show::node(&daemon()?, node, out).await,
+        Command::Tree => show::tree(&daemon()?, out).await,
+        Command::Failures => show::failures(&daemon()?, out).await,
+        Command::Watch => watch::watch(&daemon()?, out).await,
+        Command::Events(args) => events::events(&daemon()?, args, out).await,
+        Command::Wait(args) => wait::wait(&daemon()?, args, out).await,
+        Command::Promote { node, dry_run } => operate::promote(&daemon()?, node, *dry_run, out).await,
+        Command::Demote => operate::order(&daemon()?, "demote", out).await,
+        Command::Elect => operate::order(&daemon()?, "elect", out).await,
+        Command::Bootstrap => operate::order(&daemon()?, "bootstrap", out).await,
+        Command::Start(args) => on_node(&daemon()?, "start", args.node.as_deref(), out).await,
+        Command::Stop(args) => on_node(&daemon()?, "stop", args.node.as_deref(), out).await,
+        Command::Recover(args) => on_node(&daemon()?, "recover", args.node.as_deref(), out).await,
+        Command::Reconfigure(args) => on_node(&daemon()?, "reconfigure", args.node.as_deref(), out).await,
+        Command::ConfirmDown { node } => on_node(&daemon()?, "confirm-down", Some(node), out).await,
+        Command::Maintenance { state } => operate::maintenance(&daemon()?, *state, out).await,
+        Command::Check => check::check(options, out),
+        Command::Config(args) => config::config(options, args, out),
+        Command::Init(args) => init::init(options, args, out),
+        Command::Keygen { target, force } => keygen::keygen(target, *force, out),
+        Command::Completions { shell } => completions::completions(*shell, out),
+    }
+}
+
+async fn on_node(daemon: &Daemon, verb: &str, node: Option<&str>, out: Out) -> Result<u8, Fail> {
+    operate::with(daemon, verb, &OnNode { node: node.map(str::to_owned) }, out).await
+}

@@ -1,0 +1,229 @@
+//! Which daemon is asked, and how it is asked.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use koi_config::{Config, SEARCHED};
+use koi_proto::api::codes;
+use koi_proto::client::{Client, ClientError, Endpoint};
+use koi_proto::key::{Key, Keyring};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::cli::{ANSWER_TIMEOUT, Options};
+use crate::fail::{Fail, exit};
+use crate::output::Out;
+
+/// `node.socket`, `node.port` and `cluster.id` where no configuration says otherwise (interfaces.md).
+const SOCKET: &str = "/run/koi/koid.sock";
+const PORT: u16 = 42012;
+const CLUSTER_ID: u32 = 13;
+/// The environment variable for what `--secret` says.
+const SECRET: &str = "KOI_SECRET";
+
+/// What a daemon answered: as it came, fields of newer versions included, and as we understand it.
+pub(crate) struct Answer<T> {
+    pub(crate) raw: Value,
+    pub(crate) value: T,
+}
+
+/// A daemon to ask.
+pub(crate) struct Daemon {
+    client: Client,
+    /// What may help when it cannot be reached.
+    guess: &'static str,
+    debug: Option<Out>,
+}
+
+impl Daemon {
+    /// `GET path`.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Fail> {
+        let began = Instant::now();
+        let answer = self.client.get::<Value>(path).await;
+        self.trace("GET", path, began);
+        understood(answer.map_err(|e| self.fail(e))?)
+    }
+
+    /// `POST path`.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, Fail> {
+        let began = Instant::now();
+        let answer = self.client.post::<_, Value>(path, body).await;
+        self.trace("POST", path, began);
+        understood(answer.map_err(|e| self.fail(e))?)
+    }
+
+    /// `GET path`, line by line.
+    pub(crate) async fn lines(&self, path: &str) -> Result<Lines<'_>, Fail> {
+        let began = Instant::now();
+        let lines = self.client.lines(path).await;
+        self.trace("GET", path, began);
+        Ok(Lines { daemon: self, lines: lines.map_err(|e| self.fail(e))? })
+    }
+
+    fn trace(&self, method: &str, path: &str, began: Instant) {
+        if let Some(out) = self.debug {
+            let took_ms = began.elapsed().as_millis();
+            out.note(&format!("{method} {path} at {} took {took_ms} ms", self.client.endpoint()));
+        }
+    }
+
+    fn fail(&self, error: ClientError) -> Fail {
+        let code = error.exit_code();
+        let word = match error {
+            ClientError::Refused { error, .. } => return Fail::Said { code, error },
+            ClientError::NoDaemon { .. } => "no-daemon",
+            ClientError::PermissionDenied { .. } => "permission-denied",
+            ClientError::Unsealed { .. } => "unsealed",
+            ClientError::TimedOut { .. } => codes::TIMEOUT,
+            ClientError::Broken { .. } => "broken",
+            ClientError::BadAnswer(_) => "bad-answer",
+            ClientError::BadRequest(_) => codes::BAD_REQUEST,
+        };
+        let text = error.to_string();
+        // The client's errors end in what to do.
+        let (message, hint) = text.split_once("; ").unwrap_or((&text, ""));
+        let hint = match (word, self.guess) {
+            ("no-daemon", guess) if !guess.is_empty() => format!("{hint}\n{guess}"),
+            _ => hint.to_owned(),
+        };
+        Fail::new(code, word, message, hint)
+    }
+}
+
+/// The lines of an answer.
+pub(crate) struct Lines<'a> {
+    daemon: &'a Daemon,
+    lines: koi_proto::client::Lines,
+}
+
+impl Lines<'_> {
+    /// The next one; none: the answer is over.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, Fail> {
+        self.lines.next().await.map_err(|e| self.daemon.fail(e))
+    }
+}
+
+fn understood<T: DeserializeOwned>(raw: Value) -> Result<Answer<T>, Fail> {
+    match T::deserialize(&raw) {
+        Ok(value) => Ok(Answer { raw, value }),
+        Err(e) => Err(Fail::new(
+            exit::FAILED,
+            "bad-answer",
+            format!("the answer is not understood: {e}"),
+            "are the versions of koi and koid too far apart?",
+        )),
+    }
+}
+
+/// The daemon that the options and the configuration name.
+pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
+    if options.secret.is_some() {
+        out.warn("everyone on this machine can read --secret in `ps`; use KOI_SECRET or the configuration");
+    }
+    let mut guess = "";
+    let endpoint = match (&options.socket, &options.host, options.port) {
+        (Some(socket), ..) => Endpoint::Socket(socket.clone()),
+        (None, None, None) => Endpoint::Socket(match configuration(options)? {
+            Some(config) => config.node.socket,
+            None => {
+                guess = "there is no configuration that you may read, so this is a guess: -f FILE or --socket PATH says where";
+                PathBuf::from(SOCKET)
+            }
+        }),
+        (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port)?,
+    };
+    let client = Client::new(endpoint, options.timeout.unwrap_or(ANSWER_TIMEOUT));
+    Ok(Daemon { client, guess, debug: options.debug.then_some(out) })
+}
+
+fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, Fail> {
+    let config = configuration(options)?;
+    let port = port.or(config.as_ref().map(|c| c.node.port)).unwrap_or(PORT);
+    let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
+    let secret = options.secret.clone().or_else(|| std::env::var(SECRET).ok());
+    let key = match (secret, config.map(|c| c.cluster.key)) {
+        (Some(password), _) | (None, Some(koi_config::Key::Password(password))) => {
+            Key::from_password(&password, cluster_id)
+        }
+        (None, Some(koi_config::Key::File(path))) => Key::read_file(&path),
+        (None, None) => {
+            let hint = "-f FILE names a configuration that has it; KOI_SECRET may hold the password";
+            return Err(Fail::here(format!("the key of the cluster is needed to ask {host}"), hint));
+        }
+    };
+    let key = key.map_err(|e| Fail::here(e.to_string(), ""))?;
+    let keyring = Arc::new(Keyring { sealing: key, accepted: Vec::new() });
+    Ok(Endpoint::Sealed { host: host_and_port(host, port)?, cluster_id, keyring })
+}
+
+/// The configuration, if there is one that this user may read. Somebody in the group `koi` may use the socket without
+/// being allowed to read the password.
+fn configuration(options: &Options) -> Result<Option<Config>, Fail> {
+    let readable = |path: &str| match File::open(Path::new(path)) {
+        Ok(_) => Some(true),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Some(false),
+        // Not there; or something that loading it will name.
+        Err(e) => {
+            (!matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)).then_some(true)
+        }
+    };
+    if options.file.is_none() && SEARCHED.into_iter().find_map(readable) != Some(true) {
+        return Ok(None);
+    }
+    let loaded = koi_config::load(options.file.as_deref());
+    loaded.map(|loaded| Some(loaded.config)).map_err(|e| {
+        let hint = "`koi check` says more; --socket PATH asks a daemon without the configuration";
+        Fail::new(exit::FAILED, "configuration", e.to_string(), hint)
+    })
+}
+
+/// `host:port` from a name or an address, with or without a port.
+fn host_and_port(host: &str, port: u16) -> Result<String, Fail> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port).to_string());
+    }
+    if host.parse::<SocketAddr>().is_ok() {
+        return Ok(host.to_owned());
+    }
+    let wrong = || {
+        Fail::usage(
+            format!("{host:?} is neither a name nor an address"),
+            "HOST, HOST:PORT, ADDRESS or [IPv6]:PORT",
+        )
+    };
+    match host.split_once(':') {
+        None if !host.is_empty() => Ok(format!("{host}:{port}")),
+        Some((name, own)) if !name.is_empty() && own.parse::<u16>().is_ok() => Ok(host.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_be_written_in_many_ways() {
+        let read = |host| host_and_port(host, 42012).ok();
+        assert_eq!(read("db1").as_deref(), Some("db1:42012"));
+        assert_eq!(read("db1:7").as_deref(), Some("db1:7"));
+        assert_eq!(read("10.0.0.1").as_deref(), Some("10.0.0.1:42012"));
+        assert_eq!(read("10.0.0.1:7").as_deref(), Some("10.0.0.1:7"));
+        assert_eq!(read("::1").as_deref(), Some("[::1]:42012"));
+        assert_eq!(read("[::1]").as_deref(), Some("[::1]:42012"));
+        assert_eq!(read("[::1]:7").as_deref(), Some("[::1]:7"));
+        for wrong in ["", ":7", "db1:", "db1:port", "a:b:c"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How a command ends when it does not end well.
+
+use std::io;
+
+use koi_proto::api::{ApiError, codes};
+
+/// The exit codes of interfaces.md.
+pub(crate) mod exit {
+    /// Done, well.
+    pub(crate) const WELL: u8 = 0;
+    /// Failed or refused.
+    pub(crate) const FAILED: u8 = 1;
+    /// Wrong usage.
+    pub(crate) const USAGE: u8 = 2;
+    /// Degraded or no master.
+    pub(crate) const DEGRADED: u8 = 3;
+    /// No answer in time.
+    pub(crate) const NO_ANSWER: u8 = 4;
+}
+
+/// Why a command did not get its work done.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// To be said, with the exit code that goes with it.
+    Said {
+        /// One of [`exit`], or what the API's client says.
+        code: u8,
+        /// What to say.
+        error: ApiError,
+    },
+    /// Nobody reads our output any more (`koi events | head -1`): nothing is wrong, and nobody is left to tell.
+    OutputClosed,
+}
+
+impl Fail {
+    /// Something on this machine failed (exit 1).
+    pub(crate) fn here(message: impl Into<String>, hint: impl Into<String>) -> Fail {
+        Fail::new(exit::FAILED, "failed", message, hint)
+    }
+
+    /// The command cannot mean anything (exit 2).
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Fail {
+        Fail::new(exit::USAGE, codes::BAD_REQUEST, message, hint)
+    }
+
+    pub(crate) fn new(code: u8, word: &str, message: impl Into<String>, hint: impl Into<String>) -> Fail {
+        let error = ApiError { code: word.to_owned(), message: message.into(), hint: hint.into() };
+        Fail::Said { code, error }
+    }
+
+    /// Whether asking again may end better: the daemon may be starting, the leader being elected.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Fail::Said { code, .. } => *code == exit::NO_ANSWER,
+            Fail::OutputClosed => false,
+        }
+    }
+
+    /// What is said.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Fail::Said { error, .. } => &error.message,
+            Fail::OutputClosed => "nobody reads our output",
+        }
+    }
+
+    /// A failed write to standard output.
+    pub(crate) fn of_output(error: &io::Error) -> Fail {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Fail::OutputClosed,
+            _ => Fail::here(format!("cannot write to standard output: {error}"), ""),
+        }
+    }
+}

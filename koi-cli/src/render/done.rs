@@ -1,0 +1,16 @@
+//! What a command has done, or would do.
+
+use koi_proto::api::Done;
+
+use super::View;
+use super::paint::Tone;
+use super::table::hanging;
+
+/// The message, then the steps, numbered.
+pub(crate) fn done(done: &Done, view: &View) -> String {
+    let mut page = hanging("", &done.message, Tone::Plain, view);
+    for (index, step) in done.steps.iter().enumerate() {
+        page.push_str(&hanging(&format!("{:>3}. ", index + 1), step, Tone::Plain, view));
+    }
+    page
+}

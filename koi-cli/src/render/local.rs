@@ -1,0 +1,63 @@
+//! `koi local`: the asked node as it sees itself.
+
+use koi_proto::api::Local;
+
+use super::clock::{instant, span};
+use super::paint::Tone;
+use super::table::fact;
+use super::{View, node, text};
+
+/// The whole of it.
+pub(crate) fn local(local: &Local, view: &View) -> String {
+    let mut page = node::title(&local.node, view);
+    page.push_str(&node::facts(&local.node, view));
+    page.push_str(&facts(local, view));
+    page.push_str(&node::services(&local.node, view));
+    page
+}
+
+fn facts(local: &Local, view: &View) -> String {
+    let mut lines = String::new();
+    let mut say = |name: &str, value: &str, tone: Tone| lines.push_str(&fact(name, value, tone, view));
+    say("port", &local.port.to_string(), Tone::Plain);
+    say("started", &instant(local.started_at), Tone::Plain);
+    say("hears", &format!("{}, itself included", text::count(local.nodes, "node")), Tone::Plain);
+    match &local.leader {
+        Some(leader) => say("leader", &leader_line(leader, local), Tone::Plain),
+        None => say("leader", "none is known", Tone::Warn),
+    }
+    say("term", &local.term.to_string(), Tone::Plain);
+    if let Some(epoch) = local.epoch {
+        let lease =
+            local.lease_ms.map(|ms| format!(", its lease lasts {} more", span(ms))).unwrap_or_default();
+        say("mastership", &format!("epoch {epoch}{lease}"), Tone::Plain);
+    }
+    say("state on disk", &standing(&local.standing), Tone::Plain);
+    if let Some(ms) = local.slowest_demote_ms {
+        say("demotes", &format!("the slowest of late took {}", span(ms)), Tone::Plain);
+    }
+    let dropped: Vec<String> = local.dropped.iter().map(|(why, n)| format!("{why}: {n}")).collect();
+    say("dropped", &dropped.join(", "), Tone::Warn);
+    lines
+}
+
+fn leader_line(leader: &str, local: &Local) -> String {
+    if leader == local.node.name {
+        return format!("{leader}, this node");
+    }
+    match &local.leader_address {
+        Some(address) => format!("{leader} at {address}"),
+        None => leader.to_owned(),
+    }
+}
+
+/// R10 in words.
+fn standing(word: &str) -> String {
+    match word {
+        "empty" => {
+            "empty: it neither votes nor leads until a leader has given it the record (R10)".to_owned()
+        }
+        "founder" => "founder: it began with a new cluster".to_owned(),
+        other => other.to_owned(),
+    }
+}

@@ -1,0 +1,80 @@
+//! How a service is, in a few words.
+
+use koi_proto::api::{NodeStatus, ServiceStatus};
+
+use super::clock::span;
+use super::paint::Tone;
+
+/// The service states in the order in which they are counted: what deserves a look first.
+const STATES: [&str; 9] =
+    ["Failed", "Failing", "Stopping", "Stopped", "Starting", "Demoting", "Promoting", "Started", "Promoted"];
+
+/// How a node's services are: `3 promoted`, or `1 failed, 2 stopped`.
+pub(crate) fn counts(services: &[ServiceStatus]) -> String {
+    let count = |word: &str, n: usize| (n > 0).then(|| format!("{n} {}", word.to_lowercase()));
+    let disabled = services.iter().filter(|s| s.disabled).count();
+    let enabled = || services.iter().filter(|s| !s.disabled);
+    let known = STATES.iter().filter_map(|word| count(word, enabled().filter(|s| s.state == *word).count()));
+    let unknown = enabled().filter(|s| !STATES.contains(&s.state.as_str())).count();
+    let parts: Vec<String> =
+        known.chain(count("unknown", unknown)).chain(count("disabled", disabled)).collect();
+    if parts.is_empty() { "no services".to_owned() } else { parts.join(", ") }
+}
+
+/// Whether nothing needs to be said of a service, given what its node is.
+pub(crate) fn is_fine(service: &ServiceStatus, node: &NodeStatus) -> bool {
+    if service.failed || service.disabled {
+        return false;
+    }
+    match node.state.as_str() {
+        "Master" => service.state == "Promoted",
+        "Standby" => service.state == "Started" && service.promotable,
+        "Live" => service.state == "Started" && service.promotable,
+        "Stopped" | "Disconnected" | "Failed" => matches!(service.state.as_str(), "Stopped" | "Started"),
+        _ => true,
+    }
+}
+
+/// The tone of a service's state.
+pub(crate) fn tone(service: &ServiceStatus) -> Tone {
+    if service.failed {
+        return Tone::Bad;
+    }
+    match service.state.as_str() {
+        "Failed" | "Failing" => Tone::Bad,
+        "Promoted" => Tone::Good,
+        "Started" => Tone::Plain,
+        "Stopped" => Tone::Dim,
+        _ => Tone::Warn,
+    }
+}
+
+/// Its priority as two digits, or none.
+pub(crate) fn priority(service: &ServiceStatus) -> String {
+    service.priority.map(|p| format!("{p:02}")).unwrap_or_default()
+}
+
+/// The classic mark: `-` when failed.
+pub(crate) fn mark(service: &ServiceStatus) -> &'static str {
+    if service.failed { "-" } else { "+" }
+}
+
+/// What it is doing: `start 3.2s`; empty: nothing.
+pub(crate) fn doing(service: &ServiceStatus) -> String {
+    match (&service.hook, service.hook_ms) {
+        (Some(hook), Some(ms)) => format!("{hook} {}", span(ms)),
+        (Some(hook), None) => hook.clone(),
+        (None, _) => String::new(),
+    }
+}
+
+/// Why it is as it is: its message, or what else there is to say.
+pub(crate) fn remark(service: &ServiceStatus) -> String {
+    match &service.message {
+        _ if service.disabled => "disabled: a file `disabled` lies in its folder".to_owned(),
+        Some(message) => message.clone(),
+        None if service.failed => "failed".to_owned(),
+        None if service.state == "Started" && !service.promotable => "not promotable now".to_owned(),
+        None => String::new(),
+    }
+}

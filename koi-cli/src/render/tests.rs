@@ -1,0 +1,375 @@
+//! What people see, as snapshots: each test is a situation.
+
+use insta::assert_snapshot;
+use koi_proto::api::{
+    ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, Waiting,
+};
+
+use super::{Paint, View, done, event, failures, local, node, status, text, tree};
+
+const PLAIN: View = View { width: 80, paint: Paint(false) };
+const COLOUR: View = View { width: 80, paint: Paint(true) };
+const DAY_MS: u64 = 86_400_000;
+
+fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
+    ServiceStatus {
+        name: name.into(),
+        priority: Some(priority),
+        handler: "shell".into(),
+        state: state.into(),
+        failed: state == "Failed",
+        promotable: matches!(state, "Started" | "Promoted"),
+        ..ServiceStatus::default()
+    }
+}
+
+/// A node with the services `vip`, `db` and `web` in one state.
+fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
+    let number = u32::from(name.as_bytes()[0] - b'a') + 1;
+    NodeStatus {
+        name: name.into(),
+        id: format!("{number:08x}-0000-4000-8000-000000000000"),
+        address: Some(format!("10.0.0.{number}:42012")),
+        state: state.into(),
+        elector: true,
+        runner: true,
+        leader: name == "a",
+        seen_ms: 40,
+        uptime_ms: 3 * DAY_MS + 4 * 3_600_000,
+        version: "0.1.0".into(),
+        action: Some("Start".into()),
+        services: Some(
+            [(10, "vip"), (20, "db"), (30, "web")].map(|(p, name)| service(p, name, services)).to_vec(),
+        ),
+        ..NodeStatus::default()
+    }
+}
+
+fn healthy() -> Status {
+    Status {
+        cluster: ClusterStatus {
+            id: 13,
+            leader: Some("a".into()),
+            master: Some("b".into()),
+            epoch: 65_537,
+            term: 1,
+            quorum: 2,
+            electors: 3,
+            electors_seen: 3,
+            healthy: true,
+            seen_by: "a".into(),
+            record: "1.4".into(),
+            ..ClusterStatus::default()
+        },
+        nodes: vec![
+            runner("a", "Standby", "Started"),
+            runner("b", "Master", "Promoted"),
+            runner("c", "Standby", "Started"),
+        ],
+    }
+}
+
+/// `vip` has failed on c.
+fn failed() -> Status {
+    let mut status = healthy();
+    status.cluster.healthy = false;
+    let node = &mut status.nodes[2];
+    node.state = "Failed".into();
+    node.action = Some("Fail".into());
+    node.message = "vip failed".into();
+    node.recovers_in_ms = Some(8_200);
+    let services = node.services.as_mut().unwrap();
+    services[0].state = "Failed".into();
+    services[0].failed = true;
+    services[0].message =
+        Some("start: exit 2: RTNETLINK answers: Operation not permitted, is this root?".into());
+    services[1].state = "Stopping".into();
+    services[1].hook = Some("stop".into());
+    services[1].hook_ms = Some(1_250);
+    services[2].state = "Stopped".into();
+    node.last_failure = Some(failure("c", "vip", 1_800));
+    status
+}
+
+fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
+    Failure {
+        node: node.into(),
+        service: service.into(),
+        hook: "start".into(),
+        message: "exit 2: RTNETLINK answers: Operation not permitted".into(),
+        ago_ms,
+    }
+}
+
+/// b, the master, is lost with its machine; a leads and waits.
+fn lost_master() -> Status {
+    let mut status = healthy();
+    let cluster = &mut status.cluster;
+    (cluster.healthy, cluster.master, cluster.electors_seen) = (false, None, 2);
+    cluster.waiting = vec![
+        Waiting {
+            what: "b may still be promoted: it is lost, and its lease and grace are not over.".into(),
+            node: Some("b".into()),
+            remaining_ms: Some(1_430),
+            rule: Some("R6".into()),
+            hint: "koi confirm-down b, if it is certain that b is off".into(),
+        },
+        Waiting {
+            what: "the services of c are not promotable".into(),
+            node: Some("c".into()),
+            hint: "koi status c".into(),
+            ..Waiting::default()
+        },
+    ];
+    cluster.warnings = vec!["1 of 3 electors is missing; one more and nothing can be decided".into()];
+    let b = &mut status.nodes[1];
+    (b.state, b.seen_ms, b.services, b.action) = ("Disconnected".into(), 62_000, None, None);
+    status
+}
+
+/// c sees nobody else.
+fn without_quorum() -> Status {
+    let mut status = healthy();
+    let cluster = &mut status.cluster;
+    (cluster.leader, cluster.master, cluster.healthy, cluster.electors_seen) = (None, None, false, 1);
+    cluster.seen_by = "c".into();
+    cluster.waiting = vec![Waiting {
+        what: "one more elector is needed: a, b".into(),
+        hint: "are these machines up, and can they be reached on UDP port 42012?".into(),
+        ..Waiting::default()
+    }];
+    for node in &mut status.nodes {
+        node.leader = false;
+        node.state = "Disconnected".into();
+        if node.name != "c" {
+            (node.seen_ms, node.services) = (3_700, None);
+        }
+    }
+    let c = &mut status.nodes[2];
+    (c.state, c.seen_ms) = ("Live".into(), 0);
+    status
+}
+
+/// Each node has 500 services; on b 10 are still to be promoted, and on c 44 have failed.
+fn five_hundred() -> Status {
+    let mut status = failed();
+    for node in &mut status.nodes {
+        let state = if node.name == "b" { "Promoted" } else { "Started" };
+        let services =
+            (0..500).map(|n| ServiceStatus { priority: None, ..service(0, &format!("app-{n:03}"), state) });
+        node.services = Some(services.collect());
+    }
+    for service in status.nodes[1].services.iter_mut().flatten().take(10) {
+        service.state = "Promoting".into();
+        service.hook = Some("promote".into());
+        service.hook_ms = Some(300);
+    }
+    for service in status.nodes[2].services.iter_mut().flatten().skip(100).take(34) {
+        (service.state, service.failed, service.message) =
+            ("Failed".into(), true, Some("status: exit 1".into()));
+    }
+    status
+}
+
+fn seen(value: &Status) -> String {
+    fits(status::status(value, &PLAIN))
+}
+
+/// No line is longer than the screen is wide.
+fn fits(page: String) -> String {
+    for line in page.lines() {
+        assert!(text::width(line) <= PLAIN.width, "too long: {line:?}");
+        assert_eq!(line.trim_end(), line, "a line ends in spaces");
+    }
+    page
+}
+
+#[test]
+fn all_is_well() {
+    assert_snapshot!(seen(&healthy()));
+}
+
+#[test]
+fn all_is_well_in_colour() {
+    assert_snapshot!(status::status(&healthy(), &COLOUR).replace('\x1b', "␛"));
+}
+
+#[test]
+fn a_service_has_failed() {
+    assert_snapshot!(seen(&failed()));
+}
+
+#[test]
+fn a_service_has_failed_in_colour() {
+    assert_snapshot!(status::status(&failed(), &COLOUR).replace('\x1b', "␛"));
+}
+
+#[test]
+fn colour_changes_nothing_but_colour() {
+    for status in [healthy(), failed(), lost_master(), without_quorum(), five_hundred()] {
+        let coloured = status::status(&status, &COLOUR);
+        let mut plain = String::new();
+        let mut rest = coloured.as_str();
+        while let Some((before, after)) = rest.split_once('\x1b') {
+            plain.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        assert_eq!(plain + rest, seen(&status));
+    }
+}
+
+#[test]
+fn the_master_is_lost_and_its_lease_must_run_out() {
+    assert_snapshot!(seen(&lost_master()));
+}
+
+#[test]
+fn a_node_alone_sees_no_leader() {
+    assert_snapshot!(seen(&without_quorum()));
+}
+
+#[test]
+fn maintenance() {
+    let mut status = healthy();
+    status.cluster.maintenance = true;
+    status.nodes.iter_mut().for_each(|node| node.maintenance = true);
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn manual_mode() {
+    let mut status = healthy();
+    (status.cluster.manual, status.cluster.master) = (true, None);
+    status.nodes[1] = runner("b", "Standby", "Started");
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn a_switch_over_is_under_way() {
+    let mut status = healthy();
+    (status.cluster.healthy, status.cluster.target) = (false, Some("c".into()));
+    status.cluster.waiting = vec![Waiting {
+        what: "b has to be demoted first".into(),
+        node: Some("b".into()),
+        ..Waiting::default()
+    }];
+    for service in status.nodes[1].services.iter_mut().flatten().take(2) {
+        (service.state, service.hook, service.hook_ms) =
+            ("Demoting".into(), Some("demote".into()), Some(420));
+    }
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn five_hundred_services_fit_one_screen() {
+    let page = seen(&five_hundred());
+    assert!(page.lines().count() <= 24, "{page}");
+    assert_snapshot!(page);
+}
+
+#[test]
+fn an_unclean_node_blocks_the_rest() {
+    let mut status = failed();
+    status.cluster.master = None;
+    status.cluster.waiting = vec![Waiting {
+        what: "c could not stop what it had promoted".into(),
+        node: Some("c".into()),
+        rule: Some("R7".into()),
+        hint: "mend it and koi recover c; or cut its power and koi confirm-down c".into(),
+        ..Waiting::default()
+    }];
+    let c = &mut status.nodes[2];
+    (c.unclean, c.recovers_in_ms) = (true, None);
+    c.message = "stop of vip failed (exit 1), so it is not known whether the address is still there; \
+                 nobody is promoted elsewhere until someone has looked"
+        .into();
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn two_machines_without_quorum_and_a_long_name() {
+    let mut status = healthy();
+    let cluster = &mut status.cluster;
+    (cluster.quorum, cluster.electors, cluster.electors_seen) = (0, 0, 2);
+    cluster.warnings =
+        vec!["quorum is off: two halves that cannot see each other will both have a master".into()];
+    status.nodes.truncate(2);
+    status.nodes[0].name = "database-server-number-one.example".into();
+    status.nodes[1].stopped = true;
+    status.cluster.leader = Some(status.nodes[0].name.clone());
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn one_node_in_detail() {
+    assert_snapshot!(fits(node::node(&failed().nodes[2], &PLAIN)));
+}
+
+#[test]
+fn the_tree() {
+    let mut status = failed();
+    status.nodes.push(NodeStatus {
+        name: "witness".into(),
+        state: "Elector".into(),
+        elector: true,
+        ..NodeStatus::default()
+    });
+    status.nodes[0].services = None;
+    status.nodes[1]
+        .services
+        .as_mut()
+        .unwrap()
+        .push(ServiceStatus { priority: None, ..service(0, "cron", "Started") });
+    assert_snapshot!(fits(tree::tree(&status, &PLAIN)));
+}
+
+#[test]
+fn recent_failures() {
+    let list = vec![failure("a", "db", 7_300_000), failure("c", "vip", 1_800)];
+    assert_snapshot!(fits(failures::failures(&Failures { failures: list }, &PLAIN)));
+    assert_eq!(failures::failures(&Failures::default(), &PLAIN), "no failures\n");
+}
+
+#[test]
+fn a_node_as_it_sees_itself() {
+    let value = Local {
+        node: runner("b", "Master", "Promoted"),
+        port: 42012,
+        started_at: 1_795_219_200,
+        nodes: 3,
+        leader: Some("a".into()),
+        leader_address: Some("10.0.0.1:42012".into()),
+        lease_ms: Some(940),
+        epoch: Some(65_537),
+        term: 1,
+        standing: "member".into(),
+        slowest_demote_ms: Some(120),
+        dropped: [("wrong key".to_owned(), 3), ("wrong cluster".to_owned(), 1)].into(),
+    };
+    assert_snapshot!(fits(local::local(&value, &PLAIN)));
+}
+
+#[test]
+fn what_happens() {
+    let mut value = Event {
+        number: 7,
+        at_ms: 43_384_123,
+        node: "c".into(),
+        kind: "hook-finished".into(),
+        message: "start has failed: exit 2".into(),
+        level: "error".into(),
+        service: Some("vip".into()),
+    };
+    assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c error   vip: start has failed: exit 2\n");
+    (value.level, value.service, value.message) = ("info".into(), None, "a leads in term 2".into());
+    assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c info    a leads in term 2\n");
+}
+
+#[test]
+fn what_would_be_done() {
+    let value = Done {
+        message: "c would become master".into(),
+        steps: vec!["b is demoted: web, db, vip".into(), "c is promoted: vip, db, web".into()],
+    };
+    assert_snapshot!(fits(done::done(&value, &PLAIN)));
+}

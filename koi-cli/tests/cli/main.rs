@@ -1,0 +1,8 @@
+//! The `koi` binary from outside: exit codes, what it writes where, and what it asks of a daemon.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod daemon;
+mod fake;
+mod machine;
+mod run;
