@@ -80,7 +80,9 @@ impl Blocked {
 impl Node {
     /// One decision: everything that the leader does by itself. It builds only on what counts.
     pub(crate) fn decide(&mut self, now: Time) {
-        let settled = self.lead.as_ref().is_some_and(|l| l.committed == self.durable.record.version);
+        let Some(lead) = &mut self.lead else { return };
+        lead.decide_at = Time::NEVER;
+        let settled = lead.committed == self.durable.record.version;
         if !settled || !self.acting(now) {
             return;
         }

@@ -110,6 +110,7 @@ impl Node {
         {
             self.apply(self.durable.record.clone());
         }
+        self.informed |= self.durable.applied.version == heartbeat.committed;
     }
 
     /// A version counts: the node acts on it from now on.

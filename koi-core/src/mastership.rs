@@ -20,7 +20,7 @@ pub(crate) struct Leadership {
     pub(crate) term: Term,
     pub(crate) won: Time,
     number: u64,
-    heartbeat_due: Time,
+    pub(crate) heartbeat_due: Time,
     /// Heartbeats of which an acknowledgement still counts, with the instant that they were sent.
     sent: VecDeque<(u64, Time)>,
     /// When the newest heartbeat was sent that each elector has acknowledged.
@@ -300,6 +300,7 @@ impl Node {
         for (id, _, answered) in done {
             self.effect(Effect::Answer { id, result: Ok(answered) });
         }
+        self.informed = true;
         self.apply(self.durable.record.clone());
         if let Some(master) = self.durable.record.master.as_ref().map(|m| m.node) {
             self.answer_runner(master, now);

@@ -49,6 +49,8 @@ pub struct Node {
     /// Reports of which an answer still counts, with the instant that they were sent.
     pub(crate) reports: VecDeque<(u64, Time)>,
     pub(crate) last_report: u64,
+    /// This run has heard from a leader what counts: what its disk said may be old.
+    pub(crate) informed: bool,
     told: Option<RunnerSummary>,
     hello_due: Time,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
@@ -113,6 +115,7 @@ impl Node {
             runner: Runner::new(left),
             reports: VecDeque::new(),
             last_report: 0,
+            informed: false,
             told: None,
             hello_due: boot.now,
             listen_until: boot.now,
@@ -210,7 +213,7 @@ impl Node {
 
     /// Lets everything take effect on everything, until nothing moves.
     fn advance(&mut self, now: Time) {
-        // Each round is caused by a message of this node to itself; a handful is normal, and there is no way to have many.
+        // Each round is caused by a message of this node to itself, or by a decision; a handful is normal.
         for _ in 0..64 {
             self.try_founding(now);
             self.advance_leadership(now);
@@ -219,8 +222,12 @@ impl Node {
             self.decide(now);
             self.tell_changes(now);
             self.flush();
-            let Some(body) = self.local.pop_front() else { break };
-            self.dispatch(self.id, self.session, body, now);
+            match self.local.pop_front() {
+                Some(body) => self.dispatch(self.id, self.session, body, now),
+                // A decision has made a heartbeat due at once.
+                None if self.lead.as_ref().is_some_and(|l| l.heartbeat_due <= now) => {}
+                None => break,
+            }
         }
         self.say_hello(now);
         self.notice_silence(now);
@@ -251,6 +258,7 @@ impl Node {
         Surroundings {
             now,
             connected: self.connected(now),
+            informed: self.informed,
             maintenance: record.maintenance,
             stopped: record.stopped.contains(&self.id),
             leaving: self.leaving.is_some(),

@@ -21,6 +21,8 @@ pub(crate) struct Surroundings {
     pub(crate) now: Time,
     /// A leader has been heard of late.
     pub(crate) connected: bool,
+    /// This run of the daemon knows the record that counts: before that it starts nothing.
+    pub(crate) informed: bool,
     /// The record that counts says: maintenance.
     pub(crate) maintenance: bool,
     /// The record that counts says: stopped by hand.
@@ -79,7 +81,7 @@ pub(crate) struct Runner {
     last_failure: Option<(Time, FailureNote)>,
     pub(crate) holding: Option<Holding>,
     pub(crate) released: Epoch,
-    /// A leader has been heard in this run: services may be started.
+    /// A leader has said in this run what counts: services may be started.
     met_leader: bool,
 }
 
@@ -342,17 +344,20 @@ impl Runner {
         out: &mut VecDeque<Effect>,
     ) -> Outcome {
         let frozen = self.frozen(settings, around);
-        self.met_leader |= around.connected;
+        self.met_leader |= around.connected && around.informed;
         if self.frozen_before && !frozen {
             self.services.ask_all(around.now);
         }
         if !frozen {
             self.watch_lease(settings, around, out);
-            self.try_recovery(settings, around.now, out);
         }
         self.frozen_before = frozen;
         let want = self.want(settings, around, frozen);
         self.services.step(&want, out);
+        if !frozen && self.try_recovery(settings, around.now, out) {
+            let want = self.want(settings, around, frozen);
+            self.services.step(&want, out);
+        }
         self.settle(frozen, settings, around, out)
     }
 
@@ -403,9 +408,11 @@ impl Runner {
         }
     }
 
-    fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) {
+    /// Forgets a failure when its time has come and everything is down; whether it did.
+    fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) -> bool {
         let barred = self.services.barred().is_some();
-        if self.barred_before && !barred && self.failure.is_none() {
+        let unbarred = self.barred_before && !barred && self.failure.is_none();
+        if unbarred {
             self.services.recover();
         }
         self.barred_before = barred;
@@ -414,7 +421,9 @@ impl Runner {
             out.push_back(Effect::Event(Event::Recovering { failures: self.fail_count }));
             self.failure = None;
             self.services.recover();
+            return true;
         }
+        unbarred
     }
 
     /// Ends what is over: the taking down after a start, and a mastership of which nothing is promoted any more.
@@ -448,7 +457,7 @@ impl Runner {
         }
         let mut next = Time::NEVER;
         if self.action(settings, around) >= Action::Start {
-            next = next.min(self.services.next_deadline());
+            next = next.min(self.services.next_deadline(settings.max_parallel));
         }
         if let Some(held) = &self.holding {
             next = next.min(match held.lost {

@@ -159,8 +159,11 @@ impl Services {
         }
     }
 
-    /// When the next status is due.
-    pub(crate) fn next_deadline(&self) -> Time {
+    /// When the next status is due; never while there is no room for it: then the end of a hook makes some.
+    pub(crate) fn next_deadline(&self, max_parallel: usize) -> Time {
+        if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
+            return Time::NEVER;
+        }
         self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status).min().unwrap_or(Time::NEVER)
     }
 

@@ -1,1 +1,15 @@
-//! stub
+//! Deterministic simulation: the very core that the daemon runs, in a seeded world of networks, clocks, disks and operators
+//! that do their worst.
+//!
+//! A run is a [`World`] and a schedule of faults ([`nemesis`]), both made from one seed. Whatever is promoted twice, or under
+//! an old epoch, or lost after it was answered "done", is a violation, and the run's story tells how it came to that.
+
+#![forbid(unsafe_code)]
+
+pub mod invariants;
+pub mod machine;
+pub mod nemesis;
+pub mod rng;
+pub mod world;
+
+pub use world::{MS, Shape, World};

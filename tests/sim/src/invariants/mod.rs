@@ -1,0 +1,44 @@
+//! What must hold at every instant. One invariant, one file.
+
+use koi_core::io::{Answered, Command, HookRun, Refusal};
+
+use crate::machine::Machine;
+
+mod epochs;
+mod once;
+mod promises;
+
+/// All of them, and what each remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Invariants {
+    epochs: epochs::Epochs,
+    promises: promises::Promises,
+    /// What was violated, in order.
+    pub violations: Vec<String>,
+}
+
+impl Invariants {
+    pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
+        self.violations.extend(once::check(now, machine, run, machines));
+        self.violations.extend(self.epochs.check(now, machine, run));
+    }
+
+    pub(crate) fn asked(&mut self, command: &Command) {
+        self.promises.asked(command);
+    }
+
+    pub(crate) fn answered(&mut self, command: &Command, result: &Result<Answered, Refusal>) {
+        if result.is_ok() {
+            self.promises.answered(command);
+        }
+    }
+
+    pub(crate) fn wiped(&mut self, node: &str) {
+        self.promises.forget(node);
+    }
+
+    /// At the end, when the cluster has healed: what was answered "done" is so.
+    pub fn check_promises(&mut self, machines: &[Machine], leader: usize) {
+        self.violations.extend(self.promises.check(machines, leader));
+    }
+}

@@ -1,0 +1,228 @@
+//! One simulated machine: a disk, a clock, services, a daemon that runs the real core, and its guardian.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use koi_core::Node;
+use koi_core::io::{Boot, HookEnd, HookRun, Observed, RunId, ServiceSpec, StatusReport};
+use koi_core::record::Durable;
+use koi_core::settings::{Electors, Settings, Timeouts};
+use koi_core::types::{Epoch, Hook, HookSet, NodeId, Session, Time};
+
+/// A clock that started some time before the world did, and runs a little fast or slow.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// What it showed when the world began, µs.
+    pub offset: u64,
+    /// Parts per million that it is fast.
+    pub ppm: i64,
+}
+
+impl Clock {
+    /// What it shows at an instant of the world, µs.
+    pub fn at(self, world: u64) -> Time {
+        let drift = i128::from(world) * i128::from(self.ppm) / 1_000_000;
+        Time(u64::try_from(i128::from(self.offset) + i128::from(world) + drift).unwrap_or(0))
+    }
+
+    /// The first instant of the world at which it shows at least `local`.
+    pub fn world(self, local: Time) -> u64 {
+        if local == Time::NEVER {
+            return u64::MAX;
+        }
+        let ahead = i128::from(local.0) - i128::from(self.offset);
+        let mut world =
+            u64::try_from((ahead * 1_000_000 / i128::from(1_000_000 + self.ppm)).max(0)).unwrap_or(u64::MAX);
+        while self.at(world) < local {
+            world += 1;
+        }
+        world
+    }
+}
+
+/// What is on the disk for sure, and what is only on its way there.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// How often the daemon was started.
+    pub starts: u64,
+    /// The identity; drawn anew when the disk was wiped.
+    pub id: Option<NodeId>,
+    /// The state that survives a crash.
+    pub synced: Option<Durable>,
+    /// The daemon's life and the number of that state.
+    pub newest: (u64, u64),
+}
+
+/// A service as it really is, whatever the daemon thinks.
+#[derive(Clone, Debug, Default)]
+pub struct Real {
+    /// Promoted, or on the way there or from there.
+    pub promoted: bool,
+    /// Started.
+    pub started: bool,
+    /// Its hooks fail.
+    pub broken: bool,
+    /// Under which epoch it was promoted last.
+    pub epoch: Epoch,
+}
+
+/// One simulated machine.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its number; also its name.
+    pub index: usize,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its disk.
+    pub disk: Disk,
+    /// The running daemon's brain.
+    pub core: Option<Node>,
+    /// Grows with each crash: what was under way for an earlier one is void.
+    pub life: u64,
+    /// The daemon does not run until this instant of the world.
+    pub paused_until: u64,
+    /// When the core wants to be woken next.
+    pub wake: u64,
+    /// Hooks under way.
+    pub hooks: BTreeMap<RunId, HookRun>,
+    /// Its services.
+    pub services: BTreeMap<String, Real>,
+    /// How it is configured.
+    pub settings: Settings,
+}
+
+impl Machine {
+    /// A machine that was never started.
+    pub fn new(index: usize, clock: Clock, settings: Settings, services: usize) -> Machine {
+        let services = if settings.runner { services } else { 0 };
+        Machine {
+            index,
+            clock,
+            disk: Disk::default(),
+            core: None,
+            life: 0,
+            paused_until: 0,
+            wake: 0,
+            hooks: BTreeMap::new(),
+            services: (0..services).map(|n| (format!("s{n}"), Real::default())).collect(),
+            settings,
+        }
+    }
+
+    /// Starts the daemon.
+    pub fn boot(&mut self, world: u64, random: u64) {
+        let now = self.clock.at(world);
+        self.life += 1;
+        self.wake = 0;
+        self.disk.starts += 1;
+        let id = *self.disk.id.get_or_insert(NodeId((u128::from(random) << 64) | self.index as u128));
+        let session = Session { count: self.disk.starts, random };
+        let boot = Boot { id, session, durable: self.disk.synced.clone(), damaged: false, now };
+        self.core = Some(Node::new(self.settings.clone(), boot));
+    }
+
+    /// The services, as the folder shows them.
+    pub fn specs(&self) -> Vec<ServiceSpec> {
+        let count = self.services.len();
+        self.services
+            .keys()
+            .enumerate()
+            .map(|(n, name)| ServiceSpec {
+                name: name.clone(),
+                // The last one is independent, the others have priorities.
+                priority: (n + 1 < count).then_some(n as u8 * 10),
+                handler: "sim".to_owned(),
+                hooks: HookSet::ALL,
+                disabled: false,
+                problem: None,
+                timeouts: Timeouts::default(),
+                status_interval: Duration::from_secs(1),
+            })
+            .collect()
+    }
+
+    /// Something is promoted here.
+    pub fn promoted(&self) -> bool {
+        self.services.values().any(|s| s.promoted)
+    }
+
+    /// Everything on the machine stops at once.
+    pub fn lose_power(&mut self) {
+        self.kill_daemon();
+        for service in self.services.values_mut() {
+            service.promoted = false;
+            service.started = false;
+        }
+    }
+
+    /// The daemon and its hooks end; the services run on, and are the guardian's.
+    pub fn kill_daemon(&mut self) {
+        self.core = None;
+        self.life += 1;
+        self.paused_until = 0;
+        self.hooks.clear();
+    }
+
+    /// A hook begins: what it does to the service is done at once, or, going down, at its end.
+    pub fn hook_begins(&mut self, run: &HookRun) {
+        if let Some(service) = self.services.get_mut(&run.service)
+            && run.hook == Hook::Promote
+        {
+            service.promoted = true;
+            service.epoch = run.epoch;
+        }
+        self.hooks.insert(run.run, run.clone());
+    }
+
+    /// A hook ends by itself.
+    pub fn hook_ends(&mut self, run: &HookRun) -> HookEnd {
+        self.hooks.remove(&run.run);
+        let Some(service) = self.services.get_mut(&run.service) else { return HookEnd::Done };
+        match run.hook {
+            Hook::Start | Hook::Status | Hook::Promote if service.broken => {
+                return HookEnd::Failed { message: "broken".to_owned(), timed_out: false };
+            }
+            Hook::Start => service.started = true,
+            Hook::Stop => (service.started, service.promoted) = (false, false),
+            Hook::Demote => service.promoted = false,
+            Hook::Status => {
+                let observed = match (service.promoted, service.started) {
+                    (true, _) => Observed::Promoted,
+                    (false, true) => Observed::Standby,
+                    (false, false) => Observed::Stopped,
+                };
+                return HookEnd::Status(StatusReport { observed, message: String::new(), score: None });
+            }
+            Hook::Promote | Hook::Failed => {}
+        }
+        HookEnd::Done
+    }
+}
+
+/// The settings of machine `index` in a cluster with `electors` electors and `nodes` machines.
+pub fn settings(index: usize, electors: u16, elector: bool, runner: bool) -> Settings {
+    let ms = Duration::from_millis;
+    Settings {
+        name: format!("m{index}"),
+        version: "0.1.0".to_owned(),
+        elector,
+        runner,
+        priority: 0,
+        maintenance: false,
+        electors: Electors::Count(electors),
+        quorum: electors / 2 + 1,
+        heartbeat: ms(100),
+        leader_lease: ms(500),
+        master_lease: ms(1000),
+        demote_grace: ms(1000),
+        initial_promotion_delay: ms(5000),
+        failure_promotion_timeout: ms(60_000),
+        auto_recover: 120,
+        auto_recover_time: ms(10_000),
+        auto_recover_wait_factor: 1,
+        failcount_reset: Duration::from_secs(1800),
+        block_on_stop_failure: true,
+        max_parallel: 64,
+        fenced: false,
+    }
+}

@@ -1,0 +1,184 @@
+//! A schedule of faults from a seed, then healing, then the question whether all is well again.
+
+use koi_core::io::Command;
+use koi_core::record::{Durable, Standing};
+
+use crate::world::{MS, Shape, World};
+
+/// What came of one seed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The cluster.
+    pub shape: Shape,
+    /// What was violated; empty: nothing.
+    pub violations: Vec<String>,
+    /// What happened.
+    pub story: Vec<String>,
+}
+
+/// The clusters that seeds are tried on, by turns.
+pub const SHAPES: [Shape; 4] = [
+    Shape { runners: 3, voters: 0, services: 2 },
+    Shape { runners: 2, voters: 1, services: 3 },
+    Shape { runners: 5, voters: 0, services: 1 },
+    Shape { runners: 2, voters: 0, services: 2 },
+];
+
+/// One whole run: start, faults for a minute, healing.
+pub fn run(seed: u64) -> Report {
+    let shape = SHAPES[(seed % SHAPES.len() as u64) as usize];
+    let mut world = World::new(seed, shape);
+    let total = shape.runners + shape.voters;
+    for machine in 0..total {
+        let delay = world.rng().between(0, 3000 * MS);
+        world.boot_later(machine, delay);
+    }
+    let started = world.run_until(60_000 * MS, |w| !w.masters().is_empty());
+    if !started {
+        world.invariants.violations.push("no first master within a minute".to_owned());
+    }
+    let faults = world.rng().between(5, 40);
+    for _ in 0..faults {
+        let calm = world.rng().between(0, 3000 * MS);
+        world.run_for(calm);
+        strike(&mut world, total);
+    }
+    heal(&mut world, total);
+    Report { seed, shape, violations: world.invariants.violations, story: world.story }
+}
+
+/// One fault, or one operator.
+fn strike(world: &mut World, total: usize) {
+    let machine = world.rng().between(0, total as u64 - 1) as usize;
+    let other = world.rng().between(0, total as u64 - 1) as usize;
+    match world.rng().between(0, 15) {
+        0 | 1 => {
+            world.lose_power(machine);
+            let delay = world.rng().between(10 * MS, 8000 * MS);
+            world.boot_later(machine, delay);
+        }
+        2 | 3 => {
+            world.kill_daemon(machine);
+            // Later than its guardian is done: one that starts before takes down by itself, which is R8's business.
+            let delay = world.rng().between(800 * MS, 8000 * MS);
+            world.boot_later(machine, delay);
+        }
+        4 => {
+            let span = world.rng().between(10 * MS, 4000 * MS);
+            world.pause(machine, span);
+        }
+        5 => isolate(world, machine, total),
+        6 => {
+            world.tell(format!("nothing passes from m{machine} to m{other}"));
+            world.network.cut.push((machine, other));
+        }
+        7 | 8 => {
+            world.tell("the network mends");
+            world.network.cut.clear();
+        }
+        9 => {
+            let loss = world.rng().pick(&[0, 5, 20, 50]);
+            let delay = world.rng().pick(&[2, 2, 20, 150]);
+            world.tell(format!("the network loses {loss} % and delays up to {delay} ms"));
+            world.network.loss = loss;
+            world.network.delay = delay * MS;
+            world.network.duplicates = loss;
+        }
+        10 => (0..20).for_each(|_| world.replay()),
+        11 => {
+            world.machines[machine].services.values_mut().take(1).for_each(|s| s.broken = !s.broken);
+            world.tell(format!("m{machine}: a service breaks, or is mended"));
+        }
+        12 if total > 2 => {
+            // One disk at a time: two wiped disks of three are beyond any promise.
+            world.lose_power(machine);
+            let has_state = |d: &Durable| d.standing != Standing::Empty;
+            let sound =
+                world.machines.iter().filter(|m| m.disk.synced.as_ref().is_some_and(has_state)).count();
+            if sound == total && world.leader().is_some() {
+                world.wipe(machine);
+            }
+            let delay = world.rng().between(10 * MS, 3000 * MS);
+            world.boot_later(machine, delay);
+        }
+        13 => world.say(machine, koi_core::io::Input::Shutdown),
+        _ => operate(world, machine, other),
+    }
+}
+
+fn isolate(world: &mut World, machine: usize, total: usize) {
+    world.tell(format!("m{machine} is cut off"));
+    for other in (0..total).filter(|o| *o != machine) {
+        world.network.cut.push((machine, other));
+        world.network.cut.push((other, machine));
+    }
+}
+
+fn operate(world: &mut World, machine: usize, other: usize) {
+    let name = format!("m{other}");
+    let command = match world.rng().between(0, 9) {
+        0..=3 => Command::Promote { node: name, dry_run: false },
+        4 => Command::Stop(name),
+        5 => Command::Start(name),
+        6 => Command::Demote,
+        7 => Command::Elect,
+        8 => Command::Maintenance(true),
+        _ => Command::Maintenance(false),
+    };
+    let machine = world.leader().unwrap_or(machine);
+    world.command(machine, command);
+}
+
+/// Everything is mended; then there is one leader, what was promised holds, and there is one master.
+fn heal(world: &mut World, total: usize) {
+    world.tell("--- everything is mended ---");
+    world.network.cut.clear();
+    (world.network.loss, world.network.delay, world.network.duplicates) = (0, 2 * MS, 0);
+    for machine in 0..total {
+        world.machines[machine].services.values_mut().for_each(|s| s.broken = false);
+    }
+    world.run_for(5000 * MS);
+    (0..total).for_each(|machine| world.boot(machine));
+    if !world.run_until(20_000 * MS, |w| w.leader().is_some()) {
+        world.invariants.violations.push("no leader 20 s after healing".to_owned());
+        return;
+    }
+    world.run_for(2000 * MS);
+    let Some(leader) = world.leader() else {
+        world.invariants.violations.push("the leader is gone 2 s after it was elected".to_owned());
+        return;
+    };
+    world.invariants.check_promises(&world.machines, leader);
+    for name in (0..total).map(|m| format!("m{m}")) {
+        world.command(leader, Command::Start(name));
+    }
+    world.command(leader, Command::Maintenance(false));
+    world.command(leader, Command::Elect);
+    // A master whose disk was wiped in maintenance mode cannot give its word any more: the operator does.
+    let master = world.machines[leader].core.as_ref().and_then(|c| c.applied().master.clone());
+    if let Some(lost) = master.filter(|m| world.machines.iter().all(|x| x.disk.id != Some(m.node))) {
+        world.command(leader, Command::ConfirmDown(lost.node.to_string()));
+    }
+    world.run_for(2000 * MS);
+    let healed = world.run_until(100_000 * MS, |w| {
+        let masters = w.masters();
+        masters.len() == 1 && w.machines[masters[0]].services.values().all(|s| s.promoted)
+    });
+    if !healed {
+        world
+            .invariants
+            .violations
+            .push(format!("100 s after healing the masters are {:?}", world.masters()));
+        return;
+    }
+    let before = world.masters();
+    world.run_for(15_000 * MS);
+    if world.masters() != before {
+        world
+            .invariants
+            .violations
+            .push(format!("in calm the master moved from {before:?} to {:?}", world.masters()));
+    }
+}

@@ -1,0 +1,501 @@
+//! The world around the machines: time, the network, disks and hooks, in one queue of happenings. The same seed gives the same
+//! world, to the bit.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use koi_core::io::{
+    Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
+};
+use koi_core::message::{Body, Message, Obituary};
+use koi_core::record::Durable;
+use koi_core::types::Hook;
+
+use crate::invariants::Invariants;
+use crate::machine::{Clock, Machine, settings};
+use crate::rng::Rng;
+
+/// A millisecond of the world's time, which is counted in µs.
+pub const MS: u64 = 1000;
+
+/// What the network does to a datagram.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Percent of datagrams that are lost.
+    pub loss: u64,
+    /// Percent that arrive twice.
+    pub duplicates: u64,
+    /// The longest delay, µs.
+    pub delay: u64,
+    /// From whom to whom nothing passes.
+    pub cut: Vec<(usize, usize)>,
+}
+
+/// How a world is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Machines that run services and vote.
+    pub runners: usize,
+    /// Machines that only vote.
+    pub voters: usize,
+    /// Services on each runner.
+    pub services: usize,
+}
+
+enum Happening {
+    Deliver {
+        to: usize,
+        message: Box<Message>,
+    },
+    Synced {
+        machine: usize,
+        life: u64,
+        number: u64,
+        durable: Box<Durable>,
+    },
+    HookOver {
+        machine: usize,
+        life: u64,
+        run: RunId,
+        aborted: bool,
+    },
+    Wake {
+        machine: usize,
+        life: u64,
+    },
+    Boot {
+        machine: usize,
+    },
+    /// A signal or an operator's word.
+    Tell {
+        machine: usize,
+        input: Box<Input>,
+    },
+    /// The guardian has taken everything down.
+    GuardianDone {
+        machine: usize,
+        life: u64,
+        last: Box<Message>,
+    },
+    /// The guardian finds that the daemon hangs past the lease.
+    GuardianChecks {
+        machine: usize,
+        life: u64,
+    },
+}
+
+impl Happening {
+    /// The machine whose daemon must run for this.
+    fn machine(&self) -> Option<usize> {
+        match self {
+            Happening::Deliver { to: machine, .. }
+            | Happening::Synced { machine, .. }
+            | Happening::HookOver { machine, .. }
+            | Happening::Wake { machine, .. }
+            | Happening::Tell { machine, .. } => Some(*machine),
+            Happening::Boot { .. } | Happening::GuardianDone { .. } | Happening::GuardianChecks { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// The world.
+pub struct World {
+    /// Now, µs.
+    pub now: u64,
+    /// The machines.
+    pub machines: Vec<Machine>,
+    /// The network.
+    pub network: Network,
+    /// What must hold.
+    pub invariants: Invariants,
+    /// What happened, for people.
+    pub story: Vec<String>,
+    rng: Rng,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    counter: u64,
+    commands: BTreeMap<CommandId, Command>,
+    /// Answers to commands that have not been looked at.
+    pub answers: Vec<(Command, Result<Answered, Refusal>)>,
+    /// Old datagrams that may come again.
+    attic: Vec<(usize, Message)>,
+}
+
+impl World {
+    /// A world in which no daemon runs yet.
+    pub fn new(seed: u64, shape: Shape) -> World {
+        let mut rng = Rng::new(seed);
+        let total = shape.runners + shape.voters;
+        let electors = u16::try_from(total).unwrap_or(u16::MAX);
+        let machines = (0..total)
+            .map(|index| {
+                // Any two clocks differ by less than ρ = 1 %.
+                let clock =
+                    Clock { offset: rng.between(1, 1 << 40), ppm: rng.between(0, 9800) as i64 - 4900 };
+                Machine::new(
+                    index,
+                    clock,
+                    settings(index, electors, true, index < shape.runners),
+                    shape.services,
+                )
+            })
+            .collect();
+        World {
+            now: 0,
+            machines,
+            network: Network { loss: 0, duplicates: 0, delay: 2 * MS, cut: Vec::new() },
+            invariants: Invariants::default(),
+            story: Vec::new(),
+            rng,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            counter: 0,
+            commands: BTreeMap::new(),
+            answers: Vec::new(),
+            attic: Vec::new(),
+        }
+    }
+
+    /// The world's source of numbers.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Notes a line of the story.
+    pub fn tell(&mut self, line: impl AsRef<str>) {
+        self.story.push(format!("{:>12.3} ms  {}", self.now as f64 / 1000.0, line.as_ref()));
+    }
+
+    fn later(&mut self, delay: u64, what: Happening) {
+        self.counter += 1;
+        self.queue.push(Reverse((self.now.saturating_add(delay), self.counter)));
+        self.happenings.insert(self.counter, what);
+    }
+
+    /// Lets `span` µs pass.
+    pub fn run_for(&mut self, span: u64) {
+        let end = self.now + span;
+        while let Some(Reverse((at, key))) = self.queue.peek().copied() {
+            if at > end {
+                break;
+            }
+            self.queue.pop();
+            self.now = self.now.max(at);
+            if let Some(what) = self.happenings.remove(&key) {
+                self.happen(what);
+            }
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until `done`, at most `span` µs; whether it came true.
+    pub fn run_until(&mut self, span: u64, done: impl Fn(&World) -> bool) -> bool {
+        let end = self.now + span;
+        while self.now < end {
+            if done(self) {
+                return true;
+            }
+            self.run_for(10 * MS);
+        }
+        done(self)
+    }
+
+    fn happen(&mut self, what: Happening) {
+        // What comes while a daemon hangs waits for it, in the kernel.
+        if let Some(hangs) =
+            what.machine().map(|m| self.machines[m].paused_until).filter(|until| *until > self.now)
+        {
+            return self.later(hangs - self.now, what);
+        }
+        match what {
+            Happening::Deliver { to, message } => {
+                let input = Input::Received { message, source: None };
+                self.input(to, input);
+            }
+            Happening::Synced { machine, life, number, durable } => {
+                if self.machines[machine].life == life {
+                    // States reach the disk in the order in which they were handed out.
+                    let disk = &mut self.machines[machine].disk;
+                    if (life, number) > disk.newest {
+                        disk.newest = (life, number);
+                        disk.synced = Some(*durable);
+                    }
+                    self.input(machine, Input::Persisted { number });
+                }
+            }
+            Happening::HookOver { machine, life, run, aborted } => {
+                self.hook_over(machine, life, run, aborted)
+            }
+            Happening::Wake { machine, life } => {
+                // An alarm that was set anew since is void.
+                if self.machines[machine].life == life && self.machines[machine].wake <= self.now {
+                    self.input(machine, Input::Tick);
+                }
+            }
+            Happening::Boot { machine } => self.boot(machine),
+            Happening::Tell { machine, input } => self.input(machine, *input),
+            Happening::GuardianDone { machine, life, last } => self.guardian_done(machine, life, *last),
+            Happening::GuardianChecks { machine, life } => {
+                let m = &self.machines[machine];
+                if m.life == life && m.paused_until > self.now {
+                    self.tell(format!("m{machine}: the guardian finds the daemon hanging, and kills it"));
+                    self.kill_daemon(machine);
+                }
+            }
+        }
+    }
+
+    fn hook_over(&mut self, machine: usize, life: u64, run: RunId, aborted: bool) {
+        let m = &mut self.machines[machine];
+        let Some(hook) = m.hooks.get(&run).cloned().filter(|_| m.life == life) else { return };
+        let ended = if aborted {
+            m.hooks.remove(&run);
+            HookEnd::Aborted
+        } else {
+            m.hook_ends(&hook)
+        };
+        self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.word()));
+        self.input(machine, Input::HookFinished { run, ended });
+    }
+
+    fn input(&mut self, machine: usize, input: Input) {
+        let (now, m) = (self.now, &mut self.machines[machine]);
+        if m.core.is_none() {
+            return;
+        }
+        debug_assert!(m.paused_until <= now, "a paused daemon was given something");
+        let local = m.clock.at(now);
+        if let Some(core) = &mut m.core {
+            core.handle(local, input);
+        }
+        self.drain(machine);
+    }
+
+    fn drain(&mut self, machine: usize) {
+        while let Some(effect) = self.machines[machine].core.as_mut().and_then(|c| c.poll_effect()) {
+            self.effect(machine, effect);
+        }
+        let (now, m) = (self.now, &self.machines[machine]);
+        if let Some(core) = &m.core {
+            let (life, at) = (m.life, m.clock.world(core.next_deadline()));
+            let planned = m.wake;
+            if at == planned && at > now {
+                return;
+            }
+            self.machines[machine].wake = at;
+            let m = &self.machines[machine];
+            if let (Some(core), true) = (&m.core, at != u64::MAX) {
+                let local = m.clock.at(now);
+                assert!(core.next_deadline() > local, "m{machine} wants to wake in the past: {core:?}");
+                self.later(at.saturating_sub(now).max(1), Happening::Wake { machine, life });
+            }
+        }
+    }
+
+    fn effect(&mut self, machine: usize, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } => self.send(machine, to, *message),
+            Effect::Persist { number, durable } => {
+                let life = self.machines[machine].life;
+                let delay = self.rng.between(MS / 10, 5 * MS);
+                self.later(delay, Happening::Synced { machine, life, number, durable });
+            }
+            Effect::RunHook(run) => self.run_hook(machine, *run),
+            Effect::AbortHook { run, .. } => {
+                let life = self.machines[machine].life;
+                let delay = self.rng.between(0, 20 * MS);
+                self.later(delay, Happening::HookOver { machine, life, run, aborted: true });
+            }
+            Effect::Answer { id, result } => {
+                if let Some(command) = self.commands.remove(&id) {
+                    self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
+                    self.invariants.answered(&command, &result);
+                    self.answers.push((command, result));
+                }
+            }
+            Effect::Event(event) => {
+                if !event.is_routine() {
+                    self.tell(format!("m{machine}: {event}"));
+                }
+            }
+            Effect::Fence { reason } => self.tell(format!("m{machine}: fence: {reason}")),
+            Effect::Finished => {
+                self.tell(format!("m{machine}: the daemon ends"));
+                self.machines[machine].kill_daemon();
+            }
+        }
+    }
+
+    fn run_hook(&mut self, machine: usize, run: HookRun) {
+        if run.hook != Hook::Status {
+            self.tell(format!(
+                "m{machine}: {} {} begins, epoch {}",
+                run.service,
+                run.hook.word(),
+                run.epoch.0
+            ));
+        }
+        self.machines[machine].hook_begins(&run);
+        self.invariants.hook_began(self.now, machine, &run, &self.machines);
+        let took = match run.hook {
+            // A demote is over within the grace, whatever waits for it: there are at most three in a row.
+            Hook::Demote => self.rng.between(MS, 200 * MS),
+            Hook::Promote | Hook::Start if self.rng.percent(5) => self.rng.between(MS, 3000 * MS),
+            _ => self.rng.between(MS, 50 * MS),
+        };
+        let life = self.machines[machine].life;
+        self.later(took, Happening::HookOver { machine, life, run: run.run, aborted: false });
+    }
+
+    fn send(&mut self, from: usize, to: Destination, message: Message) {
+        for target in 0..self.machines.len() {
+            let id = self.machines[target].core.as_ref().map(koi_core::Node::id);
+            let meant = match to {
+                Destination::Everyone => true,
+                Destination::Node(node) => id == Some(node),
+            };
+            if target == from || !meant {
+                continue;
+            }
+            if self.attic.len() < 4096 && self.rng.percent(2) {
+                self.attic.push((target, message.clone()));
+            }
+            self.transmit(from, target, &message);
+        }
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, message: &Message) {
+        if self.network.cut.contains(&(from, to)) || self.rng.percent(self.network.loss) {
+            return;
+        }
+        let copies = 1 + u64::from(self.rng.percent(self.network.duplicates));
+        for _ in 0..copies {
+            let delay = self.rng.between(50, self.network.delay.max(51));
+            self.later(delay, Happening::Deliver { to, message: Box::new(message.clone()) });
+        }
+    }
+
+    // --- what befalls machines ---
+
+    /// Starts a daemon, if none runs.
+    pub fn boot(&mut self, machine: usize) {
+        if self.machines[machine].core.is_some() {
+            return;
+        }
+        if self.machines[machine].disk.id.is_none() {
+            self.invariants.wiped(&self.machines[machine].settings.name);
+        }
+        let random = self.rng.next();
+        let now = self.now;
+        self.machines[machine].paused_until = 0;
+        self.machines[machine].boot(now, random);
+        self.tell(format!("m{machine}: the daemon starts"));
+        let specs = self.machines[machine].specs();
+        self.input(machine, Input::Services(specs));
+    }
+
+    /// Starts a daemon after a while.
+    pub fn boot_later(&mut self, machine: usize, delay: u64) {
+        self.later(delay, Happening::Boot { machine });
+    }
+
+    /// SIGKILL for the daemon: its guardian says so, takes the services down, and says when that is done.
+    pub fn kill_daemon(&mut self, machine: usize) {
+        let Some(core) = &self.machines[machine].core else { return };
+        let (from, session) = (core.id(), core.session());
+        self.tell(format!("m{machine}: the daemon is killed"));
+        self.machines[machine].kill_daemon();
+        let obituary = |all_down| Message {
+            from,
+            session,
+            seq: (1 << 63) + u64::from(all_down),
+            to: None,
+            body: Body::Obituary(Obituary { all_down }),
+        };
+        self.send(machine, Destination::Everyone, obituary(false));
+        let took = self.rng.between(MS, 700 * MS);
+        let life = self.machines[machine].life;
+        self.later(took, Happening::GuardianDone { machine, life, last: Box::new(obituary(true)) });
+    }
+
+    fn guardian_done(&mut self, machine: usize, life: u64, last: Message) {
+        // A daemon that has started since takes the services down itself, before it joins.
+        if self.machines[machine].life != life {
+            return;
+        }
+        for service in self.machines[machine].services.values_mut() {
+            (service.promoted, service.started) = (false, false);
+        }
+        self.tell(format!("m{machine}: the guardian has taken everything down"));
+        self.send(machine, Destination::Everyone, last);
+    }
+
+    /// The machine loses its power.
+    pub fn lose_power(&mut self, machine: usize) {
+        self.tell(format!("m{machine}: power is lost"));
+        self.machines[machine].lose_power();
+    }
+
+    /// SIGSTOP for `span` µs; the guardian lets that last no longer than the lease.
+    pub fn pause(&mut self, machine: usize, span: u64) {
+        let now = self.now;
+        let m = &self.machines[machine];
+        let Some(core) = &m.core else { return };
+        let lease = core.view(m.clock.at(now)).lease;
+        let life = m.life;
+        self.tell(format!("m{machine}: the daemon hangs for {} ms", span / MS));
+        self.machines[machine].paused_until = now + span;
+        if let Some(lease) = lease {
+            let left = u64::try_from(lease.as_micros()).unwrap_or(u64::MAX);
+            self.later(left.saturating_add(1), Happening::GuardianChecks { machine, life });
+        }
+        self.later(span, Happening::Wake { machine, life });
+    }
+
+    /// The disk of a machine without a running daemon is wiped.
+    pub fn wipe(&mut self, machine: usize) {
+        if self.machines[machine].core.is_none() {
+            self.tell(format!("m{machine}: the disk is wiped"));
+            self.machines[machine].disk = crate::machine::Disk::default();
+        }
+    }
+
+    /// An old datagram comes again.
+    pub fn replay(&mut self) {
+        if self.attic.is_empty() {
+            return;
+        }
+        let at = (self.rng.next() % self.attic.len() as u64) as usize;
+        let (to, message) = self.attic[at].clone();
+        self.later(1, Happening::Deliver { to, message: Box::new(message) });
+    }
+
+    /// An operator says something to a node.
+    pub fn command(&mut self, machine: usize, command: Command) {
+        self.counter += 1;
+        let id = CommandId(self.counter);
+        self.tell(format!("m{machine}: an operator says {command:?}"));
+        self.invariants.asked(&command);
+        self.commands.insert(id, command.clone());
+        self.say(machine, Input::Command { id, command });
+    }
+
+    /// The machine whose core acts as leader now.
+    pub fn leader(&self) -> Option<usize> {
+        self.machines.iter().position(|m| {
+            m.core.as_ref().is_some_and(|c| m.paused_until <= self.now && c.view(m.clock.at(self.now)).acting)
+        })
+    }
+
+    /// A signal or an operator's word for a daemon.
+    pub fn say(&mut self, machine: usize, input: Input) {
+        self.later(1, Happening::Tell { machine, input: Box::new(input) });
+    }
+
+    /// The machines on which something is promoted.
+    pub fn masters(&self) -> Vec<usize> {
+        self.machines.iter().filter(|m| m.promoted()).map(|m| m.index).collect()
+    }
+}
