@@ -90,6 +90,7 @@ impl Node {
         let mut next = record.clone();
         let mut wake = Time::NEVER;
         self.keep_marks(&mut next, now);
+        self.carry_stops(&mut next, now);
         if next.maintenance {
             self.reseat(&mut next);
         } else {
@@ -175,6 +176,22 @@ impl Node {
                 _ => now,
             };
             lead.granted = Some((entry.epoch, from));
+        }
+    }
+
+    /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.
+    fn carry_stops(&self, next: &mut Record, now: Time) {
+        let silent = |id: &NodeId| self.peers.get(*id).filter(|p| now.since(p.heard) > self.lately());
+        let moved = next.stopped.iter().find_map(|old| {
+            let name = &silent(old)?.card.name;
+            let heir = self.peers.iter().find(|(id, p)| {
+                id != old && p.card.name == *name && now.since(p.heard) <= self.lately() && p.gone.is_none()
+            });
+            heir.map(|(id, _)| (*old, id))
+        });
+        if let Some((old, heir)) = moved {
+            next.stopped.remove(&old);
+            next.stopped.insert(heir);
         }
     }
 

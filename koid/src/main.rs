@@ -1,2 +1,43 @@
-//! stub
-fn main() {}
+//! koi's daemon: configuration, sockets, store, services, hooks and the API around the brain in `koi-core`.
+
+#![deny(unsafe_code)]
+
+mod api;
+mod args;
+mod check;
+mod cluster;
+mod current;
+mod daemon;
+mod events;
+mod fence;
+mod hooks;
+mod load;
+mod log;
+mod multicast;
+mod notify;
+mod peers;
+mod reload;
+mod services;
+mod settings;
+mod sockets;
+mod store;
+mod sys;
+mod throttle;
+mod transport;
+mod writer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    if args.daemonize.is_some() {
+        eprintln!("koid: {}", args::NO_DAEMONIZE);
+        return ExitCode::from(2);
+    }
+    if args.check {
+        return if check::run(&args) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    daemon::run(&args)
+}

@@ -1,0 +1,90 @@
+//! Bodies of answers: whole ones, and streams of lines.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::{Response, StatusCode, header};
+use koi_proto::api::{ApiError, ErrorBody, codes};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// What an answer carries.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A JSON text.
+    Whole(Full<Bytes>),
+    /// Lines as they come.
+    Lines(mpsc::Receiver<Bytes>),
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Answer::Whole(full) => Pin::new(full).poll_frame(context),
+            Answer::Lines(lines) => lines.poll_recv(context).map(|line| line.map(|l| Ok(Frame::data(l)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Whole(full) => full.is_end_stream(),
+            Answer::Lines(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Whole(full) => full.size_hint(),
+            Answer::Lines(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer of this status with a JSON body that is already written.
+pub(crate) fn raw(status: u16, body: Bytes) -> Response<Answer> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    respond(status, "application/json", Answer::Whole(Full::new(body)))
+}
+
+/// A good answer.
+pub(crate) fn json(value: &impl Serialize) -> Response<Answer> {
+    written(200, value)
+}
+
+/// An error with the status that goes with its code.
+pub(crate) fn refusal(error: ApiError) -> Response<Answer> {
+    written(codes::http_status(&error.code), &ErrorBody { error })
+}
+
+/// Lines as they come.
+pub(crate) fn lines(lines: mpsc::Receiver<Bytes>) -> Response<Answer> {
+    respond(StatusCode::OK, "application/x-ndjson", Answer::Lines(lines))
+}
+
+/// A JSON text with its newline: people read it with curl.
+pub(crate) fn line(value: &impl Serialize) -> Bytes {
+    let mut text = serde_json::to_vec(value).expect("the API's types have text keys only");
+    text.push(b'\n');
+    text.into()
+}
+
+fn written(status: u16, value: &impl Serialize) -> Response<Answer> {
+    raw(status, line(value))
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: Answer) -> Response<Answer> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,133 @@
+//! What operators want done.
+
+use bytes::Bytes;
+use hyper::Response;
+use koi_core::io::{Command, Refusal};
+use koi_core::view::View;
+use koi_proto::api::{ApiError, Done, Maintenance, OnNode, Promote, codes};
+use tokio::sync::oneshot;
+
+use super::Api;
+use super::body::{Answer, json};
+use super::error::{bad_request, error, of_command, silent_core};
+use super::request::Asked;
+use super::status;
+use crate::cluster::CommandError;
+
+/// Who carries out a command.
+enum Where {
+    /// The leader; with the body to pass on.
+    Leader(Command, Bytes),
+    /// The node with this name or UUID.
+    Node(String),
+    /// This node.
+    Here(Command),
+}
+
+impl Api {
+    /// Carries out `POST /v1/…`.
+    pub(super) async fn post(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let place = self.place(asked)?;
+        tracing::info!(
+            "{} asks for {} {}",
+            asked.caller,
+            asked.path.trim_start_matches("/v1/"),
+            String::from_utf8_lossy(&asked.body).trim()
+        );
+        match place {
+            Where::Here(command) => self.here(command).await,
+            Where::Leader(command, body) => self.by_leader(asked, command, body).await,
+            Where::Node(name) => self.on_node(asked, &name).await,
+        }
+    }
+
+    fn place(&self, asked: &Asked) -> Result<Where, ApiError> {
+        let leader = |command| Ok(Where::Leader(command, asked.body.clone()));
+        match asked.path.as_str() {
+            "/v1/promote" => {
+                let Promote { node, dry_run } = asked.json()?;
+                if node.is_empty() {
+                    return Err(bad_request("which node is to be promoted? {\"node\": \"NAME\"}"));
+                }
+                leader(Command::Promote { node, dry_run })
+            }
+            "/v1/demote" => leader(Command::Demote),
+            "/v1/elect" => leader(Command::Elect),
+            "/v1/start" => self.leader_for_node(asked, Command::Start),
+            "/v1/stop" => self.leader_for_node(asked, Command::Stop),
+            "/v1/maintenance" => leader(Command::Maintenance(asked.json::<Maintenance>()?.on)),
+            "/v1/confirm-down" => match asked.json::<OnNode>()?.node {
+                Some(node) => leader(Command::ConfirmDown(node)),
+                None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
+            },
+            "/v1/recover" | "/v1/reconfigure" => Ok(Where::Node(self.node_or_own(asked)?)),
+            "/v1/bootstrap" => Ok(Where::Here(Command::Bootstrap)),
+            other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
+        }
+    }
+
+    /// The node that is meant is the one that was asked first: the leader must be told its name.
+    fn leader_for_node(&self, asked: &Asked, command: fn(String) -> Command) -> Result<Where, ApiError> {
+        let node = self.node_or_own(asked)?;
+        let body = serde_json::to_vec(&OnNode { node: Some(node.clone()) })
+            .expect("a name and its key are always JSON");
+        Ok(Where::Leader(command(node), body.into()))
+    }
+
+    fn node_or_own(&self, asked: &Asked) -> Result<String, ApiError> {
+        Ok(asked.json::<OnNode>()?.node.unwrap_or_else(|| self.shared.get().config.node.name.clone()))
+    }
+
+    async fn here(&self, command: Command) -> Result<Response<Answer>, ApiError> {
+        match self.cluster.command(command).await {
+            Ok(done) => Ok(json(&Done { message: done.message, steps: done.steps })),
+            Err(failed) => Err(of_command(failed, self.view().await.as_ref())),
+        }
+    }
+
+    /// The core knows whether this node leads; if it does not, the leader is asked, once.
+    async fn by_leader(
+        &self,
+        asked: &Asked,
+        command: Command,
+        body: Bytes,
+    ) -> Result<Response<Answer>, ApiError> {
+        let leader = match self.cluster.command(command).await {
+            Ok(done) => return Ok(json(&Done { message: done.message, steps: done.steps })),
+            Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
+                if leader != self.me && asked.passed == 0 =>
+            {
+                leader
+            }
+            Err(failed) => return Err(of_command(failed, self.view().await.as_ref())),
+        };
+        let Some(view) = self.view().await else { return Err(silent_core()) };
+        self.pass(asked, body, &status::name_of(&view, leader), status::address_of(&view, leader)).await
+    }
+
+    async fn on_node(&self, asked: &Asked, name: &str) -> Result<Response<Answer>, ApiError> {
+        let Some(view) = self.view().await else { return Err(silent_core()) };
+        match self.pass_to_node(asked, &view, name).await {
+            Some(elsewhere) => elsewhere,
+            None if asked.path == "/v1/recover" => self.here(Command::Recover).await,
+            None => self.reconfigure().await,
+        }
+    }
+
+    async fn reconfigure(&self) -> Result<Response<Answer>, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let ending = || of_command(CommandError::Ending, None);
+        self.reload.send(reply).await.map_err(|_| ending())?;
+        match answer.await.map_err(|_| ending())? {
+            Ok(message) => Ok(json(&Done { message, steps: Vec::new() })),
+            Err(message) => {
+                Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
+            }
+        }
+    }
+
+    /// The core's view; none: the loop does not answer.
+    pub(super) async fn view(&self) -> Option<View> {
+        self.cluster.look().await.map(|look| look.view)
+    }
+}

@@ -1,0 +1,106 @@
+//! What is answered when something is not done: a code for programs, a sentence for people, and what to do next.
+
+use koi_core::io::Refusal;
+use koi_core::view::View;
+use koi_proto::api::{ApiError, codes};
+
+use super::status::sentence;
+use crate::cluster::CommandError;
+
+/// An error with one of [`codes`].
+pub(crate) fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+    ApiError { code: code.to_owned(), message: message.into(), hint: hint.into() }
+}
+
+/// The request is not understood.
+pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
+    error(codes::BAD_REQUEST, message, "")
+}
+
+/// Nobody leads. `view` says what is waited for.
+pub(crate) fn no_leader(view: Option<&View>) -> ApiError {
+    let waiting: Vec<_> = view.iter().flat_map(|v| &v.waiting).map(sentence).collect();
+    let hint = match waiting.is_empty() {
+        true => "`koi status` says what the cluster waits for; try again in a moment".to_owned(),
+        false => format!("waiting: {}", waiting.join("; ")),
+    };
+    error(codes::NO_LEADER, "no node leads now, and only a leader can do this", hint)
+}
+
+/// The cluster loop does not answer.
+pub(crate) fn silent_core() -> ApiError {
+    error(codes::INTERNAL, "the cluster loop does not answer", "look at koid's log; restart it if this lasts")
+}
+
+/// No node is called so.
+pub(crate) fn unknown_node(name: &str) -> ApiError {
+    error(codes::NOT_FOUND, format!("no node is called {name}"), "`koi status` lists the nodes by name")
+}
+
+/// What a refused command is answered.
+pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError {
+    match failed {
+        CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
+        CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
+        CommandError::Refused(Refusal::NotNow { message, hint }) => error(codes::REFUSED, message, hint),
+        CommandError::Refused(Refusal::Unsafe { message, hint }) => error(codes::UNSAFE, message, hint),
+        CommandError::Refused(refusal @ Refusal::LostLeadership) => error(
+            codes::TIMEOUT,
+            refusal.to_string(),
+            "look at `koi status`, and give the command again if it did not take effect",
+        ),
+        CommandError::Timeout => error(
+            codes::TIMEOUT,
+            failed.to_string(),
+            "look at `koi status`: it says what the cluster waits for",
+        ),
+        CommandError::Ending => error(codes::REFUSED, failed.to_string(), "ask another node"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use koi_core::view::Waiting;
+
+    use super::super::status::tests::view;
+    use super::*;
+
+    fn refused(refusal: Refusal) -> ApiError {
+        of_command(CommandError::Refused(refusal), None)
+    }
+
+    #[test]
+    fn every_refusal_has_its_code() {
+        let text = |s: &str| s.to_owned();
+        let (message, hint) = (text("m"), text("h"));
+        let cases = [
+            (Refusal::NotLeader { leader: None }, codes::NO_LEADER, 503),
+            (Refusal::UnknownNode(text("x")), codes::NOT_FOUND, 404),
+            (Refusal::NotNow { message: message.clone(), hint: hint.clone() }, codes::REFUSED, 409),
+            (Refusal::Unsafe { message, hint }, codes::UNSAFE, 409),
+            (Refusal::LostLeadership, codes::TIMEOUT, 504),
+        ];
+        for (refusal, code, status) in cases {
+            let answered = refused(refusal);
+            assert_eq!((answered.code.as_str(), codes::http_status(&answered.code)), (code, status));
+            assert!(!answered.message.is_empty() && !answered.hint.is_empty(), "{answered:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_leader_the_hint_says_what_is_waited_for() {
+        let mut view = view();
+        view.waiting.push(Waiting {
+            what: "b and c are not heard from".into(),
+            rule: Some("R10"),
+            hint: "start koid there, or say `koi bootstrap` here".into(),
+            ..Waiting::default()
+        });
+        let answered = of_command(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
+        assert!(
+            answered.hint.contains("b and c are not heard from (R10); start koid there"),
+            "{}",
+            answered.hint
+        );
+    }
+}

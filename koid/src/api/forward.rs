@@ -1,0 +1,118 @@
+//! Passes requests on to other nodes, over the sealed stream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use koi_core::view::View;
+use koi_proto::api::{ApiError, Local, codes};
+use koi_proto::client::{Client, ClientError, Endpoint};
+use tokio::task::JoinSet;
+
+use super::Api;
+use super::body::{Answer, raw};
+use super::error::{error, unknown_node};
+use super::request::{Asked, MOST_PASSED, PASSED};
+use super::status;
+
+/// How long another node may take: its own limit for a command, and something for the way.
+const PASS_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long another node may take to tell of its services.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Nodes that were silent for so long are not asked: they would only make status slow.
+const ASK_WITHIN: Duration = Duration::from_secs(3);
+
+impl Api {
+    fn client(&self, address: SocketAddr, timeout: Duration) -> Client {
+        let current = self.shared.get();
+        let endpoint = Endpoint::Sealed {
+            host: address.to_string(),
+            cluster_id: current.config.cluster.id,
+            keyring: Arc::clone(&current.keyring),
+        };
+        Client::new(endpoint, timeout)
+    }
+
+    /// Passes a request on to the node called `name`, and its answer back.
+    pub(super) async fn pass(
+        &self,
+        asked: &Asked,
+        body: Bytes,
+        name: &str,
+        address: Option<SocketAddr>,
+    ) -> Result<Response<Answer>, ApiError> {
+        let Some(address) = address else {
+            let message = format!("{name} must do this, and its address is not known yet");
+            return Err(error(codes::NO_LEADER, message, "try again in a moment, or ask that node itself"));
+        };
+        let path = match asked.query.is_empty() {
+            true => asked.path.clone(),
+            false => format!("{}?{}", asked.path, asked.query),
+        };
+        let client = self.client(address, PASS_TIMEOUT);
+        let passed = (asked.passed + 1).to_string();
+        let headers = [(PASSED, passed.as_str()), ("content-type", "application/json")];
+        match client.raw(asked.method.clone(), &path, body, &headers).await {
+            Ok((status, answer)) => Ok(raw(status, answer)),
+            Err(failed) => Err(not_passed(&failed, name, address)),
+        }
+    }
+
+    /// Passes a request on to the node called `name`; none: it is this node itself that is meant. Only the leader hears
+    /// everyone: it is asked about nodes that are not known here.
+    pub(super) async fn pass_to_node(
+        &self,
+        asked: &Asked,
+        view: &View,
+        name: &str,
+    ) -> Option<Result<Response<Answer>, ApiError>> {
+        let node = status::find(view, name);
+        if name == self.shared.get().config.node.name || node.is_some_and(|n| n.id == self.me) {
+            return None;
+        }
+        let leader = view.leader.filter(|id| *id != self.me);
+        let (name, address) = match (node, leader) {
+            (Some(node), _) => (node.name.clone(), node.address),
+            (None, Some(leader)) if asked.passed == 0 => {
+                (status::name_of(view, leader), status::address_of(view, leader))
+            }
+            (None, _) => return Some(Err(unknown_node(name))),
+        };
+        if asked.passed >= MOST_PASSED {
+            return Some(Err(error(codes::REFUSED, format!("{name} is not here"), "try again in a moment")));
+        }
+        Some(self.pass(asked, asked.body.clone(), &name, address).await)
+    }
+
+    /// What each node other than this one says of itself. Those that do not answer in time are left out.
+    pub(super) async fn gather(&self, view: &View) -> Vec<Local> {
+        let mut asked = JoinSet::new();
+        for node in view.nodes.iter().filter(|n| n.id != view.id && n.seen < ASK_WITHIN) {
+            let Some(address) = node.address else { continue };
+            let (client, name) = (self.client(address, GATHER_TIMEOUT), node.name.clone());
+            asked.spawn(async move {
+                let local = client.get::<Local>("/v1/local").await;
+                local.inspect_err(|e| tracing::debug!("{name} does not tell of its services: {e}")).ok()
+            });
+        }
+        asked.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+fn not_passed(failed: &ClientError, name: &str, address: SocketAddr) -> ApiError {
+    match failed {
+        // It may have been begun there.
+        ClientError::TimedOut { .. } | ClientError::Broken { .. } => error(
+            codes::TIMEOUT,
+            format!("{name} ({address}) was asked and gave no answer: {failed}; it may yet take effect"),
+            "look at `koi status`",
+        ),
+        _ => error(
+            codes::NO_LEADER,
+            format!("{name} ({address}) must do this, and cannot be reached over TCP: {failed}"),
+            format!("is TCP port {} open between the nodes?", address.port()),
+        ),
+    }
+}

@@ -1,0 +1,198 @@
+//! Where the API listens.
+
+use std::io;
+use std::net::{IpAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_proto::stream;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::serve::serve;
+use super::{Api, Caller};
+use crate::sys;
+use crate::throttle::Throttle;
+
+/// Connections that are served at once, on the socket and on TCP each.
+const CONNECTIONS: usize = 64;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the same complaint about the same address is made.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// A pause after a failed accept: it is mostly a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const SOCKET_MODE: u32 = 0o660;
+const FOLDER_MODE: u32 = 0o755;
+
+/// The socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    #[error("another koid answers on {path}: end it, or give this one its own node.socket")]
+    InUse { path: PathBuf },
+    #[error("{path} is there and is no socket: remove it, or set another node.socket")]
+    NoSocket { path: PathBuf },
+    #[error(
+        "cannot open the API's socket {path}: {source}; set node.socket to a place that koid may write to"
+    )]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// The API's socket on this machine; its file goes when this does.
+#[derive(Debug)]
+pub(crate) struct LocalListener {
+    listener: StdUnixListener,
+    path: PathBuf,
+}
+
+impl LocalListener {
+    /// Opens the socket for root and the group `koi`. A socket on which nobody answers is replaced.
+    pub(crate) fn open(path: &Path) -> Result<LocalListener, ListenError> {
+        refuse_if_taken(path)?;
+        let failed = |source| ListenError::Io { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed)?;
+        }
+        let listener = place(path).map_err(failed)?;
+        Ok(LocalListener { listener, path: path.to_owned() })
+    }
+}
+
+impl Drop for LocalListener {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn refuse_if_taken(path: &Path) -> Result<(), ListenError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(ListenError::NoSocket { path: path.to_owned() }),
+        Ok(_) if StdUnixStream::connect(path).is_ok() => Err(ListenError::InUse { path: path.to_owned() }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Made beside, given its rights, and only then put in its place: nobody connects in between, and nobody finds nothing.
+fn place(path: &Path) -> io::Result<StdUnixListener> {
+    let beside = path.with_extension(format!("{}", std::process::id()));
+    let _ = std::fs::remove_file(&beside);
+    let listener = StdUnixListener::bind(&beside)?;
+    let placed = std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(SOCKET_MODE))
+        .and_then(|()| sys::give_to_group(&beside).or_else(not_root))
+        .and_then(|_| std::fs::rename(&beside, path));
+    if let Err(error) = placed {
+        let _ = std::fs::remove_file(&beside);
+        return Err(error);
+    }
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Without root's rights, in tests and demonstrations, the socket is the user's own.
+fn not_root(error: io::Error) -> io::Result<bool> {
+    if error.kind() == io::ErrorKind::PermissionDenied { Ok(false) } else { Err(error) }
+}
+
+/// Serves the socket until the runtime ends.
+pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()> {
+    let listener = UnixListener::from_std(local.listener.try_clone()?)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // Who comes when all places are taken waits in the kernel's queue.
+        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let api = api.clone();
+                tokio::spawn(async move {
+                    let caller = Caller::Local { uid: uid_of(&stream) };
+                    serve(api, stream, caller).await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+fn uid_of(stream: &UnixStream) -> u32 {
+    // Without credentials it is nobody.
+    stream.peer_cred().map_or(65_534, |c| c.uid())
+}
+
+async fn pause(error: &io::Error) {
+    tracing::debug!("accepting an API connection failed: {error}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Serves the sealed port until the runtime ends.
+pub(crate) async fn serve_sealed(api: Api, listener: StdTcpListener) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let complaints = Arc::new(std::sync::Mutex::new(Throttle::new(COMPLAIN_EVERY)));
+    loop {
+        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let (api, complaints) = (api.clone(), complaints.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = serve_one(api, stream, Caller::Remote(from)).await {
+                        complain(&complaints, from.ip(), &error);
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn serve_one(api: Api, stream: TcpStream, caller: Caller) -> Result<(), stream::StreamError> {
+    stream.set_nodelay(true)?;
+    let current = api.shared.get();
+    let sealed =
+        stream::accept(stream, current.config.cluster.id, &current.keyring, HANDSHAKE_TIMEOUT).await?;
+    serve(api, sealed, caller).await;
+    Ok(())
+}
+
+type Complaints = std::sync::Mutex<Throttle<(&'static str, IpAddr)>>;
+
+fn complain(complaints: &Complaints, from: IpAddr, error: &stream::StreamError) {
+    let mut complaints = complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if complaints.allow((error.kind(), from), sys::now()).is_some() {
+        tracing::warn!("an API connection from {from} was refused: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/koid.sock");
+        let _first = LocalListener::open(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, SOCKET_MODE);
+        assert!(matches!(LocalListener::open(&path), Err(ListenError::InUse { .. })));
+        // A daemon that was killed leaves its socket behind.
+        let stale = folder.path().join("run/stale.sock");
+        drop(StdUnixListener::bind(&stale).unwrap());
+        assert!(stale.exists());
+        let second = LocalListener::open(&stale).unwrap();
+        drop(second);
+        assert!(!stale.exists(), "the file goes with its daemon");
+    }
+
+    #[test]
+    fn a_file_in_the_sockets_place_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("koid.sock");
+        std::fs::write(&path, "precious").unwrap();
+        assert!(matches!(LocalListener::open(&path), Err(ListenError::NoSocket { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+}

@@ -1,0 +1,64 @@
+//! The API: HTTP/1.1 and JSON, on a Unix socket for this machine and sealed on the node's TCP port for others.
+
+mod body;
+mod commands;
+mod error;
+mod forward;
+mod listen;
+mod request;
+mod routes;
+mod serve;
+mod status;
+
+use std::net::SocketAddr;
+
+use koi_core::types::NodeId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cluster::Cluster;
+use crate::current::Shared;
+use crate::events::EventHub;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use listen::{LocalListener, serve_local, serve_sealed};
+pub(crate) use status::sentence;
+
+/// Asks for a reload; answered with a sentence either way.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// What the API needs of the daemon. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) me: NodeId,
+    pub(crate) cluster: Cluster,
+    pub(crate) hub: EventHub,
+    pub(crate) shared: Shared,
+    pub(crate) reload: mpsc::Sender<ReloadRequest>,
+    /// The node's UDP and TCP port.
+    pub(crate) port: u16,
+    /// Seconds since 1970 at which the daemon started.
+    pub(crate) started_at: u64,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A process on this machine, of this user.
+    Local {
+        /// The user's number.
+        uid: u32,
+    },
+    /// Someone with the cluster's key.
+    Remote(SocketAddr),
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Caller::Local { uid } => write!(f, "user {uid} on this machine"),
+            Caller::Remote(address) => write!(f, "{address}"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which path does what (the table in `koi_proto::api`).
+
+use bytes::Bytes;
+use hyper::{Method, Response};
+use koi_proto::api::{ApiError, Event, codes};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::Api;
+use super::body::{Answer, json, line, lines, refusal};
+use super::error::{bad_request, error, silent_core};
+use super::request::Asked;
+use super::status;
+use crate::cluster::Look;
+use crate::sys;
+
+/// Lines that wait for a follower; the event hub keeps those beyond.
+const LINES_WAITING: usize = 64;
+
+impl Api {
+    /// Answers one request.
+    pub(super) async fn answer(&self, asked: Asked) -> Response<Answer> {
+        self.route(&asked).await.unwrap_or_else(|error| {
+            if asked.method == Method::POST {
+                tracing::info!("{}: {} was not done: {}", asked.caller, asked.path, error.message);
+            }
+            refusal(error)
+        })
+    }
+
+    async fn route(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        match (&asked.method, asked.path.as_str()) {
+            (&Method::GET, "/v1/status") => self.status(asked).await,
+            (&Method::GET, "/v1/local") => self.local(asked).await,
+            (&Method::GET, "/v1/failures") => self.failures(asked).await,
+            (&Method::GET, "/v1/events") => self.events(asked),
+            (&Method::POST, _) => self.post(asked).await,
+            (method, path) => Err(error(
+                codes::NOT_FOUND,
+                format!("there is no {method} {path}"),
+                "the API's paths begin with /v1/; `curl --unix-socket … http://koi/v1/status` is one",
+            )),
+        }
+    }
+
+    async fn look(&self) -> Result<Look, ApiError> {
+        let mut look = self.cluster.look().await.ok_or_else(silent_core)?;
+        let bind = self.shared.get().config.node.bind;
+        let peer = look.view.nodes.iter().find_map(|n| n.address.filter(|_| n.id != self.me));
+        if let Some(own) = look.view.nodes.iter_mut().find(|n| n.id == self.me) {
+            own.address = sys::address_towards(bind, peer).map(|ip| (ip, self.port).into());
+        }
+        Ok(look)
+    }
+
+    /// The leader's view if there is a leader, this node's own otherwise.
+    async fn status(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let view = self.look().await?.view;
+        let current = self.shared.get();
+        let mut status = status::status(&view, current.config.cluster.id, &current.settings);
+        if view.acting {
+            for local in self.gather(&view).await {
+                merge(&mut status, local);
+            }
+            return Ok(json(&status));
+        }
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (status::name_of(&view, leader), status::address_of(&view, leader));
+            match self.pass(asked, Bytes::new(), &name, address).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => status
+                    .cluster
+                    .warnings
+                    .push(format!("this is only what {} sees: {}", status.cluster.seen_by, failed.message)),
+            }
+        }
+        Ok(json(&status))
+    }
+
+    async fn local(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let Look { view, dropped } = self.look().await?;
+        if let Some(name) = asked.parameter("node")?
+            && let Some(elsewhere) = self.pass_to_node(asked, &view, &name).await
+        {
+            return elsewhere;
+        }
+        Ok(json(&status::local(&view, self.port, self.started_at, dropped)))
+    }
+
+    async fn failures(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let view = self.look().await?.view;
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (status::name_of(&view, leader), status::address_of(&view, leader));
+            if let Ok(response) = self.pass(asked, Bytes::new(), &name, address).await {
+                return Ok(response);
+            }
+        }
+        Ok(json(&status::failures(&view)))
+    }
+
+    fn events(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let since = match asked.parameter("since")? {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| bad_request(format!("?since={text} is not a number")))?,
+        };
+        let follow = match asked.parameter("follow")?.as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(other) => return Err(bad_request(format!("?follow={other} is neither true nor false"))),
+        };
+        let (kept, following) = self.hub.follow(since);
+        let (sender, receiver) = mpsc::channel(LINES_WAITING);
+        tokio::spawn(send_events(kept, follow.then_some(following), sender));
+        Ok(lines(receiver))
+    }
+}
+
+/// Ends when the other side has gone, or there is nothing more to come.
+async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: mpsc::Sender<Bytes>) {
+    for event in &kept {
+        if to.send(line(event)).await.is_err() {
+            return;
+        }
+    }
+    let Some(mut following) = following else { return };
+    loop {
+        let event = tokio::select! {
+            event = following.recv() => event,
+            () = to.closed() => return,
+        };
+        let text = match event {
+            Ok(event) => line(&event),
+            Err(RecvError::Lagged(missed)) => line(&Event {
+                kind: "missed".into(),
+                message: format!("{missed} events were missed: they came faster than they were read"),
+                level: "warning".into(),
+                ..Event::default()
+            }),
+            Err(RecvError::Closed) => return,
+        };
+        if to.send(text).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Adds what a node says of itself to what the leader says of it.
+fn merge(status: &mut koi_proto::api::Status, local: koi_proto::api::Local) {
+    if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
+        node.services = local.node.services;
+        node.action = local.node.action;
+        node.recovers_in_ms = local.node.recovers_in_ms;
+        if !local.node.message.is_empty() {
+            node.message = local.node.message;
+        }
+        if node.last_failure.is_none() {
+            node.last_failure = local.node.last_failure;
+        }
+    }
+}

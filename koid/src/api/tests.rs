@@ -1,0 +1,190 @@
+//! Two nodes in one process, without services, asked over their sockets.
+
+use std::path::Path;
+use std::time::Duration;
+
+use koi_core::io::Boot;
+use koi_proto::api::{Done, Event, Failures, Local, Maintenance, OnNode, Promote, Status};
+use koi_proto::client::{Client, ClientError, Endpoint, Lines};
+use serde_json::json;
+
+use super::*;
+use crate::cluster::{self, Parts};
+use crate::current::Current;
+use crate::store::Store;
+use crate::{sockets, sys};
+
+/// A node, and the way to ask it.
+struct Node {
+    id: NodeId,
+    shared: Shared,
+    local: Client,
+    sealed: Client,
+    /// Reloads that were asked for.
+    reloads: mpsc::Receiver<ReloadRequest>,
+    _orders: mpsc::UnboundedReceiver<crate::hooks::Order>,
+}
+
+async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str) -> Node {
+    std::fs::create_dir_all(folder.join("services")).unwrap();
+    let text = format!(
+        "[node]\nname = \"{name}\"\nbind = \"127.0.0.1\"\nport = {}\nstate_dir = \"state-{name}\"\nsocket = \"{name}.sock\"\n\
+         [cluster]\nelectors = 2\ntransport = [{transport}]\npassword = \"a long one\"\n[services]\nfolder = \"services\"\n",
+        bound.port
+    );
+    let config = koi_config::parse_toml(&text, &folder.join("koi.toml")).unwrap().config;
+    let current = Current::new(config).unwrap();
+    let config = &current.config;
+    let (store, opened) = Store::open(&config.node.state_dir).unwrap();
+    let socket = LocalListener::open(&config.node.socket).unwrap();
+    let (id, session) = (opened.id, opened.session);
+    let (orders, _orders) = mpsc::unbounded_channel();
+    let hub = EventHub::new();
+    let (cluster, _) = cluster::start(Parts {
+        settings: current.settings.clone(),
+        boot: Boot { id, session, durable: None, damaged: false, now: sys::now() },
+        sockets: bound.udp,
+        wire: current.wire(),
+        disk: store,
+        fence: koi_config::Fence::None,
+        hub: hub.clone(),
+        orders,
+    })
+    .unwrap();
+    let timeout = Duration::from_secs(15);
+    let local = Client::new(Endpoint::Socket(config.node.socket.clone()), timeout);
+    let sealed = Client::new(
+        Endpoint::Sealed {
+            host: format!("127.0.0.1:{}", bound.port),
+            cluster_id: config.cluster.id,
+            keyring: current.keyring.clone(),
+        },
+        timeout,
+    );
+    let shared = Shared::new(current);
+    let (reload, reloads) = mpsc::channel(1);
+    let api = Api { me: id, cluster, hub, shared: shared.clone(), reload, port: bound.port, started_at: 0 };
+    tokio::spawn(serve_local(api.clone(), socket));
+    for listener in bound.tcp {
+        tokio::spawn(serve_sealed(api.clone(), listener));
+    }
+    Node { id, shared, local, sealed, reloads, _orders }
+}
+
+/// The leader and the other one, as soon as there is a leader.
+async fn pair(folder: &Path) -> (Node, Node) {
+    let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
+    let bound = [0, 1].map(|_| sockets::bind(&loopback, 0, false).unwrap());
+    let transport = bound.each_ref().map(|b| format!("\"127.0.0.1:{}\"", b.port)).join(", ");
+    let [first, second] = bound;
+    let a = start(folder, "a", first, &transport).await;
+    let b = start(folder, "b", second, &transport).await;
+    loop {
+        let status: Status = a.local.get("/v1/status").await.unwrap();
+        match status.cluster.leader.as_deref() {
+            Some("a") => return (a, b),
+            Some(_) => return (b, a),
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+fn code(error: ClientError) -> (u16, String) {
+    match error {
+        ClientError::Refused { status, error } => (status, error.code),
+        other => panic!("the daemon should have answered: {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_lead_passes_on_what_only_the_leader_can_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    let leader_name = leader.shared.get().config.node.name.clone();
+
+    // The same answer from either, on the socket and sealed.
+    for client in [&leader.local, &leader.sealed, &other.local, &other.sealed] {
+        let status: Status = client.get("/v1/status").await.unwrap();
+        assert_eq!(status.cluster.seen_by, leader_name);
+        assert_eq!(status.nodes.len(), 2);
+        assert!(status.nodes.iter().all(|n| n.services.is_some() && n.address.is_some()), "{status:#?}");
+        client.get::<Failures>("/v1/failures").await.unwrap();
+    }
+
+    let done: Done = other.local.post("/v1/maintenance", &Maintenance { on: true }).await.unwrap();
+    assert!(!done.message.is_empty());
+    let status: Status = leader.local.get("/v1/status").await.unwrap();
+    assert!(status.cluster.maintenance);
+
+    // "Here" is the node that was asked first, whoever carries it out.
+    other.local.post::<_, Done>("/v1/maintenance", &Maintenance { on: false }).await.unwrap();
+    other.local.post::<_, Done>("/v1/stop", &OnNode::default()).await.unwrap();
+    let status: Status = leader.local.get("/v1/status").await.unwrap();
+    let stopped: Vec<_> = status.nodes.iter().filter(|n| n.stopped).map(|n| n.id.clone()).collect();
+    assert_eq!(stopped, [other.id.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_for_one_node_reaches_it_over_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, mut other) = pair(folder.path()).await;
+    let name = other.shared.get().config.node.name.clone();
+    let local: Local = leader.local.get(&format!("/v1/local?node={name}")).await.unwrap();
+    assert_eq!(local.node.id, other.id.to_string());
+
+    let node = OnNode { node: Some(other.id.to_string()) };
+    let asked = tokio::spawn(async move { leader.local.post::<_, Done>("/v1/reconfigure", &node).await });
+    let reply = other.reloads.recv().await.unwrap();
+    reply.send(Err("line 3 is wrong".into())).unwrap();
+    let error = asked.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("line 3 is wrong"), "{error}");
+    assert_eq!(code(error), (409, "refused".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_requests_are_refused_with_their_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    for client in [&leader.local, &other.sealed] {
+        let unknown = Promote { node: "nobody".into(), dry_run: false };
+        let refused = [
+            (client.post::<_, Done>("/v1/promote", &unknown).await, (404, "not-found")),
+            (client.post::<_, Done>("/v1/promote", &json!({})).await, (400, "bad-request")),
+            (client.post::<_, Done>("/v1/promote", &json!({"node": 7})).await, (400, "bad-request")),
+            (client.post::<_, Done>("/v1/confirm-down", &json!({})).await, (400, "bad-request")),
+            (client.post::<_, Done>("/v1/recover", &json!({"node": "nobody"})).await, (404, "not-found")),
+            (client.post::<_, Done>("/v1/nothing", &json!({})).await, (404, "not-found")),
+            (
+                client.post::<_, Done>("/v1/stop", &json!({"node": "x".repeat(70_000)})).await,
+                (400, "bad-request"),
+            ),
+        ];
+        for (answer, (status, word)) in refused {
+            assert_eq!(code(answer.unwrap_err()), (status, word.to_owned()));
+        }
+        assert_eq!(code(client.get::<Status>("/v2/status").await.unwrap_err()).0, 404);
+        assert_eq!(code(client.get::<Status>("/v1/events?since=x").await.unwrap_err()).0, 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_come_as_lines_those_kept_first_and_then_as_they_happen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, _other) = pair(folder.path()).await;
+    let mut lines = leader.sealed.lines("/v1/events?since=1").await.unwrap();
+    assert_eq!(next(&mut lines).await.unwrap().number, 1);
+    leader.local.post::<_, Done>("/v1/maintenance", &Maintenance { on: true }).await.unwrap();
+    let followed = async { while next(&mut lines).await.unwrap().kind != "maintenance" {} };
+    tokio::time::timeout(Duration::from_secs(10), followed).await.expect("the event comes");
+
+    let mut kept = leader.local.lines("/v1/events?follow=false").await.unwrap();
+    let mut last = 0;
+    while let Some(event) = next(&mut kept).await {
+        last = event.number;
+    }
+    assert!(last > 1, "and then the stream ends");
+}
+
+async fn next(lines: &mut Lines) -> Option<Event> {
+    lines.next().await.unwrap().map(|line| serde_json::from_str(&line).unwrap())
+}

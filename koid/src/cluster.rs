@@ -1,0 +1,317 @@
+//! The cluster loop: feeds the core with what happens, and does what it says. It runs on a thread of its own and never
+//! blocks; whatever could is done elsewhere and comes back as an input.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use koi_config::Fence;
+use koi_core::io::{Answered, Boot, Command, CommandId, Effect, Input, Refusal};
+use koi_core::node::Node;
+use koi_core::settings::Settings;
+use koi_core::view::View;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::events::EventHub;
+use crate::fence;
+use crate::hooks::Order;
+use crate::sys::{self, BootTimer};
+use crate::transport::{Dropped, Transport, Wire};
+use crate::writer::{Disk, Writer};
+
+/// Requests that wait for the loop; whoever sends more waits.
+const REQUESTS: usize = 1024;
+/// Datagrams, and requests, that are handled before the deadline is looked at again.
+const PER_TURN: usize = 64;
+/// How long a command may take until it is confirmed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the loop may take to say what it knows.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the loop is made of.
+pub(crate) struct Parts<D> {
+    pub(crate) settings: Settings,
+    pub(crate) boot: Boot,
+    pub(crate) sockets: Vec<UdpSocket>,
+    pub(crate) wire: Wire,
+    pub(crate) disk: D,
+    pub(crate) fence: Fence,
+    pub(crate) hub: EventHub,
+    /// Bounded by the core, which has at most `services.max_parallel` hooks running.
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+}
+
+/// The way to the loop from other threads. Clones share the loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    requests: mpsc::Sender<Request>,
+}
+
+/// What the loop knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    /// The core's view.
+    pub(crate) view: View,
+    /// Datagrams that were dropped.
+    pub(crate) dropped: Dropped,
+}
+
+/// Why a command has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error("the change was not confirmed within {} s; it may yet take effect", COMMAND_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the daemon is ending")]
+    Ending,
+}
+
+#[derive(Debug)]
+enum Request {
+    Input(Input),
+    Command { command: Command, reply: oneshot::Sender<Result<Answered, Refusal>> },
+    Look { reply: oneshot::Sender<Look> },
+    Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
+}
+
+impl Cluster {
+    /// Tells the core that something happened.
+    pub(crate) async fn input(&self, input: Input) {
+        // The loop has ended: nobody is left to be told.
+        let _ = self.requests.send(Request::Input(input)).await;
+    }
+
+    /// Carries out an operator's command.
+    pub(crate) async fn command(&self, command: Command) -> Result<Answered, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.requests.send(Request::Command { command, reply }).await;
+        asked.map_err(|_| CommandError::Ending)?;
+        match tokio::time::timeout(COMMAND_TIMEOUT, answer).await {
+            Ok(Ok(result)) => result.map_err(CommandError::Refused),
+            Ok(Err(_)) => Err(CommandError::Ending),
+            Err(_) => Err(CommandError::Timeout),
+        }
+    }
+
+    /// What the loop knows now; none: it does not answer.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.requests.send(Request::Look { reply }).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(LOOK_TIMEOUT, ask).await.ok().flatten()
+    }
+
+    /// Takes a new configuration.
+    pub(crate) async fn configure(&self, settings: Settings, wire: Wire, fence: Fence) {
+        let request = Request::Configure { settings: Box::new(settings), wire: Box::new(wire), fence };
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Takes services down and says farewell; the receiver of [`start`] says when that is done.
+    pub(crate) async fn shutdown(&self) {
+        self.input(Input::Shutdown).await;
+    }
+}
+
+#[cfg(test)]
+impl Cluster {
+    /// One without a loop: the inputs come out at the other end.
+    pub(crate) fn for_tests() -> (Cluster, mpsc::Receiver<Input>) {
+        let (requests, mut inbox) = mpsc::channel(REQUESTS);
+        let (inputs, outside) = mpsc::channel(REQUESTS);
+        tokio::spawn(async move {
+            while let Some(request) = inbox.recv().await {
+                if let Request::Input(input) = request {
+                    inputs.send(input).await.expect("the test takes what comes");
+                }
+            }
+        });
+        (Cluster { requests }, outside)
+    }
+}
+
+/// Starts the loop on its thread. The receiver gets a word when it has ended as it should, and an error when it died.
+pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::Receiver<()>)> {
+    let (requests, inbox) = mpsc::channel(REQUESTS);
+    let (ended, end) = oneshot::channel();
+    let cluster = Cluster { requests: requests.clone() };
+    let (began, begin) = std::sync::mpsc::sync_channel(1);
+    std::thread::Builder::new().name("cluster".into()).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(began.send(Err(error))),
+        };
+        runtime.block_on(async {
+            let lap = match Loop::new(parts, requests, inbox) {
+                Ok(lap) => lap,
+                Err(error) => return drop(began.send(Err(error))),
+            };
+            let _ = began.send(Ok(()));
+            prefer_this_thread();
+            lap.run().await;
+            let _ = ended.send(());
+        });
+    })?;
+    begin.recv().map_err(|_| io::Error::other("the cluster thread died as it started"))??;
+    Ok((cluster, end))
+}
+
+/// Real-time scheduling, where allowed.
+fn prefer_this_thread() {
+    match sys::make_realtime() {
+        Ok(()) => tracing::debug!("the cluster thread is real-time"),
+        Err(e) => tracing::info!(
+            "no real-time scheduling ({e}): on a busy machine leases may be lost. CAP_SYS_NICE allows it, or LimitRTPRIO \
+             in the unit"
+        ),
+    }
+}
+
+struct Loop {
+    node: Node,
+    name: String,
+    transport: Transport,
+    timer: BootTimer,
+    inbox: mpsc::Receiver<Request>,
+    writer: Writer,
+    orders: mpsc::UnboundedSender<Order>,
+    hub: EventHub,
+    /// Bounded by the core, which refuses more than `limits::COMMANDS`.
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, Refusal>>>,
+    next_command: u64,
+    fence: Fence,
+    finished: bool,
+}
+
+impl Loop {
+    fn new<D: Disk>(
+        parts: Parts<D>,
+        requests: mpsc::Sender<Request>,
+        inbox: mpsc::Receiver<Request>,
+    ) -> io::Result<Loop> {
+        let me = (parts.boot.id, parts.boot.session);
+        let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
+        // Weak: the loop must see when everyone else has gone.
+        let back = requests.downgrade();
+        let writer = Writer::start(parts.disk, move |number| {
+            if let Some(requests) = back.upgrade() {
+                let _ = requests.blocking_send(Request::Input(Input::Persisted { number }));
+            }
+        })?;
+        Ok(Loop {
+            name: parts.settings.name.clone(),
+            node: Node::new(parts.settings, parts.boot),
+            transport,
+            timer: BootTimer::new()?,
+            inbox,
+            writer,
+            orders: parts.orders,
+            hub: parts.hub,
+            waiting: HashMap::new(),
+            next_command: 1,
+            fence: parts.fence,
+            finished: false,
+        })
+    }
+
+    async fn run(mut self) {
+        self.drain();
+        while !self.finished {
+            let deadline = self.node.next_deadline();
+            tokio::select! {
+                result = self.timer.wait_until(deadline) => {
+                    if let Err(error) = result {
+                        // Without a clock no lease can be kept; the daemon ends, and whoever restarts it is told why.
+                        panic!("the cluster's timer failed: {error}");
+                    }
+                }
+                () = self.transport.readable() => {}
+                request = self.inbox.recv() => match request {
+                    Some(request) => self.take(request),
+                    None => return,
+                },
+            }
+            self.turn();
+        }
+    }
+
+    /// Takes what has come, in bounded portions, and then looks at the clock: whoever was late listens before it judges
+    /// others silent.
+    fn turn(&mut self) {
+        for (message, source) in self.transport.receive(PER_TURN, sys::now()) {
+            self.handle(Input::Received { message: Box::new(message), source: Some(source) });
+        }
+        for _ in 0..PER_TURN {
+            match self.inbox.try_recv() {
+                Ok(request) => self.take(request),
+                Err(_) => break,
+            }
+        }
+        let now = sys::now();
+        if now >= self.node.next_deadline() {
+            self.handle(Input::Tick);
+        }
+        self.transport.refresh_if_due(now);
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Input(input) => self.handle(input),
+            Request::Command { command, reply } => {
+                let id = CommandId(self.next_command);
+                self.next_command += 1;
+                self.waiting.insert(id, reply);
+                self.handle(Input::Command { id, command });
+            }
+            Request::Look { reply } => {
+                let look = Look { view: self.node.view(sys::now()), dropped: self.transport.dropped() };
+                // Whoever asked may have gone.
+                let _ = reply.send(look);
+            }
+            Request::Configure { settings, wire, fence } => {
+                self.transport.configure(&wire, sys::now());
+                self.fence = fence;
+                self.name.clone_from(&settings.name);
+                self.handle(Input::Configure(settings));
+            }
+        }
+    }
+
+    /// One input, then all that follows from it.
+    fn handle(&mut self, input: Input) {
+        self.node.handle(sys::now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.node.poll_effect() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } => self.transport.send(to, &message, sys::now()),
+            Effect::Persist { number, durable } => self.writer.submit(number, durable),
+            Effect::RunHook(run) => self.order(Order::Run(run)),
+            Effect::AbortHook { run, now } => self.order(Order::Abort { run, now }),
+            Effect::Answer { id, result } => {
+                if let Some(reply) = self.waiting.remove(&id) {
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::Event(event) => self.hub.push(&self.name, &event),
+            Effect::Fence { reason } => fence::fence(self.fence, &reason),
+            Effect::Finished => self.finished = true,
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // The hook runner ends only after this loop.
+        let _ = self.orders.send(order);
+    }
+}

@@ -1,0 +1,85 @@
+//! The configuration that is in force, with what is drawn from it. Replaced as a whole by a reload.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use koi_config::{Config, Fence, Key as KeySource};
+use koi_core::settings::Settings;
+use koi_proto::key::{Key, KeyError, Keyring};
+
+use crate::settings;
+use crate::transport::Wire;
+
+/// A configuration that was found good.
+#[derive(Clone, Debug)]
+pub(crate) struct Current {
+    /// As loaded, with what the command line overrides.
+    pub(crate) config: Config,
+    /// For the core.
+    pub(crate) settings: Settings,
+    /// The cluster's keys.
+    pub(crate) keyring: Arc<Keyring>,
+}
+
+/// A configuration that reads well and cannot be used all the same.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(
+        "node.fence = \"watchdog\" is not supported by this version of koid; use \"reboot\", which needs no device, or \
+         \"none\""
+    )]
+    Watchdog,
+}
+
+impl Current {
+    /// Reads the keys, and refuses what this version cannot do.
+    pub(crate) fn new(config: Config) -> Result<Current, Unusable> {
+        if config.node.fence == Fence::Watchdog {
+            return Err(Unusable::Watchdog);
+        }
+        let keyring = Arc::new(keyring(&config)?);
+        Ok(Current { settings: settings::of(&config), keyring, config })
+    }
+
+    /// What the transport needs.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire {
+            cluster_id: self.config.cluster.id,
+            keyring: (*self.keyring).clone(),
+            entries: self.config.cluster.transport.clone(),
+        }
+    }
+}
+
+/// The key that seals, and those accepted beside it.
+fn keyring(config: &Config) -> Result<Keyring, KeyError> {
+    let sealing = match &config.cluster.key {
+        KeySource::File(path) => Key::read_file(path)?,
+        KeySource::Password(password) => Key::from_password(password, config.cluster.id)?,
+    };
+    let accepted =
+        config.cluster.accept_key_files.iter().map(|path| Key::read_file(path)).collect::<Result<_, _>>()?;
+    Ok(Keyring { sealing, accepted })
+}
+
+/// The configuration in force. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<RwLock<Arc<Current>>>);
+
+impl Shared {
+    /// Begins with this one.
+    pub(crate) fn new(current: Current) -> Shared {
+        Shared(Arc::new(RwLock::new(Arc::new(current))))
+    }
+
+    /// The one in force now.
+    pub(crate) fn get(&self) -> Arc<Current> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another one in force.
+    pub(crate) fn set(&self, current: Current) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
+    }
+}

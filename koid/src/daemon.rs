@@ -1,0 +1,280 @@
+//! Puts the daemon together, keeps it running, and ends it in order.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::{Arc, RwLock};
+
+use koi_core::io::Boot;
+use koi_core::types::NodeId;
+use koi_core::view::View;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::api::{self, Api, LocalListener, ReloadRequest};
+use crate::args::Args;
+use crate::cluster::{self, Cluster, Parts};
+use crate::current::{Current, Shared};
+use crate::events::{EventHub, unix_ms};
+use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
+use crate::log::Sink;
+use crate::reload::Reload;
+use crate::services::Services;
+use crate::store::Store;
+use crate::{load, log, notify, reload, sockets, sys};
+
+/// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
+const WORKERS: usize = 2;
+/// Reloads that wait.
+const RELOADS: usize = 8;
+/// The exit code when the cluster loop has died (EX_SOFTWARE of sysexits.h): whoever restarts koid can tell.
+const EXIT_DIED: u8 = 70;
+
+/// Why the daemon cannot start.
+type Fatal = Box<dyn std::error::Error>;
+
+/// Runs the daemon to its end.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let loaded = match load::load(args.file.as_deref(), args.name.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}\nkoid: not started; `koid --check` says all that is wrong");
+            return ExitCode::FAILURE;
+        }
+    };
+    log::set_level(reload::level(&loaded.config, args.debug));
+    let _logging = match log::start(&args.log, args.no_color) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("koid: cannot start the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    start(args, loaded).unwrap_or_else(|error| {
+        tracing::error!("not started: {error}");
+        if !args.log.contains(&Sink::Console) {
+            // Whoever starts it by hand should not have to look into the journal.
+            eprintln!("koid: not started: {error}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
+    let current = Current::new(loaded.config)?;
+    let config = &current.config;
+    let (store, opened) = Store::open(&config.node.state_dir)?;
+    if let Some((aside, why)) = &opened.damaged {
+        tracing::error!(
+            "the state in {} is damaged: {why}. It was moved to {}; this node has a new id now, and joins like a new one",
+            config.node.state_dir.display(),
+            aside.display()
+        );
+    }
+    let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
+    let bound = sockets::bind(&addresses, config.node.port, config.node.increment_port)?;
+    let socket = LocalListener::open(&config.node.socket)?;
+    if let Err(error) = sys::lock_memory() {
+        tracing::info!(
+            "memory is not locked ({error}): swapping may cost leases. CAP_IPC_LOCK and LimitMEMLOCK allow it"
+        );
+    }
+    tracing::info!(
+        "koid {} is {} ({}), run {}, port {}, configuration {}",
+        env!("CARGO_PKG_VERSION"),
+        config.node.name,
+        opened.id,
+        opened.session,
+        bound.port,
+        loaded.path.display()
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let hub = EventHub::new();
+    let (orders, hooks_wanted) = mpsc::unbounded_channel();
+    let (id, session) = (opened.id, opened.session);
+    let (cluster, end) = cluster::start(Parts {
+        settings: current.settings.clone(),
+        boot: Boot {
+            id,
+            session,
+            durable: opened.durable,
+            damaged: opened.damaged.is_some(),
+            now: sys::now(),
+        },
+        sockets: bound.udp,
+        wire: current.wire(),
+        disk: store,
+        fence: config.node.fence,
+        hub: hub.clone(),
+        orders,
+    })?;
+    let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
+    let look_at_services = Arc::new(Notify::new());
+    let shared = Shared::new(current);
+    let reload = Reload {
+        path: loaded.path,
+        name: args.name.clone(),
+        debug: args.debug,
+        shared,
+        cluster,
+        identity,
+        look_at_services,
+    };
+    Ok(Daemon { id, port: bound.port, hub, reload }.run(&runtime, hooks_wanted, bound.tcp, socket, end))
+}
+
+/// The parts that are put together.
+struct Daemon {
+    id: NodeId,
+    port: u16,
+    hub: EventHub,
+    reload: Reload,
+}
+
+impl Daemon {
+    fn run(
+        self,
+        runtime: &Runtime,
+        hooks_wanted: mpsc::UnboundedReceiver<Order>,
+        tcp: Vec<TcpListener>,
+        socket: LocalListener,
+        end: oneshot::Receiver<()>,
+    ) -> ExitCode {
+        // However this ends, by a panic too, no hook outlives it.
+        let groups = Groups::default();
+        let _kill = KillOnDrop(groups.clone());
+        let handlers = Handlers::default();
+        let Reload { cluster, shared, identity, look_at_services, .. } = self.reload.clone();
+        let runner = Runner {
+            orders: hooks_wanted,
+            handlers: handlers.clone(),
+            identity,
+            groups,
+            cluster: cluster.clone(),
+        };
+        runtime.spawn(runner.run());
+        let (reloads, wanted) = mpsc::channel(RELOADS);
+        let api = Api {
+            me: self.id,
+            cluster: cluster.clone(),
+            hub: self.hub.clone(),
+            shared: shared.clone(),
+            reload: reloads,
+            port: self.port,
+            started_at: unix_ms() / 1000,
+        };
+        runtime.spawn(served("the API's socket", api::serve_local(api.clone(), socket)));
+        for listener in tcp {
+            runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
+        }
+        let services = Services::new(shared, handlers, cluster, look_at_services);
+        runtime.block_on(async {
+            let mut services = services;
+            services.look().await;
+            tokio::spawn(services.run());
+            match self.watch(wanted, end).await {
+                Ok(code) => code,
+                Err(error) => {
+                    tracing::error!("signals cannot be received: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        })
+    }
+
+    /// Until the cluster loop has ended.
+    async fn watch(
+        &self,
+        mut reloads: mpsc::Receiver<ReloadRequest>,
+        mut end: oneshot::Receiver<()>,
+    ) -> std::io::Result<ExitCode> {
+        let cluster = &self.reload.cluster;
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut hup, mut usr1) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+        let mut alive = tokio::time::interval(notify::interval());
+        let mut stopping = false;
+        notify::ready();
+        loop {
+            tokio::select! {
+                ended = &mut end => return Ok(self.ended(ended.is_ok())),
+                name = either(&mut term, "SIGTERM", &mut int, "SIGINT") => {
+                    if stopping {
+                        say_what_is_waited_for(cluster, name).await;
+                    } else {
+                        stopping = true;
+                        tracing::info!("{name}: taking services down and leaving");
+                        notify::stopping();
+                        cluster.shutdown().await;
+                    }
+                }
+                name = either(&mut hup, "SIGHUP", &mut usr1, "SIGUSR1") => {
+                    tracing::info!("{name}: reading the configuration again");
+                    // Said in the log; nobody else waits for it.
+                    let _ = self.reload().await;
+                }
+                Some(reply) = reloads.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.reload().await);
+                }
+                _ = alive.tick() => {
+                    if let Some(look) = cluster.look().await {
+                        notify::alive(&look.view);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn reload(&self) -> Result<String, String> {
+        notify::reloading();
+        let result = self.reload.run().await;
+        match &result {
+            Ok(message) => tracing::info!("{message}"),
+            Err(why) => tracing::error!("{why}"),
+        }
+        notify::ready();
+        result
+    }
+
+    fn ended(&self, well: bool) -> ExitCode {
+        if well {
+            tracing::info!("{} has left", self.reload.shared.get().config.node.name);
+            return ExitCode::SUCCESS;
+        }
+        tracing::error!(
+            "the cluster loop has died; this is a fault of koid. Its last words are on standard error"
+        );
+        ExitCode::from(EXIT_DIED)
+    }
+}
+
+async fn either(a: &mut Signal, a_name: &'static str, b: &mut Signal, b_name: &'static str) -> &'static str {
+    tokio::select! {
+        _ = a.recv() => a_name,
+        _ = b.recv() => b_name,
+    }
+}
+
+async fn served(what: &str, server: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = server.await {
+        tracing::error!("{what} is not served any more: {error}; restart koid");
+    }
+}
+
+async fn say_what_is_waited_for(cluster: &Cluster, name: &str) {
+    match cluster.look().await {
+        Some(look) => tracing::warn!("{name} again: still waiting for {}", unfinished(&look.view)),
+        None => tracing::warn!("{name} again: the cluster loop does not answer"),
+    }
+}
+
+/// What keeps the daemon from ending.
+fn unfinished(view: &View) -> String {
+    let running = |s: &koi_core::view::ServiceView| {
+        s.hook.map(|(hook, since)| format!("{} of {} (for {} s)", hook.word(), s.name, since.as_secs()))
+    };
+    let mut all: Vec<String> = view.services.iter().filter_map(running).collect();
+    all.extend(view.waiting.iter().map(api::sentence));
+    if all.is_empty() { "the farewell; SIGKILL ends it at once".to_owned() } else { all.join("; ") }
+}

@@ -1,0 +1,110 @@
+//! The last events, numbered and stamped, for those who ask and those who follow.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use koi_core::event::{Event, Level};
+use koi_proto::api;
+use tokio::sync::broadcast;
+
+/// Events that are kept; a follower that falls further behind than this misses some, and is told.
+const KEPT: usize = 1024;
+
+/// Where events go. Clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct EventHub {
+    ring: Arc<Mutex<Ring>>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    kept: VecDeque<api::Event>,
+    next: u64,
+    followers: broadcast::Sender<api::Event>,
+}
+
+impl EventHub {
+    /// Has no events yet.
+    pub(crate) fn new() -> EventHub {
+        let (followers, _) = broadcast::channel(KEPT);
+        EventHub { ring: Arc::new(Mutex::new(Ring { kept: VecDeque::new(), next: 1, followers })) }
+    }
+
+    /// Keeps an event of the node called `node`, tells the followers, and logs it. Routine is logged only: it would push
+    /// out what people look for.
+    pub(crate) fn push(&self, node: &str, event: &Event) {
+        log(event);
+        if event.is_routine() {
+            return;
+        }
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = api::Event {
+            number: ring.next,
+            at_ms: unix_ms(),
+            node: node.to_owned(),
+            kind: event.kind().to_owned(),
+            message: event.to_string(),
+            level: level_word(event.level()).to_owned(),
+            service: event.service().map(str::to_owned),
+        };
+        ring.next += 1;
+        if ring.kept.len() == KEPT {
+            ring.kept.pop_front();
+        }
+        ring.kept.push_back(event.clone());
+        // Without followers there is nobody to tell.
+        let _ = ring.followers.send(event);
+    }
+
+    /// The events kept with a number of at least `since`, and those that come after them.
+    pub(crate) fn follow(&self, since: u64) -> (Vec<api::Event>, broadcast::Receiver<api::Event>) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = ring.kept.iter().filter(|e| e.number >= since).cloned().collect();
+        (kept, ring.followers.subscribe())
+    }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Error => "error",
+    }
+}
+
+fn log(event: &Event) {
+    let service = event.service();
+    match event.level() {
+        Level::Error => tracing::error!(service, "{event}"),
+        Level::Warning => tracing::warn!(service, "{event}"),
+        Level::Info if event.is_routine() => tracing::debug!(service, "{event}"),
+        Level::Info => tracing::info!(service, "{event}"),
+    }
+}
+
+/// Milliseconds since 1970 by the wall clock: for people, never for decisions.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_follower_gets_what_was_kept_and_then_what_comes() {
+        let hub = EventHub::new();
+        for n in 0..KEPT + 5 {
+            hub.push("a", &Event::NodeSeen { node: format!("n{n}") });
+        }
+        let (kept, mut following) = hub.follow(0);
+        assert_eq!(kept.len(), KEPT);
+        assert_eq!((kept[0].number, kept[0].kind.as_str()), (6, "node-seen"));
+        let (late, _) = hub.follow(KEPT as u64 + 5);
+        assert_eq!(late.len(), 1);
+        hub.push("a", &Event::Joined);
+        assert_eq!(following.recv().await.unwrap().number, KEPT as u64 + 6);
+    }
+}

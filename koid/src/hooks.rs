@@ -1,0 +1,318 @@
+//! Runs the hooks that the core asks for, each as a task of its own, and says how they ended.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use koi_core::io::{Cause, HookEnd, HookRun, Input, Observed, Role, RunId, StatusReport};
+use koi_core::types::Hook;
+use koi_plugin_api as plugin;
+use koi_plugin_api::{Abort, AbortSignal, Aborter, Call, Context, Handler, HookError, LogLevel, Outcome};
+use koi_plugin_host::{LimitedLog, OutputLimit};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::cluster::Cluster;
+use crate::sys;
+
+/// Handlers keep to their time-out themselves. One that does not, for so long, is dropped.
+const OVERRUN: Duration = Duration::from_secs(10);
+/// The same for one that was told to end at once.
+const OVERRUN_NOW: Duration = Duration::from_secs(1);
+
+/// What the core wants of hooks.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Run this one.
+    Run(Box<HookRun>),
+    /// End this one early.
+    Abort {
+        /// Which.
+        run: RunId,
+        /// At once.
+        now: bool,
+    },
+}
+
+/// How one service's hooks are run.
+#[derive(Clone)]
+pub(crate) struct Runnable {
+    /// Runs them.
+    pub(crate) handler: Arc<dyn Handler>,
+    /// The service's folder.
+    pub(crate) home: PathBuf,
+    /// Where its processes run.
+    pub(crate) workdir: PathBuf,
+    /// `[config]` of its `service.toml`.
+    pub(crate) config: Vec<(String, String)>,
+    /// How much it may still say.
+    pub(crate) output: Arc<OutputLimit>,
+}
+
+/// The services' handlers, by name. Clones share everything.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Runnable>>>);
+
+impl Handlers {
+    /// Takes the handlers of the services that are there now. Those of services that have gone are kept: what still
+    /// runs of them is yet to be stopped.
+    pub(crate) fn update(&self, found: impl IntoIterator<Item = (String, Runnable)>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, mut runnable) in found {
+            if let Some(before) = known.get(&name) {
+                // A change of the folder is no new allowance.
+                runnable.output = before.output.clone();
+            }
+            known.insert(name, runnable);
+        }
+    }
+
+    fn get(&self, service: &str) -> Option<Runnable> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    }
+}
+
+/// Who this node is, for hooks.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// `node.name`.
+    pub(crate) name: String,
+    /// The node's UUID.
+    pub(crate) id: String,
+    /// `cluster.id`.
+    pub(crate) cluster: String,
+    /// `node.bind`, if it is one address.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// The process groups of the hooks that run. Whatever is left when the last clone's owner says so is killed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Groups(Arc<Mutex<BTreeMap<RunId, i32>>>);
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills every hook that still runs.
+    pub(crate) fn kill_all(&self) {
+        for (_, group) in std::mem::take(&mut *self.lock()) {
+            sys::kill_group(group);
+        }
+    }
+}
+
+/// Kills every hook that still runs when it is dropped: however the daemon ends, none outlives it.
+#[derive(Debug)]
+pub(crate) struct KillOnDrop(pub(crate) Groups);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill_all();
+    }
+}
+
+/// Runs hooks until the cluster loop is gone.
+pub(crate) struct Runner {
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) handlers: Handlers,
+    pub(crate) identity: Arc<RwLock<Identity>>,
+    pub(crate) groups: Groups,
+    pub(crate) cluster: Cluster,
+}
+
+impl Runner {
+    /// Runs until the cluster loop is gone.
+    pub(crate) async fn run(mut self) {
+        let mut running: HashMap<RunId, Aborter> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        let mut names: HashMap<tokio::task::Id, RunId> = HashMap::new();
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    None => return,
+                    Some(Order::Abort { run, now }) => {
+                        // It may have ended by itself a moment ago.
+                        if let Some(aborter) = running.get(&run) {
+                            aborter.abort(if now { Abort::Now } else { Abort::Gently });
+                        }
+                    }
+                    Some(Order::Run(hook)) => {
+                        let (aborter, abort) = plugin::abort_pair();
+                        let run = hook.run;
+                        running.insert(run, aborter);
+                        let task = tasks.spawn(self.task(*hook, abort));
+                        names.insert(task.id(), run);
+                    }
+                },
+                Some(done) = tasks.join_next_with_id() => {
+                    let (task, ended) = match done {
+                        Ok((task, ended)) => (task, ended),
+                        Err(error) => (error.id(), HookEnd::Failed {
+                            message: format!("its handler broke: {error}"),
+                            timed_out: false,
+                        }),
+                    };
+                    if let Some(run) = names.remove(&task) {
+                        running.remove(&run);
+                        self.forget_group(run);
+                        self.cluster.input(Input::HookFinished { run, ended }).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A handler that broke, or was dropped, did not say that its processes are gone: they go now.
+    fn forget_group(&self, run: RunId) {
+        let left = self.groups.lock().remove(&run);
+        if let Some(group) = left {
+            sys::kill_group(group);
+        }
+    }
+
+    fn task(&self, hook: HookRun, abort: AbortSignal) -> impl Future<Output = HookEnd> + Send + 'static {
+        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let runnable = self.handlers.get(&hook.service);
+        let groups = self.groups.clone();
+        async move {
+            let Some(runnable) = runnable else {
+                let message = format!("the service {} has no handler here", hook.service);
+                return HookEnd::Failed { message, timed_out: false };
+            };
+            let log =
+                HookLog { service: hook.service.clone(), hook: hook.hook.word(), run: hook.run, groups };
+            let log = LimitedLog::new(Arc::new(log), runnable.output.clone());
+            let limits = (hook.timeout, abort.clone());
+            let call = Call {
+                hook: to_plugin(hook.hook),
+                context: context(hook, &runnable, &identity),
+                log: Arc::new(log),
+                abort,
+            };
+            within(runnable.handler.call(call), limits.0, limits.1).await
+        }
+    }
+}
+
+/// Handlers keep to time-out and abort themselves; this is for one that does not. Dropping a call ends it.
+async fn within(call: plugin::Called, timeout: Duration, mut abort: AbortSignal) -> HookEnd {
+    let told_to_end = async {
+        abort.asked_for(Abort::Now).await;
+        tokio::time::sleep(OVERRUN_NOW).await;
+    };
+    tokio::select! {
+        result = call => match result {
+            Ok(outcome) => ended_well(outcome),
+            Err(error) => ended_badly(error),
+        },
+        () = tokio::time::sleep(timeout.saturating_add(OVERRUN)) => HookEnd::Failed {
+            message: format!("its handler did not end it after {} s", timeout.as_secs_f32()),
+            timed_out: true,
+        },
+        () = told_to_end => HookEnd::Aborted,
+    }
+}
+
+fn ended_well(outcome: Outcome) -> HookEnd {
+    match outcome {
+        Outcome::Done => HookEnd::Done,
+        Outcome::Status(seen) => HookEnd::Status(StatusReport {
+            observed: match seen.observed {
+                plugin::Observed::Healthy => Observed::Healthy,
+                plugin::Observed::Promoted => Observed::Promoted,
+                plugin::Observed::Standby => Observed::Standby,
+                plugin::Observed::Stopped => Observed::Stopped,
+                plugin::Observed::Live => Observed::Live,
+            },
+            message: seen.message,
+            score: seen.score,
+        }),
+    }
+}
+
+fn ended_badly(error: HookError) -> HookEnd {
+    match error {
+        HookError::Failed(message) | HookError::CannotRun(message) => {
+            HookEnd::Failed { message, timed_out: false }
+        }
+        HookError::TimedOut(message) => HookEnd::Failed { message, timed_out: true },
+        HookError::Aborted => HookEnd::Aborted,
+    }
+}
+
+fn to_plugin(hook: Hook) -> plugin::Hook {
+    match hook {
+        Hook::Start => plugin::Hook::Start,
+        Hook::Stop => plugin::Hook::Stop,
+        Hook::Promote => plugin::Hook::Promote,
+        Hook::Demote => plugin::Hook::Demote,
+        Hook::Status => plugin::Hook::Status,
+        Hook::Failed => plugin::Hook::Failed,
+    }
+}
+
+fn context(hook: HookRun, runnable: &Runnable, identity: &Identity) -> Context {
+    let master = hook.master.map(|(name, address)| {
+        let own = if name == identity.name { identity.address } else { None };
+        let address = address.or(own).map(|ip| ip.to_string()).unwrap_or_default();
+        (name, address)
+    });
+    let failure =
+        |c: Cause| plugin::Failure { hook: to_plugin(c.hook), message: c.message, timed_out: c.timed_out };
+    Context {
+        service: hook.service,
+        node: identity.name.clone(),
+        node_id: identity.id.clone(),
+        cluster: identity.cluster.clone(),
+        call_id: hook.run.0,
+        attempt: hook.attempt,
+        role: match hook.role {
+            Role::None => plugin::Role::None,
+            Role::Standby => plugin::Role::Standby,
+            Role::Promoted => plugin::Role::Promoted,
+        },
+        node_state: hook.state.classic_word().to_owned(),
+        epoch: hook.epoch.0,
+        master,
+        timeout: hook.timeout,
+        home: runnable.home.clone(),
+        workdir: runnable.workdir.clone(),
+        config: runnable.config.clone(),
+        cause: hook.cause.map(failure),
+    }
+}
+
+/// Takes a hook's output to the log, and remembers its process group.
+struct HookLog {
+    service: String,
+    hook: &'static str,
+    run: RunId,
+    groups: Groups,
+}
+
+impl plugin::CallLog for HookLog {
+    fn line(&self, level: LogLevel, text: &str) {
+        let (service, hook) = (self.service.as_str(), self.hook);
+        match level {
+            LogLevel::Debug => tracing::debug!(service, hook, "{text}"),
+            LogLevel::Info => tracing::info!(service, hook, "{text}"),
+            LogLevel::Warn => tracing::warn!(service, hook, "{text}"),
+            LogLevel::Error => tracing::error!(service, hook, "{text}"),
+        }
+    }
+
+    fn process_group(&self, id: Option<i32>) {
+        let mut groups = self.groups.lock();
+        match id {
+            Some(group) => groups.insert(self.run, group),
+            None => groups.remove(&self.run),
+        };
+    }
+}
+
+#[cfg(test)]
+#[path = "hooks_tests.rs"]
+mod tests;

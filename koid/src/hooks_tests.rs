@@ -1,0 +1,148 @@
+use std::os::unix::process::CommandExt;
+
+use koi_core::types::{Epoch, NodeState};
+use koi_plugin_api::{Called, HookSet, Metadata};
+
+use super::*;
+
+/// Does in each hook what a test wants to see.
+struct Scripted;
+
+impl Handler for Scripted {
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            name: "scripted".into(),
+            version: "1".into(),
+            description: String::new(),
+            hooks: HookSet::ALL,
+        }
+    }
+
+    fn call(&self, mut call: Call) -> Called {
+        Box::pin(async move {
+            match call.hook {
+                plugin::Hook::Start => Ok(Outcome::Done),
+                plugin::Hook::Stop => panic!("the handler is broken"),
+                plugin::Hook::Promote => {
+                    call.abort.asked_for(Abort::Gently).await;
+                    Err(HookError::Aborted)
+                }
+                // Deaf to everything.
+                plugin::Hook::Demote => std::future::pending().await,
+                plugin::Hook::Status => Ok(Outcome::Status(plugin::StatusReport {
+                    observed: plugin::Observed::Standby,
+                    message: format!("{:?}", call.context.master),
+                    score: Some(3),
+                    details: Vec::new(),
+                })),
+                plugin::Hook::Failed => Err(HookError::TimedOut("too slow".into())),
+            }
+        })
+    }
+}
+
+/// A runner with one scripted service, and the inputs that it sends.
+fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
+    let (orders, wanted) = mpsc::unbounded_channel();
+    let (cluster, inputs) = Cluster::for_tests();
+    let handlers = Handlers::default();
+    let runnable = Runnable {
+        handler: Arc::new(Scripted),
+        home: "/".into(),
+        workdir: "/".into(),
+        config: Vec::new(),
+        output: Arc::default(),
+    };
+    handlers.update([("web".to_owned(), runnable)]);
+    let identity = Identity {
+        name: "a".into(),
+        id: "id".into(),
+        cluster: "13".into(),
+        address: Some("127.0.0.7".parse().unwrap()),
+    };
+    let groups = Groups::default();
+    let identity = Arc::new(RwLock::new(identity));
+    tokio::spawn(Runner { orders: wanted, handlers, identity, groups: groups.clone(), cluster }.run());
+    (orders, inputs, groups)
+}
+
+fn hook(run: u64, hook: Hook) -> Order {
+    Order::Run(Box::new(HookRun {
+        run: RunId(run),
+        service: "web".into(),
+        hook,
+        timeout: Duration::from_secs(30),
+        attempt: 1,
+        role: Role::Standby,
+        state: NodeState::Standby,
+        epoch: Epoch(5),
+        master: Some(("a".into(), None)),
+        cause: None,
+    }))
+}
+
+async fn ended(inputs: &mut mpsc::Receiver<Input>) -> (u64, HookEnd) {
+    match inputs.recv().await {
+        Some(Input::HookFinished { run, ended }) => (run.0, ended),
+        other => panic!("a hook should have ended: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_says_reaches_the_core() {
+    let (orders, mut inputs, _) = runner();
+    orders.send(hook(1, Hook::Start)).unwrap();
+    assert_eq!(ended(&mut inputs).await, (1, HookEnd::Done));
+    orders.send(hook(2, Hook::Failed)).unwrap();
+    let failed = HookEnd::Failed { message: "too slow".into(), timed_out: true };
+    assert_eq!(ended(&mut inputs).await, (2, failed));
+    orders.send(hook(3, Hook::Status)).unwrap();
+    let message = r#"Some(("a", "127.0.0.7"))"#.to_owned();
+    let seen = StatusReport { observed: Observed::Standby, message, score: Some(3) };
+    assert_eq!(ended(&mut inputs).await, (3, HookEnd::Status(seen)), "its own address, if it is the master");
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_a_failed_hook_and_no_dead_daemon() {
+    let (orders, mut inputs, groups) = runner();
+    let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+    groups.lock().insert(RunId(1), child.id() as i32);
+    orders.send(hook(1, Hook::Stop)).unwrap();
+    let (run, how) = ended(&mut inputs).await;
+    assert!(run == 1 && matches!(how, HookEnd::Failed { timed_out: false, .. }), "{how:?}");
+    // What it had started went with it.
+    let status = std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap());
+    assert_eq!(status, Some(9));
+    orders.send(hook(2, Hook::Start)).unwrap();
+    assert_eq!(ended(&mut inputs).await, (2, HookEnd::Done));
+}
+
+#[tokio::test]
+async fn a_hook_is_aborted_and_others_go_on() {
+    let (orders, mut inputs, _) = runner();
+    orders.send(hook(1, Hook::Promote)).unwrap();
+    orders.send(hook(2, Hook::Start)).unwrap();
+    assert_eq!(ended(&mut inputs).await, (2, HookEnd::Done));
+    orders.send(Order::Abort { run: RunId(1), now: false }).unwrap();
+    assert_eq!(ended(&mut inputs).await, (1, HookEnd::Aborted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_deaf_is_dropped() {
+    let (orders, mut inputs, _) = runner();
+    orders.send(hook(1, Hook::Demote)).unwrap();
+    let (_, how) = ended(&mut inputs).await;
+    assert!(matches!(how, HookEnd::Failed { timed_out: true, .. }), "{how:?}");
+    orders.send(hook(2, Hook::Demote)).unwrap();
+    orders.send(Order::Abort { run: RunId(2), now: true }).unwrap();
+    assert_eq!(ended(&mut inputs).await, (2, HookEnd::Aborted));
+}
+
+#[test]
+fn the_daemons_end_kills_every_hook() {
+    let groups = Groups::default();
+    let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+    groups.lock().insert(RunId(1), child.id() as i32);
+    drop(KillOnDrop(groups));
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+}

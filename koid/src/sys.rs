@@ -1,0 +1,290 @@
+//! The calls that only Linux has: a port to another system begins here.
+//!
+//! The one module of the daemon that may use `unsafe`.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
+
+use koi_core::types::Time;
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Group, Pid, chown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// The group that may use the API socket beside root.
+const SOCKET_GROUP: &str = "koi";
+
+/// The lowest of the real-time priorities: above every ordinary process, below whatever else is real-time here.
+const REALTIME_PRIORITY: i32 = 1;
+
+/// Now, by CLOCK_BOOTTIME: it goes on while the machine is suspended and never steps.
+pub(crate) fn now() -> Time {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux since 2.6.39 has CLOCK_BOOTTIME");
+    Time(now.tv_sec() as u64 * 1_000_000 + now.tv_nsec() as u64 / 1000)
+}
+
+/// Wakes the cluster loop at an instant of [`now`]'s clock. tokio's own timers stand still while the machine is
+/// suspended, and a lease does not.
+#[derive(Debug)]
+pub(crate) struct BootTimer {
+    timer: AsyncFd<Timer>,
+    armed: Time,
+}
+
+impl BootTimer {
+    /// One that is not armed. Must be called within a tokio runtime.
+    pub(crate) fn new() -> io::Result<BootTimer> {
+        let timer =
+            TimerFd::new(TimerClock::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        // SAFETY: the AsyncFd owns the timer, whose descriptor stays the same and open until both are dropped.
+        let timer = unsafe { AsyncFd::register(Timer(timer)) }?;
+        Ok(BootTimer { timer, armed: Time::NEVER })
+    }
+
+    /// Waits until `deadline`; for ever, if it is [`Time::NEVER`]. May be cancelled.
+    pub(crate) async fn wait_until(&mut self, deadline: Time) -> io::Result<()> {
+        if deadline != self.armed {
+            self.arm(deadline)?;
+        }
+        loop {
+            let mut ready = self.timer.readable().await?;
+            match self.timer.get_ref().take_expiry() {
+                Ok(()) => {
+                    self.armed = Time::NEVER;
+                    return Ok(());
+                }
+                Err(Errno::EAGAIN) => ready.clear_ready(),
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+
+    fn arm(&mut self, deadline: Time) -> io::Result<()> {
+        let timer = &self.timer.get_ref().0;
+        if deadline == Time::NEVER {
+            timer.unset()?;
+        } else {
+            // An absolute time of zero would disarm it.
+            let us = deadline.0.max(1);
+            let at = TimeSpec::new((us / 1_000_000) as i64, (us % 1_000_000 * 1000) as i64);
+            timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        }
+        self.armed = deadline;
+        Ok(())
+    }
+}
+
+/// What [`AsyncFd`] can wait for.
+#[derive(Debug)]
+struct Timer(TimerFd);
+
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Timer {
+    /// Reads an expired timer; EAGAIN: it has not expired.
+    fn take_expiry(&self) -> nix::Result<()> {
+        nix::unistd::read(&self.0, &mut [0u8; 8]).map(drop)
+    }
+}
+
+/// Waits for datagrams on a socket that does not block. Must be called within a tokio runtime.
+pub(crate) fn watch_socket(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
+    // SAFETY: the AsyncFd owns the socket, whose descriptor stays the same and open until both are dropped.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// Keeps the daemon's memory from being swapped out: a swapped-out daemon misses its leases. Pages are locked as they
+/// are first touched, so that reserved address space costs nothing.
+pub(crate) fn lock_memory() -> io::Result<()> {
+    let unlimited: rlim_t = nix::libc::RLIM_INFINITY;
+    // With a limit, every later allocation beyond it would fail: locked without bounds, or not at all.
+    if getrlimit(Resource::RLIMIT_MEMLOCK)?.0 != unlimited {
+        setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited)?;
+    }
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: mlockall takes flags only and touches no memory of ours.
+    Errno::result(unsafe { libc::mlockall(flags) })?;
+    Ok(())
+}
+
+/// Makes the calling thread real-time, at the lowest such priority. Threads and processes that it starts are ordinary
+/// again.
+pub(crate) fn make_realtime() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: REALTIME_PRIORITY };
+    // SAFETY: pid 0 is the calling thread, and the pointer is to a whole sched_param that outlives the call.
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameters) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Reboots the machine at once, without syncing disks: a fence must not wait for a disk that hangs. Returns only when
+/// that is not allowed.
+pub(crate) fn reboot_now() -> io::Error {
+    match nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT) {
+        Err(errno) => errno.into(),
+    }
+}
+
+/// SIGKILL to a whole process group.
+pub(crate) fn kill_group(group: i32) {
+    // Gone already is as good as killed.
+    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+}
+
+/// Gives the API socket to the group `koi`. False: there is no such group.
+pub(crate) fn give_to_group(socket: &Path) -> io::Result<bool> {
+    let Some(group) = Group::from_name(SOCKET_GROUP)? else { return Ok(false) };
+    chown(socket, None, Some(group.gid))?;
+    Ok(true)
+}
+
+/// An address of a network interface of this machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Interface {
+    /// Its number.
+    pub(crate) index: u32,
+    /// One of its addresses.
+    pub(crate) address: IpAddr,
+    /// It is up, not the loopback, and carries multicast.
+    pub(crate) multicast: bool,
+}
+
+/// The addresses of all interfaces that are up.
+pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut found = Vec::new();
+    for entry in getifaddrs()? {
+        let Some(storage) = entry.address else { continue };
+        let address = match (storage.as_sockaddr_in(), storage.as_sockaddr_in6()) {
+            (Some(v4), _) => IpAddr::V4(v4.ip()),
+            (_, Some(v6)) => IpAddr::V6(v6.ip()),
+            (None, None) => continue,
+        };
+        let up = entry.flags.contains(InterfaceFlags::IFF_UP);
+        let loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        let multicast = up && !loopback && entry.flags.contains(InterfaceFlags::IFF_MULTICAST);
+        let index = if_nametoindex(entry.interface_name.as_str()).unwrap_or(0);
+        if up {
+            found.push(Interface { index, address, multicast });
+        }
+    }
+    Ok(found)
+}
+
+/// The address at which others reach this node: `bind`, or if that is any, the one that the kernel would take to reach
+/// `peer`.
+pub(crate) fn address_towards(bind: IpAddr, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    if !bind.is_unspecified() {
+        return Some(bind);
+    }
+    let peer = peer?;
+    let any: IpAddr =
+        if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Connecting a datagram socket sends nothing: it asks the routing table.
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(peer).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
+}
+
+/// A moment of the wall clock in the machine's time zone, for people.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalTime(libc::tm);
+
+/// The local time `seconds` after 1970.
+pub(crate) fn local_time(seconds: u64) -> LocalTime {
+    let seconds = libc::time_t::try_from(seconds).unwrap_or(0);
+    // SAFETY: tm is plain numbers and a pointer, for all of which zero is a value; localtime_r fills it from the
+    // seconds, both of which outlive the call. When it fails the zeros stay.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&seconds, &mut tm);
+        tm
+    };
+    LocalTime(tm)
+}
+
+impl std::fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tm = &self.0;
+        let (year, month) = (tm.tm_year + 1900, tm.tm_mon + 1);
+        write!(
+            f,
+            "{year:04}-{month:02}-{:02} {:02}:{:02}:{:02}",
+            tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
+        )
+    }
+}
+
+impl LocalTime {
+    /// `Mmm dd hh:mm:ss`.
+    pub(crate) fn for_syslog(&self) -> String {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let tm = &self.0;
+        let month = usize::try_from(tm.tm_mon).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"Jan");
+        format!("{month} {:2} {:02}:{:02}:{:02}", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec)
+    }
+}
+
+/// Random bits from the kernel.
+pub(crate) fn random_u64() -> u64 {
+    getrandom::u64().expect("the kernel's random source is there on every Linux since 3.17")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_timer_wakes_at_its_deadline_and_not_before() {
+        let mut timer = BootTimer::new().unwrap();
+        let deadline = now() + Duration::from_millis(20);
+        timer.wait_until(deadline).await.unwrap();
+        assert!(now() >= deadline);
+        // A deadline that has passed wakes at once, and a new one works after a cancelled wait.
+        timer.wait_until(deadline).await.unwrap();
+        let never = tokio::time::timeout(Duration::from_millis(5), timer.wait_until(Time::NEVER)).await;
+        assert!(never.is_err());
+        timer.wait_until(now() + Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[test]
+    fn the_address_towards_a_peer_is_one_that_it_can_answer_to() {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        assert_eq!(address_towards(any, Some((loopback, 9).into())), Some(loopback));
+        assert_eq!(address_towards(loopback, None), Some(loopback));
+        assert_eq!(address_towards(any, None), None);
+    }
+
+    #[test]
+    fn the_loopback_interface_is_found_and_carries_no_multicast() {
+        let all = interfaces().unwrap();
+        let loopback = all.iter().find(|i| i.address == IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+        assert!(!loopback.multicast);
+        assert!(loopback.index > 0);
+    }
+}

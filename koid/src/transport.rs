@@ -1,0 +1,309 @@
+//! Carries messages between the core and the network: seals and opens them, drops what is not for us and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::task::Poll;
+use std::time::Duration;
+
+use koi_core::io::Destination;
+use koi_core::message::Message;
+use koi_core::types::{NodeId, Session, Time};
+use koi_proto::key::Keyring;
+use koi_proto::replay::{Filter, Verdict};
+use koi_proto::seal::{DATAGRAM_BYTES, OpenError, Sealer};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::multicast::Groups;
+use crate::peers::Peers;
+use crate::throttle::Throttle;
+
+/// How often the same complaint about the same source is made.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often the machine's addresses are looked at again.
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
+
+/// What the configuration says about the network, as far as it may change while the daemon runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    /// `cluster.id`.
+    pub(crate) cluster_id: u32,
+    /// The keys.
+    pub(crate) keyring: Keyring,
+    /// `cluster.transport`.
+    pub(crate) entries: Vec<SocketAddr>,
+}
+
+/// Datagrams that were dropped, by reason.
+pub(crate) type Dropped = BTreeMap<String, u64>;
+
+/// The cluster's side of the network. Lives on the cluster thread; nothing in it blocks.
+pub(crate) struct Transport {
+    me: (NodeId, Session),
+    sockets: Vec<AsyncFd<UdpSocket>>,
+    groups: Groups,
+    unicast: Vec<SocketAddr>,
+    /// Addresses at which this node would talk to itself.
+    own: BTreeSet<SocketAddr>,
+    sealer: Sealer,
+    filter: Filter,
+    peers: Peers,
+    dropped: BTreeMap<&'static str, u64>,
+    complaints: Throttle<(&'static str, Option<IpAddr>)>,
+    next_refresh: Time,
+}
+
+impl Transport {
+    /// Over these sockets, none of which may block. Must be called within a tokio runtime.
+    pub(crate) fn new(
+        me: (NodeId, Session),
+        sockets: Vec<UdpSocket>,
+        wire: &Wire,
+        now: Time,
+    ) -> io::Result<Transport> {
+        let sockets = sockets.into_iter().map(crate::sys::watch_socket).collect::<Result<_, _>>()?;
+        let mut transport = Transport {
+            me,
+            sockets,
+            groups: Groups::default(),
+            unicast: Vec::new(),
+            own: BTreeSet::new(),
+            sealer: Sealer::new(wire.cluster_id, &wire.keyring),
+            filter: Filter::new(),
+            peers: Peers::default(),
+            dropped: BTreeMap::new(),
+            complaints: Throttle::new(COMPLAIN_EVERY),
+            next_refresh: now,
+        };
+        transport.configure(wire, now);
+        Ok(transport)
+    }
+
+    /// Takes new addresses and keys.
+    pub(crate) fn configure(&mut self, wire: &Wire, now: Time) {
+        self.sealer = Sealer::new(wire.cluster_id, &wire.keyring);
+        let (groups, unicast) = wire.entries.iter().partition(|entry| entry.ip().is_multicast());
+        self.unicast = unicast;
+        self.groups.configure(groups, &self.sockets);
+        self.refresh(now);
+    }
+
+    /// Addresses of the machine come and go: looks at them again when it is time to.
+    pub(crate) fn refresh_if_due(&mut self, now: Time) {
+        if now >= self.next_refresh {
+            self.refresh(now);
+        }
+    }
+
+    fn refresh(&mut self, now: Time) {
+        self.next_refresh = now + REFRESH_EVERY;
+        let interfaces = crate::sys::interfaces().unwrap_or_default();
+        self.own.clear();
+        for local in self.sockets.iter().filter_map(|s| s.get_ref().local_addr().ok()) {
+            if local.ip().is_unspecified() {
+                let same_family = interfaces.iter().filter(|i| i.address.is_ipv4() == local.is_ipv4());
+                self.own.extend(same_family.map(|i| SocketAddr::new(i.address, local.port())));
+            } else {
+                self.own.insert(local);
+            }
+        }
+        self.groups.join(&interfaces, &self.sockets);
+    }
+
+    /// Seals a message and sends it to every address of its destination.
+    pub(crate) fn send(&mut self, to: Destination, message: &Message, now: Time) {
+        let datagram = match self.sealer.seal(message) {
+            Ok(datagram) if datagram.len() <= DATAGRAM_BYTES => datagram,
+            Ok(datagram) => {
+                self.complain("too-long-to-send", None, now, || {
+                    format!(
+                        "a message of {} bytes was not sent: a datagram has at most {DATAGRAM_BYTES}",
+                        datagram.len()
+                    )
+                });
+                return;
+            }
+            Err(error) => {
+                self.complain("unsealed", None, now, || format!("a message was not sent: {error}"));
+                return;
+            }
+        };
+        let addresses = self.addresses_of(to, now);
+        for address in &addresses.unicast {
+            let result = self.send_from_own_family(&datagram, *address);
+            self.note_sent(result, *address, now);
+        }
+        if addresses.groups {
+            for (group, result) in self.groups.send(&datagram, &self.sockets) {
+                self.note_sent(result, group, now);
+            }
+        }
+    }
+
+    fn addresses_of(&self, to: Destination, now: Time) -> Addresses {
+        if let Destination::Node(node) = to {
+            let known: BTreeSet<_> = self.peers.addresses(node, now).collect();
+            if !known.is_empty() {
+                return Addresses { unicast: known, groups: false };
+            }
+        }
+        let mut unicast: BTreeSet<_> = self.unicast.iter().copied().collect();
+        for node in self.peers.nodes() {
+            // A node that the configuration does not name, or names by another address.
+            if !self.peers.addresses(node, now).any(|a| self.unicast.contains(&a)) {
+                unicast.extend(self.peers.addresses(node, now));
+            }
+        }
+        unicast.retain(|address| !self.own.contains(address));
+        Addresses { unicast, groups: true }
+    }
+
+    fn send_from_own_family(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let family = |s: &&AsyncFd<UdpSocket>| {
+            s.get_ref().local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
+        };
+        match self.sockets.iter().find(family) {
+            Some(socket) => socket.get_ref().send_to(datagram, to),
+            None => Err(io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                "node.bind has no address of this family; restart koid with one that has",
+            )),
+        }
+    }
+
+    fn note_sent(&mut self, result: io::Result<usize>, to: SocketAddr, now: Time) {
+        if let Err(error) = result {
+            self.complain("send-failed", Some(to.ip()), now, || format!("cannot send to {to}: {error}"));
+        }
+    }
+
+    /// Waits until something may have come. May be cancelled.
+    pub(crate) async fn readable(&self) {
+        std::future::poll_fn(|context| {
+            let all = self.sockets.iter().chain(self.groups.sockets());
+            // Every socket is asked, so that every one wakes this task.
+            let ready = all.filter(|socket| socket.poll_read_ready(context).is_ready()).count();
+            if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// What has come: at most `limit` datagrams are looked at, so that a flood does not keep timers waiting.
+    pub(crate) fn receive(&mut self, limit: usize, now: Time) -> Vec<(Message, SocketAddr)> {
+        let mut datagrams = Vec::new();
+        let count = (self.sockets.len() + self.groups.sockets().count()).max(1);
+        for socket in self.sockets.iter().chain(self.groups.sockets()) {
+            read(socket, limit.div_ceil(count), &mut datagrams);
+        }
+        datagrams
+            .into_iter()
+            .filter_map(|(bytes, source)| Some((self.admit(&bytes, source, now)?, source)))
+            .collect()
+    }
+
+    /// Opens a datagram and decides whether the core is to see it.
+    fn admit(&mut self, datagram: &[u8], source: SocketAddr, now: Time) -> Option<Message> {
+        let message = match self.sealer.open(datagram) {
+            Ok(message) => message,
+            Err(error) => {
+                self.refuse(&error, source, now);
+                return None;
+            }
+        };
+        if message.from == self.me.0 {
+            self.hear_oneself(message.session, source, now);
+            return None;
+        }
+        let verdict = self.filter.accept(message.from, message.session, message.seq);
+        if matches!(verdict, Verdict::Fresh | Verdict::Duplicate) {
+            self.peers.heard(message.from, source, verdict == Verdict::Fresh, now);
+        }
+        if verdict != Verdict::Fresh {
+            self.count(verdict.kind());
+            return None;
+        }
+        if message.to.is_some_and(|to| to.node != self.me.0) {
+            self.count("for-another");
+            return None;
+        }
+        Some(message)
+    }
+
+    fn refuse(&mut self, error: &OpenError, source: SocketAddr, now: Time) {
+        // scar 12: a wrong id or key makes nothing vanish without a word.
+        self.complain(error.kind(), Some(source.ip()), now, || match error {
+            OpenError::UnknownKey(_) => format!("{source} uses another key: {error}"),
+            OpenError::OtherCluster(_) => format!("{source} belongs to another cluster: {error}"),
+            OpenError::Version(_) => format!("{source} speaks another version: {error}"),
+            OpenError::NotKoi | OpenError::Forged | OpenError::Malformed(_) | OpenError::TooLong => {
+                format!("a datagram from {source} was dropped: {error}")
+            }
+        });
+    }
+
+    /// Multicast brings our own words back. Words in our name that we did not say mean a copied state folder.
+    fn hear_oneself(&mut self, session: Session, source: SocketAddr, now: Time) {
+        if session == self.me.1 {
+            self.count("own");
+        } else if session.count >= self.me.1.count {
+            self.complain("own-id", Some(source.ip()), now, || {
+                format!(
+                    "{source} speaks with this node's own id: was node.state_dir copied there? Stop koid on one of the \
+                     two and remove the file `state` from its state folder"
+                )
+            });
+        } else {
+            self.count("old-session");
+        }
+    }
+
+    fn count(&mut self, reason: &'static str) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+
+    fn complain(
+        &mut self,
+        reason: &'static str,
+        source: Option<IpAddr>,
+        now: Time,
+        sentence: impl FnOnce() -> String,
+    ) {
+        self.count(reason);
+        match self.complaints.allow((reason, source), now) {
+            None => {}
+            Some(0) => tracing::warn!("{}", sentence()),
+            Some(unsaid) => tracing::warn!("{} (and {unsaid} more since this was last said)", sentence()),
+        }
+    }
+
+    /// What was dropped so far.
+    pub(crate) fn dropped(&self) -> Dropped {
+        self.dropped.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
+    }
+}
+
+struct Addresses {
+    unicast: BTreeSet<SocketAddr>,
+    groups: bool,
+}
+
+fn read(socket: &AsyncFd<UdpSocket>, limit: usize, into: &mut Vec<(Vec<u8>, SocketAddr)>) {
+    // One byte more than a datagram may have, to see that it is longer.
+    let mut buffer = [0; DATAGRAM_BYTES + 1];
+    for _ in 0..limit {
+        // Clears the readiness when there is no more.
+        match socket.try_io(Interest::READABLE, |udp| udp.recv_from(&mut buffer)) {
+            Ok((length, source)) => into.push((buffer[..length].to_vec(), source)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+            Err(e) => {
+                tracing::debug!("receiving failed: {e}");
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;

@@ -1,0 +1,288 @@
+//! The thread that puts the core's state on disk: always the newest, never in the cluster loop's way.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use koi_core::record::Durable;
+
+use crate::store::{Store, write_hint};
+
+/// How long it waits after a failure before it tries again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a failure that lasts is said again.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// Something that keeps a state.
+pub(crate) trait Disk: Send + 'static {
+    /// On return the state is there to stay.
+    fn save(&mut self, durable: &Durable) -> io::Result<()>;
+    /// Where, for people.
+    fn path(&self) -> PathBuf;
+}
+
+impl Disk for Store {
+    fn save(&mut self, durable: &Durable) -> io::Result<()> {
+        Store::save(self, durable)
+    }
+
+    fn path(&self) -> PathBuf {
+        Store::path(self)
+    }
+}
+
+/// Hands states to the thread. Dropping it waits for one last attempt to write what is pending.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The newest state that is not on disk, with its number: a newer one replaces it.
+    pending: Option<(u64, Box<Durable>)>,
+    closing: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Starts the thread; `persisted` is called on it with the number of each state that is on disk.
+    pub(crate) fn start(disk: impl Disk, persisted: impl FnMut(u64) + Send + 'static) -> io::Result<Writer> {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            Work { shared: theirs, disk, persisted, trouble: None }.run();
+        })?;
+        Ok(Writer { shared, thread: Some(thread) })
+    }
+
+    /// Writes this state soon, instead of any older one that has not been begun. Never blocks on the disk.
+    pub(crate) fn submit(&self, number: u64, durable: Box<Durable>) {
+        self.shared.lock().pending = Some((number, durable));
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Work<D, P> {
+    shared: Arc<Shared>,
+    disk: D,
+    persisted: P,
+    trouble: Option<Trouble>,
+}
+
+/// The disk fails.
+struct Trouble {
+    since: Instant,
+    said: Instant,
+}
+
+impl<D: Disk, P: FnMut(u64)> Work<D, P> {
+    fn run(mut self) {
+        while let Some((number, durable, last)) = self.next() {
+            match self.disk.save(&durable) {
+                Ok(()) => {
+                    self.recovered();
+                    (self.persisted)(number);
+                }
+                Err(error) if last => {
+                    tracing::error!("the last state was not saved: {error}");
+                    return;
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    self.put_back_and_wait(number, durable);
+                }
+            }
+        }
+    }
+
+    /// Waits for something to write; none: there is nothing left, and the daemon ends.
+    fn next(&self) -> Option<(u64, Box<Durable>, bool)> {
+        let mut slot = self.shared.lock();
+        loop {
+            if let Some((number, durable)) = slot.pending.take() {
+                return Some((number, durable, slot.closing));
+            }
+            if slot.closing {
+                return None;
+            }
+            slot = self.shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A newer state that came meanwhile wins, and is tried after the same pause.
+    fn put_back_and_wait(&self, number: u64, durable: Box<Durable>) {
+        let mut slot = self.shared.lock();
+        if slot.pending.is_none() {
+            slot.pending = Some((number, durable));
+        }
+        let _ = self.shared.changed.wait_timeout_while(slot, RETRY, |slot| !slot.closing);
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.trouble.as_ref().is_some_and(|t| now.duration_since(t.said) < REPEAT) {
+            return;
+        }
+        tracing::error!(
+            "the state cannot be saved in {}: {error}; {}. Until then this node does not vote and takes part in no change; \
+             it tries again every second",
+            self.disk.path().display(),
+            write_hint(error)
+        );
+        let since = self.trouble.as_ref().map_or(now, |t| t.since);
+        self.trouble = Some(Trouble { since, said: now });
+    }
+
+    fn recovered(&mut self) {
+        if let Some(trouble) = self.trouble.take() {
+            tracing::info!(
+                "the state is saved again in {}, after {} s",
+                self.disk.path().display(),
+                trouble.since.elapsed().as_secs()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use koi_core::types::Term;
+
+    use super::*;
+
+    fn durable(term: u64) -> Box<Durable> {
+        Box::new(Durable { term: Term(term), ..Durable::default() })
+    }
+
+    /// Says what it is asked to write, and does as it is told.
+    struct Told {
+        begun: mpsc::Sender<u64>,
+        orders: mpsc::Receiver<io::Result<()>>,
+    }
+
+    impl Disk for Told {
+        fn save(&mut self, durable: &Durable) -> io::Result<()> {
+            self.begun.send(durable.term.0).unwrap();
+            self.orders.recv().unwrap()
+        }
+
+        fn path(&self) -> PathBuf {
+            "/dev/told".into()
+        }
+    }
+
+    fn told() -> (Told, mpsc::Receiver<u64>, mpsc::Sender<io::Result<()>>) {
+        let (begun, seen) = mpsc::channel();
+        let (order, orders) = mpsc::channel();
+        (Told { begun, orders }, seen, order)
+    }
+
+    #[test]
+    fn states_that_wait_behind_a_slow_disk_are_replaced_by_the_newest() {
+        let (disk, seen, order) = told();
+        let (done, persisted) = mpsc::channel();
+        let writer = Writer::start(disk, move |n| done.send(n).unwrap()).unwrap();
+        writer.submit(1, durable(1));
+        assert_eq!(seen.recv().unwrap(), 1);
+        writer.submit(2, durable(2));
+        writer.submit(3, durable(3));
+        order.send(Ok(())).unwrap();
+        assert_eq!(persisted.recv().unwrap(), 1);
+        assert_eq!(seen.recv().unwrap(), 3, "the second was never begun");
+        order.send(Ok(())).unwrap();
+        assert_eq!(persisted.recv().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_until_it_works() {
+        let (disk, seen, order) = told();
+        let (done, persisted) = mpsc::channel();
+        let writer = Writer::start(disk, move |n| done.send(n).unwrap()).unwrap();
+        writer.submit(1, durable(1));
+        assert_eq!(seen.recv().unwrap(), 1);
+        order.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        assert_eq!(seen.recv().unwrap(), 1);
+        assert!(persisted.try_recv().is_err(), "nothing is said to be on disk that is not");
+        order.send(Ok(())).unwrap();
+        assert_eq!(persisted.recv().unwrap(), 1);
+    }
+
+    /// A file system of 256 KiB; none: this user may not mount one.
+    struct Tiny(tempfile::TempDir);
+
+    impl Tiny {
+        fn mount() -> Option<Tiny> {
+            let folder = tempfile::tempdir().unwrap();
+            let options = ["-t", "tmpfs", "-o", "size=256k", "koi-test"];
+            let mounted = std::process::Command::new("mount").args(options).arg(folder.path()).status();
+            mounted.is_ok_and(|status| status.success()).then_some(Tiny(folder))
+        }
+    }
+
+    impl Drop for Tiny {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_is_really_full_loses_nothing() {
+        let Some(tiny) = Tiny::mount() else {
+            eprintln!("SKIPPED: a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
+            return;
+        };
+        let folder = tiny.0.path();
+        let (store, _) = Store::open(folder).unwrap();
+        let (done, persisted) = mpsc::channel();
+        let writer = Writer::start(store, move |n| done.send(n).unwrap()).unwrap();
+        writer.submit(1, durable(1));
+        assert_eq!(persisted.recv().unwrap(), 1);
+        let filled = std::fs::write(folder.join("ballast"), vec![0; 1 << 20]).unwrap_err();
+        assert_eq!(filled.kind(), io::ErrorKind::StorageFull);
+        writer.submit(2, durable(2));
+        assert!(persisted.recv_timeout(Duration::from_millis(200)).is_err(), "it cannot be on disk");
+        assert!(!folder.join("state.new").exists(), "no left-overs");
+        std::fs::remove_file(folder.join("ballast")).unwrap();
+        assert_eq!(persisted.recv().unwrap(), 2);
+        drop(writer);
+        assert_eq!(Store::open(folder).unwrap().1.durable, Some(*durable(2)));
+    }
+
+    #[test]
+    fn the_end_waits_for_what_is_pending() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(folder.path()).unwrap();
+        let writer = Writer::start(store, |_| {}).unwrap();
+        writer.submit(1, durable(9));
+        drop(writer);
+        let (_store, opened) = Store::open(folder.path()).unwrap();
+        assert_eq!(opened.durable, Some(*durable(9)));
+    }
+}
