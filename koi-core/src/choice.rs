@@ -184,9 +184,9 @@ impl Node {
         let silent = |id: &NodeId| self.peers.get(*id).filter(|p| now.since(p.heard) > self.lately());
         let moved = next.stopped.iter().find_map(|old| {
             let name = &silent(old)?.card.name;
-            let heir = self.peers.iter().find(|(id, p)| {
-                id != old && p.card.name == *name && now.since(p.heard) <= self.lately() && p.gone.is_none()
-            });
+            // It has answered this leader: an old datagram of an earlier identity does not count.
+            let there = |id| id != *old && self.seen_lately(id, now).is_some();
+            let heir = self.peers.iter().find(|(id, p)| p.card.name == *name && there(*id));
             heir.map(|(id, _)| (*old, id))
         });
         if let Some((old, heir)) = moved {

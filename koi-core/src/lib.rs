@@ -15,6 +15,7 @@ mod commands;
 mod election;
 pub mod event;
 mod following;
+pub mod guard;
 pub mod io;
 pub mod limits;
 mod mastership;

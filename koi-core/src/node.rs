@@ -188,6 +188,10 @@ impl Node {
         next
     }
 
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
     /// This node's identity.
     pub fn id(&self) -> NodeId {
         self.id
@@ -359,6 +363,8 @@ impl Node {
         if to.is_some_and(|to| to.node != self.id || to.session != self.session) {
             return;
         }
+        // A guardian speaks from an address of its own.
+        let source = source.filter(|_| !matches!(body, Body::Obituary(_)));
         match self.peers.hear(from, session, source, now) {
             Heard::Ignored => return,
             // A new run proves that the earlier one is over, and with it what it led.

@@ -58,7 +58,8 @@ pub(crate) struct Holding {
     pub(crate) ordered_back: bool,
     /// The lease ran out: everything must be down by this instant (R7).
     pub(crate) lost: Option<Time>,
-    fenced: bool,
+    /// The grace is over, and what could be done then was done.
+    pub(crate) fenced: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -168,7 +169,7 @@ impl Runner {
         self.services.summary() >= Summary::Promotable
     }
 
-    fn frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
+    pub(crate) fn is_frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
         // A node that holds the mastership takes its own maintenance flag only when it has given it back: the leader
         // must know before anything may stay promoted without a lease (R6).
         around.maintenance || (settings.maintenance && self.holding.is_none() && !self.services.up())
@@ -176,7 +177,7 @@ impl Runner {
 
     /// What the node does with its services.
     pub(crate) fn action(&self, settings: &Settings, around: &Surroundings) -> Action {
-        let frozen = self.frozen(settings, around);
+        let frozen = self.is_frozen(settings, around);
         if self.failed().is_some() {
             Action::Fail
         } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
@@ -343,7 +344,7 @@ impl Runner {
         around: &Surroundings,
         out: &mut VecDeque<Effect>,
     ) -> Outcome {
-        let frozen = self.frozen(settings, around);
+        let frozen = self.is_frozen(settings, around);
         self.met_leader |= around.connected && around.informed;
         if self.frozen_before && !frozen {
             self.services.ask_all(around.now);
@@ -452,7 +453,7 @@ impl Runner {
 
     /// The next instant at which time alone changes something.
     pub(crate) fn next_deadline(&self, settings: &Settings, around: &Surroundings) -> Time {
-        if self.frozen(settings, around) {
+        if self.is_frozen(settings, around) {
             return Time::NEVER;
         }
         let mut next = Time::NEVER;
@@ -476,7 +477,7 @@ impl Runner {
 
     /// Nothing is left to do before the daemon may end.
     pub(crate) fn may_leave(&self, settings: &Settings, around: &Surroundings) -> bool {
-        match self.frozen(settings, around) {
+        match self.is_frozen(settings, around) {
             true => self.services.quiet(),
             false => self.services.all_down() || matches!(self.phase, Phase::Scanning { .. }),
         }

@@ -1,9 +1,10 @@
 //! All services of this node: their order by priority, their next steps, and the node's summary of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::guard::Standing;
 use crate::io::{Cause, Effect, HookEnd, HookRun, Role, RunId, ServiceSpec};
 use crate::limits;
 use crate::service::{Consequence, Gates, Service, Step};
@@ -143,6 +144,24 @@ impl Services {
         for service in &mut self.list {
             service.presume(promoted, take_down);
         }
+    }
+
+    /// Presumes that every service runs, and which of them are promoted; all are to be taken down.
+    pub(crate) fn presume_each(&mut self, promoted: impl Fn(&str) -> bool) {
+        for service in &mut self.list {
+            let promoted = promoted(&service.spec.name);
+            service.presume(promoted, true);
+        }
+    }
+
+    /// The services that are not down.
+    pub(crate) fn standing(&self) -> BTreeMap<String, Standing> {
+        let standing = |s: &Service| match (s.up, s.running.is_none() && s.is_down()) {
+            (true, _) => Some(Standing::Promoted),
+            (false, false) => Some(Standing::Started),
+            (false, true) => None,
+        };
+        self.list.iter().filter_map(|s| Some((s.spec.name.clone(), standing(s)?))).collect()
     }
 
     /// Forgets failures.

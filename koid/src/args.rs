@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::log::Sink;
 
@@ -32,6 +33,24 @@ pub(crate) struct Args {
     /// Classic; refused with an explanation
     #[arg(long, value_name = "PIDFILE", hide = true)]
     pub(crate) daemonize: Option<PathBuf>,
+    /// koid starts its guardian by this; the file is locked while the guardian lives
+    #[arg(long, value_name = "LOCK", hide = true)]
+    pub(crate) guard: Option<PathBuf>,
+}
+
+impl Args {
+    /// What a guardian is started with.
+    pub(crate) fn for_guardian(&self) -> Vec<OsString> {
+        let sinks: Vec<_> = self.log.iter().filter_map(ValueEnum::to_possible_value).collect();
+        let sinks: Vec<&str> = sinks.iter().map(|sink| sink.get_name()).collect();
+        let mut words: Vec<OsString> = vec!["--log".into(), sinks.join(",").into()];
+        words.extend(self.no_color.then(|| "--no-color".into()));
+        words.extend(self.debug.then(|| "--debug".into()));
+        if let Some(lock) = &self.guard {
+            words.extend(["--guard".into(), lock.into()]);
+        }
+        words
+    }
 }
 
 /// What `--daemonize` is answered.

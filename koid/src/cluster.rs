@@ -10,11 +10,13 @@ use koi_config::Fence;
 use koi_core::io::{Answered, Boot, Command, CommandId, Effect, Input, Refusal};
 use koi_core::node::Node;
 use koi_core::settings::Settings;
+use koi_core::types::Time;
 use koi_core::view::View;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::events::EventHub;
 use crate::fence;
+use crate::guardian::Guardian;
 use crate::hooks::Order;
 use crate::sys::{self, BootTimer};
 use crate::transport::{Dropped, Transport, Wire};
@@ -28,6 +30,8 @@ const PER_TURN: usize = 64;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the loop may take to say what it knows.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the guardian is told whom to tell.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop is made of.
 pub(crate) struct Parts<D> {
@@ -38,6 +42,7 @@ pub(crate) struct Parts<D> {
     pub(crate) disk: D,
     pub(crate) fence: Fence,
     pub(crate) hub: EventHub,
+    pub(crate) guardian: Guardian,
     /// Bounded by the core, which has at most `services.max_parallel` hooks running.
     pub(crate) orders: mpsc::UnboundedSender<Order>,
 }
@@ -117,16 +122,16 @@ impl Cluster {
     }
 }
 
-#[cfg(test)]
 impl Cluster {
-    /// One without a loop: the inputs come out at the other end.
-    pub(crate) fn for_tests() -> (Cluster, mpsc::Receiver<Input>) {
+    /// One without a loop: the inputs come out at the other end. Must be called within a tokio runtime.
+    pub(crate) fn of_inputs() -> (Cluster, mpsc::Receiver<Input>) {
         let (requests, mut inbox) = mpsc::channel(REQUESTS);
         let (inputs, outside) = mpsc::channel(REQUESTS);
         tokio::spawn(async move {
             while let Some(request) = inbox.recv().await {
                 if let Request::Input(input) = request {
-                    inputs.send(input).await.expect("the test takes what comes");
+                    // Nobody is left to be told.
+                    let _ = inputs.send(input).await;
                 }
             }
         });
@@ -180,6 +185,11 @@ struct Loop {
     writer: Writer,
     orders: mpsc::UnboundedSender<Order>,
     hub: EventHub,
+    guardian: Guardian,
+    /// A service has moved, and the guardian has not been told.
+    moved: bool,
+    /// When the guardian is next told whom to tell.
+    route_due: Time,
     /// Bounded by the core, which refuses more than `limits::COMMANDS`.
     waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, Refusal>>>,
     next_command: u64,
@@ -211,6 +221,9 @@ impl Loop {
             writer,
             orders: parts.orders,
             hub: parts.hub,
+            guardian: parts.guardian,
+            moved: true,
+            route_due: Time(0),
             waiting: HashMap::new(),
             next_command: 1,
             fence: parts.fence,
@@ -256,6 +269,7 @@ impl Loop {
             self.handle(Input::Tick);
         }
         self.transport.refresh_if_due(now);
+        self.tell_guardian_the_way(now);
     }
 
     fn take(&mut self, request: Request) {
@@ -291,20 +305,47 @@ impl Loop {
         while let Some(effect) = self.node.poll_effect() {
             self.carry_out(effect);
         }
+        self.tell_guardian();
+    }
+
+    /// R8: the guardian knows what is up before a hook begins that changes it, and each lease as it comes.
+    fn tell_guardian(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            self.guardian.services(self.node.standing_services());
+        }
+        self.guardian.watch(self.node.watch());
+    }
+
+    fn tell_guardian_the_way(&mut self, now: Time) {
+        if now < self.route_due {
+            return;
+        }
+        self.route_due = now + ROUTE_EVERY;
+        if let Some(obituaries) = self.transport.obituaries() {
+            self.guardian.route(obituaries, &self.transport.everyone(now));
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, message } => self.transport.send(to, &message, sys::now()),
             Effect::Persist { number, durable } => self.writer.submit(number, durable),
-            Effect::RunHook(run) => self.order(Order::Run(run)),
+            Effect::RunHook(run) => {
+                self.tell_guardian();
+                self.order(Order::Run(run));
+            }
             Effect::AbortHook { run, now } => self.order(Order::Abort { run, now }),
             Effect::Answer { id, result } => {
                 if let Some(reply) = self.waiting.remove(&id) {
                     let _ = reply.send(result);
                 }
             }
-            Effect::Event(event) => self.hub.push(&self.name, &event),
+            Effect::Event(event) => {
+                use koi_core::event::Event::{ServiceChanged, ServiceFound, ServiceGone};
+                self.moved |=
+                    matches!(event, ServiceChanged { .. } | ServiceFound { .. } | ServiceGone { .. });
+                self.hub.push(&self.name, &event);
+            }
             Effect::Fence { reason } => fence::fence(self.fence, &reason),
             Effect::Finished => self.finished = true,
         }

@@ -16,6 +16,7 @@ use crate::args::Args;
 use crate::cluster::{self, Cluster, Parts};
 use crate::current::{Current, Shared};
 use crate::events::{EventHub, unix_ms};
+use crate::guardian::Guardian;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
 use crate::reload::Reload;
@@ -93,6 +94,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let (id, session) = (opened.id, opened.session);
+    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string())?;
     let (cluster, end) = cluster::start(Parts {
         settings: current.settings.clone(),
         boot: Boot {
@@ -107,6 +109,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         disk: store,
         fence: config.node.fence,
         hub: hub.clone(),
+        guardian: guardian.clone(),
         orders,
     })?;
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
@@ -120,8 +123,14 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         cluster,
         identity,
         look_at_services,
+        guardian: guardian.clone(),
     };
-    Ok(Daemon { id, port: bound.port, hub, reload }.run(&runtime, hooks_wanted, bound.tcp, socket, end))
+    let daemon = Daemon { id, port: bound.port, hub, reload };
+    let code = daemon.run(&runtime, hooks_wanted, bound.tcp, socket, (end, wait_for_guardian));
+    if code == ExitCode::SUCCESS {
+        guardian.bye();
+    }
+    Ok(code)
 }
 
 /// The parts that are put together.
@@ -139,19 +148,20 @@ impl Daemon {
         hooks_wanted: mpsc::UnboundedReceiver<Order>,
         tcp: Vec<TcpListener>,
         socket: LocalListener,
-        end: oneshot::Receiver<()>,
+        (end, wait_for_guardian): (oneshot::Receiver<()>, impl FnOnce() + Send + 'static),
     ) -> ExitCode {
         // However this ends, by a panic too, no hook outlives it.
         let groups = Groups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reload { cluster, shared, identity, look_at_services, .. } = self.reload.clone();
+        let Reload { cluster, shared, identity, look_at_services, guardian, .. } = self.reload.clone();
         let runner = Runner {
             orders: hooks_wanted,
             handlers: handlers.clone(),
             identity,
             groups,
             cluster: cluster.clone(),
+            guardian: Some(guardian),
         };
         runtime.spawn(runner.run());
         let (reloads, wanted) = mpsc::channel(RELOADS);
@@ -170,9 +180,11 @@ impl Daemon {
         }
         let services = Services::new(shared, handlers, cluster, look_at_services);
         runtime.block_on(async {
-            let mut services = services;
-            services.look().await;
-            tokio::spawn(services.run());
+            tokio::spawn(async move {
+                // R8: nothing is started before a guardian stands; the cluster loop votes meanwhile.
+                let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
+                services.run().await;
+            });
             match self.watch(wanted, end).await {
                 Ok(code) => code,
                 Err(error) => {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
+use crate::guardian::Guardian;
 use crate::sys;
 
 /// Handlers keep to their time-out themselves. One that does not, for so long, is dropped.
@@ -121,6 +122,8 @@ pub(crate) struct Runner {
     pub(crate) identity: Arc<RwLock<Identity>>,
     pub(crate) groups: Groups,
     pub(crate) cluster: Cluster,
+    /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
+    pub(crate) guardian: Option<Guardian>,
 }
 
 impl Runner {
@@ -170,20 +173,28 @@ impl Runner {
         let left = self.groups.lock().remove(&run);
         if let Some(group) = left {
             sys::kill_group(group);
+            if let Some(guardian) = &self.guardian {
+                guardian.group(run.0, None);
+            }
         }
     }
 
     fn task(&self, hook: HookRun, abort: AbortSignal) -> impl Future<Output = HookEnd> + Send + 'static {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
         let runnable = self.handlers.get(&hook.service);
-        let groups = self.groups.clone();
+        let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
                 return HookEnd::Failed { message, timed_out: false };
             };
-            let log =
-                HookLog { service: hook.service.clone(), hook: hook.hook.word(), run: hook.run, groups };
+            let log = HookLog {
+                service: hook.service.clone(),
+                hook: hook.hook.word(),
+                run: hook.run,
+                groups,
+                guardian,
+            };
             let log = LimitedLog::new(Arc::new(log), runnable.output.clone());
             let limits = (hook.timeout, abort.clone());
             let call = Call {
@@ -291,6 +302,7 @@ struct HookLog {
     hook: &'static str,
     run: RunId,
     groups: Groups,
+    guardian: Option<Guardian>,
 }
 
 impl plugin::CallLog for HookLog {
@@ -305,6 +317,9 @@ impl plugin::CallLog for HookLog {
     }
 
     fn process_group(&self, id: Option<i32>) {
+        if let Some(guardian) = &self.guardian {
+            guardian.group(self.run.0, id);
+        }
         let mut groups = self.groups.lock();
         match id {
             Some(group) => groups.insert(self.run, group),

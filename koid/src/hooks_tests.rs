@@ -44,7 +44,7 @@ impl Handler for Scripted {
 /// A runner with one scripted service, and the inputs that it sends.
 fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
     let (orders, wanted) = mpsc::unbounded_channel();
-    let (cluster, inputs) = Cluster::for_tests();
+    let (cluster, inputs) = Cluster::of_inputs();
     let handlers = Handlers::default();
     let runnable = Runnable {
         handler: Arc::new(Scripted),
@@ -62,7 +62,9 @@ fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
     };
     let groups = Groups::default();
     let identity = Arc::new(RwLock::new(identity));
-    tokio::spawn(Runner { orders: wanted, handlers, identity, groups: groups.clone(), cluster }.run());
+    tokio::spawn(
+        Runner { orders: wanted, handlers, identity, groups: groups.clone(), cluster, guardian: None }.run(),
+    );
     (orders, inputs, groups)
 }
 

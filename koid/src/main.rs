@@ -10,6 +10,7 @@ mod current;
 mod daemon;
 mod events;
 mod fence;
+mod guardian;
 mod hooks;
 mod load;
 mod log;
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
     if args.daemonize.is_some() {
         eprintln!("koid: {}", args::NO_DAEMONIZE);
         return ExitCode::from(2);
+    }
+    if let Some(lock) = &args.guard {
+        return guardian::run(&args, lock);
     }
     if args.check {
         return if check::run(&args) { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -58,6 +58,11 @@ impl Groups {
         }
     }
 
+    /// The groups' addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.groups.iter().map(|g| g.address)
+    }
+
     /// The sockets that receive for groups.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
         self.groups.iter().filter_map(|g| g.socket.as_ref())

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::cluster::Cluster;
 use crate::current::{Current, Shared};
+use crate::guardian::Guardian;
 use crate::hooks::Identity;
 use crate::{load, log, sockets};
 
@@ -24,6 +25,7 @@ pub(crate) struct Reload {
     pub(crate) cluster: Cluster,
     pub(crate) identity: Arc<RwLock<Identity>>,
     pub(crate) look_at_services: Arc<Notify>,
+    pub(crate) guardian: Guardian,
 }
 
 impl Reload {
@@ -57,6 +59,7 @@ impl Reload {
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) =
             identity(&new.config, &self.own_id());
         self.cluster.configure(new.settings.clone(), new.wire(), new.config.node.fence).await;
+        self.guardian.configure(&new.config, self.own_id());
         self.shared.set(new);
         self.look_at_services.notify_one();
     }

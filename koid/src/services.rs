@@ -36,9 +36,10 @@ enum Told {
 }
 
 /// What one look at the folder found.
-struct Seen {
-    specs: Vec<(ServiceSpec, u64)>,
-    runnables: Vec<(String, Runnable)>,
+pub(crate) struct Seen {
+    /// With their fingerprints.
+    pub(crate) specs: Vec<(ServiceSpec, u64)>,
+    pub(crate) runnables: Vec<(String, Runnable)>,
     warnings: Vec<Warning>,
 }
 
@@ -118,7 +119,8 @@ impl Services {
     }
 }
 
-fn look(config: &Config) -> Result<Seen, DiscoverError> {
+/// Looks at the folder; blocks.
+pub(crate) fn look(config: &Config) -> Result<Seen, DiscoverError> {
     let registry = registry(config);
     let discovery = discover(&config.services.folder, &registry)?;
     let mut seen = Seen { specs: Vec::new(), runnables: Vec::new(), warnings: discovery.warnings };

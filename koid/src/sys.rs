@@ -4,13 +4,16 @@
 
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use koi_core::types::Time;
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -151,6 +154,87 @@ pub(crate) fn reboot_now() -> io::Error {
 pub(crate) fn kill_group(group: i32) {
     // Gone already is as good as killed.
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+}
+
+/// SIGTERM to a whole process group.
+pub(crate) fn end_group(group: i32) {
+    let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
+}
+
+/// Some process of the group is left.
+pub(crate) fn group_exists(group: i32) -> bool {
+    killpg(Pid::from_raw(group), None).is_ok()
+}
+
+/// The process that started this one.
+pub(crate) fn parent() -> i32 {
+    nix::unistd::getppid().as_raw()
+}
+
+/// SIGKILL to the process that started this one, if it still lives: its number is not given away before it is reaped, and then
+/// the parent is another.
+pub(crate) fn kill_parent(known: i32) {
+    if parent() == known {
+        let _ = nix::sys::signal::kill(Pid::from_raw(known), Signal::SIGKILL);
+    }
+}
+
+/// A process of its own: no signal of a terminal, nor one that is meant for the daemon, ends it.
+pub(crate) fn leave_terminal() {
+    let _ = nix::unistd::setsid();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        // SAFETY: ignoring a signal runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
+    }
+}
+
+/// Locks a file, waiting as long as it takes; the lock lasts as long as what is returned.
+pub(crate) fn lock_file(path: &Path) -> io::Result<Flock<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+}
+
+/// Two ends of a socket that keeps words apart. The first never blocks a sender, and has room for `room` bytes.
+pub(crate) fn word_socket(room: usize, word: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    // Beyond the usual limit where that is allowed, else up to it.
+    if setsockopt(&ours, sockopt::SndBufForce, &room).is_err() {
+        setsockopt(&ours, sockopt::SndBuf, &room.max(word))?;
+    }
+    Ok((ours, theirs))
+}
+
+/// Sends a word; an error, rather than a wait, when there is no room.
+pub(crate) fn send_word(socket: BorrowedFd<'_>, word: &[u8]) -> io::Result<()> {
+    use nix::sys::socket::{MsgFlags, send};
+    send(socket.as_raw_fd(), word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives a word; none: the other end is closed.
+pub(crate) fn receive_word(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    use nix::sys::socket::{MsgFlags, recv};
+    match recv(socket.as_raw_fd(), buffer, MsgFlags::empty()) {
+        Ok(0) | Err(Errno::ECONNRESET) => Ok(None),
+        Ok(length) => Ok(Some(length)),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Waits until there is something to read, or the other end is closed; false: not within `patience`.
+pub(crate) fn wait_readable(socket: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<bool> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let timeout = match patience {
+        None => PollTimeout::NONE,
+        // Rounded up: waking too early would mean waking again and again.
+        Some(patience) => PollTimeout::try_from(patience.as_millis() + 1).unwrap_or(PollTimeout::MAX),
+    };
+    match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Gives the API socket to the group `koi`. False: there is no such group.

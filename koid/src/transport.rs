@@ -7,10 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use koi_core::io::Destination;
-use koi_core::message::Message;
+use koi_core::message::{Body, Message, Obituary};
 use koi_core::types::{NodeId, Session, Time};
 use koi_proto::key::Keyring;
-use koi_proto::replay::{Filter, Verdict};
+use koi_proto::replay::{Filter, GUARDIAN_SEQ, Verdict};
 use koi_proto::seal::{DATAGRAM_BYTES, OpenError, Sealer};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -178,6 +178,22 @@ impl Transport {
         }
     }
 
+    /// What this node's guardian says in its name, sealed: that the daemon is dead, and that all is down (R8).
+    pub(crate) fn obituaries(&self) -> Option<[Vec<u8>; 2]> {
+        let seal = |all_down| {
+            let body = Body::Obituary(Obituary { all_down });
+            let seq = GUARDIAN_SEQ + u64::from(all_down);
+            self.sealer.seal(&Message { from: self.me.0, session: self.me.1, seq, to: None, body }).ok()
+        };
+        Some([seal(false)?, seal(true)?])
+    }
+
+    /// Every address that a word to everyone goes to.
+    pub(crate) fn everyone(&self, now: Time) -> Vec<SocketAddr> {
+        let unicast = self.addresses_of(Destination::Everyone, now).unicast;
+        unicast.into_iter().chain(self.groups.addresses()).collect()
+    }
+
     /// Waits until something may have come. May be cancelled.
     pub(crate) async fn readable(&self) {
         std::future::poll_fn(|context| {
@@ -216,7 +232,9 @@ impl Transport {
             return None;
         }
         let verdict = self.filter.accept(message.from, message.session, message.seq);
-        if matches!(verdict, Verdict::Fresh | Verdict::Duplicate) {
+        // A guardian speaks from an address of its own, at which nobody listens.
+        let guardian = message.seq >= GUARDIAN_SEQ;
+        if matches!(verdict, Verdict::Fresh | Verdict::Duplicate) && !guardian {
             self.peers.heard(message.from, source, verdict == Verdict::Fresh, now);
         }
         if verdict != Verdict::Fresh {

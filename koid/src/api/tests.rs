@@ -41,6 +41,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     let (orders, _orders) = mpsc::unbounded_channel();
     let hub = EventHub::new();
     let (cluster, _) = cluster::start(Parts {
+        guardian: crate::guardian::Guardian::absent(),
         settings: current.settings.clone(),
         boot: Boot { id, session, durable: None, damaged: false, now: sys::now() },
         sockets: bound.udp,

@@ -117,7 +117,7 @@ fn isolate(world: &mut World, machine: usize, total: usize) {
 }
 
 fn operate(world: &mut World, machine: usize, other: usize) {
-    let name = format!("m{other}");
+    let Some(name) = world.machines[other].disk.id.map(|id| id.to_string()) else { return };
     let command = match world.rng().between(0, 9) {
         0..=3 => Command::Promote { node: name, dry_run: false },
         4 => Command::Stop(name),
@@ -151,8 +151,9 @@ fn heal(world: &mut World, total: usize) {
         return;
     };
     world.invariants.check_promises(&world.machines, leader);
-    for name in (0..total).map(|m| format!("m{m}")) {
-        world.command(leader, Command::Start(name));
+    let ids: Vec<_> = world.machines.iter().filter_map(|m| m.disk.id).collect();
+    for id in ids {
+        world.command(leader, Command::Start(id.to_string()));
     }
     world.command(leader, Command::Maintenance(false));
     world.command(leader, Command::Elect);

@@ -384,9 +384,6 @@ impl World {
         if self.machines[machine].core.is_some() {
             return;
         }
-        if self.machines[machine].disk.id.is_none() {
-            self.invariants.wiped(&self.machines[machine].settings.name);
-        }
         let random = self.rng.next();
         let now = self.now;
         self.machines[machine].paused_until = 0;

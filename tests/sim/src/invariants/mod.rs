@@ -33,10 +33,6 @@ impl Invariants {
         }
     }
 
-    pub(crate) fn wiped(&mut self, node: &str) {
-        self.promises.forget(node);
-    }
-
     /// At the end, when the cluster has healed: what was answered "done" is so.
     pub fn check_promises(&mut self, machines: &[Machine], leader: usize) {
         self.violations.extend(self.promises.check(machines, leader));

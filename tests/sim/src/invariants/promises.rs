@@ -19,7 +19,7 @@ impl Promises {
     pub(super) fn asked(&mut self, command: &Command) {
         match command {
             Command::Maintenance(_) => self.maintenance = None,
-            Command::Stop(node) | Command::Start(node) => self.forget(node),
+            Command::Stop(node) | Command::Start(node) => drop(self.stopped.remove(node)),
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -43,21 +43,18 @@ impl Promises {
         }
     }
 
-    /// The machine has another identity now.
-    pub(super) fn forget(&mut self, node: &str) {
-        self.stopped.remove(node);
-    }
-
     pub(super) fn check(&self, machines: &[Machine], leader: usize) -> Option<String> {
         let record = machines[leader].core.as_ref()?.applied();
         if self.maintenance.is_some_and(|on| on != record.maintenance) {
             return Some(format!("maintenance was answered done and is {}", record.maintenance));
         }
-        for (name, stop) in &self.stopped {
-            let machine = machines.iter().find(|m| m.settings.name == *name)?;
-            let is = machine.disk.id.is_some_and(|id| record.stopped.contains(&id));
-            if is != *stop {
-                return Some(format!("stopping of {name} was answered done as {stop} and is {is}"));
+        // Nodes are named by their ids here. An identity whose disk was wiped is nobody's any more.
+        let present =
+            |id: &String| machines.iter().find_map(|m| m.disk.id.filter(|own| own.to_string() == *id));
+        for (id, stop) in self.stopped.iter().filter_map(|(id, stop)| Some((present(id)?, *stop))) {
+            let is = record.stopped.contains(&id);
+            if is != stop {
+                return Some(format!("stopping of {id} was answered done as {stop} and is {is}"));
             }
         }
         None

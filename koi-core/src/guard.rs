@@ -1,0 +1,146 @@
+//! What a guardian must know (rule R8): what may be promoted or runs here, and until when that is allowed without a word of
+//! the daemon; and how it takes services down when the daemon cannot.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::io::{Effect, Input, ServiceSpec};
+use crate::node::Node;
+use crate::services::{Services, Want};
+use crate::settings::Settings;
+use crate::types::{Epoch, NodeState, Time};
+use crate::view::Action;
+
+/// What is to be guarded at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing is or may be promoted: a daemon that hangs harms nobody.
+    Nothing,
+    /// Maintenance: services stay as they are, whatever becomes of the daemon.
+    Frozen,
+    /// The lease lasts until then; by then the daemon has renewed it, or has begun to demote.
+    Lease {
+        /// When it ends.
+        ends: Time,
+        /// Of which mastership.
+        epoch: Epoch,
+    },
+    /// The daemon is demoting, and must have done so by then: lease end + `g`, whoever does the work.
+    Demoting {
+        /// The absolute deadline.
+        by: Time,
+        /// Of which mastership.
+        epoch: Epoch,
+    },
+}
+
+/// How far up a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It runs, or is being started or stopped.
+    Started,
+    /// It is, or may be, promoted.
+    Promoted,
+}
+
+impl Node {
+    /// What a guardian is to watch.
+    pub fn watch(&self) -> Watch {
+        let around = self.surroundings(self.now());
+        if self.settings.runner && self.runner.is_frozen(&self.settings, &around) {
+            return Watch::Frozen;
+        }
+        match self.runner.holding {
+            Some(held) if held.lost.is_none() => Watch::Lease { ends: held.ends, epoch: held.epoch },
+            // When the grace is over the daemon has done what it can, and is Failed.
+            Some(held) => match held.lost.filter(|_| !held.fenced && self.runner.services.up()) {
+                Some(by) => Watch::Demoting { by, epoch: held.epoch },
+                None => Watch::Nothing,
+            },
+            None => Watch::Nothing,
+        }
+    }
+
+    /// The services that are up, by name; those that are not in it are down.
+    pub fn standing_services(&self) -> BTreeMap<String, Standing> {
+        self.runner.services.standing()
+    }
+}
+
+/// Takes services down without a cluster around: demote, then stop, by priority, with what R7 wants when that fails.
+#[derive(Clone, Debug)]
+pub struct TakeDown {
+    services: Services,
+    effects: VecDeque<Effect>,
+    settings: Settings,
+    overdue: Option<Time>,
+    epoch: Epoch,
+}
+
+impl TakeDown {
+    /// Of these services, as far as `standing` has them. `by`: when the grace is over; what hangs then is killed. `epoch`: what
+    /// the hooks are told.
+    pub fn new(
+        settings: Settings,
+        specs: Vec<ServiceSpec>,
+        standing: &BTreeMap<String, Standing>,
+        by: Option<Time>,
+        epoch: Epoch,
+        now: Time,
+    ) -> TakeDown {
+        let mut effects = VecDeque::new();
+        let mut services = Services::default();
+        services.update(specs.into_iter().filter(|s| standing.contains_key(&s.name)).collect(), &mut effects);
+        services.presume_each(|name| standing.get(name) == Some(&Standing::Promoted));
+        effects.clear();
+        let mut down = TakeDown { services, effects, settings, overdue: by, epoch };
+        down.advance(now);
+        down
+    }
+
+    /// A hook has ended, or time has passed.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        if let Input::HookFinished { run, ended } = input {
+            let (block, grace) = (self.settings.block_on_stop_failure, self.settings.demote_grace);
+            self.services.finished(run, ended, now, block, grace, &mut self.effects);
+        }
+        self.advance(now);
+    }
+
+    fn advance(&mut self, now: Time) {
+        let want = Want {
+            now,
+            action: Action::Stop,
+            urgent: true,
+            overdue: self.overdue.filter(|by| *by <= now),
+            may_promote: false,
+            frozen: false,
+            block_on_stop_failure: self.settings.block_on_stop_failure,
+            max_parallel: self.settings.max_parallel,
+            state: NodeState::Failed,
+            epoch: self.epoch,
+            master: None,
+            cause: None,
+        };
+        self.services.step(&want, &mut self.effects);
+    }
+
+    /// The next thing to do: hooks to run and to abort, and events.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`TakeDown::handle`] with [`Input::Tick`], unless something happens before.
+    pub fn next_deadline(&self, now: Time) -> Time {
+        self.overdue.filter(|by| *by > now && self.services.up()).unwrap_or(Time::NEVER)
+    }
+
+    /// Something is, or may be, promoted.
+    pub fn promoted(&self) -> bool {
+        self.services.up()
+    }
+
+    /// There is nothing left to do.
+    pub fn done(&self) -> bool {
+        self.services.all_down()
+    }
+}

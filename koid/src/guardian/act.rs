@@ -1,0 +1,167 @@
+//! What the guardian does when koid cannot: ends koid and its hooks, tells the others, takes services down.
+
+use std::net::UdpSocket;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use koi_config::Config;
+use koi_core::guard::TakeDown;
+use koi_core::io::{Effect, Input};
+use tokio::sync::mpsc;
+
+use super::words::{Route, Setup, Watching};
+use super::{Cause, Ward};
+use crate::cluster::Cluster;
+use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
+use crate::services::look;
+use crate::{reload, settings, sys};
+
+/// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
+const HOOKS_END: Duration = Duration::from_millis(200);
+/// How often, and how many times, the last word is said: datagrams may get lost.
+const LAST_WORD_EVERY: Duration = Duration::from_millis(30);
+const LAST_WORDS: u32 = 10;
+
+/// The configuration that koid sent.
+pub(super) fn config(setup: &Setup) -> Option<Config> {
+    koi_config::parse_toml(&setup.config, std::path::Path::new("/")).ok().map(|loaded| loaded.config)
+}
+
+/// Does all that is left to be done on this machine.
+pub(super) fn take_down(ward: &Ward, cause: Cause, daemon: i32) {
+    match cause {
+        Cause::Dead => tracing::error!("koid is dead: its guardian takes over"),
+        Cause::Hangs => {
+            tracing::error!("koid hangs, and its lease is over: its guardian ends it and takes over");
+            sys::kill_parent(daemon);
+        }
+    }
+    let herald = Herald::new(ward.route.as_ref());
+    herald.say_dead();
+    end_hooks(ward);
+    if ward.watching == Watching::Frozen {
+        tracing::warn!(
+            "maintenance mode is on: services are left as they are; the next start of koid adopts them"
+        );
+        return;
+    }
+    let Some(config) = ward.setup.as_ref().and_then(|setup| config(setup)) else {
+        tracing::error!("the guardian was never told where the services are: whatever runs goes on running");
+        return;
+    };
+    let id = ward.setup.as_ref().map(|s| s.id.clone()).unwrap_or_default();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("the guardian cannot run hooks: {error}"),
+    };
+    runtime.block_on(take_services_down(ward, &config, &id, &herald));
+}
+
+/// No hook outlives its daemon.
+fn end_hooks(ward: &Ward) {
+    for group in ward.groups.values() {
+        sys::end_group(*group);
+    }
+    let begun = sys::now();
+    while ward.groups.values().any(|g| sys::group_exists(*g)) && sys::now().since(begun) < HOOKS_END {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for group in ward.groups.values() {
+        sys::kill_group(*group);
+    }
+}
+
+async fn take_services_down(ward: &Ward, config: &Config, id: &str, herald: &Herald<'_>) {
+    let specs = match look(config) {
+        Ok(seen) => seen,
+        Err(error) => return tracing::error!("the guardian cannot take services down: {error}"),
+    };
+    let (orders, wanted) = mpsc::unbounded_channel();
+    let (cluster, mut ended) = Cluster::of_inputs();
+    let handlers = Handlers::default();
+    handlers.update(specs.runnables);
+    let groups = Groups::default();
+    let _kill = KillOnDrop(groups.clone());
+    let identity = Arc::new(RwLock::new(reload::identity(config, id)));
+    tokio::spawn(Runner { orders: wanted, handlers, identity, groups, cluster, guardian: None }.run());
+    let specs = specs.specs.into_iter().map(|(spec, _)| spec).collect();
+    let core_settings = settings::of(config);
+    let mut down =
+        TakeDown::new(core_settings, specs, &ward.services, ward.grace_ends(), ward.epoch(), sys::now());
+    let mut words_left = LAST_WORDS;
+    loop {
+        while let Some(effect) = down.poll_effect() {
+            carry_out(effect, &orders);
+        }
+        let free = !down.promoted() && words_left > 0;
+        if free {
+            herald.say_all_down();
+            words_left -= 1;
+        }
+        if down.done() && (words_left == 0 || down.promoted()) {
+            break;
+        }
+        let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
+        let pause = if free { LAST_WORD_EVERY.min(deadline) } else { deadline };
+        let input = tokio::select! {
+            Some(input) = ended.recv() => input,
+            () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => Input::Tick,
+        };
+        down.handle(sys::now(), input);
+    }
+    match down.promoted() {
+        false => tracing::info!("the guardian has taken everything down"),
+        true => tracing::error!(
+            "something promoted could not be stopped: nobody is promoted elsewhere until it is mended and koid started again, or \
+             `koi confirm-down {}` said",
+            config.node.name
+        ),
+    }
+}
+
+fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<Order>) {
+    match effect {
+        // The runner ends only after this loop.
+        Effect::RunHook(run) => drop(orders.send(Order::Run(run))),
+        Effect::AbortHook { run, now } => drop(orders.send(Order::Abort { run, now })),
+        Effect::Event(event) if !event.is_routine() => tracing::info!("{event}"),
+        Effect::Event(_)
+        | Effect::Send { .. }
+        | Effect::Persist { .. }
+        | Effect::Answer { .. }
+        | Effect::Fence { .. }
+        | Effect::Finished => {}
+    }
+}
+
+/// Says what was sealed beforehand.
+struct Herald<'a> {
+    route: Option<&'a Route>,
+    sockets: [Option<UdpSocket>; 2],
+}
+
+impl<'a> Herald<'a> {
+    fn new(route: Option<&'a Route>) -> Herald<'a> {
+        Herald { route, sockets: [UdpSocket::bind("0.0.0.0:0").ok(), UdpSocket::bind("[::]:0").ok()] }
+    }
+
+    fn say_dead(&self) {
+        for _ in 0..3 {
+            self.say(|route| &route.dead);
+        }
+    }
+
+    fn say_all_down(&self) {
+        self.say(|route| &route.all_down);
+    }
+
+    fn say(&self, which: impl Fn(&Route) -> &Vec<u8>) {
+        let Some(route) = self.route else { return };
+        for address in route.addresses() {
+            if let Some(socket) = &self.sockets[usize::from(address.is_ipv6())] {
+                // What is lost costs the others a time-out.
+                let _ = socket.send_to(which(route), address);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The guardian (rule R8): koid's second process. It takes services down when koid is killed, or hangs past its lease; and it
+//! tells the others, so that nobody has to wait.
+//!
+//! It is koid's own executable, started anew with its end of a socket as standard input. It holds no key: what it would say is
+//! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
+
+mod act;
+mod link;
+mod words;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use koi_core::guard::Standing;
+use koi_core::types::{Epoch, Time};
+
+pub(crate) use link::Guardian;
+use words::{Route, Setup, WORD_BYTES, Watching, Word};
+
+use crate::args::Args;
+use crate::{log, sys};
+
+/// What a guardian says when it stands guard.
+const STANDS: &[u8] = b"stands";
+
+/// What the guardian knows.
+#[derive(Debug)]
+struct Ward {
+    setup: Option<Box<Setup>>,
+    route: Option<Route>,
+    watching: Watching,
+    services: BTreeMap<String, Standing>,
+    groups: BTreeMap<u64, i32>,
+    /// The grace of this node, for deadlines.
+    grace: Duration,
+}
+
+/// Why the guardian acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// koid is gone without a good-bye.
+    Dead,
+    /// koid has let its lease run out, or its grace.
+    Hangs,
+}
+
+/// Tells the guardian a word; it is never waited for.
+fn say(socket: &OwnedFd, word: &Word) -> io::Result<()> {
+    let bytes = minicbor::to_vec(word).map_err(io::Error::other)?;
+    sys::send_word(socket.as_fd(), &bytes)
+}
+
+/// Waits until the guardian at the other end stands guard.
+fn wait_until_it_stands(socket: &OwnedFd) -> io::Result<()> {
+    let mut buffer = [0; 16];
+    sys::wait_readable(socket.as_fd(), None)?;
+    match sys::receive_word(socket.as_fd(), &mut buffer)? {
+        Some(length) if &buffer[..length] == STANDS => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The guardian's life.
+pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
+    let daemon = sys::parent();
+    sys::leave_terminal();
+    let _logging = log::start(&args.log, args.no_color);
+    // Two guardians never take the same services down: the next waits until the earlier is done.
+    let _lock = match sys::lock_file(lock) {
+        Ok(lock) => lock,
+        Err(error) => {
+            tracing::error!("the guardian cannot lock {}: {error}", lock.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let _ = sys::lock_memory();
+    let _ = sys::make_realtime();
+    match guard() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some((ward, cause))) => {
+            act::take_down(&ward, cause, daemon);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("the guardian has failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for words and for the deadline; none: koid said good-bye.
+fn guard() -> io::Result<Option<(Ward, Cause)>> {
+    let socket = io::stdin();
+    let mut ward = Ward {
+        setup: None,
+        route: None,
+        watching: Watching::Nothing,
+        services: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        grace: Duration::ZERO,
+    };
+    if sys::send_word(socket.as_fd(), STANDS).is_err() {
+        return Ok(None); // koid ended meanwhile, and had nothing promoted yet
+    }
+    let mut buffer = vec![0; WORD_BYTES];
+    loop {
+        let patience = ward.deadline().map(|at| at.since(sys::now()));
+        if !sys::wait_readable(socket.as_fd(), patience)? {
+            if ward.deadline().is_some_and(|at| sys::now() >= at) {
+                return Ok(Some((ward, Cause::Hangs)));
+            }
+            continue;
+        }
+        let Some(length) = sys::receive_word(socket.as_fd(), &mut buffer)? else {
+            return Ok(Some((ward, Cause::Dead)));
+        };
+        match minicbor::decode::<Word>(&buffer[..length]) {
+            Ok(Word::Bye) => return Ok(None),
+            Ok(word) => ward.hear(word),
+            Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
+        }
+    }
+}
+
+impl Ward {
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::Setup(setup) => {
+                self.grace = act::config(&setup).map_or(self.grace, |c| c.timing.demote_grace);
+                self.setup = Some(setup);
+            }
+            Word::Route(route) => self.route = Some(route),
+            Word::Watch(watching) => self.watching = watching,
+            Word::Service(service) => {
+                match service.promoted {
+                    None => self.services.remove(&service.name),
+                    Some(false) => self.services.insert(service.name, Standing::Started),
+                    Some(true) => self.services.insert(service.name, Standing::Promoted),
+                };
+            }
+            Word::Group(group) => {
+                match group.group {
+                    Some(id) => self.groups.insert(group.run, id),
+                    None => self.groups.remove(&group.run),
+                };
+            }
+            Word::Bye => {}
+        }
+    }
+
+    /// When koid has hung for too long. At the end of a lease koid begins to demote by itself, and says so: it gets a part of
+    /// the grace for that.
+    fn deadline(&self) -> Option<Time> {
+        match self.watching {
+            Watching::Nothing | Watching::Frozen => None,
+            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace / 4),
+            Watching::Demoting { by_us, .. } => Some(Time(by_us) + self.grace / 4),
+        }
+    }
+
+    /// The mastership that koid held, for hooks.
+    fn epoch(&self) -> Epoch {
+        match self.watching {
+            Watching::Nothing | Watching::Frozen => Epoch(0),
+            Watching::Lease { epoch, .. } | Watching::Demoting { epoch, .. } => Epoch(epoch),
+        }
+    }
+
+    /// When everything promoted must be down, whoever does the work (R7).
+    fn grace_ends(&self) -> Option<Time> {
+        match self.watching {
+            Watching::Nothing | Watching::Frozen => None,
+            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace),
+            Watching::Demoting { by_us, .. } => Some(Time(by_us)),
+        }
+    }
+}
