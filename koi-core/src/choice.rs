@@ -138,7 +138,7 @@ impl Node {
                     .values()
                     .flat_map(|s| [s.summary.released, s.summary.holds.unwrap_or_default()]);
                 let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
-                let epoch = newest.next_in(lead.term);
+                let epoch = if broken!(EpochStands) { newest } else { newest.next_in(lead.term) };
                 next.last_epoch = epoch;
                 next.master = Some(MasterEntry {
                     node,
@@ -164,6 +164,8 @@ impl Node {
         let Some(entry) = &mut next.master else { return };
         let Some(lead) = &mut self.lead else { return };
         let Some(seen) = lead.runners.get(&entry.node).filter(|s| s.session == entry.session) else { return };
+        // A grace or a lease that was raised since: the hold time first, then the leases (fine print).
+        entry.hold = entry.hold.max(self.settings.hold(seen.summary.grace));
         entry.unclean |= seen.summary.unclean;
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
             entry.unclean = false;
@@ -302,7 +304,7 @@ impl Node {
     fn lost(&self, entry: &MasterEntry, now: Time) -> Fate {
         let attest = format!("if it is surely down: koi confirm-down {}", entry.name);
         let wait = |what: String| Blocked::new(what).of(&entry.name).rule("R6").hint(attest.clone());
-        if entry.in_maintenance {
+        if entry.in_maintenance && !broken!(MaintenanceTakenOver) {
             let what = format!("{} was master in maintenance mode, and may still be promoted", entry.name);
             return Fate::Wait(Box::new(wait(what)));
         }
@@ -312,8 +314,14 @@ impl Node {
         }
         let Some(lead) = &self.lead else { return Fate::Keep };
         let own = lead.granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
-        let last = own.max(lead.inherited).unwrap_or(lead.won);
-        let over = last + stretched(entry.hold, DRIFT_PERCENT);
+        let last = if broken!(InheritanceIgnored) {
+            own.unwrap_or(Time(0))
+        } else {
+            own.max(lead.inherited).unwrap_or(lead.won)
+        };
+        let hold = if broken!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
+        let over = last + stretched(hold, DRIFT_PERCENT);
+        let over = if broken!(TakeoverAtOnce) { now } else { over };
         if now >= over {
             return Fate::Free("its lease and its grace are over".to_owned());
         }

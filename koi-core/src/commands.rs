@@ -12,7 +12,7 @@ type Change = Result<(Record, Answered), Refusal>;
 impl Node {
     pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
         let result = match command {
-            Command::Bootstrap => self.bootstrap(),
+            Command::Bootstrap => self.bootstrap(now),
             Command::Recover => self.recover(),
             Command::Promote { node, dry_run: true } => self.rehearse(&node, now),
             Command::Promote { .. }
@@ -29,8 +29,13 @@ impl Node {
     /// A change of the record: only the leader makes it, and answers when it counts.
     fn change(&mut self, id: CommandId, command: Command, now: Time) {
         if !self.acting(now) {
-            let leader = self.leader.as_ref().map(|l| l.id);
+            let leader = self.known_leader(now);
             return self.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
+        }
+        if self.lead.as_ref().is_some_and(|l| l.commands.len() >= limits::COMMANDS) {
+            let message = "too many commands are waiting for a quorum of electors".to_owned();
+            let hint = "try again in a moment".to_owned();
+            return self.effect(Effect::Answer { id, result: Err(Refusal::NotNow { message, hint }) });
         }
         let maintenance_off = command == Command::Maintenance(false);
         match self.changed(command, now) {
@@ -201,7 +206,7 @@ impl Node {
     /// `koi promote --dry-run`.
     fn rehearse(&self, node: &str, now: Time) -> Result<Answered, Refusal> {
         if !self.acting(now) {
-            return Err(Refusal::NotLeader { leader: self.leader.as_ref().map(|l| l.id) });
+            return Err(Refusal::NotLeader { leader: self.known_leader(now) });
         }
         let id = self.resolve(node)?;
         let (next, answered) = self.promote(node, now)?;
@@ -229,7 +234,7 @@ impl Node {
         Ok(Answered { message: answered.message, steps })
     }
 
-    fn bootstrap(&mut self) -> Result<Answered, Refusal> {
+    fn bootstrap(&mut self, now: Time) -> Result<Answered, Refusal> {
         let not_now = |message: &str, hint: &str| {
             Err(Refusal::NotNow { message: message.to_owned(), hint: hint.to_owned() })
         };
@@ -239,7 +244,7 @@ impl Node {
         if self.durable.standing != Standing::Empty {
             return not_now("this elector has a state already: there is nothing to begin", "");
         }
-        if self.leader.is_some() {
+        if self.known_leader(now).is_some() {
             return not_now(
                 "a leader is there and gives this elector its state",
                 "wait a moment; koi status",

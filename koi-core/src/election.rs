@@ -71,8 +71,8 @@ impl Election {
         let until = now + stretched(promised, DRIFT_PERCENT);
         Election {
             role: Role::Follower,
-            promise: had_state.then_some(Promise { to: None, until }),
-            acknowledged: had_state.then_some(now),
+            promise: (had_state && !broken!(RestartForgetsPromise)).then_some(Promise { to: None, until }),
+            acknowledged: (had_state && !broken!(RestartForgetsPromise)).then_some(now),
             followed: false,
             newest: term,
             yields_until: Time(0),
@@ -91,6 +91,7 @@ impl Election {
     /// How long the promise keeps this elector from voting for `candidate`.
     fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
         match self.promise {
+            _ if broken!(PromiseIgnored) => Duration::ZERO,
             Some(p) if p.to != Some(candidate) => p.until.since(now),
             _ => Duration::ZERO,
         }
@@ -105,7 +106,7 @@ impl Node {
     /// Takes part in elections (R10).
     pub(crate) fn votes(&self) -> bool {
         self.settings.elector
-            && self.durable.standing != Standing::Empty
+            && (self.durable.standing != Standing::Empty || broken!(EmptyVotes))
             && self.settings.electors.admits(&self.settings.name)
     }
 
@@ -222,7 +223,9 @@ impl Node {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let jitter = Duration::from_micros((mix >> 32) % (timeout.as_micros() as u64).max(1));
         self.election.role = Role::Follower;
-        self.election.yields_until = now + timeout * 2;
+        if !broken!(NeverYields) {
+            self.election.yields_until = now + timeout * 2;
+        }
         self.election.next_try = now + timeout + jitter;
     }
 
@@ -425,15 +428,19 @@ impl Node {
             return;
         }
         let fresh = self.settings.election_timeout() * 3;
-        let others = self.peers.iter().filter(|(_, p)| {
-            p.knows_us
-                && p.card.elector
-                && p.card.standing <= Standing::Founder
-                && p.gone.is_none()
-                && self.settings.electors.admits(&p.card.name)
-                && now.since(p.heard) <= fresh
-        });
-        let seen = 1 + others.count();
+        let electors = || {
+            self.peers.iter().filter(|(_, p)| {
+                p.card.elector
+                    && p.gone.is_none()
+                    && self.settings.electors.admits(&p.card.name)
+                    && now.since(p.heard) <= fresh
+            })
+        };
+        // One that has a state, however many have none: there is a cluster already.
+        if electors().any(|(_, p)| p.card.standing == Standing::Member) {
+            return;
+        }
+        let seen = 1 + electors().filter(|(_, p)| p.knows_us).count();
         if self.settings.quorum > 0 && seen < usize::from(self.settings.electors.count().max(1)) {
             return;
         }

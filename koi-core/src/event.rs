@@ -108,6 +108,8 @@ impl Event {
             | Event::TargetDropped { .. }
             | Event::TakingDown { .. }
             | Event::Warned { .. } => Level::Warning,
+            // Nobody is left who could demote or stop it.
+            Event::ServiceGone { was, .. } if *was > ServiceState::Stopped => Level::Warning,
             _ => Level::Info,
         }
     }

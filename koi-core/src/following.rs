@@ -110,7 +110,9 @@ impl Node {
         {
             self.apply(self.durable.record.clone());
         }
-        self.informed |= self.durable.applied.version == heartbeat.committed;
+        // A leader that has just begun has nothing that counts yet: what it says is not known to hold.
+        self.informed |= heartbeat.committed.term == heartbeat.term
+            && self.durable.applied.version == heartbeat.committed;
     }
 
     /// A version counts: the node acts on it from now on.
@@ -178,7 +180,11 @@ impl Node {
             term,
             number: self.last_report,
             acknowledged,
-            durable: self.record_on_disk,
+            durable: if broken!(AcknowledgedNotDurable) {
+                self.durable.record.version
+            } else {
+                self.record_on_disk
+            },
             applied: self.durable.applied.version,
             runner,
             uptime: now.since(self.started),

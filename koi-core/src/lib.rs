@@ -10,6 +10,17 @@
 
 #![forbid(unsafe_code)]
 
+/// Whether a test build has broken a rule; a constant in all others.
+macro_rules! broken {
+    ($mutant:ident) => {{
+        #[cfg(koi_mutants)]
+        let broken = crate::mutant::is_broken(crate::mutant::Mutant::$mutant);
+        #[cfg(not(koi_mutants))]
+        let broken = false;
+        broken
+    }};
+}
+
 mod choice;
 mod commands;
 mod election;
@@ -20,6 +31,8 @@ pub mod io;
 pub mod limits;
 mod mastership;
 pub mod message;
+#[cfg(koi_mutants)]
+pub mod mutant;
 pub mod node;
 mod peers;
 pub mod record;

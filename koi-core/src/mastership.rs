@@ -42,7 +42,7 @@ pub(crate) struct Leadership {
     pub(crate) runners: BTreeMap<NodeId, Seen>,
     /// The mastership that is wanted back, and why.
     pub(crate) ordered: Option<(Epoch, String)>,
-    commands: VecDeque<(CommandId, Version, Answered)>,
+    pub(crate) commands: VecDeque<(CommandId, Version, Answered)>,
     reclaim: Option<Reclaim>,
     /// The next instant at which time alone changes a decision.
     pub(crate) decide_at: Time,
@@ -66,6 +66,12 @@ struct Reclaim {
     votes: BTreeMap<NodeId, Ballot>,
     resend: Time,
     said: bool,
+}
+
+impl Leadership {
+    pub(crate) fn backlog(&self) -> usize {
+        self.sent.len() + self.commands.len()
+    }
 }
 
 impl Node {
@@ -106,7 +112,12 @@ impl Node {
 
     fn adopt_newest(&mut self, votes: &BTreeMap<NodeId, Ballot>, now: Time) {
         let own = &self.durable.record;
-        let newest = votes.values().map(|b| &b.record).chain([own]).max_by_key(|r| r.version);
+        let newest = votes
+            .values()
+            .map(|b| &b.record)
+            .filter(|_| !broken!(OwnRecordKept))
+            .chain([own])
+            .max_by_key(|r| r.version);
         let record = newest.unwrap_or(own).clone();
         self.propose(record, now);
     }
@@ -138,6 +149,9 @@ impl Node {
     pub(crate) fn basis(&self) -> Option<Time> {
         let lead = self.lead.as_ref()?;
         let own = lead.sent.back().map(|(_, at)| *at)?;
+        if broken!(BasisWithoutQuorum) {
+            return Some(own);
+        }
         let mut acknowledged: Vec<Time> = lead.acknowledged.values().copied().chain([own]).collect();
         acknowledged.sort_unstable_by(|a, b| b.cmp(a));
         acknowledged.get(self.settings.votes_needed() - 1).copied()
@@ -224,7 +238,7 @@ impl Node {
         let admitted = self.peers.get(from).is_some_and(|p| self.settings.electors.admits(&p.card.name));
         let Some(lead) = &mut self.lead else { return };
         let beyond = lead.reclaim.as_ref().map_or(lead.term, |r| r.term);
-        if newest <= beyond || !admitted {
+        if newest <= beyond || !admitted || broken!(NoReclaim) {
             return;
         }
         let term = Term(newest.0.max(self.durable.term.0) + 1);
@@ -269,6 +283,8 @@ impl Node {
         lead.act_since = Version { term: reclaim.term, n: 0 };
         lead.copies.clear();
         lead.runners.clear();
+        // Scar 7: how everyone is, it learns anew.
+        lead.won = now;
         let latest = reclaim.votes.values().filter_map(|b| b.acknowledged).max();
         lead.inherited = lead.inherited.max(latest);
         let votes = reclaim.votes.len();
@@ -288,7 +304,7 @@ impl Node {
             return;
         }
         let copies = own + lead.copies.values().filter(|v| **v == version).count();
-        if copies < needed {
+        if copies < needed && !broken!(CommittedAlone) {
             return;
         }
         lead.committed = version;
@@ -313,11 +329,6 @@ impl Node {
         let Some(lead) = &mut self.lead else { return };
         if lead.committed >= version {
             return self.effect(Effect::Answer { id, result: Ok(answered) });
-        }
-        if lead.commands.len() >= limits::COMMANDS {
-            let message = "too many commands are waiting for a quorum of electors".to_owned();
-            let hint = "try again in a moment".to_owned();
-            return self.effect(Effect::Answer { id, result: Err(Refusal::NotNow { message, hint }) });
         }
         lead.commands.push_back((id, version, answered));
     }
@@ -430,7 +441,6 @@ impl Node {
             return;
         }
         let Some(basis) = self.basis() else { return };
-        let until = basis + self.settings.master_lease;
         let own = (&self.durable.record, &self.durable.applied);
         let entry = own.0.master.clone().filter(|m| own.1.master.as_ref().map(|a| a.epoch) == Some(m.epoch));
         let Some(lead) = &mut self.lead else { return };
@@ -441,7 +451,9 @@ impl Node {
         match &entry {
             Some(entry) if seen.summary.released < entry.epoch => {
                 // R5: counted from when the report was sent, which was not after it came.
-                let remaining = until.since(seen.at);
+                // Not beyond the hold time in the record, by which another leader would wait.
+                let lease = self.settings.master_lease.min(entry.hold.saturating_sub(seen.summary.grace));
+                let remaining = (basis + lease).since(seen.at);
                 answer.lease = (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining });
                 lead.granted = Some(match lead.granted {
                     Some((epoch, at)) if epoch == entry.epoch => (epoch, at.max(basis)),

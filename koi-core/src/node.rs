@@ -90,7 +90,8 @@ impl Node {
     pub fn new(settings: Settings, boot: Boot) -> Node {
         let had_state = boot.durable.is_some();
         let durable = boot.durable.unwrap_or_default();
-        let left = durable.held.or_else(|| boot.damaged.then_some(Epoch(0)));
+        let left =
+            durable.held.or_else(|| boot.damaged.then_some(Epoch(0))).filter(|_| !broken!(MarkIgnored));
         let listen = settings.leader_lease;
         let on_disk = durable.record.version;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
@@ -186,6 +187,19 @@ impl Node {
             next = next.min(since + self.settings.election_timeout());
         }
         next
+    }
+
+    /// How much this node keeps for later: effects, messages, reports, commands, states on their way to disk. Bounded, whatever
+    /// happens.
+    pub fn backlog(&self) -> usize {
+        let commands = self.lead.as_ref().map_or(0, |l| l.backlog());
+        self.effects.len()
+            + self.local.len()
+            + self.deferred.len()
+            + self.versions.len()
+            + self.reports.len()
+            + self.failures.len()
+            + commands
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -289,28 +303,59 @@ impl Node {
         if let Some(note) = &mut summary.failure {
             note.ago = Duration::ZERO;
         }
-        if self.told.as_ref() != Some(&summary) {
+        if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
             self.told = Some(summary);
             self.report(None, now);
         }
     }
 
     fn configure(&mut self, settings: Settings, now: Time) {
-        let was_elector = self.settings.elector;
-        self.settings = settings;
-        if was_elector && !self.settings.elector && self.lead.is_some() {
-            self.step_down("this node is no elector any more", now);
+        let old = std::mem::replace(&mut self.settings, settings);
+        if old.runner != self.settings.runner {
+            // Services that run would be nobody's.
+            self.settings.runner = old.runner;
+            let what = "node.runner has changed: restart koid for that".to_owned();
+            self.event(Event::Warned { what });
         }
+        if old.elector && !self.settings.elector {
+            self.resign("this node is no elector any more", now);
+        } else if old.leader_lease != self.settings.leader_lease {
+            // Electors have promised the lease that its heartbeats named: the new one begins with a new leadership.
+            self.resign("the leader lease was changed", now);
+        }
+    }
+
+    /// Leads no more, and frees the votes that were promised to it, its own too (R1).
+    fn resign(&mut self, reason: &str, now: Time) {
+        let Some(lead) = &self.lead else { return };
+        let term = lead.term;
+        self.send(Destination::Everyone, None, Body::Resign(Resign { term }));
+        self.step_down(reason, now);
+        self.election.release(self.id, self.session);
     }
 
     // --- what must be on disk first ---
 
     /// Does `what` as soon as the state as it is now is on disk; at once if it is.
     pub(crate) fn when_durable(&mut self, what: Deferred, now: Time) {
-        if self.is_durable() {
+        let hasty = match &what {
+            Deferred::Acknowledge { .. } => broken!(AcknowledgedNotDurable),
+            Deferred::Vote { .. } | Deferred::Claim(_) => broken!(VoteNotDurable),
+            Deferred::Record => broken!(CommittedAlone),
+            Deferred::Mark(_) => broken!(MarkNotDurable),
+        };
+        if hasty || self.is_durable() {
             return self.do_deferred(what, now);
         }
         let number = self.persist_issued + u64::from(self.dirty);
+        // A disk that hangs must not pile up what waits for it: these are asked for again, and the oldest is worth least.
+        let repeats =
+            |(_, d): &(u64, Deferred)| matches!(d, Deferred::Acknowledge { .. } | Deferred::Vote { .. });
+        if self.deferred.len() >= limits::IN_FLIGHT
+            && let Some(oldest) = self.deferred.iter().position(repeats)
+        {
+            self.deferred.remove(oldest);
+        }
         self.deferred.push_back((number, what));
     }
 
@@ -375,6 +420,9 @@ impl Node {
             // The guardian speaks, not the daemon.
             return self.on_gone(from, session, Gone::Dead { all_down: obituary.all_down }, now);
         }
+        if self.peers.get(from).is_some_and(|p| p.gone.is_some()) {
+            return; // it was under way when its sender's session ended
+        }
         self.note_card(from, &body);
         self.dispatch(from, session, body, now);
     }
@@ -397,7 +445,6 @@ impl Node {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let new = peer.card.name.is_empty() || peer.told_lost;
         peer.told_lost = false;
-        peer.gone = None;
         peer.card = card.clone();
         if new {
             self.event(Event::NodeSeen { node: card.name.clone() });
@@ -429,9 +476,9 @@ impl Node {
     /// A run of a node is over, by its own word, its guardian's, or because a newer one speaks.
     fn on_gone(&mut self, from: NodeId, session: Session, gone: Gone, now: Time) {
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let before = peer.gone.replace(gone);
-        let node = peer.card.name.clone();
-        if before != Some(gone) {
+        let news = peer.ends(gone);
+        let node = self.name_of(from);
+        if news {
             self.event(match gone {
                 Gone::Left(_) => Event::NodeLeft { node },
                 Gone::Dead { .. } => Event::NodeDead { node },
@@ -491,7 +538,7 @@ impl Node {
             return;
         }
         self.hello_due = now + self.settings.heartbeat;
-        if self.lead.is_some() || self.leader.is_some() || self.leaving.is_some() {
+        if self.lead.is_some() || self.known_leader(now).is_some() || self.leaving.is_some() {
             return;
         }
         let lately = self.settings.election_timeout() * 3;
@@ -511,12 +558,12 @@ impl Node {
         if now < self.listen_until {
             return;
         }
-        self.peers.forget_old(now);
-        // Only a leader hears everyone all the time.
-        if self.lead.is_none() {
+        let lately = self.lately();
+        // Only a leader hears everyone all the time, and only once they had time to answer it.
+        if self.lead.as_ref().is_none_or(|lead| now < lead.won + lately) {
             return;
         }
-        let lately = self.lately();
+        self.peers.forget_old(now);
         let mut lost = Vec::new();
         for (_, peer) in self.peers.iter_mut() {
             let silent = now.since(peer.heard) > lately && peer.gone.is_none();

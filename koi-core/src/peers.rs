@@ -38,6 +38,30 @@ pub(crate) enum Gone {
     Dead { all_down: bool },
 }
 
+impl Gone {
+    /// What is known after `later` was heard too: datagrams come in any order, and the end of a session is final.
+    fn and(self, later: Gone) -> Gone {
+        match (self, later) {
+            (Gone::Dead { all_down: true }, _) | (_, Gone::Dead { all_down: true }) => {
+                Gone::Dead { all_down: true }
+            }
+            (Gone::Left(a), Gone::Left(b)) => Gone::Left(a.max(b)),
+            (Gone::Left(epoch), Gone::Dead { .. }) | (Gone::Dead { .. }, Gone::Left(epoch)) => {
+                Gone::Left(epoch)
+            }
+            (Gone::Dead { .. }, Gone::Dead { .. }) => Gone::Dead { all_down: false },
+        }
+    }
+}
+
+impl Peer {
+    /// Its session is over; true if that is news.
+    pub(crate) fn ends(&mut self, gone: Gone) -> bool {
+        let before = self.gone.replace(self.gone.map_or(gone, |before| before.and(gone)));
+        before.is_none()
+    }
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers {
@@ -82,6 +106,9 @@ impl Peers {
         source: Option<SocketAddr>,
         now: Time,
     ) -> Heard {
+        if self.map.len() >= limits::NODES {
+            self.forget_old(now);
+        }
         let full = self.map.len() >= limits::NODES;
         let fresh = || Peer {
             session,
@@ -107,7 +134,9 @@ impl Peers {
         }
         if session > peer.session {
             let card = peer.card.clone();
-            *peer = Peer { card, ..fresh() };
+            // That one is back whose end was told is told too.
+            let told_lost = peer.told_lost || peer.gone.is_some();
+            *peer = Peer { card, told_lost, ..fresh() };
             return Heard::Restarted;
         }
         peer.heard = now;

@@ -76,7 +76,6 @@ pub(crate) struct Runner {
     phase: Phase,
     unreadable: Option<String>,
     failure: Option<Failure>,
-    barred_before: bool,
     frozen_before: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -101,7 +100,6 @@ impl Runner {
             phase: Phase::Scanning { left },
             unreadable: None,
             failure: None,
-            barred_before: false,
             frozen_before: false,
             fail_count: 0,
             last_failure: None,
@@ -162,7 +160,9 @@ impl Runner {
 
     /// Mastership is held, and services may be promoted under it.
     fn may_be_master(&self, now: Time) -> bool {
-        self.holding.is_some_and(|h| h.lost.is_none() && !h.ordered_back && now < h.ends)
+        self.holding.is_some_and(|h| {
+            h.lost.is_none() && !h.ordered_back && (now < h.ends || broken!(LostLeaseIgnored))
+        })
     }
 
     fn all_promotable(&self) -> bool {
@@ -172,6 +172,9 @@ impl Runner {
     pub(crate) fn is_frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
         // A node that holds the mastership takes its own maintenance flag only when it has given it back: the leader
         // must know before anything may stay promoted without a lease (R6).
+        if broken!(HooksInMaintenance) {
+            return false;
+        }
         around.maintenance || (settings.maintenance && self.holding.is_none() && !self.services.up())
     }
 
@@ -217,8 +220,11 @@ impl Runner {
     /// The leader's lease arrived; its remaining time is counted from when the report was sent (R5). True if this is a
     /// mastership that the node did not hold: the mark must go to disk before anything is promoted.
     pub(crate) fn leased(&mut self, lease: Lease, sent: Time, now: Time, out: &mut VecDeque<Effect>) -> bool {
-        let ends = sent + lease.remaining;
-        if lease.epoch <= self.released || ends <= now || matches!(self.phase, Phase::Scanning { .. }) {
+        let ends = if broken!(LeaseFromAnswer) { now } else { sent } + lease.remaining;
+        if (lease.epoch <= self.released && !broken!(ReleasedAccepted))
+            || ends <= now
+            || matches!(self.phase, Phase::Scanning { .. })
+        {
             return false;
         }
         match &mut self.holding {
@@ -385,7 +391,7 @@ impl Runner {
         let up = self.services.up();
         let learned_now = self.frozen_before;
         let Some(held) = &mut self.holding else { return };
-        if held.lost.is_none() && around.now >= held.ends {
+        if held.lost.is_none() && around.now >= held.ends && !broken!(LostLeaseIgnored) {
             // After maintenance the grace counts from the moment the node learns that it is over.
             let from = if learned_now { around.now } else { held.ends };
             held.lost = Some(from + settings.demote_grace);
@@ -412,11 +418,6 @@ impl Runner {
     /// Forgets a failure when its time has come and everything is down; whether it did.
     fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) -> bool {
         let barred = self.services.barred().is_some();
-        let unbarred = self.barred_before && !barred && self.failure.is_none();
-        if unbarred {
-            self.services.recover();
-        }
-        self.barred_before = barred;
         let due = self.failure.as_ref().and_then(|f| f.recover_at).is_some_and(|at| at <= now);
         if due && self.services.all_down() && settings.auto_recover > 0 {
             out.push_back(Effect::Event(Event::Recovering { failures: self.fail_count }));
@@ -424,7 +425,12 @@ impl Runner {
             self.services.recover();
             return true;
         }
-        unbarred
+        // `koi recover` was said, or what was disabled is not any more; what still goes down comes back when it is down.
+        let forgotten = self.failure.is_none() && !barred && self.services.any_failed();
+        if forgotten {
+            self.services.recover();
+        }
+        forgotten
     }
 
     /// Ends what is over: the taking down after a start, and a mastership of which nothing is promoted any more.
@@ -438,8 +444,9 @@ impl Runner {
         let mut outcome = Outcome::default();
         if self.phase == Phase::TakingDown && self.services.all_down() {
             self.phase = Phase::Joined;
-            outcome.clear_mark = !self.services.up();
         }
+        // What could not be stopped keeps the mark until it could.
+        outcome.clear_mark = self.phase == Phase::Joined && !self.services.up();
         let Some(held) = self.holding else { return outcome };
         let wanted = self.action(settings, around) == Action::Promote;
         if !frozen && !wanted && !self.services.up() {

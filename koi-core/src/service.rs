@@ -99,6 +99,17 @@ impl Service {
         }
     }
 
+    /// The folder says this of it now.
+    pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
+        let hooks = self.spec.hooks;
+        self.spec = spec;
+        if self.spec.problem.is_some() && !self.is_down() {
+            // What runs is not stopped because nobody knows any more how to stop it: the hooks that it was started with
+            // are called, and if they cannot be, that is a failed stop (R7).
+            self.spec.hooks = hooks;
+        }
+    }
+
     /// Presumed to be what an earlier run of the daemon left (R8): to be taken down, or adopted in maintenance.
     pub(crate) fn presume(&mut self, promoted: bool, take_down: bool) {
         self.state = if promoted { ServiceState::Promoted } else { ServiceState::Started };
@@ -337,7 +348,7 @@ impl Service {
         self.failed = true;
         self.started = false;
         self.message = Some(format!("cannot be stopped: {}", cause.message));
-        if !(block && self.up) {
+        if !(block && self.up) || broken!(UncleanReleased) {
             self.stopped();
             return if first { Consequence::Failed(cause) } else { Consequence::None };
         }

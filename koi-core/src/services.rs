@@ -75,6 +75,11 @@ impl Services {
         self.list.iter().all(|s| s.running.is_none() && s.is_down())
     }
 
+    /// Something has failed and is down.
+    pub(crate) fn any_failed(&self) -> bool {
+        self.list.iter().any(|s| s.state == ServiceState::Failed)
+    }
+
     /// No hook runs.
     pub(crate) fn quiet(&self) -> bool {
         self.list.iter().all(|s| s.running.is_none())
@@ -117,7 +122,7 @@ impl Services {
             match old.iter().position(|s| s.spec.name == spec.name) {
                 Some(at) => {
                     let mut service = old.swap_remove(at);
-                    service.spec = spec;
+                    service.respecify(spec);
                     self.list.push(service);
                 }
                 None => {
@@ -270,7 +275,7 @@ impl Services {
         let from = service.state;
         service.begin(hook, run, want.now);
         changed(service, from, out);
-        if !service.spec.hooks.has(hook) || service.spec.problem.is_some() {
+        if !service.spec.hooks.has(hook) {
             let from = service.state;
             service.end(hook, HookEnd::Done, want.now, want.block_on_stop_failure);
             changed(service, from, out);

@@ -20,7 +20,7 @@ impl Node {
         nodes.extend(
             self.peers
                 .iter()
-                .filter(|(_, p)| !p.card.name.is_empty())
+                .filter(|(id, p)| !p.card.name.is_empty() && !self.superseded(*id, p, now))
                 .map(|(id, p)| self.peer_view(id, p, now)),
         );
         let waiting = self.waiting(acting, now);
@@ -50,7 +50,16 @@ impl Node {
         }
     }
 
-    fn known_leader(&self, now: Time) -> Option<NodeId> {
+    /// An earlier identity of a machine that has come back with a new disk: its name lives on.
+    fn superseded(&self, id: NodeId, peer: &Peer, now: Time) -> bool {
+        let silent = now.since(peer.heard) > self.lately();
+        let same_name = |(other, p): (NodeId, &Peer)| {
+            other != id && p.card.name == peer.card.name && p.heard > peer.heard
+        };
+        silent && (peer.card.name == self.settings.name || self.peers.iter().any(same_name))
+    }
+
+    pub(crate) fn known_leader(&self, now: Time) -> Option<NodeId> {
         self.leader.as_ref().filter(|l| now.since(l.heard) <= self.lately()).map(|l| l.id)
     }
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calm;
 pub mod invariants;
 pub mod machine;
 pub mod nemesis;

@@ -31,6 +31,22 @@ pub struct Network {
     pub cut: Vec<(usize, usize)>,
 }
 
+/// What a trap waits for: at that very moment the machine loses its power, or its daemon dies. Most of what must be on disk
+/// first is only missed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// A vote leaves.
+    Vote,
+    /// A heartbeat is acknowledged.
+    Acknowledgement,
+    /// A promote hook begins.
+    Promote,
+    /// A demote hook begins.
+    Demote,
+    /// An operator's command is answered.
+    Answer,
+}
+
 /// How a world is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -71,6 +87,11 @@ enum Happening {
         machine: usize,
         input: Box<Input>,
     },
+    /// A trap has sprung.
+    Sprung {
+        machine: usize,
+        power: bool,
+    },
     /// The guardian has taken everything down.
     GuardianDone {
         machine: usize,
@@ -93,9 +114,10 @@ impl Happening {
             | Happening::HookOver { machine, .. }
             | Happening::Wake { machine, .. }
             | Happening::Tell { machine, .. } => Some(*machine),
-            Happening::Boot { .. } | Happening::GuardianDone { .. } | Happening::GuardianChecks { .. } => {
-                None
-            }
+            Happening::Sprung { .. }
+            | Happening::Boot { .. }
+            | Happening::GuardianDone { .. }
+            | Happening::GuardianChecks { .. } => None,
         }
     }
 }
@@ -119,6 +141,12 @@ pub struct World {
     commands: BTreeMap<CommandId, Command>,
     /// Answers to commands that have not been looked at.
     pub answers: Vec<(Command, Result<Answered, Refusal>)>,
+    /// A trap that waits.
+    pub trap: Option<Trap>,
+    /// A daemon that ends in order is started again.
+    pub revive: bool,
+    /// How many demote hooks have begun.
+    pub demotes: u64,
     /// Old datagrams that may come again.
     attic: Vec<(usize, Message)>,
 }
@@ -154,6 +182,9 @@ impl World {
             counter: 0,
             commands: BTreeMap::new(),
             answers: Vec::new(),
+            trap: None,
+            revive: false,
+            demotes: 0,
             attic: Vec::new(),
         }
     }
@@ -235,6 +266,14 @@ impl World {
                 }
             }
             Happening::Boot { machine } => self.boot(machine),
+            Happening::Sprung { machine, power: true } => {
+                self.lose_power(machine);
+                self.boot_later(machine, 300 * MS);
+            }
+            Happening::Sprung { machine, power: false } => {
+                self.kill_daemon(machine);
+                self.boot_later(machine, 20 * MS);
+            }
             Happening::Tell { machine, input } => self.input(machine, *input),
             Happening::GuardianDone { machine, life, last } => self.guardian_done(machine, life, *last),
             Happening::GuardianChecks { machine, life } => {
@@ -294,7 +333,28 @@ impl World {
         }
     }
 
+    fn spring(&mut self, machine: usize, effect: &Effect) {
+        let seen = match effect {
+            Effect::Send { message, .. } => match &message.body {
+                Body::Vote(vote) if vote.granted => Trap::Vote,
+                Body::Report(report) if report.acknowledged.is_some() => Trap::Acknowledgement,
+                _ => return,
+            },
+            Effect::RunHook(run) if run.hook == Hook::Promote => Trap::Promote,
+            Effect::RunHook(run) if run.hook == Hook::Demote => Trap::Demote,
+            Effect::Answer { .. } => Trap::Answer,
+            _ => return,
+        };
+        if self.trap == Some(seen) {
+            self.trap = None;
+            self.tell(format!("m{machine}: a trap springs at its {seen:?}"));
+            let (delay, power) = (self.rng.between(0, 2 * MS), self.rng.percent(50));
+            self.later(delay, Happening::Sprung { machine, power });
+        }
+    }
+
     fn effect(&mut self, machine: usize, effect: Effect) {
+        self.spring(machine, &effect);
         match effect {
             Effect::Send { to, message } => self.send(machine, to, *message),
             Effect::Persist { number, durable } => {
@@ -324,6 +384,9 @@ impl World {
             Effect::Finished => {
                 self.tell(format!("m{machine}: the daemon ends"));
                 self.machines[machine].kill_daemon();
+                if self.revive {
+                    self.boot_later(machine, 100 * MS);
+                }
             }
         }
     }
@@ -339,10 +402,13 @@ impl World {
         }
         self.machines[machine].hook_begins(&run);
         self.invariants.hook_began(self.now, machine, &run, &self.machines);
+        self.demotes += u64::from(run.hook == Hook::Demote);
         let took = match run.hook {
             // A demote is over within the grace, whatever waits for it: there are at most three in a row.
             Hook::Demote => self.rng.between(MS, 200 * MS),
             Hook::Promote | Hook::Start if self.rng.percent(5) => self.rng.between(MS, 3000 * MS),
+            // A script that hangs: a slow disk, a lock.
+            Hook::Status | Hook::Promote | Hook::Start if self.rng.percent(1) => 20_000 * MS,
             _ => self.rng.between(MS, 50 * MS),
         };
         let life = self.machines[machine].life;
@@ -384,7 +450,7 @@ impl World {
         if self.machines[machine].core.is_some() {
             return;
         }
-        let random = self.rng.next();
+        let random = self.rng.draw();
         let now = self.now;
         self.machines[machine].paused_until = 0;
         self.machines[machine].boot(now, random);
@@ -464,7 +530,7 @@ impl World {
         if self.attic.is_empty() {
             return;
         }
-        let at = (self.rng.next() % self.attic.len() as u64) as usize;
+        let at = (self.rng.draw() % self.attic.len() as u64) as usize;
         let (to, message) = self.attic[at].clone();
         self.later(1, Happening::Deliver { to, message: Box::new(message) });
     }
@@ -489,6 +555,12 @@ impl World {
     /// A signal or an operator's word for a daemon.
     pub fn say(&mut self, machine: usize, input: Input) {
         self.later(1, Happening::Tell { machine, input: Box::new(input) });
+    }
+
+    /// The leader says that all is well, and one machine is promoted.
+    pub fn is_well(&self) -> bool {
+        let well = |m: &Machine| m.core.as_ref().is_some_and(|c| c.view(m.clock.at(self.now)).healthy);
+        self.masters().len() == 1 && self.leader().is_some_and(|leader| well(&self.machines[leader]))
     }
 
     /// The machines on which something is promoted.

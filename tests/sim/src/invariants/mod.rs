@@ -4,7 +4,9 @@ use koi_core::io::{Answered, Command, HookRun, Refusal};
 
 use crate::machine::Machine;
 
+mod backlog;
 mod epochs;
+mod maintenance;
 mod once;
 mod promises;
 
@@ -21,6 +23,7 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
+        self.violations.extend(maintenance::check(now, &machines[machine], run));
     }
 
     pub(crate) fn asked(&mut self, command: &Command) {
@@ -31,6 +34,11 @@ impl Invariants {
         if result.is_ok() {
             self.promises.answered(command);
         }
+    }
+
+    /// Nothing grows without bounds.
+    pub fn check_backlog(&mut self, machines: &[Machine]) {
+        self.violations.extend(backlog::check(machines));
     }
 
     /// At the end, when the cluster has healed: what was answered "done" is so.

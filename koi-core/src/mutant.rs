@@ -1,0 +1,95 @@
+//! Rules that a test build can break, one at a time. Only built with `--cfg koi_mutants`: the simulator must find out that a rule
+//! is gone, or the rule is not needed, or not tested.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A rule of design.md §3, broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// R1: votes although another leader was promised otherwise.
+    PromiseIgnored,
+    /// R1: the vote leaves before it is on disk.
+    VoteNotDurable,
+    /// R1, fine print: a restarted elector thinks that it has acknowledged nobody.
+    RestartForgetsPromise,
+    /// R2: never gives way to a lower rank.
+    NeverYields,
+    /// R3: the basis is the leader's own last heartbeat, acknowledged or not.
+    BasisWithoutQuorum,
+    /// R4: an acknowledgement leaves before the record is on disk.
+    AcknowledgedNotDurable,
+    /// R4: a change takes effect before a quorum has it.
+    CommittedAlone,
+    /// R4: a new leader keeps its own record instead of its voters' newest.
+    OwnRecordKept,
+    /// R5: the runner counts its lease from when the answer came.
+    LeaseFromAnswer,
+    /// R6: a silent master is taken over at once.
+    TakeoverAtOnce,
+    /// R6: the takeover waits for the lease, and not for the grace.
+    TakeoverWithoutGrace,
+    /// R6: a new leader does not count what its voters acknowledged before.
+    InheritanceIgnored,
+    /// R6: a master in maintenance is taken over by time.
+    MaintenanceTakenOver,
+    /// R6, fine print: a released epoch is accepted again.
+    ReleasedAccepted,
+    /// R7: a lost lease is no reason to demote.
+    LostLeaseIgnored,
+    /// R7: what could not be stopped is released.
+    UncleanReleased,
+    /// R8: a start finds the mark and takes nothing down.
+    MarkIgnored,
+    /// R8: promotes before the mark is on disk.
+    MarkNotDurable,
+    /// R9: the next mastership has the epoch of the last.
+    EpochStands,
+    /// R10: an elector without state votes.
+    EmptyVotes,
+    /// R11: nothing is reported when it happens.
+    ChangesUntold,
+    /// Fine print: a leader whose heartbeat is refused does not claim again.
+    NoReclaim,
+    /// Fine print: hooks run in maintenance mode.
+    HooksInMaintenance,
+}
+
+impl Mutant {
+    /// Every one.
+    pub const ALL: [Mutant; 23] = [
+        Mutant::PromiseIgnored,
+        Mutant::VoteNotDurable,
+        Mutant::RestartForgetsPromise,
+        Mutant::NeverYields,
+        Mutant::BasisWithoutQuorum,
+        Mutant::AcknowledgedNotDurable,
+        Mutant::CommittedAlone,
+        Mutant::OwnRecordKept,
+        Mutant::LeaseFromAnswer,
+        Mutant::TakeoverAtOnce,
+        Mutant::TakeoverWithoutGrace,
+        Mutant::InheritanceIgnored,
+        Mutant::MaintenanceTakenOver,
+        Mutant::ReleasedAccepted,
+        Mutant::LostLeaseIgnored,
+        Mutant::UncleanReleased,
+        Mutant::MarkIgnored,
+        Mutant::MarkNotDurable,
+        Mutant::EpochStands,
+        Mutant::EmptyVotes,
+        Mutant::ChangesUntold,
+        Mutant::NoReclaim,
+        Mutant::HooksInMaintenance,
+    ];
+}
+
+static BROKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Breaks this rule, in the whole process; none: mends it.
+pub fn break_rule(mutant: Option<Mutant>) {
+    BROKEN.store(mutant.map_or(0, |m| m as usize + 1), Ordering::SeqCst);
+}
+
+pub(crate) fn is_broken(mutant: Mutant) -> bool {
+    BROKEN.load(Ordering::Relaxed) == mutant as usize + 1
+}
