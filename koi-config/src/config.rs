@@ -58,6 +58,8 @@ pub struct Node {
     pub socket: PathBuf,
     /// What to do when something is still promoted after lease and grace.
     pub fence: Fence,
+    /// The device of `fence = "watchdog"`.
+    pub watchdog: PathBuf,
     /// Classic `maintenance`: run no hooks, be no candidate.
     pub maintenance: bool,
     /// How much is logged: `error warn info debug trace`; none: info.

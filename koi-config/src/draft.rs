@@ -161,6 +161,7 @@ fn defaults() -> Config {
             state_dir: PathBuf::new(),
             socket: PathBuf::new(),
             fence: Fence::None,
+            watchdog: "/dev/watchdog".into(),
             maintenance: false,
             log_level: None,
         },

@@ -127,6 +127,8 @@ pub(crate) static KEYS: &[Key] = keys! {
         "API on this machine", |d| &mut d.socket;
     "node.fence", None, "",
         "none, watchdog or reboot: if something cannot be demoted in time", |d| &mut d.rest.node.fence;
+    "node.watchdog", None, "",
+        "the device of fence = \"watchdog\"", |d| &mut d.rest.node.watchdog;
     "node.maintenance", Some("node.maintenance"), "",
         "run no hooks, be no candidate", |d| &mut d.rest.node.maintenance;
     "node.log_level", Some("node.loglevel"), "\"info\"",

@@ -57,7 +57,7 @@ dirs = "/usr/lib/koi/plugins"
     /etc/koi/koi.toml:3: unknown section [nodes]; did you mean [node]?
         the sections are: [node] [cluster] [timing] [services] [services.timeouts] [plugins]
     /etc/koi/koi.toml:6: unknown key node.prot; did you mean node.port?
-        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, maintenance, log_level
+        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level
     /etc/koi/koi.toml:7: node.port must be a whole number from 1 to 65535, not the number 70000
     /etc/koi/koi.toml:8: node.elector must be true or false, not the text "yes"
     /etc/koi/koi.toml:9: unknown key node.heartbeat; did you mean timing.heartbeat?
@@ -93,7 +93,7 @@ fn text_that_is_no_toml_is_told_by_line() {
     /etc/koi/koi.toml:2: string values must be quoted, expected literal string
     /etc/koi/koi.toml:4: port is set a second time
     /etc/koi/koi.toml:5: unknown key node.elektor; did you mean node.elector?
-        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, maintenance, log_level
+        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level
     /etc/koi/koi.toml:7: unclosed table, expected `]`
     "#);
 }
@@ -103,7 +103,7 @@ fn classic_sections_and_keys_in_toml_are_recognised() {
     let text = "[node]\nloglevel = \"info\"\n[time]\nstatus_interval = \"1s\"\n[cluster]\npassword = \"x\"\n";
     insta::assert_snapshot!(toml_error(text), @r#"
     /etc/koi/koi.toml:2: unknown key node.loglevel; did you mean node.log_level?
-        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, maintenance, log_level
+        the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level
     /etc/koi/koi.toml:3: unknown section [time]; did you mean [timing]?
         this is a section of the classic koi.conf: `koi config convert` turns one into koi.toml
     "#);

@@ -39,12 +39,12 @@ prop_compose! {
         name in "[a-z0-9é.\"\\\\-]{1,20}", runner in any::<bool>(), priority in any::<i32>(),
         bind in prop_oneof![Just(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), Just(IpAddr::V6(Ipv6Addr::LOCALHOST))],
         port in prop_oneof![Just(42012), 1..=u16::MAX], increment_port in any::<bool>(), maintenance in any::<bool>(),
-        state_dir in a_path(), socket in a_path(),
+        state_dir in a_path(), socket in a_path(), watchdog in a_path(),
         fence in prop_oneof![Just(Fence::None), Just(Fence::Watchdog), Just(Fence::Reboot)],
         log_level in option::of(prop_oneof![Just("error"), Just("warn"), Just("info"), Just("debug"), Just("trace")]),
     ) -> Node {
         let log_level = log_level.map(str::to_owned);
-        Node { name, elector: true, runner, priority, bind, port, increment_port, state_dir, socket, fence, maintenance, log_level }
+        Node { name, elector: true, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level }
     }
 }
 
@@ -125,6 +125,7 @@ fn as_classic_can_say(mut config: Config) -> Config {
         ..default.timing
     };
     config.node.fence = Fence::None;
+    config.node.watchdog = "/dev/watchdog".into();
     config.services.on_stop_failure = default.services.on_stop_failure;
     config.services.max_parallel = default.services.max_parallel;
     config.plugins = default.plugins;
@@ -221,6 +222,7 @@ fn show_says_every_value_and_hides_the_password() {
     state_dir = "/var/lib/koi"                 # keeps what must survive a restart
     socket = "/run/koi/koid.sock"              # API on this machine
     fence = "none"                             # none, watchdog or reboot: if something cannot be demoted in time
+    watchdog = "/dev/watchdog"                 # the device of fence = "watchdog"
     maintenance = false                        # run no hooks, be no candidate
     log_level = "info"                         # error, warn, info, debug or trace
 
@@ -284,6 +286,7 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
     # state_dir = "/var/lib/koi"               # keeps what must survive a restart
     # socket = "/run/koi/koid.sock"            # API on this machine
     # fence = "none"                           # none, watchdog or reboot: if something cannot be demoted in time
+    # watchdog = "/dev/watchdog"               # the device of fence = "watchdog"
     # maintenance = false                      # run no hooks, be no candidate
     # log_level = "info"                       # error, warn, info, debug or trace
 

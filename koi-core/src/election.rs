@@ -245,6 +245,11 @@ impl Node {
                 self.start_poll(now);
             }
         }
+        if granted && !outranked {
+            // Who has just let a higher rank go first is in nobody's way.
+            self.election.yields_until =
+                self.election.yields_until.max(now + self.settings.election_timeout());
+        }
         match &mut self.election.role {
             Role::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
             Role::Polling { .. } if granted => {

@@ -111,8 +111,8 @@ impl Node {
             self.apply(self.durable.record.clone());
         }
         // A leader that has just begun has nothing that counts yet: what it says is not known to hold.
-        self.informed |= heartbeat.committed.term == heartbeat.term
-            && self.durable.applied.version == heartbeat.committed;
+        self.informed |=
+            heartbeat.committed.term == heartbeat.term && self.durable.applied.version == heartbeat.committed;
     }
 
     /// A version counts: the node acts on it from now on.

@@ -42,6 +42,8 @@ pub enum Input {
     Services(Vec<ServiceSpec>),
     /// The services folder cannot be read; a sentence that says why and what to do.
     ServicesUnreadable(String),
+    /// Whether the fence is armed, if it is one that must be; and if not, why.
+    Armed(Result<(), String>),
     /// The configuration changed.
     Configure(Box<Settings>),
     /// Take the services down, say farewell, end with [`Effect::Finished`].

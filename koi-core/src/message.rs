@@ -245,7 +245,7 @@ pub struct RunnerSummary {
     /// Every service is promoted.
     #[n(12)]
     pub promoted: bool,
-    /// Why its state is `Failed`, at most [`crate::limits::REASON_BYTES`]; empty: it is not.
+    /// Why it is `Failed`, or not promotable, at most [`crate::limits::REASON_BYTES`]; empty: nothing is wrong.
     #[n(13)]
     pub reason: String,
     /// It has been told to go away and is taking its services down.

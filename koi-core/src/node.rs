@@ -152,6 +152,7 @@ impl Node {
                 self.runner.found(specs, maintenance, now, &mut self.effects);
             }
             Input::ServicesUnreadable(why) => self.runner.unreadable(why),
+            Input::Armed(armed) => self.runner.armed = armed,
             Input::Configure(settings) => self.configure(*settings, now),
             Input::Shutdown => {
                 self.leaving.get_or_insert(Leaving { down_since: None });
@@ -420,7 +421,8 @@ impl Node {
             // The guardian speaks, not the daemon.
             return self.on_gone(from, session, Gone::Dead { all_down: obituary.all_down }, now);
         }
-        if self.peers.get(from).is_some_and(|p| p.gone.is_some()) {
+        let over = self.peers.get(from).is_some_and(|p| p.gone.is_some());
+        if over && !matches!(body, Body::Farewell(_)) {
             return; // it was under way when its sender's session ended
         }
         self.note_card(from, &body);

@@ -75,6 +75,8 @@ pub(crate) struct Runner {
     pub(crate) services: Services,
     phase: Phase,
     unreadable: Option<String>,
+    /// Whether the fence is armed, and if not, why.
+    pub(crate) armed: Result<(), String>,
     failure: Option<Failure>,
     frozen_before: bool,
     fail_count: u32,
@@ -99,6 +101,7 @@ impl Runner {
             services: Services::default(),
             phase: Phase::Scanning { left },
             unreadable: None,
+            armed: Err("the watchdog is not armed yet".to_owned()),
             failure: None,
             frozen_before: false,
             fail_count: 0,
@@ -158,6 +161,11 @@ impl Runner {
             .or_else(|| unread.cloned())
     }
 
+    /// Why the node is not promotable, if it should be.
+    pub(crate) fn reason(&self, settings: &Settings) -> String {
+        self.failed().or_else(|| self.unarmed(settings).cloned()).unwrap_or_default()
+    }
+
     /// Mastership is held, and services may be promoted under it.
     fn may_be_master(&self, now: Time) -> bool {
         self.holding.is_some_and(|h| {
@@ -165,8 +173,14 @@ impl Runner {
         })
     }
 
-    fn all_promotable(&self) -> bool {
-        self.services.summary() >= Summary::Promotable
+    /// R7: a node that is to be fenced is not promoted before its fence is armed.
+    fn all_promotable(&self, settings: &Settings) -> bool {
+        self.services.summary() >= Summary::Promotable && self.unarmed(settings).is_none()
+    }
+
+    /// Why the fence is not armed, if it must be.
+    pub(crate) fn unarmed(&self, settings: &Settings) -> Option<&String> {
+        self.armed.as_ref().err().filter(|_| settings.arms)
     }
 
     pub(crate) fn is_frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
@@ -186,7 +200,7 @@ impl Runner {
         } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
             Action::Stop
         } else if (self.may_be_master(around.now) || (frozen && self.holding.is_some()))
-            && self.all_promotable()
+            && self.all_promotable(settings)
         {
             Action::Promote
         } else if self.services.up() {
@@ -208,7 +222,7 @@ impl Runner {
             NodeState::Stopped
         } else if !around.connected && self.holding.is_none() {
             NodeState::Disconnected
-        } else if !self.all_promotable() {
+        } else if !self.all_promotable(settings) {
             NodeState::Live
         } else if self.action(settings, around) == Action::Promote {
             NodeState::Master
@@ -515,7 +529,7 @@ impl Runner {
             grace: settings.demote_grace,
             services: u16::try_from(self.services.len()).unwrap_or(u16::MAX),
             promoted: state == NodeState::Master && self.services.summary() == Summary::Promoted,
-            reason: clip(&self.failed().unwrap_or_default(), limits::REASON_BYTES),
+            reason: clip(&self.reason(settings), limits::REASON_BYTES),
             leaving: around.leaving,
         }
     }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub max_parallel: usize,
     /// Whether the node has a fence (R7).
     pub fenced: bool,
+    /// The fence must be armed before anything is promoted (R7).
+    pub arms: bool,
 }
 
 impl Settings {

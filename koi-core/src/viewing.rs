@@ -39,7 +39,7 @@ impl Node {
             lease: self.runner.holding.map(|h| h.ends.since(now)),
             holds: self.runner.holding.map(|h| h.epoch),
             action: runner.then(|| self.runner.action(&self.settings, &around)),
-            reason: self.runner.failed().filter(|_| runner).unwrap_or_default(),
+            reason: if runner { self.runner.reason(&self.settings) } else { String::new() },
             recovers_in: self.runner.recovers_in(now),
             slowest_demote: self.runner.services.slowest_demote,
             failures: self.failure_views(now),
@@ -78,7 +78,7 @@ impl Node {
             stopped: around.stopped,
             maintenance: around.maintenance || self.settings.maintenance,
             unclean: self.runner.services.unclean(),
-            reason: self.runner.failed().filter(|_| self.settings.runner).unwrap_or_default(),
+            reason: if self.settings.runner { self.runner.reason(&self.settings) } else { String::new() },
         }
     }
 

@@ -150,15 +150,4 @@ mod tests {
         let (report, _) = check_folder(folder.path());
         assert!(report.lines.iter().any(|l| l.contains("koi.toml:2")), "{report:?}");
     }
-
-    #[test]
-    fn a_fence_that_this_version_has_not_is_refused() {
-        let folder = good();
-        let path = folder.path().join("koi.toml");
-        let text =
-            std::fs::read_to_string(&path).unwrap().replace("[cluster]", "fence = \"watchdog\"\n[cluster]");
-        write(&path, &text, 0o644);
-        let (report, _) = check_folder(folder.path());
-        assert!(report.lines.iter().any(|l| l.contains("not supported")), "{report:?}");
-    }
 }

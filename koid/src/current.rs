@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use koi_config::{Config, Fence, Key as KeySource};
+use koi_config::{Config, Key as KeySource};
 use koi_core::settings::Settings;
 use koi_proto::key::{Key, KeyError, Keyring};
 
@@ -25,19 +25,11 @@ pub(crate) struct Current {
 pub(crate) enum Unusable {
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error(
-        "node.fence = \"watchdog\" is not supported by this version of koid; use \"reboot\", which needs no device, or \
-         \"none\""
-    )]
-    Watchdog,
 }
 
 impl Current {
     /// Reads the keys, and refuses what this version cannot do.
     pub(crate) fn new(config: Config) -> Result<Current, Unusable> {
-        if config.node.fence == Fence::Watchdog {
-            return Err(Unusable::Watchdog);
-        }
         let keyring = Arc::new(keyring(&config)?);
         Ok(Current { settings: settings::of(&config), keyring, config })
     }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 
-use koi_core::io::Boot;
+use koi_core::io::{Boot, Input};
 use koi_core::types::NodeId;
 use koi_core::view::View;
 use tokio::runtime::Runtime;
@@ -94,7 +94,8 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let (id, session) = (opened.id, opened.session);
-    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string())?;
+    let (armed, mut arming) = mpsc::unbounded_channel();
+    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), armed)?;
     let (cluster, end) = cluster::start(Parts {
         settings: current.settings.clone(),
         boot: Boot {
@@ -112,6 +113,12 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         guardian: guardian.clone(),
         orders,
     })?;
+    let told = cluster.clone();
+    runtime.spawn(async move {
+        while let Some(armed) = arming.recv().await {
+            told.input(Input::Armed(armed)).await;
+        }
+    });
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
     let look_at_services = Arc::new(Notify::new());
     let shared = Shared::new(current);

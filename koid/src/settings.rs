@@ -32,6 +32,7 @@ pub(crate) fn of(config: &Config) -> Settings {
         block_on_stop_failure: config.services.on_stop_failure == OnStopFailure::Block,
         max_parallel: usize::try_from(config.services.max_parallel).unwrap_or(usize::MAX),
         fenced: config.node.fence != Fence::None,
+        arms: config.node.fence == Fence::Watchdog,
     }
 }
 

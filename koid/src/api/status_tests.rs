@@ -106,6 +106,7 @@ fn settings() -> Settings {
         block_on_stop_failure: true,
         max_parallel: 64,
         fenced: false,
+        arms: false,
     }
 }
 

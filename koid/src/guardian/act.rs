@@ -28,7 +28,7 @@ pub(super) fn config(setup: &Setup) -> Option<Config> {
 }
 
 /// Does all that is left to be done on this machine.
-pub(super) fn take_down(ward: &Ward, cause: Cause, daemon: i32) {
+pub(super) fn take_down(mut ward: Ward, cause: Cause, daemon: i32) {
     match cause {
         Cause::Dead => tracing::error!("koid is dead: its guardian takes over"),
         Cause::Hangs => {
@@ -36,10 +36,12 @@ pub(super) fn take_down(ward: &Ward, cause: Cause, daemon: i32) {
             sys::kill_parent(daemon);
         }
     }
-    let herald = Herald::new(ward.route.as_ref());
+    let route = ward.route.take();
+    let herald = Herald::new(route.as_ref());
     herald.say_dead();
-    end_hooks(ward);
+    end_hooks(&ward);
     if ward.watching == Watching::Frozen {
+        ward.release_dog();
         tracing::warn!(
             "maintenance mode is on: services are left as they are; the next start of koid adopts them"
         );
@@ -54,7 +56,11 @@ pub(super) fn take_down(ward: &Ward, cause: Cause, daemon: i32) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("the guardian cannot run hooks: {error}"),
     };
-    runtime.block_on(take_services_down(ward, &config, &id, &herald));
+    let promoted = runtime.block_on(take_services_down(&mut ward, &config, &id, &herald));
+    if !promoted {
+        ward.services.clear();
+        ward.release_dog();
+    }
 }
 
 /// No hook outlives its daemon.
@@ -71,10 +77,14 @@ fn end_hooks(ward: &Ward) {
     }
 }
 
-async fn take_services_down(ward: &Ward, config: &Config, id: &str, herald: &Herald<'_>) {
+/// Whether something is still promoted in the end.
+async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: &Herald<'_>) -> bool {
     let specs = match look(config) {
         Ok(seen) => seen,
-        Err(error) => return tracing::error!("the guardian cannot take services down: {error}"),
+        Err(error) => {
+            tracing::error!("the guardian cannot take services down: {error}");
+            return true;
+        }
     };
     let (orders, wanted) = mpsc::unbounded_channel();
     let (cluster, mut ended) = Cluster::of_inputs();
@@ -93,6 +103,10 @@ async fn take_services_down(ward: &Ward, config: &Config, id: &str, herald: &Her
         while let Some(effect) = down.poll_effect() {
             carry_out(effect, &orders);
         }
+        if !down.promoted() {
+            ward.services.clear();
+        }
+        ward.tend_dog();
         let free = !down.promoted() && words_left > 0;
         if free {
             herald.say_all_down();
@@ -102,7 +116,10 @@ async fn take_services_down(ward: &Ward, config: &Config, id: &str, herald: &Her
             break;
         }
         let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
-        let pause = if free { LAST_WORD_EVERY.min(deadline) } else { deadline };
+        let mut pause = if free { LAST_WORD_EVERY.min(deadline) } else { deadline };
+        if let Some(dog) = &ward.dog {
+            pause = pause.min(dog.next().since(sys::now()));
+        }
         let input = tokio::select! {
             Some(input) = ended.recv() => input,
             () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => Input::Tick,
@@ -117,6 +134,7 @@ async fn take_services_down(ward: &Ward, config: &Config, id: &str, herald: &Her
             config.node.name
         ),
     }
+    down.promoted()
 }
 
 fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<Order>) {

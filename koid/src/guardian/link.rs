@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use koi_config::{Config, Key};
 use koi_core::guard::{Standing, Watch};
+use tokio::sync::mpsc;
 
 use super::words::{Group, ROOM_BYTES, Route, Service, Setup, WORD_BYTES, Watching, Word};
 use crate::args::Args;
@@ -67,13 +68,16 @@ impl Guardian {
         args: &Args,
         config: &Config,
         id: String,
+        armed: mpsc::UnboundedSender<Result<(), String>>,
     ) -> io::Result<(Guardian, impl FnOnce() + use<>)> {
         let guardian = Guardian(Arc::default());
         guardian.configure(config, id);
         let (keeper, lock) = (guardian.clone(), config.node.state_dir.join("guardian.lock"));
         let arguments = Args { guard: Some(lock), ..args.clone() };
         let (ready, stands) = std::sync::mpsc::channel();
-        std::thread::Builder::new().name("guardian".into()).spawn(move || keeper.keep(&arguments, ready))?;
+        std::thread::Builder::new()
+            .name("guardian".into())
+            .spawn(move || keeper.keep(&arguments, &ready, &armed))?;
         Ok((guardian, move || {
             if stands.recv_timeout(Duration::from_millis(500)).is_err() {
                 tracing::warn!(
@@ -94,19 +98,25 @@ impl Guardian {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, arguments: &Args, ready: std::sync::mpsc::Sender<()>) {
+    fn keep(
+        &self,
+        arguments: &Args,
+        ready: &std::sync::mpsc::Sender<()>,
+        armed: &mpsc::UnboundedSender<Result<(), String>>,
+    ) {
         let mut complained = false;
         loop {
             match spawn(arguments) {
                 Ok((mut child, socket)) => {
                     let stands = super::wait_until_it_stands(&socket);
-                    if stands.is_ok() {
+                    if let (Ok(()), Ok(ours)) = (stands, socket.try_clone()) {
                         complained = false;
                         let mut told = self.lock();
                         told.socket = Some(socket);
                         told.say_all();
                         drop(told);
                         let _ = ready.send(());
+                        listen(&ours, armed);
                     }
                     let status = child.wait();
                     let mut told = self.lock();
@@ -188,6 +198,21 @@ impl Guardian {
         told.leaving = true;
         told.say(&Word::Bye);
         told.socket = None;
+    }
+}
+
+/// What the guardian says of the watchdog, until it has ended.
+fn listen(socket: &OwnedFd, armed: &mpsc::UnboundedSender<Result<(), String>>) {
+    let mut buffer = [0; 1024];
+    while let Ok(Some(length)) = sys::receive_word(socket.as_fd(), &mut buffer) {
+        let word = &buffer[..length];
+        let said = match word.strip_prefix(super::UNARMED) {
+            Some(why) => Err(String::from_utf8_lossy(why).into_owned()),
+            None if word == super::ARMED => Ok(()),
+            None => continue,
+        };
+        // The daemon may be ending.
+        let _ = armed.send(said);
     }
 }
 

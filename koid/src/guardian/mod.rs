@@ -5,6 +5,7 @@
 //! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
 
 mod act;
+mod dog;
 mod link;
 mod words;
 
@@ -15,6 +16,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use dog::Dog;
+use koi_config::Fence;
 use koi_core::guard::Standing;
 use koi_core::types::{Epoch, Time};
 
@@ -26,6 +29,9 @@ use crate::{log, sys};
 
 /// What a guardian says when it stands guard.
 const STANDS: &[u8] = b"stands";
+/// What it says of the watchdog: armed, or not and why.
+const ARMED: &[u8] = b"armed";
+const UNARMED: &[u8] = b"unarmed ";
 
 /// What the guardian knows.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ struct Ward {
     groups: BTreeMap<u64, i32>,
     /// The grace of this node, for deadlines.
     grace: Duration,
+    /// With `fence = "watchdog"`.
+    dog: Option<Dog>,
 }
 
 /// Why the guardian acts.
@@ -82,7 +90,7 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     match guard() {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some((ward, cause))) => {
-            act::take_down(&ward, cause, daemon);
+            act::take_down(ward, cause, daemon);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -102,13 +110,16 @@ fn guard() -> io::Result<Option<(Ward, Cause)>> {
         services: BTreeMap::new(),
         groups: BTreeMap::new(),
         grace: Duration::ZERO,
+        dog: None,
     };
     if sys::send_word(socket.as_fd(), STANDS).is_err() {
         return Ok(None); // koid ended meanwhile, and had nothing promoted yet
     }
     let mut buffer = vec![0; WORD_BYTES];
     loop {
-        let patience = ward.deadline().map(|at| at.since(sys::now()));
+        ward.tend_dog();
+        let wake = ward.deadline().into_iter().chain(ward.dog.as_ref().map(Dog::next)).min();
+        let patience = wake.map(|at| at.since(sys::now()));
         if !sys::wait_readable(socket.as_fd(), patience)? {
             if ward.deadline().is_some_and(|at| sys::now() >= at) {
                 return Ok(Some((ward, Cause::Hangs)));
@@ -119,7 +130,16 @@ fn guard() -> io::Result<Option<(Ward, Cause)>> {
             return Ok(Some((ward, Cause::Dead)));
         };
         match minicbor::decode::<Word>(&buffer[..length]) {
-            Ok(Word::Bye) => return Ok(None),
+            Ok(Word::Bye) => {
+                ward.release_dog();
+                return Ok(None);
+            }
+            Ok(Word::Setup(setup)) => {
+                if let Some(answer) = ward.set_up(setup) {
+                    // koid may be gone by now: the next turn finds out.
+                    let _ = sys::send_word(socket.as_fd(), &answer);
+                }
+            }
             Ok(word) => ward.hear(word),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
         }
@@ -129,10 +149,6 @@ fn guard() -> io::Result<Option<(Ward, Cause)>> {
 impl Ward {
     fn hear(&mut self, word: Word) {
         match word {
-            Word::Setup(setup) => {
-                self.grace = act::config(&setup).map_or(self.grace, |c| c.timing.demote_grace);
-                self.setup = Some(setup);
-            }
             Word::Route(route) => self.route = Some(route),
             Word::Watch(watching) => self.watching = watching,
             Word::Service(service) => {
@@ -148,7 +164,58 @@ impl Ward {
                     None => self.groups.remove(&group.run),
                 };
             }
-            Word::Bye => {}
+            // Dealt with before.
+            Word::Setup(_) | Word::Bye => {}
+        }
+    }
+
+    /// Takes the configuration; what is to be said of the watchdog.
+    fn set_up(&mut self, setup: Box<Setup>) -> Option<Vec<u8>> {
+        let config = act::config(&setup);
+        self.setup = Some(setup);
+        let config = config?;
+        self.grace = config.timing.demote_grace;
+        if config.node.fence != Fence::Watchdog {
+            self.release_dog();
+            return None;
+        }
+        if self.dog.is_some() {
+            return Some(ARMED.to_vec());
+        }
+        match Dog::arm(&config.node.watchdog, config.timing.master_lease + self.grace) {
+            Ok(dog) => {
+                self.dog = Some(dog);
+                Some(ARMED.to_vec())
+            }
+            Err(why) => {
+                tracing::error!("{why}; nothing is promoted here until it is");
+                Some([UNARMED, why.as_bytes()].concat())
+            }
+        }
+    }
+
+    /// Pets the watchdog as far as the lease allows.
+    fn tend_dog(&mut self) {
+        let promoted = self.services.values().any(|s| *s == Standing::Promoted);
+        let must_end = match self.watching {
+            Watching::Frozen => None,
+            _ if !promoted => None,
+            // Promoted, and without a lease: it could not be taken down (R7).
+            Watching::Nothing => Some(Time(0)),
+            Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(),
+        };
+        if let Some(dog) = &mut self.dog {
+            dog.tend(must_end, sys::now());
+        }
+    }
+
+    /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
+    fn release_dog(&mut self) {
+        let promoted = self.services.values().any(|s| *s == Standing::Promoted);
+        if let Some(mut dog) = self.dog.take()
+            && (!promoted || self.watching == Watching::Frozen)
+        {
+            dog.disarm();
         }
     }
 

@@ -224,5 +224,6 @@ pub fn settings(index: usize, electors: u16, elector: bool, runner: bool) -> Set
         block_on_stop_failure: true,
         max_parallel: 64,
         fenced: false,
+        arms: false,
     }
 }
