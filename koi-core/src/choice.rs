@@ -453,7 +453,7 @@ impl Node {
         })
     }
 
-    /// R9: already promoted, then the promotion score, then uptime; ties by who was seen last.
+    /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
     fn best_candidate(&self, record: &Record, now: Time) -> Option<NodeId> {
         let lead = self.lead.as_ref()?;
         let candidates = || lead.runners.iter().filter(|(id, _)| self.is_candidate(**id, record, now));
@@ -466,7 +466,7 @@ impl Node {
             let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
             // Seconds, so that a report's way does not decide between nodes that started together.
             let uptime: Duration = s.uptime + now.since(s.at);
-            (promoted, s.summary.score, uptime.as_secs(), s.at, id)
+            (promoted, s.summary.score.unwrap_or(0), uptime.as_secs(), s.at, id)
         };
         candidates()
             .filter(|(_, s)| calm(s) || !any_calm)

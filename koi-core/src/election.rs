@@ -188,7 +188,7 @@ impl Node {
     }
 
     pub(crate) fn start_poll(&mut self, now: Time) {
-        let term = Term(self.durable.term.max(self.election.newest).0 + 1);
+        let term = Term(self.durable.term.max(self.election.newest).0.saturating_add(1));
         if let Some(leader) = self.leader.take() {
             self.event(Event::LeaderLost { leader: leader.name });
         }
@@ -287,7 +287,7 @@ impl Node {
             return self.count_poll(now);
         }
         if newest >= *term {
-            let term_now = Term(newest.0 + 1);
+            let term_now = Term(newest.0.saturating_add(1));
             *term = term_now;
             *yes = BTreeSet::from([self.id]);
             return self.send_poll(term_now);

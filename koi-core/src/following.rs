@@ -210,7 +210,7 @@ impl Node {
         }
         if let Some(lease) = answer.lease {
             let mut out = std::collections::VecDeque::new();
-            let new = self.runner.leased(lease, sent, now, &mut out);
+            let new = self.runner.leased(lease, sent, self.settings.demote_grace, now, &mut out);
             for effect in out {
                 self.effect(effect);
             }

@@ -241,7 +241,7 @@ impl Node {
         if newest <= beyond || !admitted || broken!(NoReclaim) {
             return;
         }
-        let term = Term(newest.0.max(self.durable.term.0) + 1);
+        let term = Term(newest.0.max(self.durable.term.0).saturating_add(1));
         let resend = now + self.settings.heartbeat;
         lead.reclaim = Some(Reclaim { term, votes: BTreeMap::new(), resend, said: false });
         self.durable.term = term;

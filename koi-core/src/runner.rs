@@ -52,6 +52,8 @@ pub(crate) struct Holding {
     pub(crate) epoch: Epoch,
     /// When the lease runs out (R5).
     pub(crate) ends: Time,
+    /// `g` when it was accepted: a longer one counts for the next, of which the leader knows.
+    grace: Duration,
     /// The mark is on disk: promotion may begin.
     pub(crate) marked: bool,
     /// The leader wants it back (switch-over, stop): demote, in no hurry.
@@ -132,6 +134,7 @@ impl Runner {
             self.holding = Some(Holding {
                 epoch,
                 ends: now,
+                grace: Duration::MAX,
                 marked: true,
                 ordered_back: false,
                 lost: None,
@@ -233,7 +236,14 @@ impl Runner {
 
     /// The leader's lease arrived; its remaining time is counted from when the report was sent (R5). True if this is a
     /// mastership that the node did not hold: the mark must go to disk before anything is promoted.
-    pub(crate) fn leased(&mut self, lease: Lease, sent: Time, now: Time, out: &mut VecDeque<Effect>) -> bool {
+    pub(crate) fn leased(
+        &mut self,
+        lease: Lease,
+        sent: Time,
+        grace: Duration,
+        now: Time,
+        out: &mut VecDeque<Effect>,
+    ) -> bool {
         let ends = if broken!(LeaseFromAnswer) { now } else { sent } + lease.remaining;
         if (lease.epoch <= self.released && !broken!(ReleasedAccepted))
             || ends <= now
@@ -251,6 +261,7 @@ impl Runner {
                 self.holding = Some(Holding {
                     epoch: lease.epoch,
                     ends,
+                    grace,
                     marked: false,
                     ordered_back: false,
                     lost: None,
@@ -408,7 +419,7 @@ impl Runner {
         if held.lost.is_none() && around.now >= held.ends && !broken!(LostLeaseIgnored) {
             // After maintenance the grace counts from the moment the node learns that it is over.
             let from = if learned_now { around.now } else { held.ends };
-            held.lost = Some(from + settings.demote_grace);
+            held.lost = Some(from + held.grace.min(settings.demote_grace));
             out.push_back(Effect::Event(Event::LeaseLost { epoch: held.epoch }));
         }
         let overdue = held.lost.is_some_and(|deadline| around.now >= deadline);

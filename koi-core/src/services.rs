@@ -131,16 +131,23 @@ impl Services {
                 }
             }
         }
-        for gone in old {
-            if let Some(running) = gone.running {
+        for mut gone in old {
+            out.push_back(Effect::Event(Event::ServiceGone {
+                service: gone.spec.name.clone(),
+                was: gone.state,
+            }));
+            // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof.
+            if gone.up {
+                gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
+                self.list.push(gone);
+            } else if let Some(running) = gone.running {
                 out.push_back(Effect::AbortHook { run: running.run, now: false });
             }
-            out.push_back(Effect::Event(Event::ServiceGone { service: gone.spec.name, was: gone.state }));
         }
         // Services without a number come last: they wait for nobody and nobody waits for them.
         self.list.sort_by(|a, b| {
-            let key = |s: &Service| (s.spec.priority.map_or(u16::MAX, u16::from), s.spec.name.clone());
-            key(a).cmp(&key(b))
+            let key = |s: &Service| s.spec.priority.map_or(u16::MAX, u16::from);
+            key(a).cmp(&key(b)).then_with(|| a.spec.name.cmp(&b.spec.name))
         });
     }
 
@@ -195,35 +202,32 @@ impl Services {
     /// for the next step (scar 2: only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
         loop {
-            let mut moved = false;
+            let mut order = Order::of(&self.list);
+            let mut again = false;
             for at in 0..self.list.len() {
-                let gates = self.gates(at, want.overdue.is_some());
-                moved |= self.step_one(at, gates, want, out);
+                let gates = order.gates(self.list[at].spec.priority, want.overdue.is_some());
+                let before = (self.list[at].state, self.list[at].running.is_some());
+                again |= self.step_one(at, gates, order.running, want, out);
+                if before != (self.list[at].state, self.list[at].running.is_some()) {
+                    order = Order::of(&self.list);
+                }
             }
-            if !moved {
+            if !again {
                 break;
             }
         }
         self.run_due_statuses(want, out);
     }
 
-    fn gates(&self, at: usize, overdue: bool) -> Gates {
-        let Some(own) = self.list[at].spec.priority else {
-            return Gates { start: true, promote: true, demote: true, stop: true };
-        };
-        let lower = || self.list.iter().filter(move |s| s.spec.priority.is_some_and(|p| p < own));
-        let higher = || self.list.iter().filter(move |s| s.spec.priority.is_some_and(|p| p > own));
-        Gates {
-            start: lower().all(|s| s.state >= ServiceState::Started),
-            promote: lower().all(|s| s.state == ServiceState::Promoted),
-            demote: overdue || higher().all(|s| !s.up),
-            stop: overdue || higher().all(Service::is_down),
-        }
-    }
-
     /// One step of one service; whether the others may move on because of it.
-    fn step_one(&mut self, at: usize, gates: Gates, want: &Want, out: &mut VecDeque<Effect>) -> bool {
-        let running = self.list.iter().filter(|s| s.running.is_some()).count();
+    fn step_one(
+        &mut self,
+        at: usize,
+        gates: Gates,
+        running: usize,
+        want: &Want,
+        out: &mut VecDeque<Effect>,
+    ) -> bool {
         let service = &mut self.list[at];
         let too_late = |r: &crate::service::Running| want.overdue.is_some_and(|end| r.since < end);
         if service.up && !want.frozen && service.running.as_ref().is_some_and(too_late) {
@@ -363,6 +367,55 @@ impl Services {
                 message: s.barred().or_else(|| s.message.clone()),
             })
             .collect()
+    }
+}
+
+/// How far up and down the priorities things have come: what the gates of each service are made of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Order {
+    lowest_unstarted: Option<u8>,
+    lowest_unpromoted: Option<u8>,
+    highest_up: Option<u8>,
+    highest_standing: Option<u8>,
+    /// Hooks that run.
+    running: usize,
+}
+
+impl Order {
+    fn of(list: &[Service]) -> Order {
+        let mut order = Order::default();
+        for service in list {
+            order.running += usize::from(service.running.is_some());
+            let Some(priority) = service.spec.priority else { continue };
+            let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
+            let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
+            if service.state < ServiceState::Started {
+                lower(&mut order.lowest_unstarted);
+            }
+            if service.state != ServiceState::Promoted {
+                lower(&mut order.lowest_unpromoted);
+            }
+            if service.up {
+                higher(&mut order.highest_up);
+            }
+            if !service.is_down() {
+                higher(&mut order.highest_standing);
+            }
+        }
+        order
+    }
+
+    /// What a service of this priority may do. One without a priority waits for nobody.
+    fn gates(&self, priority: Option<u8>, overdue: bool) -> Gates {
+        let Some(own) = priority else {
+            return Gates { start: true, promote: true, demote: true, stop: true };
+        };
+        Gates {
+            start: self.lowest_unstarted.is_none_or(|p| own <= p),
+            promote: self.lowest_unpromoted.is_none_or(|p| own <= p),
+            demote: overdue || self.highest_up.is_none_or(|p| own >= p),
+            stop: overdue || self.highest_standing.is_none_or(|p| own >= p),
+        }
     }
 }
 

@@ -159,7 +159,7 @@ pub struct Epoch(#[n(0)] pub u64);
 impl Epoch {
     /// The first epoch of `term` that is greater than `self`.
     pub fn next_in(self, term: Term) -> Epoch {
-        Epoch((self.0 + 1).max((term.0 << 16) | 1))
+        Epoch(self.0.saturating_add(1).max(term.0.saturating_mul(1 << 16) | 1))
     }
 }
 
@@ -326,6 +326,12 @@ impl HookSet {
     #[must_use]
     pub fn with(self, hook: Hook) -> HookSet {
         HookSet(self.0 | 1 << hook as u8)
+    }
+
+    /// The set without `hook`.
+    #[must_use]
+    pub fn without(self, hook: Hook) -> HookSet {
+        HookSet(self.0 & !(1 << hook as u8))
     }
 
     /// Whether `hook` is in it.

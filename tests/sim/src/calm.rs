@@ -34,7 +34,9 @@ fn story(world: &mut World) -> Result<(), String> {
     let leader = world.leader().ok_or("the leader is gone")?;
     let (masters, demotes) = (world.masters(), world.demotes);
     world.tell("--- all is calm; now the leader, which is not master ---");
-    match world.rng().between(0, 3) {
+    match world.rng().between(0, 4) {
+        // One elector hears the leader no more, and all others do: it may ask, and nobody elects it.
+        4 => return deaf(world, leader),
         0 => world.lose_power(leader),
         1 => world.kill_daemon(leader),
         2 => world.pause(leader, 3000 * MS),
@@ -49,4 +51,16 @@ fn story(world: &mut World) -> Result<(), String> {
         return Err(format!("a change of leader moved the master from {masters:?} to {:?}", world.masters()));
     }
     Ok(())
+}
+
+fn deaf(world: &mut World, leader: usize) -> Result<(), String> {
+    let follower = world.machines.iter().find(|m| m.index != leader && !m.promoted()).map(|m| m.index);
+    let follower = follower.ok_or("everyone else is master")?;
+    world.tell(format!("nothing passes from the leader m{leader} to m{follower}"));
+    world.network.cut.push((leader, follower));
+    world.run_for(6000 * MS);
+    match world.leader() {
+        Some(still) if still == leader => Ok(()),
+        now => Err(format!("m{leader} led, was heard by a quorum, and was deposed by {now:?}")),
+    }
 }

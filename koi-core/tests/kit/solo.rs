@@ -1,0 +1,199 @@
+//! One real runner under a leader that the story plays.
+
+use std::ops::{Deref, DerefMut};
+
+use koi_core::io::{HookEnd, Input, ServiceSpec};
+use koi_core::message::{Answer, Body, Card, Heartbeat, Lease, Message, Recipient};
+use koi_core::record::{MasterEntry, Record, Standing};
+use koi_core::settings::Settings;
+use koi_core::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term, Version};
+
+use super::{Cluster, Machine, ms, settings};
+
+/// The leader's identity.
+pub(crate) const LEADER: NodeId = NodeId(99);
+/// The leader's run.
+pub(crate) const LEADER_RUN: Session = Session { count: 1, random: 99 };
+
+/// A runner that votes not, and its leader.
+pub(crate) struct Solo {
+    cluster: Cluster,
+    /// What the leader's heartbeats carry.
+    pub(crate) record: Record,
+    pub(crate) term: Term,
+    number: u64,
+    /// The lease that the leader grants.
+    pub(crate) grants: Option<Epoch>,
+    /// What the leader wants back.
+    pub(crate) wants_back: Option<Epoch>,
+    /// The leader is there.
+    pub(crate) leader_speaks: bool,
+}
+
+impl Deref for Solo {
+    type Target = Cluster;
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl DerefMut for Solo {
+    fn deref_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+}
+
+impl Solo {
+    /// A runner with these services, never started.
+    pub(crate) fn off(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+        let mut own = settings("a", 3);
+        own.elector = false;
+        adjust(&mut own);
+        let mut cluster = Cluster::off(0);
+        cluster.machines.push(Machine::new(NodeId(1), own, services.to_vec()));
+        let term = Term(5);
+        let record = Record { version: Version { term, n: 1 }, last_epoch: Epoch(7), ..Record::default() };
+        Solo { cluster, record, term, number: 0, grants: None, wants_back: None, leader_speaks: true }
+    }
+
+    /// The same, started, under a leader that has said nothing yet.
+    pub(crate) fn unled(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+        let mut solo = Solo::off(services, adjust);
+        solo.cluster.start(0);
+        solo
+    }
+
+    /// A standby.
+    pub(crate) fn standby(services: &[ServiceSpec]) -> Solo {
+        Solo::standby_with(services, |_| {})
+    }
+
+    pub(crate) fn standby_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+        let mut solo = Solo::unled(services, adjust);
+        solo.pass(300);
+        assert_eq!(solo.state(), NodeState::Standby);
+        solo
+    }
+
+    /// A master.
+    pub(crate) fn master(services: &[ServiceSpec]) -> Solo {
+        Solo::master_with(services, |_| {})
+    }
+
+    pub(crate) fn master_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+        let mut solo = Solo::standby_with(services, adjust);
+        solo.appoint();
+        solo.pass(300);
+        assert_eq!(solo.state(), NodeState::Master);
+        solo
+    }
+
+    /// The leader names the runner master and grants the lease.
+    pub(crate) fn appoint(&mut self) {
+        let epoch = self.record.last_epoch.next_in(self.term);
+        let core = self.cluster.machines[0].core.as_ref().expect("its daemon runs");
+        let entry = MasterEntry {
+            node: core.id(),
+            session: core.session(),
+            epoch,
+            hold: ms(2000),
+            in_maintenance: false,
+            unclean: false,
+            name: "a".to_owned(),
+        };
+        self.change(|record| {
+            record.master = Some(entry);
+            record.last_epoch = epoch;
+        });
+        (self.grants, self.wants_back) = (Some(epoch), None);
+    }
+
+    /// The record changes, and the change counts.
+    pub(crate) fn change(&mut self, what: impl FnOnce(&mut Record)) {
+        what(&mut self.record);
+        self.record.version.n += 1;
+    }
+
+    /// Lets time pass under the leader: a heartbeat every 100 ms, an answer to every report.
+    pub(crate) fn pass(&mut self, span_ms: u64) {
+        for _ in 0..span_ms.div_ceil(100) {
+            if self.leader_speaks {
+                self.heartbeat();
+            }
+            self.cluster.run(10);
+            if self.leader_speaks {
+                self.answer();
+            }
+            self.cluster.run(90);
+        }
+    }
+
+    /// One heartbeat of the leader.
+    pub(crate) fn heartbeat(&mut self) {
+        self.number += 1;
+        let card = Card {
+            name: "leader".to_owned(),
+            elector: true,
+            standing: Standing::Member,
+            agreed: self.cluster.machines[0].settings.agreed(),
+            ..Card::default()
+        };
+        let heartbeat = Heartbeat {
+            card,
+            term: self.term,
+            number: self.number,
+            lease: ms(500),
+            record: self.record.clone(),
+            committed: self.record.version,
+            master_address: None,
+        };
+        self.leader_says(None, Body::Heartbeat(heartbeat));
+    }
+
+    /// The leader answers the last report.
+    pub(crate) fn answer(&mut self) {
+        let report = self.cluster.sent.iter().rev().find_map(|(_, m)| match &m.body {
+            Body::Report(report) => Some(report.number),
+            _ => None,
+        });
+        let (Some(report), Some(core)) = (report, &self.cluster.machines[0].core) else { return };
+        let lease = self.grants.map(|epoch| Lease { epoch, remaining: ms(1000) });
+        if lease.is_none() && self.wants_back.is_none() {
+            return;
+        }
+        let answer = Answer { term: self.term, report, lease, release: self.wants_back, record: None };
+        let to = Recipient { node: core.id(), session: core.session() };
+        self.leader_says(Some(to), Body::Answer(answer));
+    }
+
+    pub(crate) fn leader_says(&mut self, to: Option<Recipient>, body: Body) {
+        let message = Message { from: LEADER, session: LEADER_RUN, seq: self.number, to, body };
+        self.cluster.input(0, Input::Received { message: Box::new(message), source: None });
+    }
+
+    // --- short forms of the cluster's words for its only machine ---
+
+    pub(crate) fn state(&self) -> NodeState {
+        self.cluster.node_state(0)
+    }
+
+    pub(crate) fn is(&self, service: &str) -> ServiceState {
+        self.cluster.service(0, service).state
+    }
+
+    pub(crate) fn hooks(&mut self) -> Vec<String> {
+        self.cluster.began(0)
+    }
+
+    pub(crate) fn ends(&mut self, service: &str, hook: Hook, end: HookEnd) {
+        self.cluster.finish(0, service, hook, end);
+    }
+
+    pub(crate) fn will_end(&mut self, service: &str, hook: Hook, end: HookEnd) {
+        self.cluster.ending(0, service, hook, end);
+    }
+
+    pub(crate) fn is_slow(&mut self, service: &str, hook: Hook) {
+        self.cluster.slow(0, service, hook);
+    }
+}

@@ -1,0 +1,163 @@
+//! What people are told: what is waited for, and what is wrong.
+
+mod kit;
+
+use kit::{Cluster, ms, saw};
+use koi_core::io::{Command, Observed};
+use koi_core::settings::Electors;
+use koi_core::types::Hook;
+
+fn warns(cluster: &Cluster, m: usize, what: &str) -> bool {
+    cluster.view(m).warnings.iter().any(|w| w.contains(what))
+}
+
+fn waits(cluster: &Cluster, m: usize) -> koi_core::view::Waiting {
+    cluster.view(m).waiting.first().cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_healthy_cluster_says_so_and_waits_for_nothing() {
+    let cluster = Cluster::with_master(3);
+    let view = cluster.view(cluster.leader().expect("someone leads"));
+    assert!(view.healthy, "{view:?}");
+    assert_eq!((view.waiting.len(), view.warnings.len(), view.electors_seen), (0, 0, 3));
+}
+
+#[test]
+fn without_quorum_it_says_how_many_are_needed() {
+    let mut cluster = Cluster::with_master(3);
+    cluster.lose_power(1);
+    cluster.lose_power(2);
+    cluster.run(3000);
+    let waiting = waits(&cluster, 0);
+    assert_eq!(waiting.rule, Some("R3"));
+    assert!(waiting.what.contains("1 of 3") && waiting.what.contains("2 are needed"), "{}", waiting.what);
+    assert!(!cluster.view(0).healthy);
+}
+
+#[test]
+fn a_takeover_says_for_whom_it_waits_and_how_long() {
+    let mut cluster = Cluster::with_master(3);
+    let leader = cluster.leader().expect("someone leads");
+    let other = (leader + 1) % 3;
+    cluster.promote(&cluster.name(other)).expect("it is done");
+    cluster.run(1000);
+    cluster.lose_power(other);
+    cluster.run(700);
+    let (first, name) = (waits(&cluster, leader), cluster.name(other));
+    assert_eq!((first.rule, first.node.as_deref()), (Some("R6"), Some(name.as_str())));
+    assert_eq!(first.hint, format!("if it is surely down: koi confirm-down {name}"));
+    cluster.run(300);
+    let second = waits(&cluster, leader);
+    assert_eq!(first.remaining.map(|r| r - ms(300)), second.remaining);
+}
+
+#[test]
+fn manual_mode_and_maintenance_say_how_to_leave_them() {
+    let mut cluster = Cluster::with_master(3);
+    let leader = cluster.leader().expect("someone leads");
+    cluster.order(Command::Demote);
+    cluster.run(1000);
+    assert!(waits(&cluster, leader).hint.contains("koi elect"));
+    cluster.order(Command::Maintenance(true));
+    assert_eq!(waits(&cluster, leader).hint, "koi maintenance off");
+}
+
+#[test]
+fn a_starting_cluster_says_who_is_missing() {
+    let mut cluster = Cluster::with_master(3);
+    (0..3).for_each(|m| cluster.shut_down(m));
+    cluster.run(1000);
+    cluster.start(0);
+    cluster.start(1);
+    cluster.run(2000);
+    let leader = cluster.leader().expect("someone leads");
+    let waiting = waits(&cluster, leader);
+    assert!(waiting.what.contains("1 of 3 electors are missing"), "{}", waiting.what);
+    assert!(waiting.remaining.is_some_and(|r| r <= ms(5000)));
+}
+
+#[test]
+fn a_target_that_is_not_promotable_yet_is_waited_for() {
+    let mut cluster = Cluster::with_master(3);
+    let other = cluster.standby();
+    cluster.ending(other, "web", Hook::Status, saw(Observed::Live));
+    cluster.run(10_500);
+    cluster.promote(&cluster.name(other)).expect("it is wanted");
+    cluster.run(500);
+    let leader = cluster.leader().expect("someone leads");
+    assert!(waits(&cluster, leader).what.contains("as soon as it is promotable"));
+    assert!(cluster.master().is_some(), "meanwhile things stay as they are");
+}
+
+#[test]
+fn no_candidate_says_how_each_runner_is() {
+    let mut cluster = Cluster::off(3);
+    (0..3).for_each(|m| cluster.ending(m, "web", Hook::Status, saw(Observed::Live)));
+    cluster.start_all();
+    cluster.run(8000);
+    let leader = cluster.leader().expect("someone leads");
+    let what = waits(&cluster, leader).what;
+    assert_eq!(what, "no runner can be promoted: a is Live, b is Live, c is Live");
+}
+
+#[test]
+fn quorum_off_is_warned_of_by_everyone() {
+    let mut cluster = Cluster::off(2);
+    for machine in &mut cluster.machines {
+        (machine.settings.electors, machine.settings.quorum) = (Electors::Unknown, 0);
+    }
+    cluster.start_all();
+    cluster.run_until(10_000, "a master", |c| c.master().is_some());
+    assert!((0..2).all(|m| warns(&cluster, m, "split brain")));
+    assert!(warns(&cluster, 0, "cluster.electors is not set"));
+}
+
+#[test]
+fn a_majority_of_two_is_warned_of() {
+    let cluster = Cluster::with_master(2);
+    assert!((0..2).all(|m| warns(&cluster, m, "two electors need each other")));
+}
+
+#[test]
+fn one_elector_too_many_is_named() {
+    let mut cluster = Cluster::with_master(3);
+    let machine =
+        kit::Machine::new(koi_core::types::NodeId(50), kit::settings("extra", 3), vec![kit::service("web")]);
+    cluster.machines.push(machine);
+    cluster.start(3);
+    cluster.run(3000);
+    let leader = cluster.leader().expect("someone leads");
+    assert!(warns(&cluster, leader, "extra is an elector too many"), "{:?}", cluster.view(leader).warnings);
+    assert_eq!(cluster.machines[3].standing(), koi_core::record::Standing::Empty);
+    assert!(cluster.machines[3].calls.is_empty(), "what counts it does not know, and runs nothing");
+}
+
+#[test]
+fn settings_that_disagree_are_named_until_they_agree() {
+    let mut cluster = Cluster::with_master(3);
+    let leader = cluster.leader().expect("someone leads");
+    let other = (leader + 1) % 3;
+    let good = cluster.machines[other].settings.clone();
+    let mut bad = good.clone();
+    bad.master_lease = ms(1500);
+    cluster.input(other, koi_core::io::Input::Configure(Box::new(bad)));
+    cluster.run(500);
+    let both =
+        format!("{} and {} disagree on timing.master_lease", cluster.name(leader), cluster.name(other));
+    assert!(warns(&cluster, leader, &both), "{:?}", cluster.view(leader).warnings);
+    cluster.input(other, koi_core::io::Input::Configure(Box::new(good)));
+    cluster.run(500);
+    assert!(!warns(&cluster, leader, "disagree"));
+}
+
+#[test]
+fn two_nodes_with_the_same_name_are_named() {
+    let mut cluster = Cluster::off(3);
+    cluster.machines[1].settings.name = "a".to_owned();
+    cluster.start_all();
+    cluster.run_until(10_000, "a master", |c| c.master().is_some());
+    cluster.run(500);
+    let leader = cluster.leader().expect("someone leads");
+    assert!(warns(&cluster, leader, "two nodes are called a"), "{:?}", cluster.view(leader).warnings);
+}
