@@ -258,6 +258,20 @@ fn a_hook_of_a_service_that_vanished_is_ended_and_its_end_is_ignored() {
 }
 
 #[test]
+fn a_promoted_service_whose_folder_vanishes_keeps_the_mastership_until_it_is_back() {
+    let mut solo = Solo::master(&[service("web")]);
+    solo.hooks();
+    solo.folder(0, &[]);
+    solo.pass(30_000);
+    assert_eq!(solo.state(), NodeState::Master, "nobody can demote it now, and nobody has to");
+    assert!(solo.view(0).holds.is_some(), "its folder gone is no proof that it is down");
+    solo.folder(0, &[service("web")]);
+    solo.pass(500);
+    assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));
+    assert!(solo.hooks().iter().all(|hook| hook == "web.status"), "nothing was moved");
+}
+
+#[test]
 fn a_promoted_service_whose_configuration_breaks_is_not_taken_for_stopped() {
     let mut solo = Solo::master(&[service("web")]);
     solo.hooks();
