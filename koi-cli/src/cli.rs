@@ -161,8 +161,8 @@ pub(crate) enum Command {
     /// Let an elector without state on disk begin a new cluster
     #[command(long_about = "Let an elector without state on disk begin a new cluster.\n\n\
         Only needed when the electors cannot all be seen, or when some of them lost their disks. What the other \
-        electors know of an older cluster may be voted away: use it on one node, and only when no majority of the \
-        old electors can come back.")]
+        electors know of an older cluster may be voted away: use it only when no majority of the old electors can come \
+        back, and then on a quorum of electors: one alone cannot elect itself.")]
     Bootstrap,
     /// Validate this machine's configuration, services and plugins (runs `koid --check`)
     Check,
@@ -180,6 +180,13 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Run a cluster of three nodes on this machine, to look at and to try things on
+    #[command(
+        long_about = "Run a cluster of three nodes on this machine, to look at and to try things on.\n\n\
+        Everything is in one temporary folder and on 127.0.0.1: it needs no configuration and no rights, touches \
+        nothing else, and leaves nothing behind. Ctrl-C ends it."
+    )]
+    Demo(Demo),
     /// Write the completions for a shell to standard output
     Completions {
         /// Which shell
@@ -234,6 +241,17 @@ pub(crate) struct Wait {
     /// Stands in for the global option, whose long name is taken here; clap copies the value to it.
     #[arg(id = "timeout", short = 't', value_name = "TIME", value_parser = duration, help = "How long one answer may take [default: 6s]")]
     _answer_timeout: Option<Duration>,
+}
+
+/// `koi demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// A fixed tour of faults and commands, measured and checked; exit 0 only if all went well
+    #[arg(long)]
+    pub(crate) script: bool,
+    /// Leave the folder with its logs behind
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 /// What can be waited for.

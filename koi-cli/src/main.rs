@@ -5,8 +5,10 @@
 mod cli;
 mod commands;
 mod connect;
+mod demo;
 mod fail;
 mod files;
+mod koid;
 mod output;
 mod render;
 

@@ -265,7 +265,8 @@ impl Node {
         }
         let failures = self.runner.fail_count();
         self.runner.recover_by_hand();
-        let message = format!("{} tries again; {failures} failures are forgotten", self.settings.name);
+        let what = if failures == 1 { "1 failure is".to_owned() } else { format!("{failures} failures are") };
+        let message = format!("{} tries again; {what} forgotten", self.settings.name);
         self.event(Event::Commanded { what: message.clone() });
         Ok(Answered { message, steps: Vec::new() })
     }

@@ -42,6 +42,7 @@ pub enum Event {
     LeaseReleased { epoch: Epoch },
     SlowDemote { service: String, took: Duration, grace: Duration },
     Failed { reason: String, recovers_in: Option<Duration> },
+    Barred { reason: String },
     Recovering { failures: u32 },
     Unclean { service: String },
     Fenced { reason: String },
@@ -80,6 +81,7 @@ impl Event {
             Event::LeaseReleased { .. } => "lease-released",
             Event::SlowDemote { .. } => "slow-demote",
             Event::Failed { .. } => "failed",
+            Event::Barred { .. } => "barred",
             Event::Recovering { .. } => "recovering",
             Event::Unclean { .. } => "unclean",
             Event::Fenced { .. } => "fenced",
@@ -98,6 +100,7 @@ impl Event {
         match self {
             Event::HookEnded { failed: true, .. }
             | Event::Failed { .. }
+            | Event::Barred { .. }
             | Event::Unclean { .. }
             | Event::Fenced { .. } => Level::Error,
             Event::LeaderLost { .. }
@@ -190,6 +193,9 @@ impl fmt::Display for Event {
             }
             Event::Failed { reason, recovers_in: None } => {
                 write!(f, "this node has failed: {reason}; it waits for `koi recover`")
+            }
+            Event::Barred { reason } => {
+                write!(f, "this node counts as failed while that is so: {reason}")
             }
             Event::Recovering { failures } => {
                 write!(f, "this node tries again, after {failures} failures")

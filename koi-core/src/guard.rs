@@ -89,7 +89,11 @@ impl TakeDown {
     ) -> TakeDown {
         let mut effects = VecDeque::new();
         let mut services = Services::default();
-        services.update(specs.into_iter().filter(|s| standing.contains_key(&s.name)).collect(), &mut effects);
+        services.update(
+            specs.into_iter().filter(|s| standing.contains_key(&s.name)).collect(),
+            false,
+            &mut effects,
+        );
         services.presume_each(|name| standing.get(name) == Some(&Standing::Promoted));
         effects.clear();
         let mut down = TakeDown { services, effects, settings, overdue: by, epoch };
@@ -114,6 +118,7 @@ impl TakeDown {
             overdue: self.overdue.filter(|by| *by <= now),
             may_promote: false,
             frozen: false,
+            may_ask: false,
             block_on_stop_failure: self.settings.block_on_stop_failure,
             max_parallel: self.settings.max_parallel,
             state: NodeState::Failed,

@@ -80,6 +80,7 @@ pub(crate) struct Runner {
     /// Whether the fence is armed, and if not, why.
     pub(crate) armed: Result<(), String>,
     failure: Option<Failure>,
+    barred_before: Option<String>,
     frozen_before: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -105,6 +106,7 @@ impl Runner {
             unreadable: None,
             armed: Err("the watchdog is not armed yet".to_owned()),
             failure: None,
+            barred_before: None,
             frozen_before: false,
             fail_count: 0,
             last_failure: None,
@@ -123,7 +125,7 @@ impl Runner {
         out: &mut VecDeque<Effect>,
     ) {
         self.unreadable = None;
-        self.services.update(specs, out);
+        self.services.update(specs, self.holding.is_some(), out);
         let Phase::Scanning { left } = self.phase else { return };
         self.phase = Phase::Joined;
         let Some(epoch) = left else { return };
@@ -178,7 +180,9 @@ impl Runner {
 
     /// R7: a node that is to be fenced is not promoted before its fence is armed.
     fn all_promotable(&self, settings: &Settings) -> bool {
-        self.services.summary() >= Summary::Promotable && self.unarmed(settings).is_none()
+        // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
+        let summary = self.services.summary(self.holding.is_some());
+        summary >= Summary::Promotable && self.unarmed(settings).is_none()
     }
 
     /// Why the fence is not armed, if it must be.
@@ -384,6 +388,7 @@ impl Runner {
             self.watch_lease(settings, around, out);
         }
         self.frozen_before = frozen;
+        self.tell_of_bars(out);
         let want = self.want(settings, around, frozen);
         self.services.step(&want, out);
         if !frozen && self.try_recovery(settings, around.now, out) {
@@ -391,6 +396,18 @@ impl Runner {
             self.services.step(&want, out);
         }
         self.settle(frozen, settings, around, out)
+    }
+
+    /// Says once why the node counts as failed without a failure.
+    fn tell_of_bars(&mut self, out: &mut VecDeque<Effect>) {
+        let barred = self.services.barred();
+        if barred == self.barred_before {
+            return;
+        }
+        if let Some(reason) = barred.clone() {
+            out.push_back(Effect::Event(Event::Barred { reason }));
+        }
+        self.barred_before = barred;
     }
 
     fn want(&self, settings: &Settings, around: &Surroundings, frozen: bool) -> Want {
@@ -402,6 +419,7 @@ impl Runner {
             overdue: lost.filter(|deadline| *deadline <= around.now),
             may_promote: self.holding.is_some_and(|h| h.marked),
             frozen,
+            may_ask: self.unreadable.is_none(),
             block_on_stop_failure: settings.block_on_stop_failure,
             max_parallel: settings.max_parallel,
             state: self.state(settings, around),
@@ -489,7 +507,7 @@ impl Runner {
             return Time::NEVER;
         }
         let mut next = Time::NEVER;
-        if self.action(settings, around) >= Action::Start {
+        if self.action(settings, around) >= Action::Start && self.unreadable.is_none() {
             next = next.min(self.services.next_deadline(settings.max_parallel));
         }
         if let Some(held) = &self.holding {
@@ -539,7 +557,7 @@ impl Runner {
             maintenance: settings.maintenance,
             grace: settings.demote_grace,
             services: u16::try_from(self.services.len()).unwrap_or(u16::MAX),
-            promoted: state == NodeState::Master && self.services.summary() == Summary::Promoted,
+            promoted: state == NodeState::Master && self.services.summary(false) == Summary::Promoted,
             reason: clip(&self.reason(settings), limits::REASON_BYTES),
             leaving: around.leaving,
         }

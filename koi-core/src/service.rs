@@ -35,6 +35,8 @@ pub(crate) struct Service {
     /// `stop` failed as well (R7).
     pub(crate) stop_failed: bool,
     pub(crate) promotable: bool,
+    /// It appeared while the node was master, and has never been promotable yet.
+    pub(crate) newcomer: bool,
     pub(crate) score: Option<i32>,
     pub(crate) message: Option<String>,
     pub(crate) cause: Option<Cause>,
@@ -91,6 +93,7 @@ impl Service {
             wreck_seen: false,
             stop_failed: false,
             promotable: false,
+            newcomer: false,
             score: None,
             message: None,
             cause: None,
@@ -152,6 +155,10 @@ impl Service {
         self.state = self.state_during(hook);
         self.up |= hook == Hook::Promote;
         self.running = Some(Running { run, hook, since: now, aborting: None });
+        if hook == Hook::Status {
+            // One that is ended early is not asked again at once.
+            self.next_status = now + self.spec.status_interval;
+        }
     }
 
     /// The next step towards `action`. `urgent`: the lease is lost, and a promote that runs is not waited for.
@@ -251,6 +258,12 @@ impl Service {
 
     /// A hook has ended. `block`: a failed stop of something promoted is not taken for a stop (R7).
     pub(crate) fn end(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
+        let consequence = self.ended(hook, end, now, block);
+        self.newcomer &= !self.promotable;
+        consequence
+    }
+
+    fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
         let killed = self.running.take().is_some_and(|r| r.aborting == Some(true));
         match end {
             HookEnd::Done => self.done(hook, now),

@@ -25,6 +25,8 @@ pub(crate) struct Want {
     pub(crate) may_promote: bool,
     /// Maintenance: no hook runs; a start is presumed successful.
     pub(crate) frozen: bool,
+    /// The services folder can be read: while it cannot, a failing status would say nothing about the service.
+    pub(crate) may_ask: bool,
     pub(crate) block_on_stop_failure: bool,
     pub(crate) max_parallel: usize,
     pub(crate) state: NodeState,
@@ -95,15 +97,17 @@ impl Services {
         self.list.iter().find_map(Service::barred)
     }
 
-    pub(crate) fn summary(&self) -> Summary {
-        let any = |states: &[ServiceState]| self.list.iter().any(|s| states.contains(&s.state));
+    /// `settled`: leaving aside those that appeared beside a master and have never been promotable yet.
+    pub(crate) fn summary(&self, settled: bool) -> Summary {
+        let list = || self.list.iter().filter(move |s| !(settled && s.newcomer && !s.failed));
+        let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
         if any(&[ServiceState::Failed, ServiceState::Failing]) {
             Summary::Error
         } else if any(&[ServiceState::Stopped, ServiceState::Stopping, ServiceState::Starting]) {
             Summary::Stopped
-        } else if self.list.iter().any(|s| !s.promotable) {
+        } else if list().any(|s| !s.promotable) {
             Summary::Live
-        } else if self.list.iter().any(|s| s.state != ServiceState::Promoted) {
+        } else if list().any(|s| s.state != ServiceState::Promoted) {
             Summary::Promotable
         } else {
             Summary::Promoted
@@ -116,7 +120,7 @@ impl Services {
     }
 
     /// Takes what the folder has now; what stays keeps its state.
-    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, out: &mut VecDeque<Effect>) {
+    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, master: bool, out: &mut VecDeque<Effect>) {
         let mut old = std::mem::take(&mut self.list);
         for spec in specs.into_iter().take(limits::SERVICES) {
             match old.iter().position(|s| s.spec.name == spec.name) {
@@ -127,7 +131,9 @@ impl Services {
                 }
                 None => {
                     out.push_back(Effect::Event(Event::ServiceFound { service: spec.name.clone() }));
-                    self.list.push(Service::new(spec));
+                    let mut service = Service::new(spec);
+                    service.newcomer = master;
+                    self.list.push(service);
                 }
             }
         }
@@ -308,7 +314,7 @@ impl Services {
     }
 
     fn run_due_statuses(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
-        if want.frozen || want.action < Action::Start {
+        if want.frozen || !want.may_ask || want.action < Action::Start {
             return;
         }
         let mut running = self.list.iter().filter(|s| s.running.is_some()).count();

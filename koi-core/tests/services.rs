@@ -247,6 +247,16 @@ fn services_appear_and_vanish_without_a_restart() {
 }
 
 #[test]
+fn a_service_that_is_new_on_the_master_is_brought_up_beside_the_others() {
+    let mut solo = Solo::master(&[service("a")]);
+    solo.hooks();
+    solo.folder(0, &[service("a"), service("b")]);
+    solo.pass(500);
+    assert_eq!((solo.state(), solo.is("b")), (NodeState::Master, ServiceState::Promoted));
+    assert!(!solo.hooks().contains(&"a.demote".to_owned()), "what is promoted stays so");
+}
+
+#[test]
 fn a_hook_of_a_service_that_vanished_is_ended_and_its_end_is_ignored() {
     let mut solo = Solo::unled(&[service("a"), service("b")], |_| {});
     solo.is_slow("b", Hook::Start);

@@ -203,7 +203,15 @@ impl Runner {
                 log: Arc::new(log),
                 abort,
             };
-            within(runnable.handler.call(call), limits.0, limits.1).await
+            let status = call.hook == plugin::Hook::Status;
+            let home = call.context.home.clone();
+            let ended = within(runnable.handler.call(call), limits.0, limits.1).await;
+            // A folder that is not there says nothing about the service: the next look at the services will.
+            let gone = || matches!(std::fs::exists(&home), Ok(false));
+            match ended {
+                HookEnd::Failed { .. } if status && gone() => HookEnd::Aborted,
+                ended => ended,
+            }
         }
     }
 }

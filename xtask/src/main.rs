@@ -1,2 +1,89 @@
-//! stub
-fn main() {}
+//! What koi's developers run by hand: `cargo xtask help` says it.
+
+#![forbid(unsafe_code)]
+
+mod failover;
+mod sim;
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [-- ARGS]   build koi and koid, and run `koi demo ARGS`: three nodes on this machine
+                     cargo xtask demo                 to look at, until Ctrl-C
+                     cargo xtask demo -- --script     a fixed tour, measured and checked
+                     cargo xtask demo -- --help       its options
+  failover         build what it needs, and measure how long a cluster is without a master: as root, some 10 minutes
+                     cargo xtask failover             every fault five times, as a table
+                     cargo xtask failover kill 3      those with this word, three times
+  sim              simulated clusters, made from seeds
+                     cargo xtask sim --seeds 1000000    many, on all cores
+                     cargo xtask sim --seed 7           the story of one
+  mutants          each rule of the core broken in turn: the simulator must find it out
+  help             this
+
+Everything else is plain cargo: CONTRIBUTING.md has the commands.";
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    let command = args.next();
+    let result = match command.as_ref().and_then(|word| word.to_str()) {
+        Some("demo") => demo(args.collect()),
+        Some("failover") => failover::failover(args),
+        Some("sim") => sim::sim(args),
+        Some("mutants") => sim::mutants(),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("what is to be done?\n\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds both programs and becomes `koi demo`: Ctrl-C and the exit code are its own. Returns only if that fails.
+fn demo(args: Vec<OsString>) -> Result<(), String> {
+    build(&["koid", "koi-cli"])?;
+    let koi = programs()?.join("koi");
+    // `cargo xtask demo -- --script` comes with its two dashes.
+    let args = args.into_iter().enumerate().filter(|(at, arg)| *at > 0 || arg != "--").map(|(_, arg)| arg);
+    let error = Command::new(&koi).arg("demo").args(args).exec();
+    Err(format!("cannot run {}: {error}", koi.display()))
+}
+
+/// Builds these packages in the same profile and target directory as this program, and shows how far it is.
+fn build(packages: &[&str]) -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(&cargo);
+    command.arg("build").current_dir(workspace);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cargo build ended with {status}: its errors stand above")),
+        Err(error) => Err(format!("cannot run {}: {error}", Path::new(&cargo).display())),
+    }
+}
+
+/// Where cargo has put the programs: beside this one.
+fn programs() -> Result<PathBuf, String> {
+    let here = env::current_exe().and_then(|xtask| {
+        let folder = xtask.parent().map(Path::to_owned);
+        folder.ok_or_else(|| io::Error::other("it has no folder"))
+    });
+    here.map_err(|error| format!("cannot find out where this program is: {error}"))
+}

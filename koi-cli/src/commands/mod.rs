@@ -16,6 +16,7 @@ use koi_proto::api::OnNode;
 
 use crate::cli::{Cli, Command};
 use crate::connect::{self, Daemon};
+use crate::demo;
 use crate::fail::Fail;
 use crate::output::Out;
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Config(args) => config::config(options, args, out),
         Command::Init(args) => init::init(options, args, out),
         Command::Keygen { target, force } => keygen::keygen(target, *force, out),
+        Command::Demo(args) => demo::demo(args, out).await,
         Command::Completions { shell } => completions::completions(*shell, out),
     }
 }

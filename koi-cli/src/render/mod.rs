@@ -17,7 +17,7 @@ pub(crate) mod text;
 pub(crate) mod tree;
 pub(crate) mod verdict;
 
-pub(crate) use paint::Paint;
+pub(crate) use paint::{Paint, Tone};
 
 /// How to draw.
 #[derive(Clone, Copy, Debug)]

@@ -1,1 +1,47 @@
-//! stub
+//! Clusters of real `koid` processes on loopback, for tests that tell stories.
+//!
+//! ```no_run
+//! use koi_cluster_tests::{Cluster, Service};
+//!
+//! let cluster = Cluster::builder().nodes(3).service("10-db", Service::recorded()).start();
+//! cluster.wait_healthy();
+//! let master = cluster.master().expect("a healthy cluster has one");
+//! cluster.node(&master).kill();
+//! cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != master));
+//! ```
+//!
+//! Everything lies in one folder in `/tmp`, which goes when the [`Cluster`] is dropped, with every process that it brought
+//! about; `KOI_TEST_KEEP=1` keeps the folder. The binaries are built first, by the cargo that built the test;
+//! `KOI_TEST_BINARIES=FOLDER` takes them from there instead.
+
+#![forbid(unsafe_code)]
+
+mod binaries;
+mod builder;
+mod cluster;
+mod hooklog;
+mod node;
+mod ports;
+mod process;
+mod service;
+mod settings;
+
+pub use builder::{Builder, Format};
+pub use cluster::{Cluster, LAST_LINES, PATIENCE};
+pub use hooklog::{Entry, HookLog};
+pub use node::{Node, Ran};
+pub use ports::free_ports;
+pub use service::Service;
+pub use settings::Settings;
+
+/// Says on standard error, whatever the test runner captures, that a part of a test was left out.
+pub fn skip(why: &str) {
+    use std::io::Write;
+    // The test runner captures what `eprintln!` writes, and not this.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod machine;
 pub mod nemesis;
 pub mod rng;
+pub mod survey;
 pub mod world;
 
 pub use world::{MS, Shape, World};

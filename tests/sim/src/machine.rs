@@ -79,6 +79,10 @@ pub struct Machine {
     pub core: Option<Node>,
     /// Grows with each crash: what was under way for an earlier one is void.
     pub life: u64,
+    /// Grows when the power is lost: a guardian that was at work is gone too.
+    pub power: u64,
+    /// The guardian of an earlier run is still taking services down: the daemon waits for it before it looks at them.
+    pub guarded: bool,
     /// The daemon does not run until this instant of the world.
     pub paused_until: u64,
     /// When the core wants to be woken next.
@@ -101,6 +105,8 @@ impl Machine {
             disk: Disk::default(),
             core: None,
             life: 0,
+            power: 0,
+            guarded: false,
             paused_until: 0,
             wake: 0,
             hooks: BTreeMap::new(),
@@ -149,6 +155,8 @@ impl Machine {
     /// Everything on the machine stops at once.
     pub fn lose_power(&mut self) {
         self.kill_daemon();
+        self.power += 1;
+        self.guarded = false;
         for service in self.services.values_mut() {
             service.promoted = false;
             service.started = false;

@@ -43,6 +43,9 @@ fn war(seed: u64) -> Report {
         let delay = world.rng().between(0, 3000 * MS);
         world.boot_later(machine, delay);
     }
+    if world.rng().percent(30) {
+        rough_start(&mut world, total);
+    }
     let started = world.run_until(60_000 * MS, |w| !w.masters().is_empty());
     if !started {
         world.invariants.violations.push("no first master within a minute".to_owned());
@@ -57,6 +60,23 @@ fn war(seed: u64) -> Report {
     }
     heal(&mut world, total);
     Report { seed, shape, violations: world.invariants.violations, story: world.story }
+}
+
+/// The first election of a cluster, between two that do not hear each other, with the third losing its power over its vote: nobody has
+/// promised anything yet, and only what is on disk counts.
+fn rough_start(world: &mut World, total: usize) {
+    let one = world.rng().between(0, total as u64 - 1) as usize;
+    let other = (one + 1) % total;
+    world.run_for(3100 * MS);
+    world.network.cut.extend([(one, other), (other, one)]);
+    for machine in 0..total {
+        world.lose_power(machine);
+        world.boot(machine);
+    }
+    world.trap = Some(Trap::Vote);
+    world.run_for(4000 * MS);
+    world.trap = None;
+    world.network.cut.clear();
 }
 
 /// One fault, or one operator.

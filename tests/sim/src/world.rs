@@ -95,7 +95,7 @@ enum Happening {
     /// The guardian has taken everything down.
     GuardianDone {
         machine: usize,
-        life: u64,
+        power: u64,
         last: Box<Message>,
     },
     /// The guardian finds that the daemon hangs past the lease.
@@ -268,14 +268,15 @@ impl World {
             Happening::Boot { machine } => self.boot(machine),
             Happening::Sprung { machine, power: true } => {
                 self.lose_power(machine);
-                self.boot_later(machine, 300 * MS);
+                let delay = self.rng.between(5 * MS, 300 * MS);
+                self.boot_later(machine, delay);
             }
             Happening::Sprung { machine, power: false } => {
                 self.kill_daemon(machine);
                 self.boot_later(machine, 20 * MS);
             }
             Happening::Tell { machine, input } => self.input(machine, *input),
-            Happening::GuardianDone { machine, life, last } => self.guardian_done(machine, life, *last),
+            Happening::GuardianDone { machine, power, last } => self.guardian_done(machine, power, *last),
             Happening::GuardianChecks { machine, life } => {
                 let m = &self.machines[machine];
                 if m.life == life && m.paused_until > self.now {
@@ -455,8 +456,14 @@ impl World {
         self.machines[machine].paused_until = 0;
         self.machines[machine].boot(now, random);
         self.tell(format!("m{machine}: the daemon starts"));
+        if !self.machines[machine].guarded {
+            self.look_at_services(machine);
+        }
+    }
+
+    fn look_at_services(&mut self, machine: usize) {
         let specs = self.machines[machine].specs();
-        self.input(machine, Input::Services(specs));
+        self.say(machine, Input::Services(specs));
     }
 
     /// Starts a daemon after a while.
@@ -479,20 +486,26 @@ impl World {
         };
         self.send(machine, Destination::Everyone, obituary(false));
         let took = self.rng.between(MS, 700 * MS);
-        let life = self.machines[machine].life;
-        self.later(took, Happening::GuardianDone { machine, life, last: Box::new(obituary(true)) });
+        if std::mem::replace(&mut self.machines[machine].guarded, true) {
+            return; // the earlier guardian is still at it
+        }
+        let power = self.machines[machine].power;
+        self.later(took, Happening::GuardianDone { machine, power, last: Box::new(obituary(true)) });
     }
 
-    fn guardian_done(&mut self, machine: usize, life: u64, last: Message) {
-        // A daemon that has started since takes the services down itself, before it joins.
-        if self.machines[machine].life != life {
+    fn guardian_done(&mut self, machine: usize, power: u64, last: Message) {
+        if self.machines[machine].power != power {
             return;
         }
+        self.machines[machine].guarded = false;
         for service in self.machines[machine].services.values_mut() {
             (service.promoted, service.started) = (false, false);
         }
         self.tell(format!("m{machine}: the guardian has taken everything down"));
         self.send(machine, Destination::Everyone, last);
+        if self.machines[machine].core.is_some() {
+            self.look_at_services(machine);
+        }
     }
 
     /// The machine loses its power.

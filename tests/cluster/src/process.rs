@@ -1,0 +1,56 @@
+//! Processes that a cluster brought about.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Looks at what is left, and pauses between them.
+const ROUNDS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The processes that run (zombies do not) and have `folder` in their environment: daemons, their helpers, hooks and what
+/// hooks have started. Nobody else can have it: it was made for one cluster.
+pub(crate) fn belonging_to(folder: &Path) -> Vec<Pid> {
+    let mark = folder.as_os_str().as_encoded_bytes();
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let ours = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| text.windows(mark.len()).any(|w| w == mark))
+    };
+    pids.filter(|pid| *pid != std::process::id().cast_signed()).filter(ours).map(Pid::from_raw).collect()
+}
+
+/// Kills them all, those too that they start meanwhile.
+pub(crate) fn kill_all(folder: &Path) {
+    for _ in 0..ROUNDS {
+        let left = belonging_to(folder);
+        if left.is_empty() {
+            return;
+        }
+        for pid in left {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The processes that `parent` has started and that run the same program with `argument`.
+pub(crate) fn helpers_of(parent: Pid, argument: &str) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        // proc(5): `pid (name) state ppid …`, and the name may hold anything.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        fields.split_ascii_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    let has_argument = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    };
+    pids.filter(is_child).filter(has_argument).map(Pid::from_raw).collect()
+}

@@ -1,0 +1,92 @@
+//! Services for the nodes to run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// What stands in the place of the hook log's path in a script.
+const LOG: &str = "@HOOKLOG@";
+
+/// A line in the hook log when a hook begins and when it ends by itself.
+const RECORD: &str = r#"#!/bin/sh
+say() {
+    read -r up rest < /proc/uptime
+    echo "$up $KOI_NODE $KOI_SERVICE $KOI_EVENT $1 $KOI_IS_PROMOTED $KOI_EPOCH $KOI_STATE" >> @HOOKLOG@
+}
+say begin
+trap 'say end' EXIT
+"#;
+
+/// Exits as the file `status-code` in its folder says.
+const STATUS: &str = r#"#!/bin/sh
+[ -f status-code ] || exit 0
+read -r code message < status-code
+[ -z "$message" ] || echo "$message"
+exit "$code"
+"#;
+
+/// A service: a folder with files, or a single script.
+#[derive(Clone, Debug, Default)]
+pub struct Service {
+    files: Vec<(String, String, u32)>,
+    single: Option<String>,
+}
+
+impl Service {
+    /// A folder with nothing in it.
+    pub fn empty() -> Service {
+        Service::default()
+    }
+
+    /// A folder whose hooks write to the cluster's hook log, and whose `status` says what the test wants
+    /// ([`crate::Node::set_status`]).
+    pub fn recorded() -> Service {
+        let plain = ["start", "stop", "promote", "demote", "failed"];
+        plain.iter().fold(Service::empty(), |service, hook| service.hook(hook, "")).script("status", STATUS)
+    }
+
+    /// A single file, called with the hook's name; it records its hooks but for `status`.
+    pub fn single(body: &str) -> Service {
+        let quiet = format!("[ \"$1\" != status ] || exit 0\n{}", RECORD.replacen("#!/bin/sh\n", "", 1));
+        Service { files: Vec::new(), single: Some(format!("#!/bin/sh\n{quiet}{body}\n")) }
+    }
+
+    /// A hook that is recorded, and runs these lines of shell in between.
+    pub fn hook(self, name: &str, body: &str) -> Service {
+        self.script(name, &format!("{RECORD}{body}\n"))
+    }
+
+    /// An executable as it is; it replaces one of the same name.
+    pub fn script(self, name: &str, text: &str) -> Service {
+        self.file(name, text, 0o755)
+    }
+
+    /// Any file.
+    pub fn file(mut self, name: &str, text: &str, mode: u32) -> Service {
+        self.files.retain(|(other, ..)| other != name);
+        self.files.push((name.to_owned(), text.to_owned(), mode));
+        self
+    }
+
+    /// Puts the service at `path`, all at once: whoever looks meanwhile sees the whole service or none.
+    pub(crate) fn install(&self, path: &Path, hooklog: &Path) {
+        let fill = |text: &str| text.replace(LOG, &hooklog.display().to_string());
+        // A name with a dot is no service.
+        let beside = path.with_extension("new");
+        match &self.single {
+            Some(text) => write(&beside, &fill(text), 0o755),
+            None => {
+                fs::create_dir_all(&beside).expect("a service's folder can be made");
+                for (name, text, mode) in &self.files {
+                    write(&beside.join(name), &fill(text), *mode);
+                }
+            }
+        }
+        fs::rename(&beside, path).expect("a service can be put in its place");
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).expect("a script can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a script's mode can be set");
+}

@@ -1,0 +1,181 @@
+//! Three nodes come up from nothing, and everything that shows them works.
+
+use koi_cluster_tests::{Cluster, Service};
+use serde_json::Value;
+
+fn three() -> Cluster {
+    Cluster::builder().nodes(3).service("10-vip", Service::recorded()).start()
+}
+
+#[test]
+fn from_nothing_to_a_leader_and_one_master() {
+    let cluster = three();
+    let master = cluster.wait_healthy();
+    let status = cluster.status().unwrap();
+    assert_eq!((status.cluster.quorum, status.cluster.electors, status.cluster.electors_seen), (2, 3, 3));
+    assert!(status.cluster.warnings.is_empty(), "{:?}", status.cluster.warnings);
+    let hooks = cluster.hooks();
+    hooks.assert_only(&master);
+    for node in cluster.nodes() {
+        let expected: &[&str] =
+            if node.name == master { &["vip:start", "vip:promote"] } else { &["vip:start"] };
+        assert_eq!(hooks.of(&node.name), expected, "{}", node.name);
+        assert_eq!(node.status().unwrap().cluster.master, Some(master.clone()), "every node says the same");
+    }
+    let promoted = hooks.0.iter().find(|e| e.hook == "promote").unwrap();
+    assert!(promoted.promoted && promoted.epoch == status.cluster.epoch, "{promoted:?}");
+}
+
+/// A key of the JSON and whether a value is as it should be there.
+type Field = (&'static str, fn(&Value) -> bool);
+
+fn text_or_null(v: &Value) -> bool {
+    v.is_string() || v.is_null()
+}
+
+const CLUSTER: [Field; 12] = [
+    ("id", Value::is_u64),
+    ("leader", Value::is_string),
+    ("master", Value::is_string),
+    ("target", text_or_null),
+    ("epoch", Value::is_u64),
+    ("term", Value::is_u64),
+    ("quorum", Value::is_u64),
+    ("electors_seen", Value::is_u64),
+    ("manual", Value::is_boolean),
+    ("maintenance", Value::is_boolean),
+    ("healthy", Value::is_boolean),
+    ("warnings", Value::is_array),
+];
+const NODE: [Field; 11] = [
+    ("name", Value::is_string),
+    ("id", Value::is_string),
+    ("address", Value::is_string),
+    ("state", Value::is_string),
+    ("elector", Value::is_boolean),
+    ("runner", Value::is_boolean),
+    ("leader", Value::is_boolean),
+    ("seen_ms", Value::is_u64),
+    ("last_failure", Value::is_null),
+    ("version", Value::is_string),
+    ("services", Value::is_array),
+];
+const SERVICE: [Field; 7] = [
+    ("name", Value::is_string),
+    ("priority", Value::is_u64),
+    ("handler", Value::is_string),
+    ("state", Value::is_string),
+    ("hook", text_or_null),
+    ("failed", Value::is_boolean),
+    ("message", text_or_null),
+];
+
+fn assert_fields(value: &Value, fields: &[Field]) {
+    for (key, fits) in fields {
+        let found = value.get(key).unwrap_or_else(|| panic!("{key} is missing in {value:#}"));
+        assert!(fits(found), "{key} is {found}, which it must not be");
+    }
+}
+
+#[test]
+fn the_status_as_json_is_as_the_interface_says() {
+    let cluster = three();
+    let master = cluster.wait_healthy();
+    for node in cluster.nodes() {
+        let status: Value = serde_json::from_str(node.koi(&["-o", "json", "status"]).exits(0)).unwrap();
+        assert_fields(&status["cluster"], &CLUSTER);
+        let nodes = status["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), 3);
+        for shown in nodes {
+            assert_fields(shown, &NODE);
+            let name = shown["name"].as_str().unwrap();
+            assert_eq!(shown["address"], format!("127.0.0.1:{}", cluster.node(name).port));
+            assert_eq!(shown["state"], if name == master { "Master" } else { "Standby" });
+            assert_eq!(shown["leader"], shown["name"] == status["cluster"]["leader"]);
+            let services = shown["services"].as_array().unwrap();
+            assert_eq!(services.len(), 1);
+            assert_fields(&services[0], &SERVICE);
+            assert_eq!((&services[0]["name"], &services[0]["priority"]), (&"vip".into(), &10.into()));
+            assert_eq!(services[0]["state"], if name == master { "Promoted" } else { "Started" });
+        }
+    }
+}
+
+#[test]
+fn whatever_shows_something_shows_it() {
+    let cluster = three();
+    let master = cluster.wait_healthy();
+    let node = cluster.any();
+    let shown = node.koi(&["status"]);
+    let status = shown.exits(0);
+    assert!(status.lines().next().unwrap().contains("well"), "the verdict comes first:\n{status}");
+    for name in ["a", "b", "c"] {
+        assert!(status.contains(name), "{status}");
+    }
+    let commands: [(&[&str], &str); 8] = [
+        (&["status", &master], "vip"),
+        (&["tree"], "vip"),
+        (&["local"], &node.name),
+        (&["failures"], ""),
+        (&["events", "--no-follow"], "leads in term"),
+        (&["wait", "--for", "leader"], ""),
+        (&["wait", "--for", "master"], &master),
+        (&["wait", "--for", "healthy"], ""),
+    ];
+    for (args, word) in commands {
+        let table = node.koi(args);
+        assert!(table.exits(0).contains(word), "{args:?} does not show {word}:\n{}", table.out);
+        assert!(!table.out.contains('\x1b'), "no colours into a pipe: {args:?}");
+        let json = node.koi(&[&["-o", "json"], args].concat());
+        for document in serde_json::Deserializer::from_str(json.exits(0)).into_iter::<Value>() {
+            document.unwrap_or_else(|e| panic!("{args:?}: {e}:\n{}", json.out));
+        }
+    }
+    node.koi(&["check"]).exits(0);
+    node.koi(&["config", "show"]).exits(0);
+}
+
+#[test]
+fn exit_codes_mean_what_the_interface_says() {
+    let cluster = three();
+    let master = cluster.wait_healthy();
+    let node = cluster.node(&master);
+    node.koi(&["status"]).exits(0);
+    node.koi(&["promote", "nobody"]).refuses(1, &["nobody", "koi status"]);
+    node.koi(&["promoet", "a"]).refuses(2, &["promote"]);
+    node.koi(&["confirm-down", &master]).refuses(5, &[&master, "alive"]);
+
+    let lost = cluster.others(&master).next().unwrap();
+    lost.kill();
+    cluster.wait_for("the loss is seen", |c| c.node(&master).koi(&["status"]).code == 3);
+    node.koi(&["wait", "--for", "healthy", "--timeout", "500ms"]).refuses(3, &["koi status"]);
+    lost.koi(&["status"]).refuses(4, &["koid", "start"]);
+    for rest in cluster.nodes().iter().filter(|n| n.name != master && n.is_running()) {
+        rest.kill();
+    }
+    cluster.wait_for("without quorum there is no leader", |c| c.node(&master).koi(&["elect"]).code == 4);
+    node.koi(&["elect"]).refuses(4, &["no node leads", "quorum"]);
+    node.koi(&["status"]).exits(3);
+}
+
+#[test]
+fn a_new_cluster_waits_for_all_its_electors_or_for_a_word() {
+    let cluster = Cluster::builder().nodes(3).service("10-vip", Service::recorded()).build();
+    let (a, b) = (cluster.node("a"), cluster.node("b"));
+    a.start();
+    b.start();
+    cluster.wait_for("they see each other", |c| {
+        c.node("a").status().is_ok_and(|s| s.cluster.electors_seen == 2)
+    });
+    let shown = a.koi(&["status"]);
+    assert!(shown.exits(3).contains("R10") && shown.out.contains("koi bootstrap"), "{}", shown.out);
+    a.koi(&["elect"]).refuses(4, &["1 missing", "koi bootstrap"]);
+    a.koi(&["bootstrap"]).exits(0);
+    b.koi(&["bootstrap"]).exits(0);
+    let master = cluster.wait_some("a master", Cluster::master);
+
+    cluster.node("c").start();
+    assert_eq!(cluster.wait_healthy(), master, "the third is given the record");
+    cluster.node("c").koi(&["bootstrap"]).refuses(1, &["has a state already"]);
+    cluster.hooks().assert_only(&master);
+}

@@ -1,0 +1,80 @@
+//! The file system of a state folder is full.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use koi_cluster_tests::{Cluster, Node, Service, is_root, skip};
+
+/// A file system of 1 MiB in the place of a state folder.
+struct Tiny<'a>(&'a Path);
+
+impl<'a> Tiny<'a> {
+    /// None: it cannot be mounted here.
+    fn mount(folder: &'a Path) -> Option<Tiny<'a>> {
+        fs::create_dir_all(folder).expect("a folder can be made");
+        let arguments = ["-t", "tmpfs", "-o", "size=1m", "koi-test"];
+        let mounted = is_root() && Command::new("mount").args(arguments).arg(folder).status().ok()?.success();
+        mounted.then_some(Tiny(folder))
+    }
+
+    fn fill(&self) {
+        let ballast = vec![0; 2 << 20];
+        fs::write(self.ballast(), ballast).expect_err("it does not fit");
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+
+    fn ballast(&self) -> std::path::PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for Tiny<'_> {
+    fn drop(&mut self) {
+        // The daemon may still be using it.
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_its_node_a_vote_and_nothing_else() {
+    let cluster = Cluster::builder().nodes(3).service("10-vip", Service::recorded()).build();
+    let disks: Option<Vec<Tiny<'_>>> = cluster.nodes().iter().map(|n| Tiny::mount(&n.state_dir)).collect();
+    let Some(disks) = disks else {
+        skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
+        return;
+    };
+    cluster.nodes().iter().for_each(Node::start);
+    let (leader, master) = cluster.part_leader_and_master();
+    let before = cluster.hooks().count();
+    let third = cluster.others(&master).find(|n| n.name != leader).unwrap();
+    for full in [&master, &leader] {
+        let node = cluster.node(full);
+        let disk = disks.iter().find(|disk| disk.0 == node.state_dir).unwrap();
+        disk.fill();
+        // A change that every elector would write down: a quorum of the others is enough.
+        node.koi(&["stop", &third.name]).exits(0);
+        let path = node.state_dir.to_string_lossy();
+        cluster.wait_log(full, &["error", &path, "full", "make room"]);
+        cluster.wait_for("the change counts", |c| c.status_of(&third.name).is_some_and(|n| n.stopped));
+        assert_eq!(cluster.master(), Some(master.clone()), "{}", cluster.report());
+        disk.empty();
+        cluster.wait_log(full, &["saved again", &path]);
+        cluster.any().koi(&["start", &third.name]).exits(0);
+        assert_eq!(cluster.wait_healthy(), master);
+    }
+    let since = cluster.hooks().since(before);
+    assert!(since.of(&master).is_empty(), "nothing that runs was touched:\n{since}");
+
+    // No start without a state: better none than one that forgets.
+    let disk = disks.iter().find(|disk| disk.0 == third.state_dir).unwrap();
+    third.stop();
+    disk.fill();
+    third.run_to_end().refuses(1, &[&third.state_dir.to_string_lossy(), "full", "make room"]);
+    disk.empty();
+    third.start();
+    assert_eq!(cluster.wait_healthy(), master);
+}

@@ -1,0 +1,249 @@
+//! Services that fail, wait, come and go.
+
+use koi_cluster_tests::{Cluster, Service};
+use koi_proto::api::{NodeStatus, ServiceStatus};
+
+fn builder() -> koi_cluster_tests::Builder {
+    Cluster::builder().nodes(3).set("services.auto_recover_time", "\"1s\"")
+}
+
+fn service(cluster: &Cluster, node: &str, name: &str) -> Option<ServiceStatus> {
+    cluster.status_of(node)?.services?.into_iter().find(|s| s.name == name)
+}
+
+fn is(cluster: &Cluster, node: &str, state: &str) -> bool {
+    cluster.status_of(node).is_some_and(|n| n.state == state)
+}
+
+#[test]
+fn a_failed_service_gives_the_mastership_away_and_recovers_by_itself() {
+    let cluster =
+        builder().service("10-vip", Service::recorded()).service("20-db", Service::recorded()).start();
+    let first = cluster.wait_healthy();
+    let before = cluster.hooks().count();
+    cluster.node(&first).set_status("20-db", 7, "the table is gone");
+    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let since = cluster.hooks().since(before);
+    let failed = since.began(&first, "db:failed").expect("failed has run");
+    let stopped = since.began(&first, "db:stop").expect("stop has run");
+    assert!(failed < stopped, "`failed` looks at the wreck before `stop` clears it away:\n{since}");
+    let taken_down = since.ended(&first, "vip:stop").or_else(|| since.ended(&first, "vip:demote"));
+    assert!(taken_down < since.began(&second, "vip:promote"), "{since}");
+    cluster.hooks().assert_one_promoted();
+
+    let failure = cluster.node(&second).failures().unwrap().failures.pop().expect("the failure is kept");
+    assert_eq!((failure.node, failure.service, failure.hook), (first.clone(), "db".into(), "status".into()));
+    assert!(failure.message.contains("the table is gone"), "{}", failure.message);
+
+    cluster.node(&first).set_status("20-db", 0, "");
+    cluster.wait_for("it has recovered", |c| is(c, &first, "Standby"));
+    assert_eq!(cluster.wait_healthy(), second, "who comes back displaces nobody");
+    cluster.hooks().assert_only(&second);
+}
+
+#[test]
+fn priorities_order_every_step_up_and_down() {
+    // Long enough for a mistake to show.
+    let slow = || {
+        ["start", "stop", "promote", "demote"]
+            .into_iter()
+            .fold(Service::recorded(), |service, hook| service.hook(hook, "sleep 0.1"))
+    };
+    let all = ["10-net", "20-db", "20-web", "90-mail"];
+    let cluster =
+        all.into_iter().fold(builder(), |b, name| b.service(name, slow())).service("free", slow()).start();
+    let first = cluster.wait_healthy();
+    let next = cluster.others(&first).next().unwrap().name.clone();
+    cluster.any().koi(&["promote", &next]).exits(0);
+    cluster.wait_master(&next);
+    cluster.any().koi(&["stop", &first]).exits(0);
+    cluster.wait_for("it is stopped", |c| c.hooks().ended(&first, "net:stop").is_some());
+    cluster.wait_for("free is stopped", |c| c.hooks().ended(&first, "free:stop").is_some());
+
+    let hooks = cluster.hooks();
+    let follows = |later: &str, earlier: &str, hook: &str| {
+        let began = hooks.began(&first, &format!("{later}:{hook}"));
+        let ended = hooks.ended(&first, &format!("{earlier}:{hook}"));
+        assert!(ended.is_some() && ended < began, "{later} does not {hook} after {earlier}:\n{hooks}");
+    };
+    for hook in ["start", "promote"] {
+        for (later, earlier) in [("db", "net"), ("web", "net"), ("mail", "db"), ("mail", "web")] {
+            follows(later, earlier, hook);
+        }
+    }
+    for hook in ["demote", "stop"] {
+        for (later, earlier) in [("net", "db"), ("net", "web"), ("db", "mail"), ("web", "mail")] {
+            follows(later, earlier, hook);
+        }
+    }
+    let began = |name: &str| hooks.began(&first, &format!("{name}:promote"));
+    let ended = |name: &str| hooks.ended(&first, &format!("{name}:promote"));
+    assert!(
+        began("db") < ended("web") && began("web") < ended("db"),
+        "the same number: side by side:\n{hooks}"
+    );
+    assert!(began("free") < ended("net"), "no number: waits for nobody:\n{hooks}");
+    hooks.assert_only(&next);
+}
+
+#[test]
+fn live_is_running_and_not_promotable() {
+    let cluster = builder().service("10-db", Service::recorded()).start();
+    let first = cluster.wait_healthy();
+    cluster.node(&first).set_status("10-db", 93, "still syncing");
+    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    cluster.wait_for("it is live", |c| is(c, &first, "Live"));
+    let seen = service(&cluster, &first, "db").unwrap();
+    assert_eq!((seen.state.as_str(), seen.promotable, seen.failed), ("Started", false, false));
+    assert_eq!(seen.message.as_deref(), Some("still syncing"));
+    let hooks = cluster.hooks();
+    assert!(hooks.began(&first, "db:stop").is_none(), "it runs on:\n{hooks}");
+
+    cluster.node(&first).set_status("10-db", 91, "");
+    cluster.wait_for("it is standby", |c| is(c, &first, "Standby"));
+    assert_eq!(cluster.wait_healthy(), second);
+    cluster.hooks().assert_only(&second);
+}
+
+#[test]
+fn a_disabled_service_is_stopped_and_not_retried() {
+    let cluster = builder().service("10-vip", Service::recorded()).start();
+    let first = cluster.wait_healthy();
+    let node = cluster.node(&first);
+    let before = cluster.hooks().count();
+    let file = node.services.join("10-vip/disabled");
+    std::fs::write(&file, "").unwrap();
+    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    cluster.wait_for("it counts as failed", |c| is(c, &first, "Failed"));
+    cluster.wait_for("it is stopped", |c| c.hooks().since(before).ended(&first, "vip:stop").is_some());
+    let shown = node.koi(&["status", &first]);
+    assert!(shown.exits(3).contains("disabled"), "{}", shown.out);
+    assert!(service(&cluster, &first, "vip").unwrap().disabled);
+    assert_eq!(cluster.status_of(&first).unwrap().recovers_in_ms, None, "it is not retried");
+    // Longer than auto_recover_time: a condition would be met at once.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let since = cluster.hooks().since(before);
+    assert!(since.began(&first, "vip:start").is_none(), "{since}");
+
+    std::fs::remove_file(&file).unwrap();
+    cluster.wait_for("it is back", |c| is(c, &first, "Standby"));
+    assert_eq!(cluster.wait_healthy(), second);
+    cluster.hooks().assert_only(&second);
+}
+
+#[test]
+fn services_come_and_go_while_the_daemons_run() {
+    let cluster = builder().service("10-vip", Service::recorded()).start();
+    cluster.wait_healthy();
+    cluster.nodes().iter().for_each(|n| n.add("20-web", &Service::recorded()));
+    cluster.wait_for("it runs everywhere", |c| {
+        let runs = |n: &NodeStatus| n.services.as_ref().is_some_and(|all| all.len() == 2);
+        c.status().is_some_and(|s| s.nodes.iter().all(runs))
+            && c.nodes().iter().all(|n| c.hooks().ended(&n.name, "web:start").is_some())
+            && c.hooks().0.iter().any(|e| e.service == "web" && e.hook == "promote" && e.ended)
+    });
+    let master = cluster.wait_healthy();
+    cluster.hooks().assert_only(&master);
+
+    let standby = cluster.others(&master).next().unwrap();
+    standby.remove("20-web");
+    cluster.wait_for("it is gone", |c| {
+        c.status_of(&standby.name).is_some_and(|n| n.services.is_some_and(|all| all.len() == 1))
+    });
+    cluster.wait_log(&standby.name, &["web", "gone from the folder"]);
+    assert_eq!(cluster.wait_healthy(), master, "nodes need not have the same services");
+    // Names that are no services are said once, not taken.
+    standby.add("30-old~", &Service::recorded());
+    cluster.wait_log(&standby.name, &["30-old~", "ignored"]);
+    cluster.hooks().assert_only(&master);
+}
+
+/// A service that cannot run, and the words that say why.
+fn cannot_run(name: &str, service: Service, words: &[&str]) {
+    let cluster = builder().service("10-vip", Service::recorded()).start();
+    let master = cluster.wait_healthy();
+    let node = cluster.others(&master).next().expect("there are three");
+    node.add(name, &service);
+    cluster.wait_for("the node counts as failed", |c| is(c, &node.name, "Failed"));
+    cluster.wait_log(&node.name, words);
+    let shown = cluster.node(&master).koi(&["status", &node.name]);
+    let shown = shown.exits(3);
+    assert!(words.iter().all(|word| shown.contains(word)), "the status does not say {words:?}:\n{shown}");
+    assert_eq!(cluster.master(), Some(master.clone()), "the others go on");
+    let check = node.koid().arg("--check").output().expect("koid can be run");
+    let report = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(1), "{report}");
+    assert!(words.iter().all(|word| report.contains(word)), "--check does not say {words:?}:\n{report}");
+
+    node.remove(name);
+    cluster.any().koi(&["recover", &node.name]).exits(0);
+    assert_eq!(cluster.wait_healthy(), master);
+}
+
+#[test]
+fn a_script_without_its_execute_bit_is_told_with_the_remedy() {
+    let service = Service::recorded().file("start", "#!/bin/sh\n", 0o644);
+    cannot_run("20-web", service, &["20-web/start", "not executable", "chmod +x"]);
+}
+
+#[test]
+fn a_script_whose_interpreter_is_missing_is_told_with_its_name() {
+    let service = Service::recorded().script("start", "#!/usr/bin/pearl\n");
+    cannot_run("20-web", service, &["20-web/start", "/usr/bin/pearl"]);
+}
+
+#[test]
+fn a_handler_that_nobody_knows_is_told_with_those_that_are_known() {
+    let service = Service::recorded().file("service.toml", "handler = \"postgresql\"\n", 0o644);
+    cannot_run("20-web", service, &["postgresql", "`shell`", "service.toml"]);
+}
+
+#[test]
+fn a_service_toml_with_a_mistake_is_told_with_its_line() {
+    let service = Service::recorded().file("service.toml", "[timeouts]\nstrat = \"5s\"\n", 0o644);
+    cannot_run("20-web", service, &["service.toml:2", "strat", "start"]);
+}
+
+/// A master whose service can neither be demoted nor stopped: nobody is promoted elsewhere (R7). Its name.
+fn unclean(cluster: &Cluster) -> String {
+    let master = cluster.wait_healthy();
+    let node = cluster.node(&master);
+    std::fs::write(node.services.join("10-vip/stuck"), "").expect("a file can be written");
+    node.set_status("10-vip", 1, "the address does not answer");
+    cluster.wait_for("it is unclean", |c| c.status_of(&master).is_some_and(|n| n.unclean));
+    cluster.wait_log(&master, &["vip", "could not be stopped", "koi recover", "koi confirm-down"]);
+    let shown = cluster.any().koi(&["status"]);
+    assert!(shown.exits(3).contains("unclean") && shown.out.contains("confirm-down"), "{}", shown.out);
+    let promoted = |e: &&koi_cluster_tests::Entry| e.hook == "promote" && e.node != master;
+    assert_eq!(cluster.hooks().0.iter().filter(promoted).count(), 0, "nobody else was promoted");
+    master
+}
+
+fn stuck() -> Cluster {
+    let service = Service::recorded().hook("stop", "[ ! -f stuck ]");
+    builder().service("10-vip", service).set("services.auto_recover", "0").start()
+}
+
+#[test]
+fn a_stop_that_fails_blocks_until_it_is_mended() {
+    let cluster = stuck();
+    let master = unclean(&cluster);
+    let node = cluster.node(&master);
+    std::fs::remove_file(node.services.join("10-vip/stuck")).unwrap();
+    node.set_status("10-vip", 0, "");
+    let before = cluster.hooks().count();
+    cluster.any().koi(&["recover", &master]).exits(0);
+    let next = cluster.wait_healthy();
+    let since = cluster.hooks().since(before);
+    let stopped = since.ended(&master, "vip:stop").expect("it is stopped at last");
+    assert!(Some(stopped) < since.began(&next, "vip:promote"), "{since}");
+    cluster.hooks().assert_only(&next);
+}
+
+#[test]
+fn a_stop_that_fails_blocks_until_an_operator_attests() {
+    let cluster = stuck();
+    let master = unclean(&cluster);
+    cluster.any().koi(&["confirm-down", &master]).exits(0);
+    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != master));
+}

@@ -1,0 +1,253 @@
+//! `koi-failover [WORD] [RUNS]` — how long a cluster is without a master after a fault: medians over some runs, as a table. A
+//! benchmark and not a test, but two promoted at once are an error here too. `cargo xtask failover` builds all and runs it.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use koi_netns::{Builder, World, checker, now};
+use nix::sys::signal::Signal;
+
+/// How often each fault is tried.
+const RUNS: usize = 5;
+/// Between all being well and the fault.
+const CALM: Duration = Duration::from_millis(700);
+/// Within what a fault must have led to a promotion, or it counts as none.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// The fastest settings that are promised.
+const FAST: [(&str, &str); 4] = [
+    ("timing.heartbeat", "\"20ms\""),
+    ("timing.leader_lease", "\"100ms\""),
+    ("timing.master_lease", "\"200ms\""),
+    ("timing.demote_grace", "\"100ms\""),
+];
+
+/// What happens to the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Killed,
+    Stopped,
+    StatusFails,
+    SwitchedOver,
+    CutOff,
+    Lost,
+    Hangs,
+}
+
+/// From when on time is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    Fault,
+    /// The end of the old master's last demote hook.
+    Demote,
+}
+
+/// A line of the table.
+struct Row {
+    fault: Fault,
+    /// The leader is on the master's node.
+    leads: bool,
+    /// What is to be reached, in seconds, if something is promised.
+    claim: Option<(Since, f64)>,
+}
+
+/// The lines, first for koi's defaults and then for [`FAST`].
+fn tables() -> [(&'static str, Vec<Row>); 2] {
+    use Fault::{CutOff, Hangs, Killed, Lost, StatusFails, Stopped, SwitchedOver};
+    let row = |fault, leads, claim| Row { fault, leads, claim };
+    let (fault, demote) = (|s: f64| Some((Since::Fault, s)), |s: f64| Some((Since::Demote, s)));
+    let both = |kind, claim| [row(kind, false, claim), row(kind, true, claim)];
+    let defaults = [
+        both(Killed, fault(0.15)),
+        both(Stopped, demote(0.1)),
+        both(StatusFails, None),
+        both(CutOff, fault(2.2)),
+        both(Lost, fault(2.2)),
+        both(Hangs, None),
+    ];
+    let mut defaults: Vec<Row> = defaults.into_iter().flatten().collect();
+    defaults.insert(6, row(SwitchedOver, false, None));
+    let fast = [both(Killed, None), both(CutOff, fault(0.4)), both(Lost, fault(0.4))];
+    [("defaults", defaults), ("20 ms", fast.into_iter().flatten().collect())]
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let what = match self.fault {
+            Fault::Killed => "kill -9 of koid",
+            Fault::Stopped => "clean stop",
+            Fault::StatusFails => "status fails",
+            Fault::SwitchedOver => "switch-over by hand",
+            Fault::CutOff => "machine cut off",
+            Fault::Lost => "machine lost",
+            Fault::Hangs => "koid hangs (SIGSTOP)",
+        };
+        format!("{what}{}", if self.leads { ", leader too" } else { "" })
+    }
+}
+
+/// One try.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    after_fault: Option<f64>,
+    after_demote: Option<f64>,
+    duals: usize,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
+    let runs = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(RUNS);
+    let word = args.iter().find(|arg| arg.parse::<usize>().is_err()).cloned().unwrap_or_default();
+    println!(
+        "three nodes, {runs} runs each: seconds from the fault, and from the end of the last demote hook,"
+    );
+    println!(
+        "to the beginning of the promote hook elsewhere; median, and from the shortest to the longest\n"
+    );
+    let mut missed = 0;
+    for (settings, rows) in tables() {
+        let rows: Vec<Row> = rows.into_iter().filter(|row| row.name().contains(&word)).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let Some(world) = start(settings) else { return ExitCode::FAILURE };
+        println!(
+            "| {settings:<32} | from fault             | from demote            | promised       | two promoted |"
+        );
+        println!("|{:-<34}|{:-<24}|{:-<24}|{:-<16}|{:-<14}|", "", "", "", "", "");
+        for row in rows {
+            let tries: Vec<Measured> = (0..runs).map(|_| measure(&world, &row)).collect();
+            missed += usize::from(!print(&row, &tries));
+        }
+        println!();
+    }
+    match missed {
+        0 => ExitCode::SUCCESS,
+        _ => {
+            println!("{missed} of these lines are not as promised");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(settings: &str) -> Option<World> {
+    let always = [("services.auto_recover_time", "\"1s\""), ("timing.status_interval", "\"200ms\"")];
+    let fast: &[_] = if settings == "defaults" { &[] } else { &FAST };
+    let set = |builder: Builder, (key, value): &(&str, &str)| builder.set(key, value);
+    let world = always.iter().chain(fast).fold(World::builder(3), set).start()?;
+    world.settle();
+    Some(world)
+}
+
+/// Brings the fault about, waits for the promotion elsewhere, and mends everything.
+fn measure(world: &World, row: &Row) -> Measured {
+    let master = if row.leads { world.unite() } else { world.part().1 };
+    std::thread::sleep(CALM);
+    let before = checker::duals(&world.masterships()).len();
+    world.allow_two(); // counted, and shown
+    let fault = bring_about(world, row.fault, &master);
+    let mut failover = None;
+    world.wait_until(LIMIT, || {
+        failover = fault.and_then(|fault| checker::failover(&world.masterships(), &master, fault));
+        failover.is_some()
+    });
+    mend(world, row.fault, &master);
+    Measured {
+        after_fault: failover.as_ref().map(|f| f.after_fault),
+        after_demote: failover.and_then(|f| f.after_demote),
+        duals: checker::duals(&world.masterships()).len() - before,
+    }
+}
+
+/// Returns when it was.
+fn bring_about(world: &World, fault: Fault, master: &str) -> Option<f64> {
+    let node = world.cluster.node(master);
+    let at = now();
+    match fault {
+        Fault::Killed => node.signal(Signal::SIGKILL),
+        Fault::Stopped => node.signal(Signal::SIGTERM),
+        Fault::Hangs => node.signal(Signal::SIGSTOP),
+        Fault::CutOff => return Some(world.cut_off(&[master])),
+        Fault::Lost => return Some(world.lose(master)),
+        Fault::SwitchedOver => {
+            let leader = world.cluster.leader()?;
+            let other = world.cluster.others(master).find(|n| n.name != leader)?;
+            let at = now();
+            node.koi(&["promote", &other.name]);
+            return Some(at);
+        }
+        Fault::StatusFails => {
+            let seen = world.cluster.hooks().count();
+            node.set_status("10-address", 1, "a fault");
+            // When it is noticed depends on the interval; time is counted from the hook's end.
+            let mut failed = None;
+            world.wait_until(LIMIT, || {
+                let since = world.cluster.hooks().since(seen);
+                failed = since.0.iter().find(|e| e.node == master && e.hook == "status").map(|e| e.at);
+                failed.is_some()
+            });
+            return failed;
+        }
+    }
+    Some(at)
+}
+
+fn mend(world: &World, fault: Fault, master: &str) {
+    let node = world.cluster.node(master);
+    match fault {
+        Fault::Killed | Fault::Stopped => drop(node.wait_end()),
+        // Its guardian ends it.
+        Fault::Hangs => drop(node.wait_end()),
+        Fault::StatusFails => {
+            node.set_status("10-address", 0, "");
+            node.koi(&["recover", master]);
+        }
+        Fault::SwitchedOver | Fault::CutOff | Fault::Lost => {}
+    }
+    world.heal();
+    world.start_all();
+    world.settle();
+}
+
+/// Prints a line; whether it is as promised.
+fn print(row: &Row, tries: &[Measured]) -> bool {
+    let from_fault: Vec<Option<f64>> = tries.iter().map(|m| m.after_fault).collect();
+    let from_demote: Vec<Option<f64>> = tries.iter().map(|m| m.after_demote).collect();
+    let duals: usize = tries.iter().map(|m| m.duals).sum();
+    let kept = row.claim.is_none_or(|(since, limit)| {
+        let times = if since == Since::Fault { &from_fault } else { &from_demote };
+        median(times).is_some_and(|median| median <= limit)
+    });
+    let promised = match row.claim {
+        None => "–".to_owned(),
+        Some((Since::Fault, limit)) => format!("≤ {limit:.2}"),
+        Some((Since::Demote, limit)) => format!("≤ {limit:.2} (demote)"),
+    };
+    let missed = if kept { "" } else { "  <- missed" };
+    let duals_text = if duals == 0 { "never".to_owned() } else { format!("{duals} TIMES") };
+    println!(
+        "| {:<32} | {:<22} | {:<22} | {promised:<14} | {duals_text:<12} |{missed}",
+        row.name(),
+        spread(&from_fault),
+        spread(&from_demote)
+    );
+    kept && duals == 0
+}
+
+/// A try without a failover counts as the longest of all.
+fn median(times: &[Option<f64>]) -> Option<f64> {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
+    sorted.get(sorted.len() / 2).copied().flatten()
+}
+
+fn spread(times: &[Option<f64>]) -> String {
+    let known: Vec<f64> = times.iter().copied().flatten().collect();
+    let Some(median) = median(times) else { return "–".to_owned() };
+    let (low, high) = known.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), t| (l.min(*t), h.max(*t)));
+    let none = times.len() - known.len();
+    let never = if none > 0 { format!(", {none} none") } else { String::new() };
+    format!("{median:.3} ({low:.3}–{high:.3}{never})")
+}
