@@ -163,10 +163,16 @@ impl Node {
         let maintenance = next.maintenance;
         let Some(entry) = &mut next.master else { return };
         let Some(lead) = &mut self.lead else { return };
-        let Some(seen) = lead.runners.get(&entry.node).filter(|s| s.session == entry.session) else { return };
+        // R7: it left, or was restarted, and could not take everything down. No time that passes makes that better.
+        let peer = self.peers.get(entry.node).filter(|p| p.session >= entry.session);
+        entry.unclean |= peer.is_some_and(|p| p.gone == Some(Gone::Left(None)));
+        let Some(seen) = lead.runners.get(&entry.node).filter(|s| s.session >= entry.session) else { return };
+        entry.unclean |= seen.summary.unclean;
+        if seen.session > entry.session {
+            return;
+        }
         // A grace or a lease that was raised since: the hold time first, then the leases (fine print).
         entry.hold = entry.hold.max(self.settings.hold(seen.summary.grace));
-        entry.unclean |= seen.summary.unclean;
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
             entry.unclean = false;
         }

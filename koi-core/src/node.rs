@@ -540,7 +540,7 @@ impl Node {
             return;
         }
         self.hello_due = now + self.settings.heartbeat;
-        if self.lead.is_some() || self.known_leader(now).is_some() || self.leaving.is_some() {
+        if self.lead.is_some() || self.known_leader(now).is_some() {
             return;
         }
         let lately = self.settings.election_timeout() * 3;
@@ -591,6 +591,9 @@ impl Node {
         if self.finished || (self.settings.runner && !self.runner.may_leave(&self.settings, &around)) {
             return;
         }
+        if self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean() {
+            return; // the leader must know first that something may still be promoted here (R7)
+        }
         let since = leaving.down_since.unwrap_or(now);
         self.leaving = Some(Leaving { down_since: Some(since) });
         let waited = now.since(since) >= self.settings.election_timeout();
@@ -599,6 +602,12 @@ impl Node {
             return;
         }
         self.finish(now);
+    }
+
+    /// The record that counts says that this node could not take everything down.
+    fn marked_unclean(&self) -> bool {
+        let entry = self.durable.applied.master.as_ref();
+        entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
     }
 
     fn finish(&mut self, now: Time) {

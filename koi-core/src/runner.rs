@@ -533,6 +533,12 @@ impl Runner {
         }
     }
 
+    /// Something could not be stopped, and its lease is not over yet: others may still count on this node's word. When lease and
+    /// grace are over, the fence has acted, or there is none.
+    pub(crate) fn owes_a_word(&self) -> bool {
+        self.services.unclean() && self.holding.is_none_or(|h| !h.fenced)
+    }
+
     /// Something is, or may be, promoted here.
     pub(crate) fn up(&self) -> bool {
         self.services.up() || matches!(self.phase, Phase::TakingDown | Phase::Scanning { left: Some(_) })

@@ -6,11 +6,11 @@
 
 #![forbid(unsafe_code)]
 
-pub mod calm;
 pub mod invariants;
 pub mod machine;
 pub mod nemesis;
 pub mod rng;
+pub mod stories;
 pub mod survey;
 pub mod world;
 

@@ -62,6 +62,8 @@ pub struct Real {
     pub started: bool,
     /// Its hooks fail.
     pub broken: bool,
+    /// It cannot be demoted or stopped.
+    pub stuck: bool,
     /// Under which epoch it was promoted last.
     pub epoch: Epoch,
 }
@@ -190,6 +192,9 @@ impl Machine {
             Hook::Start | Hook::Status | Hook::Promote if service.broken => {
                 return HookEnd::Failed { message: "broken".to_owned(), timed_out: false };
             }
+            Hook::Demote | Hook::Stop if service.stuck => {
+                return HookEnd::Failed { message: "stuck".to_owned(), timed_out: false };
+            }
             Hook::Start => service.started = true,
             Hook::Stop => (service.started, service.promoted) = (false, false),
             Hook::Demote => service.promoted = false,
@@ -231,7 +236,7 @@ pub fn settings(index: usize, electors: u16, elector: bool, runner: bool) -> Set
         failcount_reset: Duration::from_secs(1800),
         block_on_stop_failure: true,
         max_parallel: 64,
-        fenced: false,
+        fenced: true,
         arms: false,
     }
 }

@@ -9,7 +9,7 @@ use koi_core::io::{
 };
 use koi_core::message::{Body, Message, Obituary};
 use koi_core::record::Durable;
-use koi_core::types::Hook;
+use koi_core::types::{Hook, NodeState};
 
 use crate::invariants::Invariants;
 use crate::machine::{Clock, Machine, settings};
@@ -145,6 +145,10 @@ pub struct World {
     pub trap: Option<Trap>,
     /// A daemon that ends in order is started again.
     pub revive: bool,
+    /// Every hook is quick.
+    pub smooth: bool,
+    begun: BTreeMap<Hook, u64>,
+    ended: BTreeMap<(usize, Hook), u64>,
     /// How many demote hooks have begun.
     pub demotes: u64,
     /// Old datagrams that may come again.
@@ -184,6 +188,9 @@ impl World {
             answers: Vec::new(),
             trap: None,
             revive: false,
+            smooth: false,
+            begun: BTreeMap::new(),
+            ended: BTreeMap::new(),
             demotes: 0,
             attic: Vec::new(),
         }
@@ -296,6 +303,7 @@ impl World {
         } else {
             m.hook_ends(&hook)
         };
+        self.ended.insert((machine, hook.hook), self.now);
         self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.word()));
         self.input(machine, Input::HookFinished { run, ended });
     }
@@ -381,7 +389,10 @@ impl World {
                     self.tell(format!("m{machine}: {event}"));
                 }
             }
-            Effect::Fence { reason } => self.tell(format!("m{machine}: fence: {reason}")),
+            Effect::Fence { reason } => {
+                self.tell(format!("m{machine}: the fence acts: {reason}"));
+                self.later(0, Happening::Sprung { machine, power: true });
+            }
             Effect::Finished => {
                 self.tell(format!("m{machine}: the daemon ends"));
                 self.machines[machine].kill_daemon();
@@ -404,9 +415,14 @@ impl World {
         self.machines[machine].hook_begins(&run);
         self.invariants.hook_began(self.now, machine, &run, &self.machines);
         self.demotes += u64::from(run.hook == Hook::Demote);
+        self.begun.insert(run.hook, self.now);
         let took = match run.hook {
-            // A demote is over within the grace, whatever waits for it: there are at most three in a row.
-            Hook::Demote => self.rng.between(MS, 200 * MS),
+            _ if self.smooth => self.rng.between(MS, 20 * MS),
+            // All demotes in a row are over within the grace, and may need most of it.
+            Hook::Demote => {
+                let rows = self.machines[machine].services.len().saturating_sub(1).max(1) as u64;
+                self.rng.between(MS, 850 * MS / rows)
+            }
             Hook::Promote | Hook::Start if self.rng.percent(5) => self.rng.between(MS, 3000 * MS),
             // A script that hangs: a slow disk, a lock.
             Hook::Status | Hook::Promote | Hook::Start if self.rng.percent(1) => 20_000 * MS,
@@ -498,11 +514,17 @@ impl World {
             return;
         }
         self.machines[machine].guarded = false;
-        for service in self.machines[machine].services.values_mut() {
+        for service in self.machines[machine].services.values_mut().filter(|s| !s.stuck) {
             (service.promoted, service.started) = (false, false);
         }
-        self.tell(format!("m{machine}: the guardian has taken everything down"));
-        self.send(machine, Destination::Everyone, last);
+        if self.machines[machine].promoted() {
+            self.tell(format!("m{machine}: the guardian cannot take everything down: the fence acts"));
+            self.lose_power(machine);
+            self.boot_later(machine, 300 * MS);
+        } else {
+            self.tell(format!("m{machine}: the guardian has taken everything down"));
+            self.send(machine, Destination::Everyone, last);
+        }
         if self.machines[machine].core.is_some() {
             self.look_at_services(machine);
         }
@@ -565,6 +587,16 @@ impl World {
         })
     }
 
+    /// When a hook of this kind last began, anywhere.
+    pub fn last_begin(&self, hook: Hook) -> Option<u64> {
+        self.begun.get(&hook).copied()
+    }
+
+    /// When a hook of this kind last ended on a machine.
+    pub fn last_end(&self, machine: usize, hook: Hook) -> Option<u64> {
+        self.ended.get(&(machine, hook)).copied()
+    }
+
     /// A signal or an operator's word for a daemon.
     pub fn say(&mut self, machine: usize, input: Input) {
         self.later(1, Happening::Tell { machine, input: Box::new(input) });
@@ -574,6 +606,16 @@ impl World {
     pub fn is_well(&self) -> bool {
         let well = |m: &Machine| m.core.as_ref().is_some_and(|c| c.view(m.clock.at(self.now)).healthy);
         self.masters().len() == 1 && self.leader().is_some_and(|leader| well(&self.machines[leader]))
+    }
+
+    /// All is well, and every runner could be master.
+    pub fn is_ready(&self) -> bool {
+        let could = |m: &Machine| {
+            let state =
+                m.core.as_ref().and_then(|c| c.view(m.clock.at(self.now)).nodes.first().map(|n| n.state));
+            state.is_some_and(|s| matches!(s, NodeState::Standby | NodeState::Master))
+        };
+        self.is_well() && self.machines.iter().filter(|m| m.settings.runner).all(could)
     }
 
     /// The machines on which something is promoted.

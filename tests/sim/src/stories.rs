@@ -1,0 +1,122 @@
+//! Calm clusters, and one thing that happens to each: what must come of it is known.
+
+use koi_core::io::{Command, Input};
+use koi_core::types::Hook;
+
+use crate::nemesis::{Report, SHAPES};
+use crate::world::{MS, Shape, World};
+
+type Story = Result<(), String>;
+
+/// One run.
+pub fn run(seed: u64) -> Report {
+    let turn = seed / 4;
+    let shape = if turn % 4 == 3 { SHAPES[2] } else { SHAPES[(turn / 4) as usize % 3] };
+    let mut world = World::new(seed, shape);
+    let total = shape.runners + shape.voters;
+    (0..total).for_each(|machine| world.boot(machine));
+    let told = calm(&mut world).and_then(|()| match turn % 4 {
+        0 => leader_is_lost(&mut world),
+        1 => one_is_deaf(&mut world),
+        2 => master_leaves(&mut world),
+        _ => a_line_of_three(&mut world, shape),
+    });
+    world.invariants.violations.extend(told.err());
+    Report { seed, shape, violations: world.invariants.violations, story: world.story }
+}
+
+/// All is well, and the leader is not the master.
+fn calm(world: &mut World) -> Story {
+    if !world.run_until(60_000 * MS, World::is_well) {
+        return Err("no first master within a minute".to_owned());
+    }
+    let leader = world.leader().ok_or("no leader")?;
+    if world.masters() == [leader] {
+        let other = world.machines.iter().find(|m| m.index != leader && m.settings.runner).map(|m| m.index);
+        let node = format!("m{}", other.ok_or("only one runner")?);
+        world.command(leader, Command::Promote { node, dry_run: false });
+        if !world.run_until(60_000 * MS, |w| w.masters().len() == 1 && w.masters() != [leader] && w.is_well())
+        {
+            return Err("a promotion by hand was not carried out".to_owned());
+        }
+    }
+    if !world.run_until(60_000 * MS, World::is_ready) {
+        return Err("a runner was not ready after a minute".to_owned());
+    }
+    world.run_for(2000 * MS);
+    world.tell("--- all is calm, and the leader is not the master ---");
+    Ok(())
+}
+
+/// A change of leader alone demotes nobody.
+fn leader_is_lost(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let (masters, demotes) = (world.masters(), world.demotes);
+    match world.rng().between(0, 3) {
+        0 => world.lose_power(leader),
+        1 => world.kill_daemon(leader),
+        2 => world.pause(leader, 3000 * MS),
+        _ => world.say(leader, Input::Shutdown),
+    }
+    if !world.run_until(10_000 * MS, |w| w.leader().is_some_and(|l| l != leader)) {
+        return Err("no new leader 10 s after the old one was lost".to_owned());
+    }
+    world.run_for(8000 * MS);
+    if world.masters() != masters || world.demotes != demotes {
+        return Err(format!("a change of leader moved the master from {masters:?} to {:?}", world.masters()));
+    }
+    Ok(())
+}
+
+/// One elector hears the leader no more, and all others do: it may ask, and nobody elects it (R1).
+fn one_is_deaf(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let follower = world.machines.iter().find(|m| m.index != leader && !m.promoted()).map(|m| m.index);
+    let follower = follower.ok_or("everyone else is master")?;
+    world.tell(format!("nothing passes from the leader m{leader} to m{follower}"));
+    world.network.cut.push((leader, follower));
+    world.run_for(6000 * MS);
+    match world.leader() {
+        Some(still) if still == leader => Ok(()),
+        now => Err(format!("m{leader} led, was heard by a quorum, and was deposed by {now:?}")),
+    }
+}
+
+/// A clean stop: the next promote begins when the last demote has ended, and the news of it has passed (R11).
+fn master_leaves(world: &mut World) -> Story {
+    let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
+    // No slow status may be in the way of what is measured.
+    world.smooth = true;
+    world.say(master, Input::Shutdown);
+    if !world.run_until(20_000 * MS, |w| w.masters().iter().any(|m| *m != master)) {
+        return Err("nobody followed a master that left".to_owned());
+    }
+    let ended = world.last_end(master, Hook::Demote).ok_or("nothing was demoted")?;
+    let began = world.last_begin(Hook::Promote).ok_or("nothing was promoted")?;
+    // Three disks in turn, five ways through the network, and what else a simulated machine is busy with.
+    let bound = 60 * MS;
+    if began.saturating_sub(ended) > bound {
+        return Err(format!("the next promote began {} µs after the last demote", began - ended));
+    }
+    Ok(())
+}
+
+/// Two of five are lost, and of the others two do not hear each other: only the one between them can be elected, and it is
+/// not the highest. The higher rank gives way after its own campaign has failed (R2).
+fn a_line_of_three(world: &mut World, shape: Shape) -> Story {
+    let mut ranked: Vec<usize> = (0..shape.runners + shape.voters).collect();
+    ranked.sort_by_key(|m| std::cmp::Reverse(world.machines[*m].disk.id));
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let kept: Vec<usize> = ranked.into_iter().filter(|m| *m != leader).take(3).collect();
+    let [high, middle, low] = kept[..] else { return Err("too few machines".to_owned()) };
+    world.tell(format!(
+        "only m{high}, m{middle} and m{low} are left; m{high} and m{low} do not hear each other"
+    ));
+    let lost: Vec<usize> = (0..world.machines.len()).filter(|m| ![high, middle, low].contains(m)).collect();
+    lost.into_iter().for_each(|machine| world.lose_power(machine));
+    world.network.cut.extend([(high, low), (low, high)]);
+    if !world.run_until(15_000 * MS, |w| w.leader().is_some()) {
+        return Err("nobody was elected in 15 s, although one had a quorum".to_owned());
+    }
+    Ok(())
+}
