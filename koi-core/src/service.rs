@@ -29,7 +29,7 @@ pub(crate) struct Service {
     /// Started since it was last stopped.
     started: bool,
     /// To be stopped before anything else: its start was aborted, or a stop has to be tried again.
-    must_stop: bool,
+    pub(crate) must_stop: bool,
     /// `failed` has looked at the wreck.
     wreck_seen: bool,
     /// `stop` failed as well (R7).

@@ -395,7 +395,8 @@ impl Order {
             let Some(priority) = service.spec.priority else { continue };
             let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
             let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
-            if service.state < ServiceState::Started {
+            // One that has to be stopped first is not up for others to build on.
+            if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut order.lowest_unstarted);
             }
             if service.state != ServiceState::Promoted {

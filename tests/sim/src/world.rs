@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use koi_core::guard::Watch;
 use koi_core::io::{
     Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
 };
@@ -491,6 +492,14 @@ impl World {
     pub fn kill_daemon(&mut self, machine: usize) {
         let Some(core) = &self.machines[machine].core else { return };
         let (from, session) = (core.id(), core.session());
+        // The grace is one absolute deadline, whoever does the work.
+        let m = &self.machines[machine];
+        let must_end = match core.watch() {
+            Watch::Lease { ends, .. } => m.clock.world(ends + m.settings.demote_grace),
+            Watch::Demoting { by, .. } => m.clock.world(by),
+            Watch::Nothing | Watch::Frozen => u64::MAX,
+        };
+        let frozen = core.watch() == Watch::Frozen;
         self.tell(format!("m{machine}: the daemon is killed"));
         self.machines[machine].kill_daemon();
         let obituary = |all_down| Message {
@@ -501,7 +510,10 @@ impl World {
             body: Body::Obituary(Obituary { all_down }),
         };
         self.send(machine, Destination::Everyone, obituary(false));
-        let took = self.rng.between(MS, 700 * MS);
+        let took = self.rng.between(MS, 700 * MS).min(must_end.saturating_sub(self.now));
+        if frozen {
+            return; // in maintenance it leaves everything as it is
+        }
         if std::mem::replace(&mut self.machines[machine].guarded, true) {
             return; // the earlier guardian is still at it
         }
