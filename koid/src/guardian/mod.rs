@@ -188,7 +188,9 @@ impl Ward {
                 Some(ARMED.to_vec())
             }
             Err(why) => {
-                tracing::error!("{why}; nothing is promoted here until it is");
+                tracing::error!(
+                    "{why}; nothing is promoted here until it is armed: mend it, then say `koi reconfigure`"
+                );
                 Some([UNARMED, why.as_bytes()].concat())
             }
         }

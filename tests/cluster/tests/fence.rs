@@ -1,0 +1,98 @@
+//! Self-fencing by a watchdog (R7), with FIFOs in the devices' place: never a real one.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use koi_cluster_tests::{Cluster, Service};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+
+/// Three nodes with a FIFO each; and what was written to them.
+struct Dogs {
+    cluster: Cluster,
+    readers: Vec<File>,
+    _folder: tempfile::TempDir,
+}
+
+fn path(folder: &Path, node: usize) -> PathBuf {
+    folder.join(format!("dog{node}"))
+}
+
+fn dogs() -> Dogs {
+    let folder = tempfile::tempdir().unwrap();
+    let mut builder = Cluster::builder().nodes(3).service("db", Service::recorded());
+    let mut readers = Vec::new();
+    for node in 0..3 {
+        let fifo = path(folder.path(), node);
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        readers.push(File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo).unwrap());
+        builder = builder.set_on(node, "node.fence", "\"watchdog\"").set_on(
+            node,
+            "node.watchdog",
+            &format!("\"{}\"", fifo.display()),
+        );
+    }
+    Dogs { cluster: builder.start(), readers, _folder: folder }
+}
+
+impl Dogs {
+    /// What was written to a node's device since the last look.
+    fn heard(&mut self, node: &str) -> String {
+        let at = self.cluster.nodes().iter().position(|n| n.name == node).unwrap();
+        let mut text = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = self.readers[at].read(&mut buffer) {
+            text.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+#[test]
+fn it_is_petted_while_all_is_well_and_disarmed_when_everything_is_down() {
+    let mut dogs = dogs();
+    let master = dogs.cluster.wait_healthy();
+    dogs.heard(&master);
+    let mut heard = String::new();
+    while heard.len() < 3 {
+        dogs.cluster.wait_some("a pet", |_| Some(()));
+        heard += &dogs.heard(&master);
+    }
+    assert!(heard.chars().all(|c| c == 'p'), "petted, and not disarmed: {heard}");
+    dogs.cluster.node(&master).stop();
+    let last = dogs.heard(&master);
+    assert!(last.ends_with('V'), "disarmed at the end: {last}");
+}
+
+#[test]
+fn nobody_pets_the_watchdog_of_a_master_that_koid_and_its_guardian_have_left() {
+    let mut dogs = dogs();
+    let master = dogs.cluster.wait_healthy();
+    let node = dogs.cluster.node(&master);
+    kill(node.guardian().unwrap(), Signal::SIGSTOP).unwrap();
+    let guardian = node.guardian().unwrap();
+    node.kill();
+    dogs.heard(&master);
+    let other = dogs.cluster.wait_some("another master", |c| c.master().filter(|m| *m != master));
+    assert_eq!(dogs.heard(&master), "", "the machine would have been reset before {other} was promoted");
+    kill(guardian, Signal::SIGCONT).unwrap();
+    dogs.cluster.wait_master(&other);
+}
+
+#[test]
+fn nothing_is_promoted_before_the_watchdog_is_armed() {
+    let builder = Cluster::builder().nodes(1).service("db", Service::recorded());
+    let builder = builder.set_on(0, "node.fence", "\"watchdog\"");
+    let cluster = builder.set_on(0, "node.watchdog", "\"/nonexistent/watchdog\"").start();
+    let node = cluster.any();
+    let told = cluster.wait_some("the reason in the status", |_| {
+        let local = node.local().ok()?;
+        let says_why = local.node.message.contains("/nonexistent/watchdog");
+        (says_why && local.node.state != "Disconnected").then_some(local.node)
+    });
+    assert_eq!(told.state, "Live", "its services run, and wait");
+    assert!(cluster.hooks().began(&node.name, "db:promote").is_none());
+    cluster.wait_log(&node.name, &["/nonexistent/watchdog", "nothing is promoted here"]);
+}
