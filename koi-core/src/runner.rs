@@ -164,6 +164,8 @@ impl Runner {
             .map(|f| f.reason.clone())
             .or_else(|| self.services.barred())
             .or_else(|| unread.cloned())
+            // `koi recover` was said meanwhile: what has begun to fail is taken down first, with all that builds on it.
+            .or_else(|| self.services.failing().map(|name| format!("{name} is being taken down")))
     }
 
     /// Why the node is not promotable, if it should be.

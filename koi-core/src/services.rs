@@ -92,6 +92,12 @@ impl Services {
         self.list.iter().any(|s| s.stop_failed && s.up)
     }
 
+    /// A service that is being taken down as failed.
+    pub(crate) fn failing(&self) -> Option<&str> {
+        let failing = |s: &&Service| s.state == ServiceState::Failing;
+        self.list.iter().find(failing).map(|s| s.spec.name.as_str())
+    }
+
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
     pub(crate) fn barred(&self) -> Option<String> {
         self.list.iter().find_map(Service::barred)
