@@ -588,11 +588,16 @@ impl Node {
     fn try_leaving(&mut self, now: Time) {
         let Some(leaving) = self.leaving else { return };
         let around = self.surroundings(now);
-        if self.finished || (self.settings.runner && !self.runner.may_leave(&self.settings, &around)) {
+        if self.finished {
             return;
         }
-        if self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean() {
-            return; // the leader must know first that something may still be promoted here (R7)
+        let busy = self.settings.runner && !self.runner.may_leave(&self.settings, &around);
+        // R7: the leader must know first that something may still be promoted here.
+        let owes = self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean();
+        if busy || owes {
+            // Also when it was down before: maintenance mode may have ended meanwhile.
+            self.leaving = Some(Leaving { down_since: None });
+            return;
         }
         let since = leaving.down_since.unwrap_or(now);
         self.leaving = Some(Leaving { down_since: Some(since) });
