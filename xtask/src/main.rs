@@ -19,9 +19,9 @@ cargo xtask COMMAND
                      cargo xtask demo                 to look at, until Ctrl-C
                      cargo xtask demo -- --script     a fixed tour, measured and checked
                      cargo xtask demo -- --help       its options
-  failover         build what it needs, and measure how long a cluster is without a master: as root, some 10 minutes
+  failover         build what it needs, and measure how long a cluster is without a master: as root, a quarter of an hour
                      cargo xtask failover             every fault five times, as a table
-                     cargo xtask failover kill 3      those with this word, three times
+                     cargo xtask failover kill 3      those with this word (or `loss`), three times
   sim              simulated clusters, made from seeds
                      cargo xtask sim --seeds 1000000    many, on all cores
                      cargo xtask sim --seed 7           the story of one

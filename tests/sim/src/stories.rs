@@ -11,14 +11,16 @@ type Story = Result<(), String>;
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
-    let shape = if turn % 4 == 3 { SHAPES[2] } else { SHAPES[(turn / 4) as usize % 3] };
+    let shape = if turn % 6 == 5 { SHAPES[2] } else { SHAPES[(turn / 6) as usize % 3] };
     let mut world = World::new(seed, shape);
     let total = shape.runners + shape.voters;
     (0..total).for_each(|machine| world.boot(machine));
-    let told = calm(&mut world).and_then(|()| match turn % 4 {
+    let told = calm(&mut world).and_then(|()| match turn % 6 {
         0 => leader_is_lost(&mut world),
         1 => one_is_deaf(&mut world),
         2 => master_leaves(&mut world),
+        3 => master_is_moved(&mut world),
+        4 => power_is_lost_at_an_answer(&mut world),
         _ => a_line_of_three(&mut world, shape),
     });
     world.invariants.violations.extend(told.err());
@@ -85,9 +87,24 @@ fn one_is_deaf(world: &mut World) -> Story {
 /// A clean stop: the next promote begins when the last demote has ended, and the news of it has passed (R11).
 fn master_leaves(world: &mut World) -> Story {
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
-    // No slow status may be in the way of what is measured.
     world.smooth = true;
     world.say(master, Input::Shutdown);
+    hands_over(world, master)
+}
+
+/// A promotion by hand: the same.
+fn master_is_moved(world: &mut World) -> Story {
+    let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let other = world.machines.iter().find(|m| m.index != master && m.settings.runner).map(|m| m.index);
+    let node = format!("m{}", other.ok_or("only one runner")?);
+    world.smooth = true;
+    world.command(leader, Command::Promote { node, dry_run: false });
+    hands_over(world, master)
+}
+
+/// The next promote begins when the last demote has ended, and the news of it has passed.
+fn hands_over(world: &mut World, master: usize) -> Story {
     if !world.run_until(20_000 * MS, |w| w.masters().iter().any(|m| *m != master)) {
         return Err("nobody followed a master that left".to_owned());
     }
@@ -98,6 +115,30 @@ fn master_leaves(world: &mut World) -> Story {
     if began.saturating_sub(ended) > bound {
         return Err(format!("the next promote began {} µs after the last demote", began - ended));
     }
+    Ok(())
+}
+
+/// A change was answered "done", and at that instant all lose their power; the leader does not come back for long. A quorum had the
+/// change on disk (R4).
+fn power_is_lost_at_an_answer(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    world.answers.clear();
+    world.command(leader, Command::Maintenance(true));
+    while world.answers.is_empty() {
+        world.run_for(MS / 20);
+    }
+    for machine in 0..world.machines.len() {
+        world.lose_power(machine);
+        if machine != leader {
+            world.boot_later(machine, 5 * MS);
+        }
+    }
+    if !world.run_until(20_000 * MS, |w| w.leader().is_some()) {
+        return Err("no leader 20 s after the power was lost".to_owned());
+    }
+    world.run_for(1000 * MS);
+    let leader = world.leader().ok_or("the new leader is gone")?;
+    world.invariants.check_promises(&world.machines, leader);
     Ok(())
 }
 

@@ -1,18 +1,23 @@
-//! `koi-failover [WORD] [RUNS]` — how long a cluster is without a master after a fault: medians over some runs, as a table. A
-//! benchmark and not a test, but two promoted at once are an error here too. `cargo xtask failover` builds all and runs it.
+//! `koi-failover [WORD] [RUNS]` — how long a cluster is without a master after a fault: medians over some runs, as a table;
+//! and how many failovers the loss of packets brings about. A benchmark and not a test, but two promoted at once are an error
+//! here too. `cargo xtask failover` builds all and runs it.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use koi_netns::{Builder, World, checker, now};
+use koi_netns::{Builder, Faults, World, checker, now};
 use nix::sys::signal::Signal;
 
 /// How often each fault is tried.
 const RUNS: usize = 5;
 /// Between all being well and the fault.
 const CALM: Duration = Duration::from_millis(700);
+/// How long packets are lost.
+const LOSSY: Duration = Duration::from_secs(20);
+/// So many of a hundred.
+const LOSSES: [u8; 4] = [5, 20, 30, 50];
 /// Within what a fault must have led to a promotion, or it counts as none.
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -123,6 +128,11 @@ fn main() -> ExitCode {
         }
         println!();
     }
+    if "loss".contains(&word) {
+        let Some(world) = start("defaults") else { return ExitCode::FAILURE };
+        LOSSES.iter().for_each(|percent| lose(&world, *percent, runs));
+        println!();
+    }
     match missed {
         0 => ExitCode::SUCCESS,
         _ => {
@@ -156,7 +166,8 @@ fn measure(world: &World, row: &Row) -> Measured {
     mend(world, row.fault, &master);
     Measured {
         after_fault: failover.as_ref().map(|f| f.after_fault),
-        after_demote: failover.and_then(|f| f.after_demote),
+        // What is lost with its machine does not demote.
+        after_demote: failover.filter(|_| row.fault != Fault::Lost).and_then(|f| f.after_demote),
         duals: checker::duals(&world.masterships()).len() - before,
     }
 }
@@ -209,6 +220,25 @@ fn mend(world: &World, fault: Fault, master: &str) {
     world.heal();
     world.start_all();
     world.settle();
+}
+
+/// Loses packets, and prints how many failovers that brought about although nothing else was wrong.
+fn lose(world: &World, percent: u8, runs: usize) {
+    let mut promotions = Vec::new();
+    let duals = checker::duals(&world.masterships()).len();
+    world.allow_two();
+    for _ in 0..runs {
+        world.part();
+        let before = world.promotions();
+        world.network(&Faults::default().lose_percent(percent));
+        world.pass(LOSSY);
+        promotions.push(world.promotions() - before);
+        world.heal();
+        world.settle();
+    }
+    let duals = checker::duals(&world.masterships()).len() - duals;
+    let (lossy, two) = (LOSSY.as_secs(), if duals == 0 { "never".into() } else { format!("{duals} TIMES") });
+    println!("{percent:2} % loss for {lossy} s, false failovers: {promotions:?}; two promoted: {two}");
 }
 
 /// Prints a line; whether it is as promised.
