@@ -202,6 +202,7 @@ impl Node {
         };
         let sent = self.reports.iter().find(|(number, _)| *number == answer.report).map(|(_, sent)| *sent);
         let (true, Some(sent)) = (leads, sent) else { return };
+        self.answered = self.answered.max(answer.report);
         if let Some(record) = answer.record {
             self.join(from, record, answer.term, now);
         }

@@ -21,6 +21,8 @@ pub(crate) struct Leadership {
     pub(crate) won: Time,
     number: u64,
     pub(crate) heartbeat_due: Time,
+    /// When whoever has not answered the newest heartbeat is told it again.
+    repeat_due: Time,
     /// Heartbeats of which an acknowledgement still counts, with the instant that they were sent.
     sent: VecDeque<(u64, Time)>,
     /// When the newest heartbeat was sent that each elector has acknowledged.
@@ -90,6 +92,7 @@ impl Node {
             won: now,
             number: 0,
             heartbeat_due: now,
+            repeat_due: Time::NEVER,
             sent: VecDeque::new(),
             acknowledged: BTreeMap::new(),
             copies: BTreeMap::new(),
@@ -171,7 +174,7 @@ impl Node {
 
     pub(crate) fn leading_deadline(&self) -> Time {
         let Some(lead) = &self.lead else { return Time::NEVER };
-        let mut next = lead.heartbeat_due.min(self.leadership_end()).min(lead.decide_at);
+        let mut next = lead.heartbeat_due.min(lead.repeat_due).min(self.leadership_end()).min(lead.decide_at);
         if let Some(reclaim) = &lead.reclaim {
             next = next.min(reclaim.resend);
         }
@@ -194,6 +197,8 @@ impl Node {
         }
         if now >= lead.heartbeat_due {
             self.send_heartbeat(now);
+        } else if now >= lead.repeat_due {
+            self.repeat_heartbeat(now);
         }
         if let Some(term) = claim {
             self.say_claim(term);
@@ -201,34 +206,59 @@ impl Node {
     }
 
     fn send_heartbeat(&mut self, now: Time) {
-        let card = self.card();
-        let record = self.durable.record.clone();
-        let master = record.master.as_ref().map(|m| m.node);
-        let master_address = master.and_then(|m| self.peers.get(m)).and_then(|p| p.address);
         let (heartbeat, lease) = (self.settings.heartbeat, self.settings.leader_lease);
         let Some(lead) = &mut self.lead else { return };
         lead.number += 1;
         lead.heartbeat_due = now + heartbeat;
+        lead.repeat_due = now + heartbeat / 4;
         if lead.sent.len() >= limits::IN_FLIGHT {
             lead.sent.pop_front();
         }
         lead.sent.push_back((lead.number, now));
-        let message = Heartbeat {
-            card,
-            term: lead.term,
-            number: lead.number,
-            lease,
-            record,
-            committed: lead.committed,
-            master_address,
-        };
         // Fine print: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
         let until = now + stretched(lease, DRIFT_PERCENT);
         self.election.promise = Some(crate::election::Promise { to: Some((self.id, self.session)), until });
         self.election.acknowledged = Some(now);
         self.election.followed = true;
-        self.send(Destination::Everyone, None, Body::Heartbeat(message));
+        if let Some(message) = self.heartbeat() {
+            self.send(Destination::Everyone, None, Body::Heartbeat(message));
+        }
         self.report(None, now);
+    }
+
+    /// The newest heartbeat, as it was or is to be sent.
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        let lead = self.lead.as_ref()?;
+        let record = self.durable.record.clone();
+        let master = record.master.as_ref().map(|m| m.node);
+        Some(Heartbeat {
+            card: self.card(),
+            term: lead.term,
+            number: lead.number,
+            lease: self.settings.leader_lease,
+            record,
+            committed: lead.committed,
+            master_address: master.and_then(|m| self.peers.get(m)).and_then(|p| p.address),
+        })
+    }
+
+    /// A lossy network must cost no lease: who has not answered the newest heartbeat is told it again, some times, and the
+    /// acknowledgement counts from when it was sent first. Without loss nobody is left to be told.
+    fn repeat_heartbeat(&mut self, now: Time) {
+        let patience = self.lately() * 2;
+        let Some(lead) = &mut self.lead else { return };
+        let newest = lead.sent.back().map_or(now, |(_, at)| *at);
+        let silent: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.heard < newest && now.since(p.heard) <= patience && p.gone.is_none())
+            .map(|(id, _)| id)
+            .collect();
+        lead.repeat_due = if silent.is_empty() { Time::NEVER } else { now + self.settings.heartbeat / 4 };
+        let Some(message) = self.heartbeat() else { return };
+        for node in silent {
+            self.send(Destination::Node(node), None, Body::Heartbeat(message.clone()));
+        }
     }
 
     // --- claiming again above a term that was spent in vain ---

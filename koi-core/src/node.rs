@@ -49,6 +49,8 @@ pub struct Node {
     /// Reports of which an answer still counts, with the instant that they were sent.
     pub(crate) reports: VecDeque<(u64, Time)>,
     pub(crate) last_report: u64,
+    /// The newest report that was answered.
+    pub(crate) answered: u64,
     /// This run has heard from a leader what counts: what its disk said may be old.
     pub(crate) informed: bool,
     told: Option<RunnerSummary>,
@@ -116,6 +118,7 @@ impl Node {
             runner: Runner::new(left),
             reports: VecDeque::new(),
             last_report: 0,
+            answered: 0,
             informed: false,
             told: None,
             hello_due: boot.now,
@@ -173,7 +176,7 @@ impl Node {
             return Time::NEVER;
         }
         let around = self.surroundings(self.now);
-        let mut next = self.election_deadline().min(self.leading_deadline());
+        let mut next = self.election_deadline().min(self.leading_deadline()).min(self.report_again_at());
         if self.settings.runner {
             next = next.min(self.runner.next_deadline(&self.settings, &around));
         }
@@ -240,6 +243,7 @@ impl Node {
             self.advance_runner(now);
             self.decide(now);
             self.tell_changes(now);
+            self.report_again(now);
             self.flush();
             match self.local.pop_front() {
                 Some(body) => self.dispatch(self.id, self.session, body, now),
@@ -307,6 +311,24 @@ impl Node {
         if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
             self.told = Some(summary);
             self.report(None, now);
+        }
+    }
+
+    /// The master whose report was not answered reports again: the answer is its lease.
+    fn report_again(&mut self, now: Time) {
+        if now >= self.report_again_at() {
+            self.report(None, now);
+        }
+    }
+
+    fn report_again_at(&self) -> Time {
+        let waits = self.lead.is_none()
+            && self.leader.is_some()
+            && self.answered < self.last_report
+            && self.runner.holding.is_some_and(|h| h.lost.is_none());
+        match self.reports.back() {
+            Some((_, sent)) if waits => *sent + self.settings.heartbeat / 4,
+            Some(_) | None => Time::NEVER,
         }
     }
 

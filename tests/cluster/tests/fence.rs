@@ -21,13 +21,19 @@ fn path(folder: &Path, node: usize) -> PathBuf {
 }
 
 fn dogs() -> Dogs {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let mut builder = Cluster::builder().nodes(3).service("db", Service::recorded());
     let mut readers = Vec::new();
     for node in 0..3 {
         let fifo = path(folder.path(), node);
-        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-        readers.push(File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo).unwrap());
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+        readers.push(
+            File::options()
+                .read(true)
+                .custom_flags(nix::libc::O_NONBLOCK)
+                .open(&fifo)
+                .expect("its reading end"),
+        );
         builder = builder.set_on(node, "node.fence", "\"watchdog\"").set_on(
             node,
             "node.watchdog",
@@ -40,7 +46,7 @@ fn dogs() -> Dogs {
 impl Dogs {
     /// What was written to a node's device since the last look.
     fn heard(&mut self, node: &str) -> String {
-        let at = self.cluster.nodes().iter().position(|n| n.name == node).unwrap();
+        let at = self.cluster.nodes().iter().position(|n| n.name == node).expect("a node of that name");
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = self.readers[at].read(&mut buffer) {
