@@ -12,6 +12,7 @@ pub mod nemesis;
 pub mod rng;
 pub mod stories;
 pub mod survey;
+mod versions;
 pub mod world;
 
 pub use world::{MS, Shape, World};

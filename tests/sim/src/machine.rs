@@ -91,6 +91,8 @@ pub struct Machine {
     pub wake: u64,
     /// Hooks under way.
     pub hooks: BTreeMap<RunId, HookRun>,
+    /// It runs the next version of koi.
+    pub newer: bool,
     /// Its services.
     pub services: BTreeMap<String, Real>,
     /// How it is configured.
@@ -109,6 +111,7 @@ impl Machine {
             life: 0,
             power: 0,
             guarded: false,
+            newer: false,
             paused_until: 0,
             wake: 0,
             hooks: BTreeMap::new(),

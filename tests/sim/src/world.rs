@@ -15,6 +15,7 @@ use koi_core::types::{Hook, NodeState};
 use crate::invariants::Invariants;
 use crate::machine::{Clock, Machine, settings};
 use crate::rng::Rng;
+use crate::versions;
 
 /// A millisecond of the world's time, which is counted in µs.
 pub const MS: u64 = 1000;
@@ -454,6 +455,8 @@ impl World {
         if self.network.cut.contains(&(from, to)) || self.rng.percent(self.network.loss) {
             return;
         }
+        let older = self.machines[from].newer && !self.machines[to].newer;
+        let message = if older { versions::as_read_by_an_older(message) } else { message.clone() };
         let copies = 1 + u64::from(self.rng.percent(self.network.duplicates));
         for _ in 0..copies {
             let delay = self.rng.between(50, self.network.delay.max(51));
