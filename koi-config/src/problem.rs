@@ -19,6 +19,13 @@ pub struct Problem {
 }
 
 /// `FILE:LINE: message`, and the hint below it, indented by four.
+impl Problem {
+    /// The same in one line, for a log.
+    pub fn in_one_line(&self) -> String {
+        self.to_string().replace("\n    ", "; ")
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.as_os_str().is_empty() {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{}", warning.in_one_line()));
     start(args, loaded).unwrap_or_else(|error| {
         tracing::error!("not started: {error}");
         if !args.log.contains(&Sink::Console) {

@@ -43,7 +43,7 @@ impl Reload {
             Ok(Err(why)) => return Err(format!("the configuration was not taken: {why}")),
             Err(broken) => return Err(format!("reading the configuration failed: {broken}")),
         };
-        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        warnings.iter().for_each(|warning| tracing::warn!("{}", warning.in_one_line()));
         let old = self.shared.get();
         let (new, waits) = keep_what_needs_a_restart(new, &old);
         self.put_in_force(new).await;
