@@ -122,7 +122,7 @@ async fn a_group_alone_is_enough() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_counted_by_reason_and_never_handed_on() {
+async fn scar_12_what_is_not_ours_is_counted_by_reason_and_never_handed_on() {
     let mut b = Peer::new(2, &[LOOPBACK], &wire(1, &[]));
     let to_b = [b.address()];
     Peer::new(1, &[LOOPBACK], &wire(9, &to_b)).send(Destination::Everyone);

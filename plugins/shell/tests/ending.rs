@@ -25,7 +25,7 @@ fn timed_out(result: Result<koi_plugin_api::Outcome, HookError>) -> String {
 }
 
 #[tokio::test]
-async fn a_time_out_asks_first_and_the_script_can_clean_up() {
+async fn scar_03_a_time_out_asks_first_and_the_script_can_clean_up() {
     let mut service = Service::new();
     service.context.timeout = LIMIT;
     service.script("start", "trap 'echo cleaned > trace; echo bye; exit 0' TERM; sleep 600 & wait");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use koi_core::io::{Command, Input};
 use koi_core::record::{Durable, Standing};
 
+use crate::invariants::healing;
 use crate::stories;
 use crate::world::{MS, Shape, Trap, World};
 
@@ -259,20 +260,6 @@ fn heal(world: &mut World, total: usize) {
         world.command(leader, Command::ConfirmDown(lost.node.to_string()));
     }
     world.run_for(2000 * MS);
-    let healed = world.run_until(100_000 * MS, World::is_well);
-    if !healed {
-        world
-            .invariants
-            .violations
-            .push(format!("100 s after healing the masters are {:?}", world.masters()));
-        return;
-    }
-    let before = world.masters();
-    world.run_for(15_000 * MS);
-    if world.masters() != before {
-        world
-            .invariants
-            .violations
-            .push(format!("in calm the master moved from {before:?} to {:?}", world.masters()));
-    }
+    let wrong = healing::check(world);
+    world.invariants.violations.extend(wrong);
 }

@@ -3,6 +3,7 @@
 use koi_core::io::{Command, Input};
 use koi_core::types::Hook;
 
+use crate::invariants::leaders::Masters;
 use crate::nemesis::{Report, SHAPES};
 use crate::world::{MS, Shape, World};
 
@@ -53,7 +54,7 @@ fn calm(world: &mut World) -> Story {
 /// A change of leader alone demotes nobody.
 fn leader_is_lost(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
-    let (masters, demotes) = (world.masters(), world.demotes);
+    let before = Masters::of(world);
     match world.rng().between(0, 3) {
         0 => world.lose_power(leader),
         1 => world.kill_daemon(leader),
@@ -64,10 +65,7 @@ fn leader_is_lost(world: &mut World) -> Story {
         return Err("no new leader 10 s after the old one was lost".to_owned());
     }
     world.run_for(8000 * MS);
-    if world.masters() != masters || world.demotes != demotes {
-        return Err(format!("a change of leader moved the master from {masters:?} to {:?}", world.masters()));
-    }
-    Ok(())
+    before.unmoved(world)
 }
 
 /// One elector hears the leader no more, and all others do: it may ask, and nobody elects it (R1).

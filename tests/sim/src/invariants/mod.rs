@@ -6,6 +6,8 @@ use crate::machine::Machine;
 
 mod backlog;
 mod epochs;
+pub mod healing;
+pub mod leaders;
 mod maintenance;
 mod once;
 mod promises;

@@ -1,0 +1,19 @@
+//! A healed cluster has exactly one master within a bound, and keeps it.
+
+use crate::world::{MS, World};
+
+/// Within which all is well: a failed node tries again after 10 s, a hook may hang for 20 s, one after the other.
+const BOUND: u64 = 100_000 * MS;
+/// For so long nothing moves afterwards.
+const CALM: u64 = 15_000 * MS;
+
+/// Lets time pass; what was wrong.
+pub fn check(world: &mut World) -> Option<String> {
+    if !world.run_until(BOUND, World::is_well) {
+        return Some(format!("{} s after healing the masters are {:?}", BOUND / MS / 1000, world.masters()));
+    }
+    let before = world.masters();
+    world.run_for(CALM);
+    (world.masters() != before)
+        .then(|| format!("in calm the master moved from {before:?} to {:?}", world.masters()))
+}
