@@ -12,17 +12,24 @@ type Story = Result<(), String>;
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
-    let shape = if turn % 6 == 5 { SHAPES[2] } else { SHAPES[(turn / 6) as usize % 3] };
+    let shape = match turn % 9 {
+        5 | 7 => SHAPES[2],
+        6 => SHAPES[0],
+        _ => SHAPES[(turn / 9) as usize % 3],
+    };
     let mut world = World::new(seed, shape);
     let total = shape.runners + shape.voters;
     (0..total).for_each(|machine| world.boot(machine));
-    let told = calm(&mut world).and_then(|()| match turn % 6 {
+    let told = calm(&mut world).and_then(|()| match turn % 9 {
         0 => leader_is_lost(&mut world),
         1 => one_is_deaf(&mut world),
         2 => master_leaves(&mut world),
         3 => master_is_moved(&mut world),
         4 => power_is_lost_at_an_answer(&mut world),
-        _ => a_line_of_three(&mut world, shape),
+        5 => a_line_of_three(&mut world, shape),
+        6 => the_only_voter_restarts(&mut world),
+        7 => answers_are_slow(&mut world),
+        _ => a_term_was_spent_in_vain(&mut world),
     });
     world.invariants.violations.extend(told.err());
     Report { seed, shape, violations: world.invariants.violations, story: world.story }
@@ -138,6 +145,63 @@ fn power_is_lost_at_an_answer(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the new leader is gone")?;
     world.invariants.check_promises(&world.machines, leader);
     Ok(())
+}
+
+/// The leader, which is master too, is acknowledged by one elector only; that one restarts, and from then on hears only the third. Its word
+/// would let the third take over at once, if it forgot what it had promised (R1, R6, fine print).
+fn the_only_voter_restarts(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    world.command(leader, Command::Promote { node: format!("m{leader}"), dry_run: false });
+    if !world.run_until(60_000 * MS, |w| w.masters() == [leader] && w.is_ready()) {
+        return Err("a promotion by hand was not carried out".to_owned());
+    }
+    let others: Vec<usize> = (0..world.machines.len()).filter(|m| *m != leader).collect();
+    let [voter, third] = others[..] else { return Err("not three machines".to_owned()) };
+    world.tell(format!("m{third} does not hear the leader m{leader} any more, nor the other way round"));
+    world.network.cut.extend([(leader, third), (third, leader)]);
+    let span = world.rng().between(2500 * MS, 3500 * MS);
+    world.run_for(span);
+    world.network.cut.extend([(leader, voter), (voter, leader)]);
+    world.lose_power(voter);
+    world.boot(voter);
+    if !world.run_until(10_000 * MS, |w| w.leader().is_some_and(|l| l != leader)) {
+        return Err("the two others elected nobody".to_owned());
+    }
+    world.run_for(4000 * MS);
+    Ok(())
+}
+
+/// What the leader says takes long to reach the master, and then the master is cut off: its lease counts from when it reported, not from when
+/// the answer came (R5).
+fn answers_are_slow(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
+    world.tell(format!("what m{leader} says reaches m{master} 700 ms later"));
+    world.network.slow.push((leader, master, 700 * MS));
+    world.run_for(3000 * MS);
+    let others = (0..world.machines.len()).filter(|m| *m != master);
+    let cuts: Vec<_> = others.flat_map(|m| [(master, m), (m, master)]).collect();
+    world.network.cut.extend(cuts);
+    world.run_for(6000 * MS);
+    Ok(())
+}
+
+/// An elector claimed a term that nobody gave it, and comes back with it: the sitting leader claims again above it, the master stays, and
+/// nobody is shut out (fine print).
+fn a_term_was_spent_in_vain(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let before = Masters::of(world);
+    let claimer = world.machines.iter().find(|m| m.index != leader && !m.promoted()).map(|m| m.index);
+    let claimer = claimer.ok_or("everyone else is master")?;
+    world.lose_power(claimer);
+    let spent = world.machines[claimer].disk.synced.as_mut().ok_or("nothing is on its disk")?;
+    spent.term.0 += 3;
+    spent.vote = None;
+    world.boot(claimer);
+    if !world.run_until(40_000 * MS, World::is_well) {
+        return Err(format!("m{claimer}, which spent a term in vain, is still shut out after 40 s"));
+    }
+    before.unmoved(world)
 }
 
 /// Two of five are lost, and of the others two do not hear each other: only the one between them can be elected, and it is

@@ -29,6 +29,8 @@ pub struct Network {
     pub duplicates: u64,
     /// The longest delay, µs.
     pub delay: u64,
+    /// From whom to whom everything takes so much longer, µs.
+    pub slow: Vec<(usize, usize, u64)>,
     /// From whom to whom nothing passes.
     pub cut: Vec<(usize, usize)>,
 }
@@ -179,7 +181,7 @@ impl World {
         World {
             now: 0,
             machines,
-            network: Network { loss: 0, duplicates: 0, delay: 2 * MS, cut: Vec::new() },
+            network: Network { loss: 0, duplicates: 0, delay: 2 * MS, slow: Vec::new(), cut: Vec::new() },
             invariants: Invariants::default(),
             story: Vec::new(),
             rng,
@@ -459,7 +461,9 @@ impl World {
         let message = if older { versions::as_read_by_an_older(message) } else { message.clone() };
         let copies = 1 + u64::from(self.rng.percent(self.network.duplicates));
         for _ in 0..copies {
-            let delay = self.rng.between(50, self.network.delay.max(51));
+            let slow =
+                self.network.slow.iter().find(|(a, b, _)| (*a, *b) == (from, to)).map_or(0, |(_, _, d)| *d);
+            let delay = slow + self.rng.between(50, self.network.delay.max(51));
             self.later(delay, Happening::Deliver { to, message: Box::new(message.clone()) });
         }
     }
