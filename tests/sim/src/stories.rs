@@ -198,6 +198,7 @@ fn a_term_was_spent_in_vain(world: &mut World) -> Story {
     spent.term.0 += 3;
     spent.vote = None;
     world.boot(claimer);
+    world.run_for(3000 * MS);
     if !world.run_until(40_000 * MS, World::is_well) {
         return Err(format!("m{claimer}, which spent a term in vain, is still shut out after 40 s"));
     }
