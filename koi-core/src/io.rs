@@ -158,6 +158,8 @@ pub struct Cause {
     pub message: String,
     /// It did not end in time.
     pub timed_out: bool,
+    /// Trying again here is pointless, says the handler: only an operator lets the node try again.
+    pub lasting: bool,
 }
 
 /// How a hook ended.
@@ -173,6 +175,8 @@ pub enum HookEnd {
         message: String,
         /// It did not end in time and was ended.
         timed_out: bool,
+        /// Trying again here is pointless, says the handler.
+        lasting: bool,
     },
     /// By [`Effect::AbortHook`].
     Aborted,

@@ -312,7 +312,7 @@ impl Runner {
             Consequence::Failed(cause) => self.service_failed(&trouble.service, cause, settings, now, out),
             Consequence::Unclean => {
                 let message = format!("{} could not be stopped", trouble.service);
-                let cause = Cause { hook: Hook::Stop, message, timed_out: false };
+                let cause = Cause { hook: Hook::Stop, message, timed_out: false, lasting: false };
                 self.service_failed(&trouble.service, cause, settings, now, out);
                 if let Some(failure) = &mut self.failure {
                     failure.recover_at = None;
@@ -349,7 +349,7 @@ impl Runner {
         if calm {
             self.fail_count = 0;
         }
-        let recovers_in = recovery_wait(settings, self.fail_count);
+        let recovers_in = recovery_wait(settings, self.fail_count).filter(|_| !cause.lasting);
         self.fail_count = self.fail_count.saturating_add(1);
         out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in }));
         self.failure =
@@ -455,7 +455,8 @@ impl Runner {
         }
         if self.failure.is_none() {
             out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in: None }));
-            let cause = Cause { hook: Hook::Demote, message: reason.clone(), timed_out: true };
+            let cause =
+                Cause { hook: Hook::Demote, message: reason.clone(), timed_out: true, lasting: false };
             self.failure = Some(Failure { reason, cause: Some(cause), recover_at: None });
         }
     }

@@ -268,7 +268,9 @@ impl Service {
         match end {
             HookEnd::Done => self.done(hook, now),
             HookEnd::Status(report) => self.observed(report, now),
-            HookEnd::Failed { message, timed_out } => self.went_wrong(hook, message, timed_out, block),
+            HookEnd::Failed { message, timed_out, lasting } => {
+                self.went_wrong(Cause { hook, message, timed_out, lasting }, block)
+            }
             HookEnd::Aborted => self.aborted(hook, killed, block),
         }
     }
@@ -340,14 +342,13 @@ impl Service {
         Consequence::None
     }
 
-    fn went_wrong(&mut self, hook: Hook, message: String, timed_out: bool, block: bool) -> Consequence {
-        if hook == Hook::Failed {
+    fn went_wrong(&mut self, cause: Cause, block: bool) -> Consequence {
+        if cause.hook == Hook::Failed {
             self.wreck_seen = true;
             return Consequence::None;
         }
         self.failures = self.failures.saturating_add(1);
-        let cause = Cause { hook, message, timed_out };
-        if hook == Hook::Stop && self.state == ServiceState::Failing {
+        if cause.hook == Hook::Stop && self.state == ServiceState::Failing {
             return self.cannot_stop(cause, block);
         }
         self.failed = true;
@@ -385,7 +386,8 @@ impl Service {
             Hook::Status => Consequence::None,
             Hook::Stop | Hook::Demote | Hook::Failed => {
                 let why = if killed { "killed: demote_grace was over" } else { "ended early" };
-                self.went_wrong(hook, why.to_owned(), true, block)
+                let cause = Cause { hook, message: why.to_owned(), timed_out: true, lasting: false };
+                self.went_wrong(cause, block)
             }
         }
     }

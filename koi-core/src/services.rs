@@ -434,7 +434,7 @@ impl Order {
 
 /// Why `failed` is called when nothing better is known.
 fn taken_down() -> Cause {
-    Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false }
+    Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false, lasting: false }
 }
 
 fn abort(service: &mut Service, now: bool, out: &mut VecDeque<Effect>) {

@@ -166,6 +166,22 @@ fn a_failed_node_tries_again_after_ten_seconds() {
 }
 
 #[test]
+fn a_failure_that_its_handler_calls_lasting_waits_for_an_operator() {
+    let mut solo = failing(|_| {});
+    let message = "no such database".to_owned();
+    solo.will_end("web", Hook::Start, HookEnd::Failed { message, timed_out: false, lasting: true });
+    solo.pass(10_500);
+    assert_eq!(starts(&mut solo), 1, "the failure before it was none");
+    assert_eq!((solo.state(), solo.view(0).recovers_in), (NodeState::Failed, None));
+    solo.pass(600_000);
+    assert_eq!(starts(&mut solo), 0, "nothing is tried by itself");
+    solo.will_end("web", Hook::Start, HookEnd::Done);
+    solo.command(0, Command::Recover).expect("it tries");
+    solo.pass(500);
+    assert_eq!(solo.state(), NodeState::Standby);
+}
+
+#[test]
 fn it_tries_no_more_often_than_auto_recover_says() {
     let mut solo = failing(|s| s.auto_recover = 3);
     solo.pass(200_000);

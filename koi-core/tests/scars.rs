@@ -151,7 +151,7 @@ fn scar_11_a_report_does_not_grow_with_the_number_of_services() {
     let long = "x".repeat(400);
     let specs: Vec<_> = (0..500).map(|n| service(&format!("{}-{long}{n}", n % 100))).collect();
     let mut solo = Solo::standby_with(&specs, |s| s.name = "n".repeat(koi_core::limits::NAME_BYTES));
-    let message = HookEnd::Failed { message: "é".repeat(4000), timed_out: false };
+    let message = HookEnd::Failed { message: "é".repeat(4000), timed_out: false, lasting: false };
     let victim = specs[77].name.clone();
     solo.will_end(&victim, Hook::Status, message);
     solo.appoint();

@@ -11,6 +11,8 @@
 //! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
 //! | `POST /v1/bootstrap` | | [`Done`], the asked node itself |
 //! | `GET /v1/failures` | | [`Failures`] |
+//! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
+//! | `GET /v1/plugins/NAME` | | [`PluginDetail`] |
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
@@ -149,6 +151,99 @@ pub struct ServiceStatus {
     pub score: Option<i32>,
     /// The last word of its handler or the reason of its failure.
     pub message: Option<String>,
+    /// What its handler said of it besides, in its order: lag, version, whatever helps.
+    pub details: Vec<(String, String)>,
+}
+
+/// A handler that services may name (`GET /v1/plugins`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plugin {
+    /// What services name it by; of a file that could not be loaded: the file's name without its ending.
+    pub name: String,
+    /// `builtin`, `native` or `wasm`.
+    pub kind: String,
+    /// Its own version.
+    pub version: String,
+    /// What it was built against: `koi:service@0.1.0`, `native 1.0`; of the built-in one: koi's version.
+    pub api: String,
+    /// The hooks that it has.
+    pub hooks: Vec<String>,
+    /// The services of this node that use it, by name.
+    pub services: Vec<String>,
+    /// `ready` or `error`.
+    pub state: String,
+    /// Why it cannot be used, or why the file that lies there now was not taken.
+    pub error: Option<String>,
+    /// The file that it was loaded from; none: built in.
+    pub path: Option<String>,
+    /// One line for people.
+    pub description: String,
+    /// SHA-256 of the file as it was loaded, in hexadecimal digits; none: built in.
+    pub hash: Option<String>,
+}
+
+/// All that is known of one plugin (`GET /v1/plugins/NAME`, `koi plugins inspect`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginDetail {
+    /// What the list says of it.
+    #[serde(flatten)]
+    pub plugin: Plugin,
+    /// Bytes of the file as it was loaded.
+    pub size_bytes: u64,
+    /// The interfaces that it imports, for WASM.
+    pub imports: Vec<String>,
+    /// The keys of `[config]` that it understands.
+    pub config: Vec<PluginConfigKey>,
+    /// What it wants of the node, each as the line of `[grants]` that grants it.
+    pub wanted: Vec<String>,
+    /// Its compiled code, for WASM.
+    pub compiled: Option<PluginCompiled>,
+    /// The file that lies there now: `same`, `changed` (taken at the next `koi reconfigure`) or `gone`.
+    pub on_disk: String,
+    /// How each of its services uses it.
+    pub used_by: Vec<PluginUse>,
+}
+
+/// A key of `[config]` that a plugin understands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginConfigKey {
+    /// The key.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Without it the service cannot run.
+    pub required: bool,
+    /// What it is where `service.toml` does not say.
+    pub default: Option<String>,
+}
+
+/// The compiled code of a WASM plugin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginCompiled {
+    /// Its size.
+    pub size_bytes: u64,
+    /// It was found in the cache; false: it was compiled for this load.
+    pub cached: bool,
+    /// How long compiling (or reading it from the cache) took.
+    pub took_ms: u64,
+}
+
+/// How one service uses a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginUse {
+    /// The service.
+    pub service: String,
+    /// What its `[grants]` grant, a line each, names resolved.
+    pub granted: Vec<String>,
+    /// Its `[limits]` as they are in force, a line each.
+    pub limits: Vec<String>,
+    /// Why it cannot run with it.
+    pub problem: Option<String>,
 }
 
 /// `GET /v1/local`.

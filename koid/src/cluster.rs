@@ -12,6 +12,7 @@ use koi_core::node::Node;
 use koi_core::settings::Settings;
 use koi_core::types::Time;
 use koi_core::view::View;
+use koi_plugin_api::NewestEpoch;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::events::EventHub;
@@ -45,6 +46,8 @@ pub(crate) struct Parts<D> {
     pub(crate) guardian: Guardian,
     /// Bounded by the core, which has at most `services.max_parallel` hooks running.
     pub(crate) orders: mpsc::UnboundedSender<Order>,
+    /// For handlers that ask.
+    pub(crate) newest_epoch: NewestEpoch,
 }
 
 /// The way to the loop from other threads. Clones share the loop.
@@ -194,6 +197,8 @@ struct Loop {
     waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, Refusal>>>,
     next_command: u64,
     fence: Fence,
+    /// For handlers that ask.
+    newest_epoch: NewestEpoch,
     finished: bool,
 }
 
@@ -227,6 +232,7 @@ impl Loop {
             waiting: HashMap::new(),
             next_command: 1,
             fence: parts.fence,
+            newest_epoch: parts.newest_epoch,
             finished: false,
         })
     }
@@ -305,6 +311,7 @@ impl Loop {
         while let Some(effect) = self.node.poll_effect() {
             self.carry_out(effect);
         }
+        self.newest_epoch.raise(self.node.applied().last_epoch.0);
         self.tell_guardian();
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use koi_core::io::{Boot, Input};
 use koi_core::types::NodeId;
 use koi_core::view::View;
+use koi_plugin_api::NewestEpoch;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -93,6 +94,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
+    let newest_epoch = NewestEpoch::default();
     let (id, session) = (opened.id, opened.session);
     let (armed, mut arming) = mpsc::unbounded_channel();
     let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), armed)?;
@@ -112,6 +114,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         hub: hub.clone(),
         guardian: guardian.clone(),
         orders,
+        newest_epoch: newest_epoch.clone(),
     })?;
     let told = cluster.clone();
     runtime.spawn(async move {
@@ -132,7 +135,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         look_at_services,
         guardian: guardian.clone(),
     };
-    let daemon = Daemon { id, port: bound.port, hub, reload };
+    let daemon = Daemon { id, port: bound.port, hub, newest_epoch, reload };
     let code = daemon.run(&runtime, hooks_wanted, bound.tcp, socket, (end, wait_for_guardian));
     if code == ExitCode::SUCCESS {
         guardian.bye();
@@ -145,6 +148,7 @@ struct Daemon {
     id: NodeId,
     port: u16,
     hub: EventHub,
+    newest_epoch: NewestEpoch,
     reload: Reload,
 }
 
@@ -168,6 +172,7 @@ impl Daemon {
             identity,
             groups,
             cluster: cluster.clone(),
+            newest_epoch: self.newest_epoch.clone(),
             guardian: Some(guardian),
         };
         runtime.spawn(runner.run());

@@ -9,7 +9,9 @@ use std::time::Duration;
 use koi_core::io::{Cause, HookEnd, HookRun, Input, Observed, Role, RunId, StatusReport};
 use koi_core::types::Hook;
 use koi_plugin_api as plugin;
-use koi_plugin_api::{Abort, AbortSignal, Aborter, Call, Context, Handler, HookError, LogLevel, Outcome};
+use koi_plugin_api::{
+    Abort, AbortSignal, Aborter, Call, Context, Handler, HookError, LogLevel, NewestEpoch, Outcome,
+};
 use koi_plugin_host::{LimitedLog, OutputLimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -122,6 +124,8 @@ pub(crate) struct Runner {
     pub(crate) identity: Arc<RwLock<Identity>>,
     pub(crate) groups: Groups,
     pub(crate) cluster: Cluster,
+    /// For handlers that ask.
+    pub(crate) newest_epoch: NewestEpoch,
     /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
     pub(crate) guardian: Option<Guardian>,
 }
@@ -153,10 +157,7 @@ impl Runner {
                 Some(done) = tasks.join_next_with_id() => {
                     let (task, ended) = match done {
                         Ok((task, ended)) => (task, ended),
-                        Err(error) => (error.id(), HookEnd::Failed {
-                            message: format!("its handler broke: {error}"),
-                            timed_out: false,
-                        }),
+                        Err(error) => (error.id(), failed(format!("its handler broke: {error}"))),
                     };
                     if let Some(run) = names.remove(&task) {
                         running.remove(&run);
@@ -183,10 +184,11 @@ impl Runner {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
         let runnable = self.handlers.get(&hook.service);
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
+        let newest_epoch = self.newest_epoch.clone();
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
-                return HookEnd::Failed { message, timed_out: false };
+                return failed(message);
             };
             let log = HookLog {
                 service: hook.service.clone(),
@@ -202,6 +204,7 @@ impl Runner {
                 context: context(hook, &runnable, &identity),
                 log: Arc::new(log),
                 abort,
+                newest_epoch,
             };
             let status = call.hook == plugin::Hook::Status;
             let home = call.context.home.clone();
@@ -230,9 +233,15 @@ async fn within(call: plugin::Called, timeout: Duration, mut abort: AbortSignal)
         () = tokio::time::sleep(timeout.saturating_add(OVERRUN)) => HookEnd::Failed {
             message: format!("its handler did not end it after {} s", timeout.as_secs_f32()),
             timed_out: true,
+            lasting: false,
         },
         () = told_to_end => HookEnd::Aborted,
     }
+}
+
+/// Badly, and worth another try.
+fn failed(message: String) -> HookEnd {
+    HookEnd::Failed { message, timed_out: false, lasting: false }
 }
 
 fn ended_well(outcome: Outcome) -> HookEnd {
@@ -254,10 +263,9 @@ fn ended_well(outcome: Outcome) -> HookEnd {
 
 fn ended_badly(error: HookError) -> HookEnd {
     match error {
-        HookError::Failed(message) | HookError::CannotRun(message) => {
-            HookEnd::Failed { message, timed_out: false }
-        }
-        HookError::TimedOut(message) => HookEnd::Failed { message, timed_out: true },
+        HookError::Failed(message) | HookError::CannotRun(message) => failed(message),
+        HookError::Lasting(message) => HookEnd::Failed { message, timed_out: false, lasting: true },
+        HookError::TimedOut(message) => HookEnd::Failed { message, timed_out: true, lasting: false },
         HookError::Aborted => HookEnd::Aborted,
     }
 }

@@ -15,6 +15,7 @@ impl Handler for Scripted {
             version: "1".into(),
             description: String::new(),
             hooks: HookSet::ALL,
+            ..Metadata::default()
         }
     }
 
@@ -63,7 +64,16 @@ fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
     let groups = Groups::default();
     let identity = Arc::new(RwLock::new(identity));
     tokio::spawn(
-        Runner { orders: wanted, handlers, identity, groups: groups.clone(), cluster, guardian: None }.run(),
+        Runner {
+            orders: wanted,
+            handlers,
+            identity,
+            groups: groups.clone(),
+            cluster,
+            newest_epoch: NewestEpoch::default(),
+            guardian: None,
+        }
+        .run(),
     );
     (orders, inputs, groups)
 }
@@ -96,7 +106,7 @@ async fn what_a_handler_says_reaches_the_core() {
     orders.send(hook(1, Hook::Start)).unwrap();
     assert_eq!(ended(&mut inputs).await, (1, HookEnd::Done));
     orders.send(hook(2, Hook::Failed)).unwrap();
-    let failed = HookEnd::Failed { message: "too slow".into(), timed_out: true };
+    let failed = HookEnd::Failed { message: "too slow".into(), timed_out: true, lasting: false };
     assert_eq!(ended(&mut inputs).await, (2, failed));
     orders.send(hook(3, Hook::Status)).unwrap();
     let message = r#"Some(("a", "127.0.0.7"))"#.to_owned();

@@ -32,6 +32,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = koi_plugin_host::process(&words) {
+        return code;
+    }
     let args = args::Args::parse();
     if args.daemonize.is_some() {
         eprintln!("koid: {}", args::NO_DAEMONIZE);

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-use crate::hook::{Context, Hook};
+use crate::hook::{Context, Hook, LogLevel};
 
 /// One hook, to be run now.
 pub struct Call {
@@ -17,25 +18,14 @@ pub struct Call {
     pub log: Arc<dyn CallLog>,
     /// Tells when it is to end early.
     pub abort: AbortSignal,
+    /// The newest epoch that this node has heard of.
+    pub newest_epoch: NewestEpoch,
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("hook", &self.hook).field("context", &self.context).finish()
     }
-}
-
-/// How loud a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// For the author of a handler.
-    Debug,
-    /// Standard output.
-    Info,
-    /// Standard error.
-    Warn,
-    /// The handler says that it is an error.
-    Error,
 }
 
 /// Takes a call's output line by line. The implementation adds the service's and the hook's name, and bounds the length
@@ -46,6 +36,22 @@ pub trait CallLog: Send + Sync {
 
     /// A process group was started for this call (`Some`), or the one that was started is gone (`None`).
     fn process_group(&self, _id: Option<i32>) {}
+}
+
+/// The newest epoch that this node has heard of. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct NewestEpoch(Arc<AtomicU64>);
+
+impl NewestEpoch {
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It is at least `epoch`.
+    pub fn raise(&self, epoch: u64) {
+        self.0.fetch_max(epoch, Ordering::Relaxed);
+    }
 }
 
 /// How a call is to end early.

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::call::Call;
-use crate::hook::{HookError, HookSet, Outcome};
+use crate::hook::{HookError, Outcome};
+use crate::metadata::Metadata;
 
 /// A call under way. Dropping it ends whatever runs for it.
 pub type Called = Pin<Box<dyn Future<Output = Result<Outcome, HookError>> + Send>>;
@@ -17,17 +18,4 @@ pub trait Handler: Send + Sync {
     /// Runs one hook. Keeps to `context.timeout` and to the abort signal, cleans up after itself in either case, and
     /// returns only when nothing of the call runs any more.
     fn call(&self, call: Call) -> Called;
-}
-
-/// What a handler says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// Its name: `shell`, or that of the plugin.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// One line for people.
-    pub description: String,
-    /// Which hooks it has; the others count as success at once.
-    pub hooks: HookSet,
 }

@@ -166,12 +166,29 @@ pub enum Observed {
 /// A call that did not end well. The text is one line for people: what happened, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookError {
-    /// The hook says so: a script's exit code, a handler's error. For `status`: the service has failed.
+    /// The hook says so: a script's exit code, a handler's error. For `status`: the service has failed. It is tried again after
+    /// the back-off of `services.auto_recover_time`.
     Failed(String),
+    /// The handler says that trying again on this node is pointless (`fatal` and `misconfigured` of the WIT): only an operator
+    /// lets the node try again.
+    Lasting(String),
     /// The hook could not be run at all: not executable, no interpreter, no memory.
     CannotRun(String),
     /// It did not end within [`Context::timeout`] and was ended.
     TimedOut(String),
     /// koi asked for its end.
     Aborted,
+}
+
+/// How loud a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For the author of a handler.
+    Debug,
+    /// Standard output.
+    Info,
+    /// Standard error.
+    Warn,
+    /// The handler says that it is an error.
+    Error,
 }

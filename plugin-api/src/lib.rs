@@ -1,14 +1,22 @@
 //! The contract between koi and the handlers of services.
 //!
-//! A service's hooks go to a [`Handler`]: the built-in shell handler, and later native libraries and WASM components.
-//! The daemon does not know which it has. Nothing in here knows about clusters.
+//! A service's hooks go to a [`Handler`]: the built-in shell handler, a native library, or a WASM component. The daemon does not
+//! know which it has. Nothing in here knows about clusters.
+//!
+//! The feature `host` (on by default) is koi's own side of it; a native plugin needs only what is left without it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[cfg(feature = "host")]
 mod call;
+#[cfg(feature = "host")]
 mod handler;
 mod hook;
+mod metadata;
 
-pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, LogLevel, abort_pair};
-pub use handler::{Called, Handler, Metadata};
-pub use hook::{Context, Failure, Hook, HookError, HookSet, Observed, Outcome, Role, StatusReport};
+#[cfg(feature = "host")]
+pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pair};
+#[cfg(feature = "host")]
+pub use handler::{Called, Handler};
+pub use hook::{Context, Failure, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role, StatusReport};
+pub use metadata::{Capability, ConfigKey, Metadata};

@@ -7,28 +7,7 @@ use koi_plugin_api::Handler;
 use koi_plugin_shell::ShellHandler;
 
 use crate::discover::Found;
-
-/// The kinds of handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Part of koid.
-    Builtin,
-    /// A shared library, run in a process of its own.
-    Native,
-    /// A WebAssembly component.
-    Wasm,
-}
-
-impl Kind {
-    /// The word in `koi plugins list`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Kind::Builtin => "builtin",
-            Kind::Native => "native",
-            Kind::Wasm => "wasm",
-        }
-    }
-}
+use crate::plugin::Kind;
 
 /// A handler that services may name.
 #[derive(Clone, Debug, PartialEq, Eq)]

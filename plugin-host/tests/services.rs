@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use koi_plugin_api::{Call, CallLog, Context, Hook, HookSet, LogLevel, Outcome, Role, abort_pair};
+use koi_plugin_api::{
+    Call, CallLog, Context, Hook, HookSet, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
+};
 use koi_plugin_host::{
     DiscoverError, Discovery, Found, LimitedLog, OpenError, Registry, Severity, Shape, Warning,
     check_service, discover,
@@ -278,7 +280,7 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
         cause: None,
     };
     let log = Arc::new(LimitedLog::new(memory.clone(), Arc::default()));
-    let call = Call { hook: Hook::Start, context, log, abort };
+    let call = Call { hook: Hook::Start, context, log, abort, newest_epoch: NewestEpoch::default() };
     assert_eq!(handler.call(call).await, Ok(Outcome::Done));
     let lines = memory.0.lock().unwrap();
     assert!(lines.len() < 50_000, "{}", lines.len());

@@ -36,7 +36,7 @@ pub(crate) fn saw(observed: Observed) -> HookEnd {
 
 /// A hook that ends badly.
 pub(crate) fn fails() -> HookEnd {
-    HookEnd::Failed { message: "exit status 1".to_owned(), timed_out: false }
+    HookEnd::Failed { message: "exit status 1".to_owned(), timed_out: false, lasting: false }
 }
 
 /// A service with every hook; `"10-a"` has a priority, `"a"` has none.

@@ -146,6 +146,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         promotable: service.promotable,
         score: service.score,
         message: service.message.clone(),
+        details: Vec::new(),
     }
 }
 

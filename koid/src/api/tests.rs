@@ -49,6 +49,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         disk: store,
         fence: koi_config::Fence::None,
         hub: hub.clone(),
+        newest_epoch: koi_plugin_api::NewestEpoch::default(),
         orders,
     })
     .unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use koi_config::Config;
 use koi_core::guard::TakeDown;
 use koi_core::io::{Effect, Input};
+use koi_plugin_api::NewestEpoch;
 use tokio::sync::mpsc;
 
 use super::words::{Route, Setup, Watching};
@@ -91,9 +92,13 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
     let handlers = Handlers::default();
     handlers.update(specs.runnables);
     let groups = Groups::default();
+    // Nobody tells a guardian of newer ones.
+    let newest_epoch = NewestEpoch::default();
     let _kill = KillOnDrop(groups.clone());
     let identity = Arc::new(RwLock::new(reload::identity(config, id)));
-    tokio::spawn(Runner { orders: wanted, handlers, identity, groups, cluster, guardian: None }.run());
+    tokio::spawn(
+        Runner { orders: wanted, handlers, identity, groups, cluster, newest_epoch, guardian: None }.run(),
+    );
     let specs = specs.specs.into_iter().map(|(spec, _)| spec).collect();
     let core_settings = settings::of(config);
     let mut down =

@@ -96,6 +96,7 @@ impl Handler for ShellHandler {
             version: Self::VERSION.into(),
             description: Self::DESCRIPTION.into(),
             hooks: self.shape.hooks(),
+            ..Metadata::default()
         }
     }
 

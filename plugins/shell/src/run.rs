@@ -24,7 +24,7 @@ enum Cause {
 
 /// Runs `script` for `call`. `leftovers` bounds how many calls may leave their output open.
 pub(crate) async fn run(script: Script, call: Call, leftovers: Arc<Semaphore>) -> Result<Outcome, HookError> {
-    let Call { hook, context, log, mut abort } = call;
+    let Call { hook, context, log, mut abort, .. } = call;
     if abort.asked().is_some() {
         return Err(HookError::Aborted);
     }

@@ -193,10 +193,10 @@ impl Machine {
         let Some(service) = self.services.get_mut(&run.service) else { return HookEnd::Done };
         match run.hook {
             Hook::Start | Hook::Status | Hook::Promote if service.broken => {
-                return HookEnd::Failed { message: "broken".to_owned(), timed_out: false };
+                return HookEnd::Failed { message: "broken".to_owned(), timed_out: false, lasting: false };
             }
             Hook::Demote | Hook::Stop if service.stuck => {
-                return HookEnd::Failed { message: "stuck".to_owned(), timed_out: false };
+                return HookEnd::Failed { message: "stuck".to_owned(), timed_out: false, lasting: false };
             }
             Hook::Start => service.started = true,
             Hook::Stop => (service.started, service.promoted) = (false, false),

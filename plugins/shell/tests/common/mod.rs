@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    AbortSignal, Aborter, Call, CallLog, Called, Context, Handler, Hook, HookError, LogLevel, Observed,
-    Outcome, Role, StatusReport, abort_pair,
+    AbortSignal, Aborter, Call, CallLog, Called, Context, Handler, Hook, HookError, LogLevel, NewestEpoch,
+    Observed, Outcome, Role, StatusReport, abort_pair,
 };
 use koi_plugin_shell::{Shape, ShellHandler};
 use nix::sys::signal::{Signal, kill};
@@ -107,7 +107,13 @@ impl Service {
     }
 
     fn the_call(&self, hook: Hook, abort: AbortSignal) -> Call {
-        Call { hook, context: self.context.clone(), log: self.log.clone(), abort }
+        Call {
+            hook,
+            context: self.context.clone(),
+            log: self.log.clone(),
+            abort,
+            newest_epoch: NewestEpoch::default(),
+        }
     }
 
     /// Runs a hook to its end. The aborter is dropped at once: that aborts nothing.

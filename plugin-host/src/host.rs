@@ -1,0 +1,37 @@
+//! What all plugins of a node share: the program that works for them and the folder that they live in.
+
+use std::path::{Path, PathBuf};
+
+/// Where plugins find what they need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The program that is started again to compile a component or to load a native library: koid itself. It must call
+    /// [`crate::process`] first.
+    pub program: PathBuf,
+    /// Holds compiled code, pinned files and the state of services. Only whoever runs koid may write there: compiled code that
+    /// is read from it is run without a further look.
+    pub dir: PathBuf,
+}
+
+impl Host {
+    /// For a daemon whose state lies in `state_dir` (`node.state_dir`).
+    pub fn of_daemon(state_dir: &Path) -> Host {
+        // Still there, and of this very version, when koid was upgraded under its feet.
+        Host { program: PathBuf::from("/proc/self/exe"), dir: state_dir.join("plugins") }
+    }
+
+    /// Compiled components, by hash.
+    pub fn compiled_dir(&self) -> PathBuf {
+        self.dir.join("compiled")
+    }
+
+    /// Plugin files as they were when they were taken, by hash.
+    pub fn pinned_dir(&self) -> PathBuf {
+        self.dir.join("pinned")
+    }
+
+    /// What the handler of `service` has put into its store.
+    pub fn store_file(&self, service: &str) -> PathBuf {
+        self.dir.join("state").join(service)
+    }
+}

@@ -1,0 +1,1 @@
+//! The smallest native handler in Rust.

@@ -1,0 +1,1 @@
+//! Handlers of all kinds in clusters of real daemons, and what a hook of each costs.
