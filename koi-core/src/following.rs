@@ -72,6 +72,8 @@ impl Node {
         if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
             self.event(Event::LeaderElected { leader, term: heartbeat.term });
+            // R2: to let another go first was for the campaign that has ended with this.
+            self.election.yields_until = now;
         }
         self.leader = Some(Leader {
             id: from,

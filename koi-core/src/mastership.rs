@@ -86,6 +86,7 @@ impl Node {
         let inherited = votes.values().filter_map(|b| b.acknowledged).max();
         let cold = votes.values().all(|b| !b.followed);
         self.election.role = Role::Leading;
+        self.election.yields_until = now;
         self.leader = None;
         self.lead = Some(Leadership {
             term,

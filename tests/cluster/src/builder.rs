@@ -119,7 +119,10 @@ impl Builder {
         folder.disable_cleanup(std::env::var_os("KOI_TEST_KEEP").is_some());
         fs::write(folder.path().join("key"), key()).expect("a key file can be written");
         make_private(&folder.path().join("key"));
-        let ports = free_ports(self.nodes);
+        // What a killed run has left at the usual place is no beginning for another.
+        let unused = |port: &u16| self.format == Format::Toml || !Path::new(&usual_state_dir(*port)).exists();
+        let free = std::iter::repeat_with(|| free_ports(1)[0]);
+        let ports: Vec<u16> = free.filter(unused).take(self.nodes).collect();
         let id = cluster_id();
         let nodes = (0..self.nodes).map(|n| self.node(n, &ports, id, &folder)).collect();
         Cluster { folder, nodes, reported: Cell::new(false) }
@@ -150,7 +153,7 @@ impl Builder {
             port,
             config: own.join(if classic { "koi.conf" } else { "koi.toml" }),
             socket: if classic { format!("/run/koi/koid-{port}.sock").into() } else { own.join("sock") },
-            state_dir: if classic { format!("/var/lib/koi/{port}").into() } else { own.join("state") },
+            state_dir: if classic { usual_state_dir(port).into() } else { own.join("state") },
             services: own.join("services"),
             settings: RefCell::default(),
             finds_config: classic,
@@ -162,7 +165,8 @@ impl Builder {
     }
 }
 
-/// Leases are longer than the defaults: a machine that is busy with other tests must not be taken for a dead one.
+/// Leases are much longer than the defaults: a machine that is busy with other tests must not be taken for a dead one, nor a
+/// disk that hangs for a moment.
 fn common(settings: &mut Settings, node: &Node, id: u32, folder: &Path, ports: &[u16]) {
     settings.set_text("node.name", &node.name);
     settings.set("node.port", node.port.to_string());
@@ -175,8 +179,8 @@ fn common(settings: &mut Settings, node: &Node, id: u32, folder: &Path, ports: &
     settings.set("cluster.transport", format!("{transport:?}"));
     settings.set_text("cluster.key_file", folder.join("key").display());
     settings.set_text("timing.heartbeat", "100ms");
-    settings.set_text("timing.leader_lease", "1500ms");
-    settings.set_text("timing.master_lease", "3s");
+    settings.set_text("timing.leader_lease", "3s");
+    settings.set_text("timing.master_lease", "6s");
     settings.set_text("timing.demote_grace", "2s");
     settings.set_text("timing.status_interval", "500ms");
     settings.set_text("services.folder", node.services.display());
@@ -192,6 +196,10 @@ fn classic(node: &Node, ports: &[u16], number: usize) -> String {
         all.join(", "),
         node.services.display()
     )
+}
+
+fn usual_state_dir(port: u16) -> String {
+    format!("/var/lib/koi/{port}")
 }
 
 fn host_name() -> String {

@@ -15,8 +15,9 @@ use crate::hooklog::HookLog;
 use crate::node::{Node, Ran, run_koi, wait};
 use crate::process;
 
-/// How long anything that is waited for may take. Far more than it should: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything that is waited for may take. Far more than it should: the machine may be busy, and waiting ends when the
+/// condition holds.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Lines of each log in a report.
 pub const LAST_LINES: usize = 40;
 
@@ -66,10 +67,13 @@ impl Cluster {
         self.nodes.iter().find(|n| n.is_running()).expect("some daemon runs")
     }
 
-    /// The status that a leader gives, asked of any node that answers.
+    /// The status that a leader gives, asked of any node that answers. None while nobody leads: after a farewell, a death or
+    /// a lost lease there is an election first. What is asserted of it is therefore waited for.
     pub fn status(&self) -> Option<Status> {
         let running = self.nodes.iter().filter(|n| n.is_running());
-        running.filter_map(|n| n.status().ok()).find(|s| s.cluster.leader.is_some())
+        // A node that does not reach the leader says what it sees itself.
+        let leads = |s: &Status| s.cluster.leader.as_ref() == Some(&s.cluster.seen_by);
+        running.filter_map(|n| n.status().ok()).find(leads)
     }
 
     /// A node's part of that.
@@ -84,13 +88,7 @@ impl Cluster {
 
     /// The name of the master that is promoted with all its services.
     pub fn master(&self) -> Option<String> {
-        let status = self.status()?;
-        let master = status.cluster.master?;
-        let promoted = |n: &NodeStatus| {
-            let services = n.services.as_deref().unwrap_or_default();
-            n.name == master && n.state == "Master" && services.iter().all(|s| s.state == "Promoted")
-        };
-        status.nodes.iter().any(promoted).then_some(master)
+        promoted(&self.status()?)
     }
 
     /// What the recorded hooks wrote so far.
@@ -127,19 +125,61 @@ impl Cluster {
         found.expect("it was found")
     }
 
-    /// Waits until all is well; the master's name.
+    /// Waits for a status of which this is true, and returns that very one.
+    #[track_caller]
+    pub fn wait_status(&self, what: &str, is: impl Fn(&Status) -> bool) -> Status {
+        self.wait_some(what, |c| c.status().filter(&is))
+    }
+
+    /// Waits until all is well, and no node is on its way to where it belongs; the status that says so.
+    #[track_caller]
+    pub fn wait_well(&self) -> Status {
+        self.wait_status("all is well", |s| s.cluster.healthy && promoted(s).is_some() && settled(s))
+    }
+
+    /// As [`Cluster::wait_well`]; the master's name.
     #[track_caller]
     pub fn wait_healthy(&self) -> String {
-        self.wait_some("all is well", |c| {
-            c.status().filter(|s| s.cluster.healthy)?;
-            c.master()
-        })
+        self.wait_well().cluster.master.expect("where all is well there is a master")
     }
 
     /// Waits until this node is promoted with all its services.
     #[track_caller]
     pub fn wait_master(&self, name: &str) {
         self.wait_for(&format!("{name} is master"), |c| c.master().as_deref() == Some(name));
+    }
+
+    /// Waits until another node than `old` is promoted with all its services; its name.
+    #[track_caller]
+    pub fn wait_other_master(&self, old: &str) -> String {
+        self.wait_some(&format!("another master than {old}"), |c| c.master().filter(|m| m != old))
+    }
+
+    /// Waits until another node than `old` leads; its name.
+    #[track_caller]
+    pub fn wait_other_leader(&self, old: &str) -> String {
+        self.wait_some(&format!("another leader than {old}"), |c| c.leader().filter(|l| l != old))
+    }
+
+    /// This node is master (that is waited for: nobody can say so during an election), and since the first `before` entries
+    /// of the hook log it never was anything else: no hook ran there, and nobody else was promoted.
+    #[track_caller]
+    pub fn assert_undisturbed(&self, master: &str, before: usize) {
+        self.wait_master(master);
+        let since = self.hooks().since(before);
+        let untouched = since.of(master).is_empty() && since.0.iter().all(|e| e.hook != "promote");
+        assert!(untouched, "{master} was to stay master:\n{since}\n{}", self.report());
+    }
+
+    /// Waits until `koi ARGS`, a command that changes nothing, exits so on this node and its output has all of `words` in it.
+    #[track_caller]
+    pub fn wait_shown(&self, node: &Node, args: &[&str], code: i32, words: &[&str]) -> Ran {
+        let what = format!("koi {} on {} exits {code} and shows {words:?}", args.join(" "), node.name);
+        self.wait_some(&what, |_| {
+            let ran = node.koi(args);
+            let said = |word: &&str| ran.out.contains(word) || ran.err.contains(word);
+            (ran.code == code && words.iter().all(said)).then_some(ran)
+        })
     }
 
     /// Waits until the log of a node says all of `words` in one line.
@@ -151,17 +191,30 @@ impl Cluster {
     /// A healthy cluster in which leader and master are two nodes: they are made so if need be. Their names.
     #[track_caller]
     pub fn part_leader_and_master(&self) -> (String, String) {
-        self.wait_healthy();
-        let leader = self.leader().expect("a healthy cluster has a leader");
-        if self.master().as_deref() == Some(&leader) {
-            let other = self.others(&leader).next().expect("a cluster has more than one node");
-            self.any().koi(&["promote", &other.name]).exits(0);
-            self.wait_master(&other.name);
-        }
-        let master = self.wait_healthy();
-        let leader = self.leader().expect("a healthy cluster has a leader");
-        assert_ne!(leader, master, "leadership moved meanwhile\n{}", self.report());
-        (leader, master)
+        self.arrange("leader and master are two nodes", |leader, master| {
+            let other = || self.others(leader).next().expect("a cluster has more than one node");
+            (leader == master).then(|| other().name.clone())
+        })
+    }
+
+    /// A healthy cluster in which one node is leader and master: it is made so if need be. Its name.
+    #[track_caller]
+    pub fn unite_leader_and_master(&self) -> String {
+        let apart = |leader: &str, master: &str| (leader != master).then(|| leader.to_owned());
+        self.arrange("leader and master are one node", apart).0
+    }
+
+    /// Promotes whom `wanted` names, given leader and master, until it names nobody: leadership may move meanwhile.
+    #[track_caller]
+    fn arrange(&self, what: &str, wanted: impl Fn(&str, &str) -> Option<String>) -> (String, String) {
+        self.wait_some(what, |cluster| {
+            let Status { cluster: seen, .. } = cluster.wait_well();
+            let (leader, master) = (seen.leader?, seen.master?);
+            let Some(node) = wanted(&leader, &master) else { return Some((leader, master)) };
+            cluster.any().order(&["promote", &node]).exits(0);
+            cluster.wait_for("the order is carried out", |c| c.master().as_deref() == Some(&node));
+            None
+        })
     }
 
     /// Whether every daemon answers before one of them ends.
@@ -194,6 +247,24 @@ impl Cluster {
         let _ = writeln!(text, "=== hooks\n{}", hooks.since(hooks.count().saturating_sub(2 * LAST_LINES)));
         text
     }
+}
+
+/// The name of the master that is promoted with all its services.
+fn promoted(status: &Status) -> Option<String> {
+    let master = status.cluster.master.as_ref()?;
+    let is = |n: &NodeStatus| {
+        let services = n.services.as_deref();
+        n.name == *master
+            && n.state == "Master"
+            && services.is_some_and(|all| all.iter().all(|s| s.state == "Promoted"))
+    };
+    status.nodes.iter().any(is).then(|| master.clone())
+}
+
+/// Nobody's services are on their way up.
+fn settled(status: &Status) -> bool {
+    let there = |n: &NodeStatus| n.services.is_some() && (n.state == "Master" || n.state == "Standby");
+    status.nodes.iter().all(|n| !n.runner || there(n))
 }
 
 impl Drop for Cluster {

@@ -4,11 +4,13 @@
 //! use koi_cluster_tests::{Cluster, Service};
 //!
 //! let cluster = Cluster::builder().nodes(3).service("10-db", Service::recorded()).start();
-//! cluster.wait_healthy();
-//! let master = cluster.master().expect("a healthy cluster has one");
+//! let master = cluster.wait_healthy();
 //! cluster.node(&master).kill();
-//! cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != master));
+//! cluster.wait_other_master(&master);
 //! ```
+//!
+//! What is seen at an instant may be in transition: an election may be under way, a line of a log not written yet. So tests wait
+//! for what they expect (`wait_…`), and take from the hook log what must never have happened.
 //!
 //! Everything lies in one folder in `/tmp`, which goes when the [`Cluster`] is dropped, with every process that it brought
 //! about; `KOI_TEST_KEEP=1` keeps the folder. The binaries are built first, by the cargo that built the test;
@@ -22,7 +24,7 @@ mod cluster;
 mod hooklog;
 mod node;
 mod ports;
-mod process;
+pub mod process;
 mod service;
 mod settings;
 

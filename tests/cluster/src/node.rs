@@ -22,9 +22,11 @@ use crate::settings::Settings;
 /// Between two looks at something that is waited for.
 pub(crate) const PAUSE: Duration = Duration::from_millis(40);
 /// How long one answer of the API may take.
-const ANSWER: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_secs(30);
 /// What `koi` is told about the same.
-const ANSWER_OPTION: &str = "20s";
+const ANSWER_OPTION: &str = "60s";
+/// What `koi` exits with when there is no answer in time, or nobody leads.
+const NO_ANSWER: i32 = 4;
 /// The argument by which `koid` knows that it is to be a guardian.
 const GUARDIAN: &str = "--guard";
 
@@ -185,7 +187,7 @@ impl Node {
         self.daemon.borrow().as_ref().and_then(|child| i32::try_from(child.id()).ok()).map(Pid::from_raw)
     }
 
-    /// The process id of the daemon's guardian, once it stands.
+    /// The process id of the daemon's guardian, once it was started.
     pub fn guardian(&self) -> Option<Pid> {
         self.pid().and_then(|daemon| process::helpers_of(daemon, GUARDIAN).first().copied())
     }
@@ -199,6 +201,16 @@ impl Node {
     pub fn signal(&self, signal: Signal) {
         let pid = self.pid().expect("the daemon was started");
         kill(pid, signal).expect("the daemon runs");
+    }
+
+    /// SIGSTOP, and waits until the daemon stands still.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn halt(&self) {
+        let pid = self.pid().expect("the daemon was started");
+        self.signal(Signal::SIGSTOP);
+        assert!(wait(PATIENCE, || process::is_still(pid)), "{} does not stand still", self.name);
     }
 
     /// kill -9 of the daemon's process alone.
@@ -260,6 +272,19 @@ impl Node {
             all.extend(["-t", ANSWER_OPTION]);
         }
         run_koi(&self.folder, &all)
+    }
+
+    /// As [`Node::koi`] with a command that may as well be given twice: nobody leads during an election, and leadership may
+    /// move while the command is carried out. Then it is given again.
+    pub fn order(&self, args: &[&str]) -> Ran {
+        let mut ran = self.koi(args);
+        wait(PATIENCE, || {
+            if ran.code == NO_ANSWER {
+                ran = self.koi(args);
+            }
+            ran.code != NO_ANSWER
+        });
+        ran
     }
 
     /// `GET path`.

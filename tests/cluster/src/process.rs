@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Looks at what is left, and pauses between them.
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The processes that run (zombies do not) and have `folder` in their environment: daemons, their helpers, hooks and what
@@ -36,6 +36,26 @@ pub(crate) fn kill_all(folder: &Path) {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Whether all threads of a process are stopped, or it is killed or gone: it does nothing any more.
+pub fn is_still(pid: Pid) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        state.is_none_or(|state| "TtZX".contains(state))
+    })
+}
+
+/// How long ago a process was started, to 10 ms.
+pub fn age(pid: Pid) -> Option<Duration> {
+    const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, the same on every Linux
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let started: f64 = rest.split(' ').nth(19)?.parse().ok()?;
+    let uptime: f64 = fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_secs_f64((uptime - started / TICKS_PER_SECOND).max(0.0)))
 }
 
 /// The processes that `parent` has started and that run the same program with `argument`.

@@ -13,25 +13,24 @@ fn three_classic_configurations_run_a_single_script() {
         .format(Format::Classic)
         .service("10-vip", Service::single("[ \"$(pwd)\" = \"${0%/*}\" ]"))
         .start();
-    cluster.wait_for("a master", |c| c.master().is_some());
-    let first = cluster.master().unwrap();
+    let first = cluster.wait_some("a master", Cluster::master);
+    cluster.wait_status("all are there", |s| {
+        cluster.nodes().iter().all(|node| s.nodes.iter().any(|n| n.name == node.name))
+            && s.nodes.iter().all(|n| n.state != "Disconnected")
+    });
     for node in cluster.nodes() {
         assert_eq!(node.local().unwrap().port, node.port);
-        // Found in the working directory, as the daemon did.
+        // Found in the working directory, as the daemon did. Every status says that quorum is off.
         let shown = node.koi(&["-o", "json", "status"]);
-        assert!(shown.out.contains("split brain"), "every status says that quorum is off:\n{}", shown.out);
-        assert!(cluster.status_of(&node.name).is_some(), "{} is not in the status", node.name);
+        assert!(shown.out.contains("split brain"), "{}", shown.out);
     }
-    cluster.wait_for("all run", |c| {
-        c.status().is_some_and(|s| s.nodes.len() == 3 && s.nodes.iter().all(|n| n.state != "Disconnected"))
-    });
     let next = cluster.others(&first).next().unwrap();
-    next.koi(&["promote", &next.name]).exits(0);
+    next.order(&["promote", &next.name]).exits(0);
     cluster.wait_master(&next.name);
     cluster.hooks().assert_only(&next.name);
 
     next.kill();
-    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != next.name));
+    cluster.wait_other_master(&next.name);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! koid's second process acts when the first one cannot (R8).
 
-use koi_cluster_tests::{Cluster, Node, Service};
+use std::time::Duration;
+
+use koi_cluster_tests::process::age;
+use koi_cluster_tests::{Cluster, Service};
 use nix::sys::signal::{Signal, kill};
 
 fn builder() -> koi_cluster_tests::Builder {
@@ -23,7 +26,7 @@ fn nobody_waits_for_the_lease_of_a_daemon_that_was_killed() {
     let (_, first) = cluster.part_leader_and_master();
     let before = cluster.hooks().count();
     cluster.node(&first).kill();
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let second = cluster.wait_other_master(&first);
     taken_down(&cluster, before, &first, &second);
     cluster.node(&first).start();
     assert_eq!(cluster.wait_healthy(), second);
@@ -52,27 +55,31 @@ fn a_guardian_that_dies_is_replaced() {
     let cluster = builder().start();
     let (_, first) = cluster.part_leader_and_master();
     let node = cluster.node(&first);
-    let guardian = |node: &Node| node.guardian();
-    let old = cluster.wait_some("a guardian", |_| guardian(node));
+    let before = cluster.hooks().count();
+    let old = cluster.wait_some("a guardian", |_| node.guardian());
     kill(old, Signal::SIGKILL).unwrap();
-    cluster.wait_some("another guardian", |_| guardian(node).filter(|new| *new != old));
-    assert_eq!(cluster.wait_healthy(), first, "nothing else happens");
+    // Far longer than it takes until it is told what to guard: nobody outside can see that.
+    let told = |pid: &_| *pid != old && age(*pid).is_some_and(|age| age >= Duration::from_secs(2));
+    cluster.wait_some("another guardian stands guard", |_| node.guardian().filter(told));
+    assert_eq!(cluster.wait_healthy(), first);
+    cluster.assert_undisturbed(&first, before);
 
     let before = cluster.hooks().count();
     node.kill();
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let second = cluster.wait_other_master(&first);
     taken_down(&cluster, before, &first, &second);
 }
 
 #[test]
 fn when_both_die_the_next_start_takes_down_what_still_runs() {
-    let cluster = builder().start();
+    // Longer than the test takes: what still runs is not taken over meanwhile.
+    let cluster = builder().set("timing.master_lease", "\"10m\"").start();
     let (_, first) = cluster.part_leader_and_master();
     let node = cluster.node(&first);
     let guardian = cluster.wait_some("a guardian", |_| node.guardian());
     let before = cluster.hooks().count();
     // Stopped first, so that neither can do anything about the other's end.
-    node.signal(Signal::SIGSTOP);
+    node.halt();
     kill(guardian, Signal::SIGKILL).unwrap();
     node.kill();
     assert!(cluster.hooks().since(before).of(&first).is_empty(), "nobody is left to take anything down");

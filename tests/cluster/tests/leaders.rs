@@ -1,6 +1,7 @@
 //! Daemons that die without a word.
 
 use koi_cluster_tests::{Cluster, Service};
+use koi_proto::api::Status;
 
 fn three() -> Cluster {
     Cluster::builder().nodes(3).service("10-vip", Service::recorded()).start()
@@ -10,38 +11,36 @@ fn three() -> Cluster {
 fn the_loss_of_a_leader_touches_no_healthy_master() {
     let cluster = three();
     let (leader, master) = cluster.part_leader_and_master();
-    let epoch = cluster.status().unwrap().cluster.epoch;
+    let epoch = cluster.wait_well().cluster.epoch;
     let before = cluster.hooks().count();
 
     cluster.node(&leader).kill();
-    let next = cluster.wait_some("another leader", |c| c.leader().filter(|l| *l != leader));
-    assert_eq!(cluster.master().as_deref(), Some(master.as_str()));
-    assert_eq!(cluster.status().unwrap().cluster.epoch, epoch);
-    cluster.wait_for("the loss is said", |c| c.status_of(&leader).is_some_and(|n| n.state == "Disconnected"));
-    assert!(!cluster.status().unwrap().cluster.healthy);
+    let next = cluster.wait_other_leader(&leader);
+    cluster.assert_undisturbed(&master, before);
+    let lost = |s: &Status| s.nodes.iter().any(|n| n.name == leader && n.state == "Disconnected");
+    let seen = cluster.wait_status("the loss is said", lost).cluster;
+    assert_eq!((seen.epoch, seen.healthy), (epoch, false));
 
     cluster.node(&leader).start();
-    assert_eq!(cluster.wait_healthy(), master);
-    let status = cluster.status().unwrap();
-    assert_eq!(status.cluster.leader, Some(next), "who comes back displaces nobody");
-    assert_eq!(status.cluster.epoch, epoch);
-    let since = cluster.hooks().since(before);
-    assert!(since.of(&master).is_empty(), "no hook ran on the master:\n{since}");
-    assert!(since.0.iter().all(|e| e.hook != "promote"), "nobody was promoted:\n{since}");
+    let seen = cluster.wait_well().cluster;
+    assert_eq!((seen.master, seen.epoch), (Some(master.clone()), epoch));
+    assert_eq!(seen.leader, Some(next), "who comes back displaces nobody");
+    cluster.assert_undisturbed(&master, before);
 }
 
 #[test]
 fn a_killed_master_is_followed_by_another_and_displaces_nobody_when_it_comes_back() {
     let cluster = three();
     let (leader, first) = cluster.part_leader_and_master();
-    let epoch = cluster.status().unwrap().cluster.epoch;
+    let epoch = cluster.wait_well().cluster.epoch;
     let before = cluster.hooks().count();
 
     cluster.node(&first).kill();
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
-    let status = cluster.status().unwrap();
-    assert!(status.cluster.epoch > epoch, "a new mastership has a greater epoch");
-    assert_eq!(status.cluster.leader, Some(leader), "the leader was not concerned");
+    let second = cluster.wait_other_master(&first);
+    let is_master = |s: &Status| s.cluster.master.as_ref() == Some(&second);
+    let seen = cluster.wait_status("the other is master", is_master).cluster;
+    assert!(seen.epoch > epoch, "a new mastership has a greater epoch");
+    assert_eq!(seen.leader, Some(leader), "the leader was not concerned");
 
     cluster.node(&first).start();
     assert_eq!(cluster.wait_healthy(), second);
@@ -57,20 +56,9 @@ fn a_killed_master_is_followed_by_another_and_displaces_nobody_when_it_comes_bac
 #[test]
 fn leader_and_master_in_one_are_lost_together() {
     let cluster = three();
-    let master = cluster.wait_healthy();
-    for _ in 0..5 {
-        if cluster.leader().as_deref() == Some(&master) {
-            break;
-        }
-        let leader = cluster.leader().unwrap();
-        cluster.any().koi(&["promote", &leader]).exits(0);
-        cluster.wait_master(&leader);
-    }
-    let both = cluster.wait_healthy();
-    assert_eq!(cluster.leader().as_deref(), Some(both.as_str()), "{}", cluster.report());
-
+    let both = cluster.unite_leader_and_master();
     cluster.node(&both).kill();
-    let next = cluster.wait_some("another master", |c| c.master().filter(|m| *m != both));
+    let next = cluster.wait_other_master(&both);
     cluster.node(&both).start();
     assert_eq!(cluster.wait_healthy(), next);
     cluster.hooks().assert_only(&next);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use koi_cluster_tests::{Cluster, Service};
+use koi_cluster_tests::{Cluster, Node, Service};
 
 #[test]
 fn a_service_that_never_stops_talking_disturbs_nobody() {
@@ -13,24 +13,20 @@ fn a_service_that_never_stops_talking_disturbs_nobody() {
     let noisy =
         Service::recorded().script("status", status).hook("start", start).hook("stop", "kill $(cat pid)");
     let cluster = Cluster::builder().nodes(3).service("10-noisy", noisy).start();
-    let master = cluster.wait_healthy();
-    let before = cluster.status().unwrap().cluster;
+    let before = cluster.wait_well().cluster;
+    let count = cluster.hooks().count();
+    let told = |node: &Node| node.log().matches(" lines of output in the last ").count();
     for node in cluster.nodes() {
-        let told =
-            |c: &Cluster| c.node(&node.name).log().matches(" lines of output in the last ").count() >= 5;
-        cluster.wait_for("the log tells what was dropped", told);
-        assert!(node.says(&["[noisy status]", "dropped"]), "{}", node.last_lines(40));
+        cluster.wait_for("the log tells what was dropped", |_| told(node) >= 5);
+        cluster.wait_log(&node.name, &["[noisy status]", "dropped"]);
     }
-    let after = cluster.status().unwrap().cluster;
-    assert_eq!(
-        (after.term, after.epoch, after.healthy),
-        (before.term, before.epoch, true),
-        "{}",
-        cluster.report()
-    );
-    assert_eq!(cluster.master(), Some(master));
-    let kilobytes = cluster.any().log().len() / 1024;
-    assert!(kilobytes < 2048, "the log has {kilobytes} KiB by now");
+    let after = cluster.wait_well().cluster;
+    assert_eq!((after.term, after.epoch), (before.term, before.epoch), "{}", cluster.report());
+    cluster.assert_undisturbed(&before.master.unwrap(), count);
+    // It tells once a second: a burst of 200 lines and 100 in each second may have passed.
+    let node = cluster.any();
+    let (lines, seconds) = (node.log().lines().count(), told(node));
+    assert!(lines < 1000 + 200 * seconds, "the log has {lines} lines after about {seconds} s");
 }
 
 #[test]
@@ -45,18 +41,18 @@ fn five_hundred_services_fail_over() {
     let first = cluster.wait_healthy();
     let services =
         |c: &Cluster, name: &str| c.status_of(name).and_then(|n| n.services).map_or(0, |s| s.len());
-    assert!(cluster.nodes().iter().all(|n| services(&cluster, &n.name) == 500), "{}", cluster.report());
-    let shown = cluster.any().koi(&["status"]);
-    assert!(shown.exits(0).lines().count() <= 24, "one screen:\n{}", shown.out);
+    cluster.wait_for("all are there", |c| cluster.nodes().iter().all(|node| services(c, &node.name) == 500));
+    let shown = cluster.wait_shown(cluster.any(), &["status"], 0, &[]);
+    assert!(shown.out.lines().count() <= 24, "one screen:\n{}", shown.out);
 
-    cluster.any().koi(&["stop", &first]).exits(0);
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
-    cluster.any().koi(&["start", &first]).exits(0);
+    cluster.any().order(&["stop", &first]).exits(0);
+    let second = cluster.wait_other_master(&first);
+    cluster.any().order(&["start", &first]).exits(0);
     assert_eq!(cluster.wait_healthy(), second);
     cluster.hooks().assert_only(&second);
 
     cluster.node(&second).kill();
-    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != second));
+    cluster.wait_other_master(&second);
 }
 
 #[test]
@@ -68,24 +64,28 @@ fn a_stop_that_will_not_end_is_killed_with_all_its_children() {
     let cluster = Cluster::builder()
         .nodes(3)
         .service("10-stubborn", stubborn)
-        .set("services.timeouts.stop", "\"2s\"")
+        .set("services.timeouts.stop", "\"8s\"")
         .set("services.auto_recover", "0")
         .start();
     let master = cluster.wait_healthy();
     let node = cluster.others(&master).next().unwrap();
-    node.koi(&["stop"]).exits(0);
+    let before = cluster.hooks().count();
+    node.order(&["stop"]).exits(0);
     let home = node.services.join("10-stubborn");
-    cluster.wait_for("stop runs", |_| home.join("grandchild-pid").exists());
-    cluster.wait_log(&node.name, &["stubborn: stop ended", "not done within 2s", "killed", "SIGTERM"]);
-    for file in ["stop-pid", "child-pid", "grandchild-pid"] {
-        let pid = std::fs::read_to_string(home.join(file)).unwrap();
-        let gone = |_: &Cluster| !runs(pid.trim(), &home);
-        cluster.wait_for(&format!("{file} is gone"), gone);
+    let pids = ["stop-pid", "child-pid", "grandchild-pid"].map(|file| {
+        cluster.wait_some(&format!("{file} is written"), |_| {
+            let text = std::fs::read_to_string(home.join(file)).ok()?;
+            text.ends_with('\n').then(|| text.trim().to_owned())
+        })
+    });
+    cluster.wait_log(&node.name, &["stubborn: stop ended", "not done within 8s", "killed", "SIGTERM"]);
+    for pid in pids {
+        cluster.wait_for(&format!("process {pid} is gone"), |_| !runs(&pid, &home));
     }
     cluster.wait_for("the node counts as failed", |c| {
         c.status_of(&node.name).is_some_and(|n| n.state == "Failed" && n.message.contains("stop"))
     });
-    assert_eq!(cluster.master(), Some(master));
+    cluster.assert_undisturbed(&master, before);
 }
 
 /// Whether a process of the service runs under this id.

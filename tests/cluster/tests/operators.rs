@@ -13,8 +13,8 @@ fn three() -> Cluster {
         .start()
 }
 
-fn says(cluster: &Cluster, what: impl Fn(&Status) -> bool) -> bool {
-    cluster.status().is_some_and(|s| what(&s))
+fn all_are(status: &Status, state: &str) -> bool {
+    status.nodes.len() == 3 && status.nodes.iter().all(|n| n.state == state)
 }
 
 #[test]
@@ -23,23 +23,25 @@ fn promote_is_heard_wherever_it_is_said() {
     let mut master = cluster.wait_healthy();
     for asked in cluster.nodes() {
         let next = cluster.others(&master).map(|n| n.name.clone()).max().unwrap();
-        let epoch = cluster.status().unwrap().cluster.epoch;
-        let rehearsed = asked.koi(&["promote", &next, "--dry-run"]);
+        let epoch = cluster.wait_well().cluster.epoch;
+        let rehearsed = asked.order(&["promote", &next, "--dry-run"]);
         assert!(rehearsed.exits(0).contains("demotes"), "{}", rehearsed.out);
-        assert_eq!(cluster.status().unwrap().cluster.epoch, epoch, "a dry run does nothing");
+        assert_eq!(cluster.wait_well().cluster.epoch, epoch, "a dry run does nothing");
 
-        asked.koi(&["promote", &next]).exits(0);
+        asked.order(&["promote", &next]).exits(0);
         cluster.wait_master(&next);
-        let status = cluster.status().unwrap();
-        assert!(status.cluster.epoch > epoch && status.cluster.target.is_none(), "{:?}", status.cluster);
+        let reached = |s: &Status| s.cluster.master.as_ref() == Some(&next) && s.cluster.target.is_none();
+        let status = cluster.wait_status("the wish is fulfilled", reached);
+        assert!(status.cluster.epoch > epoch, "{:?}", status.cluster);
         master = next;
     }
     // By its UUID as well; and being master already is no reason to do anything.
-    let id = cluster.status_of(&master).unwrap().id;
-    let epoch = cluster.status().unwrap().cluster.epoch;
-    cluster.any().koi(&["promote", &id]).exits(0);
-    cluster.wait_healthy();
-    assert_eq!(cluster.status().unwrap().cluster.epoch, epoch);
+    let status = cluster.wait_well();
+    let before = cluster.hooks().count();
+    let id = &status.nodes.iter().find(|n| n.name == master).unwrap().id;
+    cluster.any().order(&["promote", id]).exits(0);
+    assert_eq!(cluster.wait_well().cluster.epoch, status.cluster.epoch);
+    cluster.assert_undisturbed(&master, before);
     cluster.hooks().assert_only(&master);
 }
 
@@ -49,20 +51,22 @@ fn a_node_that_has_failed_is_not_promoted_until_it_is_recovered() {
     let master = cluster.wait_healthy();
     let broken = cluster.others(&master).next().unwrap();
     broken.set_status("10-vip", 1, "disk on fire");
-    cluster.wait_for("it has failed", |c| c.status_of(&broken.name).is_some_and(|n| n.state == "Failed"));
+    cluster.wait_for("it has failed, and is taken down", |c| {
+        let node = c.status_of(&broken.name).filter(|n| n.state == "Failed");
+        node.and_then(|n| n.services).is_some_and(|all| all.iter().all(|s| s.state == "Failed"))
+    });
     let before = cluster.hooks().count();
     for asked in cluster.nodes() {
-        asked.koi(&["promote", &broken.name]).refuses(1, &["has failed", "disk on fire", "koi recover"]);
+        asked.order(&["promote", &broken.name]).refuses(1, &["has failed", "disk on fire", "koi recover"]);
     }
-    assert_eq!(cluster.master(), Some(master.clone()));
-    assert!(cluster.hooks().since(before).of(&master).is_empty(), "nobody was demoted in vain");
-    let failures = cluster.any().koi(&["failures"]);
-    assert!(failures.exits(0).contains("disk on fire"), "{}", failures.out);
+    // Nobody was demoted in vain.
+    cluster.assert_undisturbed(&master, before);
+    cluster.wait_shown(cluster.any(), &["failures"], 0, &["disk on fire"]);
 
     broken.set_status("10-vip", 0, "");
-    cluster.any().koi(&["recover", &broken.name]).exits(0);
+    cluster.any().order(&["recover", &broken.name]).exits(0);
     cluster.wait_healthy();
-    cluster.any().koi(&["promote", &broken.name]).exits(0);
+    cluster.any().order(&["promote", &broken.name]).exits(0);
     cluster.wait_master(&broken.name);
     cluster.hooks().assert_only(&broken.name);
 }
@@ -71,28 +75,29 @@ fn a_node_that_has_failed_is_not_promoted_until_it_is_recovered() {
 fn demote_leaves_no_master_until_elect_and_through_a_change_of_leader() {
     let cluster = three();
     let master = cluster.wait_healthy();
-    cluster.any().koi(&["demote"]).exits(0);
-    cluster.wait_for("nothing is promoted", |c| {
-        c.hooks().assert_one_promoted().is_empty() && says(c, |s| s.cluster.master.is_none())
-    });
-    assert!(says(&cluster, |s| s.cluster.manual));
-    assert_eq!(cluster.status_of(&master).unwrap().state, "Standby");
-    cluster.any().koi(&["status"]).exits(3);
+    cluster.any().order(&["demote"]).exits(0);
+    let demoted = |s: &Status| s.cluster.master.is_none() && s.cluster.manual && all_are(s, "Standby");
+    let status = cluster.wait_status("nothing is promoted", demoted);
+    let hooks = cluster.hooks();
+    assert!(
+        hooks.assert_one_promoted().is_empty() && hooks.ended(&master, "vip:demote").is_some(),
+        "{hooks}"
+    );
+    cluster.wait_shown(cluster.any(), &["status"], 3, &[]);
     let before = cluster.hooks().count();
 
-    let leader = cluster.leader().unwrap();
+    let leader = status.cluster.leader.unwrap();
     cluster.node(&leader).stop();
-    cluster.wait_for("another leader", |c| c.leader().is_some_and(|l| l != leader));
+    cluster.wait_other_leader(&leader);
     cluster.node(&leader).start();
-    cluster.wait_for("all are there", |c| says(c, |s| s.nodes.iter().all(|n| n.state == "Standby")));
-    assert!(says(&cluster, |s| s.cluster.manual && s.cluster.master.is_none()));
+    cluster.wait_status("all are there, and nothing is promoted", demoted);
     let since = cluster.hooks().since(before);
     assert!(since.0.iter().all(|e| e.hook != "promote"), "{since}");
 
-    cluster.any().koi(&["elect"]).exits(0);
-    let next = cluster.wait_healthy();
-    assert!(!cluster.status().unwrap().cluster.manual);
-    cluster.hooks().assert_only(&next);
+    cluster.any().order(&["elect"]).exits(0);
+    let status = cluster.wait_well();
+    assert!(!status.cluster.manual);
+    cluster.hooks().assert_only(&status.cluster.master.unwrap());
 }
 
 #[test]
@@ -101,15 +106,15 @@ fn a_node_that_was_stopped_by_hand_stays_so_until_it_is_started() {
     let first = cluster.wait_healthy();
     let before = cluster.hooks().count();
     let asked = cluster.others(&first).next().unwrap();
-    asked.koi(&["stop", &first]).exits(0);
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    asked.order(&["stop", &first]).exits(0);
+    let second = cluster.wait_other_master(&first);
     cluster.wait_for("it is stopped", |c| {
         c.hooks().since(before).ended(&first, "vip:stop").is_some()
             && c.status_of(&first).is_some_and(|n| n.state == "Stopped" && n.stopped)
     });
     let since = cluster.hooks().since(before);
     assert_eq!(since.of(&first), ["vip:demote", "vip:stop"]);
-    asked.koi(&["promote", &first]).refuses(1, &["stopped", "koi start"]);
+    asked.order(&["promote", &first]).refuses(1, &["stopped", "koi start"]);
 
     // A restart changes nothing of that.
     cluster.node(&first).stop();
@@ -117,7 +122,7 @@ fn a_node_that_was_stopped_by_hand_stays_so_until_it_is_started() {
     cluster.wait_for("it is back", |c| {
         c.status_of(&first).is_some_and(|n| n.state == "Stopped" && n.stopped && n.seen_ms < 1000)
     });
-    asked.koi(&["start", &first]).exits(0);
+    asked.order(&["start", &first]).exits(0);
     cluster.wait_for("it runs", |c| c.status_of(&first).is_some_and(|n| n.state == "Standby"));
     assert_eq!(cluster.wait_healthy(), second, "who comes back displaces nobody");
     assert_eq!(cluster.hooks().since(before).of(&first), ["vip:demote", "vip:stop", "vip:start"]);
@@ -128,29 +133,31 @@ fn a_node_that_was_stopped_by_hand_stays_so_until_it_is_started() {
 fn maintenance_lasts_through_changes_of_leader_and_restarts() {
     let cluster = three();
     let (leader, master) = cluster.part_leader_and_master();
-    cluster.any().koi(&["maintenance", "on"]).exits(0);
-    cluster.wait_for("every node knows", |c| says(c, |s| s.nodes.iter().all(|n| n.maintenance)));
+    cluster.any().order(&["maintenance", "on"]).exits(0);
+    let known = |s: &Status| s.nodes.len() == 3 && s.nodes.iter().all(|n| n.maintenance);
+    cluster.wait_status("every node knows", known);
     let before = cluster.hooks().count();
     cluster.nodes().iter().for_each(|n| n.set_status("10-vip", 1, "somebody works on it"));
 
     cluster.node(&leader).stop();
-    cluster.wait_for("another leader", |c| c.leader().is_some_and(|l| l != leader));
-    assert!(says(&cluster, |s| s.cluster.maintenance));
+    let moved = |s: &Status| s.cluster.leader.as_ref() != Some(&leader);
+    let status = cluster.wait_status("another leader", moved);
+    assert!(status.cluster.maintenance, "{:?}", status.cluster);
     cluster.node(&leader).start();
     // An upgrade in maintenance: every daemon once, the services go on.
     for node in cluster.nodes() {
         node.stop();
         node.start();
-        cluster.wait_for("it is back", |c| {
-            let back = |s: &Status| s.nodes.iter().all(|n| n.state != "Disconnected" && n.maintenance);
-            says(c, |s| s.nodes.len() == 3 && s.cluster.electors_seen == 3 && back(s))
+        let status = cluster.wait_status("it is back", |s| {
+            let back = s.nodes.iter().all(|n| n.state != "Disconnected");
+            known(s) && s.cluster.electors_seen == 3 && back
         });
+        assert!(status.cluster.maintenance, "{:?}", status.cluster);
     }
-    assert!(says(&cluster, |s| s.cluster.maintenance));
     assert_eq!(cluster.hooks().count(), before, "no hook ran:\n{}", cluster.hooks().since(before));
 
     cluster.nodes().iter().for_each(|n| n.set_status("10-vip", 0, ""));
-    cluster.any().koi(&["maintenance", "off"]).exits(0);
+    cluster.any().order(&["maintenance", "off"]).exits(0);
     assert_eq!(cluster.wait_healthy(), master);
     let since = cluster.hooks().since(before);
     assert!(since.of(&master).iter().all(|h| h != "vip:demote" && h != "vip:stop"), "{since}");
@@ -164,20 +171,20 @@ fn a_new_configuration_is_taken_and_a_bad_one_is_not() {
     let node = cluster.others(&master).next().unwrap();
     node.set("node.log_level", "\"debug\"");
     let asked = cluster.node(&master);
-    let done = asked.koi(&["reconfigure", &node.name]);
+    let done = asked.order(&["reconfigure", &node.name]);
     assert!(done.exits(0).contains("in force"), "{}", done.out);
     cluster.wait_log(&node.name, &[" debug "]);
 
     // What needs a restart is named.
     let good = node.settings.borrow().clone();
     node.set("node.port", &koi_cluster_tests::free_ports(1)[0].to_string());
-    let partly = node.koi(&["reconfigure"]);
+    let partly = node.order(&["reconfigure"]);
     assert!(partly.exits(0).contains("node.port"), "{}", partly.out);
 
     node.settings.replace(good);
     node.set("timing.hartbeat", "\"100ms\"");
     let words = ["timing.hartbeat", "timing.heartbeat", "old configuration"];
-    asked.koi(&["reconfigure", &node.name]).refuses(1, &words);
+    asked.order(&["reconfigure", &node.name]).refuses(1, &words);
     node.signal(nix::sys::signal::Signal::SIGHUP);
     cluster.wait_log(&node.name, &["error", "timing.hartbeat", "timing.heartbeat"]);
     assert_eq!(cluster.wait_healthy(), master, "the old configuration goes on");
@@ -199,16 +206,17 @@ fn confirm_down_is_refused_for_the_living_and_spares_the_wait_for_the_dead() {
         .set("timing.demote_grace", "\"10m\"")
         .start();
     let (leader, master) = cluster.part_leader_and_master();
+    let before = cluster.hooks().count();
     for name in ["a", "b", "c"] {
-        cluster.any().koi(&["confirm-down", name]).refuses(5, &[name, "alive", "koi stop"]);
+        cluster.any().order(&["confirm-down", name]).refuses(5, &[name, "alive", "koi stop"]);
     }
-    assert_eq!(cluster.master(), Some(master.clone()));
+    cluster.assert_undisturbed(&master, before);
 
     cluster.node(&master).kill();
     // The leader takes it only when it has noticed the silence itself.
     cluster
         .wait_for("the operator is believed", |c| c.node(&leader).koi(&["confirm-down", &master]).code == 0);
-    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != master));
+    cluster.wait_other_master(&master);
 }
 
 #[test]
@@ -218,14 +226,14 @@ fn another_machine_is_asked_over_the_sealed_stream() {
     let here = cluster.any();
     for node in cluster.nodes() {
         let port = node.port.to_string();
-        here.koi(&["-H", "127.0.0.1", "-p", &port, "status"]).exits(0);
+        cluster.wait_shown(here, &["-H", "127.0.0.1", "-p", &port, "status"], 0, &[]);
         let local = here.koi(&["-H", &format!("127.0.0.1:{port}"), "-o", "json", "local"]);
         let local: serde_json::Value = serde_json::from_str(local.exits(0)).unwrap();
         assert_eq!(local["node"]["name"], node.name.as_str());
     }
     let next = cluster.others(&master).next().unwrap();
     let far = cluster.others(&next.name).next().unwrap();
-    here.koi(&["-H", "127.0.0.1", "-p", &far.port.to_string(), "promote", &next.name]).exits(0);
+    here.order(&["-H", "127.0.0.1", "-p", &far.port.to_string(), "promote", &next.name]).exits(0);
     cluster.wait_master(&next.name);
 
     // Somebody with another key, and somebody of another cluster.

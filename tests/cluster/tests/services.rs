@@ -22,18 +22,22 @@ fn a_failed_service_gives_the_mastership_away_and_recovers_by_itself() {
     let first = cluster.wait_healthy();
     let before = cluster.hooks().count();
     cluster.node(&first).set_status("20-db", 7, "the table is gone");
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let second = cluster.wait_other_master(&first);
     let since = cluster.hooks().since(before);
     let failed = since.began(&first, "db:failed").expect("failed has run");
     let stopped = since.began(&first, "db:stop").expect("stop has run");
     assert!(failed < stopped, "`failed` looks at the wreck before `stop` clears it away:\n{since}");
     let taken_down = since.ended(&first, "vip:stop").or_else(|| since.ended(&first, "vip:demote"));
-    assert!(taken_down < since.began(&second, "vip:promote"), "{since}");
+    assert!(taken_down.is_some() && taken_down < since.began(&second, "vip:promote"), "{since}");
     cluster.hooks().assert_one_promoted();
 
-    let failure = cluster.node(&second).failures().unwrap().failures.pop().expect("the failure is kept");
-    assert_eq!((failure.node, failure.service, failure.hook), (first.clone(), "db".into(), "status".into()));
-    assert!(failure.message.contains("the table is gone"), "{}", failure.message);
+    cluster.wait_for("the failure is kept", |c| {
+        let kept = c.node(&second).failures().map(|f| f.failures).unwrap_or_default();
+        kept.iter().any(|f| {
+            let of = (f.node.as_str(), f.service.as_str(), f.hook.as_str());
+            of == (first.as_str(), "db", "status") && f.message.contains("the table is gone")
+        })
+    });
 
     cluster.node(&first).set_status("20-db", 0, "");
     cluster.wait_for("it has recovered", |c| is(c, &first, "Standby"));
@@ -49,14 +53,27 @@ fn priorities_order_every_step_up_and_down() {
             .into_iter()
             .fold(Service::recorded(), |service, hook| service.hook(hook, "sleep 0.1"))
     };
-    let all = ["10-net", "20-db", "20-web", "90-mail"];
-    let cluster =
-        all.into_iter().fold(builder(), |b, name| b.service(name, slow())).service("free", slow()).start();
+    // A promote that ends only when another one has begun, however slow the machine is.
+    let meets = |other: &str| {
+        let met = format!(
+            "touch promoting\nn=0\nuntil [ -e ../{other}/promoting ]; do\n    sleep 0.1\n    n=$((n+1))\n    \
+             [ $n -lt 250 ] || exit 1\ndone"
+        );
+        slow().hook("promote", &met)
+    };
+    let cluster = builder()
+        // The same number: side by side. No number: waits for nobody.
+        .service("20-db", meets("20-web"))
+        .service("20-web", meets("20-db"))
+        .service("10-net", meets("free"))
+        .service("free", slow().hook("promote", "touch promoting\nsleep 0.1"))
+        .service("90-mail", slow())
+        .start();
     let first = cluster.wait_healthy();
     let next = cluster.others(&first).next().unwrap().name.clone();
-    cluster.any().koi(&["promote", &next]).exits(0);
+    cluster.any().order(&["promote", &next]).exits(0);
     cluster.wait_master(&next);
-    cluster.any().koi(&["stop", &first]).exits(0);
+    cluster.any().order(&["stop", &first]).exits(0);
     cluster.wait_for("it is stopped", |c| c.hooks().ended(&first, "net:stop").is_some());
     cluster.wait_for("free is stopped", |c| c.hooks().ended(&first, "free:stop").is_some());
 
@@ -91,11 +108,14 @@ fn live_is_running_and_not_promotable() {
     let cluster = builder().service("10-db", Service::recorded()).start();
     let first = cluster.wait_healthy();
     cluster.node(&first).set_status("10-db", 93, "still syncing");
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let second = cluster.wait_other_master(&first);
     cluster.wait_for("it is live", |c| is(c, &first, "Live"));
-    let seen = service(&cluster, &first, "db").unwrap();
-    assert_eq!((seen.state.as_str(), seen.promotable, seen.failed), ("Started", false, false));
-    assert_eq!(seen.message.as_deref(), Some("still syncing"));
+    cluster.wait_for("its service runs and is not promotable", |c| {
+        service(c, &first, "db").is_some_and(|seen| {
+            (seen.state.as_str(), seen.promotable, seen.failed) == ("Started", false, false)
+                && seen.message.as_deref() == Some("still syncing")
+        })
+    });
     let hooks = cluster.hooks();
     assert!(hooks.began(&first, "db:stop").is_none(), "it runs on:\n{hooks}");
 
@@ -113,13 +133,14 @@ fn a_disabled_service_is_stopped_and_not_retried() {
     let before = cluster.hooks().count();
     let file = node.services.join("10-vip/disabled");
     std::fs::write(&file, "").unwrap();
-    let second = cluster.wait_some("another master", |c| c.master().filter(|m| *m != first));
+    let second = cluster.wait_other_master(&first);
     cluster.wait_for("it counts as failed", |c| is(c, &first, "Failed"));
     cluster.wait_for("it is stopped", |c| c.hooks().since(before).ended(&first, "vip:stop").is_some());
-    let shown = node.koi(&["status", &first]);
-    assert!(shown.exits(3).contains("disabled"), "{}", shown.out);
-    assert!(service(&cluster, &first, "vip").unwrap().disabled);
-    assert_eq!(cluster.status_of(&first).unwrap().recovers_in_ms, None, "it is not retried");
+    cluster.wait_shown(node, &["status", &first], 3, &["disabled"]);
+    cluster.wait_for("it is shown as disabled, and not retried", |c| {
+        service(c, &first, "vip").is_some_and(|s| s.disabled)
+            && c.status_of(&first).is_some_and(|n| n.recovers_in_ms.is_none())
+    });
     // Longer than auto_recover_time: a condition would be met at once.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let since = cluster.hooks().since(before);
@@ -162,21 +183,21 @@ fn services_come_and_go_while_the_daemons_run() {
 fn cannot_run(name: &str, service: Service, words: &[&str]) {
     let cluster = builder().service("10-vip", Service::recorded()).start();
     let master = cluster.wait_healthy();
+    let before = cluster.hooks().count();
     let node = cluster.others(&master).next().expect("there are three");
     node.add(name, &service);
     cluster.wait_for("the node counts as failed", |c| is(c, &node.name, "Failed"));
     cluster.wait_log(&node.name, words);
-    let shown = cluster.node(&master).koi(&["status", &node.name]);
-    let shown = shown.exits(3);
-    assert!(words.iter().all(|word| shown.contains(word)), "the status does not say {words:?}:\n{shown}");
-    assert_eq!(cluster.master(), Some(master.clone()), "the others go on");
+    cluster.wait_shown(cluster.node(&master), &["status", &node.name], 3, words);
+    // The others go on.
+    cluster.assert_undisturbed(&master, before);
     let check = node.koid().arg("--check").output().expect("koid can be run");
     let report = String::from_utf8_lossy(&check.stdout);
     assert_eq!(check.status.code(), Some(1), "{report}");
     assert!(words.iter().all(|word| report.contains(word)), "--check does not say {words:?}:\n{report}");
 
     node.remove(name);
-    cluster.any().koi(&["recover", &node.name]).exits(0);
+    cluster.any().order(&["recover", &node.name]).exits(0);
     assert_eq!(cluster.wait_healthy(), master);
 }
 
@@ -212,8 +233,7 @@ fn unclean(cluster: &Cluster) -> String {
     node.set_status("10-vip", 1, "the address does not answer");
     cluster.wait_for("it is unclean", |c| c.status_of(&master).is_some_and(|n| n.unclean));
     cluster.wait_log(&master, &["vip", "could not be stopped", "koi recover", "koi confirm-down"]);
-    let shown = cluster.any().koi(&["status"]);
-    assert!(shown.exits(3).contains("unclean") && shown.out.contains("confirm-down"), "{}", shown.out);
+    cluster.wait_shown(cluster.any(), &["status"], 3, &["unclean", "confirm-down"]);
     let promoted = |e: &&koi_cluster_tests::Entry| e.hook == "promote" && e.node != master;
     assert_eq!(cluster.hooks().0.iter().filter(promoted).count(), 0, "nobody else was promoted");
     master
@@ -232,7 +252,7 @@ fn a_stop_that_fails_blocks_until_it_is_mended() {
     std::fs::remove_file(node.services.join("10-vip/stuck")).unwrap();
     node.set_status("10-vip", 0, "");
     let before = cluster.hooks().count();
-    cluster.any().koi(&["recover", &master]).exits(0);
+    cluster.any().order(&["recover", &master]).exits(0);
     let next = cluster.wait_healthy();
     let since = cluster.hooks().since(before);
     let stopped = since.ended(&master, "vip:stop").expect("it is stopped at last");
@@ -244,6 +264,6 @@ fn a_stop_that_fails_blocks_until_it_is_mended() {
 fn a_stop_that_fails_blocks_until_an_operator_attests() {
     let cluster = stuck();
     let master = unclean(&cluster);
-    cluster.any().koi(&["confirm-down", &master]).exits(0);
-    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != master));
+    cluster.any().order(&["confirm-down", &master]).exits(0);
+    cluster.wait_other_master(&master);
 }

@@ -8,13 +8,13 @@ use koi_cluster_tests::{Cluster, Service, free_ports, skip};
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 77, 13);
 
 fn works(cluster: &Cluster) {
+    cluster.wait_status("nothing is to be warned of", |s| s.cluster.warnings.is_empty());
     let first = cluster.wait_healthy();
-    assert!(cluster.status().is_some_and(|s| s.cluster.warnings.is_empty()), "{}", cluster.report());
     let next = cluster.others(&first).next().expect("there are three");
-    cluster.node(&first).koi(&["promote", &next.name]).exits(0);
+    cluster.node(&first).order(&["promote", &next.name]).exits(0);
     cluster.wait_master(&next.name);
     next.stop();
-    cluster.wait_for("another master", |c| c.master().is_some_and(|m| m != next.name));
+    cluster.wait_other_master(&next.name);
     next.start();
     let last = cluster.wait_healthy();
     cluster.hooks().assert_only(&last);
@@ -41,11 +41,9 @@ fn nodes_that_know_each_other_by_addresses_of_both_families() {
         })
         .start();
     works(&cluster);
-    let mut families: Vec<bool> = Vec::new();
-    for node in cluster.status().unwrap().nodes {
-        families.extend(node.address.map(|address| address.starts_with("[::1]")));
-    }
-    assert!(families.contains(&true), "some are heard over IPv6: {}", cluster.report());
+    cluster.wait_status("some are heard over IPv6", |s| {
+        s.nodes.iter().any(|n| n.address.as_ref().is_some_and(|address| address.starts_with("[::1]")))
+    });
 }
 
 #[test]
@@ -70,7 +68,7 @@ fn nodes_that_meet_in_a_multicast_group_and_one_that_is_named() {
 fn multicast() -> std::io::Result<()> {
     let receiver = UdpSocket::bind((GROUP, 0))?;
     receiver.join_multicast_v4(&GROUP, &Ipv4Addr::LOCALHOST)?;
-    receiver.set_read_timeout(Some(Duration::from_secs(2)))?;
+    receiver.set_read_timeout(Some(Duration::from_secs(10)))?;
     let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     sender.send_to(b"koi", (GROUP, receiver.local_addr()?.port()))?;
     receiver.recv(&mut [0; 8]).map(drop)

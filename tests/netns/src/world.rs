@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use koi_cluster_tests::process::{age, is_still};
 use koi_cluster_tests::{Cluster, Node, PATIENCE, Settings, is_root, skip};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -161,9 +162,9 @@ impl World {
     /// Waits until a guardian stands guard, and has been told what to guard.
     pub fn wait_guarded(&self, name: &str) {
         /// From a guardian's first sign of life to its being told everything; far longer than that takes.
-        const TOLD: Duration = Duration::from_millis(300);
+        const TOLD: Duration = Duration::from_secs(2);
         self.wait_some("a guardian is told what to guard", |world| match world.guardians(name)[..] {
-            [one] => processes::age(one).filter(|age| *age >= TOLD).map(drop),
+            [one] => age(one).filter(|age| *age >= TOLD).map(drop),
             _ => None,
         });
     }
@@ -290,15 +291,9 @@ impl World {
     /// One node is leader and master, and all is well: its name.
     #[track_caller]
     pub fn unite(&self) -> String {
+        let united = self.cluster.unite_leader_and_master();
         self.settle();
-        let leader = self.cluster.leader().expect("a healthy cluster has a leader");
-        if self.cluster.master().as_deref() != Some(&leader) {
-            self.cluster.any().koi(&["promote", &leader]).exits(0);
-            self.cluster.wait_master(&leader);
-        }
-        let master = self.settle();
-        assert_eq!(self.cluster.leader().as_deref(), Some(master.as_str()), "leadership moved meanwhile");
-        master
+        united
     }
 
     /// Two may be promoted at once from now on: the promise does not cover what comes now.
@@ -374,10 +369,10 @@ impl World {
 
 /// Stops processes, and returns when they stand still.
 fn halt(all: &[Pid]) {
-    const LIMIT: Duration = Duration::from_secs(5);
     processes::signal(all, Signal::SIGSTOP);
     let begun = Instant::now();
-    while !all.iter().all(|pid| processes::is_still(*pid)) && begun.elapsed() < LIMIT {
+    while !all.iter().all(|pid| is_still(*pid)) {
+        assert!(begun.elapsed() < PATIENCE, "not all of {all:?} can be stopped");
         std::thread::yield_now();
     }
 }
