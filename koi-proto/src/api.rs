@@ -12,7 +12,7 @@
 //! | `POST /v1/bootstrap` | | [`Done`], the asked node itself |
 //! | `GET /v1/failures` | | [`Failures`] |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
-//! | `GET /v1/plugins/NAME` | | [`PluginDetail`] |
+//! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
@@ -200,7 +200,7 @@ pub struct PluginDetail {
     pub wanted: Vec<String>,
     /// Its compiled code, for WASM.
     pub compiled: Option<PluginCompiled>,
-    /// The file that lies there now: `same`, `changed` (taken at the next `koi reconfigure`) or `gone`.
+    /// The file that lies there now: `same`, `changed` (taken at the next `koi reconfigure`) or `gone`; empty: it is built in.
     pub on_disk: String,
     /// How each of its services uses it.
     pub used_by: Vec<PluginUse>,

@@ -1,15 +1,17 @@
 //! `koid --check`: says everything that can be seen to be wrong without starting.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use koi_config::{Config, Loaded};
-use koi_plugin_host::{Severity, check_service, discover};
+use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
 use crate::current::Current;
 use crate::load;
-use crate::services::registry;
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -64,22 +66,54 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     if !config.node.runner {
         return 0;
     }
-    let discovery = match discover(&config.services.folder, &registry(config)) {
+    // Kept until the end: plugins are loaded from it.
+    let scratch = tempfile::tempdir();
+    let scratch = scratch.as_ref().map_or(Path::new("/nonexistent"), |folder| folder.path());
+    let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
+        .with_progress(Arc::new(|sentence| eprintln!("koid: {sentence}")))
+        .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
+    let discovery = match discover(&config.services.folder, &registry) {
         Ok(discovery) => discovery,
         Err(error) => {
             report.problem(format_args!("{}: {error}", path.display()));
             return 0;
         }
     };
+    let opened = discovery.services.iter().filter_map(|found| cannot_be_opened(&registry, found));
+    let opened: Vec<String> = opened.collect();
     let own = discovery.services.iter().flat_map(check_service);
-    for finding in discovery.warnings.iter().cloned().chain(own) {
+    for finding in registry.warnings().into_iter().chain(discovery.warnings.iter().cloned()).chain(own) {
         match finding.severity {
             Severity::Error => report.problem(finding),
             Severity::Warning => report.warning(finding),
             Severity::Info => report.lines.push(format!("note: {finding}")),
         }
     }
+    opened.into_iter().for_each(|problem| report.problem(problem));
     discovery.services.len()
+}
+
+/// What is wrong with a service and its handler together; what is wrong with either by itself is said elsewhere.
+fn cannot_be_opened(registry: &Registry, found: &Found) -> Option<String> {
+    if found.problem.is_some() {
+        return None;
+    }
+    let why = registry.open(found).err()?.to_string();
+    let at = found.path().display().to_string();
+    Some(if why.starts_with(&at) { why } else { format!("{at}: {why}") })
+}
+
+/// Where plugins are loaded for a check: where the daemon does, so that nothing is compiled twice, if whoever checks is its
+/// user; copies and compiled code are named by what is in them, and so disturb no daemon that runs there. Elsewhere
+/// otherwise, for the daemon would not trust what another user has put there.
+fn host(config: &Config, scratch: &Path) -> Host {
+    let own = nix::unistd::geteuid().as_raw();
+    let is_own = |path: &PathBuf| fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
+    let host = Host::of_daemon(&config.node.state_dir);
+    match is_own(&config.node.state_dir) && (!host.dir.exists() || is_own(&host.dir)) {
+        true => host,
+        false => Host::of_daemon(scratch),
+    }
 }
 
 fn last_line(report: &Report, loaded: Option<&Loaded>, services: usize) -> String {

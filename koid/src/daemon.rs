@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use koi_core::io::{Boot, Input};
 use koi_core::types::NodeId;
@@ -16,10 +17,12 @@ use crate::api::{self, Api, LocalListener, ReloadRequest};
 use crate::args::Args;
 use crate::cluster::{self, Cluster, Parts};
 use crate::current::{Current, Shared};
+use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
 use crate::guardian::Guardian;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
+use crate::plugins::Plugins;
 use crate::reload::Reload;
 use crate::services::Services;
 use crate::store::Store;
@@ -29,6 +32,8 @@ use crate::{load, log, notify, reload, sockets, sys};
 const WORKERS: usize = 2;
 /// Reloads that wait.
 const RELOADS: usize = 8;
+/// How long work that blocks may take to end with the daemon.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// The exit code when the cluster loop has died (EX_SOFTWARE of sysexits.h): whoever restarts koid can tell.
 const EXIT_DIED: u8 = 70;
 
@@ -124,6 +129,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     });
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
     let look_at_services = Arc::new(Notify::new());
+    let plugins = Plugins::new(config);
     let shared = Shared::new(current);
     let reload = Reload {
         path: loaded.path,
@@ -134,12 +140,15 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         identity,
         look_at_services,
         guardian: guardian.clone(),
+        plugins,
     };
     let daemon = Daemon { id, port: bound.port, hub, newest_epoch, reload };
     let code = daemon.run(&runtime, hooks_wanted, bound.tcp, socket, (end, wait_for_guardian));
     if code == ExitCode::SUCCESS {
         guardian.bye();
     }
+    // A component that is being compiled, or a disk that hangs, is not waited for.
+    runtime.shutdown_timeout(END_TIMEOUT);
     Ok(code)
 }
 
@@ -165,7 +174,9 @@ impl Daemon {
         let groups = Groups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reload { cluster, shared, identity, look_at_services, guardian, .. } = self.reload.clone();
+        let Reload { cluster, shared, identity, look_at_services, guardian, plugins, .. } =
+            self.reload.clone();
+        let details = Details::default();
         let runner = Runner {
             orders: hooks_wanted,
             handlers: handlers.clone(),
@@ -173,6 +184,7 @@ impl Daemon {
             groups,
             cluster: cluster.clone(),
             newest_epoch: self.newest_epoch.clone(),
+            details: details.clone(),
             guardian: Some(guardian),
         };
         runtime.spawn(runner.run());
@@ -182,7 +194,9 @@ impl Daemon {
             cluster: cluster.clone(),
             hub: self.hub.clone(),
             shared: shared.clone(),
-            reload: reloads,
+            reload: reloads.clone(),
+            plugins: plugins.clone(),
+            details,
             port: self.port,
             started_at: unix_ms() / 1000,
         };
@@ -190,27 +204,32 @@ impl Daemon {
         for listener in tcp {
             runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
         }
-        let services = Services::new(shared, handlers, cluster, look_at_services);
-        runtime.block_on(async {
+        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, look_at_services);
+        let code = runtime.block_on(async {
+            tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {
                 // R8: nothing is started before a guardian stands; the cluster loop votes meanwhile.
                 let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
                 services.run().await;
             });
-            match self.watch(wanted, end).await {
+            match self.watch(&reloads, end).await {
                 Ok(code) => code,
                 Err(error) => {
                     tracing::error!("signals cannot be received: {error}");
                     ExitCode::FAILURE
                 }
             }
-        })
+        });
+        // Helpers of native plugins end in order.
+        handlers.clear();
+        plugins.get().close();
+        code
     }
 
     /// Until the cluster loop has ended.
     async fn watch(
         &self,
-        mut reloads: mpsc::Receiver<ReloadRequest>,
+        reloads: &mpsc::Sender<ReloadRequest>,
         mut end: oneshot::Receiver<()>,
     ) -> std::io::Result<ExitCode> {
         let cluster = &self.reload.cluster;
@@ -234,12 +253,8 @@ impl Daemon {
                 }
                 name = either(&mut hup, "SIGHUP", &mut usr1, "SIGUSR1") => {
                     tracing::info!("{name}: reading the configuration again");
-                    // Said in the log; nobody else waits for it.
-                    let _ = self.reload().await;
-                }
-                Some(reply) = reloads.recv() => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(self.reload().await);
+                    // Said in the log; nobody else waits for it. If too many wait already, one of them does it.
+                    let _ = reloads.try_send(oneshot::channel().0);
                 }
                 _ = alive.tick() => {
                     if let Some(look) = cluster.look().await {
@@ -248,17 +263,6 @@ impl Daemon {
                 }
             }
         }
-    }
-
-    async fn reload(&self) -> Result<String, String> {
-        notify::reloading();
-        let result = self.reload.run().await;
-        match &result {
-            Ok(message) => tracing::info!("{message}"),
-            Err(why) => tracing::error!("{why}"),
-        }
-        notify::ready();
-        result
     }
 
     fn ended(&self, well: bool) -> ExitCode {
@@ -270,6 +274,21 @@ impl Daemon {
             "the cluster loop has died; this is a fault of koid. Its last words are on standard error"
         );
         ExitCode::from(EXIT_DIED)
+    }
+}
+
+/// Reloads as often as it is asked to, one after the other. Plugins may take long to be compiled: nothing else waits for it.
+async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest>) {
+    while let Some(reply) = wanted.recv().await {
+        notify::reloading();
+        let result = reload.run().await;
+        match &result {
+            Ok(message) => tracing::info!("{message}"),
+            Err(why) => tracing::error!("{why}"),
+        }
+        notify::ready();
+        // Whoever asked may have gone.
+        let _ = reply.send(result);
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
+use crate::details::Details;
 use crate::guardian::Guardian;
 use crate::sys;
 
@@ -70,6 +71,21 @@ impl Handlers {
             }
             known.insert(name, runnable);
         }
+    }
+
+    /// Gives `service` a handler if it has none.
+    pub(crate) fn provide(&self, service: &str, make: impl FnOnce() -> Option<Runnable>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(service)
+            && let Some(runnable) = make()
+        {
+            known.insert(service.to_owned(), runnable);
+        }
+    }
+
+    /// Lets go of all: the daemon ends.
+    pub(crate) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn get(&self, service: &str) -> Option<Runnable> {
@@ -126,6 +142,8 @@ pub(crate) struct Runner {
     pub(crate) cluster: Cluster,
     /// For handlers that ask.
     pub(crate) newest_epoch: NewestEpoch,
+    /// What services say besides their state.
+    pub(crate) details: Details,
     /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
     pub(crate) guardian: Option<Guardian>,
 }
@@ -184,7 +202,7 @@ impl Runner {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
         let runnable = self.handlers.get(&hook.service);
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
-        let newest_epoch = self.newest_epoch.clone();
+        let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
@@ -206,9 +224,23 @@ impl Runner {
                 abort,
                 newest_epoch,
             };
-            let status = call.hook == plugin::Hook::Status;
+            let (hook, service) = (call.hook, call.context.service.clone());
+            let status = hook == plugin::Hook::Status;
             let home = call.context.home.clone();
-            let ended = within(runnable.handler.call(call), limits.0, limits.1).await;
+            if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
+                details.clear(&service);
+            }
+            let call = runnable.handler.call(call);
+            let call = Box::pin(async move {
+                let result = call.await;
+                match &result {
+                    Ok(Outcome::Status(seen)) => details.set(&service, &seen.details),
+                    Err(HookError::Aborted) | Ok(Outcome::Done) => {}
+                    Err(_) => details.clear(&service),
+                }
+                result
+            });
+            let ended = within(call, limits.0, limits.1).await;
             // A folder that is not there says nothing about the service: the next look at the services will.
             let gone = || matches!(std::fs::exists(&home), Ok(false));
             match ended {

@@ -34,7 +34,7 @@ impl Handler for Scripted {
                     observed: plugin::Observed::Standby,
                     message: format!("{:?}", call.context.master),
                     score: Some(3),
-                    details: Vec::new(),
+                    details: vec![("lag".into(), "0".into())],
                 })),
                 plugin::Hook::Failed => Err(HookError::TimedOut("too slow".into())),
             }
@@ -44,6 +44,10 @@ impl Handler for Scripted {
 
 /// A runner with one scripted service, and the inputs that it sends.
 fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
+    runner_with(Details::default())
+}
+
+fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
     let (orders, wanted) = mpsc::unbounded_channel();
     let (cluster, inputs) = Cluster::of_inputs();
     let handlers = Handlers::default();
@@ -71,6 +75,7 @@ fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
             groups: groups.clone(),
             cluster,
             newest_epoch: NewestEpoch::default(),
+            details,
             guardian: None,
         }
         .run(),
@@ -112,6 +117,23 @@ async fn what_a_handler_says_reaches_the_core() {
     let message = r#"Some(("a", "127.0.0.7"))"#.to_owned();
     let seen = StatusReport { observed: Observed::Standby, message, score: Some(3) };
     assert_eq!(ended(&mut inputs).await, (3, HookEnd::Status(seen)), "its own address, if it is the master");
+}
+
+#[tokio::test]
+async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
+    let details = Details::default();
+    let (orders, mut inputs, _) = runner_with(details.clone());
+    orders.send(hook(1, Hook::Status)).unwrap();
+    ended(&mut inputs).await;
+    assert_eq!(details.of("web"), [("lag".to_owned(), "0".to_owned())]);
+    orders.send(hook(2, Hook::Failed)).unwrap();
+    ended(&mut inputs).await;
+    assert!(details.of("web").is_empty(), "what went wrong makes it void");
+    orders.send(hook(3, Hook::Status)).unwrap();
+    ended(&mut inputs).await;
+    orders.send(hook(4, Hook::Start)).unwrap();
+    ended(&mut inputs).await;
+    assert!(details.of("web").is_empty());
 }
 
 #[tokio::test]

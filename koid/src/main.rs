@@ -8,15 +8,19 @@ mod check;
 mod cluster;
 mod current;
 mod daemon;
+mod details;
 mod events;
 mod fence;
 mod guardian;
 mod hooks;
+mod inspect;
 mod load;
 mod log;
 mod multicast;
 mod notify;
 mod peers;
+mod pins;
+mod plugins;
 mod reload;
 mod services;
 mod settings;
@@ -35,6 +39,9 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(code) = koi_plugin_host::process(&words) {
         return code;
+    }
+    if words.first().is_some_and(|word| word == inspect::WORD) {
+        return inspect::run(&words[1..]);
     }
     let args = args::Args::parse();
     if args.daemonize.is_some() {

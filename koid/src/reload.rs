@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::current::{Current, Shared};
 use crate::guardian::Guardian;
 use crate::hooks::Identity;
+use crate::plugins::Plugins;
 use crate::{load, log, sockets};
 
 /// What a reload reaches.
@@ -26,6 +27,7 @@ pub(crate) struct Reload {
     pub(crate) identity: Arc<RwLock<Identity>>,
     pub(crate) look_at_services: Arc<Notify>,
     pub(crate) guardian: Guardian,
+    pub(crate) plugins: Plugins,
 }
 
 impl Reload {
@@ -46,10 +48,16 @@ impl Reload {
         warnings.iter().for_each(|warning| tracing::warn!("{}", warning.in_one_line()));
         let old = self.shared.get();
         let (new, waits) = keep_what_needs_a_restart(new, &old);
+        let config = new.config.clone();
         self.put_in_force(new).await;
+        self.plugins.load(&config).await;
+        self.look_at_services.notify_one();
         let mut message = format!("the configuration {} is in force", self.path.display());
         if !waits.is_empty() {
             message.push_str(&format!(", but for {}: restart koid for that", waits.join(", ")));
+        }
+        if let Some(trouble) = self.plugins.trouble() {
+            message.push_str(&format!("; but not every plugin: {trouble}"));
         }
         Ok(message)
     }
@@ -61,7 +69,6 @@ impl Reload {
         self.cluster.configure(new.settings.clone(), new.wire(), new.config.node.fence).await;
         self.guardian.configure(&new.config, self.own_id());
         self.shared.set(new);
-        self.look_at_services.notify_one();
     }
 
     fn own_id(&self) -> String {

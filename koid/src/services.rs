@@ -1,29 +1,33 @@
 //! Looks at the services folder: at the start, at every status interval, and when the configuration changes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use koi_config::Config;
 use koi_core::io::{Input, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
-use koi_plugin_host::{DiscoverError, Found, OutputLimit, Registry, Severity, Warning, discover};
+use koi_plugin_host::{DiscoverError, Found, Host, OutputLimit, Registry, Severity, Warning, discover};
 use tokio::sync::Notify;
 
 use crate::cluster::Cluster;
 use crate::current::Shared;
 use crate::hooks::{Handlers, Runnable};
+use crate::pins::{Kept, Pins};
+use crate::plugins::Plugins;
 use crate::settings;
 
 /// Watches the folder.
 pub(crate) struct Services {
     pub(crate) shared: Shared,
     pub(crate) handlers: Handlers,
+    pub(crate) plugins: Plugins,
     pub(crate) cluster: Cluster,
     /// Rung when the folder is to be looked at now.
     pub(crate) look_now: Arc<Notify>,
-    /// What the core was told last, with the fingerprints.
+    /// What the guardian is to know of them.
+    pins: Pins,
+    /// What the core was told last, with what tells one state of a service from another.
     told: Option<Told>,
     /// The warnings that still hold and were said.
     said: BTreeSet<String>,
@@ -31,16 +35,32 @@ pub(crate) struct Services {
 
 #[derive(PartialEq)]
 enum Told {
-    Services(Vec<(ServiceSpec, u64)>),
+    Services(Vec<(ServiceSpec, Identity)>),
     Unreadable(String),
 }
 
+/// The fingerprint of what lies in a service's folder, and the number of its handler.
+type Identity = (u64, u64);
+
 /// What one look at the folder found.
 pub(crate) struct Seen {
-    /// With their fingerprints.
-    pub(crate) specs: Vec<(ServiceSpec, u64)>,
+    pub(crate) specs: Vec<(ServiceSpec, Identity)>,
+    /// Of the services that can be run.
     pub(crate) runnables: Vec<(String, Runnable)>,
+    /// What it takes to run them elsewhere.
+    pub(crate) kept: Vec<(String, Kept)>,
+    /// Those that cannot be run as they are now.
+    broken: Vec<String>,
     warnings: Vec<Warning>,
+}
+
+impl Seen {
+    /// A service that is broken by now may still run: its hooks are those of the handler that it had.
+    fn take_down_as_before(&mut self, pins: &Pins) {
+        for (spec, _) in self.specs.iter_mut().filter(|(spec, _)| spec.problem.is_some()) {
+            spec.hooks = pins.of(&spec.name).map(|kept| kept.spec(&spec.name).hooks).unwrap_or_default();
+        }
+    }
 }
 
 impl Services {
@@ -48,14 +68,19 @@ impl Services {
     pub(crate) fn new(
         shared: Shared,
         handlers: Handlers,
+        plugins: Plugins,
         cluster: Cluster,
         look_now: Arc<Notify>,
     ) -> Services {
-        Services { shared, handlers, cluster, look_now, told: None, said: BTreeSet::new() }
+        let (pins, said) = (Pins::default(), BTreeSet::new());
+        Services { shared, handlers, plugins, cluster, look_now, pins, told: None, said }
     }
 
-    /// Looks for ever.
+    /// Loads plugins, then looks for ever.
     pub(crate) async fn run(mut self) {
+        self.plugins.load(&self.shared.get().config).await;
+        let host = self.plugins.host().clone();
+        self.pins = tokio::task::spawn_blocking(move || Pins::left_over(&host)).await.unwrap_or_default();
         loop {
             self.look().await;
             let pause = self.shared.get().config.timing.status_interval;
@@ -72,11 +97,28 @@ impl Services {
         if !current.config.node.runner {
             return;
         }
+        let (registry, host) = (self.plugins.get(), self.plugins.host().clone());
+        let (mut pins, is_first) = (std::mem::take(&mut self.pins), self.told.is_none());
         // The folder may lie on a disk that hangs.
-        let looked = tokio::task::spawn_blocking(move || look(&current.config)).await;
-        match looked {
-            Ok(Ok(seen)) => self.take(seen).await,
-            Ok(Err(error)) => self.unreadable(error.to_string()).await,
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut seen = look(&current.config, &registry);
+            if let Ok(seen) = &mut seen {
+                if is_first {
+                    pins.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
+                }
+                seen.take_down_as_before(&pins);
+                keep(&mut pins, seen, &registry, &host);
+            }
+            (seen, pins)
+        });
+        match looked.await {
+            Ok((seen, pins)) => {
+                self.pins = pins;
+                match seen {
+                    Ok(seen) => self.take(seen).await,
+                    Err(error) => self.unreadable(error.to_string()).await,
+                }
+            }
             Err(broken) => tracing::error!("looking at the services folder failed: {broken}"),
         }
     }
@@ -89,6 +131,10 @@ impl Services {
         }
         // Handlers first: the core may ask for a hook at once.
         self.handlers.update(seen.runnables);
+        for name in seen.broken {
+            let kept = self.pins.of(&name);
+            self.handlers.provide(&name, || kept.map(|kept| kept.runnable(self.plugins.host())));
+        }
         if let Told::Services(specs) = &told {
             let specs = specs.iter().map(|(spec, _)| spec.clone()).collect();
             self.cluster.input(Input::Services(specs)).await;
@@ -119,45 +165,65 @@ impl Services {
     }
 }
 
+/// R8: the guardian can run what koid is about to run. Blocks.
+fn keep(pins: &mut Pins, seen: &Seen, registry: &Registry, host: &Host) {
+    pins.update(seen.kept.iter().cloned());
+    match pins.write(host) {
+        Ok(true) => registry.prune(&pins.hashes()),
+        Ok(false) => {}
+        Err(error) => tracing::error!(
+            "{} cannot be written: {error}; if koid dies now, its guardian may not know how to take services down",
+            crate::pins::path(host).display()
+        ),
+    }
+}
+
 /// Looks at the folder; blocks.
-pub(crate) fn look(config: &Config) -> Result<Seen, DiscoverError> {
-    let registry = registry(config);
-    let discovery = discover(&config.services.folder, &registry)?;
-    let mut seen = Seen { specs: Vec::new(), runnables: Vec::new(), warnings: discovery.warnings };
+pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, DiscoverError> {
+    let discovery = discover(&config.services.folder, registry)?;
+    registry.keep_only(&discovery.services.iter().map(|found| found.name.as_str()).collect());
+    let mut seen = Seen {
+        specs: Vec::new(),
+        runnables: Vec::new(),
+        kept: Vec::new(),
+        broken: Vec::new(),
+        warnings: registry.warnings().into_iter().chain(discovery.warnings).collect(),
+    };
     for found in discovery.services {
-        let mut spec = spec(&found, config);
+        let mut spec = spec(&found, registry, config);
+        let mut number = 0;
         match registry.open(&found) {
-            Ok(handler) => {
+            Ok(ready) => {
+                number = ready.number;
                 let runnable = Runnable {
-                    handler,
+                    handler: ready.opened.handler,
                     home: found.home().to_owned(),
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
-                    config: found.manifest.config.clone(),
+                    config: ready.config,
                     output: Arc::new(OutputLimit::default()),
                 };
+                seen.kept.push((found.name.clone(), Kept::new(&spec, &runnable, ready.pin)));
                 seen.runnables.push((found.name.clone(), runnable));
             }
-            Err(error) => spec.problem = Some(error.to_string()),
+            Err(error) => {
+                spec.problem = Some(error.to_string());
+                spec.hooks = HookSet::default();
+                seen.broken.push(found.name.clone());
+            }
         }
-        seen.specs.push((spec, found.fingerprint));
+        seen.specs.push((spec, (found.fingerprint, number)));
     }
     Ok(seen)
 }
 
-/// The handlers that services may name.
-pub(crate) fn registry(config: &Config) -> Registry {
-    let dirs: Vec<PathBuf> = config.plugins.dirs.clone();
-    Registry::new(dirs, config.services.workingdir.clone())
-}
-
-fn spec(found: &Found, config: &Config) -> ServiceSpec {
+fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
     let defaults = settings::timeouts(config);
     let own = &found.manifest.timeouts;
     let of = |hook: koi_plugin_api::Hook, default| own.of(hook).unwrap_or(default);
     ServiceSpec {
         name: found.name.clone(),
         priority: found.priority,
-        handler: found.handler.clone(),
+        handler: registry.name_of(found),
         hooks: hooks(found.hooks),
         disabled: found.disabled,
         problem: found.problem.clone(),
@@ -184,4 +250,18 @@ fn hooks(set: koi_plugin_api::HookSet) -> HookSet {
             koi_plugin_api::Hook::Failed => Hook::Failed,
         })
         .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A configuration with everything below `folder`.
+    pub(crate) fn config(folder: &Path) -> Config {
+        let text = "[node]\nname = \"a\"\nstate_dir = \"state\"\n[cluster]\npassword = \"a long one\"\n\
+                    [services]\nfolder = \"services\"\nworkingdir = \"services\"\n[plugins]\ndirs = [\"plugins\"]\n";
+        koi_config::parse_toml(text, &folder.join("koi.toml")).unwrap().config
+    }
 }

@@ -13,6 +13,8 @@ mod call;
 mod handler;
 mod hook;
 mod metadata;
+#[allow(unsafe_code)] // The boundary to C.
+pub mod native;
 
 #[cfg(feature = "host")]
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pair};

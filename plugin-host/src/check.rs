@@ -21,6 +21,8 @@ pub fn check_service(found: &Found) -> Vec<Warning> {
     }
     if found.handler == ShellHandler::NAME {
         check_scripts(found, &mut warnings);
+    } else {
+        check_for_scripts(found, &mut warnings);
     }
     if is_open_to_all(found.home()) {
         let path = found.home();
@@ -43,6 +45,17 @@ fn check_scripts(found: &Found, warnings: &mut Vec<Warning>) {
                 warnings.push(Warning::new(Severity::Info, "no-hook", folder, message));
             }
         }
+    }
+}
+
+/// Scripts of a service that another handler runs: whoever put them there may wait for them in vain.
+fn check_for_scripts(found: &Found, warnings: &mut Vec<Warning>) {
+    for hook in found.shape.hooks().iter() {
+        let message = format!(
+            "never run: this service's handler is {}; remove the script, or say handler = \"shell\" in {MANIFEST}",
+            found.handler
+        );
+        warnings.push(Warning::new(Severity::Warning, "unused", &found.shape.script(hook), message));
     }
 }
 

@@ -11,7 +11,9 @@ use koi_plugin_api::{Hook, HookSet};
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::entry::{self, Entry};
+use crate::files;
 use crate::manifest::Manifest;
+use crate::plugin::Kind;
 use crate::registry::Registry;
 use crate::warning::{Severity, Warning};
 
@@ -46,7 +48,8 @@ pub struct Found {
     /// Why it cannot be run, a sentence.
     pub problem: Option<String>,
     /// Another one after any change to what koi reads in it: names, modes, times, sizes and inodes. Scripts may write other
-    /// files into their folder without changing it. Comparable within one run of the daemon.
+    /// files into their folder without changing it; so may a plugin's file, which is pinned. Comparable within one run of the
+    /// daemon.
     pub fingerprint: u64,
 }
 
@@ -102,7 +105,8 @@ pub enum DiscoverError {
     TooMuch(PathBuf),
 }
 
-/// Looks at every entry of `folder`. Blocks on the disk; runs nothing.
+/// Looks at every entry of `folder`. Blocks on the disk, and loads plugins that services name by their path and that `registry`
+/// has not seen yet. Runs no hook.
 ///
 /// # Errors
 /// When the folder as a whole cannot be read. What is wrong with one service is its [`Found::problem`].
@@ -111,7 +115,7 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
     for path in entries(folder)? {
         let file_name = path.file_name().unwrap_or_default();
         match entry::read(file_name) {
-            Entry::Service { name, priority } => look(&path, name, priority, registry, &mut discovery),
+            Entry::Service { name, priority } => look(&path, name, priority, &mut discovery),
             Entry::Ignored(why) => {
                 discovery.warn(Severity::Warning, "ignored", &path, &format!("ignored: {why}"))
             }
@@ -129,6 +133,7 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
     discovery.services.sort_by(|a, b| rank(a).cmp(&rank(b)));
     discovery.drop_duplicates();
     discovery.drop_what_is_too_much();
+    discovery.find_handlers(registry);
     Ok(discovery)
 }
 
@@ -153,8 +158,30 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
     Ok(paths)
 }
 
+/// Looks at one service's folder, wherever it lies. `handler`: the plugin's file, whatever the folder says. Blocks as [`discover`]
+/// does.
+///
+/// # Errors
+/// A sentence: there is no such folder.
+pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> Result<Found, String> {
+    let file_name = folder.file_name().unwrap_or_default();
+    let whole = file_name.to_string_lossy();
+    let (name, priority) = match entry::read(file_name) {
+        Entry::Service { name, priority } => (name, priority),
+        Entry::Ignored(_) | Entry::Refused(_) => (whole.as_ref(), None),
+    };
+    let mut discovery = Discovery::default();
+    look(folder, name, priority, &mut discovery);
+    let folders = discovery.services.iter_mut().filter(|found| matches!(found.shape, Shape::Folder(_)));
+    for (found, handler) in folders.zip(handler) {
+        found.handler = handler.display().to_string();
+    }
+    discovery.find_handlers(registry);
+    discovery.services.pop().ok_or_else(|| format!("{} is not the folder of a service", folder.display()))
+}
+
 /// Looks at one entry whose name is that of a service.
-fn look(path: &Path, name: &str, priority: Option<u8>, registry: &Registry, discovery: &mut Discovery) {
+fn look(path: &Path, name: &str, priority: Option<u8>, discovery: &mut Discovery) {
     let mut found = Found {
         name: name.to_owned(),
         priority,
@@ -167,7 +194,7 @@ fn look(path: &Path, name: &str, priority: Option<u8>, registry: &Registry, disc
         fingerprint: 0,
     };
     match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => look_into(path, &mut found, registry),
+        Ok(meta) if meta.is_dir() => look_into(path, &mut found),
         Ok(meta) if !meta.is_file() => {
             discovery.warn(Severity::Warning, "ignored", path, "ignored: neither a folder nor a file");
             return;
@@ -208,29 +235,27 @@ fn look(path: &Path, name: &str, priority: Option<u8>, registry: &Registry, disc
 }
 
 /// Looks into a service's folder.
-fn look_into(folder: &Path, found: &mut Found, registry: &Registry) {
+fn look_into(folder: &Path, found: &mut Found) {
     let component = folder.join(COMPONENT);
     found.disabled = folder.join(DISABLED).symlink_metadata().is_ok();
     match Manifest::load(&folder.join(MANIFEST)) {
         Ok(manifest) => found.manifest = manifest.unwrap_or_default(),
         Err(error) => found.problem = Some(error.to_string()),
     }
-    match &found.manifest.handler {
-        Some(handler) => found.handler.clone_from(handler),
-        None if component.exists() => found.handler = component.display().to_string(),
-        None => {}
-    }
-    if found.problem.is_none() {
-        found.problem = registry.find(&found.handler).err().map(|unknown| unknown.to_string());
-    }
-    if found.problem.is_none() {
-        found.hooks = found.shape.hooks();
-    }
+    found.handler = match &found.manifest.handler {
+        Some(handler) if is_path(handler) => folder.join(handler).display().to_string(),
+        Some(handler) => handler.clone(),
+        None if component.exists() => component.display().to_string(),
+        None => ShellHandler::NAME.to_owned(),
+    };
     let scripts = Hook::ALL.map(|hook| found.shape.script(hook));
-    // A path of a handler is relative to the service's folder; a name is that of no file, as a rule.
-    let named = found.manifest.handler.as_ref().map(|handler| folder.join(handler));
-    let others = [MANIFEST, DISABLED, COMPONENT].map(|name| folder.join(name));
-    found.fingerprint = fingerprint(scripts.into_iter().chain(others).chain(named));
+    found.fingerprint =
+        fingerprint(scripts.into_iter().chain([MANIFEST, DISABLED].map(|name| folder.join(name))));
+}
+
+/// Whether `handler = "…"` is a path, relative to the service's folder, and not a name.
+fn is_path(handler: &str) -> bool {
+    handler.contains('/') || files::kind_of(Path::new(handler)).is_some()
 }
 
 fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
@@ -243,9 +268,49 @@ fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
     hasher.finish()
 }
 
+/// `[grants]` and `[limits]` are for handlers in a sandbox: someone may rely on them where they mean nothing.
+fn idle_sections(found: &Found, kind: Kind) -> Option<Warning> {
+    // The other kinds say so themselves.
+    if kind != Kind::Builtin {
+        return None;
+    }
+    let sections = [("[grants]", &found.manifest.grants), ("[limits]", &found.manifest.limits)];
+    let written: Vec<_> =
+        sections.iter().filter(|(_, table)| !table.is_empty()).map(|(name, _)| *name).collect();
+    let verb = if written.len() == 1 { "means" } else { "mean" };
+    let message = format!(
+        "{} {verb} nothing here: scripts may do whatever koid may; remove that, to mislead nobody",
+        written.join(" and ")
+    );
+    (!written.is_empty())
+        .then(|| Warning::new(Severity::Warning, "idle", &found.path().join(MANIFEST), message))
+}
+
 impl Discovery {
     fn warn(&mut self, severity: Severity, topic: &str, path: &Path, message: &str) {
         self.warnings.push(Warning::new(severity, topic, path, message));
+    }
+
+    /// Judges each service by the handler that it names.
+    fn find_handlers(&mut self, registry: &Registry) {
+        let paths = self.services.iter().filter(|found| found.handler.contains('/'));
+        // All at once: that is quicker than one after the other.
+        registry.meet(paths.map(|found| PathBuf::from(&found.handler)));
+        let mut idle = Vec::new();
+        for found in self.services.iter_mut().filter(|found| matches!(found.shape, Shape::Folder(_))) {
+            match registry.find(&found.handler) {
+                Ok(plugin) => {
+                    if found.problem.is_none() {
+                        let said = plugin.facts().map(|facts| facts.metadata.hooks).unwrap_or_default();
+                        let is_shell = plugin.kind == Kind::Builtin;
+                        found.hooks = if is_shell { found.shape.hooks() } else { said };
+                    }
+                    idle.extend(idle_sections(found, plugin.kind));
+                }
+                Err(error) => found.problem = found.problem.take().or_else(|| Some(error.to_string())),
+            }
+        }
+        self.warnings.extend(idle);
     }
 
     fn drop_duplicates(&mut self) {

@@ -4,26 +4,38 @@
 #![deny(unsafe_code)]
 
 mod check;
+mod config;
 mod discover;
 mod duration;
 mod entry;
+mod files;
 mod host;
 mod limited_log;
+mod load;
 mod manifest;
 mod native;
+mod open;
+mod pin;
+mod pinned;
 mod plugin;
 mod process;
 mod registry;
+mod taken;
+mod trial;
 mod warning;
 mod wasm;
 
 pub use check::check_service;
-pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover};
+pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover, of_folder};
 pub use host::Host;
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};
+pub use load::Progress;
 pub use manifest::{Manifest, ManifestError, Timeouts};
+pub use open::Ready;
+pub use pin::Pin;
 pub use plugin::{Compiled, Facts, FileHash, Kind, Opened, Setup};
 pub use process::process;
-pub use registry::{HandlerInfo, OpenError, Registry, UnknownHandler};
+pub use registry::{OpenError, PluginInfo, Registry, UnknownHandler, Use};
+pub use taken::OnDisk;
 pub use warning::{Severity, Warning};

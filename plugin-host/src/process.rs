@@ -3,12 +3,17 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::{native, wasm};
+use crate::{native, trial, wasm};
 
 /// Compiles the component on standard input to standard output.
 pub(crate) const COMPILE: &str = "plugin-compile";
 /// Loads a native library and runs its hooks.
 pub(crate) const NATIVE: &str = "plugin-native";
+
+/// Tries all of a handler, for `koi plugins check`.
+pub(crate) const CHECK: &str = "plugin-check";
+/// Runs one hook by hand, for `koi plugins run`.
+pub(crate) const RUN: &str = "plugin-run";
 
 /// Does what the arguments (without the program's name) ask for, if it is one of ours. A program that is named as
 /// [`Host::program`](crate::Host) calls this before anything else.
@@ -17,6 +22,8 @@ pub fn process(args: &[OsString]) -> Option<ExitCode> {
     match word.to_str()? {
         COMPILE => Some(wasm::compile_process()),
         NATIVE => Some(native::library_process(rest)),
+        CHECK => Some(trial::check_process(rest)),
+        RUN => Some(trial::run_process(rest)),
         _ => None,
     }
 }

@@ -1,28 +1,26 @@
 //! Which handlers there are, and the one for a service.
+//!
+//! A registry is made once, and again as a whole when an operator says so: plugin files may come, change and go meanwhile,
+//! and nothing changes for the services that use them. Only a file that a service names by its path, or that lies in its
+//! folder, is taken when it is first seen.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use koi_plugin_api::Handler;
 use koi_plugin_shell::ShellHandler;
 
-use crate::discover::Found;
-use crate::plugin::Kind;
-
-/// A handler that services may name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HandlerInfo {
-    /// The name to write into `service.toml`.
-    pub name: String,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its version.
-    pub version: String,
-    /// One line for people.
-    pub description: String,
-    /// The file it was loaded from; none: built in.
-    pub path: Option<PathBuf>,
-}
+use crate::discover::{Found, SERVICES};
+use crate::files;
+use crate::host::Host;
+use crate::load::{self, Loader, Progress};
+use crate::open::{Ready, Slot};
+use crate::pinned;
+use crate::plugin::{Facts, FileHash, Kind};
+use crate::taken::{self, Job, OnDisk, Plugin, Taken};
+use crate::warning::{Severity, Warning};
 
 /// No handler has that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,63 +38,345 @@ pub enum OpenError {
     /// Nothing has that name.
     #[error(transparent)]
     Unknown(#[from] UnknownHandler),
-    /// Something else is wrong with the service: its [`Found::problem`].
+    /// Something else is wrong: with the service, its [`Found::problem`], or with its handler.
     #[error("{0}")]
     Problem(String),
 }
 
-/// All handlers.
+/// A handler that services may name, or a file that is none and should be.
 #[derive(Clone, Debug)]
+pub struct PluginInfo {
+    /// What services name it by; of a file that could not be loaded: the file's name without its ending.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// The file it was loaded from; none: built in.
+    pub path: Option<PathBuf>,
+    /// Services may use it.
+    pub ready: bool,
+    /// Why it cannot be used, or why the file that lies there now was not taken.
+    pub error: Option<String>,
+    /// What is known of it; none: it could not be loaded.
+    pub facts: Option<Facts>,
+    /// Of the file in force.
+    pub hash: Option<FileHash>,
+    /// Bytes of that file.
+    pub size_bytes: u64,
+    /// How services use it, by name.
+    pub used_by: Vec<Use>,
+}
+
+/// How one service uses a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The service's name.
+    pub service: String,
+    /// What is granted to it, a line each.
+    pub granted: Vec<String>,
+    /// Its limits, a line each.
+    pub limits: Vec<String>,
+    /// Why it cannot run with it.
+    pub problem: Option<String>,
+}
+
+/// All handlers.
 pub struct Registry {
+    host: Host,
     dirs: Vec<PathBuf>,
     workingdir: PathBuf,
-    handlers: Vec<HandlerInfo>,
+    loader: Loader,
+    progress: Progress,
+    shell: Arc<Plugin>,
+    /// Of `dirs`, in their order; the first of a name that is ready counts.
+    named: Vec<Arc<Plugin>>,
+    /// Those that services name by their path.
+    by_path: Mutex<BTreeMap<PathBuf, Arc<Plugin>>>,
+    services: Mutex<HashMap<String, Slot>>,
+    unreadable: Vec<Warning>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("dirs", &self.dirs).finish_non_exhaustive()
+    }
 }
 
 impl Registry {
-    /// Knows what is built in. `dirs` is where plugins lie (`plugins.dirs`), `workingdir` where single-file services run
+    /// Knows what is built in, until it is [loaded](Registry::load). `workingdir` is where single-file services run
     /// (`services.workingdir`).
-    pub fn new(dirs: Vec<PathBuf>, workingdir: PathBuf) -> Registry {
-        let shell = HandlerInfo {
-            name: ShellHandler::NAME.into(),
-            kind: Kind::Builtin,
-            version: ShellHandler::VERSION.into(),
-            description: ShellHandler::DESCRIPTION.into(),
-            path: None,
-        };
-        Registry { dirs, workingdir, handlers: vec![shell] }
-    }
-
-    /// Where plugins lie.
-    pub fn dirs(&self) -> &[PathBuf] {
-        &self.dirs
-    }
-
-    /// Where single-file services run.
-    pub fn workingdir(&self) -> &Path {
-        &self.workingdir
-    }
-
-    /// Every handler that a service may name.
-    pub fn handlers(&self) -> &[HandlerInfo] {
-        &self.handlers
-    }
-
-    /// The handler called `name`.
-    pub fn find(&self, name: &str) -> Result<&HandlerInfo, UnknownHandler> {
-        self.handlers.iter().find(|handler| handler.name == name).ok_or_else(|| {
-            let known: Vec<_> = self.handlers.iter().map(|handler| format!("`{}`", handler.name)).collect();
-            UnknownHandler { name: name.to_owned(), known: known.join(", ") }
-        })
-    }
-
-    /// A handler for the hooks of `found`.
-    pub fn open(&self, found: &Found) -> Result<Arc<dyn Handler>, OpenError> {
-        self.find(&found.handler)?;
-        if let Some(problem) = &found.problem {
-            return Err(OpenError::Problem(problem.clone()));
+    pub fn new(host: Host, workingdir: PathBuf) -> Registry {
+        Registry {
+            host,
+            dirs: Vec::new(),
+            workingdir,
+            loader: load::loader(),
+            progress: Arc::new(|sentence| tracing::info!("{sentence}")),
+            shell: Arc::new(Plugin::shell()),
+            named: Vec::new(),
+            by_path: Mutex::default(),
+            services: Mutex::default(),
+            unreadable: Vec::new(),
         }
-        // It was found, and the shell is the only one that can be.
-        Ok(Arc::new(ShellHandler::open(found.shape.clone(), &self.workingdir)))
+    }
+
+    /// Tells `progress` what takes long, instead of the log.
+    #[must_use]
+    pub fn with_progress(self, progress: Progress) -> Registry {
+        Registry { progress, ..self }
+    }
+
+    /// Makes code of files by other means.
+    #[cfg(test)]
+    pub(crate) fn with_loader(self, loader: Loader) -> Registry {
+        Registry { loader, ..self }
+    }
+
+    /// Another registry, of what lies in `dirs` (`plugins.dirs`) now; this one stays as it is. What has not changed is not loaded
+    /// again, and services keep their handlers as far as nothing changed for them. What can no longer be loaded stays as it
+    /// was. Blocks, for long if components are to be compiled.
+    #[must_use]
+    pub fn load(&self, dirs: Vec<PathBuf>, workingdir: PathBuf) -> Registry {
+        let mut services = lock(&self.services).clone();
+        services.retain(|_, slot| slot.is_open());
+        let uses =
+            |path: &Path| lock(&self.services).values().any(|slot| slot.plugin.as_deref() == Some(path));
+        let mut unreadable = Vec::new();
+        let mut jobs: Vec<Job> = Vec::new();
+        for dir in &dirs {
+            let paths = files::in_folder(dir).unwrap_or_else(|why| {
+                unreadable.push(Warning::new(Severity::Error, "plugins", dir, why));
+                Vec::new()
+            });
+            // A file that is gone is still to be asked for: services may use it.
+            let before = self.named.iter().filter_map(|plugin| plugin.path.clone());
+            let mut paths: BTreeSet<PathBuf> =
+                before.filter(|path| path.parent() == Some(dir)).chain(paths).collect();
+            paths.retain(|path| jobs.iter().all(|job| job.path != *path));
+            jobs.extend(paths.into_iter().map(|path| Job {
+                before: self.named.iter().find(|plugin| plugin.path.as_ref() == Some(&path)).cloned(),
+                used: uses(&path),
+                path,
+            }));
+        }
+        let by_path = lock(&self.by_path).clone();
+        let seen = by_path.into_iter().filter(|(path, _)| uses(path));
+        let seen = seen.map(|(path, before)| Job { path, before: Some(before), used: true });
+        let (named_jobs, all) = (jobs.len(), jobs.into_iter().chain(seen).collect::<Vec<_>>());
+        let mut taken = self.take(&all);
+        let seen = taken.split_off(named_jobs).into_iter().flatten();
+        let mut named: Vec<Plugin> = taken.into_iter().flatten().collect();
+        refuse_names(&mut named);
+        Registry {
+            host: self.host.clone(),
+            dirs,
+            workingdir,
+            loader: self.loader.clone(),
+            progress: self.progress.clone(),
+            shell: self.shell.clone(),
+            named: named.into_iter().map(Arc::new).collect(),
+            by_path: Mutex::new(seen.filter_map(|p| Some((p.path.clone()?, Arc::new(p)))).collect()),
+            services: Mutex::new(services),
+            unreadable,
+        }
+    }
+
+    /// Takes files, some at a time, each as [`taken::take`] does.
+    fn take(&self, jobs: &[Job]) -> Vec<Option<Plugin>> {
+        let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
+        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.taken.clone());
+        let known: HashMap<FileHash, Taken> = all.map(|taken| (taken.hash, taken)).collect();
+        let long = |job: &Job| match files::kind_of(&job.path) {
+            Some(Kind::Wasm) => (self.progress)(&format!(
+                "compiling {}, which takes a while the first time",
+                job.path.display()
+            )),
+            _ => (self.progress)(&format!("loading {} takes long", job.path.display())),
+        };
+        let done = |job: &Job, took: Duration| {
+            (self.progress)(&format!("{} took {:.1} s", job.path.display(), took.as_secs_f32()));
+        };
+        load::each(jobs, |job| taken::take(job, &known, &self.host, &self.loader), long, done)
+    }
+
+    /// Takes the files that services name by their path, as far as they were not seen before. What is in force stays, whatever
+    /// lies there now; what could not be loaded is tried again once its file has changed. Blocks.
+    pub(crate) fn meet(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        let jobs: Vec<Job> = {
+            let known = lock(&self.by_path);
+            let room = SERVICES.saturating_sub(known.len());
+            let is_new = |path: &PathBuf| known.get(path).is_none_or(|plugin| plugin.is_worth_another_try());
+            let new: BTreeSet<PathBuf> = paths.into_iter().filter(is_new).collect();
+            new.into_iter().take(room).map(|path| Job { path, before: None, used: true }).collect()
+        };
+        if jobs.is_empty() {
+            return;
+        }
+        let taken = self.take(&jobs);
+        let mut known = lock(&self.by_path);
+        for plugin in taken.into_iter().flatten() {
+            if let Some(path) = plugin.path.clone() {
+                known.insert(path, Arc::new(plugin));
+            }
+        }
+    }
+
+    /// The handler that a service names: by its name, or by its path if a `/` is in it.
+    pub(crate) fn find(&self, handler: &str) -> Result<Arc<Plugin>, OpenError> {
+        let found = if handler.contains('/') {
+            self.meet([PathBuf::from(handler)]);
+            lock(&self.by_path).get(Path::new(handler)).cloned()
+        } else {
+            self.by_name(handler).cloned()
+        };
+        let Some(plugin) = found else { return Err(self.unknown(handler).into()) };
+        match (plugin.ready, &plugin.error) {
+            // Of one that is named by its path nobody knows a name yet.
+            (false, Some(why)) if handler.contains('/') => {
+                Err(OpenError::Problem(format!("its handler cannot be used: {why}")))
+            }
+            (false, Some(why)) => {
+                Err(OpenError::Problem(format!("the handler {handler} cannot be used: {why}")))
+            }
+            _ => Ok(plugin),
+        }
+    }
+
+    fn by_name(&self, name: &str) -> Option<&Arc<Plugin>> {
+        let all = || [&self.shell].into_iter().chain(&self.named).filter(|plugin| plugin.name == name);
+        all().find(|plugin| plugin.ready).or_else(|| all().next())
+    }
+
+    fn unknown(&self, name: &str) -> UnknownHandler {
+        let all = [&self.shell].into_iter().chain(&self.named).filter(|plugin| plugin.ready);
+        let known: Vec<_> = all.map(|plugin| format!("`{}`", plugin.name)).collect();
+        UnknownHandler { name: name.to_owned(), known: known.join(", ") }
+    }
+
+    /// What people call the handler of a service.
+    pub fn name_of(&self, found: &Found) -> String {
+        self.find(&found.handler).map_or_else(|_| found.handler.clone(), |plugin| plugin.name.clone())
+    }
+
+    /// A handler for the hooks of `found`. The same one again, as long as neither its `service.toml` nor its plugin has changed. Blocks.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and what to do.
+    pub fn open(&self, found: &Found) -> Result<Ready, OpenError> {
+        let plugin = self.find(&found.handler);
+        let before = lock(&self.services).get(&found.name).cloned();
+        let (slot, result) = Slot::open(before, found, plugin, &self.workingdir);
+        lock(&self.services).insert(found.name.clone(), slot);
+        result
+    }
+
+    /// Forgets the handlers of services that are not in `names`.
+    pub fn keep_only(&self, names: &BTreeSet<&str>) {
+        lock(&self.services).retain(|name, _| names.contains(name.as_str()));
+    }
+
+    /// Lets go of every service's handler: the daemon ends.
+    pub fn close(&self) {
+        lock(&self.services).clear();
+    }
+
+    /// Removes copies of plugin files that are in force nowhere; `also` are hashes that are used by something else.
+    pub fn prune(&self, also: &BTreeSet<String>) {
+        let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
+        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.taken.as_ref());
+        let used = all.map(|taken| taken.hash.to_string()).chain(also.iter().cloned()).collect();
+        pinned::prune(&self.host, &used);
+    }
+
+    /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path.
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
+        [&self.shell].into_iter().chain(&self.named).chain(&by_path).map(|plugin| self.info(plugin)).collect()
+    }
+
+    /// The one with this name, or at this path.
+    pub fn plugin(&self, name_or_path: &str) -> Option<PluginInfo> {
+        let all = self.plugins();
+        let named = || all.iter().filter(|plugin| plugin.name == name_or_path);
+        let here = |plugin: &&PluginInfo| plugin.path.as_deref() == Some(Path::new(name_or_path));
+        named()
+            .find(|plugin| plugin.ready)
+            .or_else(|| named().next())
+            .or_else(|| all.iter().find(here))
+            .cloned()
+    }
+
+    /// The plugin in this file, which need not lie in `plugins.dirs`. Blocks.
+    pub fn plugin_in(&self, file: &Path) -> Option<PluginInfo> {
+        self.meet([file.to_owned()]);
+        lock(&self.by_path).get(file).map(|plugin| self.info(plugin))
+    }
+
+    /// The file that lies at the place of a plugin now. Blocks. None: it is built in.
+    pub fn on_disk(&self, plugin: &PluginInfo) -> Option<OnDisk> {
+        let path = plugin.path.as_ref()?;
+        let seen = lock(&self.by_path).get(path).cloned();
+        let named = || self.named.iter().find(|plugin| plugin.path.as_ref() == Some(path)).cloned();
+        seen.or_else(named)?.on_disk()
+    }
+
+    fn info(&self, plugin: &Plugin) -> PluginInfo {
+        let mut used_by: Vec<Use> = lock(&self.services)
+            .iter()
+            .filter(|(_, slot)| slot.uses(plugin))
+            .map(|(service, slot)| slot.describe(service))
+            .collect();
+        used_by.sort_by(|a, b| a.service.cmp(&b.service));
+        PluginInfo {
+            name: plugin.name.clone(),
+            kind: plugin.kind,
+            path: plugin.path.clone(),
+            ready: plugin.ready,
+            error: plugin.error.clone(),
+            facts: plugin.facts().cloned(),
+            hash: plugin.taken.as_ref().map(|taken| taken.hash),
+            size_bytes: plugin.taken.as_ref().map_or(0, |taken| taken.size_bytes),
+            used_by,
+        }
+    }
+
+    /// What is wrong with plugins, whether services use them or not.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
+        let about = |plugin: &Arc<Plugin>| {
+            let severity = if plugin.ready { Severity::Warning } else { Severity::Error };
+            let (path, why) = (plugin.path.as_ref()?, plugin.error.as_ref()?);
+            // A warning begins with the path by itself.
+            let why = why.strip_prefix(&format!("{}: ", path.display())).unwrap_or(why);
+            // Another reason is another warning.
+            Some(Warning::new(severity, &format!("plugin ({why})"), path, why))
+        };
+        self.unreadable.iter().cloned().chain(self.named.iter().chain(&by_path).filter_map(about)).collect()
     }
 }
+
+/// Of plugins with one name the first stays, and nobody is called like the built-in one.
+fn refuse_names(plugins: &mut [Plugin]) {
+    let mut first: HashMap<String, PathBuf> = HashMap::new();
+    for plugin in plugins.iter_mut().filter(|plugin| plugin.ready) {
+        let name = plugin.name.clone();
+        if name == ShellHandler::NAME {
+            plugin.refuse(format!(
+                "it calls itself `{name}`, and that is the built-in handler; give it another name"
+            ));
+        } else if let Some(other) = first.get(&name) {
+            let other = other.display();
+            plugin
+                .refuse(format!("{other} is called `{name}` too and comes first; remove one, or rename it"));
+        } else if let Some(path) = plugin.path.clone() {
+            first.insert(name, path);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use koi_plugin_api::{
     Call, CallLog, Context, Hook, HookSet, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
 };
 use koi_plugin_host::{
-    DiscoverError, Discovery, Found, LimitedLog, OpenError, Registry, Severity, Shape, Warning,
+    DiscoverError, Discovery, Found, Host, LimitedLog, OpenError, Registry, Severity, Shape, Warning,
     check_service, discover,
 };
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ impl Folder {
     }
 
     fn registry(&self) -> Registry {
-        Registry::new(Vec::new(), self.0.path().into())
+        Registry::new(Host::of_daemon(&self.path(".state")), self.0.path().into())
     }
 
     fn discover(&self) -> Discovery {
@@ -169,10 +169,11 @@ fn an_unknown_handler_says_which_there_are() {
     let refused = folder.registry().open(&found.services[0]).err().unwrap();
     assert!(matches!(&refused, OpenError::Unknown(_)) && refused.to_string() == expected);
     assert_eq!(found.services[1].handler, folder.path("b/handler.wasm").display().to_string());
-    assert!(found.services[1].problem.is_some());
+    let why = found.services[1].problem.as_ref().unwrap();
+    assert!(why.starts_with("its handler cannot be used: "), "{why}");
     assert_eq!(found.services[2].problem, None);
-    let registry = folder.registry();
-    let known: Vec<_> = registry.handlers().iter().map(|h| (h.name.as_str(), h.kind.word())).collect();
+    let known = folder.registry().plugins();
+    let known: Vec<_> = known.iter().map(|h| (h.name.as_str(), h.kind.word())).collect();
     assert_eq!(known, [("shell", "builtin")]);
 }
 
@@ -232,6 +233,19 @@ fn check_sees_what_would_go_wrong() {
 }
 
 #[test]
+fn what_means_nothing_to_the_shell_is_said() {
+    let folder = Folder::new();
+    folder.script("vip/start").file("vip/service.toml", "[grants]\nlookup = true\n", 0o644);
+    let found = folder.discover();
+    let expected = "vip/service.toml: [grants] means nothing here: scripts may do whatever koid may; remove that, to mislead nobody";
+    assert_eq!(folder.said(&found.warnings), [expected]);
+    assert_eq!(found.services[0].problem, None);
+    folder.script("other/start").file("other/service.toml", "handler = \"x\"\n", 0o644);
+    let said = folder.said(&check_service(&folder.discover().services[0]));
+    assert!(said[1].starts_with("other/start: never run: this service's handler is x; "), "{said:?}");
+}
+
+#[test]
 fn check_has_nothing_to_say_about_a_good_service_and_a_word_about_an_empty_one() {
     let folder = Folder::new();
     folder.script("vip/start");
@@ -258,7 +272,7 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
     let folder = Folder::new();
     folder.file("vip/start", "#!/bin/sh\nseq 50000\n", 0o755);
     let found = folder.only();
-    let handler = folder.registry().open(&found).unwrap();
+    let handler = folder.registry().open(&found).unwrap().opened.handler;
     assert_eq!(handler.metadata().name, "shell");
     let memory = Arc::new(Memory::default());
     let (_aborter, abort) = abort_pair();

@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod forward;
 mod listen;
+pub(crate) mod plugins;
 mod request;
 mod routes;
 mod serve;
@@ -17,7 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::Cluster;
 use crate::current::Shared;
+use crate::details::Details;
 use crate::events::EventHub;
+use crate::plugins::Plugins;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,9 @@ pub(crate) struct Api {
     pub(crate) hub: EventHub,
     pub(crate) shared: Shared,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
+    pub(crate) plugins: Plugins,
+    /// What this node's services say besides their state.
+    pub(crate) details: Details,
     /// The node's UDP and TCP port.
     pub(crate) port: u16,
     /// Seconds since 1970 at which the daemon started.

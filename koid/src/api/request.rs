@@ -40,12 +40,14 @@ impl Asked {
         let pair =
             self.query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
         let Some((_, value)) = pair else { return Ok(None) };
-        decoded(value).map(Some).ok_or_else(|| bad_request(format!("?{name}={value} is not well encoded")))
+        decoded(value, true)
+            .map(Some)
+            .ok_or_else(|| bad_request(format!("?{name}={value} is not well encoded")))
     }
 }
 
-/// Percent-encoding undone; none: it is not valid, or not UTF-8.
-fn decoded(text: &str) -> Option<String> {
+/// Percent-encoding undone; in a query `+` is a blank. None: it is not valid, or not UTF-8.
+pub(crate) fn decoded(text: &str, is_query: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -54,7 +56,7 @@ fn decoded(text: &str) -> Option<String> {
                 let mut digit = || (rest.next()? as char).to_digit(16);
                 u8::try_from(digit()? * 16 + digit()?).ok()?
             }
-            b'+' => b' ',
+            b'+' if is_query => b' ',
             other => other,
         });
     }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use hyper::{Method, Response};
-use koi_proto::api::{ApiError, Event, codes};
+use koi_core::types::ServiceState;
+use koi_proto::api::{ApiError, Event, NodeStatus, codes};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -30,11 +31,15 @@ impl Api {
     }
 
     async fn route(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        if let (&Method::GET, Some(name)) = (&asked.method, Self::plugin_name(asked)?) {
+            return self.plugin(asked, &name).await;
+        }
         match (&asked.method, asked.path.as_str()) {
             (&Method::GET, "/v1/status") => self.status(asked).await,
             (&Method::GET, "/v1/local") => self.local(asked).await,
             (&Method::GET, "/v1/failures") => self.failures(asked).await,
             (&Method::GET, "/v1/events") => self.events(asked),
+            (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::POST, _) => self.post(asked).await,
             (method, path) => Err(error(
                 codes::NOT_FOUND,
@@ -59,6 +64,7 @@ impl Api {
         let view = self.look().await?.view;
         let current = self.shared.get();
         let mut status = status::status(&view, current.config.cluster.id, &current.settings);
+        status.nodes.iter_mut().for_each(|node| self.add_details(node));
         if view.acting {
             for local in self.gather(&view).await {
                 merge(&mut status, local);
@@ -85,7 +91,20 @@ impl Api {
         {
             return elsewhere;
         }
-        Ok(json(&status::local(&view, self.port, self.started_at, dropped)))
+        let mut local = status::local(&view, self.port, self.started_at, dropped);
+        self.add_details(&mut local.node);
+        Ok(json(&local))
+    }
+
+    /// Adds what this node's services say besides their state; what is down says nothing.
+    fn add_details(&self, node: &mut NodeStatus) {
+        if node.id != self.me.to_string() {
+            return;
+        }
+        let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::word);
+        for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
+            service.details = self.details.of(&service.name);
+        }
     }
 
     async fn failures(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use koi_core::io::Boot;
-use koi_proto::api::{Done, Event, Failures, Local, Maintenance, OnNode, Promote, Status};
+use koi_proto::api::{
+    Done, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Status,
+};
 use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
 
@@ -29,7 +31,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     std::fs::create_dir_all(folder.join("services")).unwrap();
     let text = format!(
         "[node]\nname = \"{name}\"\nbind = \"127.0.0.1\"\nport = {}\nstate_dir = \"state-{name}\"\nsocket = \"{name}.sock\"\n\
-         [cluster]\nelectors = 2\ntransport = [{transport}]\npassword = \"a long one\"\n[services]\nfolder = \"services\"\n",
+         [cluster]\nelectors = 2\ntransport = [{transport}]\npassword = \"a long one\"\n[services]\nfolder = \"services\"\n[plugins]\ndirs = [\"plugins\"]\n",
         bound.port
     );
     let config = koi_config::parse_toml(&text, &folder.join("koi.toml")).unwrap().config;
@@ -63,9 +65,21 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         },
         timeout,
     );
+    let (plugins, details) = (Plugins::new(config), Details::default());
+    plugins.load(config).await;
     let shared = Shared::new(current);
     let (reload, reloads) = mpsc::channel(1);
-    let api = Api { me: id, cluster, hub, shared: shared.clone(), reload, port: bound.port, started_at: 0 };
+    let api = Api {
+        me: id,
+        cluster,
+        hub,
+        shared: shared.clone(),
+        reload,
+        plugins,
+        details,
+        port: bound.port,
+        started_at: 0,
+    };
     tokio::spawn(serve_local(api.clone(), socket));
     for listener in bound.tcp {
         tokio::spawn(serve_sealed(api.clone(), listener));
@@ -141,6 +155,34 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
     let error = asked.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("line 3 is wrong"), "{error}");
     assert_eq!(code(error), (409, "refused".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugins_are_told_by_name_and_by_path_here_and_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("plugins/broken one.so");
+    std::fs::create_dir(folder.path().join("plugins")).unwrap();
+    std::fs::write(&broken, "no library").unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    let name = other.shared.get().config.node.name.clone();
+    for (client, node) in [(&leader.local, format!("?node={name}")), (&other.sealed, String::new())] {
+        let all: Vec<Plugin> = client.get(&format!("/v1/plugins{node}")).await.unwrap();
+        let all: Vec<_> = all.iter().map(|p| (p.name.as_str(), p.kind.as_str(), p.state.as_str())).collect();
+        assert_eq!(all, [("shell", "builtin", "ready"), ("broken one", "native", "error")]);
+        let shell: PluginDetail = client.get(&format!("/v1/plugins/shell{node}")).await.unwrap();
+        assert_eq!((shell.plugin.hooks.len(), shell.plugin.path, shell.on_disk.as_str()), (6, None, ""));
+        let path = broken.display().to_string().replace('/', "%2F").replace(' ', "%20");
+        for encoded in ["broken%20one", path.as_str()] {
+            let detail: PluginDetail = client.get(&format!("/v1/plugins/{encoded}{node}")).await.unwrap();
+            let error = detail.plugin.error.unwrap();
+            assert!(error.contains("broken one.so") && detail.on_disk == "same", "{error}");
+        }
+        let unknown = client.get::<PluginDetail>(&format!("/v1/plugins/nobody{node}")).await.unwrap_err();
+        assert!(unknown.to_string().contains(&format!("{name} has no plugin called nobody")), "{unknown}");
+        assert_eq!(code(unknown).0, 404);
+    }
+    let nowhere = leader.local.get::<Vec<Plugin>>("/v1/plugins?node=nobody").await.unwrap_err();
+    assert_eq!(code(nowhere).0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

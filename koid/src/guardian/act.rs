@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use koi_config::Config;
 use koi_core::guard::TakeDown;
-use koi_core::io::{Effect, Input};
+use koi_core::io::{Effect, Input, ServiceSpec};
 use koi_plugin_api::NewestEpoch;
+use koi_plugin_host::{Host, Registry};
 use tokio::sync::mpsc;
 
 use super::words::{Route, Setup, Watching};
 use super::{Cause, Ward};
 use crate::cluster::Cluster;
+use crate::details::Details;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::services::look;
-use crate::{reload, settings, sys};
+use crate::{pins, reload, settings, sys};
 
 /// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
 const HOOKS_END: Duration = Duration::from_millis(200);
@@ -80,26 +82,28 @@ fn end_hooks(ward: &Ward) {
 
 /// Whether something is still promoted in the end.
 async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: &Herald<'_>) -> bool {
-    let specs = match look(config) {
-        Ok(seen) => seen,
-        Err(error) => {
-            tracing::error!("the guardian cannot take services down: {error}");
-            return true;
-        }
-    };
+    let handlers = Handlers::default();
+    let Some(specs) = known_services(ward, config, &handlers).await else { return true };
     let (orders, wanted) = mpsc::unbounded_channel();
     let (cluster, mut ended) = Cluster::of_inputs();
-    let handlers = Handlers::default();
-    handlers.update(specs.runnables);
     let groups = Groups::default();
     // Nobody tells a guardian of newer ones.
     let newest_epoch = NewestEpoch::default();
     let _kill = KillOnDrop(groups.clone());
     let identity = Arc::new(RwLock::new(reload::identity(config, id)));
     tokio::spawn(
-        Runner { orders: wanted, handlers, identity, groups, cluster, newest_epoch, guardian: None }.run(),
+        Runner {
+            orders: wanted,
+            handlers,
+            identity,
+            groups,
+            cluster,
+            newest_epoch,
+            details: Details::default(),
+            guardian: None,
+        }
+        .run(),
     );
-    let specs = specs.specs.into_iter().map(|(spec, _)| spec).collect();
     let core_settings = settings::of(config);
     let mut down =
         TakeDown::new(core_settings, specs, &ward.services, ward.grace_ends(), ward.epoch(), sys::now());
@@ -140,6 +144,35 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
         ),
     }
     down.promoted()
+}
+
+/// The services that stand, as koid ran them last: their handlers, whatever has become of the files since. What koid has left
+/// no word of is looked for in the services folder. None: it is not known what there is to take down.
+async fn known_services(ward: &Ward, config: &Config, handlers: &Handlers) -> Option<Vec<ServiceSpec>> {
+    let host = Host::of_daemon(&config.node.state_dir);
+    let mut kept = pins::read(&host).unwrap_or_else(|error| {
+        tracing::error!("{} cannot be read: {error}", pins::path(&host).display());
+        Default::default()
+    });
+    kept.retain(|name, _| ward.services.contains_key(name));
+    handlers.update(kept.iter().map(|(name, kept)| (name.clone(), kept.runnable(&host))));
+    let mut specs: Vec<ServiceSpec> = kept.iter().map(|(name, kept)| kept.spec(name)).collect();
+    if ward.services.keys().all(|name| kept.contains_key(name)) {
+        return Some(specs);
+    }
+    // Nothing is loaded for it: that might take long.
+    let registry = Registry::new(host, config.services.workingdir.clone());
+    let seen = match look(config, &registry) {
+        Ok(seen) => seen,
+        Err(error) => {
+            tracing::error!("the guardian cannot take services down: {error}");
+            return None;
+        }
+    };
+    let is_new = |name: &str| !kept.contains_key(name);
+    handlers.update(seen.runnables.into_iter().filter(|(name, _)| is_new(name)));
+    specs.extend(seen.specs.into_iter().map(|(spec, _)| spec).filter(|spec| is_new(&spec.name)));
+    Some(specs)
 }
 
 fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<Order>) {
@@ -186,5 +219,73 @@ impl<'a> Herald<'a> {
                 let _ = socket.send_to(which(route), address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use koi_core::guard::Standing;
+    use koi_core::types::{Hook, HookSet};
+
+    use super::*;
+    use crate::pins::Pins;
+    use crate::services::tests::config;
+
+    fn service(folder: &Path, name: &str) {
+        let home = folder.join("services").join(name);
+        fs::create_dir_all(&home).unwrap();
+        for hook in ["stop", "demote"] {
+            fs::write(home.join(hook), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(home.join(hook), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    fn ward(services: &[&str]) -> Ward {
+        let services = services.iter().map(|name| ((*name).to_owned(), Standing::Promoted)).collect();
+        Ward {
+            setup: None,
+            route: None,
+            watching: Watching::Nothing,
+            services,
+            groups: BTreeMap::new(),
+            grace: Duration::ZERO,
+            dog: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_is_taken_down_as_koid_ran_it_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let host = Host::of_daemon(&config.node.state_dir);
+        service(folder.path(), "10-web");
+        service(folder.path(), "20-idle");
+        let registry = Registry::new(host.clone(), config.services.workingdir.clone());
+        let mut pins = Pins::default();
+        pins.update(look(&config, &registry).unwrap().kept);
+        pins.write(&host).unwrap();
+        // Meanwhile one was broken, and another one begun of which koid has left no word.
+        fs::write(folder.path().join("services/10-web/service.toml"), "handler = \"gone\"\n").unwrap();
+        service(folder.path(), "30-new");
+
+        let handlers = Handlers::default();
+        let specs = known_services(&ward(&["web", "new"]), &config, &handlers).await.unwrap();
+        let seen: BTreeMap<&str, (Option<u8>, HookSet)> =
+            specs.iter().map(|spec| (spec.name.as_str(), (spec.priority, spec.hooks))).collect();
+        let hooks: HookSet = [Hook::Stop, Hook::Demote].into_iter().collect();
+        assert_eq!((seen["web"], seen["new"]), ((Some(10), hooks), (Some(30), hooks)));
+        assert!(specs.iter().all(|spec| spec.problem.is_none()), "{specs:?}");
+
+        fs::remove_file(pins::path(&host)).unwrap();
+        let specs = known_services(&ward(&["new"]), &config, &handlers).await.unwrap();
+        assert!(
+            specs.iter().any(|spec| spec.name == "new"),
+            "without a word of koid the folder is looked at"
+        );
     }
 }

@@ -1,25 +1,107 @@
 //! Shared libraries as handlers.
+//!
+//! A library never comes into koid's own process. Each service has a helper, koid's program started again, that loads the library and
+//! runs the hooks of that one service: a crash or a hang is a failed hook of that service, and no other service, not even one of the
+//! same plugin, takes notice. A helper is started with the first hook and kept from then on.
+//!
+//! ```text
+//!  koid: handler (one per service)              helper: library (one process per service)
+//!        call ── orders, a line of JSON each ──►  watcher thread ──► main thread ──► the plugin's functions
+//!             ◄── answers, a line of JSON each ──  callbacks ◄───────────────────────┘
+//!             ◄── pipes ─────────────────────────  what it writes to standard output and standard error
+//! ```
 
-use std::ffi::OsString;
-use std::path::Path;
-use std::process::ExitCode;
+mod backoff;
+mod describe;
+mod elf;
+mod handler;
+mod helper;
+mod library;
+mod lines;
+mod output;
+mod process;
+mod protocol;
+mod talk;
+mod verdict;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use koi_plugin_api::Metadata;
+use koi_plugin_api::native::abi;
+
 use crate::host::Host;
-use crate::plugin::{Code, FileHash};
+use crate::plugin::{Code, Facts, FileHash, Opened, Setup};
+
+pub(crate) use library::library_process;
+
+/// A native plugin, pinned.
+struct Native {
+    facts: Facts,
+    source: Source,
+}
+
+/// What it takes to start a helper.
+#[derive(Clone, Debug)]
+struct Source {
+    /// koid's program.
+    program: PathBuf,
+    /// The copy that is loaded.
+    pinned: PathBuf,
+    /// Where it was found, for messages.
+    path: PathBuf,
+}
+
+impl Source {
+    /// A text of the helper or the dynamic loader, which know the copy only, for people.
+    fn explain(&self, text: &str) -> String {
+        let (pinned, path) = (self.pinned.display().to_string(), self.path.display().to_string());
+        let text = text.replace(&format!("{pinned}: "), "").replace(&pinned, &path);
+        format!("{path}: {text}")
+    }
+}
 
 /// Starts a helper that loads the library at `pinned` (a copy that nobody changes) and reads what it says of itself. `path` is where
 /// it was found, for messages. Blocks.
 pub(crate) fn load(
-    _host: &Host,
-    _path: &Path,
-    _pinned: &Path,
+    host: &Host,
+    path: &Path,
+    pinned: &Path,
     _hash: FileHash,
 ) -> Result<Arc<dyn Code>, String> {
-    Err("not yet".into())
+    let source = Source { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
+    let described = elf::check(pinned).and_then(|()| describe::describe(&source));
+    let described = described.map_err(|text| source.explain(&text))?;
+    let api = format!("native {}.{}", abi::ABI_MAJOR, described.abi_minor);
+    let facts = Facts { metadata: Metadata::from(described), api, ..Facts::default() };
+    Ok(Arc::new(Native { facts, source }))
 }
 
-/// The process that a library is loaded into.
-pub(crate) fn library_process(_args: &[OsString]) -> ExitCode {
-    ExitCode::FAILURE
+/// The plugin whose copy is at `pinned`: it was loaded before, and said `facts` then. Nothing is started for it.
+pub(crate) fn resume(host: &Host, path: &Path, pinned: &Path, facts: Facts) -> Arc<dyn Code> {
+    let source = Source { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
+    Arc::new(Native { facts, source })
+}
+
+impl Code for Native {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
+        for (section, table) in [("grants", setup.grants), ("limits", setup.limits)] {
+            if !table.is_empty() {
+                return Err(format!(
+                    "[{section}] means nothing to `{}`: it is a native plugin, and nothing holds it back; remove [{section}] from \
+                     service.toml, or take a WASM plugin",
+                    self.facts.metadata.name
+                ));
+            }
+        }
+        Ok(Opened {
+            handler: Arc::new(handler::NativeHandler::new(&self.facts.metadata, &self.source, setup)),
+            granted: vec!["everything that koid may do: a native plugin is not sandboxed".to_owned()],
+            limits: Vec::new(),
+        })
+    }
 }

@@ -106,9 +106,15 @@ impl Cluster {
     /// # Panics
     /// If that takes longer than [`PATIENCE`]: with everything that is known.
     #[track_caller]
-    pub fn wait_for(&self, what: &str, mut met: impl FnMut(&Cluster) -> bool) {
-        let reached = wait(PATIENCE, || met(self));
-        assert!(reached, "{what}: waited {} s in vain\n{}", PATIENCE.as_secs(), self.report());
+    pub fn wait_for(&self, what: &str, met: impl FnMut(&Cluster) -> bool) {
+        self.wait_for_within(PATIENCE, what, met);
+    }
+
+    /// As [`Cluster::wait_for`], for what takes longer.
+    #[track_caller]
+    pub fn wait_for_within(&self, patience: Duration, what: &str, mut met: impl FnMut(&Cluster) -> bool) {
+        let reached = wait(patience, || met(self));
+        assert!(reached, "{what}: waited {} s in vain\n{}", patience.as_secs(), self.report());
     }
 
     /// Waits until `find` finds something.

@@ -28,7 +28,7 @@ exit "$code"
 /// A service: a folder with files, or a single script.
 #[derive(Clone, Debug, Default)]
 pub struct Service {
-    files: Vec<(String, String, u32)>,
+    files: Vec<(String, Vec<u8>, u32)>,
     single: Option<String>,
 }
 
@@ -51,6 +51,11 @@ impl Service {
         Service { files: Vec::new(), single: Some(format!("#!/bin/sh\n{quiet}{body}\n")) }
     }
 
+    /// A single file, just like this.
+    pub fn single_file(text: &str) -> Service {
+        Service { files: Vec::new(), single: Some(text.to_owned()) }
+    }
+
     /// A hook that is recorded, and runs these lines of shell in between.
     pub fn hook(self, name: &str, body: &str) -> Service {
         self.script(name, &format!("{RECORD}{body}\n"))
@@ -62,9 +67,14 @@ impl Service {
     }
 
     /// Any file.
-    pub fn file(mut self, name: &str, text: &str, mode: u32) -> Service {
+    pub fn file(self, name: &str, text: &str, mode: u32) -> Service {
+        self.bytes(name, text.as_bytes(), mode)
+    }
+
+    /// The same of bytes that need not be text, such as a plugin.
+    pub fn bytes(mut self, name: &str, bytes: &[u8], mode: u32) -> Service {
         self.files.retain(|(other, ..)| other != name);
-        self.files.push((name.to_owned(), text.to_owned(), mode));
+        self.files.push((name.to_owned(), bytes.to_owned(), mode));
         self
     }
 
@@ -74,11 +84,12 @@ impl Service {
         // A name with a dot is no service.
         let beside = path.with_extension("new");
         match &self.single {
-            Some(text) => write(&beside, &fill(text), 0o755),
+            Some(text) => write(&beside, fill(text).as_bytes(), 0o755),
             None => {
                 fs::create_dir_all(&beside).expect("a service's folder can be made");
-                for (name, text, mode) in &self.files {
-                    write(&beside.join(name), &fill(text), *mode);
+                for (name, bytes, mode) in &self.files {
+                    let text = std::str::from_utf8(bytes).map(|text| fill(text).into_bytes());
+                    write(&beside.join(name), text.as_ref().unwrap_or(bytes), *mode);
                 }
             }
         }
@@ -86,7 +97,7 @@ impl Service {
     }
 }
 
-fn write(path: &Path, text: &str, mode: u32) {
-    fs::write(path, text).expect("a script can be written");
+fn write(path: &Path, bytes: &[u8], mode: u32) {
+    fs::write(path, bytes).expect("a script can be written");
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a script's mode can be set");
 }

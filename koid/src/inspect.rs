@@ -1,0 +1,103 @@
+//! `koid plugin-inspect FILE [--service DIR]`: says what a plugin's file is, without a daemon. `koi plugins inspect` starts it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
+
+use crate::api;
+
+/// The first word on the command line.
+pub(crate) const WORD: &str = "plugin-inspect";
+
+const USAGE: &str = "koid plugin-inspect FILE [--service DIR]";
+
+/// What is asked for; the error is a sentence.
+struct Asked {
+    file: PathBuf,
+    service: Option<PathBuf>,
+}
+
+/// Prints all that is known of the plugin as JSON; if it cannot be used, that with its `error`, and exit code 1.
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
+    let asked = match read(words) {
+        Ok(asked) => asked,
+        Err(why) => {
+            eprintln!("koid: {why}; {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match inspect(&asked) {
+        Ok(detail) => {
+            println!("{}", serde_json::to_string(&detail).unwrap_or_default());
+            let well =
+                detail.plugin.state == "ready" && detail.used_by.iter().all(|used| used.problem.is_none());
+            if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(why) => {
+            println!("{}", serde_json::json!({ "error": why }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read(words: &[OsString]) -> Result<Asked, String> {
+    let absolute = |word: &OsString| {
+        fs::canonicalize(word).map_err(|e| format!("{} cannot be looked at: {e}", Path::new(word).display()))
+    };
+    match words {
+        [file] => Ok(Asked { file: absolute(file)?, service: None }),
+        [file, flag, service] if flag == "--service" => {
+            Ok(Asked { file: absolute(file)?, service: Some(absolute(service)?) })
+        }
+        _ => Err("name one plugin's file".into()),
+    }
+}
+
+fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
+    if !asked.file.extension().is_some_and(|ending| ending == "so" || ending == "wasm") {
+        return Err(format!("{} is no plugin: those end in .so or .wasm", asked.file.display()));
+    }
+    let folder = tempfile::Builder::new().prefix("koi-inspect-").tempdir();
+    let folder = folder.map_err(|e| format!("no folder to look at it in can be made: {e}"))?;
+    let (host, keeps) = place(folder.path(), &asked.file);
+    let progress = Arc::new(|sentence: &str| eprintln!("koid: {sentence}"));
+    let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
+    let info = look(&registry, asked)?;
+    let detail = api::plugins::detail(&registry, &info);
+    if let Some(hash) = info.hash.filter(|_| keeps) {
+        // Only compiled code is worth keeping. It is removed at another time if it cannot be now.
+        let _ = fs::remove_file(host.pinned_dir().join(hash.to_string()));
+    }
+    Ok(detail)
+}
+
+fn look(registry: &Registry, asked: &Asked) -> Result<PluginInfo, String> {
+    if let Some(service) = &asked.service {
+        let found = of_folder(service, Some(&asked.file), registry).map_err(|e| e.to_string())?;
+        // What is wrong is found again in what is known of the plugin.
+        let _ = registry.open(&found);
+    }
+    registry.plugin_in(&asked.file).ok_or_else(|| format!("{} cannot be looked at", asked.file.display()))
+}
+
+/// Where the plugin is looked at: a component where its compiled code stays, so that it is compiled once.
+fn place(folder: &Path, file: &Path) -> (Host, bool) {
+    let program = PathBuf::from("/proc/self/exe");
+    let is_component = file.extension().is_some_and(|ending| ending == "wasm");
+    let cache = if is_component { cache() } else { None };
+    let keeps = cache.is_some();
+    (Host { program, dir: cache.unwrap_or_else(|| folder.to_owned()) }, keeps)
+}
+
+/// `$XDG_CACHE_HOME/koi`, for this user alone; none: there is no place for it.
+fn cache() -> Option<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let dir = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?.join("koi");
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok().map(|()| dir)
+}

@@ -1,0 +1,250 @@
+//! From the C ABI to [`NativeHandler`] and back. A panic never crosses the boundary.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::abi::{self, Text};
+use super::handler::{Error, Host, Key, NativeHandler, Setup};
+use crate::hook::{Context, Failure, Hook, Observed, Role, StatusReport};
+
+/// Exports a type that implements [`NativeHandler`](crate::native::NativeHandler) as the plugin of this library. Once per library.
+#[macro_export]
+macro_rules! export_plugin {
+    ($handler:ty) => {
+        const _: () = {
+            const KEYS: &[$crate::native::Key] = <$handler as $crate::native::NativeHandler>::CONFIG;
+            static CONFIG: [$crate::native::abi::ConfigKey; KEYS.len()] = $crate::native::config_keys(KEYS);
+            /// Read by koi before anything else.
+            #[allow(non_upper_case_globals, unsafe_code)]
+            #[unsafe(no_mangle)]
+            pub static koi_plugin_v1: $crate::native::abi::Plugin =
+                $crate::native::table::<$handler>(&CONFIG);
+        };
+    };
+}
+
+/// The table of a plugin; for [`export_plugin!`](crate::export_plugin).
+pub const fn table<T: NativeHandler>(config: &'static [abi::ConfigKey]) -> abi::Plugin {
+    let mut hooks = 0;
+    let mut at = 0;
+    while at < T::HOOKS.len() {
+        hooks |= 1 << T::HOOKS[at] as u32;
+        at += 1;
+    }
+    abi::Plugin {
+        magic: abi::MAGIC,
+        abi_major: abi::ABI_MAJOR,
+        abi_minor: abi::ABI_MINOR,
+        size: size_of::<abi::Plugin>() as u32,
+        hooks,
+        name: Text::of(T::NAME),
+        version: Text::of(T::VERSION),
+        description: Text::of(T::DESCRIPTION),
+        config: config.as_ptr(),
+        config_count: config.len(),
+        config_key_size: size_of::<abi::ConfigKey>() as u32,
+        reserved: 0,
+        create: Some(create::<T>),
+        destroy: Some(destroy::<T>),
+        call: Some(call::<T>),
+    }
+}
+
+/// The declared keys as the table wants them; for [`export_plugin!`](crate::export_plugin). `N` is how many there are.
+pub const fn config_keys<const N: usize>(keys: &'static [Key]) -> [abi::ConfigKey; N] {
+    let none = abi::ConfigKey {
+        name: Text::NONE,
+        description: Text::NONE,
+        default_value: Text::NONE,
+        required: 0,
+        reserved: 0,
+    };
+    let mut all = [none; N];
+    let mut at = 0;
+    while at < N {
+        let key = &keys[at];
+        all[at].name = Text::of(key.name);
+        all[at].description = Text::of(key.description);
+        all[at].required = key.required as u32;
+        if let Some(default) = key.default {
+            all[at].default_value = Text::of(default);
+        }
+        at += 1;
+    }
+    all
+}
+
+/// Makes an instance: a boxed `T`.
+///
+/// # Safety
+/// As koi_plugin.h says: the pointers lead to whole tables that live until this returns.
+unsafe extern "C" fn create<T: NativeHandler>(
+    host: *const abi::Host,
+    setup: *const abi::Setup,
+    instance: *mut *mut c_void,
+) -> i32 {
+    // SAFETY: koi's tables are whole and live until this returns; `instance` is koi's, to be written.
+    let (host, setup) = unsafe { (Host::new(&*host), setup_of(&*setup)) };
+    answer(&host, || {
+        let boxed = Box::new(T::create(setup, &host)?);
+        // SAFETY: as above.
+        unsafe { *instance = Box::into_raw(boxed).cast() };
+        Ok(abi::DONE)
+    })
+}
+
+/// Drops an instance.
+///
+/// # Safety
+/// `instance` came from [`create`] and is not used any more.
+unsafe extern "C" fn destroy<T: NativeHandler>(instance: *mut c_void, _host: *const abi::Host) {
+    let dropped = catch_unwind(|| {
+        // SAFETY: `create` made it of a box, and koi gives it back once.
+        drop(unsafe { Box::from_raw(instance.cast::<T>()) });
+    });
+    // The panic has been printed; there is nobody left to fail.
+    drop(dropped);
+}
+
+/// Runs a hook.
+///
+/// # Safety
+/// `instance` came from [`create`], nobody else uses it now, and the tables are whole and live until this returns.
+unsafe extern "C" fn call<T: NativeHandler>(
+    instance: *mut c_void,
+    host: *const abi::Host,
+    hook: u32,
+    context: *const abi::Context,
+) -> i32 {
+    // SAFETY: the caller vouches for all three, and koi calls one hook at a time.
+    let (handler, host, context) =
+        unsafe { (&mut *instance.cast::<T>(), Host::new(&*host), context_of(&*context)) };
+    answer(&host, || {
+        match Hook::ALL.get(hook as usize) {
+            Some(Hook::Start) => handler.start(&context, &host)?,
+            Some(Hook::Stop) => handler.stop(&context, &host)?,
+            Some(Hook::Promote) => handler.promote(&context, &host)?,
+            Some(Hook::Demote) => handler.demote(&context, &host)?,
+            Some(Hook::Failed) => handler.failed(&context, &host)?,
+            Some(Hook::Status) => return Ok(report(&host, &handler.status(&context, &host)?)),
+            // A hook of a later minor version, that this table does not name.
+            None => return Err(Error::Unsupported),
+        }
+        Ok(abi::DONE)
+    })
+}
+
+/// Runs a part of the plugin, and makes a code of whatever comes of it.
+fn answer(host: &Host<'_>, work: impl FnOnce() -> Result<i32, Error>) -> i32 {
+    let (code, text) = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(code)) => return code,
+        Ok(Err(Error::Retry(text))) => (abi::RETRY, text),
+        Ok(Err(Error::Fatal(text))) => (abi::FATAL, text),
+        Ok(Err(Error::Misconfigured(text))) => (abi::MISCONFIGURED, text),
+        Ok(Err(Error::Unsupported)) => return abi::UNSUPPORTED,
+        Err(panic) => (abi::BROKEN, format!("it panicked: {}", panic_text(&*panic))),
+    };
+    host.put(abi::PUT_MESSAGE, "", &text, 0);
+    code
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "without a word",
+    }
+}
+
+/// Hands over what a status says, all but its code.
+fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
+    host.put(abi::PUT_MESSAGE, "", &report.message, 0);
+    if let Some(score) = report.score {
+        host.put(abi::PUT_SCORE, "", "", score.into());
+    }
+    for (key, value) in &report.details {
+        host.put(abi::PUT_DETAIL, key, value, 0);
+    }
+    match report.observed {
+        Observed::Healthy => abi::STATE_OK,
+        Observed::Promoted => abi::STATE_PROMOTED,
+        Observed::Standby => abi::STATE_STANDBY,
+        Observed::Live => abi::STATE_LIVE,
+        Observed::Stopped => abi::STATE_STOPPED,
+    }
+}
+
+/// # Safety
+/// What the table points to is there.
+unsafe fn setup_of(setup: &abi::Setup) -> Setup {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        Setup {
+            service: setup.service.string().unwrap_or_default(),
+            home: path(setup.home),
+            config: pairs(setup.config, setup.config_count),
+        }
+    }
+}
+
+/// # Safety
+/// What the table points to is there.
+unsafe fn context_of(context: &abi::Context) -> Context {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        Context {
+            service: context.service.string().unwrap_or_default(),
+            node: context.node.string().unwrap_or_default(),
+            node_id: context.node_id.string().unwrap_or_default(),
+            cluster: context.cluster.string().unwrap_or_default(),
+            call_id: context.call_id,
+            attempt: context.attempt,
+            role: match context.role {
+                abi::ROLE_PROMOTED => Role::Promoted,
+                abi::ROLE_STANDBY => Role::Standby,
+                _ => Role::None,
+            },
+            node_state: context.node_state.string().unwrap_or_default(),
+            epoch: context.epoch,
+            master: context
+                .master_name
+                .string()
+                .map(|name| (name, context.master_address.string().unwrap_or_default())),
+            timeout: Duration::from_millis(context.timeout_ms),
+            home: path(context.home),
+            workdir: path(context.workdir),
+            config: pairs(context.config, context.config_count),
+            cause: context.failure.as_ref().map(|failure| Failure {
+                hook: Hook::ALL.get(failure.hook as usize).copied().unwrap_or(Hook::Status),
+                message: failure.message.string().unwrap_or_default(),
+                timed_out: failure.timed_out != 0,
+            }),
+        }
+    }
+}
+
+/// # Safety
+/// As [`Text::bytes`].
+unsafe fn path(text: Text) -> PathBuf {
+    // SAFETY: the caller vouches for it.
+    PathBuf::from(unsafe { text.string() }.unwrap_or_default())
+}
+
+/// # Safety
+/// `first` points to `count` pairs whose texts are there; with a `count` of 0 it may be null.
+unsafe fn pairs(first: *const abi::Pair, count: usize) -> Vec<(String, String)> {
+    if count == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        let pairs = std::slice::from_raw_parts(first, count);
+        pairs
+            .iter()
+            .map(|p| (p.key.string().unwrap_or_default(), p.value.string().unwrap_or_default()))
+            .collect()
+    }
+}

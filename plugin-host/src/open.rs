@@ -1,0 +1,164 @@
+//! A service's handler: opened once, and kept until something that it was made of has changed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use koi_plugin_shell::{Shape, ShellHandler};
+
+use crate::config;
+use crate::discover::Found;
+use crate::manifest::Manifest;
+use crate::pin::{Pin, PluginPin};
+use crate::plugin::{Facts, FileHash, Opened, Setup};
+use crate::registry::{OpenError, Use};
+use crate::taken::Plugin;
+
+/// How long a handler that could not be opened is left alone: names are resolved for it, and that may take long.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// A service's handler, and what goes with it.
+#[derive(Clone)]
+pub struct Ready {
+    /// Runs its hooks.
+    pub opened: Opened,
+    /// `[config]`, with the handler's defaults filled in.
+    pub config: Vec<(String, String)>,
+    /// What it takes to make it again.
+    pub pin: Pin,
+    /// Another one for each handler that was opened, in this process.
+    pub number: u64,
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("config", &self.config)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a registry knows of one service.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    /// The file of the plugin that it names; none: the shell, or nothing that there is.
+    pub(crate) plugin: Option<PathBuf>,
+    handler: String,
+    made_of: Option<MadeOf>,
+    result: Result<Ready, (OpenError, Instant)>,
+}
+
+/// With the same of all this, a handler is the same.
+#[derive(Clone, Debug, PartialEq)]
+struct MadeOf {
+    shape: Shape,
+    workingdir: PathBuf,
+    hash: Option<FileHash>,
+    manifest: Manifest,
+}
+
+impl Slot {
+    /// Opens the handler of `found`, or takes over the one that was open before.
+    pub(crate) fn open(
+        before: Option<Slot>,
+        found: &Found,
+        plugin: Result<Arc<Plugin>, OpenError>,
+        workingdir: &Path,
+    ) -> (Slot, Result<Ready, OpenError>) {
+        let path = plugin.as_ref().ok().and_then(|plugin| plugin.path.clone());
+        // A file that cannot be used is a plugin all the same, and used by this service.
+        let path = path.or_else(|| found.handler.contains('/').then(|| PathBuf::from(&found.handler)));
+        let slot = |made_of, result: &Result<Ready, OpenError>| Slot {
+            plugin: path.clone(),
+            handler: found.handler.clone(),
+            made_of,
+            result: result.clone().map_err(|error| (error, Instant::now())),
+        };
+        let plugin = match (plugin, &found.problem) {
+            (Ok(plugin), None) => plugin,
+            (Err(error), _) => return (slot(None, &Err(error.clone())), Err(error)),
+            (Ok(_), Some(problem)) => {
+                let error = OpenError::Problem(problem.clone());
+                return (slot(None, &Err(error.clone())), Err(error));
+            }
+        };
+        let made_of = MadeOf {
+            shape: found.shape.clone(),
+            workingdir: workingdir.to_owned(),
+            hash: plugin.taken.as_ref().map(|taken| taken.hash),
+            // Other time-outs are no other handler.
+            manifest: Manifest { timeouts: Default::default(), ..found.manifest.clone() },
+        };
+        if let Some(before) = before.filter(|slot| slot.made_of.as_ref() == Some(&made_of)) {
+            match &before.result {
+                Ok(ready) => return (slot(Some(made_of), &before.result_now()), Ok(ready.clone())),
+                Err((error, at)) if at.elapsed() < AGAIN => {
+                    let error = error.clone();
+                    return (before, Err(error));
+                }
+                Err(_) => {}
+            }
+        }
+        let result = open(found, &plugin, workingdir).map_err(OpenError::Problem);
+        (slot(Some(made_of), &result), result)
+    }
+
+    fn result_now(&self) -> Result<Ready, OpenError> {
+        self.result.clone().map_err(|(error, _)| error)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    /// Whether it is this plugin that the service names.
+    pub(crate) fn uses(&self, plugin: &Plugin) -> bool {
+        match (&self.plugin, &plugin.path) {
+            (Some(used), Some(path)) => used == path,
+            // Of a plugin that cannot be used only the name is known.
+            (None, Some(_)) => self.handler == plugin.name && self.handler != ShellHandler::NAME,
+            (None, None) => self.handler == plugin.name,
+            (Some(_), None) => false,
+        }
+    }
+
+    pub(crate) fn describe(&self, service: &str) -> Use {
+        let ready = self.result.as_ref().ok();
+        Use {
+            service: service.to_owned(),
+            granted: ready.map(|ready| ready.opened.granted.clone()).unwrap_or_default(),
+            limits: ready.map(|ready| ready.opened.limits.clone()).unwrap_or_default(),
+            problem: self.result.as_ref().err().map(|(error, _)| error.to_string()),
+        }
+    }
+}
+
+fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, String> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let declared = plugin.facts().map(|facts: &Facts| facts.metadata.config.as_slice()).unwrap_or_default();
+    let config = config::settle(&plugin.name, declared, &found.manifest.config)
+        .map_err(|wrong| format!("{}: {wrong}", found.path().display()))?;
+    let setup = Setup {
+        service: &found.name,
+        home: found.home(),
+        config: &config,
+        grants: &found.manifest.grants,
+        limits: &found.manifest.limits,
+    };
+    let of_plugin = plugin.taken.as_ref().zip(plugin.path.as_ref()).map(|(taken, path)| {
+        PluginPin::new(path.clone(), plugin.kind, taken.hash.to_string(), taken.code.facts())
+    });
+    let pin = Pin::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
+    let opened = match &plugin.taken {
+        Some(taken) => taken.code.open(&setup)?,
+        None => Opened {
+            handler: Arc::new(ShellHandler::open(found.shape.clone(), workingdir)),
+            granted: Vec::new(),
+            limits: Vec::new(),
+        },
+    };
+    Ok(Ready { opened, config, pin, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
+}

@@ -1,0 +1,137 @@
+//! Copies of plugin files as they were taken, named by their hash: whatever happens to the files, these stay.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::plugin::FileHash;
+
+/// Files that are younger are not removed: `koid --check` may just have put them there.
+const YOUNG: Duration = Duration::from_secs(3600);
+
+/// Keeps a copy; says where.
+///
+/// # Errors
+/// A sentence that says why that cannot be done.
+pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf, String> {
+    let folder = host.pinned_dir();
+    let cannot = |e: io::Error| format!("it cannot be copied to {}: {e}", folder.display());
+    private_folder(&folder)?;
+    let path = folder.join(hash.to_string());
+    if fs::read(&path).is_ok_and(|there| there == bytes) {
+        return Ok(path);
+    }
+    let beside = folder.join(format!(".{hash}.{}", std::process::id()));
+    let written = write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // It may be what fills the disk.
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(cannot)?;
+    Ok(path)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o500).open(path)?;
+    file.write_all(bytes)?;
+    // A copy that a power cut left empty would be found out by its bytes, and written anew.
+    file.flush()
+}
+
+/// What is in a copy; its hash is its name, or it is none.
+pub(crate) fn read(host: &Host, hash: &str) -> Result<(Vec<u8>, FileHash), String> {
+    let path = host.pinned_dir().join(hash);
+    let bytes = fs::read(&path).map_err(|e| format!("its copy {} cannot be read: {e}", path.display()))?;
+    let found = FileHash::of(&bytes);
+    match found.to_string() == hash {
+        true => Ok((bytes, found)),
+        false => Err(format!("its copy {} was changed by somebody", path.display())),
+    }
+}
+
+/// Removes the copies that nobody uses any more.
+pub(crate) fn prune(host: &Host, used: &BTreeSet<String>) {
+    let Ok(files) = fs::read_dir(host.pinned_dir()) else { return };
+    for file in files.flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let age = file.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+        if !used.contains(&name) && age.is_some_and(|age| age > YOUNG) {
+            // One that stays is tried again the next time.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+/// Makes a folder that only this user can write to, or sees that it is one.
+fn private_folder(folder: &Path) -> Result<(), String> {
+    let shown = folder.display();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| format!("the folder {shown} for plugins that are in use cannot be made: {e}"))?;
+    let meta = fs::metadata(folder).map_err(|e| format!("the folder {shown} cannot be looked at: {e}"))?;
+    match meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o022 == 0 {
+        true => Ok(()),
+        false => Err(format!(
+            "the folder {shown} can be written to by others than the user who runs koid; make it theirs, and chmod 700 {shown}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn host(folder: &tempfile::TempDir) -> Host {
+        Host { program: "/bin/false".into(), dir: folder.path().join("plugins") }
+    }
+
+    #[test]
+    fn a_copy_is_found_by_its_hash_and_mended_if_it_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, hash) = (host(&folder), FileHash::of(b"code"));
+        let path = keep(&host, hash, b"code").unwrap();
+        assert_eq!(path, host.pinned_dir().join(hash.to_string()));
+        assert_eq!(fs::metadata(host.pinned_dir()).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(read(&host, &hash.to_string()), Ok((b"code".to_vec(), hash)));
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        fs::write(&path, "co").unwrap();
+        assert!(read(&host, &hash.to_string()).unwrap_err().contains("was changed by somebody"));
+        keep(&host, hash, b"code").unwrap();
+        assert!(read(&host, &hash.to_string()).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(&folder);
+        fs::create_dir_all(host.pinned_dir()).unwrap();
+        fs::set_permissions(host.pinned_dir(), Permissions::from_mode(0o777)).unwrap();
+        let why = keep(&host, FileHash::of(b""), b"").unwrap_err();
+        assert!(why.contains("can be written to by others"), "{why}");
+    }
+
+    #[test]
+    fn old_copies_that_nobody_uses_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(&folder);
+        let paths = ["used", "unused", "young"].map(|text| {
+            let path = keep(&host, FileHash::of(text.as_bytes()), text.as_bytes()).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+            let age = if text == "young" { Duration::ZERO } else { YOUNG * 2 };
+            File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+            path
+        });
+        prune(&host, &BTreeSet::from([FileHash::of(b"used").to_string()]));
+        assert_eq!(paths.map(|path| path.exists()), [true, false, true]);
+    }
+}

@@ -1,0 +1,222 @@
+//! A plugin as koi has taken it, and what becomes of it when its file is looked at again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use koi_plugin_api::{HookSet, Metadata};
+use koi_plugin_shell::ShellHandler;
+
+use crate::files::{self, Content, NotTaken, Stamp};
+use crate::host::Host;
+use crate::load::{self, Loader, Source};
+use crate::plugin::{Code, Facts, FileHash, Kind};
+
+/// Digits of a hash that people are shown.
+const HASH_SHOWN: usize = 8;
+
+/// A plugin, usable or not.
+#[derive(Clone)]
+pub(crate) struct Plugin {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// Where it was found; none: it is built in.
+    pub(crate) path: Option<PathBuf>,
+    /// What is in force of it.
+    pub(crate) taken: Option<Taken>,
+    /// Services may use it.
+    pub(crate) ready: bool,
+    /// Why it cannot be used; of one that is ready, why the file that lies there now was not taken.
+    pub(crate) error: Option<String>,
+    /// Of the file that all this was found out of.
+    stamp: Option<Stamp>,
+    builtin: Option<Facts>,
+}
+
+/// A plugin's code, and the file it was made of.
+#[derive(Clone)]
+pub(crate) struct Taken {
+    pub(crate) code: Arc<dyn Code>,
+    pub(crate) hash: FileHash,
+    pub(crate) size_bytes: u64,
+}
+
+/// The file that lies there now, held against the one in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisk {
+    /// It is the same.
+    Same,
+    /// It is another one: taken when the registry is next loaded, if it can be.
+    Changed,
+    /// There is none.
+    Gone,
+}
+
+impl OnDisk {
+    /// The word in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnDisk::Same => "same",
+            OnDisk::Changed => "changed",
+            OnDisk::Gone => "gone",
+        }
+    }
+}
+
+impl Plugin {
+    /// The built-in handler.
+    pub(crate) fn shell() -> Plugin {
+        let metadata = Metadata {
+            name: ShellHandler::NAME.into(),
+            version: ShellHandler::VERSION.into(),
+            description: ShellHandler::DESCRIPTION.into(),
+            hooks: HookSet::ALL,
+            ..Metadata::default()
+        };
+        Plugin {
+            name: metadata.name.clone(),
+            kind: Kind::Builtin,
+            path: None,
+            taken: None,
+            ready: true,
+            error: None,
+            stamp: None,
+            builtin: Some(Facts { metadata, api: ShellHandler::VERSION.into(), ..Facts::default() }),
+        }
+    }
+
+    fn new(
+        path: &Path,
+        kind: Kind,
+        taken: Option<Taken>,
+        error: Option<String>,
+        stamp: Option<Stamp>,
+    ) -> Plugin {
+        let said = taken.as_ref().map(|taken| taken.code.facts().metadata.name.clone());
+        let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Plugin {
+            name: said.unwrap_or_else(stem),
+            kind,
+            path: Some(path.to_owned()),
+            ready: taken.is_some(),
+            taken,
+            error,
+            stamp,
+            builtin: None,
+        }
+    }
+
+    /// What it says of itself; none: it could not be loaded.
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.builtin.as_ref().or_else(|| self.taken.as_ref().map(|taken| taken.code.facts()))
+    }
+
+    /// It is there, and services must not use it.
+    pub(crate) fn refuse(&mut self, why: String) {
+        self.ready = false;
+        self.error = Some(why);
+    }
+
+    /// Nothing of it is in force, and its file has changed since.
+    pub(crate) fn is_worth_another_try(&self) -> bool {
+        self.taken.is_none() && self.path.as_ref().is_some_and(|path| Stamp::at(path) != self.stamp)
+    }
+
+    /// Looks at its file; reads it only if it was touched. Blocks. None: it has no file.
+    pub(crate) fn on_disk(&self) -> Option<OnDisk> {
+        let path = self.path.as_ref()?;
+        let Some(now) = Stamp::at(path) else { return Some(OnDisk::Gone) };
+        if self.stamp == Some(now) {
+            return Some(OnDisk::Same);
+        }
+        let hash = files::read(path).ok().map(|content| content.hash);
+        let same = hash.is_some() && hash == self.taken.as_ref().map(|taken| taken.hash);
+        Some(if same { OnDisk::Same } else { OnDisk::Changed })
+    }
+}
+
+/// A file to be taken.
+pub(crate) struct Job {
+    pub(crate) path: PathBuf,
+    /// What was in force of it so far.
+    pub(crate) before: Option<Arc<Plugin>>,
+    /// A service relies on it.
+    pub(crate) used: bool,
+}
+
+/// Takes a file as it is now, or keeps what was in force if that cannot be done; none: there is no file, and nobody misses it.
+pub(crate) fn take(
+    job: &Job,
+    known: &HashMap<FileHash, Taken>,
+    host: &Host,
+    loader: &Loader,
+) -> Option<Plugin> {
+    let path = job.path.as_path();
+    let Some(kind) = files::kind_of(path) else {
+        let why =
+            format!("{} is neither a .so nor a .wasm; correct `handler` in service.toml", path.display());
+        return Some(Plugin::new(path, Kind::Wasm, None, Some(why), Stamp::at(path)));
+    };
+    let before = job.before.as_ref().and_then(|before| before.taken.clone());
+    match files::read(path) {
+        Err(NotTaken::Gone) => {
+            let kept = before.filter(|_| job.used);
+            let note = match &kept {
+                Some(kept) => {
+                    let digits = shown(kept.hash);
+                    format!("its file is gone; the one of SHA-256 {digits}… stays while services use it")
+                }
+                None if job.used => format!(
+                    "there is no {}; put the handler there, or correct `handler` in service.toml",
+                    path.display()
+                ),
+                None => return None,
+            };
+            Some(Plugin::new(path, kind, kept, Some(note), None))
+        }
+        Err(NotTaken::Refused(why)) => Some(kept_or_refused(path, kind, before, why, None)),
+        Ok(content) => Some(match code_of(&content, path, kind, known, host, loader) {
+            Ok(taken) => Plugin::new(path, kind, Some(taken), None, Some(content.stamp)),
+            Err(why) => kept_or_refused(path, kind, before, why, Some(content.stamp)),
+        }),
+    }
+}
+
+fn code_of(
+    content: &Content,
+    path: &Path,
+    kind: Kind,
+    known: &HashMap<FileHash, Taken>,
+    host: &Host,
+    loader: &Loader,
+) -> Result<Taken, String> {
+    if let Some(taken) = known.get(&content.hash) {
+        return Ok(taken.clone());
+    }
+    let source = Source { host, path, kind, bytes: &content.bytes, hash: content.hash };
+    let code = load::guarded(loader, &source)?;
+    Ok(Taken { code, hash: content.hash, size_bytes: content.bytes.len() as u64 })
+}
+
+fn kept_or_refused(
+    path: &Path,
+    kind: Kind,
+    before: Option<Taken>,
+    why: String,
+    stamp: Option<Stamp>,
+) -> Plugin {
+    match before {
+        // No stamp: the file there now is another one than the one in force.
+        Some(kept) => {
+            let digits = shown(kept.hash);
+            let note =
+                format!("the file there now cannot be used: {why}; the one of SHA-256 {digits}… stays");
+            Plugin::new(path, kind, Some(kept), Some(note), None)
+        }
+        None => Plugin::new(path, kind, None, Some(why), stamp.or_else(|| Stamp::at(path))),
+    }
+}
+
+fn shown(hash: FileHash) -> String {
+    hash.to_string().chars().take(HASH_SHOWN).collect()
+}

@@ -1,0 +1,113 @@
+//! The command lines of these processes. `koi` writes them; people write to `koi`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use koi_plugin_api::{Hook, Role};
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Args {
+    /// The plugin's file, or a service.
+    pub(super) plugin: PathBuf,
+    /// The only hook to run.
+    pub(super) hook: Option<Hook>,
+    /// The folder whose `service.toml` counts.
+    pub(super) service: Option<PathBuf>,
+    /// Also if the service runs already.
+    pub(super) really: bool,
+    /// How long each hook may take.
+    pub(super) timeout: Option<Duration>,
+    /// Settings that come before those of `service.toml`.
+    pub(super) config: Vec<(String, String)>,
+    pub(super) role: Option<Role>,
+    pub(super) epoch: Option<u64>,
+    /// Where the handler's store stays.
+    pub(super) state: Option<PathBuf>,
+    pub(super) json: bool,
+    pub(super) color: bool,
+}
+
+/// Reads what follows the process's word.
+pub(super) fn read(words: &[OsString], one_hook: bool) -> Result<Args, String> {
+    let mut args = Args::default();
+    let mut words = words.iter();
+    let mut bare = Vec::new();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{} needs a value", word.display()));
+        match word.to_str() {
+            Some("--really") => args.really = true,
+            Some("--json") => args.json = true,
+            Some("--color") => args.color = true,
+            Some("--service") => args.service = Some(value()?.into()),
+            Some("--state") => args.state = Some(value()?.into()),
+            Some("--timeout-ms") => args.timeout = Some(Duration::from_millis(number(value()?)?.max(1))),
+            Some("--epoch") => args.epoch = Some(number(value()?)?),
+            Some("--config") => args.config.push(setting(value()?)?),
+            Some("--role") => args.role = Some(role(value()?)?),
+            Some(other) if other.starts_with("--") => return Err(format!("{other} is not known here")),
+            _ => bare.push(word),
+        }
+    }
+    match (bare[..].split_first(), one_hook) {
+        (Some((plugin, [])), false) => args.plugin = (*plugin).into(),
+        (Some((plugin, [hook])), true) => (args.plugin, args.hook) = ((*plugin).into(), Some(hook_of(hook)?)),
+        _ => return Err("name one plugin's file, and for plugin-run a hook".to_owned()),
+    }
+    Ok(args)
+}
+
+fn number(word: &OsStr) -> Result<u64, String> {
+    word.to_str().and_then(|w| w.parse().ok()).ok_or_else(|| format!("{} is not a number", word.display()))
+}
+
+fn setting(word: &OsStr) -> Result<(String, String), String> {
+    let pair = word.to_str().and_then(|word| word.split_once('='));
+    let (key, value) = pair.ok_or_else(|| format!("{}: a setting is written KEY=VALUE", word.display()))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn role(word: &OsStr) -> Result<Role, String> {
+    match word.to_str() {
+        Some("none") => Ok(Role::None),
+        Some("standby") => Ok(Role::Standby),
+        Some("promoted") => Ok(Role::Promoted),
+        _ => Err(format!("{} is not a role: none, standby or promoted", word.display())),
+    }
+}
+
+fn hook_of(word: &OsStr) -> Result<Hook, String> {
+    let found = Hook::ALL.into_iter().find(|hook| Some(hook.word()) == word.to_str());
+    found.ok_or_else(|| format!("{} is not a hook", word.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(Into::into).collect()
+    }
+
+    #[test]
+    fn a_hook_by_hand_has_a_file_a_hook_and_circumstances() {
+        let text = "h.wasm promote --config a=b=c --role standby --epoch 7 --timeout-ms 50 --json";
+        let args = read(&words(text), true).unwrap();
+        assert_eq!((args.hook, args.role, args.epoch), (Some(Hook::Promote), Some(Role::Standby), Some(7)));
+        assert_eq!((args.config, args.json), (vec![("a".to_owned(), "b=c".to_owned())], true));
+        assert_eq!(args.timeout, Some(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (text, named) in
+            [("a.so --frob", "--frob"), ("a.so --epoch x", "x"), ("a.so --service", "--service")]
+        {
+            let why = read(&words(text), false).unwrap_err();
+            assert!(why.contains(named), "{text}: {why}");
+        }
+        assert!(read(&words("a.so"), true).is_err() && read(&words("a.so b.so"), false).is_err());
+        assert!(read(&words("a.so frob"), true).unwrap_err().contains("frob"));
+    }
+}

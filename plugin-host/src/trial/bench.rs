@@ -1,0 +1,207 @@
+//! Runs hooks, one at a time, and keeps what came of each.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use koi_plugin_api::{
+    Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, LogLevel, NewestEpoch, Outcome, Role,
+    abort_pair,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+use super::interrupt::Interrupt;
+use super::target::Target;
+
+/// How long a hook may take where nobody says: on a service that does more, `service.toml` does.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a call is given to end once its time is over, before it counts as hung: SIGTERM, a second later SIGKILL, and a busy
+/// machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lines of one call that are kept.
+const LINES: usize = 1000;
+
+/// What koid lets pass of one service's output: so many lines at once, and so many more each second.
+const BURST_LINES: f64 = 200.0;
+const LINES_PER_SECOND: f64 = 100.0;
+
+/// The epoch of the first mastership: the second term's.
+pub(super) const EPOCH: u64 = 1 << 16;
+
+/// One call, and what cuts it off.
+pub(super) struct Order {
+    pub(super) hook: Hook,
+    pub(super) context: Context,
+    /// The newest epoch that the node has heard of.
+    pub(super) newest_epoch: u64,
+    /// It is asked to end after this.
+    pub(super) cancel_after: Option<Duration>,
+}
+
+/// What came of one call.
+pub(super) struct Ran {
+    pub(super) end: End,
+    pub(super) took: Duration,
+    /// What it wrote, as far as it is kept.
+    pub(super) lines: Vec<(LogLevel, String)>,
+    /// Lines that it wrote in all.
+    pub(super) lines_in_all: usize,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// By itself, or as koi ends calls.
+    Result(Result<Outcome, HookError>),
+    /// Not at all.
+    Hung,
+    /// koid's own code broke.
+    Panicked,
+}
+
+impl Ran {
+    /// Lines that koid would have dropped.
+    pub(super) fn dropped_lines(&self) -> usize {
+        let passes = BURST_LINES + LINES_PER_SECOND * self.took.as_secs_f64();
+        self.lines_in_all.saturating_sub(passes as usize)
+    }
+}
+
+/// Keeps what a call writes.
+#[derive(Default)]
+struct Recorder {
+    lines: Mutex<(Vec<(LogLevel, String)>, usize)>,
+    live: Option<fn(LogLevel, &str)>,
+}
+
+impl CallLog for Recorder {
+    fn line(&self, level: LogLevel, text: &str) {
+        if let Some(show) = self.live {
+            show(level, text);
+        }
+        let mut kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.1 += 1;
+        if kept.0.len() < LINES {
+            kept.0.push((level, text.to_owned()));
+        }
+    }
+}
+
+/// Runs hooks.
+pub(super) struct Bench<'t> {
+    /// Never dropped: dropping one waits for what hangs in it, and the process ends anyway.
+    runtime: &'static Runtime,
+    interrupt: Interrupt,
+    target: &'t Target,
+    timeout: Option<Duration>,
+    calls: AtomicU64,
+    /// Is shown each line as it comes.
+    pub(super) live: Option<fn(LogLevel, &str)>,
+}
+
+impl<'t> Bench<'t> {
+    /// Of this target. `timeout` counts for every hook, whatever the service says.
+    pub(super) fn new(
+        target: &'t Target,
+        timeout: Option<Duration>,
+        interrupt: Interrupt,
+    ) -> Result<Self, String> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|error| format!("no runtime for the trial: {error}"))?;
+        let runtime = Box::leak(Box::new(runtime));
+        Ok(Bench { runtime, interrupt, target, timeout, calls: AtomicU64::new(1), live: None })
+    }
+
+    /// Somebody wants it to end.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupt.asked()
+    }
+
+    /// How long a hook may take.
+    pub(super) fn timeout(&self, hook: Hook) -> Duration {
+        self.timeout.or(self.target.manifest.timeouts.of(hook)).unwrap_or(TIMEOUT)
+    }
+
+    /// An ordinary call of `hook` on a node that is not the master.
+    pub(super) fn context(&self, hook: Hook, home: &Path, config: &[(String, String)]) -> Context {
+        Context {
+            service: self.target.name.clone(),
+            node: "trial".into(),
+            node_id: "00000000-0000-4000-8000-000000000001".into(),
+            cluster: "13".into(),
+            call_id: self.calls.fetch_add(1, Ordering::Relaxed),
+            attempt: 1,
+            role: Role::Standby,
+            node_state: "Live".into(),
+            epoch: EPOCH,
+            master: None,
+            timeout: self.timeout(hook),
+            home: home.to_owned(),
+            workdir: home.to_owned(),
+            config: config.to_vec(),
+            cause: None,
+        }
+    }
+
+    /// Ends a handler: what runs for it belongs to our runtime.
+    pub(super) fn close(&self, handler: Arc<dyn Handler>) {
+        let _within = self.runtime.enter();
+        drop(handler);
+    }
+
+    /// Runs one hook to its end.
+    pub(super) fn run(&self, handler: &Arc<dyn Handler>, order: Order) -> Ran {
+        let (aborter, abort) = abort_pair();
+        let recorder = Arc::new(Recorder { live: self.live, ..Recorder::default() });
+        let newest_epoch = NewestEpoch::default();
+        newest_epoch.raise(order.newest_epoch);
+        let patience = order.context.timeout.saturating_add(PATIENCE);
+        let (hook, context, log) = (order.hook, order.context, recorder.clone());
+        let call = Call { hook, context, log, abort, newest_epoch };
+        self.interrupt.under_way(Some(aborter.clone()));
+        let began = Instant::now();
+        let end =
+            self.runtime.block_on(to_its_end(handler.clone(), call, order.cancel_after, aborter, patience));
+        let took = began.elapsed();
+        self.interrupt.under_way(None);
+        let mut kept = recorder.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        Ran { end, took, lines: std::mem::take(&mut kept.0), lines_in_all: kept.1 }
+    }
+}
+
+async fn to_its_end(
+    handler: Arc<dyn Handler>,
+    call: Call,
+    cancel_after: Option<Duration>,
+    aborter: Aborter,
+    patience: Duration,
+) -> End {
+    let mut task = tokio::spawn(async move { handler.call(call).await });
+    let cancel = async {
+        if let Some(after) = cancel_after {
+            sleep(after).await;
+            aborter.abort(Abort::Gently);
+        }
+        pending::<Infallible>().await
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = timeout(patience, &mut task) => ended,
+        never = cancel => match never {},
+    };
+    match ended {
+        Ok(Ok(result)) => End::Result(result),
+        Ok(Err(_)) => End::Panicked,
+        Err(_) => {
+            // Dropping a call ends whatever runs for it.
+            task.abort();
+            End::Hung
+        }
+    }
+}

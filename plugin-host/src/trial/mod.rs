@@ -1,0 +1,69 @@
+//! Tries one plugin outside of any daemon: `koi plugins check` and `koi plugins run` start koid for it.
+//!
+//! `target` is what is to be tried, `scratch` where it leaves its traces, `subject` the code that was loaded from it. `bench`
+//! runs its hooks, one at a time, and keeps what came of each. `stories` are the orders in which `check` calls them, `verdict` says
+//! what a result means there, and `report` says it to people or programs.
+
+mod args;
+mod bench;
+mod check;
+mod describe;
+mod interrupt;
+mod loading;
+mod odd;
+mod report;
+mod run;
+mod scratch;
+mod stories;
+mod subject;
+mod target;
+mod verdict;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::Args;
+use target::Target;
+
+/// How such a process ends, besides 0.
+mod exit {
+    /// It breaks the contract; or the hook did not go well.
+    pub(super) const FAILED: u8 = 1;
+    /// It could not be tried at all.
+    pub(super) const USAGE: u8 = 2;
+    /// It would not be safe.
+    pub(super) const UNSAFE: u8 = 5;
+    /// Somebody has had enough.
+    pub(super) const INTERRUPTED: u8 = 130;
+}
+
+/// The process that tries all of a handler. `words` is what follows the first word.
+pub(crate) fn check_process(words: &[OsString]) -> ExitCode {
+    with_target(words, false, check::check)
+}
+
+/// The process that runs one hook.
+pub(crate) fn run_process(words: &[OsString]) -> ExitCode {
+    with_target(words, true, run::run)
+}
+
+/// Reads the command line and finds out what is to be tried; the error of what follows is that it could not be tried.
+fn with_target(
+    words: &[OsString],
+    one_hook: bool,
+    work: fn(&Args, &Target) -> Result<u8, String>,
+) -> ExitCode {
+    let worked = args::read(words, one_hook).and_then(|args| {
+        let target = Target::find(&args.plugin, args.service.as_deref(), &args.config)?;
+        work(&args, &target)
+    });
+    ExitCode::from(worked.unwrap_or_else(|why| {
+        let why = report::clean(&why);
+        if words.iter().any(|word| word == "--json") {
+            report::json(&serde_json::json!({ "error": { "code": "failed", "message": why, "hint": "" } }));
+        } else {
+            eprintln!("koi: {why}");
+        }
+        exit::USAGE
+    }))
+}

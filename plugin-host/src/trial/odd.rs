@@ -1,0 +1,75 @@
+//! Configuration that nobody would write, and somebody will.
+
+use std::time::Duration;
+
+use koi_plugin_api::{Hook, HookSet};
+
+use super::bench::Order;
+use super::check::Check;
+use super::report::Verdict;
+use super::verdict::{Case, Want, judge};
+
+/// Characters of a value that is too long.
+const LONG: usize = 64 * 1024;
+
+type Settings = Vec<(String, String)>;
+
+/// Tries them all. Hooks that change something run only where that can do no harm.
+pub(super) fn odd_configurations(check: &mut Check<'_>) {
+    check.report.part("odd configuration");
+    let hooks = if check.target.is_harmless() { HookSet::ALL } else { [Hook::Status].into_iter().collect() };
+    for (what, settings) in configurations(check) {
+        if check.bench.interrupted() {
+            return;
+        }
+        try_one(check, what, &settings, hooks);
+    }
+}
+
+fn configurations(check: &Check<'_>) -> Vec<(&'static str, Settings)> {
+    let declared = check.subject.facts().metadata.config.iter().map(|key| key.name.clone());
+    let given = check.config.iter().map(|(key, _)| key.clone());
+    let mut keys: Vec<String> = declared.chain(given).collect();
+    keys.sort();
+    keys.dedup();
+    let all = |value: &str| keys.iter().map(|key| (key.clone(), value.to_owned())).collect::<Settings>();
+    let mut unknown = check.config.clone();
+    unknown.push(("koi-check-no-such-key".into(), "1".into()));
+    let mut configurations = vec![("nothing set", Vec::new()), ("with an unknown key", unknown)];
+    if !keys.is_empty() {
+        configurations.push(("all values empty", all("")));
+        configurations.push(("all values of 64 KiB", all(&"x".repeat(LONG))));
+        configurations
+            .push(("all values beyond ASCII", all("ünï¢ødé ☃ \u{1f980} \u{202e}\t'\"\\ %s {} $(x)")));
+        configurations.push(("all values a negative number", all("-9223372036854775809")));
+    }
+    configurations
+}
+
+fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSet) {
+    let opened = check.subject.settle(settings).and_then(|config| Ok((check.subject.open(&config)?, config)));
+    let (opened, config) = match opened {
+        Ok(both) => both,
+        Err(why) => {
+            check.report.add(Verdict::Ok, what, &format!("refused before any hook: {why}"), Duration::ZERO);
+            return;
+        }
+    };
+    // Down again in the end.
+    let order = [Hook::Start, Hook::Promote, Hook::Status, Hook::Demote, Hook::Failed, Hook::Stop];
+    let own = check.subject.facts().metadata.hooks;
+    for hook in order.into_iter().filter(|hook| hooks.has(*hook) && own.has(*hook)) {
+        let context = check.bench.context(hook, check.subject.home(), &config);
+        let timeout = context.timeout;
+        let ran = check
+            .bench
+            .run(&opened.handler, Order { hook, newest_epoch: context.epoch, context, cancel_after: None });
+        let case = Case { want: Want::Answer, is_service: false, upset: true, moves: false, timeout };
+        let (verdict, said) = judge(case, &ran);
+        check.report.add(verdict, &format!("{}, {what}", hook.word()), &said, ran.took);
+        if verdict == Verdict::Fail {
+            check.report.log(ran.lines.iter().map(|(_, line)| line.as_str()));
+        }
+    }
+    check.bench.close(opened.handler);
+}

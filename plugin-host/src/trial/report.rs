@@ -1,0 +1,209 @@
+//! What people and programs are told.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Characters of what a handler said.
+const SAID: usize = 500;
+
+/// Last lines of a call's log that are shown when it failed.
+const LOG_LINES: usize = 8;
+
+/// What one try came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Good to know, or not to be tried here.
+    Note,
+    /// It breaks the contract.
+    Fail,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Note => "note",
+            Verdict::Fail => "FAIL",
+        }
+    }
+
+    /// As a terminal shows it.
+    fn color(self) -> &'static str {
+        match self {
+            Verdict::Ok => "32",
+            Verdict::Note => "33",
+            Verdict::Fail => "1;31",
+        }
+    }
+}
+
+/// A report: people read each line as it comes, programs the whole at the end.
+pub(super) struct Report {
+    json: bool,
+    color: bool,
+    began: Instant,
+    part: String,
+    checks: Vec<Value>,
+    counts: [usize; 3],
+    failures: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(json: bool, color: bool) -> Report {
+        Report {
+            json,
+            color,
+            began: Instant::now(),
+            part: String::new(),
+            checks: Vec::new(),
+            counts: [0; 3],
+            failures: Vec::new(),
+        }
+    }
+
+    /// What follows is about this.
+    pub(super) fn part(&mut self, title: &str) {
+        self.part = title.to_owned();
+        self.text(&format!("{}\n", painted(title, "1", self.color)));
+    }
+
+    /// One try.
+    pub(super) fn add(&mut self, verdict: Verdict, what: &str, said: &str, took: Duration) {
+        let said = clean(&cut(said));
+        let time = if took.is_zero() { String::new() } else { format!(" ({})", shown(took)) };
+        let mark = painted(&format!("{:<4}", verdict.word()), verdict.color(), self.color);
+        self.text(&format!("  {mark}  {what}: {said}{time}\n"));
+        if verdict == Verdict::Fail {
+            self.failures.push(format!("{}, {what}: {said}", self.part));
+        }
+        self.counts[verdict as usize] += 1;
+        let check = json!({
+            "part": self.part, "check": what, "verdict": verdict.word(), "message": said, "ms": millis(took),
+        });
+        self.checks.push(check);
+    }
+
+    /// The last of what a failed call wrote.
+    pub(super) fn log<'l>(&self, lines: impl DoubleEndedIterator<Item = &'l str>) {
+        let mut last: Vec<&str> = lines.rev().take(LOG_LINES).collect();
+        last.reverse();
+        for line in last {
+            self.text(&painted(&format!("          | {}\n", clean(&cut(line))), "2", self.color));
+        }
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.counts[Verdict::Fail as usize] > 0
+    }
+
+    /// The end: how it stands, and what could not be tried. `facts` is what programs are to know besides.
+    pub(super) fn finish(&self, unchecked: &[String], mut facts: Value) {
+        let [well, notes, failures] = self.counts;
+        if self.json {
+            let whole = json!({
+                "ok": !self.failed(), "passed": well, "notes": notes, "failed": failures,
+                "ms": millis(self.began.elapsed()), "checks": self.checks, "not_checked": unchecked,
+            });
+            if let (Value::Object(facts), Value::Object(whole)) = (&mut facts, whole) {
+                facts.extend(whole);
+            }
+            json(&facts);
+            return;
+        }
+        self.text("\n");
+        for what in unchecked {
+            self.text(&format!("not checked: {}\n", clean(what)));
+        }
+        for failure in &self.failures {
+            self.text(&format!("{} {failure}\n", painted("FAIL", Verdict::Fail.color(), self.color)));
+        }
+        let counts = format!("{well} ok, {}, {}", count(notes, "note"), count(failures, "failure"));
+        let (word, verdict) = match self.failed() {
+            true => ("breaks the contract", Verdict::Fail),
+            false if unchecked.is_empty() => ("keeps to the contract", Verdict::Ok),
+            false => ("keeps to the contract as far as it was checked", Verdict::Ok),
+        };
+        let word = painted(word, verdict.color(), self.color);
+        self.text(&format!("{word}: {counts}, in {}\n", shown(self.began.elapsed())));
+    }
+
+    fn text(&self, text: &str) {
+        if !self.json {
+            write(text);
+        }
+    }
+}
+
+/// Writes to standard output. Who has stopped reading wants no more: the process ends when its work does.
+pub(super) fn write(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes a document.
+pub(super) fn json(value: &Value) {
+    write(&format!("{value:#}\n"));
+}
+
+/// What takes long, for people who wait: on standard error, and only on a terminal.
+pub(super) fn progress(text: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("{text}");
+    }
+}
+
+pub(super) fn painted(text: &str, color: &str, with: bool) -> String {
+    if with { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// `text` without what would move the cursor of whoever reads it.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SAID) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn count(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// Milliseconds, to the microsecond.
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+/// A time as people read it: `0.3 ms`, `12 ms`, `1.2 s`.
+pub(super) fn shown(time: Duration) -> String {
+    let ms = millis(time);
+    match ms {
+        ..10.0 => format!("{ms:.1} ms"),
+        ..1000.0 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_exact_as_one_needs() {
+        let times = [300, 12_300, 1_240_000].map(|us| shown(Duration::from_micros(us)));
+        assert_eq!(times, ["0.3 ms", "12 ms", "1.2 s"]);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_a_wild_one_tamed() {
+        assert_eq!(cut(&"ö".repeat(600)).chars().count(), SAID + 1);
+        assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+    }
+}

@@ -1,0 +1,146 @@
+//! Runs one hook by hand: `koi plugins run`.
+
+use koi_plugin_api::{Context, Failure, Hook, HookError, LogLevel, Outcome, Role};
+use serde_json::{Value, json};
+
+use super::args::Args;
+use super::bench::{Bench, End, Order, Ran};
+use super::exit;
+use super::interrupt::Interrupt;
+use super::report::{clean, json, millis, painted, progress, shown, write};
+use super::scratch::Scratch;
+use super::subject::Subject;
+use super::target::Target;
+use super::verdict::word;
+use crate::plugin::Kind;
+
+/// Loads, runs, tells.
+pub(super) fn run(args: &Args, target: &Target) -> Result<u8, String> {
+    let hook = args.hook.ok_or("which hook?")?;
+    let interrupt = Interrupt::watch();
+    let scratch = Scratch::new(target.kind(), args.state.as_deref(), &target.name)?;
+    if target.kind() == Kind::Wasm {
+        progress("(compiling a component takes a while the first time)");
+    }
+    let subject = Subject::load(target, &scratch)?;
+    let config = subject.settle(&target.manifest.config)?;
+    let opened = subject.open(&config)?;
+    let mut bench = Bench::new(target, args.timeout, interrupt)?;
+    bench.live = (!args.json).then_some(if args.color { show_in_color } else { show });
+    if !subject.facts().metadata.hooks.has(hook) && !args.json {
+        write("it does not have this hook: koid never calls it, and it counts as done\n");
+    }
+    let mut context = bench.context(hook, subject.home(), &config);
+    set_circumstances(&mut context, hook, args);
+    let order = Order { hook, newest_epoch: context.epoch, context, cancel_after: None };
+    let ran = bench.run(&opened.handler, order);
+    bench.close(opened.handler);
+    scratch.keep()?;
+    let well = matches!(ran.end, End::Result(Ok(_)));
+    if args.json {
+        json(&document(hook, &ran));
+    } else {
+        write(&page(hook, &ran, args.color));
+    }
+    Ok(match (well, bench.interrupted()) {
+        (true, _) => 0,
+        (false, true) => exit::INTERRUPTED,
+        (false, false) => exit::FAILED,
+    })
+}
+
+/// What goes with the hook, as far as nothing else was asked for.
+fn set_circumstances(context: &mut Context, hook: Hook, args: &Args) {
+    context.role = args.role.unwrap_or(match hook {
+        Hook::Promote => Role::Promoted,
+        Hook::Stop => Role::None,
+        Hook::Start | Hook::Demote | Hook::Status | Hook::Failed => Role::Standby,
+    });
+    (context.epoch, context.node_state) = (args.epoch.unwrap_or(context.epoch), "Slave".into());
+    if context.role == Role::Promoted {
+        context.master = Some((context.node.clone(), "127.0.0.1".into()));
+        context.node_state = "Master".into();
+    }
+    if hook == Hook::Failed {
+        let message = "run by hand".into();
+        context.cause = Some(Failure { hook: Hook::Status, message, timed_out: false });
+    }
+}
+
+fn level_word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    }
+}
+
+fn show(level: LogLevel, text: &str) {
+    write(&format!("  {:<5}  {}\n", level_word(level), clean(text)));
+}
+
+fn show_in_color(level: LogLevel, text: &str) {
+    let color = match level {
+        LogLevel::Debug => "2",
+        LogLevel::Info => "0",
+        LogLevel::Warn => "33",
+        LogLevel::Error => "31",
+    };
+    write(&format!("  {}  {}\n", painted(&format!("{:<5}", level_word(level)), color, true), clean(text)));
+}
+
+/// How it went, in one word and a sentence.
+fn outcome(ran: &Ran) -> (&'static str, String) {
+    match &ran.end {
+        End::Result(Ok(Outcome::Done)) => ("done", String::new()),
+        End::Result(Ok(Outcome::Status(report))) => (word(report.observed), report.message.clone()),
+        End::Result(Err(HookError::Failed(text))) => ("failed", text.clone()),
+        End::Result(Err(HookError::Lasting(text))) => ("lasting", text.clone()),
+        End::Result(Err(HookError::CannotRun(text))) => ("cannot-run", text.clone()),
+        End::Result(Err(HookError::TimedOut(text))) => ("timed-out", text.clone()),
+        End::Result(Err(HookError::Aborted)) => ("aborted", "interrupted".into()),
+        End::Hung => ("hung", "it does not end, and was left alone".into()),
+        End::Panicked => ("panicked", "koid's own code panicked; this is a fault of koid".into()),
+    }
+}
+
+fn page(hook: Hook, ran: &Ran, color: bool) -> String {
+    let (word, text) = outcome(ran);
+    let well = matches!(ran.end, End::Result(Ok(_)));
+    let word = match word {
+        "failed" => "FAILED",
+        "lasting" => "FAILED, and lastingly",
+        other => other,
+    };
+    let word = painted(word, if well { "32" } else { "1;31" }, color);
+    let text = if text.is_empty() { text } else { format!(": {}", clean(&text)) };
+    let mut page = format!("{}: {word} in {}{text}\n", hook.word(), shown(ran.took));
+    if let End::Result(Ok(Outcome::Status(report))) = &ran.end {
+        if let Some(score) = report.score {
+            page.push_str(&format!("  score  {score}\n"));
+        }
+        for (key, value) in &report.details {
+            page.push_str(&format!("  {}  {}\n", clean(key), clean(value)));
+        }
+    }
+    if ran.dropped_lines() > 0 {
+        page.push_str(&format!("  koid would have dropped {} lines of its output\n", ran.dropped_lines()));
+    }
+    page
+}
+
+fn document(hook: Hook, ran: &Ran) -> Value {
+    let (word, text) = outcome(ran);
+    let log: Vec<_> =
+        ran.lines.iter().map(|(level, text)| json!({ "level": level_word(*level), "text": text })).collect();
+    let mut document = json!({
+        "hook": hook.word(), "ok": matches!(ran.end, End::Result(Ok(_))), "outcome": word, "message": text,
+        "ms": millis(ran.took), "log": log, "score": null, "details": [],
+    });
+    if let End::Result(Ok(Outcome::Status(report))) = &ran.end {
+        document["score"] = json!(report.score);
+        document["details"] = json!(report.details);
+    }
+    document
+}

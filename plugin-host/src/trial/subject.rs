@@ -1,0 +1,102 @@
+//! The code that was loaded of what is to be tried, and the handlers made of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use koi_plugin_api::Handler;
+use koi_plugin_shell::{Shape, ShellHandler};
+
+use super::scratch::Scratch;
+use super::target::{Source, Target};
+use crate::config;
+use crate::files::{self, NotTaken};
+use crate::plugin::{Code, Facts, Kind, Opened, Setup};
+use crate::{native, pinned, wasm};
+
+/// A loaded plugin.
+pub(super) struct Subject<'t> {
+    target: &'t Target,
+    scratch: &'t Scratch,
+    loaded: Loaded,
+    facts: Facts,
+    /// Of its file; of scripts: 0.
+    pub(super) size_bytes: usize,
+}
+
+enum Loaded {
+    Code(Arc<dyn Code>),
+    Scripts(Shape),
+}
+
+impl<'t> Subject<'t> {
+    /// Loads it. Blocks.
+    pub(super) fn load(target: &'t Target, scratch: &'t Scratch) -> Result<Subject<'t>, String> {
+        let (loaded, size_bytes) = match &target.source {
+            Source::Plugin(path, kind) => load_file(path, *kind, scratch)?,
+            Source::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
+        };
+        let facts = match &loaded {
+            Loaded::Code(code) => code.facts().clone(),
+            Loaded::Scripts(shape) => Facts {
+                metadata: ShellHandler::open(shape.clone(), scratch.home()).metadata(),
+                api: ShellHandler::VERSION.into(),
+                ..Facts::default()
+            },
+        };
+        Ok(Subject { target, scratch, loaded, facts, size_bytes })
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The folder of the service.
+    pub(super) fn home(&self) -> &Path {
+        self.target.home.as_deref().unwrap_or(self.scratch.home())
+    }
+
+    /// `given` with the defaults of the handler, if it can have that.
+    pub(super) fn settle(&self, given: &[(String, String)]) -> Result<Vec<(String, String)>, String> {
+        let metadata = &self.facts.metadata;
+        config::settle(&metadata.name, &metadata.config, given)
+    }
+
+    /// A handler with this configuration, which has been [settled](Self::settle). Blocks.
+    pub(super) fn open(&self, config: &[(String, String)]) -> Result<Opened, String> {
+        let code = match &self.loaded {
+            Loaded::Code(code) => code,
+            Loaded::Scripts(shape) => {
+                let handler = Arc::new(ShellHandler::open(shape.clone(), self.home()));
+                return Ok(Opened { handler, granted: Vec::new(), limits: Vec::new() });
+            }
+        };
+        // A component's store goes by this name. A library hears the name, and has no store of koi's.
+        let service = match self.target.kind() {
+            Kind::Wasm => self.scratch.store_name(),
+            Kind::Native | Kind::Builtin => &self.target.name,
+        };
+        code.open(&Setup {
+            service,
+            home: self.home(),
+            config,
+            grants: &self.target.manifest.grants,
+            limits: &self.target.manifest.limits,
+        })
+    }
+}
+
+fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usize), String> {
+    let content = files::read(path).map_err(|why| match why {
+        NotTaken::Gone => format!("{} isn't there any more", path.display()),
+        NotTaken::Refused(why) => why,
+    })?;
+    let host = scratch.host();
+    let code = match kind {
+        Kind::Wasm => wasm::load(host, path, &content.bytes, content.hash),
+        Kind::Native | Kind::Builtin => {
+            let pinned = pinned::keep(host, content.hash, &content.bytes)?;
+            native::load(host, path, &pinned, content.hash)
+        }
+    };
+    Ok((Loaded::Code(code?), content.bytes.len()))
+}

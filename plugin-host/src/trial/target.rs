@@ -1,0 +1,218 @@
+//! What is to be tried: a plugin's file by itself, or a service.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use koi_plugin_api::HookSet;
+use koi_plugin_shell::{Shape, ShellHandler};
+
+use crate::discover::{COMPONENT, MANIFEST};
+use crate::entry::{self, Entry};
+use crate::files;
+use crate::manifest::Manifest;
+use crate::plugin::Kind;
+
+/// A handler, and the service that it is to run.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The service's name; of a plugin alone: the file's.
+    pub(super) name: String,
+    /// The service's folder; of a plugin alone: none.
+    pub(super) home: Option<PathBuf>,
+    pub(super) source: Source,
+    /// What `service.toml` says.
+    pub(super) manifest: Manifest,
+}
+
+/// What runs the hooks.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A file to load.
+    Plugin(PathBuf, Kind),
+    /// Scripts.
+    Scripts(Shape),
+}
+
+impl Target {
+    /// Finds out what `plugin` is; `service` is the folder of the service that it is to run, and `config` comes before what its
+    /// `service.toml` says.
+    pub(super) fn find(
+        plugin: &Path,
+        service: Option<&Path>,
+        config: &[(String, String)],
+    ) -> Result<Target, String> {
+        let plugin = there(plugin)?;
+        let service = service.map(there).transpose()?;
+        let mut target = match (plugin.is_dir(), files::kind_of(&plugin), service) {
+            (true, _, None) => of_folder(plugin)?,
+            (true, _, Some(_)) => {
+                let shown = plugin.display();
+                return Err(format!(
+                    "{shown} is a service itself: leave --service out, or name a plugin's file"
+                ));
+            }
+            (false, Some(kind), service) => of_plugin(plugin, kind, service)?,
+            (false, None, None) => of_script(plugin)?,
+            (false, None, Some(_)) => {
+                return Err(format!("{}: --service goes with a .wasm or a .so", plugin.display()));
+            }
+        };
+        let said = std::mem::take(&mut target.manifest.config);
+        let others = said.into_iter().filter(|(key, _)| config.iter().all(|(own, _)| own != key));
+        target.manifest.config = others.chain(config.iter().cloned()).collect();
+        Ok(target)
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self.source {
+            Source::Plugin(_, kind) => kind,
+            Source::Scripts(_) => Kind::Builtin,
+        }
+    }
+
+    /// Its file or folder.
+    pub(super) fn path(&self) -> &Path {
+        match &self.source {
+            Source::Plugin(path, _) => path,
+            Source::Scripts(shape) => shape.path(),
+        }
+    }
+
+    /// It is a service, with all that it needs: its hooks are to go well.
+    pub(super) fn is_service(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// Whatever its hooks are asked, they can do no harm.
+    pub(super) fn is_harmless(&self) -> bool {
+        !self.is_service() && self.kind() == Kind::Wasm
+    }
+}
+
+fn there(path: &Path) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))
+}
+
+fn of_folder(folder: PathBuf) -> Result<Target, String> {
+    let manifest = manifest(&folder)?;
+    let component = folder.join(COMPONENT);
+    let source = match &manifest.handler {
+        Some(name) if name == ShellHandler::NAME => Source::Scripts(Shape::Folder(folder.clone())),
+        Some(named) => match files::kind_of(Path::new(named)) {
+            Some(kind) => Source::Plugin(there(&folder.join(named))?, kind),
+            None => {
+                return Err(format!(
+                    "{0}: its handler `{named}` is a plugin's name, and only a running koid knows its file: name the file, and \
+                     --service {0}",
+                    folder.display()
+                ));
+            }
+        },
+        None if component.exists() => Source::Plugin(component, Kind::Wasm),
+        None => Source::Scripts(Shape::Folder(folder.clone())),
+    };
+    if let Source::Scripts(shape) = &source
+        && shape.hooks() == HookSet::default()
+    {
+        return Err(format!(
+            "{} is no service: it has no {COMPONENT}, no {MANIFEST} that names a handler, and no script called start, stop, \
+             promote, demote, status or failed",
+            folder.display()
+        ));
+    }
+    Ok(Target { name: name_of(&folder), home: Some(folder), source, manifest })
+}
+
+fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Target, String> {
+    let manifest = match &service {
+        Some(folder) if !folder.is_dir() => return Err(format!("{} is not a folder", folder.display())),
+        Some(folder) => manifest(folder)?,
+        None => Manifest::default(),
+    };
+    let name = match &service {
+        Some(folder) => name_of(folder),
+        None => plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    Ok(Target { name, home: service, source: Source::Plugin(plugin, kind), manifest })
+}
+
+fn of_script(script: PathBuf) -> Result<Target, String> {
+    let meta = fs::metadata(&script).map_err(|error| format!("{}: {error}", script.display()))?;
+    if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+        return Err(format!(
+            "{0} is neither a .wasm nor a .so, and as a script it is not executable; if it is one, chmod +x {0}",
+            script.display()
+        ));
+    }
+    let home = script.parent().unwrap_or(Path::new("/")).to_owned();
+    let (name, source) = (name_of(&script), Source::Scripts(Shape::File(script)));
+    Ok(Target { name, home: Some(home), source, manifest: Manifest::default() })
+}
+
+fn manifest(folder: &Path) -> Result<Manifest, String> {
+    Manifest::load(&folder.join(MANIFEST)).map(Option::unwrap_or_default).map_err(|error| error.to_string())
+}
+
+/// The name that koid would give the service.
+fn name_of(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default();
+    match entry::read(file) {
+        Entry::Service { name, .. } => name.to_owned(),
+        Entry::Ignored(_) | Entry::Refused(_) => file.to_string_lossy().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(folder: &Path, name: &str) -> Result<Target, String> {
+        Target::find(&folder.join(name), None, &[])
+    }
+
+    fn executable(path: &Path) {
+        fs::write(path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn whatever_can_run_hooks_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        fs::write(at.join("redis.wasm"), "").unwrap();
+        fs::create_dir(at.join("10-web")).unwrap();
+        executable(&at.join("10-web/start"));
+        executable(&at.join("20-vip"));
+        let alone = find(at, "redis.wasm").unwrap();
+        assert_eq!((alone.name.as_str(), alone.kind(), alone.is_harmless()), ("redis", Kind::Wasm, true));
+        let scripts = find(at, "10-web").unwrap();
+        assert_eq!((scripts.name.as_str(), scripts.is_service()), ("web", true));
+        assert_eq!(find(at, "20-vip").unwrap().name, "vip");
+        fs::write(at.join("10-web/service.toml"), "handler = \"../redis.wasm\"\n[config]\na = 1\nb = 2\n")
+            .unwrap();
+        let given = [("b".to_owned(), "3".to_owned())];
+        let named = Target::find(&at.join("10-web"), None, &given).unwrap();
+        assert_eq!((named.kind(), named.is_harmless()), (Kind::Wasm, false));
+        assert_eq!(named.manifest.config, [("a".into(), "1".into()), ("b".to_owned(), "3".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_nothing_to_try_is_said_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        fs::write(at.join("notes"), "").unwrap();
+        fs::create_dir(at.join("named")).unwrap();
+        fs::write(at.join("named/service.toml"), "handler = \"redis\"\n").unwrap();
+        fs::create_dir(at.join("empty")).unwrap();
+        for (name, said) in [
+            ("gone", "No such file"),
+            ("notes", "chmod +x"),
+            ("named", "--service"),
+            ("empty", "is no service"),
+        ] {
+            let why = find(at, name).unwrap_err();
+            assert!(why.contains(said) && why.contains(name), "{name}: {why}");
+        }
+    }
+}

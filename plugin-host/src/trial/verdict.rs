@@ -1,0 +1,285 @@
+//! What a result means where it was got.
+
+use std::time::Duration;
+
+use koi_plugin_api::{HookError, LogLevel, Observed, Outcome, StatusReport};
+
+use super::bench::{End, Ran};
+use super::report::{Verdict, shown};
+
+/// What a handler's log says, at the level of debugging, when a guest answers `unsupported`: its result alone does not tell.
+pub(crate) const UNSUPPORTED: &str = "the handler says that it does not have this hook";
+
+/// A call that was asked to end, and ends so much later, was ended by force.
+const BY_ITSELF: Duration = Duration::from_millis(950);
+
+/// How the texts of results begin that a handler did not choose: it crashed.
+const CRASHES: [&str; 7] = [
+    "trapped in ",
+    "called exit(",
+    "failed in ",
+    "wanted more than ",
+    "wanted tables ",
+    "the plugin's process ",
+    "the plugin wrote to koid's own socket",
+];
+
+/// What is expected of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// It goes well, if the world is as the service needs it.
+    Well,
+    /// It may refuse; only it must not break.
+    Answer,
+    /// `status` goes well, and fits where the service is.
+    Status(Place),
+    /// It is asked to end in the middle, and ends.
+    Cancelled(Duration),
+    /// Its time is far too short, and it ends.
+    CutOff,
+}
+
+/// Where a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Stopped,
+    Started,
+    /// Started, after a crash had left it promoted.
+    Recovered,
+    Promoted,
+}
+
+/// What is known beside the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) want: Want,
+    /// Everything that the service needs should be there.
+    pub(super) is_service: bool,
+    /// A hook before this one did not go well: what follows need not either.
+    pub(super) upset: bool,
+    /// It has all hooks that lead to where it is, and what they did cannot have been lost since.
+    pub(super) moves: bool,
+    pub(super) timeout: Duration,
+}
+
+/// What came of a call, and what to say of it.
+pub(super) fn judge(case: Case, ran: &Ran) -> (Verdict, String) {
+    let result = match &ran.end {
+        End::Hung => {
+            return (
+                Verdict::Fail,
+                "does not end, long after its time was over; what it runs is left alone".into(),
+            );
+        }
+        End::Panicked => return (Verdict::Fail, "koid's own code panicked; this is a fault of koid".into()),
+        End::Result(result) => result,
+    };
+    if ran.lines.iter().any(|(level, line)| *level == LogLevel::Debug && line == UNSUPPORTED) {
+        return (Verdict::Fail, "says `unsupported`, and describe says that it has this hook".into());
+    }
+    if ran.dropped_lines() > 0 {
+        let (all, dropped) = (ran.lines_in_all, ran.dropped_lines());
+        return (
+            Verdict::Fail,
+            format!("wrote {all} lines in one call; koid would have dropped {dropped} of them"),
+        );
+    }
+    match result {
+        Ok(outcome) => went_well(case, outcome),
+        Err(error) => went_wrong(case, error, ran.took),
+    }
+}
+
+fn went_well(case: Case, outcome: &Outcome) -> (Verdict, String) {
+    let said = match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::Status(report) => status(report),
+    };
+    match (case.want, outcome) {
+        (Want::Status(place), Outcome::Status(report)) => match contradiction(place, report.observed) {
+            // koi only asks what it has started, and demotes what is promoted and should not be.
+            Some(why) if case.upset || !case.moves || matches!(place, Place::Stopped | Place::Recovered) => {
+                (Verdict::Note, format!("{said}, but {why}"))
+            }
+            Some(why) => (Verdict::Fail, format!("{said}, but {why}")),
+            None => (Verdict::Ok, said),
+        },
+        (Want::Cancelled(_), _) => (Verdict::Ok, format!("{said} before it was to end")),
+        _ => (Verdict::Ok, said),
+    }
+}
+
+fn went_wrong(case: Case, error: &HookError, took: Duration) -> (Verdict, String) {
+    let refused = |text: &str| match case.want {
+        Want::Answer => (Verdict::Ok, format!("refuses: {text}")),
+        Want::CutOff | Want::Cancelled(_) => (Verdict::Ok, format!("gives up: {text}")),
+        Want::Status(Place::Stopped) => (Verdict::Note, format!("failed: {text}")),
+        Want::Well | Want::Status(_) if case.upset || !case.is_service => (Verdict::Note, text.to_owned()),
+        Want::Well | Want::Status(_) => (Verdict::Fail, text.to_owned()),
+    };
+    match error {
+        HookError::Failed(text) | HookError::Lasting(text) | HookError::CannotRun(text) if crashed(text) => {
+            (Verdict::Fail, text.clone())
+        }
+        HookError::CannotRun(text) => (Verdict::Fail, format!("cannot be run: {text}")),
+        HookError::Failed(text) => refused(text),
+        HookError::Lasting(text) => refused(&format!("{text} (lasting)")),
+        HookError::TimedOut(_) if case.want == Want::CutOff => {
+            (Verdict::Ok, format!("cut off after {}", shown(case.timeout)))
+        }
+        HookError::TimedOut(text) => (Verdict::Fail, text.clone()),
+        HookError::Aborted => match case.want {
+            Want::Cancelled(after) if took.saturating_sub(after) >= BY_ITSELF => {
+                let text = "ended by force, a second after it was asked to: a handler that waits looks at remaining-ms, or \
+                            uses sleep";
+                (Verdict::Note, text.into())
+            }
+            Want::Cancelled(_) => (Verdict::Ok, "ended when it was asked to".into()),
+            _ => (Verdict::Note, "interrupted".into()),
+        },
+    }
+}
+
+fn crashed(text: &str) -> bool {
+    CRASHES.iter().any(|begin| text.starts_with(begin))
+        || text.contains("panicked")
+        || text.contains("means nothing there; it needs mending")
+}
+
+/// Why a status cannot be true, given what was done just before.
+fn contradiction(place: Place, observed: Observed) -> Option<&'static str> {
+    match (place, observed) {
+        (_, Observed::Healthy)
+        | (Place::Stopped, Observed::Stopped)
+        | (Place::Started | Place::Recovered, Observed::Standby | Observed::Live)
+        | (Place::Promoted, Observed::Promoted) => None,
+        (Place::Stopped, Observed::Promoted | Observed::Standby | Observed::Live) => {
+            Some("it was stopped just before")
+        }
+        (Place::Started, Observed::Promoted) => Some("it was not promoted, or demoted since"),
+        (Place::Recovered, Observed::Promoted) => Some("a start is to leave nothing promoted"),
+        (Place::Started | Place::Recovered | Place::Promoted, Observed::Stopped) => {
+            Some("it was started before")
+        }
+        (Place::Promoted, Observed::Standby | Observed::Live) => Some("it was promoted just before"),
+    }
+}
+
+/// `standby, score 7: in sync; lag=0`.
+pub(super) fn status(report: &StatusReport) -> String {
+    let mut said = word(report.observed).to_owned();
+    if let Some(score) = report.score {
+        said.push_str(&format!(", score {score}"));
+    }
+    if !report.message.is_empty() {
+        said.push_str(&format!(": {}", report.message));
+    }
+    if !report.details.is_empty() {
+        let pairs: Vec<_> = report.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        said.push_str(&format!("; {}", pairs.join(", ")));
+    }
+    said
+}
+
+/// As handlers say it.
+pub(super) fn word(observed: Observed) -> &'static str {
+    match observed {
+        Observed::Healthy => "ok",
+        Observed::Promoted => "promoted",
+        Observed::Standby => "standby",
+        Observed::Stopped => "stopped",
+        Observed::Live => "live",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: Case = Case {
+        want: Want::Well,
+        is_service: true,
+        upset: false,
+        moves: true,
+        timeout: Duration::from_millis(20),
+    };
+
+    fn ran(result: Result<Outcome, HookError>) -> Ran {
+        Ran { end: End::Result(result), took: Duration::from_millis(3), lines: Vec::new(), lines_in_all: 0 }
+    }
+
+    fn verdict(case: Case, result: Result<Outcome, HookError>) -> Verdict {
+        judge(case, &ran(result)).0
+    }
+
+    fn saw(observed: Observed) -> Result<Outcome, HookError> {
+        Ok(Outcome::Status(StatusReport {
+            observed,
+            message: String::new(),
+            score: None,
+            details: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn a_world_that_is_not_there_is_no_fault_of_a_plugin_alone() {
+        let refused = || Err(HookError::Failed("127.0.0.1:6379 does not answer".into()));
+        assert_eq!(verdict(CASE, refused()), Verdict::Fail);
+        assert_eq!(verdict(Case { is_service: false, ..CASE }, refused()), Verdict::Note);
+        assert_eq!(verdict(Case { upset: true, ..CASE }, refused()), Verdict::Note);
+        assert_eq!(verdict(Case { want: Want::Answer, ..CASE }, refused()), Verdict::Ok);
+    }
+
+    #[test]
+    fn a_crash_is_one_whatever_was_expected() {
+        let alone = Case { want: Want::Answer, is_service: false, upset: true, ..CASE };
+        for text in [
+            "trapped in promote: wasm unreachable instruction executed",
+            "wanted more than 64 MiB of memory; raise memory under [limits] of service.toml (in start)",
+            "the plugin's process was ended by SIGSEGV in promote",
+            "promote panicked: index out of bounds",
+        ] {
+            assert_eq!(verdict(alone, Err(HookError::Failed(text.into()))), Verdict::Fail, "{text}");
+        }
+        let hung = Ran { end: End::Hung, ..ran(Ok(Outcome::Done)) };
+        assert_eq!(judge(alone, &hung).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn time_is_up_only_where_it_was_made_short() {
+        let late = || Err(HookError::TimedOut("not done within 20ms, ended".into()));
+        assert_eq!(verdict(CASE, late()), Verdict::Fail);
+        assert_eq!(verdict(Case { want: Want::CutOff, ..CASE }, late()), Verdict::Ok);
+    }
+
+    #[test]
+    fn who_is_asked_to_end_ends_by_itself() {
+        let case = Case { want: Want::Cancelled(Duration::from_millis(2)), ..CASE };
+        assert_eq!(verdict(case, Err(HookError::Aborted)), Verdict::Ok);
+        let forced = Ran { took: Duration::from_millis(1010), ..ran(Err(HookError::Aborted)) };
+        assert_eq!(judge(case, &forced).0, Verdict::Note);
+    }
+
+    #[test]
+    fn a_status_fits_what_was_done_before() {
+        let at = |place| Case { want: Want::Status(place), ..CASE };
+        for (place, observed, expected) in [
+            (Place::Started, Observed::Standby, Verdict::Ok),
+            (Place::Started, Observed::Promoted, Verdict::Fail),
+            (Place::Promoted, Observed::Healthy, Verdict::Ok),
+            (Place::Promoted, Observed::Standby, Verdict::Fail),
+            (Place::Stopped, Observed::Live, Verdict::Note),
+        ] {
+            assert_eq!(verdict(at(place), saw(observed)), expected, "{place:?} {observed:?}");
+        }
+        let status_only = Case { moves: false, ..at(Place::Promoted) };
+        assert_eq!(verdict(status_only, saw(Observed::Standby)), Verdict::Note);
+    }
+
+    #[test]
+    fn who_writes_more_than_koid_keeps_fails() {
+        let flood = Ran { lines_in_all: 5000, ..ran(Ok(Outcome::Done)) };
+        let (verdict, said) = judge(CASE, &flood);
+        assert!(verdict == Verdict::Fail && said.contains("5000 lines"), "{said}");
+    }
+}

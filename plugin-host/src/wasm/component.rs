@@ -1,0 +1,90 @@
+//! A component, loaded: compiled, checked, asked what it is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::HandlerExecPre;
+use super::describe::describe;
+use super::grants::Grants;
+use super::guest::Guest;
+use super::handler::{Service, WasmHandler};
+use super::limits::Limits;
+use super::runtime::Machine;
+use super::store::StateStore;
+use super::versions::Outside;
+use super::wanted::wanted;
+use super::{host, machine_code};
+use crate::host::Host;
+use crate::plugin::{Code, Compiled, Facts, FileHash, Opened, Setup};
+
+/// A component that can be made the handler of any number of services.
+pub(crate) struct WasmCode {
+    machine: &'static Machine,
+    component: Component,
+    host: Host,
+    facts: Facts,
+}
+
+impl WasmCode {
+    /// Loads the component in `bytes`.
+    pub(crate) fn load(host: &Host, bytes: &[u8], hash: FileHash) -> Result<WasmCode, String> {
+        let machine = Machine::get()?;
+        let began = Instant::now();
+        let code = machine_code::of(host, machine.engine(), bytes, hash)?;
+        let took = began.elapsed();
+        let outside = Outside::of(&code.component, machine.engine())?;
+        let metadata = describe(machine, &code.component)?;
+        let compiled = Compiled { size_bytes: code.size_bytes, cached: code.cached, took };
+        let facts = Facts { metadata, api: outside.api, imports: outside.imports, compiled: Some(compiled) };
+        Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
+    }
+
+    /// Loads the component in `bytes`, of which `facts` are known already.
+    pub(crate) fn resume(
+        host: &Host,
+        bytes: &[u8],
+        hash: FileHash,
+        facts: Facts,
+    ) -> Result<WasmCode, String> {
+        let machine = Machine::get()?;
+        let code = machine_code::of(host, machine.engine(), bytes, hash)?;
+        Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
+    }
+
+    fn link(&self, grants: &Grants) -> Result<HandlerExecPre<Guest>, String> {
+        let mut linker = Linker::new(self.machine.engine());
+        let linked = host::link(&mut linker)
+            .and_then(|()| grants.link(&mut linker))
+            .and_then(|()| linker.instantiate_pre(&self.component))
+            .and_then(HandlerExecPre::new);
+        linked.map_err(|error| format!("the component does not fit what koid offers: {error:#}"))
+    }
+}
+
+impl Code for WasmCode {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
+        let limits = Limits::read(setup.limits)?;
+        let grants = Arc::new(Grants::read(setup, &self.host)?);
+        grants.check_wanted(&wanted(&self.facts.metadata.capabilities, setup.config))?;
+        for import in &self.facts.imports {
+            grants.check_import(import)?;
+        }
+        let service = Service {
+            machine: self.machine,
+            metadata: self.facts.metadata.clone(),
+            linked: self.link(&grants)?,
+            grants: grants.clone(),
+            limits,
+            store: StateStore::open(self.host.store_file(setup.service)),
+            config: setup.config.to_vec(),
+        };
+        let handler = Arc::new(WasmHandler(Arc::new(service)));
+        Ok(Opened { handler, granted: grants.lines(), limits: limits.lines() })
+    }
+}

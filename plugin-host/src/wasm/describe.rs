@@ -1,0 +1,98 @@
+//! Asking a component what it is. It has nothing of the node then, and little time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::{AbortSignal, CallLog, LogLevel, Metadata, NewestEpoch, abort_pair};
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::WasiCtx;
+
+use super::bindings::HandlerExecPre;
+use super::bindings::koi::service::types as wit;
+use super::ending::{Ending, Over, deadline_after};
+use super::grants::Grants;
+use super::guest::{CallState, Guest};
+use super::handler::{new_guest, new_store};
+use super::limits::Limits;
+use super::runtime::Machine;
+use super::store::StateStore;
+use super::{convert, host, trouble, wasi};
+
+/// Time of `describe`.
+const TIME: Duration = Duration::from_secs(1);
+
+/// Asks `component`.
+///
+/// # Errors
+/// A sentence: it does not answer, or with something that cannot be.
+pub(crate) fn describe(machine: &'static Machine, component: &Component) -> Result<Metadata, String> {
+    let linked = link(machine, component)?;
+    let first = ask(machine, linked.clone());
+    let said = match first {
+        // On a machine that is just starting, a second of the clock can be little: now its code is in memory.
+        Err(error) if error.is::<Over>() => ask(machine, linked),
+        answered => answered,
+    };
+    match said {
+        Ok(said) => convert::metadata(said),
+        Err(error) if error.is::<Over>() => {
+            Err(format!("`describe` did not answer within {TIME:?}: it must only say what the handler is"))
+        }
+        Err(error) => Err(trouble::text("describe", &error)),
+    }
+}
+
+fn ask(machine: &'static Machine, linked: HandlerExecPre<Guest>) -> wasmtime::Result<wit::Metadata> {
+    let said = machine.wait_for(async move {
+        let _ticking = machine.tick();
+        let (_aborter, abort) = abort_pair();
+        let ending = Ending::new(deadline_after(TIME), abort.clone());
+        let mut store = new_store(machine, guest(abort), ending.clone());
+        let answer = async {
+            let instance = linked.instantiate_async(&mut store).await?;
+            instance.koi_service_metadata().call_describe(&mut store).await
+        };
+        tokio::select! {
+            biased;
+            over = ending.wait() => Err(over.into()),
+            answer = answer => answer,
+        }
+    });
+    said.unwrap_or_else(|| Err(wasmtime::Error::msg("koid's own fault")))
+}
+
+/// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
+/// anywhere. (Traps in its place would be of other resource types.)
+fn link(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, String> {
+    let mut linker = Linker::new(machine.engine());
+    let linked = host::link(&mut linker)
+        .and_then(|()| wasi::link_all(&mut linker))
+        .and_then(|()| linker.instantiate_pre(component))
+        .and_then(HandlerExecPre::new);
+    linked.map_err(|error| {
+        format!("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {error:#}")
+    })
+}
+
+fn guest(abort: AbortSignal) -> Guest {
+    let call = CallState {
+        log: Arc::new(ToTrace),
+        deadline: deadline_after(TIME),
+        abort,
+        epoch: 0,
+        newest_epoch: NewestEpoch::default(),
+    };
+    // There is no service yet whose store it could be.
+    let store = StateStore::open(PathBuf::from("/dev/null/no-service"));
+    new_guest(WasiCtx::builder().build(), call, Arc::new(Grants::default()), Limits::default(), store)
+}
+
+/// What a component says while it is asked is of interest to its author only.
+struct ToTrace;
+
+impl CallLog for ToTrace {
+    fn line(&self, _: LogLevel, text: &str) {
+        tracing::trace!("describe: {text}");
+    }
+}

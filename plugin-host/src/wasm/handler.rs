@@ -1,0 +1,207 @@
+//! A component as the handler of one service.
+
+use std::sync::Arc;
+
+use koi_plugin_api::{Call, Called, Context, Handler, Hook, HookError, LogLevel, Metadata, Outcome};
+use tokio::task::AbortHandle;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use super::bindings::HandlerExecPre;
+use super::bindings::koi::service::types as wit;
+use super::ending::{Ending, Over, deadline_after};
+use super::grants::Grants;
+use super::guest::{CallState, Guest};
+use super::limits::{Limiter, Limits};
+use super::output::LogStream;
+use super::runtime::Machine;
+use super::store::StateStore;
+use super::{convert, trouble};
+
+/// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
+const HANDED_BYTES: usize = 16 << 20;
+
+/// Resources that a guest may hold: files, sockets, streams.
+const RESOURCES: usize = 10_000;
+
+/// Everything that the calls of one service share.
+pub(crate) struct Service {
+    pub(crate) machine: &'static Machine,
+    pub(crate) metadata: Metadata,
+    pub(crate) linked: HandlerExecPre<Guest>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Limits,
+    pub(crate) store: StateStore,
+    /// `[config]` with the handler's defaults.
+    pub(crate) config: Vec<(String, String)>,
+}
+
+/// Runs a component's hooks, each in an instance of its own.
+pub(crate) struct WasmHandler(pub(crate) Arc<Service>);
+
+impl Handler for WasmHandler {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata.clone()
+    }
+
+    fn call(&self, call: Call) -> Called {
+        let service = self.0.clone();
+        Box::pin(async move {
+            if !service.metadata.hooks.has(call.hook) {
+                return Ok(convert::not_there(call.hook));
+            }
+            let task = service.machine.runtime().spawn(run(service.clone(), call));
+            let _ends_with_us = AbortOnDrop(task.abort_handle());
+            task.await.unwrap_or_else(|error| Err(HookError::CannotRun(format!("koid's own fault: {error}"))))
+        })
+    }
+}
+
+/// Ends a task whose caller has gone.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// One call, on the guests' own runtime.
+async fn run(service: Arc<Service>, call: Call) -> Result<Outcome, HookError> {
+    let _ticking = service.machine.tick();
+    let deadline = deadline_after(call.context.timeout);
+    let (hook, timeout) = (call.hook, call.context.timeout);
+    let ending = Ending::new(deadline, call.abort.clone());
+    let state = CallState {
+        log: call.log,
+        deadline,
+        abort: call.abort,
+        epoch: call.context.epoch,
+        newest_epoch: call.newest_epoch,
+    };
+    let over = tokio::select! {
+        biased;
+        over = ending.clone().wait() => over,
+        ended = attempt(&service, hook, &call.context, state, ending) => match ended {
+            Ended::Itself(outcome) => return outcome,
+            Ended::Over(over) => over,
+        },
+    };
+    Err(match over {
+        Over::Aborted => HookError::Aborted,
+        Over::Deadline => HookError::TimedOut(format!("not done within {timeout:?}, ended")),
+    })
+}
+
+/// How a guest's part came to its end.
+enum Ended {
+    Itself(Result<Outcome, HookError>),
+    Over(Over),
+}
+
+async fn attempt(
+    service: &Service,
+    hook: Hook,
+    context: &Context,
+    state: CallState,
+    ending: Ending,
+) -> Ended {
+    let log = state.log.clone();
+    let guest = match guest(service, state).await {
+        Ok(guest) => guest,
+        Err(why) => return Ended::Itself(Err(HookError::CannotRun(why))),
+    };
+    let mut store = new_store(service.machine, guest, ending);
+    let said = match invoke(service, &mut store, hook, context).await {
+        Ok(said) => said,
+        Err(error) => {
+            if let Some(over) = error.downcast_ref::<Over>() {
+                return Ended::Over(*over);
+            }
+            trouble::log_backtrace(&error, &*log);
+            return Ended::Itself(Err(HookError::Failed(trouble::text(hook.word(), &error))));
+        }
+    };
+    Ended::Itself(match said {
+        Ok(outcome) => outcome,
+        Err(error) => convert::error(hook, error),
+    })
+}
+
+async fn guest(service: &Service, call: CallState) -> Result<Guest, String> {
+    let (grants, log) = (service.grants.clone(), call.log.clone());
+    // Opening directories can hang where a network's disk does.
+    let wasi = service.machine.runtime().spawn_blocking(move || {
+        let mut builder = WasiCtx::builder();
+        builder.stdout(LogStream::new(log.clone(), LogLevel::Info));
+        builder.stderr(LogStream::new(log.clone(), LogLevel::Warn));
+        grants.apply(&mut builder, &log).map(|()| build(builder))
+    });
+    let wasi = wasi.await.map_err(|error| format!("koid's own fault: {error}"))??;
+    Ok(new_guest(wasi, call, service.grants.clone(), service.limits, service.store.clone()))
+}
+
+fn build(mut builder: WasiCtxBuilder) -> WasiCtx {
+    builder.build()
+}
+
+/// A guest that has what `wasi` and `grants` give it.
+pub(crate) fn new_guest(
+    wasi: WasiCtx,
+    call: CallState,
+    grants: Arc<Grants>,
+    limits: Limits,
+    store: StateStore,
+) -> Guest {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES);
+    Guest {
+        wasi,
+        http: WasiHttpCtx::new(),
+        http_hooks: grants.http_hooks(&call.log),
+        table,
+        limits: Limiter::new(limits),
+        call,
+        grants,
+        store,
+    }
+}
+
+/// The store of one call, with its limits and its end.
+pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: Ending) -> Store<Guest> {
+    let mut store = Store::new(machine.engine(), guest);
+    store.limiter(|guest| &mut guest.limits);
+    store.set_hostcall_fuel(HANDED_BYTES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| match ending.look() {
+        Some(over) => Err(over.into()),
+        None => Ok(UpdateDeadline::Yield(1)),
+    });
+    store
+}
+
+/// Makes an instance and calls the hook. The outer error: it trapped; the inner one: the guest said so.
+async fn invoke(
+    service: &Service,
+    store: &mut Store<Guest>,
+    hook: Hook,
+    context: &Context,
+) -> wasmtime::Result<Result<Result<Outcome, HookError>, wit::HookError>> {
+    let instance = service.linked.instantiate_async(&mut *store).await?;
+    let lifecycle = instance.koi_service_lifecycle();
+    let told = convert::context(context, service.grants.reads(&context.home), &service.config);
+    let done = match hook {
+        Hook::Start => lifecycle.call_start(store, &told).await?,
+        Hook::Stop => lifecycle.call_stop(store, &told).await?,
+        Hook::Promote => lifecycle.call_promote(store, &told).await?,
+        Hook::Demote => lifecycle.call_demote(store, &told).await?,
+        Hook::Status => return Ok(lifecycle.call_status(store, &told).await?.map(convert::status)),
+        Hook::Failed => {
+            let cause = convert::failure(context.cause.as_ref());
+            lifecycle.call_failed(store, &told, &cause).await?
+        }
+    };
+    Ok(done.map(|()| Ok(Outcome::Done)))
+}

@@ -1,0 +1,294 @@
+//! Programs of the node that a component may run: which, with what, for how long.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod guests;
+#[allow(dead_code, reason = "only one of the probes is needed here")]
+mod probing;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use guests::node::Ask;
+use koi_plugin_api::{
+    Abort, Call, CallLog, Called, Handler, Hook, HookError, LogLevel, Metadata, abort_pair,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use probing::Probe;
+use tempfile::TempDir;
+
+fn well(out: &str) -> String {
+    format!("code Some(0) out {out:?} err \"\" truncated false")
+}
+
+#[tokio::test]
+async fn a_listed_program_runs_with_fitting_arguments_and_no_other_does() {
+    let Some(probe) = Probe::net() else { return };
+    let exec = "exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\"]";
+    assert_eq!(
+        probe.finds(exec, "exec:/bin/echo add 10.0.0.9 dev eth0").await,
+        well("add 10.0.0.9 dev eth0\n")
+    );
+    assert_eq!(
+        probe.finds(exec, "exec:/usr/bin/../bin/echo add x_y dev eth0").await,
+        well("add x y dev eth0\n")
+    );
+    for (command, entry) in [
+        ("/bin/echo add 10.0.0.9 dev eth1", "\"/bin/echo add 10.0.0.9 dev eth1\""),
+        ("/bin/echo add 10.0.0.9 dev eth0 more", "\"/bin/echo add 10.0.0.9 dev eth0 more\""),
+        ("/bin/echo", "\"/bin/echo\""),
+        ("/bin/cat /etc/passwd", "\"/bin/cat /etc/passwd\""),
+        ("/bin/sh -c echo_hello", "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
+    ] {
+        let (error, log) = probe.fails(exec, &format!("exec:{command}")).await;
+        assert_eq!(error, "denied", "{command}");
+        let line = format!("service.toml: exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", {entry}]");
+        assert!(log.starts_with("Warn denied: run ") && log.ends_with(&line), "{log}\nshould end in\n{line}");
+    }
+    let (error, log) = probe.fails(exec, "exec:echo add 10.0.0.9 dev eth0").await;
+    assert_eq!(error, "denied", "nothing is looked for along PATH");
+    assert!(log.ends_with("; a program is named by its absolute path"), "{log}");
+}
+
+#[tokio::test]
+async fn a_program_sees_a_path_and_what_the_guest_may_set() {
+    let Some(probe) = Probe::net() else { return };
+    let exec = "exec = [\"/usr/bin/env\"]\nexec-env = [\"LANG\"]";
+    let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n";
+    assert_eq!(probe.finds(exec, "exec:/usr/bin/env").await, well(path));
+    let found = probe.finds(exec, "exec:LANG=C /usr/bin/env").await;
+    assert!(found.contains("LANG=C") && found.contains("PATH=/usr/sbin"), "{found}");
+    for name in ["LD_PRELOAD", "PATH", "HOME"] {
+        let (error, log) = probe.fails(exec, &format!("exec:{name}=/tmp /usr/bin/env")).await;
+        assert_eq!(error, "denied");
+        assert!(log.ends_with(&format!("exec-env = [\"LANG\", \"{name}\"]")), "{log}");
+    }
+    let unsafe_name =
+        probe.open("exec = [\"/usr/bin/env\"]\nexec-env = [\"LD_PRELOAD\"]", "exec:x").err().unwrap();
+    assert!(unsafe_name.contains("a guest must not set it"), "{unsafe_name}");
+}
+
+#[tokio::test]
+async fn a_program_has_nothing_of_koids_open() {
+    let Some(probe) = Probe::net() else { return };
+    let ours = tempfile::NamedTempFile::new().unwrap();
+    let exec = "exec = [\"/bin/ls -l /proc/self/fd\"]";
+    let found = probe.tries(exec, "exec:/bin/ls -l /proc/self/fd").await.result.unwrap();
+    let open_here =
+        fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    assert!(open_here.into_iter().any(|file| file == ours.path()), "it is open here");
+    assert!(!found.contains(&ours.path().display().to_string()), "{found}");
+    let found = probe.finds("exec = [\"/bin/pwd\"]", "exec:/bin/pwd").await;
+    assert_eq!(found, well("/\n"));
+}
+
+#[tokio::test]
+async fn input_and_output_are_whole_up_to_their_limits() {
+    let Some(probe) = Probe::net() else { return };
+    let exec = "exec = [\"/usr/bin/wc -c\", \"/usr/bin/head -c * /dev/zero\", \"/bin/true\", \"/bin/false\", \"/bin/ls *\"]";
+    assert_eq!(probe.finds(exec, "exec:<1000000 /usr/bin/wc -c").await, well("1000000\n"));
+    assert_eq!(probe.finds(exec, "exec:/usr/bin/wc -c").await, well("0\n"));
+    assert_eq!(
+        probe.finds(exec, "exec:/usr/bin/head -c 65536 /dev/zero").await,
+        "code Some(0) out 65536 bytes err \"\" truncated false"
+    );
+    assert_eq!(
+        probe.finds(exec, "exec:/usr/bin/head -c 3000000 /dev/zero").await,
+        "code Some(0) out 65536 bytes err \"\" truncated true",
+        "the rest was read, so that the program could end"
+    );
+    assert_eq!(probe.finds(exec, "exec:<500000 /bin/true").await, well(""), "input that nobody wants");
+    assert!(probe.finds(exec, "exec:/bin/false").await.starts_with("code Some(1) "));
+    let failed = probe.finds(exec, "exec:/bin/ls /no/such/file").await;
+    assert!(failed.starts_with("code Some(2) ") && failed.contains("/no/such/file"), "{failed}");
+    let (error, _) = probe.fails(exec, "exec:<8388609 /usr/bin/wc -c").await;
+    assert_eq!(error, "more than 8 MiB of standard input");
+}
+
+/// A script that writes its own id and that of a child into a file, and then waits for the child.
+struct Sleeper {
+    dir: TempDir,
+}
+
+impl Sleeper {
+    fn new(rest: &str) -> Sleeper {
+        let sleeper = Sleeper { dir: tempfile::tempdir().unwrap() };
+        let ids = sleeper.ids();
+        let text =
+            format!("#!/bin/sh\nsleep 1000 &\necho $$ $! > {0}.new\nmv {0}.new {0}\n{rest}\n", ids.display());
+        fs::write(sleeper.program(), text).unwrap();
+        fs::set_permissions(sleeper.program(), fs::Permissions::from_mode(0o755)).unwrap();
+        sleeper
+    }
+
+    fn program(&self) -> PathBuf {
+        self.dir.path().join("sleeper")
+    }
+
+    fn ids(&self) -> PathBuf {
+        self.dir.path().join("ids")
+    }
+
+    fn grant(&self) -> String {
+        format!("exec = [\"{}\"]", self.program().display())
+    }
+
+    /// Waits until it runs, and gives the ids.
+    async fn started(&self) -> Vec<i32> {
+        wait_until("the program runs", || self.ids().exists()).await;
+        let text = fs::read_to_string(self.ids()).unwrap();
+        text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+    }
+}
+
+async fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+/// Whether it is there and more than a zombie.
+fn runs(id: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+async fn all_are_gone(ids: &[i32]) {
+    wait_until("all processes are gone", || !ids.iter().any(|id| runs(*id))).await;
+}
+
+#[tokio::test]
+async fn a_program_that_takes_too_long_is_killed_with_all_that_it_started() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("trap '' TERM\nwait");
+    // Long enough for it to start on a loaded machine.
+    let op = format!("exec:~5000 {}", sleeper.program().display());
+    let exec = sleeper.grant();
+    let (tried, ids) = tokio::join!(probe.tries(&exec, &op), sleeper.started());
+    assert_eq!(tried.result, Err("timed out".into()));
+    all_are_gone(&ids).await;
+}
+
+#[tokio::test]
+async fn a_program_ends_with_its_call_however_that_ends() {
+    let Some(probe) = Probe::net() else { return };
+    // Aborted gently: SIGTERM comes first, and this one obeys.
+    let sleeper = Sleeper::new("trap 'exit 7' TERM\nwait");
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let (aborter, abort) = abort_pair();
+    let call = Ask::new(&handler).with_abort(abort).hook(Hook::Start);
+    let (ended, ids) = tokio::join!(call, async {
+        let ids = sleeper.started().await;
+        aborter.abort(Abort::Gently);
+        ids
+    });
+    assert!(ended.is_err(), "{ended:?}");
+    all_are_gone(&ids).await;
+
+    // Aborted at once, and one that does not obey.
+    let sleeper = Sleeper::new("trap '' TERM\nwait");
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let (aborter, abort) = abort_pair();
+    let call = Ask::new(&handler).with_abort(abort).hook(Hook::Start);
+    let (ended, ids) = tokio::join!(call, async {
+        let ids = sleeper.started().await;
+        aborter.abort(Abort::Now);
+        ids
+    });
+    assert_eq!(ended, Err(HookError::Aborted));
+    all_are_gone(&ids).await;
+
+    // Nobody waits for the call any more.
+    let sleeper = Sleeper::new("wait");
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let call = Ask::new(&handler).hook(Hook::Start);
+    let ids = tokio::select! {
+        ended = call => panic!("{ended:?}"),
+        ids = sleeper.started() => ids,
+    };
+    all_are_gone(&ids).await;
+}
+
+#[tokio::test]
+async fn the_call_s_own_time_ends_a_program_too() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("wait");
+    let op = format!("exec:~86400000 {}", sleeper.program().display());
+    let handler = probe.open(&sleeper.grant(), &op).unwrap();
+    let call = Ask::new(&handler).with_timeout(Duration::from_secs(5)).hook(Hook::Start);
+    let (ended, ids) = tokio::join!(call, sleeper.started());
+    assert!(matches!(ended, Err(HookError::TimedOut(_) | HookError::Failed(_))), "{ended:?}");
+    all_are_gone(&ids).await;
+}
+
+/// The process groups that calls of a handler have told of.
+struct Told {
+    handler: Arc<dyn Handler>,
+    groups: Arc<Groups>,
+}
+
+#[derive(Default)]
+struct Groups(Mutex<Vec<Option<i32>>>);
+
+impl CallLog for Groups {
+    fn line(&self, _: LogLevel, _: &str) {}
+
+    fn process_group(&self, id: Option<i32>) {
+        self.0.lock().unwrap().push(id);
+    }
+}
+
+impl Handler for Told {
+    fn metadata(&self) -> Metadata {
+        self.handler.metadata()
+    }
+
+    fn call(&self, call: Call) -> Called {
+        self.handler.call(Call { log: self.groups.clone(), ..call })
+    }
+}
+
+#[tokio::test]
+async fn a_program_leads_a_group_of_its_own_that_koid_is_told_of() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("kill $!");
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let groups = Arc::new(Groups::default());
+    let told: Arc<dyn Handler> = Arc::new(Told { handler, groups: groups.clone() });
+    Ask::new(&told).hook(Hook::Start).await.unwrap();
+    let ids = sleeper.started().await;
+    assert_eq!(*groups.0.lock().unwrap(), [Some(ids[0]), None]);
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_in_the_background_does_not_hold_the_call_up() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("echo started; exit 3");
+    let found = probe.finds(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).await;
+    assert_eq!(found, "code Some(3) out \"started\\n\" err \"\" truncated false");
+    let ids = sleeper.started().await;
+    assert!(runs(ids[1]), "it is left alone, as what a script starts is");
+    kill(Pid::from_raw(ids[1]), Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_is_gone_or_ended_by_a_signal_is_told_apart() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("kill $!\nkill -9 $$");
+    let op = format!("exec:{}", sleeper.program().display());
+    assert!(probe.finds(&sleeper.grant(), &op).await.starts_with("code None "));
+    let handler = probe.open(&sleeper.grant(), &op).unwrap();
+    fs::remove_file(sleeper.program()).unwrap();
+    assert_eq!(Ask::new(&handler).hook(Hook::Start).await, Err(HookError::Failed("not found".into())));
+    let missing = probe.open(&sleeper.grant(), &op).err().unwrap();
+    assert!(missing.contains("install it or correct the line"), "{missing}");
+    assert!(!Path::new(&sleeper.program()).exists());
+}

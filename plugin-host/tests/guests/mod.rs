@@ -1,0 +1,287 @@
+//! Builds components out of a few lines of WebAssembly text: for what no compiler of a language would write, and for tests
+//! that are to run without one.
+//!
+//! The text of a hook is the body of a function that has the context's address in `$ctx` and leaves the address of its result.
+//! `%{text}` in it stands for the address and the length of that text. What there is to call:
+//!
+//! | function | does |
+//! |---|---|
+//! | `$done` | the result "done" |
+//! | `$error CASE TEXT` | an error: 0 retry, 1 fatal, 2 misconfigured, 3 unsupported |
+//! | `$status STATE TEXT HAS-SCORE SCORE` | a status: 0 ok, 1 promoted, 2 standby, 3 live, 4 stopped, 5 failed |
+//! | `$log LEVEL TEXT`, `$remaining`, `$current`, `$sleep MS` | `host`; levels 0 trace to 4 error |
+//! | `$get KEY ADDRESS`, `$set KEY VALUE ADDRESS` | `state`; the result is written to the address |
+//! | `$print TEXT` | standard output, of a guest that [has it](Guest::with_stdout) |
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+pub mod node;
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+const WIT: &str = include_str!("../../../wit/koi-service.wit");
+
+/// As much of WASI as standard output takes.
+const STDOUT_WIT: &str = r#"
+package test:guest;
+world guest {
+    include koi:service/handler@VERSION;
+    import wasi:cli/stdout@0.2.6;
+}
+package wasi:io@0.2.6 {
+    interface error { resource error; }
+    interface streams {
+        use error.{error};
+        variant stream-error { last-operation-failed(error), closed }
+        resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+    }
+}
+package wasi:cli@0.2.6 {
+    interface stdout {
+        use wasi:io/streams@0.2.6.{output-stream};
+        get-stdout: func() -> output-stream;
+    }
+}
+"#;
+
+/// Where texts lie in memory.
+const TEXTS: usize = 4096;
+
+/// Where memory is handed out to the host.
+const HEAP: usize = 65_536;
+
+const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
+
+/// A component to be.
+pub struct Guest {
+    name: String,
+    version: String,
+    bodies: Vec<(&'static str, String)>,
+    describe: String,
+    items: String,
+    keys: Vec<(String, bool, Option<String>)>,
+    capabilities: Vec<(u32, String)>,
+    stdout: bool,
+    texts: Vec<u8>,
+}
+
+impl Guest {
+    /// One without hooks.
+    pub fn new(name: &str) -> Guest {
+        Guest {
+            name: name.into(),
+            version: "0.1.0".into(),
+            bodies: Vec::new(),
+            describe: String::new(),
+            items: String::new(),
+            keys: Vec::new(),
+            capabilities: Vec::new(),
+            stdout: false,
+            texts: Vec::new(),
+        }
+    }
+
+    /// Gives it a hook.
+    #[must_use]
+    pub fn hook(mut self, hook: &'static str, body: &str) -> Guest {
+        let body = self.place_texts(body);
+        self.bodies.push((hook, body));
+        self
+    }
+
+    /// Builds it against another version of the interface.
+    #[must_use]
+    pub fn built_against(mut self, version: &str) -> Guest {
+        self.version = version.into();
+        self
+    }
+
+    /// Does something before it describes itself.
+    #[must_use]
+    pub fn before_describing(mut self, body: &str) -> Guest {
+        self.describe = self.place_texts(body);
+        self
+    }
+
+    /// Adds a function or a global.
+    #[must_use]
+    pub fn item(mut self, item: &str) -> Guest {
+        let item = self.place_texts(item);
+        self.items.push_str(&item);
+        self
+    }
+
+    /// Names a key of the configuration.
+    #[must_use]
+    pub fn key(mut self, name: &str, required: bool, default: Option<&str>) -> Guest {
+        self.keys.push((name.into(), required, default.map(Into::into)));
+        self
+    }
+
+    /// Wants something: 0 exec, 1 tcp-connect, 2 fs-read, 3 fs-write, 4 env.
+    #[must_use]
+    pub fn wants(mut self, case: u32, value: &str) -> Guest {
+        self.capabilities.push((case, value.into()));
+        self
+    }
+
+    /// Lets it write to standard output.
+    #[must_use]
+    pub fn with_stdout(mut self) -> Guest {
+        self.stdout = true;
+        self
+    }
+
+    /// The component.
+    pub fn build(mut self) -> Vec<u8> {
+        let text = self.module();
+        let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut resolve = Resolve::default();
+        let version = format!("koi:service@{}", self.version);
+        let mut package =
+            resolve.push_str("koi-service.wit", &WIT.replace("koi:service@0.1.0", &version)).unwrap();
+        if self.stdout {
+            package = resolve.push_str("guest.wit", &STDOUT_WIT.replace("VERSION", &self.version)).unwrap();
+        }
+        let world =
+            resolve.select_world(&[package], Some(if self.stdout { "guest" } else { "handler" })).unwrap();
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+        ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    }
+
+    fn module(&mut self) -> String {
+        let version = self.version.clone();
+        let metadata = self.metadata();
+        let mut exports = String::new();
+        for hook in HOOKS {
+            let body = self.bodies.iter().find(|(name, _)| *name == hook).map(|(_, body)| body.as_str());
+            let body = body.unwrap_or("(call $done)");
+            exports += &format!(
+                "(func (export \"koi:service/lifecycle@{version}#{hook}\") (param $ctx i32) (result i32) {body})\n"
+            );
+        }
+        let (print_imports, print) = if self.stdout { (PRINT_IMPORTS, PRINT) } else { ("", "") };
+        let (describe, items, texts) = (&self.describe, &self.items, escaped(&self.texts));
+        format!(
+            "(module
+                (import \"koi:service/host@{version}\" \"log\" (func $log (param i32 i32 i32)))
+                (import \"koi:service/host@{version}\" \"remaining-ms\" (func $remaining (result i64)))
+                (import \"koi:service/host@{version}\" \"epoch-current\" (func $current (result i32)))
+                (import \"koi:service/host@{version}\" \"sleep\" (func $sleep (param i64) (result i32)))
+                (import \"koi:service/state@{version}\" \"get\" (func $get (param i32 i32 i32)))
+                (import \"koi:service/state@{version}\" \"set\" (func $set (param i32 i32 i32 i32 i32)))
+                {print_imports}
+                (memory (export \"memory\") 2)
+                (data (i32.const {TEXTS}) \"{texts}\")
+                {HELPERS} {print} {items} {exports}
+                (func (export \"koi:service/metadata@{version}#describe\") (result i32)
+                    {describe} (i32.const {metadata}))
+            )"
+        )
+    }
+
+    /// Lays out the record `metadata`.
+    fn metadata(&mut self) -> usize {
+        let flags =
+            HOOKS.iter().enumerate().filter(|(_, hook)| self.bodies.iter().any(|(name, _)| name == *hook));
+        let flags: u32 = flags.map(|(n, _)| 1 << n).sum();
+        let mut capabilities = Vec::new();
+        for (case, value) in self.capabilities.clone() {
+            capabilities.extend([case, self.place(&value), value.len() as u32]);
+        }
+        let mut keys = Vec::new();
+        for (name, required, default) in self.keys.clone() {
+            keys.extend([self.place(&name), name.len() as u32, 0, 0, u32::from(required)]);
+            let text = default.clone().unwrap_or_default();
+            keys.extend([u32::from(default.is_some()), self.place(&text), text.len() as u32]);
+        }
+        let (name, capabilities_at, keys_at) =
+            (self.name.clone(), self.place_words(&capabilities), self.place_words(&keys));
+        let words = [
+            self.place(&name),
+            name.len() as u32,
+            self.place("1.0"),
+            3,
+            self.place("a test"),
+            6,
+            flags,
+            capabilities_at,
+            self.capabilities.len() as u32,
+            keys_at,
+            self.keys.len() as u32,
+        ];
+        self.place_words(&words) as usize
+    }
+
+    fn place_texts(&mut self, body: &str) -> String {
+        let mut placed = String::new();
+        let mut rest = body;
+        while let Some((before, after)) = rest.split_once("%{") {
+            let (text, after) = after.split_once('}').expect("a text ends with }");
+            placed += &format!("{before}(i32.const {}) (i32.const {})", self.place(text), text.len());
+            rest = after;
+        }
+        placed + rest
+    }
+
+    fn place(&mut self, text: &str) -> u32 {
+        let at = TEXTS + self.texts.len();
+        self.texts.extend_from_slice(text.as_bytes());
+        at as u32
+    }
+
+    fn place_words(&mut self, words: &[u32]) -> u32 {
+        self.texts.resize(self.texts.len().next_multiple_of(4), 0);
+        let at = TEXTS + self.texts.len();
+        self.texts.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        assert!(TEXTS + self.texts.len() < HEAP, "too much text");
+        at as u32
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+/// Results are written to 1024.
+const HELPERS: &str = r#"
+    (global $heap (mut i32) (i32.const 65536))
+    (func (export "cabi_realloc") (param $old i32) (param i32) (param $align i32) (param $size i32) (result i32)
+        (local $at i32)
+        (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+        (global.set $heap (i32.add (local.get $at) (local.get $size)))
+        (local.get $at))
+    (func $done (result i32)
+        (i64.store (i32.const 1024) (i64.const 0))
+        (i32.const 1024))
+    (func $error (param $case i32) (param $text i32) (param $length i32) (result i32)
+        (i32.store (i32.const 1024) (i32.const 1))
+        (i32.store (i32.const 1028) (local.get $case))
+        (i32.store (i32.const 1032) (local.get $text))
+        (i32.store (i32.const 1036) (local.get $length))
+        (i32.const 1024))
+    (func $status (param $state i32) (param $text i32) (param $length i32) (param $has i32) (param $score i32) (result i32)
+        (i32.store (i32.const 1024) (i32.const 0))
+        (i32.store (i32.const 1028) (local.get $state))
+        (i32.store (i32.const 1032) (local.get $text))
+        (i32.store (i32.const 1036) (local.get $length))
+        (i32.store (i32.const 1040) (local.get $has))
+        (i32.store (i32.const 1044) (local.get $score))
+        (i64.store (i32.const 1048) (i64.const 0))
+        (i32.const 1024))
+"#;
+
+const PRINT_IMPORTS: &str = r#"
+    (import "wasi:cli/stdout@0.2.6" "get-stdout" (func $stdout (result i32)))
+    (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
+    (import "wasi:io/streams@0.2.6" "[resource-drop]output-stream" (func $close (param i32)))
+"#;
+
+const PRINT: &str = r#"
+    (func $print (param $text i32) (param $length i32)
+        (local $stream i32)
+        (local.set $stream (call $stdout))
+        (call $write (local.get $stream) (local.get $text) (local.get $length) (i32.const 2048))
+        (call $close (local.get $stream)))
+"#;

@@ -1,0 +1,8 @@
+//! Native plugins in their helpers: good ones, and all the ways to be bad.
+
+mod ending;
+mod hello;
+mod limits;
+mod loading;
+mod misbehaving;
+mod support;

@@ -1,0 +1,104 @@
+//! Lets the probes of `tests/plugins/guests` try something under some grants.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use koi_plugin_api::{Handler, Hook, HookError, Outcome};
+
+use crate::guests::node::{Ask, Node};
+
+/// One of the probes on a node of its own.
+pub(crate) struct Probe {
+    pub(crate) node: Node,
+    component: Vec<u8>,
+    /// What its grants must be so that it can be loaded at all, by key.
+    needed: &'static [(&'static str, &'static str)],
+}
+
+/// What came of a try.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// What the guest found, or its error.
+    pub(crate) result: Result<String, String>,
+    /// What else was written to the log.
+    pub(crate) log: Vec<String>,
+}
+
+impl Probe {
+    /// The one that tries files, variables and the store. None: it is not built.
+    pub(crate) fn plain() -> Option<Probe> {
+        Probe::find("probe", &[])
+    }
+
+    /// The one that tries sockets, HTTP and programs. It imports all of that, so something of each must be granted.
+    pub(crate) fn net() -> Option<Probe> {
+        let needed = &[
+            ("tcp", "tcp = [\"127.0.0.1:1\"]"),
+            ("udp", "udp = [\"127.0.0.1:1\"]"),
+            ("lookup", "lookup = true"),
+            ("exec", "exec = [\"/bin/true\"]"),
+            ("http", "http = [\"127.0.0.1:1\"]"),
+        ];
+        Probe::find("probe-net", needed)
+    }
+
+    fn find(name: &str, needed: &'static [(&'static str, &'static str)]) -> Option<Probe> {
+        let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/examples/target");
+        let folder = std::env::var_os("KOI_GUESTS").map_or_else(built, PathBuf::from);
+        let path = folder.join(format!("{name}.wasm"));
+        match std::fs::read(&path) {
+            Ok(component) => Some(Probe { node: Node::new(), component, needed }),
+            Err(_) => {
+                println!(
+                    "SKIPPED: {} is not there; `plugins/examples/build {name}` makes it",
+                    path.display()
+                );
+                None
+            }
+        }
+    }
+
+    /// Loads it with these lines of `[grants]`, and what it needs besides.
+    pub(crate) fn open(&self, grants: &str, op: &str) -> Result<Arc<dyn Handler>, String> {
+        let is_set = |key: &str| grants.lines().any(|line| line.starts_with(&format!("{key} =")));
+        let besides = self.needed.iter().filter(|(key, _)| !is_set(key)).map(|(_, line)| *line);
+        let lines = besides.chain([grants]).collect::<Vec<_>>().join("\n");
+        self.open_with(&lines, op)
+    }
+
+    /// Loads it with exactly these lines of `[grants]`.
+    pub(crate) fn open_with(&self, grants: &str, op: &str) -> Result<Arc<dyn Handler>, String> {
+        let toml = format!("[config]\nop = {op:?}\n[grants]\n{grants}\n");
+        self.node.open("probe", &self.component, &toml).map(|opened| opened.handler)
+    }
+
+    /// Lets it try `op` under these grants.
+    pub(crate) async fn tries(&self, grants: &str, op: &str) -> Tried {
+        let handler = self.open(grants, op).unwrap_or_else(|why| panic!("{op} under {grants}: {why}"));
+        let ask = Ask::new(&handler);
+        let result = match ask.hook(Hook::Start).await {
+            Ok(Outcome::Done) => Ok(String::new()),
+            Err(HookError::Failed(why)) => Err(why),
+            other => panic!("{op}: {other:?}"),
+        };
+        let (found, log) =
+            ask.log.lines().into_iter().partition::<Vec<_>, _>(|line| line.starts_with("Info found: "));
+        let result = result.map(|_| found.concat().trim_start_matches("Info found: ").to_owned());
+        Tried { result, log }
+    }
+
+    /// What it finds when it may.
+    pub(crate) async fn finds(&self, grants: &str, op: &str) -> String {
+        let tried = self.tries(grants, op).await;
+        tried.result.as_ref().unwrap_or_else(|_| panic!("{op} under {grants}: {tried:?}")).clone()
+    }
+
+    /// Its error when it may not, and what the log says of it.
+    pub(crate) async fn fails(&self, grants: &str, op: &str) -> (String, String) {
+        let tried = self.tries(grants, op).await;
+        match tried.result {
+            Ok(found) => panic!("{op} under {grants}: it should not have found {found:?}"),
+            Err(why) => (why, tried.log.join("\n")),
+        }
+    }
+}

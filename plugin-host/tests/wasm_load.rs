@@ -1,0 +1,183 @@
+//! From a file to a handler: what is refused and in which words, where compiled code is kept, and what a service has to grant.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod guests;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use guests::Guest;
+use guests::node::{Ask, Node};
+use koi_plugin_api::{Capability, ConfigKey, Hook, HookSet, Outcome};
+
+fn small(name: &str) -> Guest {
+    Guest::new(name).hook("start", "(call $done)")
+}
+
+fn refusal(component: &[u8]) -> String {
+    Node::new().facts(component).unwrap_err()
+}
+
+/// The one entry of the cache.
+fn entry(node: &Node) -> PathBuf {
+    let mut entries: Vec<_> = fs::read_dir(node.host().compiled_dir()).unwrap().collect();
+    assert_eq!(entries.len(), 1);
+    entries.remove(0).unwrap().path()
+}
+
+#[test]
+fn a_component_says_what_it_is() {
+    let guest = small("vip")
+        .hook("status", "(call $done)")
+        .key("address", true, None)
+        .key("port", false, Some("80"))
+        .wants(1, "{address}:{port}");
+    let facts = Node::new().facts(&guest.build()).unwrap();
+    assert_eq!((facts.metadata.name.as_str(), facts.metadata.version.as_str()), ("vip", "1.0"));
+    assert_eq!(facts.metadata.description, "a test");
+    assert_eq!(facts.metadata.hooks, HookSet::default().with(Hook::Start).with(Hook::Status));
+    assert_eq!(facts.metadata.capabilities, [Capability::TcpConnect("{address}:{port}".into())]);
+    let key = |name: &str, required, default: Option<&str>| ConfigKey {
+        name: name.into(),
+        description: String::new(),
+        required,
+        default: default.map(Into::into),
+    };
+    assert_eq!(facts.metadata.config, [key("address", true, None), key("port", false, Some("80"))]);
+    assert_eq!(facts.api, "koi:service@0.1.0");
+    assert!(facts.imports.contains(&"koi:service/host@0.1.0".to_owned()), "{:?}", facts.imports);
+}
+
+#[tokio::test]
+async fn every_patch_of_our_version_runs_and_no_other_version() {
+    let node = Node::new();
+    let newer = small("newer").built_against("0.1.3").build();
+    assert_eq!(node.facts(&newer).unwrap().api, "koi:service@0.1.3");
+    let handler = node.handler("newer", &newer, "");
+    assert_eq!(Ask::new(&handler).hook(Hook::Start).await, Ok(Outcome::Done));
+    let refused = refusal(&small("next").built_against("0.2.0").build());
+    assert!(refused.contains("built against koi:service@0.2.0; this koid takes 0.1"), "{refused}");
+}
+
+#[test]
+fn what_is_no_handler_is_refused_in_words() {
+    let module = wat::parse_str("(module)").unwrap();
+    let component = wat::parse_str("(component)").unwrap();
+    let mut cut = small("cut").build();
+    cut.truncate(cut.len() / 2);
+    let imports = r#"(component (import "koi:service/gpio@0.1.7" (instance)))"#;
+    for (bytes, words) in [
+        (module, "not a component but a core module: build it as a component"),
+        (b"#!/bin/sh\n".to_vec(), "not a WebAssembly component"),
+        (component, "does not export koi:service/metadata"),
+        (cut, "not a valid component"),
+        (wat::parse_str(imports).unwrap(), "does not export koi:service/metadata"),
+    ] {
+        let refused = refusal(&bytes);
+        assert!(refused.contains(words) && !refused.contains('\n'), "{refused}");
+    }
+}
+
+#[test]
+fn a_description_that_cannot_be_is_refused() {
+    let silent = refusal(&small("spins").before_describing("(loop $again (br $again))").build());
+    assert!(silent.contains("`describe` did not answer within 1s"), "{silent}");
+    let sleeps = small("sleeps").before_describing("(drop (call $sleep (i64.const 3600000)))").build();
+    let began = Instant::now();
+    assert!(refusal(&sleeps).contains("did not answer within 1s"));
+    assert!(began.elapsed() < Duration::from_secs(60));
+    let traps = refusal(&small("traps").before_describing("unreachable").build());
+    assert!(traps.contains("trapped in describe: wasm unreachable instruction executed"), "{traps}");
+    let eats = "(loop $again (drop (memory.grow (i32.const 16))) (br $again))";
+    assert!(refusal(&small("eats").before_describing(eats).build()).contains("wanted more than 64 MiB"));
+    let named = refusal(&small("My Plugin").build());
+    assert!(named.contains("its name is \"My Plugin\": it must be 1 to 64 of the characters"), "{named}");
+    let idle = refusal(&Guest::new("idle").build());
+    assert!(idle.contains("it has no hooks"), "{idle}");
+}
+
+#[test]
+fn compiled_code_is_kept_and_taken_again_only_if_it_is_whole() {
+    let node = Node::new();
+    let component = small("kept").build();
+    let is_cached = || node.facts(&component).unwrap().compiled.unwrap().cached;
+    assert!(!is_cached());
+    assert!(is_cached(), "the second time it is there");
+
+    let file = OpenOptions::new().write(true).open(entry(&node)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    assert!(!is_cached(), "half of it is of no use");
+    assert!(is_cached(), "and was replaced");
+
+    fs::set_permissions(entry(&node), Permissions::from_mode(0o666)).unwrap();
+    assert!(!is_cached(), "others may have written it");
+    assert!(is_cached());
+}
+
+#[test]
+fn a_cache_that_others_can_write_to_is_not_used_and_nothing_else_suffers() {
+    let node = Node::new();
+    let component = small("kept").build();
+    let is_cached = || node.facts(&component).unwrap().compiled.unwrap().cached;
+    assert!(!is_cached());
+    fs::set_permissions(node.host().compiled_dir(), Permissions::from_mode(0o777)).unwrap();
+    assert!(!is_cached());
+    assert!(!is_cached());
+    fs::set_permissions(node.host().compiled_dir(), Permissions::from_mode(0o700)).unwrap();
+    assert!(is_cached());
+}
+
+#[test]
+fn a_compiler_that_cannot_be_started_is_named() {
+    let node = Node::new();
+    fs::create_dir_all(node.home("vip")).unwrap();
+    let host = koi_plugin_host::Host { program: "/nowhere/koid".into(), ..node.host() };
+    let file = node.home("vip").join("handler.wasm");
+    fs::write(&file, small("vip").build()).unwrap();
+    let registry = koi_plugin_host::Registry::new(host, node.home("vip"));
+    let error = registry.plugin_in(&file).unwrap().error.unwrap();
+    assert!(error.contains("/nowhere/koid, which compiles it, cannot be started"), "{error}");
+}
+
+#[test]
+fn what_a_component_wants_must_be_granted_for_the_services_own_configuration() {
+    let node = Node::new();
+    let redis = small("redis")
+        .key("address", false, Some("127.0.0.1:6379"))
+        .key("backup", false, None)
+        .wants(1, "{address}")
+        .wants(2, "{backup}")
+        .build();
+    let refused = node.refusal("redis", &redis, "");
+    assert!(refused.contains("tcp = [\"127.0.0.1:6379\"]"), "{refused}");
+    let other = "[config]\naddress = \"10.0.0.5:6379\"\n[grants]\ntcp = [\"127.0.0.1:6379\"]\n";
+    let refused = node.refusal("redis", &redis, other);
+    assert!(refused.contains("10.0.0.5:6379"), "{refused}");
+    let granted = node.open("redis", &redis, "[grants]\ntcp = [\"127.0.0.1:6379\"]\n").unwrap();
+    assert_eq!(granted.granted.len(), 1, "nothing is wanted of a key that is not set: {:?}", granted.granted);
+    assert_eq!(granted.limits, ["memory 64 MiB"]);
+}
+
+#[tokio::test]
+async fn defaults_and_the_folder_that_may_be_read_are_told_to_the_guest() {
+    let node = Node::new();
+    // The first key's value, and the folder.
+    let says = "(local $pair i32)
+        (local.set $pair (i32.load (i32.add (local.get $ctx) (i32.const 84))))
+        (call $log (i32.const 2) (i32.load (i32.add (local.get $pair) (i32.const 8))) (i32.load (i32.add (local.get $pair) (i32.const 12))))
+        (if (i32.load8_u (i32.add (local.get $ctx) (i32.const 72))) (then
+            (call $log (i32.const 2)
+                (i32.load (i32.add (local.get $ctx) (i32.const 76))) (i32.load (i32.add (local.get $ctx) (i32.const 80))))))
+        (call $done)";
+    let says = Guest::new("says").hook("start", says).key("colour", false, Some("blue")).build();
+    let home = node.home("says");
+    let ask = |handler| Ask::new(&handler).with_context(|context| context.home = home.clone());
+    let closed = ask(node.handler("says", &says, ""));
+    assert_eq!(closed.hook(Hook::Start).await, Ok(Outcome::Done));
+    assert_eq!(closed.log.lines(), ["Info blue"]);
+    let open = ask(node.handler("says", &says, &format!("[grants]\nread = [\"{}\"]\n", home.display())));
+    assert_eq!(open.hook(Hook::Start).await, Ok(Outcome::Done));
+    assert_eq!(open.log.lines(), ["Info blue".to_owned(), format!("Info {}", home.display())]);
+}

@@ -1,0 +1,1 @@
+../../probe/src/frame.rs

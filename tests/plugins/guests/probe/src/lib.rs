@@ -1,0 +1,94 @@
+//! Tries what needs no interface beyond those that every component may import: files, variables, the store.
+
+mod frame;
+
+use frame::koi::service::state::{self, StateError};
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+
+fn run(op: &str, rest: &str) -> Result<String, String> {
+    match op {
+        "read" => read(rest),
+        "write" => write(rest),
+        "mkdir" => with_directory(rest, |directory, path| directory.create_directory_at(path)),
+        "unlink" => with_directory(rest, |directory, path| directory.unlink_file_at(path)),
+        "symlink" => {
+            let (path, target) = rest.split_once(' ').ok_or("symlink:PATH TARGET")?;
+            with_directory(path, |directory, path| directory.symlink_at(target, path))
+        }
+        "directories" => {
+            Ok(get_directories().into_iter().map(|(_, path)| path).collect::<Vec<_>>().join(" "))
+        }
+        "env" => {
+            let variables = wasip2::cli::environment::get_environment();
+            let found = variables.into_iter().find(|(name, _)| name == rest);
+            found.map(|(_, value)| value).ok_or_else(|| format!("{rest} is not set"))
+        }
+        "get" | "set" | "delete" | "keys" | "fill" => store(op, rest).map_err(|error| match error {
+            StateError::TooLarge => "too large".into(),
+            StateError::QuotaExceeded => "quota exceeded".into(),
+            StateError::Io(text) => text,
+        }),
+        _ => Err(format!("no such op: {op}")),
+    }
+}
+
+/// The open directory that `path` is in, and what of the path is left.
+fn directory_of(path: &str) -> Result<(Descriptor, &str), String> {
+    let holds = |name: &str| path.strip_prefix(name.trim_end_matches('/'))?.strip_prefix('/');
+    let best = get_directories()
+        .into_iter()
+        .filter_map(|(directory, name)| Some((name.len(), directory, holds(&name)?)))
+        .max_by_key(|(length, ..)| *length);
+    best.map(|(_, directory, rest)| (directory, rest))
+        .ok_or_else(|| format!("no directory is open for {path}"))
+}
+
+fn with_directory(
+    path: &str,
+    work: impl Fn(&Descriptor, &str) -> Result<(), ErrorCode>,
+) -> Result<String, String> {
+    let (directory, rest) = directory_of(path)?;
+    work(&directory, rest).map_err(|error| format!("{path}: {}", error.name()))?;
+    Ok("done".into())
+}
+
+fn read(path: &str) -> Result<String, String> {
+    let (directory, rest) = directory_of(path)?;
+    let text = || {
+        let file =
+            directory.open_at(PathFlags::SYMLINK_FOLLOW, rest, OpenFlags::empty(), DescriptorFlags::READ)?;
+        file.read(64 * 1024, 0)
+    };
+    let (bytes, _) = text().map_err(|error: ErrorCode| format!("{path}: {}", error.name()))?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+fn write(path: &str) -> Result<String, String> {
+    with_directory(path, |directory, rest| {
+        let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        let file = directory.open_at(PathFlags::SYMLINK_FOLLOW, rest, flags, DescriptorFlags::WRITE)?;
+        file.write(b"written by the probe\n", 0).map(|_| ())
+    })
+}
+
+fn store(op: &str, rest: &str) -> Result<String, StateError> {
+    let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
+    match op {
+        "get" => Ok(match state::get(key)? {
+            Some(value) => String::from_utf8_lossy(&value).into_owned(),
+            None => "nothing".into(),
+        }),
+        "set" => state::set(key, value.as_bytes()).map(|()| "done".into()),
+        "delete" => state::delete(key).map(|()| "done".into()),
+        "keys" => state::keys().map(|keys| keys.join(" ")),
+        // fill:COUNT BYTES
+        _ => {
+            let (count, bytes) = (key.parse().unwrap_or(0), value.parse().unwrap_or(0));
+            for n in 0..count {
+                state::set(&format!("key-{n:04}"), &vec![b'x'; bytes])?;
+            }
+            Ok(format!("{count} stored"))
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Plugins come, change and break while the daemons run: what is in force changes only when somebody says so, and the guardian
+//! has it too.
+
+use std::fs;
+
+use koi_cluster_tests::{Cluster, Node, Service, skip};
+use koi_plugin_tests::guests::Guest;
+use koi_plugin_tests::native;
+use koi_plugin_tests::peace::Peace;
+use koi_plugin_tests::plugins::{Folder, inspected, listed, message, replace};
+
+/// Calls of `status` that a replaced file must not be seen in.
+const CALLS: usize = 3;
+
+/// A component that says `word` in its log at every hook, and in its status.
+fn says(word: &str) -> Guest {
+    promotes(word, "(call $done)")
+}
+
+/// The same one, with more to do in `promote`.
+fn promotes(word: &str, promote: &str) -> Guest {
+    let log = |what: &str| format!("(call $log (i32.const 2) %{{{word}: {what}}})");
+    ["start", "stop", "demote"]
+        .into_iter()
+        .fold(Guest::new("db"), |guest, hook| guest.hook(hook, &format!("{} (call $done)", log(hook))))
+        .hook("promote", &format!("{} {promote}", log("promote")))
+        .hook(
+            "status",
+            &format!(
+                "{} (call $status (i32.const 0) %{{{word}}} (i32.const 0) (i32.const 0))",
+                log("status")
+            ),
+        )
+}
+
+fn named(handler: &str) -> Service {
+    Service::empty().file("service.toml", &format!("handler = \"{handler}\"\n"), 0o644)
+}
+
+fn in_its_folder(component: &[u8]) -> Service {
+    Service::empty().bytes("handler.wasm", component, 0o644)
+}
+
+/// One node with a service `db`, whose handler of the same name lies in a folder of plugins.
+fn single(component: &[u8]) -> (Cluster, Folder) {
+    let plugins = Folder::default();
+    plugins.put("db.wasm", component);
+    let builder = Cluster::builder().nodes(1).service("10-db", named("db"));
+    (builder.set("plugins.dirs", &plugins.setting()).start(), plugins)
+}
+
+/// How often a node's log has these words in a line.
+fn count(node: &Node, words: &str) -> usize {
+    node.log().lines().filter(|line| line.contains(words)).count()
+}
+
+#[test]
+fn a_replaced_file_is_taken_when_an_operator_says_so_and_not_before() {
+    let (cluster, plugins) = single(&says("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    let old = listed(node, "db").expect("it is listed");
+    assert_eq!((old.state.as_str(), old.services.as_slice()), ("ready", &["db".to_owned()][..]));
+    assert_eq!(inspected(node, "db").on_disk, "same");
+
+    plugins.put("db.wasm", &says("the new code").build());
+    let before = count(node, "the old code: status");
+    cluster.wait_for("status is called some more times", |_| {
+        count(node, "the old code: status") >= before + CALLS
+    });
+    assert_eq!(count(node, "the new code"), 0, "{}", cluster.report());
+    assert_eq!((inspected(node, "db").on_disk.as_str(), listed(node, "db")), ("changed", Some(old.clone())));
+    cluster.wait_shown(
+        node,
+        &["plugins", "inspect", "db"],
+        0,
+        &["changed since it was loaded", "koi reconfigure"],
+    );
+
+    node.order(&["reconfigure"]).exits(0);
+    cluster.wait_for("the new code serves", |c| {
+        message(c, "a", "db").as_deref() == Some("the new code")
+            && listed(node, "db").is_some_and(|p| p.hash != old.hash)
+    });
+    assert_eq!(inspected(node, "db").on_disk, "same");
+    assert_eq!(
+        count(node, "the new code: start") + count(node, "the new code: promote"),
+        0,
+        "the service ran on"
+    );
+    assert_eq!(cluster.wait_healthy(), "a");
+}
+
+#[test]
+fn a_hook_that_is_under_way_ends_with_the_code_it_began_with() {
+    let promote = "(drop (call $sleep (i64.const 6000))) (call $log (i32.const 2) %{the old code is done}) (call $done)";
+    let slow = promotes("the old code", promote).build();
+    let (cluster, plugins) = single(&slow);
+    let node = cluster.any();
+    cluster.wait_for("it begins", |_| count(node, "the old code: promote") > 0);
+    plugins.put("db.wasm", &says("the new code").build());
+    node.order(&["reconfigure"]).exits(0);
+    cluster.wait_for("the new code serves", |c| message(c, "a", "db").as_deref() == Some("the new code"));
+    assert_eq!(
+        (count(node, "the old code is done"), count(node, "the new code: promote")),
+        (1, 0),
+        "{}",
+        cluster.report()
+    );
+    assert_eq!(cluster.wait_healthy(), "a");
+}
+
+#[test]
+fn a_native_hook_that_is_under_way_ends_with_the_code_it_began_with() {
+    let go = tempfile::tempdir().unwrap();
+    let file = go.path().join("go");
+    let wait = format!("while (access({:?}, F_OK)) usleep(20000)", file.display().to_string());
+    let Some(old) = native::compile(&[("NAME", "\"db\""), ("WORD", "\"the old code\""), ("PROMOTE", &wait)])
+    else {
+        return;
+    };
+    let new = native::compile(&[("NAME", "\"db\""), ("WORD", "\"the new code\"")]).expect("it was there");
+    let plugins = Folder::default();
+    plugins.put("db.so", &old);
+    let service =
+        Service::empty().file("service.toml", "handler = \"db\"\n[timeouts]\npromote = \"10m\"\n", 0o644);
+    let cluster =
+        Cluster::builder().nodes(1).service("10-db", service).set("plugins.dirs", &plugins.setting()).start();
+    let node = cluster.any();
+    cluster.wait_for("it begins", |_| count(node, "the old code begins to promote") > 0);
+
+    plugins.put("db.so", &new);
+    let hash = listed(node, "db").expect("it is listed").hash;
+    node.order(&["reconfigure"]).exits(0);
+    cluster.wait_for("the new file is in force", |_| listed(node, "db").is_some_and(|p| p.hash != hash));
+    assert_eq!(count(node, "the old code: promote is done"), 0, "it waits for our word");
+    fs::write(&file, "").unwrap();
+    cluster.wait_for("the new code serves", |c| message(c, "a", "db").as_deref() == Some("the new code"));
+    assert_eq!(count(node, "the old code: promote is done"), 1, "{}", cluster.report());
+    assert_eq!(count(node, "the new code begins to promote"), 0, "{}", cluster.report());
+    assert_eq!(cluster.wait_healthy(), "a");
+}
+
+#[test]
+fn a_broken_replacement_is_not_taken_and_the_list_says_why() {
+    let (cluster, plugins) = single(&says("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    let old = listed(node, "db").expect("it is listed");
+    plugins.put("db.wasm", b"no component at all");
+    // Whether that counts as done is not the matter here.
+    node.order(&["reconfigure"]);
+    cluster.wait_shown(
+        node,
+        &["plugins", "list"],
+        0,
+        &["db", "ready", "the file there now cannot be used", "stays"],
+    );
+    let kept = listed(node, "db").expect("it is listed");
+    assert_eq!((kept.state.as_str(), &kept.hash), ("ready", &old.hash));
+    let before = count(node, "the old code: status");
+    cluster.wait_for("it serves on", |_| count(node, "the old code: status") >= before + CALLS);
+    assert_eq!(cluster.wait_healthy(), "a");
+
+    plugins.put("db.wasm", &says("the mended code").build());
+    node.order(&["reconfigure"]).exits(0);
+    cluster
+        .wait_for("the mended code serves", |c| message(c, "a", "db").as_deref() == Some("the mended code"));
+    assert_eq!(listed(node, "db").and_then(|plugin| plugin.error), None);
+}
+
+#[test]
+fn the_guardian_takes_down_with_the_code_that_was_in_force() {
+    let (old, new) = (says("the old code").build(), says("the new code").build());
+    let word = |word: &str| native::compile(&[("NAME", "\"lib\""), ("WORD", &format!("{word:?}"))]);
+    let (Some(old_library), Some(new_library)) = (word("the old library"), word("the new library")) else {
+        return;
+    };
+    let manifest = "handler = \"./lib.so\"\n[config]\nlog = \"@HOOKLOG@\"\n";
+    let library = Service::empty().bytes("lib.so", &old_library, 0o755).file("service.toml", manifest, 0o644);
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .service("10-net", Service::recorded())
+        .service("20-db", in_its_folder(&old))
+        .service("30-lib", library)
+        .start();
+    let (_, first) = cluster.part_leader_and_master();
+    let node = cluster.node(&first);
+    replace(&node.services.join("20-db/handler.wasm"), &new);
+    replace(&node.services.join("30-lib/lib.so"), &new_library);
+    let before = cluster.hooks().count();
+
+    node.kill();
+    let second = cluster.wait_other_master(&first);
+    let since = cluster.hooks().since(before);
+    since.assert_order(&first, &["lib:demote", "net:demote"]);
+    assert!(since.ended(&first, "net:demote") < since.began(&second, "net:promote"), "{since}");
+    cluster.hooks().assert_only(&second);
+    for words in ["the old code: demote", "the old library: demote is done"] {
+        assert_eq!(count(node, words), 1, "{words}\n{}", cluster.report());
+    }
+    let new_ones = count(node, "the new code") + count(node, "the new library");
+    assert_eq!(new_ones, 0, "nobody has taken the new files\n{}", cluster.report());
+
+    node.start();
+    assert_eq!(cluster.wait_healthy(), second);
+    cluster.wait_for("a new daemon takes what is there", |c| {
+        let said = |service| message(c, &first, service);
+        said("db").as_deref() == Some("the new code") && said("lib").as_deref() == Some("the new library")
+    });
+}
+
+#[test]
+fn a_plugin_that_cannot_be_loaded_fails_its_service_on_its_node_and_nothing_else() {
+    let cluster = Cluster::builder().nodes(3).service("10-net", Service::recorded()).start();
+    let master = cluster.wait_healthy();
+    let peace = Peace::of(&cluster);
+    let standby = cluster.others(&master).next().expect("there are three");
+    standby.add("20-db", &in_its_folder(b"\0asm, and nothing that makes sense"));
+    cluster.wait_for("it has failed", |c| c.status_of(&standby.name).is_some_and(|n| n.state == "Failed"));
+    cluster.wait_shown(cluster.node(&master), &["status", &standby.name], 3, &["db", "handler.wasm"]);
+    let listed = listed(standby, "handler").expect("it is listed by its file's name");
+    assert_eq!((listed.state.as_str(), listed.services), ("error", vec!["db".to_owned()]));
+    peace.assert_kept(&cluster);
+
+    replace(&standby.services.join("20-db/handler.wasm"), &says("sense").build());
+    standby.order(&["reconfigure"]).exits(0);
+    cluster.any().order(&["recover", &standby.name]).exits(0);
+    assert_eq!(cluster.wait_healthy(), master);
+    cluster.wait_for("it serves", |c| message(c, &standby.name, "db").as_deref() == Some("sense"));
+    peace.assert_kept(&cluster);
+}
+
+/// Of two standbys the one with the higher score is promoted, though the other is up for longer. `service` makes one with a
+/// score.
+fn the_higher_score_wins(service: impl Fn(i32) -> Service) {
+    let cluster = Cluster::builder().nodes(3).service("10-net", Service::recorded()).start();
+    let master = cluster.wait_healthy();
+    let [old, young] = cluster.others(&master).collect::<Vec<_>>()[..] else { panic!("there are three") };
+    young.stop();
+    young.start();
+    cluster.wait_well();
+    let uptime_ms = |node: &Node| node.local().expect("it answers").node.uptime_ms;
+    assert!(uptime_ms(old) > uptime_ms(young));
+
+    for (node, score) in [(cluster.node(&master), 30), (old, 10), (young, 20)] {
+        node.add("20-db", &service(score));
+    }
+    cluster.wait_status("every score is known", |status| {
+        let score = |node: &koi_proto::api::NodeStatus| {
+            node.services.as_ref()?.iter().find(|service| service.name == "db")?.score
+        };
+        let scores = |name: &str| status.nodes.iter().find(|node| node.name == name).and_then(score);
+        (scores(&old.name), scores(&young.name)) == (Some(10), Some(20))
+    });
+    assert_eq!(cluster.wait_healthy(), master, "a score displaces nobody");
+    cluster.node(&master).set_status("10-net", 7, "the cable is out");
+    assert_eq!(cluster.wait_other_master(&master), young.name);
+    cluster.hooks().assert_only(&young.name);
+}
+
+#[test]
+fn the_score_of_a_script_decides() {
+    the_higher_score_wins(|score| {
+        let status =
+            format!("#!/bin/sh\n[ \"$KOI_IS_PROMOTED\" = 1 ] && exit 0\necho score={score}\nexit 91\n");
+        Service::empty().script("status", &status)
+    });
+}
+
+#[test]
+fn the_score_of_a_component_decides() {
+    the_higher_score_wins(|score| {
+        let status = format!("(call $status (i32.const 0) %{{well}} (i32.const 1) (i32.const {score}))");
+        in_its_folder(&Guest::new("db").hook("status", &status).build())
+    });
+}
+
+#[test]
+fn the_score_of_a_native_plugin_decides() {
+    let Some(library) = native::compile(&[]) else { return };
+    the_higher_score_wins(|score| {
+        let manifest = format!("handler = \"./db.so\"\n[config]\nscore = {score}\n");
+        Service::empty().bytes("db.so", &library, 0o755).file("service.toml", &manifest, 0o644)
+    });
+}
+
+#[test]
+fn handlers_in_their_services_folders_show_their_details() {
+    // A detail is two texts; the list of them stands behind the rest of a status.
+    let status = "(i64.store (i32.const 1100) (i64.const 0)) (call $detail %{lag} %{3 bytes})
+        (drop (call $status (i32.const 0) %{in step} (i32.const 0) (i32.const 0)))
+        (i32.store (i32.const 1048) (i32.const 1104)) (i32.store (i32.const 1052) (i32.const 1)) (i32.const 1024)";
+    let detail = "(func $detail (param i32 i32 i32 i32)
+        (i32.store (i32.const 1104) (local.get 0)) (i32.store (i32.const 1108) (local.get 1))
+        (i32.store (i32.const 1112) (local.get 2)) (i32.store (i32.const 1116) (local.get 3)))";
+    let component = Guest::new("copies").item(detail).hook("status", status).build();
+    let mut builder = Cluster::builder().nodes(1).service("10-copies", in_its_folder(&component));
+    let mut expected = vec![("copies", "handler.wasm", "in step", "lag=3 bytes")];
+    match native::compile(&[("NAME", "\"counts\""), ("WORD", "\"one two\"")]) {
+        Some(library) => {
+            let manifest = "handler = \"./counts.so\"\n";
+            let service =
+                Service::empty().bytes("counts.so", &library, 0o755).file("service.toml", manifest, 0o644);
+            builder = builder.service("20-counts", service);
+            expected.push(("counts", "counts.so", "one two", "code=one two"));
+        }
+        None => skip("details of a native plugin"),
+    }
+    let cluster = builder.start();
+    cluster.wait_healthy();
+    for (name, file, said, details) in expected {
+        cluster.wait_shown(cluster.any(), &["local"], 0, &[name, said, details]);
+        let plugin = listed(cluster.any(), name).expect("it is listed");
+        assert_eq!((plugin.state.as_str(), plugin.services), ("ready", vec![name.to_owned()]));
+        assert!(plugin.path.is_some_and(|path| path.ends_with(file)));
+    }
+}
+
+#[test]
+fn what_a_component_has_stored_outlives_the_daemon() {
+    let keep = "(call $set %{greeting} %{from an earlier life} (i32.const 1200))
+        (if (i32.load8_u (i32.const 1200)) (then unreachable)) (call $done)";
+    let well = "(call $status (i32.const 0) %{well} (i32.const 0) (i32.const 0))";
+    let keeps = Guest::new("db").hook("start", keep).hook("status", well).build();
+    let recall = "(call $get %{greeting} (i32.const 1200))
+        (if (i32.load8_u (i32.const 1200)) (then unreachable))
+        (if (i32.eqz (i32.load8_u offset=4 (i32.const 1200))) (then unreachable))
+        (call $status (i32.const 0) (i32.load offset=8 (i32.const 1200)) (i32.load offset=12 (i32.const 1200)) (i32.const 0) (i32.const 0))";
+    let recalls = Guest::new("db").hook("status", recall).build();
+    let (cluster, plugins) = single(&keeps);
+    cluster.wait_healthy();
+    let node = cluster.any();
+    // The next one only looks.
+    plugins.put("db.wasm", &recalls);
+    node.stop();
+    node.start();
+    assert_eq!(cluster.wait_healthy(), "a");
+    cluster.wait_for("it knows", |c| message(c, "a", "db").as_deref() == Some("from an earlier life"));
+    node.kill();
+    node.start();
+    assert_eq!(cluster.wait_healthy(), "a");
+    cluster.wait_for("it still knows", |c| message(c, "a", "db").as_deref() == Some("from an earlier life"));
+}
