@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod plugins;
+
+pub(crate) use plugins::{CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, word};
+
 /// How long one answer may take when nobody says otherwise.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long `koi wait` waits in all when nobody says otherwise.
@@ -18,6 +22,8 @@ Examples:
   koi promote db2                make db2 the master
   koi wait --for master          return when a master is promoted with all its services
   koi maintenance on             run no hooks and elect nobody, while you work on it
+  koi plugins list               the handlers of the asked node, and whether they can be used
+  koi plugins new mydb --lang go begin a handler of your own
   koi -H 10.0.0.2 -o json status ask another machine, for a program
 
 Exit codes:
@@ -180,6 +186,11 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Show the handlers that run services; check, try and begin handlers of your own
+    #[command(subcommand)]
+    Plugins(Plugins),
+    /// Print the interface of WASM handlers (WIT)
+    Wit,
     /// Run a cluster of three nodes on this machine, to look at and to try things on
     #[command(
         long_about = "Run a cluster of three nodes on this machine, to look at and to try things on.\n\n\

@@ -16,6 +16,8 @@ pub(crate) mod exit {
     pub(crate) const DEGRADED: u8 = 3;
     /// No answer in time.
     pub(crate) const NO_ANSWER: u8 = 4;
+    /// It would not be safe.
+    pub(crate) const UNSAFE: u8 = 5;
 }
 
 /// Why a command did not get its work done.

@@ -11,6 +11,7 @@ mod files;
 mod koid;
 mod output;
 mod render;
+mod template;
 
 use std::process::ExitCode;
 

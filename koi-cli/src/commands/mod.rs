@@ -7,8 +7,10 @@ mod events;
 mod init;
 mod keygen;
 mod operate;
+mod plugins;
 mod show;
 mod signals;
+mod trial;
 mod wait;
 mod watch;
 
@@ -17,8 +19,9 @@ use koi_proto::api::OnNode;
 use crate::cli::{Cli, Command};
 use crate::connect::{self, Daemon};
 use crate::demo;
-use crate::fail::Fail;
+use crate::fail::{Fail, exit};
 use crate::output::Out;
+use crate::template;
 
 /// Carries out the command.
 pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
@@ -47,6 +50,11 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Config(args) => config::config(options, args, out),
         Command::Init(args) => init::init(options, args, out),
         Command::Keygen { target, force } => keygen::keygen(target, *force, out),
+        Command::Plugins(args) => plugins::plugins(options, args, out).await,
+        Command::Wit => {
+            out.write(template::WIT)?;
+            Ok(exit::WELL)
+        }
         Command::Demo(args) => demo::demo(args, out).await,
         Command::Completions { shell } => completions::completions(*shell, out),
     }

@@ -7,6 +7,10 @@ pub(crate) mod failures;
 pub(crate) mod local;
 pub(crate) mod node;
 mod paint;
+pub(crate) mod plugin;
+#[cfg(test)]
+mod plugin_tests;
+pub(crate) mod plugins;
 mod problems;
 mod service;
 pub(crate) mod status;

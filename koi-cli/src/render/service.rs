@@ -78,3 +78,9 @@ pub(crate) fn remark(service: &ServiceStatus) -> String {
         None => String::new(),
     }
 }
+
+/// What its handler said of it besides: `lag=0, version=7.2`.
+pub(crate) fn details(service: &ServiceStatus) -> String {
+    let pairs: Vec<_> = service.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(", ")
+}

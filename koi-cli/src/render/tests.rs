@@ -324,6 +324,19 @@ fn the_tree() {
 }
 
 #[test]
+fn what_a_handler_says_besides_is_shown_where_there_is_room() {
+    let mut status = healthy();
+    for node in &mut status.nodes {
+        let db = &mut node.services.as_mut().unwrap()[1];
+        db.message = Some("in sync".into());
+        db.score = Some(7);
+        db.details = vec![("lag".into(), "0".into()), ("version".into(), "7.2.4 ".repeat(40))];
+    }
+    assert_snapshot!("details_of_a_node", fits(node::node(&status.nodes[1], &PLAIN)));
+    assert_snapshot!("details_in_the_tree", fits(tree::tree(&status, &PLAIN)));
+}
+
+#[test]
 fn recent_failures() {
     let list = vec![failure("a", "db", 7_300_000), failure("c", "vip", 1_800)];
     assert_snapshot!(fits(failures::failures(&Failures { failures: list }, &PLAIN)));

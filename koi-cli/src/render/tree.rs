@@ -2,6 +2,7 @@
 
 use koi_proto::api::{NodeStatus, Status};
 
+use super::paint::Tone;
 use super::table::{Cell, Table};
 use super::{View, node, service, text};
 
@@ -37,6 +38,7 @@ fn branch(node: &NodeStatus, last: bool, names: usize, view: &View) -> String {
             Cell::new(&service.state).tone(service::tone(service)),
             service::mark(service).into(),
             service::doing(service).into(),
+            Cell::new(service::details(service)).tone(Tone::Dim),
         ]);
     }
     drawn.push_str(&leaves.draw(view));

@@ -8,7 +8,7 @@ use crate::run::{Ran, command, koi, koi_in};
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 12] = [
         &[],
         &["sing"],
         &["promote"],
@@ -16,6 +16,10 @@ fn wrong_usage_exits_with_2() {
         &["wait"],
         &["wait", "--for", "godot"],
         &["-t", "soon", "status"],
+        &["plugins"],
+        &["plugins", "new", "My_DB", "--lang", "rust"],
+        &["plugins", "new", "mydb", "--lang", "cobol"],
+        &["plugins", "run", "h.wasm", "dance"],
         &["-H", "a:b:c", "--secret", "x", "status"],
     ];
     for args in wrong {
@@ -104,7 +108,7 @@ fn a_configuration_with_errors_says_which() {
 
 /// A copy of `koi` with a `koid` beside it that only does what this script says. Other processes write both: were a
 /// file open for writing here while another test forks, it could not be run.
-fn koi_beside_koid(folder: &Path, script: &str) -> Command {
+pub(crate) fn koi_beside_koid(folder: &Path, script: &str) -> Command {
     let koi = folder.join("koi");
     let written = Command::new("sh")
         .arg("-c")

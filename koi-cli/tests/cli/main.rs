@@ -6,4 +6,5 @@ mod daemon;
 mod demo;
 mod fake;
 mod machine;
+mod plugins;
 mod run;

@@ -1,0 +1,201 @@
+//! `koi plugins` on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::duration;
+
+/// `koi plugins`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugins {
+    /// Show the plugins of a node: kind, version, who uses them, and why one cannot be used
+    List {
+        /// Name or UUID [default: the asked node]
+        node: Option<String>,
+    },
+    /// Show all that is known of one plugin: what it says of itself, what it wants and what it is granted
+    Inspect(Inspect),
+    /// Try a handler: does it keep to the contract? Reads like a test report
+    #[command(long_about = CHECK)]
+    Check(CheckPlugin),
+    /// Run one hook of a handler by hand, and show its log
+    #[command(long_about = RUN)]
+    Run(RunHook),
+    /// Begin a handler: writes a small one with its build and a README
+    New(New),
+}
+
+const CHECK: &str = "\
+Try a handler: does it keep to the contract? Reads like a test report.
+
+Loads it, lets it describe itself, and runs its hooks in every legal order, again and again, cut off in the middle, out of \
+time, with odd configuration and odd epochs. `FAIL` breaks the contract; `note` is what is good to know, or could not be tried.
+
+Without --service nothing is granted to a component, and only the defaults of its configuration are set: it can do no harm. A \
+native library and a script are in no sandbox: their hooks really run. With --service DIR (or when the plugin named is a \
+service's folder) its service.toml counts, and hooks really start, promote, demote and stop that service on this machine, \
+beside any cluster: do it where that harms nobody. What the handler keeps in its store goes to a scratch folder.
+
+Refused without --really: a service in the services folder of this machine's configuration, which belongs to koid; and one \
+whose first `status` says that it runs, because it would be stopped.
+
+Exit code: 0 keeps to the contract, 1 breaks it, 2 could not be tried at all, 5 refused as above.";
+
+const RUN: &str = "\
+Run one hook of a handler by hand, and show its log.
+
+Without --service nothing is granted to a component. With --service DIR (or when the plugin named is a service's folder) its \
+configuration, grants and limits count, and the hook does what it does, on this machine and beside any cluster. A service in \
+the services folder of this machine's configuration belongs to koid: only its `status` is run without --really.
+
+What the handler keeps in its store is forgotten afterwards; --state DIR keeps it for the next run.";
+
+/// `koi plugins inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A plugin's name, to ask the daemon; or a file, with a slash or an ending
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) plugin: String,
+    /// As used by the service in this folder (only of a file)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
+    /// Name or UUID of the node to ask (only by name) [default: the asked node]
+    #[arg(long, value_name = "NODE", conflicts_with = "service")]
+    pub(crate) node: Option<String>,
+}
+
+/// `koi plugins check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckPlugin {
+    /// A .wasm, a .so, a script, or a service's folder
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// Take configuration, grants and limits from the service.toml in this folder, and do the real thing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
+    /// Also when the service belongs to koid, or runs already
+    #[arg(long)]
+    pub(crate) really: bool,
+    /// How long a hook may take [default: what the service says, or 30s]
+    #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stands in for the global option, whose long name is taken here; no answer is waited for.
+    #[arg(id = "timeout", short = 't', value_name = "TIME", value_parser = duration, hide = true)]
+    _answer_timeout: Option<Duration>,
+}
+
+/// `koi plugins run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunHook {
+    /// A .wasm, a .so, a script, or a service's folder
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// Which
+    pub(crate) hook: HookName,
+    /// Take configuration, grants and limits from the service.toml in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
+    /// Set a key of the configuration, before what service.toml says; may stand several times
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<String>,
+    /// What koi wants the service to be [default: what goes with the hook]
+    #[arg(long)]
+    pub(crate) role: Option<RoleName>,
+    /// The fencing token
+    #[arg(long, value_name = "N")]
+    pub(crate) epoch: Option<u64>,
+    /// Keep what the handler stores in this folder, from run to run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Also when the service belongs to koid
+    #[arg(long)]
+    pub(crate) really: bool,
+    /// How long the hook may take [default: what the service says, or 30s]
+    #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stands in for the global option, whose long name is taken here; no answer is waited for.
+    #[arg(id = "timeout", short = 't', value_name = "TIME", value_parser = duration, hide = true)]
+    _answer_timeout: Option<Duration>,
+}
+
+/// `koi plugins new`.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// What services will name it by: lower-case letters, digits and `-`
+    #[arg(value_parser = crate::template::name)]
+    pub(crate) name: String,
+    /// In which language
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) lang: Language,
+    /// Where to; it must not exist or be empty [default: ./NAME]
+    #[arg(value_name = "DIR")]
+    pub(crate) target: Option<PathBuf>,
+}
+
+/// The hooks, as words of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookName {
+    Start,
+    Stop,
+    Promote,
+    Demote,
+    Status,
+    Failed,
+}
+
+/// The roles, as words of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// It is not to run.
+    None,
+    /// It is to run, ready for promotion.
+    Standby,
+    /// It is to be the master.
+    Promoted,
+}
+
+/// The languages that there is a template for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    Rust,
+    C,
+    Js,
+    Python,
+    Go,
+}
+
+/// The word of the command line for a value of one of its enums.
+pub(crate) fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
+}
+
+fn setting(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("a setting is written KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_hook_has_a_timeout_of_its_own() {
+        let words = ["koi", "plugins", "run", "h.wasm", "start"];
+        let good = ["--timeout", "3s", "--config", "a=b=c", "-o", "json"];
+        let cli = Cli::try_parse_from(words.into_iter().chain(good)).unwrap();
+        let Command::Plugins(Plugins::Run(run)) = cli.command else { panic!("not run") };
+        assert_eq!((run.hook, run.timeout), (HookName::Start, Some(Duration::from_secs(3))));
+        assert_eq!((run.settings, cli.options.timeout), (vec!["a=b=c".to_owned()], None));
+        for wrong in [["--config", "novalue"], ["--config", "=x"], ["--role", "king"], ["--epoch", "-1"]] {
+            let error = Cli::try_parse_from(words.into_iter().chain(wrong)).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `koi plugins list` and `inspect`, as snapshots.
+
+use insta::assert_snapshot;
+use koi_proto::api::{Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
+
+use super::{Paint, View, plugin, plugins, text};
+
+const PLAIN: View = View { width: 80, paint: Paint(false) };
+const HASH: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+const ALL: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
+
+fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
+    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+    let (api, ending) = match kind {
+        "wasm" => ("koi:service@0.1.0", ".wasm"),
+        "native" => ("native 1.0", ".so"),
+        _ => ("0.1.0", ""),
+    };
+    Plugin {
+        name: name.into(),
+        kind: kind.into(),
+        version: "0.1.0".into(),
+        api: api.into(),
+        hooks: owned(hooks),
+        services: owned(services),
+        state: "ready".into(),
+        path: (kind != "builtin").then(|| format!("/etc/koi/plugins/{name}{ending}")),
+        hash: (kind != "builtin").then(|| HASH.into()),
+        description: format!("what {name} does"),
+        error: None,
+    }
+}
+
+fn every_kind() -> Vec<Plugin> {
+    vec![
+        known("disk-space", "wasm", &["status"], &["disk"]),
+        known("hello-native", "native", &ALL[..5], &[]),
+        known("redis", "wasm", &ALL, &["cache", "sessions"]),
+        known("shell", "builtin", &ALL, &["10-vip", "cron"]),
+    ]
+}
+
+fn redis() -> PluginDetail {
+    let key = |name: &str, description: &str, required, default: Option<&str>| PluginConfigKey {
+        name: name.into(),
+        description: description.into(),
+        required,
+        default: default.map(Into::into),
+    };
+    PluginDetail {
+        plugin: known("redis", "wasm", &ALL, &["cache"]),
+        size_bytes: 62_517,
+        imports: ["koi:service/host@0.1.0", "koi:service/state@0.1.0", "wasi:sockets/tcp@0.2.3"]
+            .map(Into::into)
+            .to_vec(),
+        config: vec![
+            key("address", "where the server listens", false, Some("127.0.0.1:6379")),
+            key("password-file", "a file that holds its password", false, None),
+            key("cluster", "", true, None),
+        ],
+        wanted: vec!["tcp = [\"{address}\"]".into(), "read = [\"/etc/redis\"]".into()],
+        compiled: Some(PluginCompiled { size_bytes: 262_144, cached: true, took_ms: 3 }),
+        on_disk: "same".into(),
+        used_by: vec![PluginUse {
+            service: "cache".into(),
+            granted: vec!["tcp 127.0.0.1:6379".into(), "read /etc/redis".into(), "env LANG".into()],
+            limits: vec!["memory 64 MiB".into()],
+            problem: None,
+        }],
+    }
+}
+
+/// No line is longer than the screen is wide.
+fn fits(page: String) -> String {
+    for line in page.lines() {
+        assert!(text::width(line) <= PLAIN.width, "too long: {line:?}");
+        assert_eq!(line.trim_end(), line, "a line ends in spaces");
+    }
+    page
+}
+
+#[test]
+fn plugins_of_every_kind() {
+    assert_snapshot!(fits(plugins::list(&every_kind(), &PLAIN)));
+}
+
+#[test]
+fn one_plugin_cannot_be_loaded_and_one_has_a_newer_file_that_is_worse() {
+    let mut all = every_kind();
+    all[1] = Plugin {
+        state: "error".into(),
+        error: Some(
+            "built for native ABI 2; this koid takes 1: build it with a koi-plugin-api of 0.1".into(),
+        ),
+        services: vec!["hello".into()],
+        ..known("hello-native", "native", &[], &[])
+    };
+    all[1].version.clear();
+    all[2].error =
+        Some("the file there now cannot be used: not a component; the one of SHA-256 5f70bf18… stays".into());
+    assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
+}
+
+#[test]
+fn long_names_and_texts_stay_on_the_screen() {
+    let long = "a very long text \u{1b}[2J ".repeat(22);
+    let mut all = every_kind();
+    all[0].name = "x".repeat(64);
+    all[0].services = (0..60).map(|n| format!("service-{n}")).collect();
+    (all[1].state, all[1].error) = ("error".into(), Some(long.clone()));
+    assert_snapshot!("a_long_list", fits(plugins::list(&all, &PLAIN)));
+
+    let mut detail = redis();
+    detail.plugin.description = long.clone();
+    detail.config[0].description = long.clone();
+    detail.config[1].name = "k".repeat(500);
+    detail.wanted.push(format!("read = [\"/{}\"]", "d".repeat(500)));
+    detail.used_by[0].problem = Some(long);
+    let page = plugin::plugin(&detail, &PLAIN);
+    assert!(!page.contains('\u{1b}'), "{page:?}");
+    // The lines of service.toml are to be copied: they are not broken.
+    let copied = |line: &str| line.contains("ddd") && line.contains(" = [") && !line.contains("MISSING");
+    let rest: String = page.lines().filter(|line| !copied(line)).map(|line| format!("{line}\n")).collect();
+    assert_snapshot!("a_long_plugin", fits(rest));
+}
+
+#[test]
+fn all_of_one_plugin() {
+    assert_snapshot!(fits(plugin::plugin(&redis(), &PLAIN)));
+}
+
+#[test]
+fn a_grant_is_missing() {
+    let mut detail = redis();
+    let used = &mut detail.used_by[0];
+    used.granted.remove(1);
+    used.problem = Some("redis wants read = [\"/etc/redis\"]; add it to [grants] of service.toml".into());
+    detail.on_disk = "changed".into();
+    detail.compiled = Some(PluginCompiled { size_bytes: 30_000_000, cached: false, took_ms: 8_100 });
+    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn a_service_that_could_not_be_opened_knows_no_grants() {
+    let mut detail = redis();
+    let used = &mut detail.used_by[0];
+    used.granted.clear();
+    used.limits.clear();
+    used.problem = Some("it wants tcp 10.0.0.9:6379; write tcp = [\"10.0.0.9:6379\"] under [grants]".into());
+    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn nobody_uses_it_yet() {
+    let mut detail = redis();
+    detail.plugin.services.clear();
+    detail.used_by.clear();
+    detail.wanted.push("tcp = [\"10.0.0.1:6379\"]".into());
+    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn a_plugin_that_could_not_be_loaded_has_little_to_say() {
+    let detail = PluginDetail {
+        plugin: Plugin {
+            version: String::new(),
+            api: String::new(),
+            description: String::new(),
+            state: "error".into(),
+            error: Some("a core module, not a component: build it as a component".into()),
+            ..known("broken", "wasm", &[], &["web"])
+        },
+        size_bytes: 812,
+        on_disk: "same".into(),
+        ..PluginDetail::default()
+    };
+    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+}

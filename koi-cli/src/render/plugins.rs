@@ -1,0 +1,65 @@
+//! `koi plugins list`: a line for each plugin, and below them why one cannot be used.
+
+use koi_proto::api::Plugin;
+
+use super::paint::Tone;
+use super::table::{Cell, Table, hanging};
+use super::{View, text};
+
+/// Columns of any column but the last.
+const WIDEST: usize = 20;
+
+/// Every hook, in the order in which plugins name them.
+const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
+
+/// The whole of it.
+pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
+    let mut table = Table::new(0, WIDEST);
+    table.heads(&["NAME", "KIND", "VERSION", "API", "HOOKS", "STATE", "SERVICES"]);
+    for plugin in plugins {
+        table.row(vec![
+            Cell::new(&plugin.name).tone(Tone::Head),
+            Cell::new(&plugin.kind),
+            Cell::new(&plugin.version),
+            // The interface's name is the same for all components; `inspect` has it.
+            Cell::new(plugin.api.replace("koi:service@", "wit ")).tone(Tone::Dim),
+            hooks(&plugin.hooks).into(),
+            Cell::new(&plugin.state).tone(tone(plugin)),
+            plugin.services.join(", ").into(),
+        ]);
+    }
+    let troubles: String = plugins.iter().map(|plugin| trouble(plugin, view)).collect();
+    let gap = if troubles.is_empty() { "" } else { "\n" };
+    table.draw(view) + gap + &troubles
+}
+
+/// The tone of its state: one that runs, but not as its file says, is to be looked at.
+pub(crate) fn tone(plugin: &Plugin) -> Tone {
+    match (plugin.state.as_str(), &plugin.error) {
+        ("ready", None) => Tone::Good,
+        ("ready", Some(_)) => Tone::Warn,
+        _ => Tone::Bad,
+    }
+}
+
+/// Its hooks in a few words: few plugins have neither few nor nearly all.
+fn hooks(hooks: &[String]) -> String {
+    let missing: Vec<&str> = HOOKS.into_iter().filter(|hook| !hooks.iter().any(|h| h == hook)).collect();
+    match missing[..] {
+        [] => "all".to_owned(),
+        [one] => format!("all but {one}"),
+        _ => hooks.join(" "),
+    }
+}
+
+/// Why it cannot be used, and what to do.
+fn trouble(plugin: &Plugin, view: &View) -> String {
+    let Some(error) = &plugin.error else { return String::new() };
+    let mut lines = hanging(&format!("{}: ", text::clean(&plugin.name)), error, tone(plugin), view);
+    if let Some(path) = &plugin.path {
+        let todo =
+            format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");
+        lines.push_str(&hanging("  ", &todo, Tone::Dim, view));
+    }
+    lines
+}

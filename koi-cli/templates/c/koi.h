@@ -1,0 +1,165 @@
+/* What koi gives to a handler in C, and what it wants of it: wit/koi-service.wit (koi:service@0.1.0), in C.
+ *
+ * Write the seven functions under "yours" and link with koi.c. Memory is never freed: a fresh instance serves each call, and all
+ * of it goes with the call. The layouts are those of the component model, so nothing here may be reordered. */
+#ifndef KOI_H
+#define KOI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* UTF-8, or any bytes; without a zero at the end. */
+typedef struct { const char *at; size_t length; } koi_text;
+
+/* A literal as a text: KOI("standby"). */
+#define KOI(literal) ((koi_text){ (literal), sizeof(literal) - 1 })
+#define KOI_NOTHING ((koi_text){ 0, 0 })
+
+typedef struct { koi_text key, value; } koi_pair;
+typedef struct { const koi_pair *at; size_t count; } koi_pairs;
+typedef struct { const koi_text *at; size_t count; } koi_texts;
+
+/* ---- What comes with a call ------------------------------------------------------------------------------------- */
+
+typedef enum { KOI_ROLE_NONE, KOI_ROLE_STANDBY, KOI_ROLE_PROMOTED } koi_role;
+
+/* Everything koi knows about one call. */
+typedef struct {
+    koi_text service;       /* the service's name */
+    koi_text node;          /* the node's name */
+    uint64_t call_id;       /* tells calls apart in logs */
+    uint32_t attempt;       /* 1 for the first try */
+    uint8_t role;           /* koi_role: what the service is to be */
+    uint64_t epoch;         /* the fencing token: grows with every mastership; 0: there was none yet */
+    bool has_master;        /* somebody is master: */
+    koi_pair master;        /* its name, and its IP (may be empty) */
+    uint64_t timeout_ms;    /* past it the call has failed */
+    bool has_workdir;       /* the service's folder is granted: */
+    koi_text workdir;
+    koi_pairs config;       /* [config] of service.toml */
+} koi_context;
+
+/* Why `failed` is called. */
+typedef struct {
+    uint8_t hook;           /* 0 start, 1 stop, 2 promote, 3 demote, 4 status, 5 failed */
+    koi_text message;
+    bool timed_out;
+} koi_failure;
+
+/* The value of a key of [config]; false: it is not there. */
+bool koi_config(const koi_context *ctx, koi_text key, koi_text *value);
+
+/* ---- What a hook answers ----------------------------------------------------------------------------------------- */
+
+typedef enum { KOI_RETRY, KOI_FATAL, KOI_MISCONFIGURED, KOI_UNSUPPORTED } koi_error_kind;
+
+/* Done, or why not: retry here later; not on this node; not before [config] is mended; this hook is not there after all. */
+typedef struct {
+    bool is_error;
+    struct { uint8_t kind; koi_text message; } error;
+} koi_result;
+
+koi_result koi_done(void);
+koi_result koi_error(koi_error_kind kind, koi_text message);
+
+typedef enum {
+    KOI_OK, KOI_PROMOTED, KOI_STANDBY, KOI_LIVE, KOI_STOPPED, KOI_FAILED
+} koi_state;
+
+/* What `status` saw. */
+typedef struct {
+    uint8_t state;          /* koi_state */
+    koi_text message;       /* one line for people */
+    bool has_score;         /* among the standbys the highest is promoted first */
+    int32_t score;
+    koi_pairs details;      /* for people */
+} koi_report;
+
+typedef struct {
+    bool is_error;
+    union {
+        koi_report report;
+        struct { uint8_t kind; koi_text message; } error;
+    };
+} koi_status;
+
+koi_status koi_reports(koi_state state, koi_text message);
+koi_status koi_status_error(koi_error_kind kind, koi_text message);
+
+/* ---- What a handler says of itself -------------------------------------------------------------------------------- */
+
+enum {
+    KOI_HAS_START = 1, KOI_HAS_STOP = 2, KOI_HAS_PROMOTE = 4, KOI_HAS_DEMOTE = 8, KOI_HAS_STATUS = 16, KOI_HAS_FAILED = 32
+};
+
+/* Something of the node that it wants; {key} stands for what [config] has there. */
+typedef struct {
+    uint8_t kind;           /* 0 exec, 1 tcp-connect, 2 fs-read, 3 fs-write, 4 env */
+    koi_text value;
+} koi_capability;
+
+/* A key of [config] that it understands. */
+typedef struct {
+    koi_text name, description;
+    bool required;
+    struct { bool is_there; koi_text value; } default_value;
+} koi_config_key;
+
+typedef struct {
+    koi_text name;          /* what services name it by: a-z, 0-9 and - */
+    koi_text version, description;
+    uint8_t hooks;          /* KOI_HAS_… added up; the others count as done */
+    struct { const koi_capability *at; size_t count; } capabilities;
+    struct { const koi_config_key *at; size_t count; } config;
+} koi_metadata;
+
+/* ---- Yours --------------------------------------------------------------------------------------------------------- */
+
+koi_metadata handler_describe(void);
+koi_result handler_start(const koi_context *ctx);
+koi_result handler_stop(const koi_context *ctx);
+koi_result handler_promote(const koi_context *ctx);
+koi_result handler_demote(const koi_context *ctx);
+koi_status handler_status(const koi_context *ctx);
+koi_result handler_failed(const koi_context *ctx, const koi_failure *cause);
+
+/* ---- What koi offers ------------------------------------------------------------------------------------------------ */
+
+typedef enum { KOI_TRACE, KOI_DEBUG, KOI_INFO, KOI_WARN, KOI_ERROR } koi_level;
+
+void koi_log(koi_level level, koi_text message);
+uint64_t koi_remaining_ms(void);   /* of this call */
+bool koi_epoch_current(void);      /* false: a newer mastership is known; stop here */
+bool koi_sleep(uint64_t ms);       /* false: koi wants the call to end */
+
+/* The service's store on this node. False: the disk or the room (1 MiB, 1024 keys) is at fault. A key that is not there has the
+ * value KOI_NOTHING, whose `at` is null. */
+bool koi_get(koi_text key, koi_text *value);
+bool koi_set(koi_text key, koi_text value);
+bool koi_delete(koi_text key);
+
+/* A program of the node, for guests of the world handler-exec. */
+typedef enum { KOI_RAN, KOI_DENIED, KOI_NOT_FOUND, KOI_TIMED_OUT, KOI_IO_ERROR } koi_ran;
+typedef struct {
+    bool exited;            /* false: killed by a signal */
+    int32_t code;
+    koi_text output, errors;
+    bool truncated;
+} koi_output;
+
+/* Runs the program at an absolute path with these arguments, to its end; for KOI_IO_ERROR the words are in output->errors. */
+koi_ran koi_exec(koi_text program, koi_texts args, koi_output *output);
+
+/* ---- Texts ----------------------------------------------------------------------------------------------------------- */
+
+koi_text koi_join(koi_texts parts);                 /* one after the other */
+koi_text koi_number(uint64_t number);               /* in digits */
+bool koi_same(koi_text a, koi_text b);
+bool koi_parse_i32(koi_text text, int32_t *number); /* false: not a whole number of 32 bits */
+
+/* A list of texts, and one text of several: KOI_JOIN(KOI("epoch "), koi_number(7)). */
+#define KOI_LIST(...) ((koi_texts){ (const koi_text[]){ __VA_ARGS__ }, sizeof((const koi_text[]){ __VA_ARGS__ }) / sizeof(koi_text) })
+#define KOI_JOIN(...) koi_join(KOI_LIST(__VA_ARGS__))
+
+#endif

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds handler.wasm, or the file that is named. Needs Node.js 20 or newer and npm; the rest is what package.json says.
+set -eu
+case "${1:-handler.wasm}" in /*) out=$1 ;; *) out=$PWD/${1:-handler.wasm} ;; esac
+cd "$(dirname "$0")"
+
+missing() {
+    echo "build.sh: $1" >&2
+    exit 3
+}
+
+command -v node >/dev/null || missing "node is not there: apt install nodejs npm"
+PATH=$PWD/node_modules/.bin:$PATH
+if ! command -v componentize-qjs >/dev/null; then
+    # Who builds many handlers at once brings tools along, and wants nothing installed in passing.
+    [ -z "${KOI_TOOLS:-}" ] || missing "componentize-qjs is not there: npm install"
+    command -v npm >/dev/null || missing "npm is not there: apt install npm"
+    npm install --no-audit --no-fund
+fi
+# --sync: calls of koi:service are plain calls. --stub-wasi: the handler needs nothing of WASI, so it asks for nothing; leave it
+# out for Math.random, Date and console.log.
+componentize-qjs --wit wit --world handler --js handler.js --sync --stub-wasi --output "$out"
