@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod failover;
 mod sim;
 
@@ -19,6 +20,9 @@ cargo xtask COMMAND
                      cargo xtask demo                 to look at, until Ctrl-C
                      cargo xtask demo -- --script     a fixed tour, measured and checked
                      cargo xtask demo -- --help       its options
+  bench hooks      one hook of a shell script, of native plugins and of components in every language that is built, side by side, in a
+                   release build: its first one takes some minutes
+                     cargo xtask bench hooks --rounds 1000
   failover         build what it needs, and measure how long a cluster is without a master: as root, a quarter of an hour
                      cargo xtask failover             every fault five times, as a table
                      cargo xtask failover kill 3      those with this word (or `loss`), three times
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let command = args.next();
     let result = match command.as_ref().and_then(|word| word.to_str()) {
         Some("demo") => demo(args.collect()),
+        Some("bench") => bench::bench(args),
         Some("failover") => failover::failover(args),
         Some("sim") => sim::sim(args),
         Some("mutants") => sim::mutants(),
@@ -65,18 +70,35 @@ fn demo(args: Vec<OsString>) -> Result<(), String> {
 
 /// Builds these packages in the same profile and target directory as this program, and shows how far it is.
 fn build(packages: &[&str]) -> Result<(), String> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut command = Command::new(&cargo);
-    command.arg("build").current_dir(workspace);
+    let mut command = cargo_build();
     for package in packages {
         command.args(["--package", package]);
     }
+    run_build(command)
+}
+
+fn cargo_build() -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("build").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command
+}
+
+fn run_build(mut command: Command) -> Result<(), String> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("cargo build ended with {status}: its errors stand above")),
-        Err(error) => Err(format!("cannot run {}: {error}", Path::new(&cargo).display())),
+        Err(error) => Err(format!("cannot run {}: {error}", command.get_program().display())),
     }
+}
+
+/// Builds one program of a package in the release profile, beside the profile of this one, and says where it is.
+fn build_release(package: &str, program: &str) -> Result<PathBuf, String> {
+    let target = programs()?.parent().map(Path::to_owned).ok_or("the target folder is not to be found")?;
+    let mut command = cargo_build();
+    command.args(["--release", "--package", package, "--bin", program, "--target-dir"]).arg(&target);
+    run_build(command)?;
+    Ok(target.join("release").join(program))
 }
 
 /// Where cargo has put the programs: beside this one.

@@ -1,0 +1,1 @@
+../../../koi-cli/templates/rust/build.sh

@@ -1,0 +1,148 @@
+//! `[config]` of the service.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// Where a server is sent to copy from when there is no master: nothing listens there, so it stays a replica without a link, which
+/// takes no writes. The loopback refuses at once, and no packet leaves the machine.
+pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+/// What the service is configured to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the server of this node listens.
+    pub address: SocketAddr,
+    /// The user to log in as; none: `default`.
+    pub username: Option<String>,
+    /// The password, or where it stands.
+    pub password: Password,
+    /// Where the servers of other nodes listen, at the address that koi knows of the node.
+    pub master_port: u16,
+    /// Where the servers of other nodes listen, when it is not that; and whom to compare with before a promotion.
+    pub peers: Vec<Peer>,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// The server asks for none.
+    None,
+    /// It stands in `service.toml`.
+    Text(String),
+    /// It is the first line of this file.
+    File(String),
+}
+
+/// The server of another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The node's name.
+    pub node: String,
+    /// Where the server listens.
+    pub address: SocketAddr,
+}
+
+impl Config {
+    /// Reads the pairs.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what to write.
+    pub fn read(pairs: &[(String, String)]) -> Result<Config, String> {
+        let get = |key: &str| {
+            pairs.iter().find(|(k, _)| k == key).map(|(_, value)| value.trim()).filter(|v| !v.is_empty())
+        };
+        let address = socket_address("address", get("address").unwrap_or("127.0.0.1:6379"))?;
+        let password = match (get("password"), get("password-file")) {
+            (None, None) => Password::None,
+            (Some(text), None) => Password::Text(text.to_owned()),
+            (None, Some(file)) if file.starts_with('/') => Password::File(file.to_owned()),
+            (None, Some(_)) => return Err("password-file: write an absolute path".into()),
+            (Some(_), Some(_)) => {
+                return Err("password and password-file: write one of them, not both".into());
+            }
+        };
+        let master_port =
+            match get("master-port") {
+                None => address.port(),
+                Some(text) => text.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+                    format!("master-port: {text:?} is no port; write a number from 1 to 65535")
+                })?,
+            };
+        let peers = get("peers").unwrap_or_default().split([',', ' ']).filter(|peer| !peer.is_empty());
+        Ok(Config {
+            address,
+            username: get("username").map(str::to_owned),
+            password,
+            master_port,
+            peers: peers.map(peer).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Where the server of node `name` listens, whose address koi knows to be `ip` (or does not: empty).
+    pub fn server_of(&self, name: &str, ip: &str) -> Option<SocketAddr> {
+        let listed = self.peers.iter().find(|peer| peer.node == name).map(|peer| peer.address);
+        listed.or_else(|| Some(SocketAddr::new(ip.parse().ok()?, self.master_port)))
+    }
+
+    /// The servers of all nodes but `own`.
+    pub fn others<'c>(&'c self, own: &'c str) -> impl Iterator<Item = &'c Peer> {
+        self.peers.iter().filter(move |peer| peer.node != own)
+    }
+}
+
+fn peer(text: &str) -> Result<Peer, String> {
+    let Some((node, address)) = text.split_once('=') else {
+        return Err(format!(
+            "peers: {text:?} is no NODE=IP:PORT; write for instance \"a=10.0.0.1:6379 b=10.0.0.2:6379\""
+        ));
+    };
+    Ok(Peer { node: node.to_owned(), address: socket_address("peers", address)? })
+}
+
+fn socket_address(key: &str, text: &str) -> Result<SocketAddr, String> {
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
+        format!("{key}: {text:?} is no IP and port; write for instance 10.0.0.1:6379 or [fd00::1]:6379, not a name")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        Config::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn nothing_configured_is_the_server_of_this_machine() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.address.to_string(), "127.0.0.1:6379");
+        assert_eq!(config.password, Password::None);
+        assert_eq!(config.server_of("b", "10.0.0.2").unwrap().to_string(), "10.0.0.2:6379");
+        assert_eq!(config.server_of("b", "fd00::2").unwrap().to_string(), "[fd00::2]:6379");
+        assert_eq!(config.server_of("b", ""), None);
+    }
+
+    #[test]
+    fn a_listed_peer_goes_before_the_address_that_koi_knows() {
+        let config =
+            read(&[("master-port", "7000"), ("peers", "a=127.0.0.1:7001, b=127.0.0.1:7002")]).unwrap();
+        assert_eq!(config.server_of("b", "10.0.0.2").unwrap().to_string(), "127.0.0.1:7002");
+        assert_eq!(config.server_of("c", "10.0.0.3").unwrap().to_string(), "10.0.0.3:7000");
+        assert_eq!(config.others("a").map(|peer| peer.node.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn mistakes_name_the_key_and_say_what_to_write() {
+        for (pairs, words) in [
+            (&[("address", "localhost:6379")][..], "address: \"localhost:6379\" is no IP and port"),
+            (&[("address", "10.0.0.1")], "address: \"10.0.0.1\" is no IP and port"),
+            (&[("master-port", "70000")], "master-port: \"70000\" is no port"),
+            (&[("peers", "10.0.0.1:6379")], "peers: \"10.0.0.1:6379\" is no NODE=IP:PORT"),
+            (&[("password-file", "secret")], "password-file: write an absolute path"),
+            (&[("password", "x"), ("password-file", "/y")], "write one of them"),
+        ] {
+            let mistake = read(pairs).unwrap_err();
+            assert!(mistake.contains(words), "{mistake}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../../../koi-cli/templates/c/build.sh
