@@ -34,7 +34,7 @@ pub use load::Progress;
 pub use manifest::{Manifest, ManifestError, Timeouts};
 pub use open::Ready;
 pub use pin::Pin;
-pub use plugin::{Compiled, Facts, FileHash, Kind, Opened, Setup};
+pub use plugin::{Compiled, Facts, FileHash, Kind, Opened, Resolved, Setup};
 pub use process::process;
 pub use registry::{OpenError, PluginInfo, Registry, UnknownHandler, Use};
 pub use taken::OnDisk;

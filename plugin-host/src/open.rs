@@ -12,7 +12,7 @@ use crate::config;
 use crate::discover::Found;
 use crate::manifest::Manifest;
 use crate::pin::{Pin, PluginPin};
-use crate::plugin::{Facts, FileHash, Opened, Setup};
+use crate::plugin::{Facts, FileHash, Opened, Resolved, Setup};
 use crate::registry::{OpenError, Use};
 use crate::taken::Plugin;
 
@@ -147,18 +147,21 @@ fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, Stri
         config: &config,
         grants: &found.manifest.grants,
         limits: &found.manifest.limits,
+        resolved: None,
     };
     let of_plugin = plugin.taken.as_ref().zip(plugin.path.as_ref()).map(|(taken, path)| {
         PluginPin::new(path.clone(), plugin.kind, taken.hash.to_string(), taken.code.facts())
     });
-    let pin = Pin::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
     let opened = match &plugin.taken {
         Some(taken) => taken.code.open(&setup)?,
         None => Opened {
             handler: Arc::new(ShellHandler::open(found.shape.clone(), workingdir)),
             granted: Vec::new(),
             limits: Vec::new(),
+            resolved: Resolved::new(),
         },
     };
+    let setup = Setup { resolved: Some(&opened.resolved), ..setup };
+    let pin = Pin::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
     Ok(Ready { opened, config, pin, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
 }

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::host::Host;
 use crate::load::{self, Source};
 use crate::pinned;
-use crate::plugin::{Facts, Kind, Setup};
+use crate::plugin::{Facts, Kind, Resolved, Setup};
 
 /// A service's handler, to be made again in another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Pin {
     config: Vec<(String, String)>,
     grants: toml::Table,
     limits: toml::Table,
+    /// Of the names in `grants`.
+    resolved: Resolved,
     /// None: the shell.
     plugin: Option<PluginPin>,
 }
@@ -67,6 +69,7 @@ impl Pin {
             config: setup.config.to_vec(),
             grants: setup.grants.clone(),
             limits: setup.limits.clone(),
+            resolved: setup.resolved.cloned().unwrap_or_default(),
             plugin,
         }
     }
@@ -109,6 +112,7 @@ impl Pin {
             config: &self.config,
             grants: &self.grants,
             limits: &self.limits,
+            resolved: Some(&self.resolved),
         };
         Ok(code.open(&setup)?.handler)
     }
@@ -255,6 +259,7 @@ mod tests {
             config: &[("address".into(), "127.0.0.1:1".into())],
             grants: &grants,
             limits: &toml::Table::new(),
+            resolved: None,
         };
         let plugin = PluginPin::new("/p/redis.wasm".into(), Kind::Wasm, "ab".repeat(32), &facts);
         assert_eq!((plugin.facts(), plugin.kind()), (facts, Some(Kind::Wasm)));

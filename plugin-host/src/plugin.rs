@@ -1,6 +1,8 @@
 //! What koi knows of a plugin of any kind, and what it takes to make a service's handler of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +93,13 @@ pub struct Setup<'a> {
     pub grants: &'a toml::Table,
     /// `[limits]` of its `service.toml`.
     pub limits: &'a toml::Table,
+    /// It was opened before, and host names had these addresses then: nothing is asked of a name server again, which may be out of
+    /// reach when services must be taken down. None: it is opened for the first time.
+    pub resolved: Option<&'a Resolved>,
 }
+
+/// The addresses of host names.
+pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
 
 /// A service's handler.
 #[derive(Clone)]
@@ -102,6 +110,8 @@ pub struct Opened {
     pub granted: Vec<String>,
     /// The limits in force, a line each, for people.
     pub limits: Vec<String>,
+    /// What the host names in its grants stand for, from now on.
+    pub resolved: Resolved,
 }
 
 /// A loaded plugin, of one file, pinned: whatever happens to the file, this stays as it is.

@@ -38,7 +38,12 @@ impl Code for Fake {
             return Err("it wants more than it is granted".into());
         }
         let handler = Arc::new(Idle(self.0.metadata.clone()));
-        Ok(Opened { handler, granted: vec![format!("all of {}", setup.home.display())], limits: Vec::new() })
+        Ok(Opened {
+            handler,
+            granted: vec![format!("all of {}", setup.home.display())],
+            limits: Vec::new(),
+            resolved: Default::default(),
+        })
     }
 }
 

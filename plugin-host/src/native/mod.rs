@@ -31,7 +31,7 @@ use koi_plugin_api::Metadata;
 use koi_plugin_api::native::abi;
 
 use crate::host::Host;
-use crate::plugin::{Code, Facts, FileHash, Opened, Setup};
+use crate::plugin::{Code, Facts, FileHash, Opened, Resolved, Setup};
 
 pub(crate) use library::library_process;
 
@@ -102,6 +102,7 @@ impl Code for Native {
             handler: Arc::new(handler::NativeHandler::new(&self.facts.metadata, &self.source, setup)),
             granted: vec!["everything that koid may do: a native plugin is not sandboxed".to_owned()],
             limits: Vec::new(),
+            resolved: Resolved::new(),
         })
     }
 }

@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use super::target::{Source, Target};
 use crate::config;
 use crate::files::{self, NotTaken};
-use crate::plugin::{Code, Facts, Kind, Opened, Setup};
+use crate::plugin::{Code, Facts, Kind, Opened, Resolved, Setup};
 use crate::{native, pinned, wasm};
 
 /// A loaded plugin.
@@ -67,7 +67,12 @@ impl<'t> Subject<'t> {
             Loaded::Code(code) => code,
             Loaded::Scripts(shape) => {
                 let handler = Arc::new(ShellHandler::open(shape.clone(), self.home()));
-                return Ok(Opened { handler, granted: Vec::new(), limits: Vec::new() });
+                return Ok(Opened {
+                    handler,
+                    granted: Vec::new(),
+                    limits: Vec::new(),
+                    resolved: Resolved::new(),
+                });
             }
         };
         // A component's store goes by this name. A library hears the name, and has no store of koi's.
@@ -81,6 +86,7 @@ impl<'t> Subject<'t> {
             config,
             grants: &self.target.manifest.grants,
             limits: &self.target.manifest.limits,
+            resolved: None,
         })
     }
 }

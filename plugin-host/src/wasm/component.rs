@@ -71,7 +71,9 @@ impl Code for WasmCode {
     fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
         let limits = Limits::read(setup.limits)?;
         let grants = Arc::new(Grants::read(setup, &self.host)?);
-        grants.check_wanted(&wanted(&self.facts.metadata.capabilities, setup.config))?;
+        if setup.resolved.is_none() {
+            grants.check_wanted(&wanted(&self.facts.metadata.capabilities, setup.config))?;
+        }
         for import in &self.facts.imports {
             grants.check_import(import)?;
         }
@@ -85,6 +87,6 @@ impl Code for WasmCode {
             config: setup.config.to_vec(),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));
-        Ok(Opened { handler, granted: grants.lines(), limits: limits.lines() })
+        Ok(Opened { handler, granted: grants.lines(), limits: limits.lines(), resolved: grants.resolved() })
     }
 }

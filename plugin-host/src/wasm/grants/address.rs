@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use crate::plugin::Resolved;
+
 /// Addresses of one name; a name with more is not one of a server.
 const ADDRESSES: usize = 64;
 
@@ -45,14 +47,23 @@ pub(super) struct AddressGrant {
 }
 
 impl AddressGrant {
-    /// Blocks: a name is resolved.
-    pub(super) fn resolve(text: &str) -> Result<AddressGrant, String> {
+    /// Blocks: a name is resolved, unless it is in `known`, where it then must be.
+    pub(super) fn resolve(text: &str, known: Option<&Resolved>) -> Result<AddressGrant, String> {
         let address = AddressText::parse(text)?;
-        let pinned = match &address.host {
-            HostText::Name(name) => resolve(name)?,
-            HostText::Network(_) => Vec::new(),
+        let pinned = match (&address.host, known) {
+            (HostText::Name(name), None) => resolve(name)?,
+            (HostText::Name(name), Some(known)) => known.get(name).cloned().unwrap_or_default(),
+            (HostText::Network(_), _) => Vec::new(),
         };
         Ok(AddressGrant { written: text.to_owned(), address, pinned })
+    }
+
+    /// The name that it grants, with its addresses.
+    pub(super) fn resolved(&self) -> Option<(String, Vec<IpAddr>)> {
+        match &self.address.host {
+            HostText::Name(name) => Some((name.clone(), self.pinned.clone())),
+            HostText::Network(_) => None,
+        }
     }
 
     /// Whether it covers `address`.

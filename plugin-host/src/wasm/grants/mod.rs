@@ -31,7 +31,7 @@ use self::directory::Directory;
 use self::program::Program;
 use self::section::Section;
 use crate::host::Host;
-use crate::plugin::Setup;
+use crate::plugin::{Resolved, Setup};
 
 /// The keys of `[grants]`.
 pub(crate) const KEYS: [&str; 9] =
@@ -63,8 +63,8 @@ impl Grants {
         let grants = Grants {
             read: section.each("read", Directory::to_read)?,
             write: section.each("write", |path| Directory::to_write(path, host))?,
-            tcp: section.each("tcp", AddressGrant::resolve)?,
-            udp: section.each("udp", AddressGrant::resolve)?,
+            tcp: section.each("tcp", |text| AddressGrant::resolve(text, setup.resolved))?,
+            udp: section.each("udp", |text| AddressGrant::resolve(text, setup.resolved))?,
             lookup: section.flag("lookup")?,
             env: section.each("env", variable)?,
             programs: section.command_lines("exec", Program::parse)?,
@@ -102,6 +102,11 @@ impl Grants {
             .chain(exec_env)
             .chain(http)
             .collect()
+    }
+
+    /// The addresses that names under `tcp` and `udp` have.
+    pub(crate) fn resolved(&self) -> Resolved {
+        self.tcp.iter().chain(&self.udp).filter_map(AddressGrant::resolved).collect()
     }
 
     /// The line of `[grants]` that holds `value` besides what stands there now.

@@ -16,8 +16,34 @@ fn grants_of(text: &str, host: &Host) -> Result<Grants, String> {
         config: &[],
         grants: &table,
         limits: &toml::Table::new(),
+        resolved: None,
     };
     Grants::read(&setup, host)
+}
+
+#[test]
+fn a_name_that_was_resolved_before_is_not_looked_up_again() {
+    let text = "tcp = [\"localhost:5432\"]";
+    let resolved = good(text).resolved();
+    assert!(resolved["localhost"].iter().all(|ip| ip.is_loopback()), "{resolved:?}");
+
+    // The name server is out of reach, as for a guardian on a machine that is cut off.
+    let unknown = "tcp = [\"db.invalid:5432\"]";
+    assert!(grants(unknown).is_err());
+    let table: toml::Table = unknown.parse().unwrap();
+    let known = [("db.invalid".to_owned(), vec!["10.0.0.7".parse().unwrap()])].into();
+    let setup = Setup {
+        service: "svc",
+        home: Path::new("/nowhere"),
+        config: &[],
+        grants: &table,
+        limits: &toml::Table::new(),
+        resolved: Some(&known),
+    };
+    let host = Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() };
+    let again = Grants::read(&setup, &host).unwrap();
+    assert!(again.allows_tcp("10.0.0.7:5432".parse().unwrap()));
+    assert!(!again.allows_tcp("10.0.0.8:5432".parse().unwrap()));
 }
 
 fn grants(text: &str) -> Result<Grants, String> {
