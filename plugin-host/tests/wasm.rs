@@ -156,7 +156,7 @@ async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
 }
 
 #[tokio::test]
-async fn a_guest_that_is_asked_gently_learns_it_and_may_end_by_itself() {
+async fn a_guest_that_is_asked_gently_learns_it_and_what_it_complains_of_then_is_no_failure() {
     let waits = "(if (call $sleep (i64.const 3600000)) (then unreachable))
         (if (i64.ne (call $remaining) (i64.const 0)) (then unreachable))
         (call $error (i32.const 0) %{interrupted})";
@@ -166,7 +166,7 @@ async fn a_guest_that_is_asked_gently_learns_it_and_may_end_by_itself() {
     let call = tokio::spawn(Ask::new(&handler).with_abort(signal).hook(Hook::Start));
     tokio::time::sleep(Duration::from_millis(50)).await;
     aborter.abort(Abort::Gently);
-    assert_eq!(call.await.unwrap(), failed("interrupted"));
+    assert_eq!(call.await.unwrap(), Err(HookError::Aborted));
 
     let naps = "(if (i32.eqz (call $sleep (i64.const 10))) (then unreachable)) (call $done)";
     let handler = node.handler("naps", &Guest::new("naps").hook("start", naps).build(), "");

@@ -73,7 +73,8 @@ async fn run(service: Arc<Service>, call: Call) -> Result<Outcome, HookError> {
     let _ticking = service.machine.tick();
     let deadline = deadline_after(call.context.timeout);
     let (hook, timeout) = (call.hook, call.context.timeout);
-    let ending = Ending::new(deadline, call.abort.clone());
+    let (abort, log) = (call.abort.clone(), call.log.clone());
+    let ending = Ending::new(deadline, abort.clone());
     let state = CallState {
         log: call.log,
         deadline,
@@ -85,6 +86,11 @@ async fn run(service: Arc<Service>, call: Call) -> Result<Outcome, HookError> {
         biased;
         over = ending.clone().wait() => over,
         ended = attempt(&service, hook, &call.context, state, ending) => match ended {
+            // One that was told to end has no time left for anything: what it complains of then is our doing.
+            Ended::Itself(Err(HookError::Failed(why))) if abort.asked().is_some() => {
+                log.line(LogLevel::Debug, &why);
+                Over::Aborted
+            }
             Ended::Itself(outcome) => return outcome,
             Ended::Over(over) => over,
         },
