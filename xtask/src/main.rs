@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 /// Builds both programs and becomes `koi demo`: Ctrl-C and the exit code are its own. Returns only if that fails.
 fn demo(args: Vec<OsString>) -> Result<(), String> {
-    build(&["koid", "koi-cli"])?;
+    build(&["koid", "koi"])?;
     let koi = programs()?.join("koi");
     // `cargo xtask demo -- --script` comes with its two dashes.
     let args = args.into_iter().enumerate().filter(|(at, arg)| *at > 0 || arg != "--").map(|(_, arg)| arg);
@@ -68,11 +68,13 @@ fn demo(args: Vec<OsString>) -> Result<(), String> {
     Err(format!("cannot run {}: {error}", koi.display()))
 }
 
-/// Builds these packages in the same profile and target directory as this program, and shows how far it is.
-fn build(packages: &[&str]) -> Result<(), String> {
+/// Builds these programs in the same profile and target directory as this one, and shows how far it is. Of the whole workspace: with
+/// single packages cargo chooses other features of what is from outside, and builds all of it once more.
+fn build(programs: &[&str]) -> Result<(), String> {
     let mut command = cargo_build();
-    for package in packages {
-        command.args(["--package", package]);
+    command.arg("--workspace");
+    for program in programs {
+        command.args(["--bin", program]);
     }
     run_build(command)
 }

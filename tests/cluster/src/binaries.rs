@@ -39,7 +39,9 @@ fn build() -> PathBuf {
     let target = if is_target { above } else { above.parent().unwrap_or(above) };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "koid", "--package", "koi-cli", "--profile", &profile]);
+    // Of the workspace, as the tests: with single packages cargo chooses other features of what is from outside, and builds all
+    // of it once more.
+    command.args(["build", "--quiet", "--workspace", "--bin", "koid", "--bin", "koi", "--profile", &profile]);
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
     command.arg("--target-dir").arg(target);
     if !is_target {
