@@ -1,8 +1,8 @@
 //! Which handlers there are, and the one for a service.
 //!
 //! A registry is made once, and again as a whole when an operator says so: plugin files may come, change and go meanwhile,
-//! and nothing changes for the services that use them. Only a file that a service names by its path, or that lies in its
-//! folder, is taken when it is first seen.
+//! and nothing changes for the services that use them. Only what is new is taken when a service first needs it: a file that it names by
+//! its path, one in its folder, and one that has come into `plugins.dirs` since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -140,6 +140,8 @@ impl Registry {
         services.retain(|_, slot| slot.is_open());
         let uses =
             |path: &Path| lock(&self.services).values().any(|slot| slot.plugin.as_deref() == Some(path));
+        let by_path = lock(&self.by_path).clone();
+        let known: Vec<_> = self.named.iter().chain(by_path.values()).cloned().collect();
         let mut unreadable = Vec::new();
         let mut jobs: Vec<Job> = Vec::new();
         for dir in &dirs {
@@ -148,19 +150,19 @@ impl Registry {
                 Vec::new()
             });
             // A file that is gone is still to be asked for: services may use it.
-            let before = self.named.iter().filter_map(|plugin| plugin.path.clone());
+            let before = known.iter().filter_map(|plugin| plugin.path.clone());
             let mut paths: BTreeSet<PathBuf> =
                 before.filter(|path| path.parent() == Some(dir)).chain(paths).collect();
             paths.retain(|path| jobs.iter().all(|job| job.path != *path));
             jobs.extend(paths.into_iter().map(|path| Job {
-                before: self.named.iter().find(|plugin| plugin.path.as_ref() == Some(&path)).cloned(),
+                before: known.iter().find(|plugin| plugin.path.as_ref() == Some(&path)).cloned(),
                 used: uses(&path),
                 path,
             }));
         }
-        let by_path = lock(&self.by_path).clone();
-        let seen = by_path.into_iter().filter(|(path, _)| uses(path));
-        let seen = seen.map(|(path, before)| Job { path, before: Some(before), used: true });
+        let is_named = |path: &PathBuf| jobs.iter().any(|job| job.path == *path);
+        let seen: Vec<_> = by_path.into_iter().filter(|(path, _)| uses(path) && !is_named(path)).collect();
+        let seen = seen.into_iter().map(|(path, before)| Job { path, before: Some(before), used: true });
         let (named_jobs, all) = (jobs.len(), jobs.into_iter().chain(seen).collect::<Vec<_>>());
         let mut taken = self.take(&all);
         let seen = taken.split_off(named_jobs).into_iter().flatten();
@@ -226,7 +228,7 @@ impl Registry {
             self.meet([PathBuf::from(handler)]);
             lock(&self.by_path).get(Path::new(handler)).cloned()
         } else {
-            self.by_name(handler).cloned()
+            self.by_name(handler).cloned().or_else(|| self.newcomer(handler))
         };
         let Some(plugin) = found else { return Err(self.unknown(handler).into()) };
         match (plugin.ready, &plugin.error) {
@@ -241,13 +243,32 @@ impl Registry {
         }
     }
 
+    fn is_in_dirs(&self, plugin: &Plugin) -> bool {
+        let folder = plugin.path.as_deref().and_then(Path::parent);
+        folder.is_some_and(|folder| self.dirs.iter().any(|dir| dir == folder))
+    }
+
     fn by_name(&self, name: &str) -> Option<&Arc<Plugin>> {
         let all = || [&self.shell].into_iter().chain(&self.named).filter(|plugin| plugin.name == name);
         all().find(|plugin| plugin.ready).or_else(|| all().next())
     }
 
+    /// The plugin of this name in a file that has come into `plugins.dirs` since the last load: whoever puts the plugin and the service
+    /// there together means both. Blocks.
+    fn newcomer(&self, name: &str) -> Option<Arc<Plugin>> {
+        let is_known = |path: &PathBuf| self.named.iter().any(|plugin| plugin.path.as_ref() == Some(path));
+        let new = self.dirs.iter().filter_map(|dir| files::in_folder(dir).ok()).flatten();
+        let new: BTreeSet<PathBuf> = new.filter(|path| !is_known(path)).collect();
+        self.meet(new.iter().cloned());
+        let known = lock(&self.by_path);
+        let all = || new.iter().filter_map(|path| known.get(path)).filter(|plugin| plugin.name == name);
+        all().find(|plugin| plugin.ready).or_else(|| all().next()).cloned()
+    }
+
     fn unknown(&self, name: &str) -> UnknownHandler {
-        let all = [&self.shell].into_iter().chain(&self.named).filter(|plugin| plugin.ready);
+        let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
+        let by_path = by_path.iter().filter(|plugin| self.is_in_dirs(plugin));
+        let all = [&self.shell].into_iter().chain(&self.named).chain(by_path).filter(|plugin| plugin.ready);
         let known: Vec<_> = all.map(|plugin| format!("`{}`", plugin.name)).collect();
         UnknownHandler { name: name.to_owned(), known: known.join(", ") }
     }

@@ -219,6 +219,24 @@ fn a_file_that_is_replaced_changes_nothing_until_the_next_load() {
 }
 
 #[test]
+fn a_plugin_that_comes_with_its_service_is_taken_at_once_and_replaced_only_at_a_load() {
+    let world = World::new();
+    let registry = world.registry();
+    world.put("services/10-db/service.toml", "handler = \"db\"\n");
+    let problem = world.problem(&registry);
+    assert!(problem.contains("`db` is not known") && problem.contains("`shell`"), "{problem}");
+
+    world.put("second/database.wasm", "db");
+    let number = world.number(&registry);
+    world.put("second/database.wasm", "db\n");
+    assert_eq!((world.number(&registry), world.loads()), (number, 1), "what is in force stays");
+
+    let registry = world.again(&registry);
+    assert_ne!(world.number(&registry), number, "an operator said so");
+    assert_eq!(names(&registry), [pair("shell", true), pair("db", true)], "it is there once");
+}
+
+#[test]
 fn what_cannot_be_loaded_any_more_stays_as_it_was() {
     let world = World::new();
     world.put("first/redis.wasm", "redis").put("first/idle.so", "idle");

@@ -11,11 +11,13 @@ use nix::sched::{CloneFlags, unshare};
 /// Where Debian has `ip`; a PATH of an ordinary user lacks it.
 pub const IP: &str = "/usr/sbin/ip";
 
-/// The interface that a [network of one's own](own_network) has besides the loopback.
-pub const INTERFACE: &str = "vip0";
+/// The interface of a node, a to d, in a [network of one's own](own_network).
+pub fn interface(node: &str) -> String {
+    format!("vip-{node}")
+}
 
-/// Puts this thread, and whatever it starts from now on, into a network with nothing but a loopback and [`INTERFACE`]. It goes with the
-/// last process in it. False, and a word about it: that cannot be done.
+/// Puts this thread, and whatever it starts from now on, into a network with nothing but a loopback and an [`interface`] for each of
+/// four nodes. It goes with the last process in it. False, and a word about it: that cannot be done.
 pub fn own_network() -> bool {
     if !is_root() {
         skip("a network of the test's own: root makes one");
@@ -25,9 +27,13 @@ pub fn own_network() -> bool {
         skip(&format!("a network of the test's own: {error}"));
         return false;
     }
-    let commands =
-        ["link set lo up", "link add vip0 type veth peer name vip1", "link set vip0 up", "link set vip1 up"];
-    let made = commands.into_iter().all(|args| {
+    let pairs = [
+        "link set lo up",
+        "link add vip-a type veth peer name vip-b",
+        "link add vip-c type veth peer name vip-d",
+    ];
+    let up = ["a", "b", "c", "d"].map(|node| format!("link set {} up", interface(node)));
+    let made = pairs.map(str::to_owned).iter().chain(&up).all(|args| {
         let status = Command::new(IP).args(args.split(' ')).stdin(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     });

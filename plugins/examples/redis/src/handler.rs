@@ -17,7 +17,7 @@ use bindings::koi::service::types::{
     self, Capability, ConfigKey, Context, Failure, HookError, HookSet, Metadata, ServiceState, StatusReport,
 };
 
-use crate::config::{Config, NOWHERE};
+use crate::config::{Config, NOWHERE, Peer};
 use crate::connection::{Connection, Deadline, Trouble};
 use crate::info::Info;
 use crate::server::Server;
@@ -176,6 +176,7 @@ impl<'c> Call<'c> {
             source: self.masters_server(),
             epoch: self.ctx.epoch,
             promoted_run: promoted_run(self.ctx.epoch),
+            at_beginning: self.ctx.epoch > 0 && standing.epoch == 0 && self.nobody_has_data(),
         };
         let (verdict, message) = judge(&info, standing, &want);
         let state = match verdict {
@@ -244,13 +245,7 @@ impl<'c> Call<'c> {
     /// for.
     fn check_that_nobody_has_more(&self, own: Standing) -> Result<(), HookError> {
         for peer in self.config.others(&self.ctx.node) {
-            let asked = Server::connect(&self.config, peer.address, Deadline::after_ms(PEER_MS)).and_then(
-                |mut server| {
-                    let info = server.info()?;
-                    server.standing(&info)
-                },
-            );
-            match asked {
+            match self.ask(peer) {
                 Ok(others) if own.lacks(others) => {
                     return Err(self.retry(&format!(
                         "the server of {0} has more: {1}, here {2}; promote {0}, or stop redis-server there to do without it",
@@ -267,6 +262,19 @@ impl<'c> Call<'c> {
             }
         }
         Ok(())
+    }
+
+    /// Whether all servers answer, and say that they have never been part of a mastership.
+    fn nobody_has_data(&self) -> bool {
+        let mut others = self.config.others(&self.ctx.node).peekable();
+        others.peek().is_some() && others.all(|peer| self.ask(peer).is_ok_and(|others| others.epoch == 0))
+    }
+
+    /// What the data of another server is worth.
+    fn ask(&self, peer: &Peer) -> Result<Standing, Trouble> {
+        let mut server = Server::connect(&self.config, peer.address, Deadline::after_ms(PEER_MS))?;
+        let info = server.info()?;
+        server.standing(&info)
     }
 
     /// Better at the start than at a promotion.

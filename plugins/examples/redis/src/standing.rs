@@ -59,6 +59,9 @@ pub struct Want {
     pub epoch: u64,
     /// The server's run id when it was promoted in that mastership; none: it was not yet.
     pub promoted_run: Option<String>,
+    /// Every other server answers, and none has data of a mastership either: the cluster still is at its beginning, though a mastership
+    /// was over before its promote came to redis.
+    pub at_beginning: bool,
 }
 
 /// The role on this node.
@@ -117,7 +120,10 @@ pub fn judge(info: &Info, standing: Standing, want: &Want) -> (Verdict, String) 
     }
     // The master may be dead, and this the only copy. What speaks for it is the mark in its data, or that it had all of the stream
     // up to some point (the mark goes when somebody clears the database). Without either it would be promoted empty.
-    if standing.epoch > 0 || standing.offset > 1 || want.epoch == 0 {
+    let has_data = standing.epoch > 0 || standing.offset > 1;
+    // Its own promotion is under way: what spoke for it then still does, and promote compares once more.
+    let chosen = want.role == Role::Promoted;
+    if has_data || chosen || want.epoch == 0 || want.at_beginning {
         return (Verdict::Standby, format!("{}, {}", whose_copy(source), holds(standing)));
     }
     let what = format!(
@@ -171,7 +177,13 @@ mod tests {
     }
 
     fn want(role: Role, source: Option<&str>, epoch: u64) -> Want {
-        Want { role, source: source.map(|s| s.parse().unwrap()), epoch, promoted_run: None }
+        Want {
+            role,
+            source: source.map(|s| s.parse().unwrap()),
+            epoch,
+            promoted_run: None,
+            at_beginning: false,
+        }
     }
 
     fn verdict(info: &Info, standing: Standing, want: &Want) -> Verdict {
@@ -226,6 +238,25 @@ mod tests {
             verdict(&info, Standing::default(), &want(Role::Standby, None, 0)),
             Verdict::Standby,
             "a new cluster"
+        );
+    }
+
+    #[test]
+    fn a_mastership_that_was_over_before_redis_was_promoted_does_not_bar_everyone() {
+        let parked = replica_of("127.0.0.1:1", false);
+        let standby = want(Role::Standby, None, 65_537);
+        assert_eq!(
+            verdict(&parked, Standing::default(), &standby),
+            Verdict::Live,
+            "who knows what others have"
+        );
+        let at_beginning = Want { at_beginning: true, ..standby };
+        assert_eq!(verdict(&parked, Standing::default(), &at_beginning), Verdict::Standby);
+        let chosen = want(Role::Promoted, None, 65_537);
+        assert_eq!(
+            verdict(&parked, Standing::default(), &chosen),
+            Verdict::Standby,
+            "its promote is yet to come"
         );
     }
 
