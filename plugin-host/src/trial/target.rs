@@ -1,6 +1,7 @@
 //! What is to be tried: a plugin's file by itself, or a service.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,13 @@ impl Target {
 }
 
 fn there(path: &Path) -> Result<PathBuf, String> {
-    fs::canonicalize(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))
+    fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if files::kind_of(path).is_some() => format!(
+            "{} is not there; if it is yet to be built: in the folder of a new handler ./build.sh does that",
+            path.display()
+        ),
+        _ => format!("{} cannot be looked at: {error}", path.display()),
+    })
 }
 
 fn of_folder(folder: PathBuf) -> Result<Target, String> {
@@ -117,7 +124,7 @@ fn of_folder(folder: PathBuf) -> Result<Target, String> {
     {
         return Err(format!(
             "{} is no service: it has no {COMPONENT}, no {MANIFEST} that names a handler, and no script called start, stop, \
-             promote, demote, status or failed",
+             promote, demote, status or failed; is it the source of a handler? Build it, and check the file that comes out",
             folder.display()
         ));
     }
@@ -207,6 +214,7 @@ mod tests {
         fs::create_dir(at.join("empty")).unwrap();
         for (name, said) in [
             ("gone", "No such file"),
+            ("gone.wasm", "./build.sh"),
             ("notes", "chmod +x"),
             ("named", "--service"),
             ("empty", "is no service"),
