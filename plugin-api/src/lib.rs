@@ -12,6 +12,8 @@ mod call;
 #[cfg(feature = "host")]
 mod handler;
 mod hook;
+#[cfg(feature = "host")]
+mod lines;
 mod metadata;
 #[allow(unsafe_code)] // The boundary to C.
 pub mod native;
@@ -21,4 +23,6 @@ pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pa
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
 pub use hook::{Context, Failure, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role, StatusReport};
+#[cfg(feature = "host")]
+pub use lines::{LINE_BYTES, LineCutter};
 pub use metadata::{Capability, ConfigKey, Metadata};

@@ -98,6 +98,9 @@ pub struct Setup<'a> {
     pub resolved: Option<&'a Resolved>,
 }
 
+/// What a call's log says, at the level of debugging, when a handler answers `unsupported`: its result alone does not tell.
+pub(crate) const UNSUPPORTED: &str = "the handler says that it does not have this hook";
+
 /// The addresses of host names.
 pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
 

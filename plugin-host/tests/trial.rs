@@ -256,6 +256,16 @@ fn a_component_is_tried_without_any_grant_and_compiled_only_once() {
 }
 
 #[test]
+fn a_hook_that_is_declared_and_unsupported_breaks_the_contract() {
+    let place = Place::new();
+    let path = place.component(Guest::new("empty").hook("promote", "(call $error (i32.const 3) %{})"));
+    let ran = place.check(&path);
+    let fails = ran.checks("FAIL");
+    assert_eq!(ran.code, Some(1), "{}", ran.said);
+    assert!(fails.iter().any(|fail| fail.contains("promote") && fail.contains("`unsupported`")), "{fails:?}");
+}
+
+#[test]
 fn a_trap_fails_and_a_world_that_is_not_there_does_not() {
     let place = Place::new();
     let refuses = Guest::new("refuses")

@@ -19,7 +19,7 @@ use super::process::words;
 use super::protocol::{CallOrder, CreateOrder, MESSAGE_BYTES, Order, cut, millis, text};
 use super::talk::{Early, Ending, Limits, talk};
 use super::verdict;
-use crate::plugin::Setup;
+use crate::plugin::{Setup, UNSUPPORTED};
 
 /// How long a helper that has closed its end may take to be gone.
 const CLOSED_WAIT: Duration = Duration::from_secs(5);
@@ -130,6 +130,9 @@ impl Service {
 
         let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
         helper.output.rest(&|level, line| log.line(level, line));
+        if matches!(&ending, Ending::Done(ended) if ended.code == abi::UNSUPPORTED) {
+            log.line(LogLevel::Debug, UNSUPPORTED);
+        }
         self.conclude(ending, hook, timeout, &limits, session, &mut slot).await
     }
 

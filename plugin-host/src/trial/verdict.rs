@@ -6,9 +6,7 @@ use koi_plugin_api::{HookError, LogLevel, Observed, Outcome, StatusReport};
 
 use super::bench::{End, Ran};
 use super::report::{Verdict, shown};
-
-/// What a handler's log says, at the level of debugging, when a guest answers `unsupported`: its result alone does not tell.
-pub(crate) const UNSUPPORTED: &str = "the handler says that it does not have this hook";
+use crate::plugin::UNSUPPORTED;
 
 /// A call that was asked to end, and ends so much later, was ended by force.
 const BY_ITSELF: Duration = Duration::from_millis(950);

@@ -19,6 +19,7 @@ use super::output::LogStream;
 use super::runtime::Machine;
 use super::store::StateStore;
 use super::{convert, trouble};
+use crate::plugin::UNSUPPORTED;
 
 /// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
 const HANDED_BYTES: usize = 16 << 20;
@@ -132,7 +133,12 @@ async fn attempt(
     };
     Ended::Itself(match said {
         Ok(outcome) => outcome,
-        Err(error) => convert::error(hook, error),
+        Err(error) => {
+            if matches!(error, wit::HookError::Unsupported) {
+                log.line(LogLevel::Debug, UNSUPPORTED);
+            }
+            convert::error(hook, error)
+        }
     })
 }
 

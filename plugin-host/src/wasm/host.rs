@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{Abort, LogLevel};
+use koi_plugin_api::{Abort, LineCutter, LogLevel};
 use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::koi::service::host::{Host, LogLevel as GuestLevel};
 use super::bindings::koi::service::{host, types};
 use super::guest::Guest;
-use super::lines::LineCutter;
+use super::lines::harmless;
 
 /// Bytes of one message that are looked at. A guest can hand over megabytes at once.
 const MESSAGE_BYTES: usize = 64 * 1024;
@@ -24,7 +24,7 @@ impl Host for Guest {
             GuestLevel::Error => LogLevel::Error,
         };
         let bytes = &message.as_bytes()[..message.len().min(MESSAGE_BYTES)];
-        let mut say = |line: &str| self.call.log.line(level, line);
+        let mut say = |line: &str| self.call.log.line(level, &harmless(line));
         let mut cutter = LineCutter::default();
         cutter.push(bytes, &mut say);
         cutter.finish(&mut say);

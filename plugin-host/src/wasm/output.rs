@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::body::Bytes;
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, LineCutter, LogLevel};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::lines::LineCutter;
+use super::lines::harmless;
 
 /// Bytes that a guest may write at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -37,7 +37,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let (log, level) = (self.log.clone(), self.level);
-        self.cutter().finish(&mut |line| log.line(level, line));
+        self.cutter().finish(|line| log.line(level, &harmless(line)));
     }
 }
 
@@ -48,7 +48,7 @@ impl LogStream {
     }
 
     fn take(&self, bytes: &[u8]) {
-        self.0.cutter().push(bytes, &mut |line| self.0.log.line(self.0.level, line));
+        self.0.cutter().push(bytes, |line| self.0.log.line(self.0.level, &harmless(line)));
     }
 }
 
