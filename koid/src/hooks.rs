@@ -22,9 +22,7 @@ use crate::guardian::Guardian;
 use crate::sys;
 
 /// Handlers keep to their time-out themselves. One that does not, for so long, is dropped.
-const OVERRUN: Duration = Duration::from_secs(10);
-/// The same for one that was told to end at once.
-const OVERRUN_NOW: Duration = Duration::from_secs(1);
+const PATIENCE: Patience = Patience { late: Duration::from_secs(10), told: Duration::from_secs(1) };
 
 /// What the core wants of hooks.
 #[derive(Debug)]
@@ -240,7 +238,7 @@ impl Runner {
                 }
                 result
             });
-            let ended = within(call, limits.0, limits.1).await;
+            let ended = within(call, limits.0, PATIENCE, limits.1).await;
             // A folder that is not there says nothing about the service: the next look at the services will.
             let gone = || matches!(std::fs::exists(&home), Ok(false));
             match ended {
@@ -251,18 +249,32 @@ impl Runner {
     }
 }
 
+/// How much longer a call may last than it should.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// After its time-out.
+    late: Duration,
+    /// After it was told to end at once.
+    told: Duration,
+}
+
 /// Handlers keep to time-out and abort themselves; this is for one that does not. Dropping a call ends it.
-async fn within(call: plugin::Called, timeout: Duration, mut abort: AbortSignal) -> HookEnd {
+async fn within(
+    call: plugin::Called,
+    timeout: Duration,
+    patience: Patience,
+    mut abort: AbortSignal,
+) -> HookEnd {
     let told_to_end = async {
         abort.asked_for(Abort::Now).await;
-        tokio::time::sleep(OVERRUN_NOW).await;
+        tokio::time::sleep(patience.told).await;
     };
     tokio::select! {
         result = call => match result {
             Ok(outcome) => ended_well(outcome),
             Err(error) => ended_badly(error),
         },
-        () = tokio::time::sleep(timeout.saturating_add(OVERRUN)) => HookEnd::Failed {
+        () = tokio::time::sleep(timeout.saturating_add(patience.late)) => HookEnd::Failed {
             message: format!("its handler did not end it after {} s", timeout.as_secs_f32()),
             timed_out: true,
             lasting: false,

@@ -28,7 +28,6 @@ impl Handler for Scripted {
                     call.abort.asked_for(Abort::Gently).await;
                     Err(HookError::Aborted)
                 }
-                // Deaf to everything.
                 plugin::Hook::Demote => std::future::pending().await,
                 plugin::Hook::Status => Ok(Outcome::Status(plugin::StatusReport {
                     observed: plugin::Observed::Standby,
@@ -161,15 +160,17 @@ async fn a_hook_is_aborted_and_others_go_on() {
     assert_eq!(ended(&mut inputs).await, (1, HookEnd::Aborted));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_handler_that_is_deaf_is_dropped() {
-    let (orders, mut inputs, _) = runner();
-    orders.send(hook(1, Hook::Demote)).unwrap();
-    let (_, how) = ended(&mut inputs).await;
+    let deaf = || -> Called { Box::pin(std::future::pending()) };
+    let (soon, never) = (Duration::from_millis(10), Duration::from_secs(3600));
+    let (_aborter, abort) = plugin::abort_pair();
+    let how = within(deaf(), soon, Patience { late: soon, told: never }, abort).await;
     assert!(matches!(how, HookEnd::Failed { timed_out: true, .. }), "{how:?}");
-    orders.send(hook(2, Hook::Demote)).unwrap();
-    orders.send(Order::Abort { run: RunId(2), now: true }).unwrap();
-    assert_eq!(ended(&mut inputs).await, (2, HookEnd::Aborted));
+    let (aborter, abort) = plugin::abort_pair();
+    aborter.abort(Abort::Now);
+    let how = within(deaf(), never, Patience { late: never, told: soon }, abort).await;
+    assert_eq!(how, HookEnd::Aborted);
 }
 
 #[test]

@@ -83,7 +83,18 @@ fn cargo_build() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg("build").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    // What cargo told this process about its own package is a change to the build scripts that look at it: they, and all that depends
+    // on them, would be built once more.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn is_about_a_package(variable: &OsString) -> bool {
+    variable
+        .to_str()
+        .is_some_and(|name| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_"))
 }
 
 fn run_build(mut command: Command) -> Result<(), String> {
