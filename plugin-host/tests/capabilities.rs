@@ -12,6 +12,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use guests::Guest;
+use guests::node::{Ask, Node};
+use koi_plugin_api::{Hook, HookError, Outcome};
 use probing::Probe;
 
 /// A folder with something to read in and beside `data`.
@@ -52,6 +55,25 @@ async fn a_directory_is_read_when_it_is_granted_and_not_before() {
     assert_eq!(probe.finds("", "directories").await, "");
     assert!(probe.fails("", &tree.op("read", "data/file")).await.0.starts_with("no directory is open"));
     assert!(probe.fails(&read, &tree.op("read", "secret")).await.0.starts_with("no directory is open"));
+}
+
+#[tokio::test]
+async fn a_directory_that_has_gone_keeps_no_service_from_being_taken_down() {
+    let (node, tree) = (Node::new(), Tree::new());
+    let done = ["start", "stop", "demote"];
+    let guest = done.into_iter().fold(Guest::new("db"), |guest, hook| guest.hook(hook, "(call $done)"));
+    let grants = format!("[grants]\n{}\n", tree.grant("write", "data"));
+    let handler = node.open("db", &guest.build(), &grants).unwrap().handler;
+    fs::remove_dir_all(tree.path("data")).unwrap();
+    let ask = Ask::new(&handler);
+    let started = ask.hook(Hook::Start).await;
+    let Err(HookError::CannotRun(why)) = &started else { panic!("{started:?}") };
+    assert!(why.contains("cannot be opened any more"), "{why}");
+    for hook in [Hook::Demote, Hook::Stop] {
+        assert_eq!(ask.hook(hook).await, Ok(Outcome::Done));
+        let log = ask.log.lines().join("\n");
+        assert!(log.contains(&format!("{} goes on without it", hook.word())), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<Vec<u8>, Strin
 
 /// Tells what is no component by its first bytes, in clearer words than the compiler has.
 fn check_form(bytes: &[u8]) -> Result<(), String> {
-    const RECIPE: &str = "docs/handlers.md says how, for each language";
+    const RECIPE: &str =
+        "./build.sh of `koi plugins new` does it; docs/handlers.md says how, for each language";
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] if bytes.len() as u64 <= COMPONENT_BYTES => Ok(()),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => {

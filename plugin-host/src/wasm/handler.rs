@@ -116,7 +116,7 @@ async fn attempt(
     ending: Ending,
 ) -> Ended {
     let log = state.log.clone();
-    let guest = match guest(service, state).await {
+    let guest = match guest(service, hook, state).await {
         Ok(guest) => guest,
         Err(why) => return Ended::Itself(Err(HookError::CannotRun(why))),
     };
@@ -142,14 +142,14 @@ async fn attempt(
     })
 }
 
-async fn guest(service: &Service, call: CallState) -> Result<Guest, String> {
+async fn guest(service: &Service, hook: Hook, call: CallState) -> Result<Guest, String> {
     let (grants, log) = (service.grants.clone(), call.log.clone());
     // Opening directories can hang where a network's disk does.
     let wasi = service.machine.runtime().spawn_blocking(move || {
         let mut builder = WasiCtx::builder();
         builder.stdout(LogStream::new(log.clone(), LogLevel::Info));
         builder.stderr(LogStream::new(log.clone(), LogLevel::Warn));
-        grants.apply(&mut builder, &log).map(|()| build(builder))
+        grants.apply(&mut builder, hook, &log).map(|()| build(builder))
     });
     let wasi = wasi.await.map_err(|error| format!("koid's own fault: {error}"))??;
     Ok(new_guest(wasi, call, service.grants.clone(), service.limits, service.store.clone()))

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, Hook, LogLevel};
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::bindings::koi::service::{exec, state};
-use super::grants::Grants;
+use super::grants::{Directory, Grants};
 use super::guest::Guest;
 
 impl Grants {
@@ -32,18 +32,21 @@ impl Grants {
     /// Opens to one call's guest what is granted. What is refused later is told to `log`, with the line that would grant it.
     ///
     /// # Errors
-    /// When a granted directory cannot be opened (any more).
+    /// When a granted directory cannot be opened (any more). A hook that takes the service down has to make do without it: it is the
+    /// last one that should fail because a disk is gone.
     pub(crate) fn apply(
         self: &Arc<Self>,
         builder: &mut WasiCtxBuilder,
+        hook: Hook,
         log: &Arc<dyn CallLog>,
     ) -> Result<(), String> {
         for (directory, writable) in self.directories() {
-            let perms = if writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            let path = directory.path().display();
-            builder
-                .preopened_dir(directory.real()?, path.to_string(), perms)
-                .map_err(|error| format!("the granted directory {path} cannot be opened: {error}"))?;
+            match open_to(builder, directory, writable) {
+                Err(why) if matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed) => {
+                    log.line(LogLevel::Warn, &format!("{why}; {} goes on without it", hook.word()));
+                }
+                opened => opened?,
+            }
         }
         for name in self.variables() {
             if let Ok(value) = std::env::var(name) {
@@ -66,6 +69,15 @@ impl Grants {
     pub(crate) fn http_hooks(self: &Arc<Self>, log: &Arc<dyn CallLog>) -> Box<dyn WasiHttpHooks> {
         Box::new(Gate { grants: self.clone(), log: log.clone() })
     }
+}
+
+fn open_to(builder: &mut WasiCtxBuilder, directory: &Directory, writable: bool) -> Result<(), String> {
+    let perms = if writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+    let path = directory.path().display();
+    builder
+        .preopened_dir(directory.real()?, path.to_string(), perms)
+        .map_err(|error| format!("the granted directory {path} cannot be opened: {error}"))?;
+    Ok(())
 }
 
 /// Puts everything into `linker` that a component can import. With no grants, and a context in which nothing is open, it leads

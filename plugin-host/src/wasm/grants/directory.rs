@@ -34,6 +34,13 @@ impl Directory {
         }
     }
 
+    /// One that was granted before: what has become of it is looked at when it is used. Blocks.
+    pub(super) fn again(text: &str) -> Directory {
+        let path = PathBuf::from(text);
+        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        Directory { path, real }
+    }
+
     /// One to change. Blocks.
     pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, String> {
         let directory = Directory::to_read(text)?;

@@ -23,11 +23,11 @@ mod wanted;
 
 use std::net::SocketAddr;
 
+pub(crate) use self::directory::Directory;
 pub(crate) use self::program::entry_for;
 
 use self::address::AddressGrant;
 use self::authority::Authority;
-use self::directory::Directory;
 use self::program::Program;
 use self::section::Section;
 use crate::host::Host;
@@ -60,14 +60,21 @@ impl Grants {
     /// A sentence that says what of it cannot be, and what to write.
     pub(crate) fn read(setup: &Setup<'_>, host: &Host) -> Result<Grants, String> {
         let section = Section::of(setup.grants)?;
+        // Whoever takes services down makes do with what is there by now.
+        let is_first = setup.resolved.is_none();
+        let to_read =
+            |path: &str| if is_first { Directory::to_read(path) } else { Ok(Directory::again(path)) };
+        let to_write =
+            |path: &str| if is_first { Directory::to_write(path, host) } else { Ok(Directory::again(path)) };
+        let program = if is_first { Program::parse } else { Program::again };
         let grants = Grants {
-            read: section.each("read", Directory::to_read)?,
-            write: section.each("write", |path| Directory::to_write(path, host))?,
+            read: section.each("read", to_read)?,
+            write: section.each("write", to_write)?,
             tcp: section.each("tcp", |text| AddressGrant::resolve(text, setup.resolved))?,
             udp: section.each("udp", |text| AddressGrant::resolve(text, setup.resolved))?,
             lookup: section.flag("lookup")?,
             env: section.each("env", variable)?,
-            programs: section.command_lines("exec", Program::parse)?,
+            programs: section.command_lines("exec", program)?,
             exec_env: section.each("exec-env", program::variable)?,
             http: section.each("http", Authority::parse)?,
             written: setup.grants.clone(),

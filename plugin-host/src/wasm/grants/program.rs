@@ -49,6 +49,13 @@ pub(crate) struct Program {
 impl Program {
     /// Of the words of a command line. Blocks: the program is looked at.
     pub(super) fn parse(words: &[&str]) -> Result<Program, String> {
+        let program = Program::again(words)?;
+        check_executable(&program.path)?;
+        Ok(program)
+    }
+
+    /// Of one that was granted before: whether it is still there shows when it is run.
+    pub(super) fn again(words: &[&str]) -> Result<Program, String> {
         let Some((path, args)) = words.split_first() else {
             return Err("it names no program; write an absolute path and arguments".into());
         };
@@ -59,7 +66,6 @@ impl Program {
                 path.display()
             ));
         }
-        check_executable(&path)?;
         let (args, open_ended) = match args.split_last() {
             Some((&"**", before)) => (before, true),
             _ => (args, false),

@@ -197,6 +197,28 @@ fn a_directory_must_be_there_and_links_are_followed_and_shown() {
 }
 
 #[test]
+fn what_was_granted_once_is_not_asked_for_when_a_service_is_taken_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("data").display().to_string();
+    let text = format!("write = [\"{at}\"]\nexec = [\"{at}/tool --down\"]");
+    assert!(error(&text).contains("there is no such directory"));
+    let table: toml::Table = text.parse().unwrap();
+    let setup = Setup {
+        service: "svc",
+        home: Path::new("/nowhere"),
+        config: &[],
+        grants: &table,
+        limits: &toml::Table::new(),
+        resolved: Some(&Resolved::new()),
+    };
+    let host = Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() };
+    let again = Grants::read(&setup, &host).unwrap();
+    let (directory, writable) = again.directories().next().unwrap();
+    assert!(writable && directory.real().unwrap_err().contains("cannot be opened any more"));
+    assert!(again.program(&format!("{at}/tool"), &["--down".into()]).is_some());
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_later_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two, link) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("link"));
