@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use koi_config::{Config, SEARCHED};
 use koi_proto::api::codes;
@@ -35,12 +35,18 @@ pub(crate) struct Answer<T> {
 /// A daemon to ask.
 pub(crate) struct Daemon {
     client: Client,
+    timeout: Duration,
     /// What may help when it cannot be reached.
     guess: &'static str,
     debug: Option<Out>,
 }
 
 impl Daemon {
+    /// How long an answer is waited for.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// `GET path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Fail> {
         let began = Instant::now();
@@ -141,8 +147,8 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
         }),
         (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port)?,
     };
-    let client = Client::new(endpoint, options.timeout.unwrap_or(ANSWER_TIMEOUT));
-    Ok(Daemon { client, guess, debug: options.debug.then_some(out) })
+    let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
+    Ok(Daemon { client: Client::new(endpoint, timeout), timeout, guess, debug: options.debug.then_some(out) })
 }
 
 fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, Fail> {

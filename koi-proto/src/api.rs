@@ -6,7 +6,8 @@
 //! | `GET /v1/local` | | [`Local`], the asked node itself (with `?node=NAME`: that node) |
 //! | `POST /v1/promote` | [`Promote`] | [`Done`] |
 //! | `POST /v1/demote`, `POST /v1/elect` | | [`Done`] |
-//! | `POST /v1/start`, `/v1/stop`, `/v1/recover`, `/v1/reconfigure` | [`OnNode`] | [`Done`] |
+//! | `POST /v1/start`, `/v1/stop`, `/v1/recover` | [`OnNode`] | [`Done`] |
+//! | `POST /v1/reconfigure` | [`Reconfigure`] | [`Done`] |
 //! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
 //! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
 //! | `POST /v1/bootstrap` | | [`Done`], the asked node itself |
@@ -171,7 +172,7 @@ pub struct Plugin {
     pub hooks: Vec<String>,
     /// The services of this node that use it, by name.
     pub services: Vec<String>,
-    /// `ready` or `error`.
+    /// `ready`, `error`, or `compiling` (of a native one `loading`): its file is being loaded, and nothing of it is in force yet.
     pub state: String,
     /// Why it cannot be used, or why the file that lies there now was not taken.
     pub error: Option<String>,
@@ -181,6 +182,20 @@ pub struct Plugin {
     pub description: String,
     /// SHA-256 of the file as it was loaded, in hexadecimal digits; none: built in.
     pub hash: Option<String>,
+    /// For how long the file that lies there now has been being loaded; none: it is not. What is in force stays meanwhile.
+    pub loading_ms: Option<u64>,
+    /// Those of its services that cannot run with it, and why.
+    pub problems: Vec<ServiceProblem>,
+}
+
+/// A service that cannot run with its handler.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceProblem {
+    /// The service.
+    pub service: String,
+    /// Why, and what to do.
+    pub problem: String,
 }
 
 /// All that is known of one plugin (`GET /v1/plugins/NAME`, `koi plugins inspect`).
@@ -294,6 +309,17 @@ pub struct OnNode {
     pub node: Option<String>,
 }
 
+/// `POST /v1/reconfigure`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reconfigure {
+    /// Name or UUID; none: the node that is asked.
+    pub node: Option<String>,
+    /// How long the answer may wait for plugins to be loaded; none: as long as most clients wait for any answer. What takes longer goes
+    /// on after the answer.
+    pub wait_ms: Option<u64>,
+}
+
 /// `POST /v1/maintenance`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Maintenance {
@@ -309,6 +335,8 @@ pub struct Done {
     pub message: String,
     /// For a dry run: the steps.
     pub steps: Vec<String>,
+    /// What is to be known besides, a sentence each: what did not come along, and why.
+    pub notes: Vec<String>,
 }
 
 /// `GET /v1/failures`.

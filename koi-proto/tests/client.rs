@@ -74,7 +74,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, hyper::Error> {
         "/v1/promote" => {
             assert_eq!(head.headers["content-type"], "application/json");
             let asked: Promote = serde_json::from_slice(&body).unwrap();
-            json(200, &Done { message: format!("{} is master", asked.node), steps: vec![] })
+            json(200, &Done { message: format!("{} is master", asked.node), ..Done::default() })
         }
         "/v1/elect" => error(codes::UNSAFE, "b may still be master", "koi confirm-down b"),
         "/v1/echo" => {

@@ -11,7 +11,7 @@ use koi_core::view::View;
 use koi_plugin_api::NewestEpoch;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{self, Api, LocalListener, ReloadRequest};
 use crate::args::Args;
@@ -23,13 +23,15 @@ use crate::guardian::Guardian;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
 use crate::plugins::Plugins;
-use crate::reload::Reload;
-use crate::services::Services;
+use crate::reload::{InForce, Reload};
+use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
 use crate::{load, log, notify, reload, sockets, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
 const WORKERS: usize = 2;
+/// How long plugins are waited for before the log says that a signal was heeded.
+const SIGNALLED_WAIT: Duration = Duration::from_secs(4);
 /// Reloads that wait.
 const RELOADS: usize = 8;
 /// How long work that blocks may take to end with the daemon.
@@ -128,7 +130,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         }
     });
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
-    let look_at_services = Arc::new(Notify::new());
+    let (look_now, looks) = LookNow::new();
     let plugins = Plugins::new(config);
     let shared = Shared::new(current);
     let reload = Reload {
@@ -138,12 +140,13 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         shared,
         cluster,
         identity,
-        look_at_services,
+        look_now,
         guardian: guardian.clone(),
         plugins,
     };
     let daemon = Daemon { id, port: bound.port, hub, newest_epoch, reload };
-    let code = daemon.run(&runtime, hooks_wanted, bound.tcp, socket, (end, wait_for_guardian));
+    let asked = (hooks_wanted, looks);
+    let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian));
     if code == ExitCode::SUCCESS {
         guardian.bye();
     }
@@ -165,7 +168,7 @@ impl Daemon {
     fn run(
         self,
         runtime: &Runtime,
-        hooks_wanted: mpsc::UnboundedReceiver<Order>,
+        (hooks_wanted, looks): (mpsc::UnboundedReceiver<Order>, Looks),
         tcp: Vec<TcpListener>,
         socket: LocalListener,
         (end, wait_for_guardian): (oneshot::Receiver<()>, impl FnOnce() + Send + 'static),
@@ -174,8 +177,7 @@ impl Daemon {
         let groups = Groups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reload { cluster, shared, identity, look_at_services, guardian, plugins, .. } =
-            self.reload.clone();
+        let Reload { cluster, shared, identity, guardian, plugins, .. } = self.reload.clone();
         let details = Details::default();
         let runner = Runner {
             orders: hooks_wanted,
@@ -204,7 +206,7 @@ impl Daemon {
         for listener in tcp {
             runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
         }
-        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, look_at_services);
+        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, looks);
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {
@@ -254,7 +256,7 @@ impl Daemon {
                 name = either(&mut hup, "SIGHUP", &mut usr1, "SIGUSR1") => {
                     tracing::info!("{name}: reading the configuration again");
                     // Said in the log; nobody else waits for it. If too many wait already, one of them does it.
-                    let _ = reloads.try_send(oneshot::channel().0);
+                    let _ = reloads.try_send(ReloadRequest { reply: oneshot::channel().0, wait: SIGNALLED_WAIT });
                 }
                 _ = alive.tick() => {
                     if let Some(look) = cluster.look().await {
@@ -277,19 +279,31 @@ impl Daemon {
     }
 }
 
-/// Reloads as often as it is asked to, one after the other. Plugins may take long to be compiled: nothing else waits for it.
+/// Reloads as often as it is asked to, one after the other.
 async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest>) {
-    while let Some(reply) = wanted.recv().await {
+    while let Some(asked) = wanted.recv().await {
         notify::reloading();
         let result = reload.run().await;
-        match &result {
-            Ok(message) => tracing::info!("{message}"),
-            Err(why) => tracing::error!("{why}"),
-        }
         notify::ready();
-        // Whoever asked may have gone.
-        let _ = reply.send(result);
+        tokio::spawn(answer_reload(result, asked));
     }
+}
+
+/// Says what came of a reload. Plugins may take long to be compiled: no other reload waits for that.
+async fn answer_reload(result: Result<InForce, String>, asked: ReloadRequest) {
+    let done = match result {
+        Ok(in_force) => Ok(in_force.within(asked.wait).await),
+        Err(why) => Err(why),
+    };
+    match &done {
+        Ok(done) => {
+            tracing::info!("{}", done.message);
+            done.notes.iter().for_each(|note| tracing::warn!("{note}"));
+        }
+        Err(why) => tracing::error!("{why}"),
+    }
+    // Whoever asked may have gone.
+    let _ = asked.reply.send(done);
 }
 
 async fn either(a: &mut Signal, a_name: &'static str, b: &mut Signal, b_name: &'static str) -> &'static str {

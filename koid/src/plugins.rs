@@ -7,9 +7,6 @@ use koi_config::Config;
 use koi_plugin_host::{Host, Registry};
 use tokio::sync::Mutex;
 
-/// Errors of plugins that one sentence names.
-const ERRORS_SHOWN: usize = 3;
-
 /// The registry in force. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Plugins(Arc<Inner>);
@@ -58,21 +55,20 @@ impl Plugins {
         }
     }
 
-    /// What is wrong with files of plugins now, in one sentence; none: nothing.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    /// What is wrong with files of plugins now: each file, and why it was not taken.
+    pub(crate) fn troubles(&self) -> Vec<(String, String)> {
         let all = self.get().plugins();
         let file = |path: &Path| path.display().to_string();
-        let wrong = all.iter().filter_map(|plugin| {
-            let (path, why) = (file(plugin.path.as_deref()?), plugin.error.as_deref()?);
-            // Most errors name the file.
-            Some(if why.contains(&path) { why.to_owned() } else { format!("{path}: {why}") })
+        all.into_iter().filter_map(|plugin| Some((file(plugin.path.as_deref()?), plugin.error?))).collect()
+    }
+
+    /// The files that are being loaded now, a few words each; none: none is.
+    pub(crate) fn loading(&self) -> Option<String> {
+        let all = self.get().plugins();
+        let loading = all.iter().filter_map(|plugin| {
+            let (path, time) = (plugin.path.as_deref()?, plugin.loading?);
+            Some(format!("{} (for {:.0} s)", path.display(), time.as_secs_f32()))
         });
-        let wrong: Vec<String> = wrong.collect();
-        let more = wrong.len().saturating_sub(ERRORS_SHOWN);
-        let mut text = wrong.into_iter().take(ERRORS_SHOWN).collect::<Vec<_>>().join("; ");
-        if more > 0 {
-            text.push_str(&format!("; and {more} more: see `koi plugins list`"));
-        }
-        Some(text).filter(|text| !text.is_empty())
+        Some(loading.collect::<Vec<_>>().join(" and ")).filter(|text| !text.is_empty())
     }
 }

@@ -2,16 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use koi_config::Config;
-use tokio::sync::Notify;
+use koi_proto::api::Done;
+use tokio::sync::oneshot;
 
 use crate::cluster::Cluster;
 use crate::current::{Current, Shared};
 use crate::guardian::Guardian;
 use crate::hooks::Identity;
 use crate::plugins::Plugins;
+use crate::services::LookNow;
 use crate::{load, log, sockets};
+
+/// What is wrong, of plugins and of services, that one answer names.
+const NAMED: usize = 3;
 
 /// What a reload reaches.
 #[derive(Clone)]
@@ -25,14 +31,15 @@ pub(crate) struct Reload {
     pub(crate) shared: Shared,
     pub(crate) cluster: Cluster,
     pub(crate) identity: Arc<RwLock<Identity>>,
-    pub(crate) look_at_services: Arc<Notify>,
+    pub(crate) look_now: LookNow,
     pub(crate) guardian: Guardian,
     pub(crate) plugins: Plugins,
 }
 
 impl Reload {
-    /// Reads the file and puts it in force. On an error the old configuration stays. Either sentence is for people.
-    pub(crate) async fn run(&self) -> Result<String, String> {
+    /// Reads the file and puts it in force. Plugins are loaded and services looked at after that, whoever waits for it. On an error,
+    /// which is a sentence for people, the old configuration stays.
+    pub(crate) async fn run(&self) -> Result<InForce, String> {
         let (path, name) = (self.path.clone(), self.name.clone());
         // A disk may hang, and a password takes a while to be turned into a key.
         let read = tokio::task::spawn_blocking(move || {
@@ -50,16 +57,25 @@ impl Reload {
         let (new, waits) = keep_what_needs_a_restart(new, &old);
         let config = new.config.clone();
         self.put_in_force(new).await;
-        self.plugins.load(&config).await;
-        self.look_at_services.notify_one();
         let mut message = format!("the configuration {} is in force", self.path.display());
         if !waits.is_empty() {
             message.push_str(&format!(", but for {}: restart koid for that", waits.join(", ")));
         }
-        if let Some(trouble) = self.plugins.trouble() {
-            message.push_str(&format!("; but not every plugin: {trouble}"));
+        let (notes, rest) = oneshot::channel();
+        tokio::spawn(self.clone().follow(config, notes));
+        Ok(InForce { message, rest, plugins: self.plugins.clone() })
+    }
+
+    /// Loads plugins and looks at the services, and says what is wrong with them.
+    async fn follow(self, config: Config, notes: oneshot::Sender<Vec<String>>) {
+        self.plugins.load(&config).await;
+        let services = self.look_now.look().await;
+        let wrong = wrong(&self.plugins.troubles(), &services);
+        if let Err(wrong) = notes.send(wrong) {
+            // Nobody has waited for it.
+            tracing::info!("the plugins are loaded");
+            wrong.iter().for_each(|note| tracing::warn!("{note}"));
         }
-        Ok(message)
     }
 
     async fn put_in_force(&self, new: Current) {
@@ -74,6 +90,57 @@ impl Reload {
     fn own_id(&self) -> String {
         self.identity.read().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
+}
+
+/// A configuration that has come into force, while plugins may still be loaded.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    message: String,
+    rest: oneshot::Receiver<Vec<String>>,
+    plugins: Plugins,
+}
+
+impl InForce {
+    /// What came of it, as far as that is known after `wait`.
+    pub(crate) async fn within(self, wait: Duration) -> Done {
+        let notes = match tokio::time::timeout(wait, self.rest).await {
+            Ok(notes) => notes.unwrap_or_default(),
+            Err(_) => vec![match self.plugins.loading() {
+                Some(files) => format!(
+                    "still loading {files}: a component is compiled once. Services keep the handlers that they have meanwhile; \
+                     `koi plugins list` says when it is done"
+                ),
+                None => "the services have not been looked at yet; `koi status` shows what becomes of them"
+                    .to_owned(),
+            }],
+        };
+        Done { message: self.message, steps: Vec::new(), notes }
+    }
+}
+
+/// What is wrong with plugins (by file) and with services (by name), a sentence each.
+fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<String> {
+    // Most errors name the file.
+    let plugin = |(path, why): &(String, String)| match why.contains(path) {
+        true => why.clone(),
+        false => format!("{path}: {why}"),
+    };
+    let service = |(name, why): &(String, String)| match plugins.iter().any(|(_, known)| why.contains(known))
+    {
+        true => format!("the service {name} cannot run without that plugin"),
+        false => format!("the service {name} cannot run: {why}"),
+    };
+    let mut notes: Vec<String> = plugins.iter().take(NAMED).map(plugin).collect();
+    notes.extend(services.iter().take(NAMED).map(service));
+    for (all, what, command) in [(plugins, "plugin", "koi plugins list"), (services, "service", "koi status")]
+    {
+        match all.len().saturating_sub(NAMED) {
+            0 => {}
+            1 => notes.push(format!("and one more {what}: see `{command}`")),
+            more => notes.push(format!("and {more} more {what}s: see `{command}`")),
+        }
+    }
+    notes
 }
 
 /// How much is logged.
@@ -122,4 +189,34 @@ fn keep_what_needs_a_restart(mut new: Current, old: &Current) -> (Current, Vec<&
         new.keyring = old.keyring.clone();
     }
     (new, waits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str, why: &str) -> (String, String) {
+        (name.to_owned(), why.to_owned())
+    }
+
+    #[test]
+    fn one_fault_is_told_once_and_many_are_counted() {
+        let plugins = [pair("/p/db.wasm", "/p/db.wasm: not a component")];
+        let services = [
+            pair("db", "the handler db cannot be used: /p/db.wasm: not a component"),
+            pair("web", "`port` is missing under [config]"),
+        ];
+        assert_eq!(
+            wrong(&plugins, &services),
+            [
+                "/p/db.wasm: not a component",
+                "the service db cannot run without that plugin",
+                "the service web cannot run: `port` is missing under [config]",
+            ]
+        );
+        let many: Vec<_> = (0..5).map(|n| pair(&format!("s{n}"), "no")).collect();
+        let said = wrong(&[], &many);
+        assert_eq!((said.len(), said[3].as_str()), (4, "and 2 more services: see `koi status`"));
+        assert!(wrong(&[], &[]).is_empty());
+    }
 }

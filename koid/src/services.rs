@@ -8,7 +8,7 @@ use koi_core::io::{Input, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
 use koi_plugin_host::{DiscoverError, Found, Host, OutputLimit, Registry, Severity, Warning, discover};
-use tokio::sync::Notify;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::Cluster;
 use crate::current::Shared;
@@ -17,14 +17,44 @@ use crate::pins::{Kept, Pins};
 use crate::plugins::Plugins;
 use crate::settings;
 
+/// Asks for a look at the folder now. Clones ask the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct LookNow(mpsc::Sender<Looked>);
+
+/// Is told the services that cannot run, and why.
+type Looked = oneshot::Sender<Vec<(String, String)>>;
+
+/// The looks that are asked for.
+#[derive(Debug)]
+pub(crate) struct Looks(mpsc::Receiver<Looked>);
+
+/// Looks that wait: each answers the one before too.
+const WAITING: usize = 8;
+
+impl LookNow {
+    /// The way to ask, and what is asked.
+    pub(crate) fn new() -> (LookNow, Looks) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (LookNow(sender), Looks(receiver))
+    }
+
+    /// Looks. The services that cannot run, by name, and why.
+    pub(crate) async fn look(&self) -> Vec<(String, String)> {
+        let (reply, looked) = oneshot::channel();
+        // Nobody looks any more: the daemon ends.
+        let _ = self.0.send(reply).await;
+        looked.await.unwrap_or_default()
+    }
+}
+
 /// Watches the folder.
 pub(crate) struct Services {
     pub(crate) shared: Shared,
     pub(crate) handlers: Handlers,
     pub(crate) plugins: Plugins,
     pub(crate) cluster: Cluster,
-    /// Rung when the folder is to be looked at now.
-    pub(crate) look_now: Arc<Notify>,
+    /// Looks that are asked for.
+    looks: Looks,
     /// What the guardian is to know of them.
     pins: Pins,
     /// What the core was told last, with what tells one state of a service from another.
@@ -70,10 +100,10 @@ impl Services {
         handlers: Handlers,
         plugins: Plugins,
         cluster: Cluster,
-        look_now: Arc<Notify>,
+        looks: Looks,
     ) -> Services {
         let (pins, said) = (Pins::default(), BTreeSet::new());
-        Services { shared, handlers, plugins, cluster, look_now, pins, told: None, said }
+        Services { shared, handlers, plugins, cluster, looks, pins, told: None, said }
     }
 
     /// Loads plugins, then looks for ever.
@@ -81,12 +111,17 @@ impl Services {
         self.plugins.load(&self.shared.get().config).await;
         let host = self.plugins.host().clone();
         self.pins = tokio::task::spawn_blocking(move || Pins::left_over(&host)).await.unwrap_or_default();
+        let mut asked: Option<Looked> = None;
         loop {
             self.look().await;
+            if let Some(reply) = asked.take() {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.cannot_run());
+            }
             let pause = self.shared.get().config.timing.status_interval;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.look_now.notified() => {}
+                Some(reply) = self.looks.0.recv() => asked = Some(reply),
             }
         }
     }
@@ -121,6 +156,13 @@ impl Services {
             }
             Err(broken) => tracing::error!("looking at the services folder failed: {broken}"),
         }
+    }
+
+    /// The services that cannot run as the folder is now, and why.
+    fn cannot_run(&self) -> Vec<(String, String)> {
+        let Some(Told::Services(specs)) = &self.told else { return Vec::new() };
+        let enabled = specs.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
+        enabled.filter_map(|spec| Some((spec.name.clone(), spec.problem.clone()?))).collect()
     }
 
     async fn take(&mut self, seen: Seen) {

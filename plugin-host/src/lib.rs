@@ -22,6 +22,7 @@ mod process;
 mod registry;
 mod taken;
 mod trial;
+mod under_way;
 mod warning;
 mod wasm;
 

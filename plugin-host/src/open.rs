@@ -126,14 +126,38 @@ impl Slot {
     }
 
     pub(crate) fn describe(&self, service: &str) -> Use {
-        let ready = self.result.as_ref().ok();
-        Use {
-            service: service.to_owned(),
-            granted: ready.map(|ready| ready.opened.granted.clone()).unwrap_or_default(),
-            limits: ready.map(|ready| ready.opened.limits.clone()).unwrap_or_default(),
-            problem: self.result.as_ref().err().map(|(error, _)| error.to_string()),
+        let service = service.to_owned();
+        match &self.result {
+            Ok(Ready { opened, .. }) => {
+                Use { service, granted: opened.granted.clone(), limits: opened.limits.clone(), problem: None }
+            }
+            Err((error, _)) => Use {
+                service,
+                granted: self.made_of.as_ref().map(|of| as_written(&of.manifest.grants)).unwrap_or_default(),
+                limits: Vec::new(),
+                problem: Some(error.to_string()),
+            },
         }
     }
+}
+
+/// `[grants]` as lines like those of a service that was opened, as far as they can be read at all.
+fn as_written(grants: &toml::Table) -> Vec<String> {
+    let words = |value: &toml::Value| match value {
+        toml::Value::String(text) => Some(text.clone()),
+        // The form of `exec` for words with blanks in them.
+        toml::Value::Array(words) => {
+            Some(words.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(" "))
+        }
+        _ => None,
+    };
+    let lines = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::Array(values) => {
+            values.iter().filter_map(words).map(|text| format!("{key} {text}")).collect::<Vec<_>>()
+        }
+        other => vec![format!("{key} = {other}")],
+    };
+    grants.iter().flat_map(lines).collect()
 }
 
 fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, String> {

@@ -20,16 +20,19 @@ use crate::open::{Ready, Slot};
 use crate::pinned;
 use crate::plugin::{Facts, FileHash, Kind};
 use crate::taken::{self, Job, OnDisk, Plugin, Taken};
+use crate::under_way::UnderWay;
 use crate::warning::{Severity, Warning};
 
 /// No handler has that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("handler `{name}` is not known: this koid has {known}; correct `handler` in service.toml")]
+#[error("handler `{name}` is not known: this koid has {known}; {remedy}")]
 pub struct UnknownHandler {
     /// What was asked for.
     pub name: String,
     /// Those that there are, each in backquotes, with commas between.
     pub known: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// Why a service has no handler.
@@ -64,6 +67,8 @@ pub struct PluginInfo {
     pub size_bytes: u64,
     /// How services use it, by name.
     pub used_by: Vec<Use>,
+    /// For how long the file that lies there has been being loaded (a component: compiled); none: it is not.
+    pub loading: Option<Duration>,
 }
 
 /// How one service uses a plugin.
@@ -71,7 +76,7 @@ pub struct PluginInfo {
 pub struct Use {
     /// The service's name.
     pub service: String,
-    /// What is granted to it, a line each.
+    /// What is granted to it, a line each; of a service that cannot run with it: as it stands in its `service.toml`.
     pub granted: Vec<String>,
     /// Its limits, a line each.
     pub limits: Vec<String>,
@@ -93,6 +98,7 @@ pub struct Registry {
     by_path: Mutex<BTreeMap<PathBuf, Arc<Plugin>>>,
     services: Mutex<HashMap<String, Slot>>,
     unreadable: Vec<Warning>,
+    under_way: UnderWay,
 }
 
 impl fmt::Debug for Registry {
@@ -116,6 +122,7 @@ impl Registry {
             by_path: Mutex::default(),
             services: Mutex::default(),
             unreadable: Vec::new(),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -179,6 +186,7 @@ impl Registry {
             by_path: Mutex::new(seen.filter_map(|p| Some((p.path.clone()?, Arc::new(p)))).collect()),
             services: Mutex::new(services),
             unreadable,
+            under_way: self.under_way.clone(),
         }
     }
 
@@ -197,7 +205,8 @@ impl Registry {
         let done = |job: &Job, took: Duration| {
             (self.progress)(&format!("{} took {:.1} s", job.path.display(), took.as_secs_f32()));
         };
-        load::each(jobs, |job| taken::take(job, &known, &self.host, &self.loader), long, done)
+        let loader = self.under_way.watch(&self.loader);
+        load::each(jobs, |job| taken::take(job, &known, &self.host, &loader), long, done)
     }
 
     /// Takes the files that services name by their path, as far as they were not seen before. What is in force stays, whatever
@@ -270,7 +279,15 @@ impl Registry {
         let by_path = by_path.iter().filter(|plugin| self.is_in_dirs(plugin));
         let all = [&self.shell].into_iter().chain(&self.named).chain(by_path).filter(|plugin| plugin.ready);
         let known: Vec<_> = all.map(|plugin| format!("`{}`", plugin.name)).collect();
-        UnknownHandler { name: name.to_owned(), known: known.join(", ") }
+        let dirs: Vec<_> = self.dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let remedy = match dirs.is_empty() {
+            true => "correct `handler` in service.toml".to_owned(),
+            false => format!(
+                "correct `handler` in service.toml, or put the plugin into {} (plugins.dirs)",
+                dirs.join(" or ")
+            ),
+        };
+        UnknownHandler { name: name.to_owned(), known: known.join(", "), remedy }
     }
 
     /// What people call the handler of a service.
@@ -308,10 +325,18 @@ impl Registry {
         pinned::prune(&self.host, &used);
     }
 
-    /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path.
+    /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path, and those
+    /// that are being loaded.
     pub fn plugins(&self) -> Vec<PluginInfo> {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
-        [&self.shell].into_iter().chain(&self.named).chain(&by_path).map(|plugin| self.info(plugin)).collect()
+        let known = [&self.shell].into_iter().chain(&self.named).chain(&by_path);
+        let mut all: Vec<PluginInfo> = known.map(|plugin| self.info(plugin)).collect();
+        for (path, kind) in self.under_way.all() {
+            if all.iter().all(|plugin| plugin.path.as_ref() != Some(&path)) {
+                all.push(self.info(&Plugin::yet_to_come(&path, kind)));
+            }
+        }
+        all
     }
 
     /// The one with this name, or at this path.
@@ -357,6 +382,7 @@ impl Registry {
             hash: plugin.taken.as_ref().map(|taken| taken.hash),
             size_bytes: plugin.taken.as_ref().map_or(0, |taken| taken.size_bytes),
             used_by,
+            loading: plugin.path.as_deref().and_then(|path| self.under_way.time_of(path)),
         }
     }
 

@@ -225,6 +225,7 @@ fn a_plugin_that_comes_with_its_service_is_taken_at_once_and_replaced_only_at_a_
     world.put("services/10-db/service.toml", "handler = \"db\"\n");
     let problem = world.problem(&registry);
     assert!(problem.contains("`db` is not known") && problem.contains("`shell`"), "{problem}");
+    assert!(problem.contains(&format!("put the plugin into {}", world.path("first").display())), "{problem}");
 
     world.put("second/database.wasm", "db");
     let number = world.number(&registry);
@@ -324,4 +325,45 @@ fn a_handler_that_cannot_be_opened_is_tried_again_when_the_service_is_mended() {
     world.put("services/db/service.toml", "handler = \"redis\"\n");
     assert!(world.problem(&registry).contains("`refuse` is missing"), "the plugin is still the old one");
     world.number(&world.again(&registry));
+}
+
+#[test]
+fn what_a_service_is_granted_is_seen_though_it_cannot_be_opened() {
+    let world = World::new();
+    world.put("first/redis.wasm", "redis");
+    let grants = "tcp = [\"10.0.0.5:6379\"]\nexec = [[\"/bin/echo\", \"a b\"]]\nlookup = true\n";
+    world.put(
+        "services/db/service.toml",
+        &format!("handler = \"redis\"\n[config]\nrefuse = true\n[grants]\n{grants}"),
+    );
+    let registry = world.registry();
+    world.problem(&registry);
+    let used = registry.plugin("redis").unwrap().used_by;
+    assert_eq!(used[0].granted, ["exec /bin/echo a b", "lookup = true", "tcp 10.0.0.5:6379"]);
+}
+
+#[test]
+fn a_file_that_is_being_loaded_is_seen_in_the_registry_that_is_in_force() {
+    let world = World::new();
+    let before = Arc::new(world.registry());
+    let (seen, asked) = (Arc::new(Mutex::new(Vec::new())), Arc::downgrade(&before));
+    let loader: Loader = {
+        let (seen, path) = (seen.clone(), world.path("first/slow.wasm"));
+        Arc::new(move |source| {
+            assert_eq!(source.path, path);
+            let slow = asked.upgrade().and_then(|registry| registry.plugin("slow"));
+            seen.lock().unwrap().extend(slow.map(|slow| (slow.ready, slow.error, slow.loading.is_some())));
+            Err("it is broken".into())
+        })
+    };
+    world.put("first/slow.wasm", "slow");
+    let watched = Registry {
+        loader,
+        under_way: before.under_way.clone(),
+        ..Registry::new(before.host.clone(), world.path("services"))
+    };
+    let after = world.again(&watched);
+    assert_eq!(*seen.lock().unwrap(), [(false, None, true)]);
+    assert!(before.plugin("slow").is_none(), "it is over");
+    assert_eq!(after.plugin("slow").unwrap().loading, None);
 }

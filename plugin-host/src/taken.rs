@@ -106,6 +106,11 @@ impl Plugin {
         }
     }
 
+    /// One that is being loaded for the first time: only its file is known.
+    pub(crate) fn yet_to_come(path: &Path, kind: Kind) -> Plugin {
+        Plugin::new(path, kind, None, None, None)
+    }
+
     /// What it says of itself; none: it could not be loaded.
     pub(crate) fn facts(&self) -> Option<&Facts> {
         self.builtin.as_ref().or_else(|| self.taken.as_ref().map(|taken| taken.code.facts()))

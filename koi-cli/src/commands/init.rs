@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use koi_config::{Start, example, parse_toml};
+use koi_config::{SEARCHED, Start, example, parse_toml};
 use serde_json::json;
 
 use crate::cli::{Init, Options};
@@ -22,7 +22,7 @@ pub(crate) fn init(options: &Options, args: &Init, out: Out) -> Result<u8, Fail>
     parse_toml(&text, target)
         .map_err(|e| Fail::usage(format!("this would be no configuration:\n{e}"), ""))?;
     write(target, &text, MODE, Existing::Keep("name another file; what is there stays as it is"))?;
-    out.show(&json!({ "file": target }), |_| next_steps(target))?;
+    out.show(&json!({ "file": target }), |_| next_steps(target, args))?;
     Ok(exit::WELL)
 }
 
@@ -40,10 +40,54 @@ fn start(args: &Init) -> Start {
     start
 }
 
-fn next_steps(target: &Path) -> String {
-    format!(
-        "wrote {0}\nnext:\n  1. edit it: electors and transport above all\n  2. koi keygen, and copy the key to every node\n  \
-         3. koi -f {0} check\n  4. systemctl start koid, on every node\n",
-        target.display()
-    )
+/// What was said needs no editing, and a key that is there is not made again.
+fn next_steps(target: &Path, args: &Init) -> String {
+    let file = target.display();
+    let mut steps = Vec::new();
+    let unsaid = match (args.electors, args.transport.is_empty()) {
+        (None, true) => "electors and transport",
+        (None, false) => "electors",
+        (Some(_), true) => "transport",
+        (Some(_), false) => "",
+    };
+    if !unsaid.is_empty() {
+        steps.push(format!("edit it: {unsaid} above all"));
+    }
+    let start = start(args);
+    // As in the file: a relative path begins at its folder.
+    let key = target.parent().unwrap_or(Path::new("")).join(&start.key_file);
+    steps.push(match key.exists() {
+        true => format!("copy the key {} to every node, if it is not there yet", key.display()),
+        false => format!("koi keygen {}, and copy the key to every node", key.display()),
+    });
+    steps.push(format!("koi -f {file} check"));
+    steps.push(match target.is_absolute() && SEARCHED.iter().any(|searched| Path::new(searched) == target) {
+        true => "systemctl start koid, on every node".to_owned(),
+        false => format!("koid -f {file}, on every node"),
+    });
+    let steps = steps.iter().zip(1..).map(|(step, n)| format!("  {n}. {step}\n"));
+    format!("wrote {file}\nnext:\n{}", steps.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(target: &str, electors: Option<u16>, transport: &[&str], key: Option<&str>) -> String {
+        let transport = transport.iter().map(ToString::to_string).collect();
+        let args = Init { target: None, electors, transport, key_file: key.map(Into::into) };
+        next_steps(Path::new(target), &args)
+    }
+
+    #[test]
+    fn what_was_said_is_not_asked_for_again() {
+        assert_eq!(
+            steps("/no/such/koi.toml", None, &["10.0.0.1"], Some("cluster.key")),
+            "wrote /no/such/koi.toml\nnext:\n  1. edit it: electors above all\n  2. koi keygen /no/such/cluster.key, and copy the \
+             key to every node\n  3. koi -f /no/such/koi.toml check\n  4. koid -f /no/such/koi.toml, on every node\n"
+        );
+        let all = steps("/etc/koi/koi.toml", Some(3), &["10.0.0.1"], Some("/dev/null"));
+        assert!(all.contains("  1. copy the key /dev/null to every node"), "{all}");
+        assert!(all.ends_with("  3. systemctl start koid, on every node\n"), "{all}");
+    }
 }

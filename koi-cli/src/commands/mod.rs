@@ -43,7 +43,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Start(args) => on_node(&daemon()?, "start", args.node.as_deref(), out).await,
         Command::Stop(args) => on_node(&daemon()?, "stop", args.node.as_deref(), out).await,
         Command::Recover(args) => on_node(&daemon()?, "recover", args.node.as_deref(), out).await,
-        Command::Reconfigure(args) => on_node(&daemon()?, "reconfigure", args.node.as_deref(), out).await,
+        Command::Reconfigure(args) => operate::reconfigure(&daemon()?, args.node.as_deref(), out).await,
         Command::ConfirmDown { node } => on_node(&daemon()?, "confirm-down", Some(node), out).await,
         Command::Maintenance { state } => operate::maintenance(&daemon()?, *state, out).await,
         Command::Check => check::check(options, out),

@@ -1,6 +1,6 @@
 //! Commands that change something: each is one request, and its answer says what was done.
 
-use koi_proto::api::{Done, Maintenance, Promote};
+use koi_proto::api::{Done, Maintenance, Promote, Reconfigure};
 use serde::Serialize;
 
 use crate::cli::OnOff;
@@ -17,6 +17,14 @@ pub(crate) async fn promote(daemon: &Daemon, node: &str, dry_run: bool, out: Out
 /// `koi maintenance`.
 pub(crate) async fn maintenance(daemon: &Daemon, state: OnOff, out: Out) -> Result<u8, Fail> {
     with(daemon, "maintenance", &Maintenance { on: state == OnOff::On }, out).await
+}
+
+/// `koi reconfigure`.
+pub(crate) async fn reconfigure(daemon: &Daemon, node: Option<&str>, out: Out) -> Result<u8, Fail> {
+    // Its answer is to come before we stop waiting for it.
+    let wait = daemon.timeout() * 3 / 4;
+    let wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    with(daemon, "reconfigure", &Reconfigure { node: node.map(str::to_owned), wait_ms }, out).await
 }
 
 /// A command without arguments.

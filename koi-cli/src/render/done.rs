@@ -6,11 +6,14 @@ use super::View;
 use super::paint::Tone;
 use super::table::hanging;
 
-/// The message, then the steps, numbered.
+/// The message, then the steps, numbered, and what is to be known besides.
 pub(crate) fn done(done: &Done, view: &View) -> String {
     let mut page = hanging("", &done.message, Tone::Plain, view);
     for (index, step) in done.steps.iter().enumerate() {
         page.push_str(&hanging(&format!("{:>3}. ", index + 1), step, Tone::Plain, view));
+    }
+    for note in &done.notes {
+        page.push_str(&hanging("  - ", note, Tone::Warn, view));
     }
     page
 }

@@ -4,7 +4,7 @@ use koi_proto::api::{PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::clock::span;
 use super::paint::Tone;
-use super::plugins::tone;
+use super::plugins::{loading, tone};
 use super::table::{Cell, Table, fact, hanging};
 use super::{View, text};
 
@@ -20,6 +20,8 @@ pub(crate) fn plugin(detail: &PluginDetail, view: &View) -> String {
     let state = view.paint.tone(tone(plugin), &text::clean(&plugin.state));
     let mut page = format!("{}: {state}\n", view.paint.head(title.trim()));
     page.push_str(&hanging("  ", plugin.error.as_deref().unwrap_or_default(), tone(plugin), view));
+    let loading = plugin.loading_ms.map(|ms| loading(plugin, ms));
+    page.push_str(&hanging("  ", loading.as_deref().unwrap_or_default(), Tone::Warn, view));
     page.push_str(&facts(detail, view));
     page.push_str(&configuration(&detail.config, view));
     page.push_str(&imports(&detail.imports, view));

@@ -1,7 +1,7 @@
 //! `koi plugins list` and `inspect`, as snapshots.
 
 use insta::assert_snapshot;
-use koi_proto::api::{Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
+use koi_proto::api::{Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem};
 
 use super::{Paint, View, plugin, plugins, text};
 
@@ -27,7 +27,7 @@ fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
         path: (kind != "builtin").then(|| format!("/etc/koi/plugins/{name}{ending}")),
         hash: (kind != "builtin").then(|| HASH.into()),
         description: format!("what {name} does"),
-        error: None,
+        ..Plugin::default()
     }
 }
 
@@ -98,6 +98,26 @@ fn one_plugin_cannot_be_loaded_and_one_has_a_newer_file_that_is_worse() {
     all[1].version.clear();
     all[2].error =
         Some("the file there now cannot be used: not a component; the one of SHA-256 5f70bf18… stays".into());
+    assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
+}
+
+#[test]
+fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
+    let mut all = every_kind();
+    all[0] = Plugin {
+        state: "compiling".into(),
+        loading_ms: Some(12_300),
+        version: String::new(),
+        api: String::new(),
+        hash: None,
+        ..known("disk-space", "wasm", &[], &[])
+    };
+    all[1].loading_ms = Some(800);
+    all[2].problems = vec![ServiceProblem {
+        service: "cache".into(),
+        problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
+            .into(),
+    }];
     assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
 }
 

@@ -2,8 +2,9 @@
 
 use koi_proto::api::Plugin;
 
+use super::clock::span;
 use super::paint::Tone;
-use super::table::{Cell, Table, hanging};
+use super::table::{Cell, Table, hanging, paragraph};
 use super::{View, text};
 
 /// Columns of any column but the last.
@@ -36,8 +37,8 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
 /// The tone of its state: one that runs, but not as its file says, is to be looked at.
 pub(crate) fn tone(plugin: &Plugin) -> Tone {
     match (plugin.state.as_str(), &plugin.error) {
-        ("ready", None) => Tone::Good,
-        ("ready", Some(_)) => Tone::Warn,
+        ("ready", None) if plugin.problems.is_empty() => Tone::Good,
+        ("ready", _) | ("compiling" | "loading", _) => Tone::Warn,
         _ => Tone::Bad,
     }
 }
@@ -52,10 +53,34 @@ fn hooks(hooks: &[String]) -> String {
     }
 }
 
-/// Why it cannot be used, and what to do.
+/// What is being done with its file.
+pub(crate) fn loading(plugin: &Plugin, ms: u64) -> String {
+    let file = plugin.path.as_deref().unwrap_or("its file");
+    let doing = if plugin.kind == "wasm" { "compiled" } else { "loaded" };
+    let meanwhile = match plugin.state.as_str() {
+        "ready" => "; what is in force stays meanwhile",
+        _ => "",
+    };
+    format!("{file} is being {doing}, for {} so far{meanwhile}", span(ms))
+}
+
+/// Why it cannot be used, or not by every service, and what to do.
 fn trouble(plugin: &Plugin, view: &View) -> String {
-    let Some(error) = &plugin.error else { return String::new() };
-    let mut lines = hanging(&format!("{}: ", text::clean(&plugin.name)), error, tone(plugin), view);
+    let name = text::clean(&plugin.name);
+    let mut lines = String::new();
+    if let Some(ms) = plugin.loading_ms {
+        lines.push_str(&hanging(&format!("{name}: "), &loading(plugin, ms), Tone::Warn, view));
+    }
+    for used in &plugin.problems {
+        let service = text::clean(&used.service);
+        // Of one that cannot be used at all the reason follows.
+        if plugin.error.as_ref().is_none_or(|error| !used.problem.contains(error.as_str())) {
+            let mark = format!("{name}: the service {service} cannot run with it: ");
+            lines.push_str(&paragraph(&mark, text::width(&name) + 2, &used.problem, Tone::Bad, view));
+        }
+    }
+    let Some(error) = &plugin.error else { return lines };
+    lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
     if let Some(path) = &plugin.path {
         let todo =
             format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");

@@ -383,6 +383,22 @@ fn what_would_be_done() {
     let value = Done {
         message: "c would become master".into(),
         steps: vec!["b is demoted: web, db, vip".into(), "c is promoted: vip, db, web".into()],
+        ..Done::default()
+    };
+    assert_snapshot!(fits(done::done(&value, &PLAIN)));
+}
+
+#[test]
+fn what_is_to_be_known_besides() {
+    let value = Done {
+        message: "the configuration /etc/koi/koi.toml is in force".into(),
+        notes: vec![
+            "still loading /etc/koi/plugins/mydb.wasm (for 4 s): a component is compiled once. Services keep the handlers that they \
+             have meanwhile; `koi plugins list` says when it is done"
+                .into(),
+            "the service web cannot run: `port` is missing under [config]".into(),
+        ],
+        ..Done::default()
     };
     assert_snapshot!(fits(done::done(&value, &PLAIN)));
 }

@@ -38,8 +38,9 @@ export const lifecycle = {
 
   // Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
   promote(ctx) {
-    if (!epochCurrent()) throw { tag: "retry", val: `epoch ${ctx.epoch} is over; another node is master by now` };
-    set("epoch", String(ctx.epoch));
+    const epoch = BigInt.asUintN(64, ctx.epoch); // A u64 comes as a BigInt with a sign.
+    if (!epochCurrent()) throw { tag: "retry", val: `epoch ${epoch} is over; another node is master by now` };
+    set("epoch", String(epoch));
     set("role", "promoted");
   },
 

@@ -77,7 +77,7 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 
 #[test]
 fn each_command_asks_for_its_own_thing() {
-    let fake = Fake::saying(&Done { message: "it is done".into(), steps: Vec::new() });
+    let fake = Fake::saying(&Done { message: "it is done".into(), ..Done::default() });
     let cases: [(&[&str], &str, serde_json::Value); 11] = [
         (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false })),
         (&["demote"], "POST /v1/demote", json!({})),
@@ -86,7 +86,7 @@ fn each_command_asks_for_its_own_thing() {
         (&["start"], "POST /v1/start", json!({ "node": null })),
         (&["stop", "b"], "POST /v1/stop", json!({ "node": "b" })),
         (&["recover", "b"], "POST /v1/recover", json!({ "node": "b" })),
-        (&["reconfigure"], "POST /v1/reconfigure", json!({ "node": null })),
+        (&["reconfigure"], "POST /v1/reconfigure", json!({ "node": null, "wait_ms": 4500 })),
         (&["confirm-down", "b"], "POST /v1/confirm-down", json!({ "node": "b" })),
         (&["maintenance", "on"], "POST /v1/maintenance", json!({ "on": true })),
         (&["maintenance", "off"], "POST /v1/maintenance", json!({ "on": false })),
@@ -103,7 +103,7 @@ fn each_command_asks_for_its_own_thing() {
 #[test]
 fn a_dry_run_prints_the_steps() {
     let steps = vec!["demote b".to_owned(), "promote a".to_owned()];
-    let fake = Fake::saying(&Done { message: "a would become master".into(), steps });
+    let fake = Fake::saying(&Done { message: "a would become master".into(), steps, ..Done::default() });
     let ran = fake.koi(&["promote", "a", "--dry-run"]);
     assert_eq!(ran.stdout, "a would become master\n  1. demote b\n  2. promote a\n");
     assert!(fake.asked()[0].1.contains("\"dry_run\":true"));

@@ -1,18 +1,27 @@
 //! What operators want done.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Response;
-use koi_core::io::{Command, Refusal};
+use koi_core::io::{Answered, Command, Refusal};
 use koi_core::view::View;
-use koi_proto::api::{ApiError, Done, Maintenance, OnNode, Promote, codes};
+use koi_proto::api::{ApiError, Done, Maintenance, OnNode, Promote, Reconfigure, codes};
 use tokio::sync::oneshot;
 
-use super::Api;
 use super::body::{Answer, json};
 use super::error::{bad_request, error, of_command, silent_core};
 use super::request::Asked;
 use super::status;
+use super::{Api, ReloadRequest};
 use crate::cluster::CommandError;
+
+/// The one command that may be asked to wait for what it has begun.
+pub(super) const RECONFIGURE: &str = "/v1/reconfigure";
+/// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
+const WAIT: Duration = Duration::from_secs(4);
+/// And at most, whatever is said.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Who carries out a command.
 enum Where {
@@ -60,7 +69,7 @@ impl Api {
                 Some(node) => leader(Command::ConfirmDown(node)),
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
-            "/v1/recover" | "/v1/reconfigure" => Ok(Where::Node(self.node_or_own(asked)?)),
+            "/v1/recover" | RECONFIGURE => Ok(Where::Node(self.node_or_own(asked)?)),
             "/v1/bootstrap" => Ok(Where::Here(Command::Bootstrap)),
             other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
         }
@@ -80,7 +89,7 @@ impl Api {
 
     async fn here(&self, command: Command) -> Result<Response<Answer>, ApiError> {
         match self.cluster.command(command).await {
-            Ok(done) => Ok(json(&Done { message: done.message, steps: done.steps })),
+            Ok(done) => Ok(json(&answer(done))),
             Err(failed) => Err(of_command(failed, self.view().await.as_ref())),
         }
     }
@@ -93,7 +102,7 @@ impl Api {
         body: Bytes,
     ) -> Result<Response<Answer>, ApiError> {
         let leader = match self.cluster.command(command).await {
-            Ok(done) => return Ok(json(&Done { message: done.message, steps: done.steps })),
+            Ok(done) => return Ok(json(&answer(done))),
             Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
                 if leader != self.me && asked.passed == 0 =>
             {
@@ -110,16 +119,17 @@ impl Api {
         match self.pass_to_node(asked, &view, name).await {
             Some(elsewhere) => elsewhere,
             None if asked.path == "/v1/recover" => self.here(Command::Recover).await,
-            None => self.reconfigure().await,
+            None => self.reconfigure(asked).await,
         }
     }
 
-    async fn reconfigure(&self) -> Result<Response<Answer>, ApiError> {
+    async fn reconfigure(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
         let (reply, answer) = oneshot::channel();
         let ending = || of_command(CommandError::Ending, None);
-        self.reload.send(reply).await.map_err(|_| ending())?;
+        let request = ReloadRequest { reply, wait: wait(asked) };
+        self.reload.send(request).await.map_err(|_| ending())?;
         match answer.await.map_err(|_| ending())? {
-            Ok(message) => Ok(json(&Done { message, steps: Vec::new() })),
+            Ok(done) => Ok(json(&done)),
             Err(message) => {
                 Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
             }
@@ -130,4 +140,14 @@ impl Api {
     pub(super) async fn view(&self) -> Option<View> {
         self.cluster.look().await.map(|look| look.view)
     }
+}
+
+fn answer(done: Answered) -> Done {
+    Done { message: done.message, steps: done.steps, notes: Vec::new() }
+}
+
+/// How long the answer to a request may wait for plugins.
+pub(super) fn wait(asked: &Asked) -> Duration {
+    let wait_ms = asked.json::<Reconfigure>().ok().and_then(|asked| asked.wait_ms);
+    wait_ms.map_or(WAIT, Duration::from_millis).min(LONGEST_WAIT)
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::Api;
 use super::body::{Answer, raw};
+use super::commands::{RECONFIGURE, wait};
 use super::error::{error, unknown_node};
 use super::request::{Asked, MOST_PASSED, PASSED};
 use super::status;
@@ -51,7 +52,8 @@ impl Api {
             true => asked.path.clone(),
             false => format!("{}?{}", asked.path, asked.query),
         };
-        let client = self.client(address, PASS_TIMEOUT);
+        let wait = if asked.path == RECONFIGURE { wait(asked) } else { Duration::ZERO };
+        let client = self.client(address, PASS_TIMEOUT + wait);
         let passed = (asked.passed + 1).to_string();
         let headers = [(PASSED, passed.as_str()), ("content-type", "application/json")];
         match client.raw(asked.method.clone(), &path, body, &headers).await {

@@ -12,8 +12,10 @@ mod serve;
 mod status;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use koi_core::types::NodeId;
+use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::Cluster;
@@ -28,8 +30,14 @@ mod tests;
 pub(crate) use listen::{LocalListener, serve_local, serve_sealed};
 pub(crate) use status::sentence;
 
-/// Asks for a reload; answered with a sentence either way.
-pub(crate) type ReloadRequest = oneshot::Sender<Result<String, String>>;
+/// Asks for a reload.
+#[derive(Debug)]
+pub(crate) struct ReloadRequest {
+    /// Is told what came of it; the error is a sentence. Whoever asked may have gone.
+    pub(crate) reply: oneshot::Sender<Result<Done, String>>,
+    /// How long plugins are waited for before it is answered.
+    pub(crate) wait: Duration,
+}
 
 /// What the API needs of the daemon. Clones share it.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! What the API says of plugins.
 
+use std::time::Duration;
+
 use hyper::Response;
-use koi_plugin_host::{PluginInfo, Registry, Use};
+use koi_plugin_host::{Kind, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, codes};
 
 use super::Api;
@@ -64,12 +66,31 @@ fn plugin(info: &PluginInfo) -> api::Plugin {
         api: facts.api,
         hooks: facts.metadata.hooks.iter().map(|hook| hook.word().to_owned()).collect(),
         services: info.used_by.iter().map(|used| used.service.clone()).collect(),
-        state: if info.ready { "ready" } else { "error" }.to_owned(),
+        state: state(info).to_owned(),
         error: info.error.clone(),
         path: info.path.as_ref().map(|path| path.display().to_string()),
         description: facts.metadata.description,
         hash: info.hash.map(|hash| hash.to_string()),
+        loading_ms: info.loading.map(ms),
+        problems: info.used_by.iter().filter_map(problem).collect(),
     }
+}
+
+fn state(info: &PluginInfo) -> &'static str {
+    match (info.ready, info.loading, info.kind) {
+        (true, ..) => "ready",
+        (false, None, _) => "error",
+        (false, Some(_), Kind::Wasm) => "compiling",
+        (false, Some(_), Kind::Native | Kind::Builtin) => "loading",
+    }
+}
+
+fn problem(used: &Use) -> Option<api::ServiceProblem> {
+    Some(api::ServiceProblem { service: used.service.clone(), problem: used.problem.clone()? })
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// All that is known of one. Blocks.
@@ -84,7 +105,7 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
     let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
         cached: compiled.cached,
-        took_ms: u64::try_from(compiled.took.as_millis()).unwrap_or(u64::MAX),
+        took_ms: ms(compiled.took),
     });
     let on_disk = registry.on_disk(info).map(|on_disk| on_disk.word().to_owned());
     api::PluginDetail {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use koi_core::io::Boot;
 use koi_proto::api::{
-    Done, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Status,
+    Done, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Reconfigure, Status,
 };
 use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
@@ -148,9 +148,10 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
     let local: Local = leader.local.get(&format!("/v1/local?node={name}")).await.unwrap();
     assert_eq!(local.node.id, other.id.to_string());
 
-    let node = OnNode { node: Some(other.id.to_string()) };
+    let node = Reconfigure { node: Some(other.id.to_string()), wait_ms: Some(7) };
     let asked = tokio::spawn(async move { leader.local.post::<_, Done>("/v1/reconfigure", &node).await });
-    let reply = other.reloads.recv().await.unwrap();
+    let ReloadRequest { reply, wait } = other.reloads.recv().await.unwrap();
+    assert_eq!(wait, Duration::from_millis(7), "as was asked");
     reply.send(Err("line 3 is wrong".into())).unwrap();
     let error = asked.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("line 3 is wrong"), "{error}");

@@ -90,6 +90,7 @@ pub(super) fn open(
         }
         Err(why) if target.is_service() => {
             report.add(Verdict::Fail, "open", &why, began.elapsed());
+            report.give_up();
             None
         }
         // It wants something; that is its good right.

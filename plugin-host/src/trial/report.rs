@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 /// Characters of what a handler said.
 const SAID: usize = 500;
 
+/// A character that stands there more often in a row is shown [`RUN_SHOWN`] times.
+const RUN: usize = 24;
+const RUN_SHOWN: usize = 8;
+
 /// Last lines of a call's log that are shown when it failed.
 const LOG_LINES: usize = 8;
 
@@ -50,6 +54,8 @@ pub(super) struct Report {
     checks: Vec<Value>,
     counts: [usize; 3],
     failures: Vec<String>,
+    /// Nothing of the handler's own could be tried.
+    untried: bool,
 }
 
 impl Report {
@@ -62,6 +68,7 @@ impl Report {
             checks: Vec::new(),
             counts: [0; 3],
             failures: Vec::new(),
+            untried: false,
         }
     }
 
@@ -73,7 +80,7 @@ impl Report {
 
     /// One try.
     pub(super) fn add(&mut self, verdict: Verdict, what: &str, said: &str, took: Duration) {
-        let said = clean(&cut(said));
+        let said = clean(&cut(&squeezed(said)));
         let time = if took.is_zero() { String::new() } else { format!(" ({})", shown(took)) };
         let mark = painted(&format!("{:<4}", verdict.word()), verdict.color(), self.color);
         self.text(&format!("  {mark}  {what}: {said}{time}\n"));
@@ -92,8 +99,13 @@ impl Report {
         let mut last: Vec<&str> = lines.rev().take(LOG_LINES).collect();
         last.reverse();
         for line in last {
-            self.text(&painted(&format!("          | {}\n", clean(&cut(line))), "2", self.color));
+            self.text(&painted(&format!("          | {}\n", clean(&cut(&squeezed(line)))), "2", self.color));
         }
+    }
+
+    /// What the handler is for cannot be tried: the service is not as it must be for that.
+    pub(super) fn give_up(&mut self) {
+        self.untried = true;
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -123,6 +135,9 @@ impl Report {
         }
         let counts = format!("{well} ok, {}, {}", count(notes, "note"), count(failures, "failure"));
         let (word, verdict) = match self.failed() {
+            true if self.untried => {
+                ("the service cannot run as it is; its handler was not tried", Verdict::Fail)
+            }
             true => ("breaks the contract", Verdict::Fail),
             false if unchecked.is_empty() => ("keeps to the contract", Verdict::Ok),
             false => ("keeps to the contract as far as it was checked", Verdict::Ok),
@@ -165,6 +180,24 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// `text` without its long runs of one character: a check hands over values of 64 KiB, and handlers repeat them.
+fn squeezed(text: &str) -> String {
+    let mut squeezed = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mut run = 1;
+        while rest.next_if_eq(&c).is_some() {
+            run += 1;
+        }
+        let shown = if run > RUN { RUN_SHOWN } else { run };
+        squeezed.extend(std::iter::repeat_n(c, shown));
+        if run > RUN {
+            squeezed.push('…');
+        }
+    }
+    squeezed
+}
+
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SAID) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -205,5 +238,10 @@ mod tests {
     fn a_long_text_is_cut_and_a_wild_one_tamed() {
         assert_eq!(cut(&"ö".repeat(600)).chars().count(), SAID + 1);
         assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+        assert_eq!(
+            squeezed(&format!("score = \"{}\" is no number", "x".repeat(999))),
+            "score = \"xxxxxxxx…\" is no number"
+        );
+        assert_eq!(squeezed("----------  ööö"), "----------  ööö");
     }
 }

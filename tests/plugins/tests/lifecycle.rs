@@ -4,10 +4,12 @@
 use std::fs;
 
 use koi_cluster_tests::{Cluster, Node, Service, skip};
+use koi_plugin_tests::examples;
 use koi_plugin_tests::guests::Guest;
 use koi_plugin_tests::native;
 use koi_plugin_tests::peace::Peace;
 use koi_plugin_tests::plugins::{Folder, inspected, listed, message, replace};
+use koi_proto::api::{Plugin, Reconfigure};
 
 /// Calls of `status` that a replaced file must not be seen in.
 const CALLS: usize = 3;
@@ -148,8 +150,9 @@ fn a_broken_replacement_is_not_taken_and_the_list_says_why() {
     let node = cluster.any();
     let old = listed(node, "db").expect("it is listed");
     plugins.put("db.wasm", b"no component at all");
-    // Whether that counts as done is not the matter here.
-    node.order(&["reconfigure"]);
+    let done = node.order(&["reconfigure"]);
+    let said = done.exits(0).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("the file there now cannot be used") && said.contains("stays"), "{said}");
     cluster.wait_shown(
         node,
         &["plugins", "list"],
@@ -167,6 +170,47 @@ fn a_broken_replacement_is_not_taken_and_the_list_says_why() {
     cluster
         .wait_for("the mended code serves", |c| message(c, "a", "db").as_deref() == Some("the mended code"));
     assert_eq!(listed(node, "db").and_then(|plugin| plugin.error), None);
+}
+
+#[test]
+fn a_reload_that_leaves_a_service_without_its_handler_says_so() {
+    let (cluster, plugins) = single(&says("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    plugins.put("db.wasm", &Guest::new("another").hook("stop", "(call $done)").build());
+    let done = node.order(&["reconfigure"]);
+    let said = done.exits(0).split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in
+        ["is in force", "the service db cannot run: handler `db` is not known", "`another`", "plugins.dirs"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    plugins.put("db.wasm", &says("the mended code").build());
+    let done = node.order(&["reconfigure"]);
+    assert!(!done.exits(0).contains("cannot run"), "{}", done.out);
+}
+
+#[test]
+fn a_reload_does_not_wait_for_a_component_that_is_long_compiled() {
+    let Some(large) = examples::find("template-js.wasm") else { return };
+    let (cluster, plugins) = single(&says("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    plugins.put("large.wasm", &fs::read(large).expect("it can be read"));
+    let wait = Reconfigure { node: None, wait_ms: Some(300) };
+    let done = node.post("/v1/reconfigure", &wait).expect("the configuration is in force");
+    assert!(done.notes[0].contains("still loading") && done.notes[0].contains("large.wasm"), "{done:?}");
+    // By its file's name: nobody knows yet what it calls itself.
+    let large = listed(node, "large").expect("it is listed");
+    assert!(large.state == "compiling" && large.loading_ms.is_some(), "{large:?}");
+    let before = count(node, "the old code: status");
+    let ready = cluster.wait_some("it is there", |_| {
+        let all: Vec<Plugin> = node.get("/v1/plugins").ok()?;
+        all.into_iter().find(|plugin| plugin.path == large.path && plugin.state == "ready")
+    });
+    assert_eq!(ready.loading_ms, None);
+    assert!(count(node, "the old code: status") > before, "the services go on meanwhile");
+    cluster.wait_log(&node.name, &["the plugins are loaded"]);
 }
 
 #[test]
