@@ -8,7 +8,7 @@ use koi_plugin_api::Capability;
 
 use super::*;
 
-fn grants_of(text: &str, host: &Host) -> Result<Grants, String> {
+fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Grants, String> {
     let table: toml::Table = text.parse().unwrap();
     let setup = Setup {
         service: "svc",
@@ -16,9 +16,18 @@ fn grants_of(text: &str, host: &Host) -> Result<Grants, String> {
         config: &[],
         grants: &table,
         limits: &toml::Table::new(),
-        resolved: None,
+        resolved,
     };
     Grants::read(&setup, host)
+}
+
+fn host() -> Host {
+    Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() }
+}
+
+/// What a service is granted again, which was opened before.
+fn again(text: &str, resolved: &Resolved) -> Grants {
+    grants_of(text, &host(), Some(resolved)).unwrap()
 }
 
 #[test]
@@ -30,25 +39,14 @@ fn a_name_that_was_resolved_before_is_not_looked_up_again() {
     // The name server is out of reach, as for a guardian on a machine that is cut off.
     let unknown = "tcp = [\"db.invalid:5432\"]";
     assert!(grants(unknown).is_err());
-    let table: toml::Table = unknown.parse().unwrap();
     let known = [("db.invalid".to_owned(), vec!["10.0.0.7".parse().unwrap()])].into();
-    let setup = Setup {
-        service: "svc",
-        home: Path::new("/nowhere"),
-        config: &[],
-        grants: &table,
-        limits: &toml::Table::new(),
-        resolved: Some(&known),
-    };
-    let host = Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() };
-    let again = Grants::read(&setup, &host).unwrap();
+    let again = again(unknown, &known);
     assert!(again.allows_tcp("10.0.0.7:5432".parse().unwrap()));
     assert!(!again.allows_tcp("10.0.0.8:5432".parse().unwrap()));
 }
 
 fn grants(text: &str) -> Result<Grants, String> {
-    let host = Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() };
-    grants_of(text, &host)
+    grants_of(text, &host(), None)
 }
 
 fn good(text: &str) -> Grants {
@@ -202,17 +200,7 @@ fn what_was_granted_once_is_not_asked_for_when_a_service_is_taken_down() {
     let at = dir.path().join("data").display().to_string();
     let text = format!("write = [\"{at}\"]\nexec = [\"{at}/tool --down\"]");
     assert!(error(&text).contains("there is no such directory"));
-    let table: toml::Table = text.parse().unwrap();
-    let setup = Setup {
-        service: "svc",
-        home: Path::new("/nowhere"),
-        config: &[],
-        grants: &table,
-        limits: &toml::Table::new(),
-        resolved: Some(&Resolved::new()),
-    };
-    let host = Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() };
-    let again = Grants::read(&setup, &host).unwrap();
+    let again = again(&text, &Resolved::new());
     let (directory, writable) = again.directories().next().unwrap();
     assert!(writable && directory.real().unwrap_err().contains("cannot be opened any more"));
     assert!(again.program(&format!("{at}/tool"), &["--down".into()]).is_some());
@@ -242,7 +230,7 @@ fn koids_own_state_is_never_written_by_a_guest() {
     fs::create_dir_all(state.join("plugins/compiled")).unwrap();
     fs::create_dir(dir.path().join("beside")).unwrap();
     let host = Host { program: "/proc/self/exe".into(), dir: state.join("plugins") };
-    let write = |path: &Path| grants_of(&format!("write = [\"{}\"]", path.display()), &host);
+    let write = |path: &Path| grants_of(&format!("write = [\"{}\"]", path.display()), &host, None);
     for path in [dir.path(), &state, &state.join("plugins"), &state.join("plugins/compiled")] {
         assert!(write(path).unwrap_err().contains("koid's own state"), "{}", path.display());
     }
