@@ -140,6 +140,7 @@ impl<'c> Check<'c> {
             is_service: true,
             upset: false,
             moves: true,
+            reopened: false,
             timeout: self.bench.timeout(Hook::Status),
         };
         let (verdict, said) = judge(case, &ran);
@@ -219,8 +220,8 @@ impl<'c> Check<'c> {
             want,
             is_service: self.target.is_service(),
             upset: before.upset,
-            // What a library holds goes with its process; that it says so is the truth.
-            moves: self.moves(step.want) && !before.reopened,
+            moves: self.moves(step.want),
+            reopened: before.reopened,
             timeout: order.context.timeout,
         };
         let handler = self.handler.clone();

@@ -64,7 +64,14 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
         let ran = check
             .bench
             .run(&opened.handler, Order { hook, newest_epoch: context.epoch, context, cancel_after: None });
-        let case = Case { want: Want::Answer, is_service: false, upset: true, moves: false, timeout };
+        let case = Case {
+            want: Want::Answer,
+            is_service: false,
+            upset: true,
+            moves: true,
+            reopened: false,
+            timeout,
+        };
         let (verdict, said) = judge(case, &ran);
         check.report.add(verdict, &format!("{}, {what}", hook.word()), &said, ran.took);
         if verdict == Verdict::Fail {
