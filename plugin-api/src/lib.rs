@@ -24,5 +24,5 @@ pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pa
 pub use handler::{Called, Handler};
 pub use hook::{Context, Failure, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role, StatusReport};
 #[cfg(feature = "host")]
-pub use lines::{LINE_BYTES, LineCutter};
+pub use lines::{LINE_BYTES, LineCutter, for_people};
 pub use metadata::{Capability, ConfigKey, Metadata};

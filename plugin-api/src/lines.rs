@@ -45,6 +45,18 @@ impl LineCutter {
     }
 }
 
+/// One line for people, at most `chars` characters long: control characters, which a terminal would obey, and line ends become blanks,
+/// and of blanks one stays.
+pub fn for_people(text: &str, chars: usize) -> String {
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    let words: Vec<_> = text.split(is_blank).filter(|word| !word.is_empty()).collect();
+    let plain = words.join(" ");
+    match plain.char_indices().nth(chars) {
+        None => plain,
+        Some(_) => plain.chars().take(chars - 1).chain(['…']).collect(),
+    }
+}
+
 /// What is not UTF-8 is replaced; a character that the cut went through is left out.
 fn text_of(bytes: &[u8], cut: bool) -> std::borrow::Cow<'_, str> {
     let end = match std::str::from_utf8(bytes) {
@@ -88,5 +100,13 @@ mod tests {
         assert_eq!(cut(&[b"a\xffb\n"]), ["a\u{fffd}b"]);
         let umlauts = "xö".repeat(LINE_BYTES).into_bytes();
         assert!(!cut(&[&umlauts[1..]])[0].contains('\u{fffd}'));
+    }
+
+    #[test]
+    fn a_text_for_people_is_one_line_with_an_end() {
+        assert_eq!(for_people(" two\n words\x07 ", 200), "two words");
+        assert_eq!(for_people("\x1b[31mred\x07 ", 200), "[31mred");
+        assert_eq!(for_people("abcdef", 4), "abc…");
+        assert_eq!(for_people("abcd", 4), "abcd");
     }
 }

@@ -9,12 +9,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use koi_plugin_api::for_people;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 
 use super::engine;
-use super::lines::for_people;
 use crate::process::COMPILE;
 
 /// Address space of the compiling process.

@@ -2,11 +2,10 @@
 
 use koi_plugin_api::{
     Capability, ConfigKey, Context, Failure, Hook, HookError, HookSet, Metadata, Observed, Outcome, Role,
-    StatusReport,
+    StatusReport, for_people,
 };
 
 use super::bindings::koi::service::types as wit;
-use super::lines::for_people;
 
 /// Characters of a text that people read in a line of a table.
 const MESSAGE_CHARS: usize = 300;

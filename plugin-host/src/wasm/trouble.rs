@@ -1,11 +1,10 @@
 //! Why a guest did not return, in one line.
 
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, LogLevel, for_people};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::Refused;
-use super::lines::for_people;
 
 /// Functions of a backtrace that are logged.
 const FRAMES: usize = 16;

@@ -10,7 +10,6 @@ mod environment;
 mod group;
 mod handler;
 mod inspect;
-mod lines;
 mod output;
 mod run;
 mod spawn;

@@ -6,11 +6,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use koi_plugin_api::{CallLog, LineCutter, LogLevel};
+use koi_plugin_api::{CallLog, LineCutter, LogLevel, for_people};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-
-use crate::lines::for_people;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
