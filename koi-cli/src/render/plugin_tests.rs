@@ -35,6 +35,8 @@ fn every_kind() -> Vec<Plugin> {
     vec![
         known("disk-space", "wasm", &["status"], &["disk"]),
         known("hello-native", "native", &ALL[..5], &[]),
+        known("hello-c", "native", &ALL[2..5], &["hello"]),
+        known("vip", "wasm", &["start", "stop", "promote", "demote"], &["vip"]),
         known("redis", "wasm", &ALL, &["cache", "sessions"]),
         known("shell", "builtin", &ALL, &["10-vip", "cron"]),
     ]
@@ -96,7 +98,7 @@ fn one_plugin_cannot_be_loaded_and_one_has_a_newer_file_that_is_worse() {
         ..known("hello-native", "native", &[], &[])
     };
     all[1].version.clear();
-    all[2].error =
+    all[4].error =
         Some("the file there now cannot be used: not a component; the one of SHA-256 5f70bf18… stays".into());
     assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
 }
@@ -113,7 +115,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
         ..known("disk-space", "wasm", &[], &[])
     };
     all[1].loading_ms = Some(800);
-    all[2].problems = vec![ServiceProblem {
+    all[4].problems = vec![ServiceProblem {
         service: "cache".into(),
         problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
             .into(),

@@ -7,8 +7,8 @@ use super::paint::Tone;
 use super::table::{Cell, Table, hanging, paragraph};
 use super::{View, text};
 
-/// Columns of any column but the last.
-const WIDEST: usize = 20;
+/// Columns of any column but the last: of as many hooks as are named one by one.
+const WIDEST: usize = 22;
 
 /// Every hook, in the order in which plugins name them.
 const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
@@ -22,8 +22,9 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
             Cell::new(&plugin.name).tone(Tone::Head),
             Cell::new(&plugin.kind),
             Cell::new(&plugin.version),
-            // The interface's name is the same for all components; `inspect` has it.
-            Cell::new(plugin.api.replace("koi:service@", "wit ")).tone(Tone::Dim),
+            // Its kind says of which interface; `inspect` has the whole.
+            Cell::new(plugin.api.trim_start_matches("koi:service@").trim_start_matches("native "))
+                .tone(Tone::Dim),
             hooks(&plugin.hooks).into(),
             Cell::new(&plugin.state).tone(tone(plugin)),
             plugin.services.join(", ").into(),
@@ -49,6 +50,7 @@ fn hooks(hooks: &[String]) -> String {
     match missing[..] {
         [] => "all".to_owned(),
         [one] => format!("all but {one}"),
+        [one, other] => format!("all but {one} {other}"),
         _ => hooks.join(" "),
     }
 }
