@@ -19,7 +19,7 @@ koi_metadata handler_describe(void)
         .description = KOI("Notes what it was asked to be, and says so"),
         /* Hooks that are not named here are never called and count as done. */
         .hooks = KOI_HAS_START | KOI_HAS_STOP | KOI_HAS_PROMOTE | KOI_HAS_DEMOTE | KOI_HAS_STATUS | KOI_HAS_FAILED,
-        /* .capabilities: what it wants of the node, such as { 1, KOI("{address}") }, a TCP connection. */
+        /* .capabilities: what it wants of the node, such as { KOI_TCP_CONNECT, KOI("{address}") }. */
         .config = { keys, 1 },
     };
 }
@@ -37,7 +37,7 @@ static bool find_score(const koi_context *ctx, bool *given, int32_t *score)
     return !*given || koi_parse_i32(text, score);
 }
 
-static const char not_a_score[] = "score in [config] is not a whole number of 32 bits";
+static const koi_text not_a_score = KOI("score in [config] is not a whole number of 32 bits");
 
 /* A service that runs already is a success, so start may well be called twice. It leaves a standby, whatever a crash left. */
 koi_result handler_start(const koi_context *ctx)
@@ -47,7 +47,7 @@ koi_result handler_start(const koi_context *ctx)
     /* Wrong configuration is better said now than at the first status. KOI_MISCONFIGURED: pointless to try anywhere;
      * KOI_FATAL: not on this node; KOI_RETRY: later. */
     if (!find_score(ctx, &given, &score))
-        return koi_error(KOI_MISCONFIGURED, KOI(not_a_score));
+        return koi_error(KOI_MISCONFIGURED, not_a_score);
     return noted(koi_set(KOI("role"), KOI("standby")));
 }
 
@@ -86,11 +86,9 @@ koi_status handler_status(const koi_context *ctx)
         : koi_same(role, KOI("promoted")) ? koi_reports(KOI_PROMOTED, KOI("runs as promoted"))
         : koi_reports(KOI_STANDBY, KOI("runs as standby"));
     if (!find_score(ctx, &status.report.has_score, &status.report.score))
-        return koi_status_error(KOI_MISCONFIGURED, KOI(not_a_score));
-    /* Static: what is handed over must outlive this function. */
-    static koi_pair details[1];
-    details[0] = (koi_pair){ KOI("last epoch"), epoch };
-    status.report.details = (koi_pairs){ details, epoch.at ? 1 : 0 };
+        return koi_status_error(KOI_MISCONFIGURED, not_a_score);
+    if (epoch.at)
+        koi_detail(&status, KOI("last epoch"), epoch);
     return status;
 }
 

@@ -149,6 +149,19 @@ koi_status koi_status_error(koi_error_kind kind, koi_text message)
     return (koi_status){ .is_error = true, .error = { kind, message } };
 }
 
+void koi_detail(koi_status *status, koi_text key, koi_text value)
+{
+    if (status->is_error || status->report.details.count >= KOI_DETAILS)
+        return;
+    koi_pairs *details = &status->report.details;
+    /* A new list each time: the one that is there may be the handler's own. */
+    koi_pair *longer = cabi_realloc(NULL, 0, _Alignof(koi_pair), (details->count + 1) * sizeof(koi_pair));
+    for (size_t i = 0; i < details->count; i++)
+        longer[i] = details->at[i];
+    longer[details->count] = (koi_pair){ key, value };
+    *details = (koi_pairs){ longer, details->count + 1 };
+}
+
 bool koi_config(const koi_context *ctx, koi_text key, koi_text *value)
 {
     for (size_t i = 0; i < ctx->config.count; i++)
@@ -157,6 +170,11 @@ bool koi_config(const koi_context *ctx, koi_text key, koi_text *value)
             return true;
         }
     return false;
+}
+
+koi_text koi_string(const char *zero_terminated)
+{
+    return (koi_text){ zero_terminated, strlen(zero_terminated) };
 }
 
 koi_text koi_join(koi_texts parts)

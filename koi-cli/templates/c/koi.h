@@ -12,8 +12,9 @@
 /* UTF-8, or any bytes; without a zero at the end. */
 typedef struct { const char *at; size_t length; } koi_text;
 
-/* A literal as a text: KOI("standby"). */
-#define KOI(literal) ((koi_text){ (literal), sizeof(literal) - 1 })
+/* A literal as a text: KOI("standby"). Nothing else compiles, for the size of a pointer says nothing of what it points to: a
+ * `const char *` goes through koi_string. */
+#define KOI(literal) ((koi_text){ "" literal "", sizeof(literal) - 1 })
 #define KOI_NOTHING ((koi_text){ 0, 0 })
 
 typedef struct { koi_text key, value; } koi_pair;
@@ -37,17 +38,22 @@ typedef struct {
     uint64_t timeout_ms;    /* past it the call has failed */
     bool has_workdir;       /* the service's folder is granted: */
     koi_text workdir;
-    koi_pairs config;       /* [config] of service.toml */
+    koi_pairs config;       /* [config] of service.toml, and the defaults of what it leaves out */
 } koi_context;
+
+typedef enum {
+    KOI_HOOK_START, KOI_HOOK_STOP, KOI_HOOK_PROMOTE, KOI_HOOK_DEMOTE, KOI_HOOK_STATUS, KOI_HOOK_FAILED
+} koi_hook;
 
 /* Why `failed` is called. */
 typedef struct {
-    uint8_t hook;           /* 0 start, 1 stop, 2 promote, 3 demote, 4 status, 5 failed */
+    uint8_t hook;           /* koi_hook: what went wrong */
     koi_text message;
     bool timed_out;
 } koi_failure;
 
-/* The value of a key of [config]; false: it is not there. */
+/* The value of a key of [config], or the default that handler_describe declares for it. False: there is neither, and *value is
+ * left as it was. */
 bool koi_config(const koi_context *ctx, koi_text key, koi_text *value);
 
 /* ---- What a hook answers ----------------------------------------------------------------------------------------- */
@@ -73,7 +79,7 @@ typedef struct {
     koi_text message;       /* one line for people */
     bool has_score;         /* among the standbys the highest is promoted first */
     int32_t score;
-    koi_pairs details;      /* for people */
+    koi_pairs details;      /* for people; see koi_detail */
 } koi_report;
 
 typedef struct {
@@ -87,15 +93,22 @@ typedef struct {
 koi_status koi_reports(koi_state state, koi_text message);
 koi_status koi_status_error(koi_error_kind kind, koi_text message);
 
+/* Adds a detail to a report, kept in memory that outlives the function. (An array that is local to handler_status does not.) koid
+ * takes KOI_DETAILS of them; more are dropped, as are those of an error. */
+enum { KOI_DETAILS = 16 };
+void koi_detail(koi_status *status, koi_text key, koi_text value);
+
 /* ---- What a handler says of itself -------------------------------------------------------------------------------- */
 
 enum {
     KOI_HAS_START = 1, KOI_HAS_STOP = 2, KOI_HAS_PROMOTE = 4, KOI_HAS_DEMOTE = 8, KOI_HAS_STATUS = 16, KOI_HAS_FAILED = 32
 };
 
-/* Something of the node that it wants; {key} stands for what [config] has there. */
+typedef enum { KOI_EXEC, KOI_TCP_CONNECT, KOI_FS_READ, KOI_FS_WRITE, KOI_ENV } koi_capability_kind;
+
+/* Something of the node that it wants: { KOI_EXEC, KOI("/bin/true") }; {key} stands for what [config] has there. */
 typedef struct {
-    uint8_t kind;           /* 0 exec, 1 tcp-connect, 2 fs-read, 3 fs-write, 4 env */
+    uint8_t kind;           /* koi_capability_kind */
     koi_text value;
 } koi_capability;
 
@@ -153,6 +166,7 @@ koi_ran koi_exec(koi_text program, koi_texts args, koi_output *output);
 
 /* ---- Texts ----------------------------------------------------------------------------------------------------------- */
 
+koi_text koi_string(const char *zero_terminated);   /* what is not a literal; it is not copied */
 koi_text koi_join(koi_texts parts);                 /* one after the other */
 koi_text koi_number(uint64_t number);               /* in digits */
 bool koi_same(koi_text a, koi_text b);

@@ -3,6 +3,7 @@
 set -eu
 case "${1:-handler.wasm}" in /*) out=$1 ;; *) out=$PWD/${1:-handler.wasm} ;; esac
 cd "$(dirname "$0")"
+rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 
 missing() {
     echo "build.sh: $1" >&2
@@ -17,6 +18,5 @@ if ! command -v componentize-qjs >/dev/null; then
     command -v npm >/dev/null || missing "npm is not there: apt install npm"
     npm install --no-audit --no-fund
 fi
-# --sync: calls of koi:service are plain calls. --stub-wasi: the handler needs nothing of WASI, so it asks for nothing; leave it
-# out for Math.random, Date and console.log.
-componentize-qjs --wit wit --world handler --js handler.js --sync --stub-wasi --output "$out"
+# --sync: calls of koi:service are plain calls. Not --stub-wasi: it would save no grant, and silence what the engine says when it traps.
+componentize-qjs --wit wit --world handler --js handler.js --sync --output "$out"

@@ -6,6 +6,7 @@
 // A fresh instance of this file serves every call: a variable does not live until the next one, the store does.
 
 import { epochCurrent, log } from "koi:service/host@0.1.0";
+import { explained } from "./explained.js";
 import { get, remove, set } from "./store.js";
 
 export const metadata = {
@@ -24,7 +25,8 @@ export const metadata = {
   }),
 };
 
-export const lifecycle = {
+// An exception that is not foreseen fails the hook; `explained` sees to it that people can read it.
+export const lifecycle = explained({
   // A service that runs already is a success, so start may well be called twice. It leaves a standby, whatever a crash left.
   start(ctx) {
     promotionScore(ctx); // Wrong configuration is better said now than at the first status.
@@ -38,7 +40,7 @@ export const lifecycle = {
 
   // Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
   promote(ctx) {
-    const epoch = BigInt.asUintN(64, ctx.epoch); // A u64 comes as a BigInt with a sign.
+    const epoch = BigInt.asUintN(64, BigInt(ctx.epoch)); // A u64 comes as a Number here; from 2^63 on it would be negative.
     if (!epochCurrent()) throw { tag: "retry", val: `epoch ${epoch} is over; another node is master by now` };
     set("epoch", String(epoch));
     set("role", "promoted");
@@ -65,7 +67,7 @@ export const lifecycle = {
   failed(ctx, cause) {
     log("warn", `${cause.hook} failed: ${cause.message}${cause.timedOut ? " (not in time)" : ""}`);
   },
-};
+});
 
 // `score` of `[config]`; null: it does not say.
 function promotionScore(ctx) {

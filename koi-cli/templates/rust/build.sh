@@ -4,6 +4,7 @@
 set -eu
 case "${1:-handler.wasm}" in /*) out=$1 ;; *) out=$PWD/${1:-handler.wasm} ;; esac
 cd "$(dirname "$0")"
+rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 
 command -v cargo >/dev/null || { echo "build.sh: cargo is not there: install Rust, https://rustup.rs" >&2; exit 3; }
 sysroot=$(rustc --print sysroot)

@@ -18,5 +18,6 @@ if ! command -v componentize-js >/dev/null; then
 fi
 wit=wit
 [ -d $wit ] || wit=../../../wit
+rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 # fetch-event is for answering requests; http, for making them, stays.
 componentize-js handler.js --wit $wit --world-name handler --disable fetch-event --out "$out"

@@ -9,7 +9,7 @@ static const koi_config_key keys[] = {
     { KOI("arping"), KOI("Where the program arping lies (iputils); empty for IPv6"), false, { true, KOI("/usr/bin/arping") } },
 };
 
-static const koi_capability wanted[] = { { 0, KOI("{ip}") }, { 0, KOI("{arping}") } };
+static const koi_capability wanted[] = { { KOI_EXEC, KOI("{ip}") }, { KOI_EXEC, KOI("{arping}") } };
 
 koi_metadata handler_describe(void)
 {
@@ -75,14 +75,6 @@ static const char *read_settings(const koi_context *ctx, settings *is)
     if (!is->ip.length || is->ip.at[0] != '/')
         return "ip: write the absolute path of the program";
     return NULL;
-}
-
-static koi_text from_c(const char *text)
-{
-    size_t length = 0;
-    while (text[length])
-        length++;
-    return (koi_text){ text, length };
 }
 
 /* ---- What is run on the node ---------------------------------------------------------------------------------------- */
@@ -156,7 +148,7 @@ koi_result handler_demote(const koi_context *ctx)
     koi_output output;
     const char *mistake = read_settings(ctx, &is);
     if (mistake)
-        return koi_error(KOI_MISCONFIGURED, from_c(mistake));
+        return koi_error(KOI_MISCONFIGURED, koi_string(mistake));
     switch (look(&is, &no_interface, &words)) {
     case NOT_HERE: return koi_done();
     case UNKNOWN: return koi_error(KOI_RETRY, words);
@@ -181,7 +173,7 @@ koi_result handler_start(const koi_context *ctx)
     koi_text words;
     const char *mistake = read_settings(ctx, &is);
     if (mistake)
-        return koi_error(KOI_MISCONFIGURED, from_c(mistake));
+        return koi_error(KOI_MISCONFIGURED, koi_string(mistake));
     if (look(&is, &no_interface, &words) == UNKNOWN || no_interface)
         return koi_error(KOI_RETRY, words);
     /* Left over from a node that went down hard. */
@@ -196,7 +188,7 @@ koi_result handler_promote(const koi_context *ctx)
     koi_output output;
     const char *mistake = read_settings(ctx, &is);
     if (mistake)
-        return koi_error(KOI_MISCONFIGURED, from_c(mistake));
+        return koi_error(KOI_MISCONFIGURED, koi_string(mistake));
     whereabouts found = look(&is, &no_interface, &words);
     if (found == UNKNOWN || no_interface)
         return koi_error(KOI_RETRY, words);
@@ -218,7 +210,7 @@ koi_status handler_status(const koi_context *ctx)
     koi_text words;
     const char *mistake = read_settings(ctx, &is);
     if (mistake)
-        return koi_status_error(KOI_MISCONFIGURED, from_c(mistake));
+        return koi_status_error(KOI_MISCONFIGURED, koi_string(mistake));
     whereabouts found = look(&is, &no_interface, &words);
     if (found == UNKNOWN || (no_interface && ctx->role != KOI_ROLE_NONE))
         return koi_status_error(KOI_RETRY, words);

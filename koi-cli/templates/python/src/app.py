@@ -9,6 +9,7 @@ types and functions are those of wit/koi-service.wit; componentize-py makes the 
 """
 
 from componentize_py_types import Err
+from explained import explained
 from wit_world import exports
 from wit_world.imports import host, state
 from wit_world.imports.types import (
@@ -43,17 +44,20 @@ class Metadata(exports.Metadata):
 
 
 class Lifecycle(exports.Lifecycle):
-    """The hooks."""
+    """The hooks. An exception that is not foreseen fails the hook; `explained` sees to it that people can read it."""
 
+    @explained
     def start(self, ctx: Context) -> None:
         """Makes it a standby, whatever a crash left. A service that runs already is a success: it may well be called twice."""
         promotion_score(ctx)  # Wrong configuration is better said now than at the first status.
         state.set("role", b"standby")
 
+    @explained
     def stop(self, ctx: Context) -> None:
         """Makes it not run. A service that does not run is a success."""
         state.delete("role")
 
+    @explained
     def promote(self, ctx: Context) -> None:
         """Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it."""
         if not host.epoch_current():
@@ -61,11 +65,13 @@ class Lifecycle(exports.Lifecycle):
         state.set("epoch", str(ctx.epoch).encode())
         state.set("role", b"promoted")
 
+    @explained
     def demote(self, ctx: Context) -> None:
         """Makes it a standby again. The others wait for it: be quick, and let a second call succeed too."""
         if note("role") == "promoted":
             state.set("role", b"standby")
 
+    @explained
     def status(self, ctx: Context) -> StatusReport:
         """Says how it is. What it says is taken as the truth. It must not change anything."""
         role, epoch = note("role"), note("epoch")
@@ -76,6 +82,7 @@ class Lifecycle(exports.Lifecycle):
             details=[("last epoch", epoch)] if epoch else [],
         )
 
+    @explained
     def failed(self, ctx: Context, cause: Failure) -> None:
         """Comes before `stop`, so that it can still look at what is left."""
         late = " (not in time)" if cause.timed_out else ""

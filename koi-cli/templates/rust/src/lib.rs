@@ -18,6 +18,17 @@ struct Handler;
 
 export!(Handler);
 
+/// Runs before each call. Standard error, where a panic says why, leads nowhere in some builds for WASM; koi's log is always there.
+#[cfg(target_family = "wasm")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOG_PANICS: extern "C" fn() = {
+    extern "C" fn log_panics() {
+        std::panic::set_hook(Box::new(|panic| host::log(LogLevel::Error, &panic.to_string())));
+    }
+    log_panics
+};
+
 impl metadata::Guest for Handler {
     /// What `koi plugins list` shows, and what koi checks a service.toml against.
     fn describe() -> Metadata {
