@@ -149,13 +149,34 @@ fn a_stop_that_fails_when_nothing_runs_is_not_idempotent() {
 fn what_hangs_or_writes_without_end_fails() {
     let place = Place::new();
     let hangs = place.script("hangs", &GOOD.replace("promote) echo", "promote) sleep 600; echo"));
-    let ran = place.run(&["plugin-check", "--json", "--timeout-ms", "2000"], &hangs);
-    let late = |fail: &String| fail.starts_with("its life, promote: not done within 2s");
+    let ran = place.run(&["plugin-check", "--json", "--timeout-ms", "2200"], &hangs);
+    let late = |fail: &String| fail.starts_with("its life, promote: not done within 2.2s");
     assert!(ran.code == Some(1) && ran.checks("FAIL").iter().any(late), "{}", ran.said);
+    let cut = |fail: &String| fail.ends_with("(it was late before: from then on it gets 2.0 s, not 2.2 s)");
+    assert!(!cut(&ran.checks("FAIL")[0]) && ran.checks("FAIL").iter().any(cut), "{}", ran.said);
     let floods = place.script("floods", &GOOD.replace("start) ", "start) seq 100000; "));
     let ran = place.check(&floods);
     let flood = |fail: &String| fail.contains("start: wrote 100000 lines in one call");
     assert!(ran.code == Some(1) && ran.checks("FAIL").iter().any(flood), "{}", ran.said);
+}
+
+#[test]
+fn whoever_wants_quiet_sees_notes_failures_and_the_end() {
+    let place = Place::new();
+    let good = place.script("good", GOOD);
+    let ran = place.run(&["plugin-check", "--quiet"], &good);
+    assert!(ran.said.starts_with("keeps to the contract: ") && ran.said.lines().count() == 1, "{}", ran.said);
+    let wrong = place.script("wrong", &GOOD.replace("demote) [", "demote) exit 3; ["));
+    let ran = place.run(&["plugin-check", "--quiet"], &wrong);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.said.starts_with("its life\n  FAIL  demote: exit code 3"), "{}", ran.said);
+    assert!(!ran.said.contains("\n  ok "), "{}", ran.said);
+    // One mistake is one line in the end, however often it was met.
+    let summed: Vec<_> = ran.said.lines().filter(|line| line.starts_with("FAIL ")).collect();
+    let of_demote: Vec<_> = summed.iter().filter(|line| line.ends_with(" more: exit code 3")).collect();
+    assert!(of_demote.len() == 1 && of_demote[0].starts_with("FAIL its life, demote, and "), "{summed:?}");
+    let json = place.run(&["plugin-check", "--quiet", "--json"], &good);
+    assert!(json.checks("ok").len() > 20, "programs get all of it");
 }
 
 #[test]
@@ -330,4 +351,7 @@ fn what_is_no_component_fails_to_load() {
     fs::write(place.at("handler.wasm"), "\0asm\u{1}\0\0\0").unwrap();
     let ran = place.check(&place.at("handler.wasm"));
     assert_eq!((ran.code, ran.checks("FAIL").len()), (Some(1), 1), "{}", ran.said);
+    let ran = place.run(&["plugin-check"], &place.at("handler.wasm"));
+    let last = ran.said.lines().last().unwrap();
+    assert!(last.starts_with("it cannot be loaded; nothing of it was tried: "), "{}", ran.said);
 }

@@ -41,7 +41,10 @@ beside any cluster: do it where that harms nobody. What the handler keeps in its
 Refused without --really: a service in the services folder of this machine's configuration, which belongs to koid; and one \
 whose first `status` says that it runs, because it would be stopped.
 
-Exit code: 0 keeps to the contract, 1 breaks it, 2 could not be tried at all, 5 refused as above.";
+A hook that was late once, because it hangs, is from then on given 2 s at most.
+
+Exit code: 0 keeps to the contract; 1 breaks it, or cannot be loaded; 2 there is nothing to try (no such file, a service.toml \
+with a mistake); 5 refused as above; 130 interrupted.";
 
 const RUN: &str = "\
 Run one hook of a handler by hand, and show its log.
@@ -78,6 +81,9 @@ pub(crate) struct CheckPlugin {
     /// Also when the service belongs to koid, or runs already
     #[arg(long)]
     pub(crate) really: bool,
+    /// Show only notes, failures and how it ended; does not change -o json
+    #[arg(long)]
+    pub(crate) quiet: bool,
     /// How long a hook may take [default: what the service says, or 30s]
     #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

@@ -25,6 +25,7 @@ pub(crate) async fn check(options: &Options, args: &CheckPlugin, out: Out) -> Re
         words.extend(["--service".into(), service.into()]);
     }
     words.extend(args.really.then(|| "--really".into()));
+    words.extend(args.quiet.then(|| "--quiet".into()));
     if let Some(timeout) = args.timeout {
         words.extend(["--timeout-ms".into(), timeout.as_millis().to_string().into()]);
     }

@@ -25,6 +25,8 @@ pub(super) struct Args {
     pub(super) epoch: Option<u64>,
     /// Where the handler's store stays.
     pub(super) state: Option<PathBuf>,
+    /// Only what is not as it should be.
+    pub(super) quiet: bool,
     pub(super) json: bool,
     pub(super) color: bool,
 }
@@ -38,6 +40,7 @@ pub(super) fn read(words: &[OsString], one_hook: bool) -> Result<Args, String> {
         let mut value = || words.next().ok_or_else(|| format!("{} needs a value", word.display()));
         match word.to_str() {
             Some("--really") => args.really = true,
+            Some("--quiet") => args.quiet = true,
             Some("--json") => args.json = true,
             Some("--color") => args.color = true,
             Some("--service") => args.service = Some(value()?.into()),

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_plugin_api::{Handler, Hook, HookSet, Observed, Outcome, Role};
+use koi_plugin_api::{Handler, Hook, HookError, HookSet, Observed, Outcome, Role};
 use serde_json::json;
 
 use super::args::Args;
 use super::bench::{Bench, EPOCH, End, Order, Ran};
 use super::interrupt::Interrupt;
 use super::loading::{load, open};
-use super::report::{Report, Verdict};
+use super::report::{Report, Verdict, shown};
 use super::scratch::Scratch;
 use super::stories::{Step, Story, stories};
 use super::subject::Subject;
@@ -30,7 +30,7 @@ const SHORTENED: Duration = Duration::from_secs(2);
 pub(super) fn check(args: &Args, target: &Target) -> Result<u8, String> {
     let interrupt = Interrupt::watch();
     let scratch = Scratch::new(target.kind(), None, &target.name)?;
-    let mut report = Report::new(args.json, args.color);
+    let mut report = Report::new(args);
     let mut unchecked = Vec::new();
     let mut facts = json!({ "file": target.path(), "kind": target.kind().word() });
     let mut code = exit::FAILED;
@@ -231,11 +231,16 @@ impl<'c> Check<'c> {
     }
 
     fn say(&mut self, step: &Step, case: Case, ran: &Ran) -> Verdict {
-        let (verdict, said) = judge(case, ran);
+        let (verdict, mut said) = judge(case, ran);
+        let whole = self.bench.timeout(step.hook);
+        if case.want != Want::CutOff && case.timeout < whole && is_late(ran) {
+            let (given, whole) = (shown(case.timeout), shown(whole));
+            said.push_str(&format!(" (it was late before: from then on it gets {given}, not {whole})"));
+        }
         let what = [step.hook.word(), step.what].join(" ");
         self.report.add(verdict, what.trim(), &said, ran.took);
         if verdict == Verdict::Fail {
-            self.report.log(ran.lines.iter().map(|(_, line)| line.as_str()));
+            self.report.log(&ran.lines);
         }
         verdict
     }
@@ -269,18 +274,14 @@ impl<'c> Check<'c> {
 
     /// Keeps account of where the service is, at worst, and of how long hooks take.
     fn follow(&mut self, hook: Hook, want: Want, ran: &Ran) {
-        let end = match &ran.end {
-            End::Result(result) => Some(result),
-            End::Hung | End::Panicked => None,
-        };
+        let well = matches!(ran.end, End::Result(Ok(_)));
         if want == Want::Well {
             self.took.insert(hook, ran.took);
         }
-        let late = matches!(end, Some(Err(koi_plugin_api::HookError::TimedOut(_))) | None);
-        if late && want != Want::CutOff {
+        if is_late(ran) && want != Want::CutOff {
             self.slow = self.slow.with(hook);
         }
-        self.place = match (hook, end.is_some_and(Result::is_ok)) {
+        self.place = match (hook, well) {
             (Hook::Start, _) if self.place == Place::Stopped => Place::Started,
             (Hook::Promote, _) => Place::Promoted,
             (Hook::Demote, true) if self.place == Place::Promoted => Place::Started,
@@ -318,5 +319,13 @@ impl<'c> Check<'c> {
 
     fn close(self) {
         self.bench.close(self.handler);
+    }
+}
+
+/// Whether its time was over before it was done.
+fn is_late(ran: &Ran) -> bool {
+    match &ran.end {
+        End::Result(result) => matches!(result, Err(HookError::TimedOut(_))),
+        End::Hung | End::Panicked => true,
     }
 }

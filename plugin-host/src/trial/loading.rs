@@ -23,6 +23,7 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
         Ok(subject) => subject,
         Err(why) => {
             report.add(Verdict::Fail, "load", &why, began.elapsed());
+            report.give_up("it cannot be loaded; nothing of it was tried");
             return None;
         }
     };
@@ -90,7 +91,7 @@ pub(super) fn open(
         }
         Err(why) if target.is_service() => {
             report.add(Verdict::Fail, "open", &why, began.elapsed());
-            report.give_up();
+            report.give_up("the service cannot run as it is; its handler was not tried");
             None
         }
         // It wants something; that is its good right.

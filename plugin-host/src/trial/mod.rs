@@ -27,9 +27,9 @@ use target::Target;
 
 /// How such a process ends, besides 0.
 mod exit {
-    /// It breaks the contract; or the hook did not go well.
+    /// It breaks the contract, or cannot be loaded; or the hook did not go well.
     pub(super) const FAILED: u8 = 1;
-    /// It could not be tried at all.
+    /// There is nothing to try: no such file, a `service.toml` with a mistake, a wrong command line.
     pub(super) const USAGE: u8 = 2;
     /// It would not be safe.
     pub(super) const UNSAFE: u8 = 5;
@@ -47,7 +47,7 @@ pub(crate) fn run_process(words: &[OsString]) -> ExitCode {
     with_target(words, true, run::run)
 }
 
-/// Reads the command line and finds out what is to be tried; the error of what follows is that it could not be tried.
+/// Reads the command line and finds out what is to be tried; the error of what follows is that there was nothing to try.
 fn with_target(
     words: &[OsString],
     one_hook: bool,

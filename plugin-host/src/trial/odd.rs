@@ -75,7 +75,7 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
         let (verdict, said) = judge(case, &ran);
         check.report.add(verdict, &format!("{}, {what}", hook.word()), &said, ran.took);
         if verdict == Verdict::Fail {
-            check.report.log(ran.lines.iter().map(|(_, line)| line.as_str()));
+            check.report.log(&ran.lines);
         }
     }
     check.bench.close(opened.handler);

@@ -1,9 +1,13 @@
 //! What people and programs are told.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use koi_plugin_api::LogLevel;
 use serde_json::{Value, json};
+
+use super::args::Args;
 
 /// Characters of what a handler said.
 const SAID: usize = 500;
@@ -12,8 +16,9 @@ const SAID: usize = 500;
 const RUN: usize = 24;
 const RUN_SHOWN: usize = 8;
 
-/// Last lines of a call's log that are shown when it failed.
+/// Last lines of a call's log that are shown when it failed: so many for people, and so many more for debugging.
 const LOG_LINES: usize = 8;
+const DEBUG_LINES: usize = 6;
 
 /// What one try came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,33 +54,59 @@ impl Verdict {
 pub(super) struct Report {
     json: bool,
     color: bool,
+    quiet: bool,
     began: Instant,
     part: String,
+    /// The title of this part has been written.
+    is_titled: bool,
+    /// Something has been written.
+    is_begun: bool,
     checks: Vec<Value>,
     counts: [usize; 3],
-    failures: Vec<String>,
-    /// Nothing of the handler's own could be tried.
-    untried: bool,
+    failures: Vec<Failure>,
+    /// Why nothing of the handler's own could be tried.
+    untried: Option<&'static str>,
+}
+
+/// What went wrong, once or often: one mistake in `stop` spoils every story.
+struct Failure {
+    /// Where it did first.
+    place: String,
+    said: String,
+    times: usize,
 }
 
 impl Report {
-    pub(super) fn new(json: bool, color: bool) -> Report {
+    pub(super) fn new(args: &Args) -> Report {
         Report {
-            json,
-            color,
+            json: args.json,
+            color: args.color,
+            quiet: args.quiet,
             began: Instant::now(),
             part: String::new(),
+            is_titled: false,
+            is_begun: false,
             checks: Vec::new(),
             counts: [0; 3],
             failures: Vec::new(),
-            untried: false,
+            untried: None,
         }
     }
 
     /// What follows is about this.
     pub(super) fn part(&mut self, title: &str) {
         self.part = title.to_owned();
-        self.text(&format!("{}\n", painted(title, "1", self.color)));
+        self.is_titled = false;
+        if !self.quiet {
+            self.title();
+        }
+    }
+
+    fn title(&mut self) {
+        if !self.is_titled {
+            self.text(&format!("{}\n", painted(&self.part, "1", self.color)));
+            (self.is_titled, self.is_begun) = (true, true);
+        }
     }
 
     /// One try.
@@ -83,9 +114,12 @@ impl Report {
         let said = clean(&cut(&squeezed(said)));
         let time = if took.is_zero() { String::new() } else { format!(" ({})", shown(took)) };
         let mark = painted(&format!("{:<4}", verdict.word()), verdict.color(), self.color);
-        self.text(&format!("  {mark}  {what}: {said}{time}\n"));
+        if !self.quiet || verdict != Verdict::Ok {
+            self.title();
+            self.text(&format!("  {mark}  {what}: {said}{time}\n"));
+        }
         if verdict == Verdict::Fail {
-            self.failures.push(format!("{}, {what}: {said}", self.part));
+            self.count_failure(what, &said);
         }
         self.counts[verdict as usize] += 1;
         let check = json!({
@@ -94,18 +128,26 @@ impl Report {
         self.checks.push(check);
     }
 
+    fn count_failure(&mut self, what: &str, said: &str) {
+        match self.failures.iter_mut().find(|failure| failure.said == said) {
+            Some(known) => known.times += 1,
+            None => {
+                let place = format!("{}, {what}", self.part);
+                self.failures.push(Failure { place, said: said.to_owned(), times: 1 });
+            }
+        }
+    }
+
     /// The last of what a failed call wrote.
-    pub(super) fn log<'l>(&self, lines: impl DoubleEndedIterator<Item = &'l str>) {
-        let mut last: Vec<&str> = lines.rev().take(LOG_LINES).collect();
-        last.reverse();
-        for line in last {
+    pub(super) fn log(&self, lines: &[(LogLevel, String)]) {
+        for line in last(lines) {
             self.text(&painted(&format!("          | {}\n", clean(&cut(&squeezed(line)))), "2", self.color));
         }
     }
 
-    /// What the handler is for cannot be tried: the service is not as it must be for that.
-    pub(super) fn give_up(&mut self) {
-        self.untried = true;
+    /// What the handler is for cannot be tried, and why.
+    pub(super) fn give_up(&mut self, why: &'static str) {
+        self.untried = Some(why);
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -126,7 +168,9 @@ impl Report {
             json(&facts);
             return;
         }
-        self.text("\n");
+        if self.is_begun {
+            self.text("\n");
+        }
         for what in unchecked {
             self.text(&format!("not checked: {}\n", clean(what)));
         }
@@ -135,10 +179,7 @@ impl Report {
         }
         let counts = format!("{well} ok, {}, {}", count(notes, "note"), count(failures, "failure"));
         let (word, verdict) = match self.failed() {
-            true if self.untried => {
-                ("the service cannot run as it is; its handler was not tried", Verdict::Fail)
-            }
-            true => ("breaks the contract", Verdict::Fail),
+            true => (self.untried.unwrap_or("breaks the contract"), Verdict::Fail),
             false if unchecked.is_empty() => ("keeps to the contract", Verdict::Ok),
             false => ("keeps to the contract as far as it was checked", Verdict::Ok),
         };
@@ -151,6 +192,31 @@ impl Report {
             write(text);
         }
     }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { place, said, times } = self;
+        match times {
+            1 => write!(f, "{place}: {said}"),
+            _ => write!(f, "{place}, and {} more: {said}", times - 1),
+        }
+    }
+}
+
+/// The last of these lines. The names of the functions that a crash happened in must not push its message out.
+fn last(lines: &[(LogLevel, String)]) -> Vec<&str> {
+    let (mut words, mut debug) = (LOG_LINES, DEBUG_LINES);
+    let mut last = Vec::new();
+    for (level, line) in lines.iter().rev() {
+        let room = if *level == LogLevel::Debug { &mut debug } else { &mut words };
+        if *room > 0 {
+            *room -= 1;
+            last.push(line.as_str());
+        }
+    }
+    last.reverse();
+    last
 }
 
 /// Writes to standard output. Who has stopped reading wants no more: the process ends when its work does.
@@ -232,6 +298,30 @@ mod tests {
     fn times_are_as_exact_as_one_needs() {
         let times = [300, 12_300, 1_240_000].map(|us| shown(Duration::from_micros(us)));
         assert_eq!(times, ["0.3 ms", "12 ms", "1.2 s"]);
+    }
+
+    #[test]
+    fn a_failure_that_comes_again_is_counted() {
+        let mut report = Report::new(&Args { quiet: true, json: true, ..Args::default() });
+        for (part, what, said) in [
+            ("its life", "stop", "exit code 1"),
+            ("its life", "stop a second time", "exit code 1"),
+            ("failures", "promote", "exit code 2"),
+            ("failures", "stop", "exit code 1"),
+        ] {
+            report.part(part);
+            report.add(Verdict::Fail, what, said, Duration::ZERO);
+        }
+        let shown: Vec<_> = report.failures.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["its life, stop, and 2 more: exit code 1", "failures, promote: exit code 2"]);
+    }
+
+    #[test]
+    fn a_long_backtrace_leaves_the_message_in_sight() {
+        let mut lines = vec![(LogLevel::Error, "index out of bounds".to_owned())];
+        lines.extend((0..20).map(|n| (LogLevel::Debug, format!("  in f{n}"))));
+        let shown = last(&lines);
+        assert_eq!((shown.len(), shown[0], shown[1]), (7, "index out of bounds", "  in f14"));
     }
 
     #[test]

@@ -85,7 +85,12 @@ pub(super) fn judge(case: Case, ran: &Ran) -> (Verdict, String) {
         );
     }
     match result {
-        Ok(outcome) => went_well(case, outcome),
+        Ok(outcome) => match went_well(case, outcome) {
+            (Verdict::Ok, said) if has_nameless_detail(outcome) => {
+                (Verdict::Note, format!("{said}: a detail without a name"))
+            }
+            judged => judged,
+        },
         Err(error) => went_wrong(case, error, ran.took),
     }
 }
@@ -147,6 +152,13 @@ fn crashed(text: &str) -> bool {
     CRASHES.iter().any(|begin| text.starts_with(begin))
         || text.contains("panicked")
         || text.contains("means nothing there; it needs mending")
+}
+
+fn has_nameless_detail(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Status(report) => report.details.iter().any(|(key, _)| key.trim().is_empty()),
+        Outcome::Done => false,
+    }
 }
 
 /// Why a status cannot be true, given what was done just before.
@@ -280,6 +292,20 @@ mod tests {
         assert_eq!(verdict(status_only, saw(Observed::Standby)), Verdict::Ok);
         let reopened = Case { reopened: true, ..at(Place::Promoted) };
         assert_eq!(verdict(reopened, saw(Observed::Standby)), Verdict::Note);
+    }
+
+    #[test]
+    fn a_detail_has_a_name() {
+        let with = |key: &str| {
+            let details = vec![("lag".into(), "0".into()), (key.to_owned(), "7".into())];
+            let (observed, message) = (Observed::Standby, String::new());
+            ran(Ok(Outcome::Status(StatusReport { observed, message, score: None, details })))
+        };
+        let started = Case { want: Want::Status(Place::Started), ..CASE };
+        let (verdict, said) = judge(started, &with(" "));
+        assert!(verdict == Verdict::Note && said.ends_with("a detail without a name"), "{said}");
+        assert_eq!(judge(started, &with("epoch")).0, Verdict::Ok);
+        assert_eq!(judge(Case { want: Want::Status(Place::Promoted), ..CASE }, &with("")).0, Verdict::Fail);
     }
 
     #[test]
