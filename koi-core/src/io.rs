@@ -120,6 +120,8 @@ pub struct HookRun {
     pub run: RunId,
     /// The service's name.
     pub service: String,
+    /// The handler that runs it: [`ServiceSpec::code`] of the spec that is in force.
+    pub code: u64,
     /// Which hook.
     pub hook: Hook,
     /// After this it has failed.
@@ -215,8 +217,10 @@ pub struct ServiceSpec {
     pub name: String,
     /// 0 to 99, lower is started first; none: independent.
     pub priority: Option<u8>,
-    /// Which handler runs it, for people.
+    /// Which handler runs it, by name. What runs is taken down by the handler that has started it.
     pub handler: String,
+    /// Tells one opened handler from another of the same name, as of another version or configuration.
+    pub code: u64,
     /// The hooks that its handler has.
     pub hooks: HookSet,
     /// `disabled` lies in its folder.
@@ -227,6 +231,17 @@ pub struct ServiceSpec {
     pub timeouts: Timeouts,
     /// How often `status` runs.
     pub status_interval: Duration,
+}
+
+impl ServiceSpec {
+    /// With `other` a service that runs could not be taken down as it was started: it cannot be run at all, has another handler, or, if it
+    /// is `up` (promoted, or perhaps), has lost the hooks for it.
+    pub fn parts_from(&self, other: &ServiceSpec, up: bool) -> bool {
+        let loses = |hook| self.hooks.has(hook) && !other.hooks.has(hook);
+        other.problem.is_some()
+            || self.handler != other.handler
+            || up && (loses(Hook::Demote) || loses(Hook::Stop))
+    }
 }
 
 /// What an operator may want.

@@ -352,6 +352,11 @@ impl Runner {
         let recovers_in = recovery_wait(settings, self.fail_count).filter(|_| !cause.lasting);
         self.fail_count = self.fail_count.saturating_add(1);
         out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in }));
+        // Whoever mends it and waits should know that it waits too.
+        let reason = match recovers_in {
+            Some(_) => reason,
+            None => format!("{reason}; it waits for `koi recover`"),
+        };
         self.failure =
             Some(Failure { reason, cause: Some(cause), recover_at: recovers_in.map(|wait| now + wait) });
     }

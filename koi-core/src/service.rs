@@ -102,14 +102,18 @@ impl Service {
         }
     }
 
-    /// The folder says this of it now.
+    /// The folder says this of it now. What runs is not stopped because nobody knows any more how to run it, and it is taken down as
+    /// it was started (R7): until it is down only that it is disabled counts of a spec that would part it from its handler.
     pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
-        let hooks = self.spec.hooks;
-        self.spec = spec;
-        if self.spec.problem.is_some() && !self.is_down() {
-            // What runs is not stopped because nobody knows any more how to stop it: the hooks that it was started with
-            // are called, and if they cannot be, that is a failed stop (R7).
-            self.spec.hooks = hooks;
+        let down = self.running.is_none() && self.is_down();
+        if down || !self.spec.parts_from(&spec, self.up) {
+            self.spec = spec;
+        } else {
+            self.spec.disabled = spec.disabled;
+            // Of one that an earlier run of the daemon has left the newest reason is told.
+            if self.spec.problem.is_some() && spec.problem.is_some() {
+                self.spec.problem = spec.problem;
+            }
         }
     }
 

@@ -307,6 +307,7 @@ impl Services {
         out.push_back(Effect::RunHook(Box::new(HookRun {
             run,
             service: service.spec.name.clone(),
+            code: service.spec.code,
             hook,
             timeout: service.spec.timeouts.of(hook),
             attempt: service.failures.saturating_add(1),
@@ -370,6 +371,9 @@ impl Services {
                 name: s.spec.name.clone(),
                 priority: s.spec.priority,
                 handler: s.spec.handler.clone(),
+                code: s.spec.code,
+                down: s.running.is_none() && s.is_down(),
+                up: s.up,
                 state: s.state,
                 hook: s.hook_for(now),
                 failed: s.failed || s.spec.problem.is_some(),

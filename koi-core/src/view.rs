@@ -91,6 +91,12 @@ pub struct ServiceView {
     pub priority: Option<u8>,
     /// Which handler runs it.
     pub handler: String,
+    /// The opened handler that its hooks are run by.
+    pub code: u64,
+    /// Nothing of it runs, and no hook does: whatever the folder says of it holds at once.
+    pub down: bool,
+    /// It is promoted, or perhaps.
+    pub up: bool,
     /// Its state.
     pub state: ServiceState,
     /// The hook that runs, and for how long.

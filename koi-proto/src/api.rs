@@ -154,6 +154,8 @@ pub struct ServiceStatus {
     pub message: Option<String>,
     /// What its handler said of it besides, in its order: lag, version, whatever helps.
     pub details: Vec<(String, String)>,
+    /// It goes on as it was until it is stopped: why it could not be started as its folder is now.
+    pub held: Option<String>,
 }
 
 /// A handler that services may name (`GET /v1/plugins`).
@@ -186,6 +188,9 @@ pub struct Plugin {
     pub loading_ms: Option<u64>,
     /// Those of its services that cannot run with it, and why.
     pub problems: Vec<ServiceProblem>,
+    /// The file that lies there now: `same`, `changed` (taken at the next `koi reconfigure`), `refused` (it could not be taken) or `gone`;
+    /// empty: it is built in.
+    pub on_disk: String,
 }
 
 /// A service that cannot run with its handler.
@@ -215,8 +220,6 @@ pub struct PluginDetail {
     pub wanted: Vec<String>,
     /// Its compiled code, for WASM.
     pub compiled: Option<PluginCompiled>,
-    /// The file that lies there now: `same`, `changed` (taken at the next `koi reconfigure`) or `gone`; empty: it is built in.
-    pub on_disk: String,
     /// How each of its services uses it.
     pub used_by: Vec<PluginUse>,
 }
@@ -333,10 +336,14 @@ pub struct Maintenance {
 pub struct Done {
     /// What was done, or would be, a sentence for people.
     pub message: String,
-    /// For a dry run: the steps.
+    /// What was done one by one, or would be.
     pub steps: Vec<String>,
     /// What is to be known besides, a sentence each: what did not come along, and why.
     pub notes: Vec<String>,
+    /// Something that was meant did not come along: the notes say what.
+    pub refused: bool,
+    /// Something is still being done: the notes say what.
+    pub pending: bool,
 }
 
 /// `GET /v1/failures`.

@@ -177,7 +177,7 @@ impl Daemon {
         let groups = Groups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reload { cluster, shared, identity, guardian, plugins, .. } = self.reload.clone();
+        let Reload { cluster, shared, identity, guardian, plugins, look_now, .. } = self.reload.clone();
         let details = Details::default();
         let runner = Runner {
             orders: hooks_wanted,
@@ -198,7 +198,8 @@ impl Daemon {
             shared: shared.clone(),
             reload: reloads.clone(),
             plugins: plugins.clone(),
-            details,
+            look_now,
+            details: details.clone(),
             port: self.port,
             started_at: unix_ms() / 1000,
         };
@@ -206,7 +207,7 @@ impl Daemon {
         for listener in tcp {
             runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
         }
-        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, looks);
+        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details));
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::services::Held;
+
 /// Pairs of one service; more are dropped.
 const PAIRS: usize = 16;
 /// Characters of a key and of a value.
@@ -12,9 +14,9 @@ const VALUE_CHARS: usize = 256;
 /// What one service has said, in its order.
 type Pairs = Vec<(String, String)>;
 
-/// The details of each service, by its name. Clones share them.
+/// The details of each service, by its name, and why some go on as they were. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>);
+pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>, Arc<RwLock<Held>>);
 
 impl Details {
     /// `service` has said this.
@@ -30,6 +32,16 @@ impl Details {
     /// What `service` has said does not hold any more.
     pub(crate) fn clear(&self, service: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(service);
+    }
+
+    /// These services go on as they were, whatever their folders say.
+    pub(crate) fn hold(&self, held: &Held) {
+        self.1.write().unwrap_or_else(PoisonError::into_inner).clone_from(held);
+    }
+
+    /// Why `service` goes on as it was; none: it is as its folder says.
+    pub(crate) fn held(&self, service: &str) -> Option<String> {
+        self.1.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 
     /// What holds of `service`.

@@ -41,6 +41,8 @@ pub(crate) enum Order {
 /// How one service's hooks are run.
 #[derive(Clone)]
 pub(crate) struct Runnable {
+    /// The number of the handler, as its spec has it.
+    pub(crate) code: u64,
     /// Runs them.
     pub(crate) handler: Arc<dyn Handler>,
     /// The service's folder.
@@ -53,9 +55,9 @@ pub(crate) struct Runnable {
     pub(crate) output: Arc<OutputLimit>,
 }
 
-/// The services' handlers, by name. Clones share everything.
+/// The services' handlers, by name: the one in force, and one that the core may not have taken over yet. Clones share everything.
 #[derive(Clone, Default)]
-pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Runnable>>>);
+pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Vec<Runnable>>>>);
 
 impl Handlers {
     /// Takes the handlers of the services that are there now. Those of services that have gone are kept: what still
@@ -63,22 +65,20 @@ impl Handlers {
     pub(crate) fn update(&self, found: impl IntoIterator<Item = (String, Runnable)>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (name, mut runnable) in found {
-            if let Some(before) = known.get(&name) {
+            let opened = known.entry(name).or_default();
+            if let Some(before) = opened.first() {
                 // A change of the folder is no new allowance.
                 runnable.output = before.output.clone();
             }
-            known.insert(name, runnable);
+            opened.retain(|before| before.code != runnable.code);
+            opened.push(runnable);
         }
     }
 
-    /// Gives `service` a handler if it has none.
-    pub(crate) fn provide(&self, service: &str, make: impl FnOnce() -> Option<Runnable>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains_key(service)
-            && let Some(runnable) = make()
-        {
-            known.insert(service.to_owned(), runnable);
-        }
+    /// Whether `service` has a handler with this number.
+    pub(crate) fn has(&self, service: &str, code: u64) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(service).is_some_and(|opened| opened.iter().any(|runnable| runnable.code == code))
     }
 
     /// Lets go of all: the daemon ends.
@@ -86,8 +86,14 @@ impl Handlers {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn get(&self, service: &str) -> Option<Runnable> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    /// The one with this number; the core never comes back to an older one.
+    fn get(&self, service: &str, code: u64) -> Option<Runnable> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let opened = known.get_mut(service)?;
+        if opened.iter().any(|runnable| runnable.code == code) {
+            opened.retain(|runnable| runnable.code >= code);
+        }
+        opened.iter().find(|runnable| runnable.code == code).cloned()
     }
 }
 
@@ -198,7 +204,7 @@ impl Runner {
 
     fn task(&self, hook: HookRun, abort: AbortSignal) -> impl Future<Output = HookEnd> + Send + 'static {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let runnable = self.handlers.get(&hook.service);
+        let runnable = self.handlers.get(&hook.service, hook.code);
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         async move {

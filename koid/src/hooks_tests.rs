@@ -51,6 +51,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receive
     let (cluster, inputs) = Cluster::of_inputs();
     let handlers = Handlers::default();
     let runnable = Runnable {
+        code: 0,
         handler: Arc::new(Scripted),
         home: "/".into(),
         workdir: "/".into(),
@@ -86,6 +87,7 @@ fn hook(run: u64, hook: Hook) -> Order {
     Order::Run(Box::new(HookRun {
         run: RunId(run),
         service: "web".into(),
+        code: 0,
         hook,
         timeout: Duration::from_secs(30),
         attempt: 1,

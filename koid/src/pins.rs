@@ -21,6 +21,9 @@ use crate::hooks::Runnable;
 /// The file's format; another one is not read.
 const FORMAT: u32 = 1;
 
+/// The number of a handler that is made of a pin: those of a registry begin with 1.
+pub(crate) const PINNED: u64 = 0;
+
 /// What is kept of all services that have, or had, a handler in this run of the daemon.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
@@ -78,6 +81,7 @@ impl Kept {
             name: name.to_owned(),
             priority: self.priority,
             handler: self.handler.clone(),
+            code: PINNED,
             hooks,
             disabled: false,
             problem: None,
@@ -90,6 +94,7 @@ impl Kept {
     /// How its hooks are run. Must be called within a tokio runtime.
     pub(crate) fn runnable(&self, host: &Host) -> Runnable {
         Runnable {
+            code: PINNED,
             handler: self.pin.handler(host),
             home: self.home.clone(),
             workdir: self.workdir.clone(),

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_config::Config;
-use koi_plugin_host::{Host, Registry};
+use koi_plugin_host::{Host, PluginInfo, Registry};
 use tokio::sync::Mutex;
+
+/// Digits of a hash that people are shown.
+const HASH_SHOWN: usize = 8;
 
 /// The registry in force. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,21 +40,31 @@ impl Plugins {
         self.0.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another one in force, of the files as they are now. Takes long when components are to be compiled; the one before is in
-    /// force meanwhile.
-    pub(crate) async fn load(&self, config: &Config) {
+    /// Puts another one in force, of the files as they are now, and says what is another version than before. Takes long when components
+    /// are to be compiled; the one before is in force meanwhile.
+    pub(crate) async fn load(&self, config: &Config) -> Vec<String> {
         // Who runs no service needs no handler.
         if !config.node.runner {
-            return;
+            return Vec::new();
         }
         let _one_at_a_time = self.0.making.lock().await;
         let (before, dirs) = (self.get(), config.plugins.dirs.clone());
         let workingdir = config.services.workingdir.clone();
-        match tokio::task::spawn_blocking(move || before.load(dirs, workingdir)).await {
-            Ok(loaded) => {
+        let loaded = tokio::task::spawn_blocking(move || {
+            let loaded = before.load(dirs, workingdir);
+            let changes = changes(&before.plugins(), &loaded.plugins());
+            (loaded, changes)
+        });
+        match loaded.await {
+            Ok((loaded, changes)) => {
                 *self.0.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+                changes.iter().for_each(|change| tracing::info!("{change}"));
+                changes
             }
-            Err(broken) => tracing::error!("loading plugins broke off: {broken}"),
+            Err(broken) => {
+                tracing::error!("loading plugins broke off: {broken}");
+                Vec::new()
+            }
         }
     }
 
@@ -71,4 +84,27 @@ impl Plugins {
         });
         Some(loading.collect::<Vec<_>>().join(" and ")).filter(|text| !text.is_empty())
     }
+}
+
+/// What has come and gone, a sentence each.
+fn changes(before: &[PluginInfo], now: &[PluginInfo]) -> Vec<String> {
+    let ready = |all: &[PluginInfo]| all.iter().filter(|plugin| plugin.ready).cloned().collect::<Vec<_>>();
+    let (before, now) = (ready(before), ready(now));
+    let come = now.iter().filter_map(|new| match before.iter().find(|old| old.name == new.name) {
+        Some(old) if old.hash == new.hash => None,
+        Some(old) => {
+            Some(format!("the plugin {} is {} now, and was {}", new.name, version(new), version(old)))
+        }
+        None => Some(format!("the plugin {} is new: {}", new.name, version(new))),
+    });
+    let gone = before.iter().filter(|old| now.iter().all(|new| new.name != old.name));
+    come.chain(gone.map(|old| format!("the plugin {} is gone: it was {}", old.name, version(old)))).collect()
+}
+
+/// `0.2.0 (SHA-256 5f70bf18…)`.
+fn version(plugin: &PluginInfo) -> String {
+    let version = plugin.facts.as_ref().map(|facts| facts.metadata.version.as_str()).unwrap_or_default();
+    let hash = plugin.hash.map(|hash| hash.to_string()).unwrap_or_default();
+    let shown: String = hash.chars().take(HASH_SHOWN).collect();
+    format!("{version} (SHA-256 {shown}…)")
 }

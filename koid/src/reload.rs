@@ -61,20 +61,20 @@ impl Reload {
         if !waits.is_empty() {
             message.push_str(&format!(", but for {}: restart koid for that", waits.join(", ")));
         }
-        let (notes, rest) = oneshot::channel();
-        tokio::spawn(self.clone().follow(config, notes));
+        let (ended, rest) = oneshot::channel();
+        tokio::spawn(self.clone().follow(config, ended));
         Ok(InForce { message, rest, plugins: self.plugins.clone() })
     }
 
     /// Loads plugins and looks at the services, and says what is wrong with them.
-    async fn follow(self, config: Config, notes: oneshot::Sender<Vec<String>>) {
-        self.plugins.load(&config).await;
+    async fn follow(self, config: Config, rest: oneshot::Sender<Rest>) {
+        let changes = self.plugins.load(&config).await;
         let services = self.look_now.look().await;
         let wrong = wrong(&self.plugins.troubles(), &services);
-        if let Err(wrong) = notes.send(wrong) {
+        if let Err(late) = rest.send(Rest { changes, wrong }) {
             // Nobody has waited for it.
             tracing::info!("the plugins are loaded");
-            wrong.iter().for_each(|note| tracing::warn!("{note}"));
+            late.wrong.iter().for_each(|note| tracing::warn!("{note}"));
         }
     }
 
@@ -96,29 +96,39 @@ impl Reload {
 #[derive(Debug)]
 pub(crate) struct InForce {
     message: String,
-    rest: oneshot::Receiver<Vec<String>>,
+    rest: oneshot::Receiver<Rest>,
     plugins: Plugins,
+}
+
+/// What became of plugins and services, a sentence each.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Plugins that are other ones than before.
+    changes: Vec<String>,
+    wrong: Vec<String>,
 }
 
 impl InForce {
     /// What came of it, as far as that is known after `wait`.
     pub(crate) async fn within(self, wait: Duration) -> Done {
-        let notes = match tokio::time::timeout(wait, self.rest).await {
-            Ok(notes) => notes.unwrap_or_default(),
-            Err(_) => vec![match self.plugins.loading() {
+        let Ok(rest) = tokio::time::timeout(wait, self.rest).await else {
+            let note = match self.plugins.loading() {
                 Some(files) => format!(
                     "still loading {files}: a component is compiled once. Services keep the handlers that they have meanwhile; \
                      `koi plugins list` says when it is done"
                 ),
                 None => "the services have not been looked at yet; `koi status` shows what becomes of them"
                     .to_owned(),
-            }],
+            };
+            return Done { message: self.message, notes: vec![note], pending: true, ..Done::default() };
         };
-        Done { message: self.message, steps: Vec::new(), notes }
+        let Rest { changes, wrong } = rest.unwrap_or_default();
+        let refused = !wrong.is_empty();
+        Done { message: self.message, steps: changes, notes: wrong, refused, pending: false }
     }
 }
 
-/// What is wrong with plugins (by file) and with services (by name), a sentence each.
+/// What is wrong with plugins (by file, and why) and with services (by name, and the rest of the sentence), a sentence each.
 fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<String> {
     // Most errors name the file.
     let plugin = |(path, why): &(String, String)| match why.contains(path) {
@@ -127,8 +137,8 @@ fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<Str
     };
     let service = |(name, why): &(String, String)| match plugins.iter().any(|(_, known)| why.contains(known))
     {
-        true => format!("the service {name} cannot run without that plugin"),
-        false => format!("the service {name} cannot run: {why}"),
+        true => format!("the service {name} needs that plugin"),
+        false => format!("the service {name} {why}"),
     };
     let mut notes: Vec<String> = plugins.iter().take(NAMED).map(plugin).collect();
     notes.extend(services.iter().take(NAMED).map(service));
@@ -203,14 +213,14 @@ mod tests {
     fn one_fault_is_told_once_and_many_are_counted() {
         let plugins = [pair("/p/db.wasm", "/p/db.wasm: not a component")];
         let services = [
-            pair("db", "the handler db cannot be used: /p/db.wasm: not a component"),
-            pair("web", "`port` is missing under [config]"),
+            pair("db", "cannot run: the handler db cannot be used: /p/db.wasm: not a component"),
+            pair("web", "cannot run: `port` is missing under [config]"),
         ];
         assert_eq!(
             wrong(&plugins, &services),
             [
                 "/p/db.wasm: not a component",
-                "the service db cannot run without that plugin",
+                "the service db needs that plugin",
                 "the service web cannot run: `port` is missing under [config]",
             ]
         );

@@ -1,6 +1,6 @@
 //! Looks at the services folder: at the start, at every status interval, and when the configuration changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use koi_config::Config;
@@ -12,16 +12,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::Cluster;
 use crate::current::Shared;
+use crate::details::Details;
 use crate::hooks::{Handlers, Runnable};
-use crate::pins::{Kept, Pins};
+use crate::pins::{Kept, PINNED, Pins};
 use crate::plugins::Plugins;
 use crate::settings;
+
+/// What is said of a service that is held.
+const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
 
 /// Asks for a look at the folder now. Clones ask the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct LookNow(mpsc::Sender<Looked>);
 
-/// Is told the services that cannot run, and why.
+/// Is told the services that cannot run as the folder has them: their names, and the rest of a sentence.
 type Looked = oneshot::Sender<Vec<(String, String)>>;
 
 /// The looks that are asked for.
@@ -38,7 +42,7 @@ impl LookNow {
         (LookNow(sender), Looks(receiver))
     }
 
-    /// Looks. The services that cannot run, by name, and why.
+    /// Looks. The services that cannot run as the folder has them, by name, and the rest of a sentence.
     pub(crate) async fn look(&self) -> Vec<(String, String)> {
         let (reply, looked) = oneshot::channel();
         // Nobody looks any more: the daemon ends.
@@ -53,28 +57,34 @@ pub(crate) struct Services {
     pub(crate) handlers: Handlers,
     pub(crate) plugins: Plugins,
     pub(crate) cluster: Cluster,
+    /// What the API says of services.
+    pub(crate) details: Details,
     /// Looks that are asked for.
     looks: Looks,
     /// What the guardian is to know of them.
     pins: Pins,
     /// What the core was told last, with what tells one state of a service from another.
     told: Option<Told>,
+    /// The services that it was told last, though the folder was unreadable since.
+    services: Vec<(ServiceSpec, Fingerprint)>,
+    /// What goes on as it was.
+    held: Held,
     /// The warnings that still hold and were said.
     said: BTreeSet<String>,
 }
 
 #[derive(PartialEq)]
 enum Told {
-    Services(Vec<(ServiceSpec, Identity)>),
+    Services(Vec<(ServiceSpec, Fingerprint)>),
     Unreadable(String),
 }
 
-/// The fingerprint of what lies in a service's folder, and the number of its handler.
-type Identity = (u64, u64);
+/// Of what lies in a service's folder.
+type Fingerprint = u64;
 
 /// What one look at the folder found.
 pub(crate) struct Seen {
-    pub(crate) specs: Vec<(ServiceSpec, Identity)>,
+    pub(crate) specs: Vec<(ServiceSpec, Fingerprint)>,
     /// Of the services that can be run.
     pub(crate) runnables: Vec<(String, Runnable)>,
     /// What it takes to run them elsewhere.
@@ -91,6 +101,47 @@ impl Seen {
             spec.hooks = pins.of(&spec.name).map(|kept| kept.spec(&spec.name).hooks).unwrap_or_default();
         }
     }
+
+    /// What runs goes on as it was, and is taken down by the handler that has started it (R7, R8), when its folder says something by now
+    /// that would part it from that. The core keeps to the same; it is here that everything else is kept with it.
+    fn hold(&mut self, in_force: &[InForce]) -> Held {
+        let mut held = Held::new();
+        for (spec, fingerprint) in &mut self.specs {
+            let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
+            if !before.spec.parts_from(spec, before.up) {
+                continue;
+            }
+            held.insert(spec.name.clone(), why_held(&before.spec, spec));
+            *spec = ServiceSpec { disabled: spec.disabled, ..before.spec.clone() };
+            *fingerprint = before.fingerprint;
+        }
+        let holds = |name: &String| held.contains_key(name);
+        self.runnables.retain(|(name, _)| !holds(name));
+        self.kept.retain(|(name, _)| !holds(name));
+        self.broken.retain(|name| !holds(name));
+        held
+    }
+}
+
+/// Services that go on as they were, by name, and why.
+pub(crate) type Held = BTreeMap<String, String>;
+
+/// A service that runs as it was found good.
+struct InForce {
+    spec: ServiceSpec,
+    fingerprint: Fingerprint,
+    /// It is promoted, or perhaps.
+    up: bool,
+}
+
+fn why_held(before: &ServiceSpec, now: &ServiceSpec) -> String {
+    match &now.problem {
+        Some(problem) => problem.clone(),
+        None if before.handler != now.handler => {
+            format!("its handler is {} by now, and {} has started it", now.handler, before.handler)
+        }
+        None => "it is promoted, and its handler has no `demote` or no `stop` any more".to_owned(),
+    }
 }
 
 impl Services {
@@ -100,10 +151,22 @@ impl Services {
         handlers: Handlers,
         plugins: Plugins,
         cluster: Cluster,
-        looks: Looks,
+        (looks, details): (Looks, Details),
     ) -> Services {
         let (pins, said) = (Pins::default(), BTreeSet::new());
-        Services { shared, handlers, plugins, cluster, looks, pins, told: None, said }
+        Services {
+            shared,
+            handlers,
+            plugins,
+            cluster,
+            details,
+            looks,
+            pins,
+            told: None,
+            services: Vec::new(),
+            held: Held::new(),
+            said,
+        }
     }
 
     /// Loads plugins, then looks for ever.
@@ -134,23 +197,29 @@ impl Services {
         }
         let (registry, host) = (self.plugins.get(), self.plugins.host().clone());
         let (mut pins, is_first) = (std::mem::take(&mut self.pins), self.told.is_none());
+        let in_force = self.in_force().await;
         // The folder may lie on a disk that hangs.
         let looked = tokio::task::spawn_blocking(move || {
+            let mut held = Held::new();
             let mut seen = look(&current.config, &registry);
             if let Ok(seen) = &mut seen {
+                held = seen.hold(&in_force);
                 if is_first {
                     pins.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
                 }
                 seen.take_down_as_before(&pins);
                 keep(&mut pins, seen, &registry, &host);
             }
-            (seen, pins)
+            (seen, held, pins)
         });
         match looked.await {
-            Ok((seen, pins)) => {
+            Ok((seen, held, pins)) => {
                 self.pins = pins;
                 match seen {
-                    Ok(seen) => self.take(seen).await,
+                    Ok(seen) => {
+                        self.say_held(held);
+                        self.take(seen).await;
+                    }
                     Err(error) => self.unreadable(error.to_string()).await,
                 }
             }
@@ -158,11 +227,45 @@ impl Services {
         }
     }
 
-    /// The services that cannot run as the folder is now, and why.
+    /// The services that run, as the core was told of them when they were good.
+    async fn in_force(&mut self) -> Vec<InForce> {
+        let view = self.cluster.look().await.map(|look| look.view);
+        let of = |name: &str| view.as_ref().map(|view| view.services.iter().find(|s| s.name == name));
+        let mut refused = false;
+        let mut all = Vec::new();
+        for (spec, fingerprint) in self.services.iter().filter(|(spec, _)| spec.problem.is_none()) {
+            // Of a core that does not answer nothing is known: it may run.
+            let (up, down, code) = match of(&spec.name) {
+                Some(Some(service)) => (service.up, service.down, service.code),
+                Some(None) => continue,
+                None => (true, false, spec.code),
+            };
+            refused |= code != spec.code;
+            if !down && code == spec.code {
+                all.push(InForce { spec: spec.clone(), fingerprint: *fingerprint, up });
+            }
+        }
+        if refused {
+            // Something had begun to run in the moment when the core was told: it is told again until it is down.
+            self.told = None;
+        }
+        all
+    }
+
+    /// What cannot run as the folder is now: of each service a sentence.
     fn cannot_run(&self) -> Vec<(String, String)> {
-        let Some(Told::Services(specs)) = &self.told else { return Vec::new() };
-        let enabled = specs.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
-        enabled.filter_map(|spec| Some((spec.name.clone(), spec.problem.clone()?))).collect()
+        let enabled = self.services.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
+        let barred = enabled.filter_map(|spec| Some((spec.name.clone(), spec.problem.clone()?)));
+        let held = self.held.iter().map(|(name, why)| (name.clone(), format!("{GOES_ON}: {why}")));
+        barred.map(|(name, why)| (name, format!("cannot run: {why}"))).chain(held).collect()
+    }
+
+    fn say_held(&mut self, held: Held) {
+        for (name, why) in held.iter().filter(|(name, why)| self.held.get(*name) != Some(why)) {
+            tracing::error!("{name} {GOES_ON}: {why}");
+        }
+        self.details.hold(&held);
+        self.held = held;
     }
 
     async fn take(&mut self, seen: Seen) {
@@ -173,11 +276,12 @@ impl Services {
         }
         // Handlers first: the core may ask for a hook at once.
         self.handlers.update(seen.runnables);
-        for name in seen.broken {
-            let kept = self.pins.of(&name);
-            self.handlers.provide(&name, || kept.map(|kept| kept.runnable(self.plugins.host())));
+        for name in seen.broken.into_iter().filter(|name| !self.handlers.has(name, PINNED)) {
+            let kept = self.pins.of(&name).map(|kept| (name, kept.runnable(self.plugins.host())));
+            self.handlers.update(kept);
         }
         if let Told::Services(specs) = &told {
+            self.services.clone_from(specs);
             let specs = specs.iter().map(|(spec, _)| spec.clone()).collect();
             self.cluster.input(Input::Services(specs)).await;
         }
@@ -233,11 +337,11 @@ pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, Discove
     };
     for found in discovery.services {
         let mut spec = spec(&found, registry, config);
-        let mut number = 0;
         match registry.open(&found) {
             Ok(ready) => {
-                number = ready.number;
+                spec.code = ready.number;
                 let runnable = Runnable {
+                    code: ready.number,
                     handler: ready.opened.handler,
                     home: found.home().to_owned(),
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
@@ -253,7 +357,7 @@ pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, Discove
                 seen.broken.push(found.name.clone());
             }
         }
-        seen.specs.push((spec, (found.fingerprint, number)));
+        seen.specs.push((spec, found.fingerprint));
     }
     Ok(seen)
 }
@@ -266,6 +370,7 @@ fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
         name: found.name.clone(),
         priority: found.priority,
         handler: registry.name_of(found),
+        code: PINNED,
         hooks: hooks(found.hooks),
         disabled: found.disabled,
         problem: found.problem.clone(),

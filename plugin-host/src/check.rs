@@ -19,10 +19,11 @@ pub fn check_service(found: &Found) -> Vec<Warning> {
     if let Some(problem) = &found.problem {
         warnings.push(Warning::new(Severity::Error, "problem", found.path(), problem.clone()));
     }
-    if found.handler == ShellHandler::NAME {
-        check_scripts(found, &mut warnings);
-    } else {
-        check_for_scripts(found, &mut warnings);
+    match (found.handler == ShellHandler::NAME, &found.problem) {
+        (true, None) => check_scripts(found, &mut warnings),
+        // It may be the line with the handler that cannot be read.
+        (true, Some(_)) => {}
+        (false, _) => check_for_scripts(found, &mut warnings),
     }
     if is_open_to_all(found.home()) {
         let path = found.home();

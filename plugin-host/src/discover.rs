@@ -248,6 +248,14 @@ fn look_into(folder: &Path, found: &mut Found) {
         None if component.exists() => component.display().to_string(),
         None => ShellHandler::NAME.to_owned(),
     };
+    let for_nobody = !found.manifest.config.is_empty() || !found.manifest.grants.is_empty();
+    if found.handler == ShellHandler::NAME && for_nobody && found.shape.hooks() == HookSet::default() {
+        let problem = format!(
+            "{}: it has settings for a handler, names none, and there is no script; write handler = \"NAME\"",
+            folder.join(MANIFEST).display()
+        );
+        found.problem = found.problem.take().or(Some(problem));
+    }
     let scripts = Hook::ALL.map(|hook| found.shape.script(hook));
     found.fingerprint =
         fingerprint(scripts.into_iter().chain([MANIFEST, DISABLED].map(|name| folder.join(name))));

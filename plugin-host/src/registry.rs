@@ -174,6 +174,7 @@ impl Registry {
         let mut taken = self.take(&all);
         let seen = taken.split_off(named_jobs).into_iter().flatten();
         let mut named: Vec<Plugin> = taken.into_iter().flatten().collect();
+        lay_ghosts(&mut named);
         refuse_names(&mut named);
         Registry {
             host: self.host.clone(),
@@ -399,6 +400,13 @@ impl Registry {
         };
         self.unreadable.iter().cloned().chain(self.named.iter().chain(&by_path).filter_map(about)).collect()
     }
+}
+
+/// What is only kept because services use it goes when there is a file with its name: that is what they use from now on.
+fn lay_ghosts(plugins: &mut Vec<Plugin>) {
+    let there: BTreeSet<String> =
+        plugins.iter().filter(|p| p.ready && !p.gone).map(|p| p.name.clone()).collect();
+    plugins.retain(|plugin| !plugin.gone || !there.contains(&plugin.name));
 }
 
 /// Of plugins with one name the first stays, and nobody is called like the built-in one.

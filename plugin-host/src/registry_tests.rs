@@ -256,7 +256,7 @@ fn what_cannot_be_loaded_any_more_stays_as_it_was() {
     );
     assert!(said.ends_with(&format!("; the one of SHA-256 {}… stays", &hash[..8])), "{said}");
     assert!(redis.ready && redis.hash.unwrap().to_string() == hash);
-    assert_eq!(second.on_disk(&redis), Some(OnDisk::Changed));
+    assert_eq!(second.on_disk(&redis), Some(OnDisk::Refused));
     assert_eq!(world.number(&second), number, "the service takes no notice");
 
     world.remove("first/redis.wasm");
@@ -366,4 +366,23 @@ fn a_file_that_is_being_loaded_is_seen_in_the_registry_that_is_in_force() {
     assert_eq!(*seen.lock().unwrap(), [(false, None, true)]);
     assert!(before.plugin("slow").is_none(), "it is over");
     assert_eq!(after.plugin("slow").unwrap().loading, None);
+}
+
+#[test]
+fn a_file_that_is_gone_yields_to_one_with_its_name() {
+    let world = World::new();
+    world.put("first/redis-1.wasm", "redis");
+    world.put("services/db/service.toml", "handler = \"redis\"\n");
+    let first = world.registry();
+    let number = world.number(&first);
+    world.remove("first/redis-1.wasm");
+    let second = world.again(&first);
+    assert_eq!(world.number(&second), number, "nothing takes its place yet");
+
+    world.put("first/redis-2.wasm", "redis\n");
+    let third = world.again(&second);
+    assert_eq!(names(&third), [pair("shell", true), pair("redis", true)]);
+    let redis = third.plugin("redis").unwrap();
+    assert_eq!((redis.path, redis.error), (Some(world.path("first/redis-2.wasm")), None));
+    assert_ne!(world.number(&third), number);
 }

@@ -28,8 +28,12 @@ pub(crate) struct Plugin {
     pub(crate) ready: bool,
     /// Why it cannot be used; of one that is ready, why the file that lies there now was not taken.
     pub(crate) error: Option<String>,
+    /// Its file is gone.
+    pub(crate) gone: bool,
     /// Of the file that all this was found out of.
     stamp: Option<Stamp>,
+    /// Of the file that lies there now and was not taken.
+    refused: Option<Stamp>,
     builtin: Option<Facts>,
 }
 
@@ -48,6 +52,8 @@ pub enum OnDisk {
     Same,
     /// It is another one: taken when the registry is next loaded, if it can be.
     Changed,
+    /// It is another one, and could not be taken.
+    Refused,
     /// There is none.
     Gone,
 }
@@ -58,6 +64,7 @@ impl OnDisk {
         match self {
             OnDisk::Same => "same",
             OnDisk::Changed => "changed",
+            OnDisk::Refused => "refused",
             OnDisk::Gone => "gone",
         }
     }
@@ -80,7 +87,9 @@ impl Plugin {
             taken: None,
             ready: true,
             error: None,
+            gone: false,
             stamp: None,
+            refused: None,
             builtin: Some(Facts { metadata, api: ShellHandler::VERSION.into(), ..Facts::default() }),
         }
     }
@@ -101,7 +110,9 @@ impl Plugin {
             ready: taken.is_some(),
             taken,
             error,
+            gone: false,
             stamp,
+            refused: None,
             builtin: None,
         }
     }
@@ -133,6 +144,9 @@ impl Plugin {
         let Some(now) = Stamp::at(path) else { return Some(OnDisk::Gone) };
         if self.stamp == Some(now) {
             return Some(OnDisk::Same);
+        }
+        if self.refused == Some(now) {
+            return Some(OnDisk::Refused);
         }
         let hash = files::read(path).ok().map(|content| content.hash);
         let same = hash.is_some() && hash == self.taken.as_ref().map(|taken| taken.hash);
@@ -177,7 +191,7 @@ pub(crate) fn take(
                 ),
                 None => return None,
             };
-            Some(Plugin::new(path, kind, kept, Some(note), None))
+            Some(Plugin { gone: true, ..Plugin::new(path, kind, kept, Some(note), None) })
         }
         Err(NotTaken::Refused(why)) => Some(kept_or_refused(path, kind, before, why, None)),
         Ok(content) => Some(match code_of(&content, path, kind, known, host, loader) {
@@ -216,7 +230,8 @@ fn kept_or_refused(
             let digits = shown(kept.hash);
             let note =
                 format!("the file there now cannot be used: {why}; the one of SHA-256 {digits}… stays");
-            Plugin::new(path, kind, Some(kept), Some(note), None)
+            let refused = stamp.or_else(|| Stamp::at(path));
+            Plugin { refused, ..Plugin::new(path, kind, Some(kept), Some(note), None) }
         }
         None => Plugin::new(path, kind, None, Some(why), stamp.or_else(|| Stamp::at(path))),
     }

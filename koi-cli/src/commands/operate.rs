@@ -36,5 +36,9 @@ pub(crate) async fn order(daemon: &Daemon, verb: &str, out: Out) -> Result<u8, F
 pub(crate) async fn with(daemon: &Daemon, verb: &str, body: &impl Serialize, out: Out) -> Result<u8, Fail> {
     let answer = daemon.post::<Done>(&format!("/v1/{verb}"), body).await?;
     out.show(&answer.raw, |view| render::done::done(&answer.value, view))?;
-    Ok(exit::WELL)
+    Ok(match answer.value {
+        Done { refused: true, .. } => exit::FAILED,
+        Done { pending: true, .. } => exit::NO_ANSWER,
+        Done { .. } => exit::WELL,
+    })
 }

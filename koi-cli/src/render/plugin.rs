@@ -47,7 +47,7 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     if let Some(compiled) = &detail.compiled {
         say("compiled", &compile_state(compiled), Tone::Plain);
     }
-    let (now, tone) = on_disk(&detail.on_disk);
+    let (now, tone) = on_disk(&detail.plugin.on_disk);
     say("on disk", now, tone);
     // It is wider than a fact: on a line of its own it can be copied.
     if let Some(hash) = &plugin.hash {
@@ -73,6 +73,9 @@ fn on_disk(word: &str) -> (&str, Tone) {
     match word {
         "same" => ("as it was loaded", Tone::Plain),
         "changed" => ("changed since it was loaded: `koi reconfigure` takes it", Tone::Warn),
+        "refused" => {
+            ("another file, which cannot be used; what was loaded stays until koid is restarted", Tone::Warn)
+        }
         "gone" => ("gone since it was loaded; what was loaded stays until `koi reconfigure`", Tone::Warn),
         other => (other, Tone::Plain),
     }

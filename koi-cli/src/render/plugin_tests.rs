@@ -27,6 +27,7 @@ fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
         path: (kind != "builtin").then(|| format!("/etc/koi/plugins/{name}{ending}")),
         hash: (kind != "builtin").then(|| HASH.into()),
         description: format!("what {name} does"),
+        on_disk: if kind == "builtin" { "" } else { "same" }.into(),
         ..Plugin::default()
     }
 }
@@ -62,7 +63,6 @@ fn redis() -> PluginDetail {
         ],
         wanted: vec!["tcp = [\"{address}\"]".into(), "read = [\"/etc/redis\"]".into()],
         compiled: Some(PluginCompiled { size_bytes: 262_144, cached: true, took_ms: 3 }),
-        on_disk: "same".into(),
         used_by: vec![PluginUse {
             service: "cache".into(),
             granted: vec!["tcp 127.0.0.1:6379".into(), "read /etc/redis".into(), "env LANG".into()],
@@ -115,6 +115,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
         ..known("disk-space", "wasm", &[], &[])
     };
     all[1].loading_ms = Some(800);
+    all[2].on_disk = "changed".into();
     all[4].problems = vec![ServiceProblem {
         service: "cache".into(),
         problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
@@ -157,7 +158,7 @@ fn a_grant_is_missing() {
     let used = &mut detail.used_by[0];
     used.granted.remove(1);
     used.problem = Some("redis wants read = [\"/etc/redis\"]; add it to [grants] of service.toml".into());
-    detail.on_disk = "changed".into();
+    detail.plugin.on_disk = "changed".into();
     detail.compiled = Some(PluginCompiled { size_bytes: 30_000_000, cached: false, took_ms: 8_100 });
     assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
 }
@@ -193,7 +194,6 @@ fn a_plugin_that_could_not_be_loaded_has_little_to_say() {
             ..known("broken", "wasm", &[], &["web"])
         },
         size_bytes: 812,
-        on_disk: "same".into(),
         ..PluginDetail::default()
     };
     assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));

@@ -73,6 +73,10 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     if let Some(ms) = plugin.loading_ms {
         lines.push_str(&hanging(&format!("{name}: "), &loading(plugin, ms), Tone::Warn, view));
     }
+    if plugin.on_disk == "changed" && plugin.loading_ms.is_none() {
+        let todo = "its file has changed since it was loaded: `koi reconfigure` takes it";
+        lines.push_str(&hanging(&format!("{name}: "), todo, Tone::Dim, view));
+    }
     for used in &plugin.problems {
         let service = text::clean(&used.service);
         // Of one that cannot be used at all the reason follows.
@@ -83,7 +87,7 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     }
     let Some(error) = &plugin.error else { return lines };
     lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
-    if let Some(path) = &plugin.path {
+    if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != "gone") {
         let todo =
             format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");
         lines.push_str(&hanging("  ", &todo, Tone::Dim, view));

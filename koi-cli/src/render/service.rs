@@ -79,6 +79,13 @@ pub(crate) fn remark(service: &ServiceStatus) -> String {
     }
 }
 
+/// Why it goes on as it was.
+pub(crate) fn held(service: &ServiceStatus) -> String {
+    let sentence =
+        |why: &String| format!("goes on as it was until it is stopped; it could not be started so: {why}");
+    service.held.as_ref().map(sentence).unwrap_or_default()
+}
+
 /// What its handler said of it besides: `lag=0, version=7.2`.
 pub(crate) fn details(service: &ServiceStatus) -> String {
     let pairs: Vec<_> = service.details.iter().map(|(key, value)| format!("{key}={value}")).collect();

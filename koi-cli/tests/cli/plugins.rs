@@ -40,7 +40,8 @@ fn the_list_is_what_the_daemon_said() {
 
 #[test]
 fn a_name_is_asked_of_the_daemon_and_a_file_of_a_koid_of_our_own() {
-    let detail = PluginDetail { plugin: redis(), on_disk: "changed".into(), ..PluginDetail::default() };
+    let plugin = Plugin { on_disk: "changed".into(), ..redis() };
+    let detail = PluginDetail { plugin, ..PluginDetail::default() };
     let fake = Fake::saying(&detail);
     let ran = fake.koi(&["plugins", "inspect", "redis", "--node", "b"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -77,6 +78,7 @@ fn check_and_run_hand_everything_to_koid_and_its_exit_code_back() {
     let ran = koi(&["plugins", "check", "h.wasm", "--service", "svc", "--timeout", "2s", "--really"]);
     assert_eq!(ran.stdout, "plugin-check h.wasm --service svc --really --timeout-ms 2000\n");
     assert_eq!(ran.code, Some(5));
+    assert_eq!(koi(&["plugins", "check", "h.wasm", "--quiet"]).stdout, "plugin-check h.wasm --quiet\n");
     let args = [
         "-o", "json", "plugins", "run", "h.wasm", "promote", "--config", "a=b", "--role", "standby",
         "--epoch", "7",

@@ -49,6 +49,7 @@ pub(crate) fn service(name: &str) -> ServiceSpec {
         name: name.to_owned(),
         priority,
         handler: "test".to_owned(),
+        code: 0,
         hooks: HookSet::ALL,
         disabled: false,
         problem: None,

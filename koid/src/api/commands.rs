@@ -23,6 +23,9 @@ const WAIT: Duration = Duration::from_secs(4);
 /// And at most, whatever is said.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
+/// How long a look at the services folder may take before services are tried again as they were seen last.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Who carries out a command.
 enum Where {
     /// The leader; with the body to pass on.
@@ -118,7 +121,11 @@ impl Api {
         let Some(view) = self.view().await else { return Err(silent_core()) };
         match self.pass_to_node(asked, &view, name).await {
             Some(elsewhere) => elsewhere,
-            None if asked.path == "/v1/recover" => self.here(Command::Recover).await,
+            None if asked.path == "/v1/recover" => {
+                // What was mended a moment ago is what is to be tried.
+                let _ = tokio::time::timeout(LOOK_TIMEOUT, self.look_now.look()).await;
+                self.here(Command::Recover).await
+            }
             None => self.reconfigure(asked).await,
         }
     }
@@ -143,7 +150,7 @@ impl Api {
 }
 
 fn answer(done: Answered) -> Done {
-    Done { message: done.message, steps: done.steps, notes: Vec::new() }
+    Done { message: done.message, steps: done.steps, ..Done::default() }
 }
 
 /// How long the answer to a request may wait for plugins.

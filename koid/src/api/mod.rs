@@ -23,6 +23,7 @@ use crate::current::Shared;
 use crate::details::Details;
 use crate::events::EventHub;
 use crate::plugins::Plugins;
+use crate::services::LookNow;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,8 @@ pub(crate) struct Api {
     pub(crate) shared: Shared,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) plugins: Plugins,
+    /// Looks at the services folder.
+    pub(crate) look_now: LookNow,
     /// What this node's services say besides their state.
     pub(crate) details: Details,
     /// The node's UDP and TCP port.

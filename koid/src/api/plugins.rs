@@ -17,8 +17,12 @@ impl Api {
         if let Some(elsewhere) = self.at_other_node(asked).await? {
             return Ok(elsewhere);
         }
-        let plugins: Vec<_> = self.plugins.get().plugins().iter().map(plugin).collect();
-        Ok(json(&plugins))
+        let registry = self.plugins.get();
+        // Files that were touched are read.
+        let listed = tokio::task::spawn_blocking(move || {
+            registry.plugins().iter().map(|info| plugin(&registry, info)).collect::<Vec<_>>()
+        });
+        Ok(json(&listed.await.map_err(broken)?))
     }
 
     /// `GET /v1/plugins/NAME`; a path is taken as well.
@@ -31,7 +35,6 @@ impl Api {
         let found = tokio::task::spawn_blocking(move || {
             registry.plugin(&wanted).map(|info| detail(&registry, &info))
         });
-        let broken = |e: tokio::task::JoinError| error(codes::INTERNAL, e.to_string(), "look at koid's log");
         let Some(detail) = found.await.map_err(broken)? else {
             let message = format!("{} has no plugin called {name}", self.shared.get().config.node.name);
             return Err(error(codes::NOT_FOUND, message, "`koi plugins list` lists them by name"));
@@ -56,8 +59,12 @@ impl Api {
     }
 }
 
-/// A line of the list.
-fn plugin(info: &PluginInfo) -> api::Plugin {
+fn broken(error: tokio::task::JoinError) -> ApiError {
+    super::error::error(codes::INTERNAL, error.to_string(), "look at koid's log")
+}
+
+/// A line of the list. Blocks.
+fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
     let facts = info.facts.clone().unwrap_or_default();
     api::Plugin {
         name: info.name.clone(),
@@ -73,6 +80,7 @@ fn plugin(info: &PluginInfo) -> api::Plugin {
         hash: info.hash.map(|hash| hash.to_string()),
         loading_ms: info.loading.map(ms),
         problems: info.used_by.iter().filter_map(problem).collect(),
+        on_disk: registry.on_disk(info).map(|on_disk| on_disk.word().to_owned()).unwrap_or_default(),
     }
 }
 
@@ -107,15 +115,13 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
         cached: compiled.cached,
         took_ms: ms(compiled.took),
     });
-    let on_disk = registry.on_disk(info).map(|on_disk| on_disk.word().to_owned());
     api::PluginDetail {
-        plugin: plugin(info),
+        plugin: plugin(registry, info),
         size_bytes: info.size_bytes,
         imports: facts.imports,
         config: facts.metadata.config.into_iter().map(config_key).collect(),
         wanted: facts.metadata.capabilities.iter().map(ToString::to_string).collect(),
         compiled,
-        on_disk: on_disk.unwrap_or_default(),
         used_by: info.used_by.iter().map(used).collect(),
     }
 }

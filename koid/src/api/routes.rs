@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::{Method, Response};
 use koi_core::types::ServiceState;
-use koi_proto::api::{ApiError, Event, NodeStatus, codes};
+use koi_proto::api::{ApiError, Event, NodeStatus, Status, codes};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -69,6 +69,7 @@ impl Api {
             for local in self.gather(&view).await {
                 merge(&mut status, local);
             }
+            warn_of_held(&mut status);
             return Ok(json(&status));
         }
         if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
@@ -104,6 +105,7 @@ impl Api {
         let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::word);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
             service.details = self.details.of(&service.name);
+            service.held = self.details.held(&service.name);
         }
     }
 
@@ -164,8 +166,22 @@ async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: m
     }
 }
 
+/// What would fail at the next start is to be seen while there is time.
+fn warn_of_held(status: &mut Status) {
+    let all = status.nodes.iter().flat_map(|node| node.services.iter().flatten().map(move |s| (node, s)));
+    let held = all.filter_map(|(node, service)| {
+        let why = service.held.as_ref()?;
+        Some(format!(
+            "{} on {} goes on as it was until it is stopped, and could not be started so: {why}",
+            service.name, node.name
+        ))
+    });
+    let held: Vec<String> = held.collect();
+    status.cluster.warnings.extend(held);
+}
+
 /// Adds what a node says of itself to what the leader says of it.
-fn merge(status: &mut koi_proto::api::Status, local: koi_proto::api::Local) {
+fn merge(status: &mut Status, local: koi_proto::api::Local) {
     if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
         node.services = local.node.services;
         node.action = local.node.action;

@@ -147,6 +147,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         score: service.score,
         message: service.message.clone(),
         details: Vec::new(),
+        held: None,
     }
 }
 

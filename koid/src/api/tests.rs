@@ -76,6 +76,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         shared: shared.clone(),
         reload,
         plugins,
+        look_now: LookNow::new().0,
         details,
         port: bound.port,
         started_at: 0,
@@ -171,12 +172,15 @@ async fn plugins_are_told_by_name_and_by_path_here_and_elsewhere() {
         let all: Vec<_> = all.iter().map(|p| (p.name.as_str(), p.kind.as_str(), p.state.as_str())).collect();
         assert_eq!(all, [("shell", "builtin", "ready"), ("broken one", "native", "error")]);
         let shell: PluginDetail = client.get(&format!("/v1/plugins/shell{node}")).await.unwrap();
-        assert_eq!((shell.plugin.hooks.len(), shell.plugin.path, shell.on_disk.as_str()), (6, None, ""));
+        assert_eq!(
+            (shell.plugin.hooks.len(), shell.plugin.path, shell.plugin.on_disk.as_str()),
+            (6, None, "")
+        );
         let path = broken.display().to_string().replace('/', "%2F").replace(' ', "%20");
         for encoded in ["broken%20one", path.as_str()] {
             let detail: PluginDetail = client.get(&format!("/v1/plugins/{encoded}{node}")).await.unwrap();
             let error = detail.plugin.error.unwrap();
-            assert!(error.contains("broken one.so") && detail.on_disk == "same", "{error}");
+            assert!(error.contains("broken one.so") && detail.plugin.on_disk == "same", "{error}");
         }
         let unknown = client.get::<PluginDetail>(&format!("/v1/plugins/nobody{node}")).await.unwrap_err();
         assert!(unknown.to_string().contains(&format!("{name} has no plugin called nobody")), "{unknown}");

@@ -63,7 +63,7 @@ fn a_replaced_file_is_taken_when_an_operator_says_so_and_not_before() {
     let node = cluster.any();
     let old = listed(node, "db").expect("it is listed");
     assert_eq!((old.state.as_str(), old.services.as_slice()), ("ready", &["db".to_owned()][..]));
-    assert_eq!(inspected(node, "db").on_disk, "same");
+    assert_eq!(inspected(node, "db").plugin.on_disk, "same");
 
     plugins.put("db.wasm", &says("the new code").build());
     let before = count(node, "the old code: status");
@@ -71,7 +71,10 @@ fn a_replaced_file_is_taken_when_an_operator_says_so_and_not_before() {
         count(node, "the old code: status") >= before + CALLS
     });
     assert_eq!(count(node, "the new code"), 0, "{}", cluster.report());
-    assert_eq!((inspected(node, "db").on_disk.as_str(), listed(node, "db")), ("changed", Some(old.clone())));
+    assert_eq!(
+        (inspected(node, "db").plugin.on_disk.as_str(), listed(node, "db")),
+        ("changed", Some(Plugin { on_disk: "changed".into(), ..old.clone() }))
+    );
     cluster.wait_shown(
         node,
         &["plugins", "inspect", "db"],
@@ -84,7 +87,7 @@ fn a_replaced_file_is_taken_when_an_operator_says_so_and_not_before() {
         message(c, "a", "db").as_deref() == Some("the new code")
             && listed(node, "db").is_some_and(|p| p.hash != old.hash)
     });
-    assert_eq!(inspected(node, "db").on_disk, "same");
+    assert_eq!(inspected(node, "db").plugin.on_disk, "same");
     assert_eq!(
         count(node, "the new code: start") + count(node, "the new code: promote"),
         0,
@@ -151,7 +154,7 @@ fn a_broken_replacement_is_not_taken_and_the_list_says_why() {
     let old = listed(node, "db").expect("it is listed");
     plugins.put("db.wasm", b"no component at all");
     let done = node.order(&["reconfigure"]);
-    let said = done.exits(0).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = done.exits(1).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("the file there now cannot be used") && said.contains("stays"), "{said}");
     cluster.wait_shown(
         node,
@@ -173,21 +176,50 @@ fn a_broken_replacement_is_not_taken_and_the_list_says_why() {
 }
 
 #[test]
-fn a_reload_that_leaves_a_service_without_its_handler_says_so() {
+fn a_reload_that_would_leave_a_service_without_its_handler_says_so() {
     let (cluster, plugins) = single(&says("the old code").build());
     cluster.wait_healthy();
     let node = cluster.any();
     plugins.put("db.wasm", &Guest::new("another").hook("stop", "(call $done)").build());
     let done = node.order(&["reconfigure"]);
-    let said = done.exits(0).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = done.exits(1).split_whitespace().collect::<Vec<_>>().join(" ");
     for words in
-        ["is in force", "the service db cannot run: handler `db` is not known", "`another`", "plugins.dirs"]
+        ["is in force", "another is new", "the service db goes on as it was", "handler `db` is not known"]
     {
         assert!(said.contains(words), "{words}: {said}");
     }
+    let before = count(node, "the old code: status");
+    cluster.wait_for("it serves on", |_| count(node, "the old code: status") >= before + CALLS);
+    assert_eq!(cluster.wait_healthy(), "a");
     plugins.put("db.wasm", &says("the mended code").build());
     let done = node.order(&["reconfigure"]);
-    assert!(!done.exits(0).contains("cannot run"), "{}", done.out);
+    assert!(done.exits(0).contains("db is new"), "{}", done.out);
+    cluster
+        .wait_for("the mended code serves", |c| message(c, "a", "db").as_deref() == Some("the mended code"));
+}
+
+/// Whoever promotes elsewhere relies on it: a handler that knows of nothing demotes nothing.
+#[test]
+fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() {
+    let plugins = Folder::default();
+    plugins.put("db.wasm", &says("its handler").build());
+    let builder = Cluster::builder().nodes(3).service("10-db", named("db"));
+    let cluster = builder.set("plugins.dirs", &plugins.setting()).start();
+    let mut master = cluster.wait_healthy();
+    for lost in ["", "handler = \"dbb\"\n", "handler = \"db\"\n[config]\nno-such-key = 1\n", "[nonsense"] {
+        let node = cluster.node(&master);
+        let file = node.services.join("10-db/service.toml");
+        let (good, demotes) = (fs::read(&file).expect("it is there"), count(node, "its handler: demote"));
+        replace(&file, lost.as_bytes());
+        cluster.wait_shown(node, &["status"], 0, &["db", "goes on as it was until it is stopped"]);
+        assert_eq!(cluster.master().as_ref(), Some(&master), "{lost:?}: nothing is moved");
+        let other = cluster.others(&master).next().expect("there are three").name.clone();
+        cluster.any().order(&["promote", &other]).exits(0);
+        cluster.wait_master(&other);
+        assert_eq!(count(node, "its handler: demote"), demotes + 1, "{lost:?}: {}", cluster.report());
+        replace(&file, &good);
+        master = cluster.wait_healthy();
+    }
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl Machine {
                 // The last one is independent, the others have priorities.
                 priority: (n + 1 < count).then_some(n as u8 * 10),
                 handler: "sim".to_owned(),
+                code: 0,
                 hooks: HookSet::ALL,
                 disabled: false,
                 problem: None,
