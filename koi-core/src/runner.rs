@@ -173,6 +173,12 @@ impl Runner {
         self.failed().or_else(|| self.unarmed(settings).cloned()).unwrap_or_default()
     }
 
+    /// What the others hear when one cannot run at all.
+    fn barred(&self) -> Option<Cause> {
+        let message = self.services.barred()?;
+        Some(Cause { hook: Hook::Status, message, timed_out: false, lasting: true })
+    }
+
     /// Mastership is held, and services may be promoted under it.
     fn may_be_master(&self, now: Time) -> bool {
         self.holding.is_some_and(|h| {
@@ -357,6 +363,8 @@ impl Runner {
             Some(_) => reason,
             None => format!("{reason}; it waits for `koi recover`"),
         };
+        // What the services hear that are taken down with it.
+        let cause = Cause { message: format!("{service}: {}", cause.message), ..cause };
         self.failure =
             Some(Failure { reason, cause: Some(cause), recover_at: recovers_in.map(|wait| now + wait) });
     }
@@ -432,7 +440,7 @@ impl Runner {
             state: self.state(settings, around),
             epoch: self.holding.map_or(around.epoch, |h| h.epoch),
             master: around.master.clone(),
-            cause: self.failure.as_ref().and_then(|f| f.cause.clone()),
+            cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.barred()),
         }
     }
 

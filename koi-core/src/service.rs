@@ -105,8 +105,7 @@ impl Service {
     /// The folder says this of it now. What runs is not stopped because nobody knows any more how to run it, and it is taken down as
     /// it was started (R7): until it is down only that it is disabled counts of a spec that would part it from its handler.
     pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
-        let down = self.running.is_none() && self.is_down();
-        if down || !self.spec.parts_from(&spec, self.up) {
+        if self.holds_nothing() || !self.spec.parts_from(&spec, self.up) {
             self.spec = spec;
         } else {
             self.spec.disabled = spec.disabled;
@@ -135,6 +134,11 @@ impl Service {
             ));
         }
         self.spec.problem.as_ref().map(|problem| format!("{}: {problem}", self.spec.name))
+    }
+
+    /// Nothing of it runs, and no hook does. One that could not be stopped may still be promoted, whatever its state says.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.running.is_none() && self.is_down() && !self.up
     }
 
     pub(crate) fn is_down(&self) -> bool {

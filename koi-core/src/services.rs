@@ -372,7 +372,7 @@ impl Services {
                 priority: s.spec.priority,
                 handler: s.spec.handler.clone(),
                 code: s.spec.code,
-                down: s.running.is_none() && s.is_down(),
+                down: s.holds_nothing(),
                 up: s.up,
                 state: s.state,
                 hook: s.hook_for(now),

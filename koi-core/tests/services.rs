@@ -4,7 +4,7 @@ mod kit;
 
 use kit::solo::Solo;
 use kit::{fails, saw, service};
-use koi_core::io::{HookEnd, Observed, ServiceSpec};
+use koi_core::io::{Command, HookEnd, Observed, ServiceSpec};
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState};
 
 const LOW_MID_HIGH: [&str; 3] = ["10-low", "20-mid", "30-high"];
@@ -330,6 +330,24 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
     assert_eq!(solo.hooks(), ["web.demote", "web.stop"]);
     solo.folder(0, &[other]);
     assert_eq!(solo.service(0, "web").code, 2, "it is down");
+}
+
+#[test]
+fn what_could_not_be_stopped_is_not_taken_for_down_by_another_handler() {
+    let mut solo = Solo::master(&[service("web")]);
+    solo.will_end("web", Hook::Status, fails());
+    solo.will_end("web", Hook::Stop, fails());
+    solo.pass(11_000);
+    assert!(solo.view(0).nodes[0].unclean && solo.is("web") == ServiceState::Failed);
+    // Somebody mends it, and loses the line with its handler.
+    let other =
+        ServiceSpec { handler: "shell".to_owned(), code: 2, hooks: HookSet::default(), ..service("web") };
+    solo.folder(0, &[other]);
+    assert_eq!((solo.service(0, "web").code, solo.service(0, "web").down), (0, false));
+    solo.hooks();
+    solo.command(0, Command::Recover).unwrap();
+    solo.pass(500);
+    assert_eq!(solo.hooks()[0], "web.demote", "by the handler that promoted it");
 }
 
 #[test]

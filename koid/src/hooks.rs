@@ -86,14 +86,13 @@ impl Handlers {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The one with this number; the core never comes back to an older one.
+    /// The one with this number; the core never comes back to one that it had before.
     fn get(&self, service: &str, code: u64) -> Option<Runnable> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let opened = known.get_mut(service)?;
-        if opened.iter().any(|runnable| runnable.code == code) {
-            opened.retain(|runnable| runnable.code >= code);
-        }
-        opened.iter().find(|runnable| runnable.code == code).cloned()
+        let at = opened.iter().position(|runnable| runnable.code == code)?;
+        opened.drain(..at);
+        opened.first().cloned()
     }
 }
 

@@ -25,7 +25,7 @@ const FORMAT: u32 = 1;
 pub(crate) const PINNED: u64 = 0;
 
 /// What is kept of all services that have, or had, a handler in this run of the daemon.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pins {
     services: BTreeMap<String, Kept>,
     /// What stands in the file.

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use koi_config::Config;
 use koi_core::io::{Input, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
+use koi_core::view::View;
 use koi_plugin_host::{DiscoverError, Found, Host, OutputLimit, Registry, Severity, Warning, discover};
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +33,9 @@ type Looked = oneshot::Sender<Vec<(String, String)>>;
 /// The looks that are asked for.
 #[derive(Debug)]
 pub(crate) struct Looks(mpsc::Receiver<Looked>);
+
+/// Between looks while something is held.
+const HELD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Looks that wait: each answers the one before too.
 const WAITING: usize = 8;
@@ -98,8 +103,44 @@ impl Seen {
     /// A service that is broken by now may still run: its hooks are those of the handler that it had.
     fn take_down_as_before(&mut self, pins: &Pins) {
         for (spec, _) in self.specs.iter_mut().filter(|(spec, _)| spec.problem.is_some()) {
-            spec.hooks = pins.of(&spec.name).map(|kept| kept.spec(&spec.name).hooks).unwrap_or_default();
+            let Some(kept) = pins.of(&spec.name).map(|kept| kept.spec(&spec.name)) else {
+                spec.hooks = HookSet::default();
+                continue;
+            };
+            // What cannot be read names no handler, and once it is mended it is to be the same one.
+            (spec.hooks, spec.handler, spec.timeouts) = (kept.hooks, kept.handler, kept.timeouts);
         }
+    }
+
+    /// At the first look nobody knows yet what an earlier run of the daemon has left: it is told as that had it. What turns out to be down is
+    /// as the folder says at the next look, which follows at once.
+    fn hold_as_left(&mut self, pins: &Pins) -> Held {
+        let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
+        let left: Vec<InForce> = good
+            .filter_map(|(spec, fingerprint)| {
+                let left = pins.of(&spec.name)?.spec(&spec.name);
+                Some(InForce { spec: left, fingerprint: *fingerprint, up: true })
+            })
+            .collect();
+        let held = self.hold(&left);
+        self.broken.extend(held.keys().cloned());
+        held
+    }
+
+    /// The same for the guardian, of services that were held by the core alone: their folder was gone, or could not be read.
+    fn keep_pins_of_what_runs(&mut self, pins: &Pins, running: Option<&BTreeMap<String, (u64, bool)>>) {
+        let code =
+            |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.code);
+        let is_other = |name: &str, kept: &Kept| match running.map(|running| running.get(name)) {
+            // Down, or taken over already.
+            Some(None) => false,
+            Some(Some((in_force, _))) if Some(*in_force) == code(name) => false,
+            Some(Some((_, up))) => {
+                pins.of(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), *up))
+            }
+            None => pins.of(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), true)),
+        };
+        self.kept.retain(|(name, kept)| !is_other(name, kept));
     }
 
     /// What runs goes on as it was, and is taken down by the handler that has started it (R7, R8), when its folder says something by now
@@ -121,6 +162,13 @@ impl Seen {
         self.broken.retain(|name| !holds(name));
         held
     }
+}
+
+/// The services that are not down, as the core knows them, whatever lies in the folder: the number of each one's handler, and whether it is
+/// promoted, or perhaps. None: the core does not answer.
+fn running(view: Option<&View>) -> Option<BTreeMap<String, (u64, bool)>> {
+    let running = view?.services.iter().filter(|service| !service.down);
+    Some(running.map(|service| (service.name.clone(), (service.code, service.up))).collect())
 }
 
 /// Services that go on as they were, by name, and why.
@@ -181,12 +229,18 @@ impl Services {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.cannot_run());
             }
-            let pause = self.shared.get().config.timing.status_interval;
+            let pause = self.pause();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Some(reply) = self.looks.0.recv() => asked = Some(reply),
             }
         }
+    }
+
+    /// Until the next look: what is held is taken soon after it is down.
+    fn pause(&self) -> Duration {
+        let usual = self.shared.get().config.timing.status_interval;
+        if self.held.is_empty() { usual } else { usual.min(HELD_PAUSE) }
     }
 
     /// Looks once, and tells the core if anything has changed.
@@ -196,8 +250,10 @@ impl Services {
             return;
         }
         let (registry, host) = (self.plugins.get(), self.plugins.host().clone());
-        let (mut pins, is_first) = (std::mem::take(&mut self.pins), self.told.is_none());
-        let in_force = self.in_force().await;
+        let (mut pins, is_first) = (self.pins.clone(), self.services.is_empty() && self.told.is_none());
+        let view = self.cluster.look().await.map(|look| look.view);
+        let in_force = self.in_force(view.as_ref());
+        let running = running(view.as_ref());
         // The folder may lie on a disk that hangs.
         let looked = tokio::task::spawn_blocking(move || {
             let mut held = Held::new();
@@ -206,8 +262,10 @@ impl Services {
                 held = seen.hold(&in_force);
                 if is_first {
                     pins.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
+                    held = seen.hold_as_left(&pins);
                 }
                 seen.take_down_as_before(&pins);
+                seen.keep_pins_of_what_runs(&pins, running.as_ref());
                 keep(&mut pins, seen, &registry, &host);
             }
             (seen, held, pins)
@@ -228,12 +286,11 @@ impl Services {
     }
 
     /// The services that run, as the core was told of them when they were good.
-    async fn in_force(&mut self) -> Vec<InForce> {
-        let view = self.cluster.look().await.map(|look| look.view);
-        let of = |name: &str| view.as_ref().map(|view| view.services.iter().find(|s| s.name == name));
+    fn in_force(&mut self, view: Option<&View>) -> Vec<InForce> {
+        let of = |name: &str| view.map(|view| view.services.iter().find(|s| s.name == name));
         let mut refused = false;
         let mut all = Vec::new();
-        for (spec, fingerprint) in self.services.iter().filter(|(spec, _)| spec.problem.is_none()) {
+        for (spec, fingerprint) in &self.services {
             // Of a core that does not answer nothing is known: it may run.
             let (up, down, code) = match of(&spec.name) {
                 Some(Some(service)) => (service.up, service.down, service.code),
@@ -241,7 +298,7 @@ impl Services {
                 None => (true, false, spec.code),
             };
             refused |= code != spec.code;
-            if !down && code == spec.code {
+            if !down && code == spec.code && spec.problem.is_none() {
                 all.push(InForce { spec: spec.clone(), fingerprint: *fingerprint, up });
             }
         }

@@ -33,7 +33,9 @@ pub(crate) async fn run(script: Script, call: Call, leftovers: Arc<Semaphore>) -
 
     let script = Arc::new(script);
     let started = start(&script, context, &log, &mut abort, deadline.as_mut()).await?;
-    let Some(Started { mut group, mut output }) = started else { return Ok(absent(hook)) };
+    let Some(Started { mut group, mut output }) = started else {
+        return absent(hook, &script.path);
+    };
 
     let course = output.beside(async {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! What a script's exit means (classic.md §2).
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 
 use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport};
@@ -8,11 +9,15 @@ use nix::sys::signal::Signal;
 
 use crate::output::Said;
 
-/// A hook whose script is not there: success at once.
-pub(crate) fn absent(hook: Hook) -> Outcome {
+/// A hook whose script is not there: success at once. Not so what takes down: it is only asked for where it was there, and without it
+/// nobody knows that anything is down.
+pub(crate) fn absent(hook: Hook, script: &Path) -> Result<Outcome, HookError> {
     match hook {
-        Hook::Status => Outcome::Status(report(Observed::Healthy, String::new(), None)),
-        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
+        Hook::Status => Ok(Outcome::Status(report(Observed::Healthy, String::new(), None))),
+        Hook::Start | Hook::Promote | Hook::Failed => Ok(Outcome::Done),
+        Hook::Stop | Hook::Demote => {
+            Err(HookError::CannotRun(format!("{} isn't there any more; put it back", script.display())))
+        }
     }
 }
 
@@ -78,6 +83,21 @@ mod tests {
 
     fn exit(code: i32) -> ExitStatus {
         ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn a_script_that_takes_down_and_is_gone_has_taken_nothing_down() {
+        let script = Path::new("/srv/services/web/demote");
+        for hook in [Hook::Demote, Hook::Stop] {
+            let gone = absent(hook, script).unwrap_err();
+            assert!(
+                matches!(&gone, HookError::CannotRun(why) if why.contains("web/demote isn't there")),
+                "{gone:?}"
+            );
+        }
+        for hook in [Hook::Start, Hook::Promote, Hook::Failed] {
+            assert_eq!(absent(hook, script), Ok(Outcome::Done));
+        }
     }
 
     #[test]

@@ -198,6 +198,45 @@ fn a_reload_that_would_leave_a_service_without_its_handler_says_so() {
         .wait_for("the mended code serves", |c| message(c, "a", "db").as_deref() == Some("the mended code"));
 }
 
+/// One with a key of `[config]`: it minds keys that it does not know.
+fn weighed(word: &str) -> Guest {
+    says(word).key("weight", false, None)
+}
+
+#[test]
+fn a_version_with_a_new_required_key_comes_in_any_order() {
+    let (cluster, plugins) = single(&weighed("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    let toml = node.services.join("10-db/service.toml");
+    let (old, new) =
+        (weighed("the old code").build(), weighed("the new code").key("address", true, None).build());
+    let (bare, with_key) = ("handler = \"db\"\n", "handler = \"db\"\n[config]\naddress = \"10.0.0.1\"\n");
+    let serves = |word: &str| {
+        cluster.wait_for(&format!("{word} serves"), |c| message(c, "a", "db").as_deref() == Some(word))
+    };
+    let goes_on = || cluster.wait_shown(node, &["status"], 0, &["goes on as it was", "`address`"]);
+
+    // The file, then the key; back the same way; and the key first.
+    plugins.put("db.wasm", &new);
+    node.order(&["reconfigure"]).exits(1);
+    goes_on();
+    replace(&toml, with_key.as_bytes());
+    serves("the new code");
+    plugins.put("db.wasm", &old);
+    node.order(&["reconfigure"]).exits(1);
+    goes_on();
+    replace(&toml, bare.as_bytes());
+    serves("the old code");
+    replace(&toml, with_key.as_bytes());
+    goes_on();
+    plugins.put("db.wasm", &new);
+    node.order(&["reconfigure"]).exits(0);
+    serves("the new code");
+    assert_eq!(cluster.wait_healthy(), "a");
+    assert_eq!((count(node, "code: demote"), count(node, "code: stop")), (0, 0), "{}", cluster.report());
+}
+
 /// Whoever promotes elsewhere relies on it: a handler that knows of nothing demotes nothing.
 #[test]
 fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() {
