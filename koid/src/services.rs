@@ -21,7 +21,7 @@ use crate::plugins::Plugins;
 use crate::settings;
 
 /// What is said of a service that is held.
-const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
+pub(crate) const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
 
 /// Asks for a look at the folder now. Clones ask the same one.
 #[derive(Clone, Debug)]
@@ -112,8 +112,8 @@ impl Seen {
         }
     }
 
-    /// At the first look nobody knows yet what an earlier run of the daemon has left: it is told as that had it. What turns out to be down is
-    /// as the folder says at the next look, which follows at once.
+    /// At the first look nobody knows yet what an earlier run of the daemon has left: it is told as that had it. The next look
+    /// follows at once.
     fn hold_as_left(&mut self, pins: &Pins) -> Held {
         let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
         let left: Vec<InForce> = good
@@ -274,6 +274,11 @@ impl Services {
             Ok((seen, held, pins)) => {
                 self.pins = pins;
                 match seen {
+                    Ok(seen) if is_first && !held.is_empty() => {
+                        self.take(seen).await;
+                        // By now the core knows what an earlier run has left; whatever is down is as the folder says.
+                        Box::pin(self.look()).await;
+                    }
                     Ok(seen) => {
                         self.say_held(held);
                         self.take(seen).await;

@@ -14,6 +14,7 @@ use super::error::{bad_request, error, silent_core};
 use super::request::Asked;
 use super::status;
 use crate::cluster::Look;
+use crate::services::GOES_ON;
 use crate::sys;
 
 /// Lines that wait for a follower; the event hub keeps those beyond.
@@ -171,10 +172,7 @@ fn warn_of_held(status: &mut Status) {
     let all = status.nodes.iter().flat_map(|node| node.services.iter().flatten().map(move |s| (node, s)));
     let held = all.filter_map(|(node, service)| {
         let why = service.held.as_ref()?;
-        Some(format!(
-            "{} on {} goes on as it was until it is stopped, and could not be started so: {why}",
-            service.name, node.name
-        ))
+        Some(format!("{} on {} {GOES_ON}: {why}", service.name, node.name))
     });
     let held: Vec<String> = held.collect();
     status.cluster.warnings.extend(held);

@@ -237,6 +237,27 @@ fn a_version_with_a_new_required_key_comes_in_any_order() {
     assert_eq!((count(node, "code: demote"), count(node, "code: stop")), (0, 0), "{}", cluster.report());
 }
 
+#[test]
+fn a_handler_that_was_changed_while_koid_was_off_is_the_one_that_starts() {
+    let (cluster, plugins) = single(&says("the old code").build());
+    cluster.wait_healthy();
+    let node = cluster.any();
+    plugins.put(
+        "other.wasm",
+        &Guest::new("other").hook("start", "(call $log (i32.const 2) %{other: start}) (call $done)").build(),
+    );
+    for (handler, other) in [("other", "db"), ("db", "other")] {
+        node.stop();
+        replace(&node.services.join("10-db/service.toml"), format!("handler = \"{handler}\"\n").as_bytes());
+        node.start();
+        assert_eq!(cluster.wait_healthy(), "a");
+        let used = |plugin: &str| listed(node, plugin).is_some_and(|p| p.services == ["db"]);
+        assert!(used(handler) && !used(other), "{handler}: {}", cluster.report());
+        let status = cluster.status_of("a").and_then(|node| node.services).expect("it has services");
+        assert_eq!((status[0].handler.as_str(), &status[0].held), (handler, &None));
+    }
+}
+
 /// Whoever promotes elsewhere relies on it: a handler that knows of nothing demotes nothing.
 #[test]
 fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() {
