@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::event::Event;
-use crate::mastership::Seen;
 use crate::node::Node;
-use crate::peers::Gone;
+use crate::peers::{Gone, Peer};
 use crate::record::{MasterEntry, Record};
+use crate::reports::Seen;
 use crate::settings::DRIFT_PERCENT;
-use crate::types::{NodeId, NodeState, Time, stretched};
+use crate::types::{NodeId, NodeState, Session, Time, stretched};
 use crate::view::Waiting;
 
 /// What is to become of the record's master.
@@ -89,6 +89,9 @@ impl Node {
         let record = self.durable.record.clone();
         let mut next = record.clone();
         let mut wake = Time::NEVER;
+        if self.members_moved(&mut next, now) {
+            return self.propose(next, now);
+        }
         self.keep_marks(&mut next, now);
         self.carry_stops(&mut next, now);
         if next.maintenance {
@@ -117,7 +120,7 @@ impl Node {
                 if lead.ordered.as_ref().is_none_or(|(epoch, _)| *epoch != entry.epoch) {
                     lead.ordered = Some((entry.epoch, reason.clone()));
                     self.event(Event::MasterDropped { node: entry.name.clone(), epoch: entry.epoch, reason });
-                    self.answer_runner(entry.node, now);
+                    self.answer_runner(entry.node, entry.session, now);
                 }
             }
             Fate::Free(_) => next.master = None,
@@ -130,13 +133,13 @@ impl Node {
             Choice::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
             Choice::Name(node) => {
                 let name = self.name_of(node);
+                let Some(seen) = self.latest(node).cloned() else { return };
                 let Some(lead) = &mut self.lead else { return };
-                let Some(seen) = lead.runners.get(&node) else { return };
                 // R9: greater than all before. With quorum off another half may have given more.
                 let given = lead
                     .runners
-                    .values()
-                    .flat_map(|s| [s.summary.released, s.summary.holds.unwrap_or_default()]);
+                    .iter()
+                    .flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
                 let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
                 let epoch = if broken!(EpochStands) { newest } else { newest.next_in(lead.term) };
                 next.last_epoch = epoch;
@@ -162,15 +165,13 @@ impl Node {
     fn keep_marks(&mut self, next: &mut Record, now: Time) {
         let maintenance = next.maintenance;
         let Some(entry) = &mut next.master else { return };
-        let Some(lead) = &mut self.lead else { return };
         // R7: it left, or was restarted, and could not take everything down. No time that passes makes that better.
-        let peer = self.peers.get(entry.node).filter(|p| p.session >= entry.session);
-        entry.unclean |= peer.is_some_and(|p| p.gone == Some(Gone::Left(None)));
-        let Some(seen) = lead.runners.get(&entry.node).filter(|s| s.session >= entry.session) else { return };
+        let unclean = |p: &Peer| p.gone == Some(Gone::Left(None)) && self.succeeds(p.session, entry);
+        entry.unclean |= self.peers.runs(entry.node).any(unclean);
+        entry.unclean |= self.successor(entry).is_some_and(|seen| seen.summary.unclean);
+        let Some(lead) = &mut self.lead else { return };
+        let Some(seen) = lead.runners.of_run(entry.node, entry.session) else { return };
         entry.unclean |= seen.summary.unclean;
-        if seen.session > entry.session {
-            return;
-        }
         // A grace or a lease that was raised since: the hold time first, then the leases (fine print).
         entry.hold = entry.hold.max(self.settings.hold(seen.summary.grace));
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
@@ -203,12 +204,14 @@ impl Node {
         }
     }
 
-    /// In maintenance a restarted master adopts what its earlier run left running, and is given a new mastership over it.
+    /// In maintenance a master that was restarted on its machine adopts what its earlier run left running, and is given a new mastership
+    /// over it. A copy of its disk on another machine adopts nothing.
     fn reseat(&mut self, next: &mut Record) {
         let Some(lead) = &self.lead else { return };
         let Some(entry) = &mut next.master else { return };
-        let Some(seen) = lead.runners.get(&entry.node) else { return };
-        if seen.session > entry.session && seen.summary.holds.is_some() {
+        let newest = || lead.runners.of_node(entry.node).next_back().filter(|s| s.session > entry.session);
+        let heir = if broken!(CopyAdopts) { newest() } else { self.successor(entry) };
+        if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
             entry.session = seen.session;
             entry.epoch = next.last_epoch.next_in(lead.term);
             next.last_epoch = entry.epoch;
@@ -235,53 +238,101 @@ impl Node {
         self.event(Event::TargetDropped { node, reason });
     }
 
-    /// A runner's report in this term, if it is recent.
-    pub(crate) fn seen_lately(&self, node: NodeId, now: Time) -> Option<&Seen> {
-        let lead = self.lead.as_ref()?;
-        let current = |s: &&Seen| {
-            node == self.id
-                || self.peers.get(node).is_some_and(|p| p.session == s.session && p.gone.is_none())
-        };
-        lead.runners.get(&node).filter(|s| now.since(s.at) <= self.lately()).filter(current)
+    /// The run that speaks for a node.
+    pub(crate) fn current_run(&self, node: NodeId) -> Option<Session> {
+        if node == self.id {
+            return Some(self.session);
+        }
+        self.peers.get(node).map(|p| p.session)
     }
 
-    /// What is to become of the record's master (R6).
+    /// The last report in this term of the run that speaks for a node.
+    pub(crate) fn latest(&self, node: NodeId) -> Option<&Seen> {
+        self.lead.as_ref()?.runners.of_run(node, self.current_run(node)?)
+    }
+
+    /// The same, if it is recent, and the run is not over.
+    pub(crate) fn seen_lately(&self, node: NodeId, now: Time) -> Option<&Seen> {
+        let there = node == self.id || self.peers.get(node).is_some_and(|p| p.gone.is_none());
+        self.latest(node).filter(|s| there && now.since(s.at) <= self.lately())
+    }
+
+    /// The last report of each node's run that speaks for it.
+    pub(crate) fn latest_reports(&self) -> impl Iterator<Item = (NodeId, &Seen)> {
+        let all = self.lead.iter().flat_map(|lead| lead.runners.iter());
+        all.filter(|(id, seen)| self.current_run(*id) == Some(seen.session))
+    }
+
+    /// Whether `run` is the run of the master's entry, or one that came after it on the same machine.
+    pub(crate) fn succeeds(&self, run: Session, entry: &MasterEntry) -> bool {
+        let mut run = run;
+        // As many as are remembered.
+        for _ in 0..4 {
+            if run == entry.session {
+                return true;
+            }
+            let before = match self.peers.run(entry.node, run) {
+                _ if entry.node == self.id && run == self.session => self.identity.follows,
+                Some(peer) => peer.card.follows,
+                None => None,
+            };
+            let Some(before) = before else { return false };
+            run = before;
+        }
+        false
+    }
+
+    /// The master's run, or one that came after it on its machine, reports now.
+    pub(crate) fn speaks_for(&self, entry: &MasterEntry, now: Time) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let mut recent = lead.runners.of_node(entry.node).filter(|seen| now.since(seen.at) <= self.lately());
+        recent.any(|seen| self.succeeds(seen.session, entry))
+    }
+
+    /// The report of a run that came after the master's on the same machine: the master's is over, daemon and guardian.
+    fn successor(&self, entry: &MasterEntry) -> Option<&Seen> {
+        let lead = self.lead.as_ref()?;
+        let later = |seen: &&Seen| seen.session != entry.session && self.succeeds(seen.session, entry);
+        lead.runners.of_node(entry.node).filter(later).next_back()
+    }
+
+    /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
+    /// master: it may be another machine.
     pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record, now: Time) -> Fate {
         if let Some(reason) = self.released(entry) {
             return Fate::Free(reason);
         }
         let Some(lead) = &self.lead else { return Fate::Keep };
-        match lead.runners.get(&entry.node) {
-            Some(seen) if seen.session == entry.session && now.since(seen.at) <= self.lately() => {
-                self.reason_to_drop(entry, seen, record, now).map_or(Fate::Keep, Fate::Order)
-            }
-            Some(seen) if seen.session > entry.session && now.since(seen.at) <= self.lately() => {
-                Fate::Wait(Box::new(restarted(entry, seen)))
-            }
-            _ => self.lost(entry, now),
+        let recent = |seen: &&Seen| now.since(seen.at) <= self.lately();
+        if let Some(seen) = lead.runners.of_run(entry.node, entry.session).filter(recent) {
+            return self.reason_to_drop(entry, seen, record, now).map_or(Fate::Keep, Fate::Order);
+        }
+        match self.successor(entry).filter(recent) {
+            Some(seen) => Fate::Wait(Box::new(restarted(entry, seen))),
+            None => self.lost(entry, now),
         }
     }
 
-    /// Whether this mastership's node, or its guardian, has said that it holds nothing of it any more.
+    /// Whether this mastership's run, its guardian, or the run after it on the same machine has said that it holds nothing of it any more.
     fn released(&self, entry: &MasterEntry) -> Option<String> {
-        if let Some(peer) = self.peers.get(entry.node).filter(|p| p.session == entry.session) {
-            match peer.gone {
-                Some(Gone::Dead { all_down: true }) => {
-                    return Some("its guardian says that all is down".to_owned());
-                }
-                Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => {
-                    return Some("it said farewell".to_owned());
-                }
-                Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
+        match self.peers.run(entry.node, entry.session).and_then(|run| run.gone) {
+            Some(Gone::Dead { all_down: true }) => {
+                return Some("its guardian says that all is down".to_owned());
             }
+            Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => {
+                return Some("it said farewell".to_owned());
+            }
+            Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
         }
-        let seen = self.lead.as_ref()?.runners.get(&entry.node)?;
-        if seen.session == entry.session && seen.summary.released >= entry.epoch {
+        let lead = self.lead.as_ref()?;
+        let own = lead.runners.of_run(entry.node, entry.session);
+        if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
             return Some("it is released".to_owned());
         }
-        let restarted_clean =
-            seen.session > entry.session && !seen.summary.up && seen.summary.holds.is_none();
-        restarted_clean.then(|| "it was restarted, and nothing is promoted there".to_owned())
+        let clean = |seen: &&Seen| !seen.summary.up && seen.summary.holds.is_none();
+        let newer = || lead.runners.of_node(entry.node).rfind(|s| s.session > entry.session);
+        let heir = if broken!(NewerRunFrees) { newer() } else { self.successor(entry) };
+        heir.filter(clean).map(|_| "it was restarted, and nothing is promoted there".to_owned())
     }
 
     fn reason_to_drop(&self, entry: &MasterEntry, seen: &Seen, record: &Record, now: Time) -> Option<String> {
@@ -351,7 +402,7 @@ impl Node {
         }
         let best = record.target.filter(|t| self.is_candidate(*t, record, now));
         let Some(best) = best.or_else(|| self.best_candidate(record, now)) else {
-            return wait(self.no_candidate());
+            return wait(self.no_candidate(now));
         };
         if let Some(blocked) = self.still_up(best, now) {
             return wait(blocked);
@@ -368,10 +419,7 @@ impl Node {
         }
         let lately = self.lately();
         let awaited = self.peers.iter().find(|(id, p)| {
-            p.card.runner
-                && p.gone.is_none()
-                && now.since(p.heard) <= lately
-                && !lead.runners.contains_key(id)
+            p.card.runner && p.gone.is_none() && now.since(p.heard) <= lately && self.latest(*id).is_none()
         });
         let (_, peer) = awaited?;
         let what = format!("the new leader has not heard yet how {} is", peer.card.name);
@@ -385,10 +433,10 @@ impl Node {
         if now >= until || record.target.is_some() {
             return None;
         }
-        let electors = usize::from(self.settings.electors.count());
+        let electors = self.electors_known();
         let missing = electors.saturating_sub(self.electors_seen(now));
         let unready =
-            lead.runners.iter().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
+            self.latest_reports().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
         let what = match unready {
             _ if electors == 0 => {
                 "the cluster is starting; how many electors it has is not configured".to_owned()
@@ -397,7 +445,7 @@ impl Node {
                 format!("the cluster is starting; {missing} of {electors} electors are missing")
             }
             Some((id, s)) => {
-                format!("the cluster is starting; {} is {}", self.name_of(*id), s.summary.state.word())
+                format!("the cluster is starting; {} is {}", self.name_of(id), s.summary.state.word())
             }
             None => return None,
         };
@@ -406,38 +454,48 @@ impl Node {
 
     /// Electors heard from now, this node included.
     pub(crate) fn electors_seen(&self, now: Time) -> usize {
-        let others = self.peers.iter().filter(|(_, p)| {
-            p.card.elector
-                && p.gone.is_none()
-                && self.settings.electors.admits(&p.card.name)
-                && now.since(p.heard) <= self.lately()
+        let others = self.peers.iter().filter(|(id, p)| {
+            p.card.elector && p.gone.is_none() && self.counts(*id) && now.since(p.heard) <= self.lately()
         });
-        usize::from(self.settings.elector) + others.count()
+        usize::from(self.settings.elector && self.counts(self.id)) + others.count()
+    }
+
+    /// How many electors the cluster has: by the record, or, before there are members, by the configuration; 0: unknown.
+    pub(crate) fn electors_known(&self) -> usize {
+        match self.knows_members() {
+            true => self.durable.record.members.len(),
+            false => usize::from(self.settings.electors.count()),
+        }
     }
 
     /// None is chosen while another runner still has something promoted: the old master must be down first.
     fn still_up(&self, but: NodeId, now: Time) -> Option<Blocked> {
         let lead = self.lead.as_ref()?;
         let hold = self.patience();
+        let chosen = self.current_run(but);
         let (id, seen) = lead.runners.iter().find(|(id, s)| {
             // An unclean node that is not the record's master any more was attested to be down.
-            **id != but && s.summary.up && !s.summary.unclean && now.since(s.at) <= hold
+            (*id != but || Some(s.session) != chosen)
+                && s.summary.up
+                && !s.summary.unclean
+                && now.since(s.at) <= hold
         })?;
-        let name = self.name_of(*id);
+        let name = self.name_of(id);
         let what = format!("{name} still has something promoted ({})", seen.summary.state.word());
         Some(Blocked::new(what).of(&name).rule("R6"))
     }
 
-    fn no_candidate(&self) -> Blocked {
-        let Some(lead) = &self.lead else { return Blocked::default() };
-        if lead.runners.is_empty() {
+    fn no_candidate(&self, now: Time) -> Blocked {
+        if self.latest_reports().next().is_none() {
             return Blocked::new("no runner is there")
                 .hint("start koid on a machine with node.runner = true");
         }
-        let mut why: Vec<String> = lead
-            .runners
-            .iter()
-            .map(|(id, s)| format!("{} is {}", self.name_of(*id), s.summary.state.word()))
+        let mut why: Vec<String> = self
+            .latest_reports()
+            .map(|(id, s)| match self.bears_its_name(id, now) {
+                true => format!("{} is {}", self.name_of(id), s.summary.state.word()),
+                false => format!("{id} is called {} as another is", self.name_of(id)),
+            })
             .collect();
         why.truncate(5);
         Blocked::new(format!("no runner can be promoted: {}", why.join(", ")))
@@ -454,6 +512,7 @@ impl Node {
                 && !s.unclean
                 && !s.maintenance
                 && !record.stopped.contains(&node)
+                && self.bears_its_name(node, now)
                 // It must have left maintenance, as far as it was ever on.
                 && seen.applied >= lead.act_since
         })
@@ -461,8 +520,7 @@ impl Node {
 
     /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
     fn best_candidate(&self, record: &Record, now: Time) -> Option<NodeId> {
-        let lead = self.lead.as_ref()?;
-        let candidates = || lead.runners.iter().filter(|(id, _)| self.is_candidate(**id, record, now));
+        let candidates = || self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record, now));
         let calm = |s: &Seen| {
             let ago = s.summary.failure.as_ref().map(|f| f.ago + now.since(s.at));
             ago.is_none_or(|ago| ago >= self.settings.failure_promotion_timeout)
@@ -474,10 +532,28 @@ impl Node {
             let uptime: Duration = s.uptime + now.since(s.at);
             (promoted, s.summary.score.unwrap_or(0), uptime.as_secs(), s.at, id)
         };
-        candidates()
-            .filter(|(_, s)| calm(s) || !any_calm)
-            .max_by_key(|(id, s)| key(**id, s))
-            .map(|(id, _)| *id)
+        candidates().filter(|(_, s)| calm(s) || !any_calm).max_by_key(|(id, s)| key(*id, s)).map(|(id, _)| id)
+    }
+
+    /// Of several nodes that answer to one name the first bears it: the master, then a member, then the one that runs longest. The others are
+    /// not newly named master: nobody could say which is meant.
+    pub(crate) fn bears_its_name(&self, node: NodeId, now: Time) -> bool {
+        let name = self.name_of(node);
+        let master = self.durable.applied.master.as_ref().map(|m| m.node);
+        let precedence =
+            |id: NodeId, uptime: Duration| (master == Some(id), self.counts(id), uptime.as_secs(), id);
+        let others = self
+            .peers
+            .iter()
+            .filter(|(id, p)| *id != node && p.card.name == name && p.is_around(self.lately(), now));
+        let own =
+            (node != self.id && self.settings.name == name).then_some((self.id, now.since(self.started)));
+        let uptime = match self.peers.get(node) {
+            Some(peer) => now.since(peer.since),
+            None => now.since(self.started),
+        };
+        let rivals = others.map(|(id, p)| (id, now.since(p.since))).chain(own);
+        rivals.into_iter().all(|(id, up)| precedence(id, up) < precedence(node, uptime))
     }
 
     /// A leader that leaves has handed the mastership over, or there is nobody to take it.
@@ -485,7 +561,7 @@ impl Node {
         let Some(lead) = &self.lead else { return true };
         let record = &self.durable.record;
         let own = record.master.as_ref().is_some_and(|m| m.node == self.id);
-        let others = lead.runners.iter().any(|(id, s)| *id != self.id && s.summary.promotable);
+        let others = self.latest_reports().any(|(id, s)| id != self.id && s.summary.promotable);
         let idle = record.master.is_none() && others && !record.manual && !record.maintenance;
         lead.committed == record.version && !own && !idle
     }
@@ -496,7 +572,7 @@ impl Node {
         }
         match self.peers.get(node) {
             Some(peer) if !peer.card.name.is_empty() => peer.card.name.clone(),
-            _ => node.to_string(),
+            _ => self.durable.names.get(&node).cloned().unwrap_or_else(|| node.to_string()),
         }
     }
 }

@@ -4,7 +4,9 @@ use crate::event::Event;
 use crate::io::{Answered, Command, CommandId, Effect, Refusal};
 use crate::limits;
 use crate::node::Node;
+use crate::peers::Peer;
 use crate::record::{Record, Standing};
+use crate::reports::Seen;
 use crate::types::{NodeId, NodeState, Time};
 
 type Change = Result<(Record, Answered), Refusal>;
@@ -12,7 +14,7 @@ type Change = Result<(Record, Answered), Refusal>;
 impl Node {
     pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
         let result = match command {
-            Command::Bootstrap => self.bootstrap(now),
+            Command::Bootstrap { dry_run } => self.bootstrap(dry_run, now),
             Command::Recover => self.recover(),
             Command::Promote { node, dry_run: true } => self.rehearse(&node, now),
             Command::Promote { .. }
@@ -21,7 +23,8 @@ impl Node {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Maintenance(_)
-            | Command::ConfirmDown(_) => return self.change(id, command, now),
+            | Command::ConfirmDown(_)
+            | Command::Electors(_) => return self.change(id, command, now),
         };
         self.effect(Effect::Answer { id, result });
     }
@@ -90,7 +93,8 @@ impl Node {
                 Ok((next, said(format!("maintenance mode is {word}"))))
             }
             Command::ConfirmDown(node) => self.confirm_down(&node, now),
-            Command::Bootstrap | Command::Recover => Ok((next, Answered::default())),
+            Command::Electors(change) => self.change_electors(&change, now),
+            Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
         }
     }
 
@@ -155,7 +159,7 @@ impl Node {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
         let mut next = self.durable.record.clone();
-        if next.stopped.len() >= limits::NODES && !next.stopped.contains(&node) {
+        if next.stopped.len() >= limits::STOPPED && !next.stopped.contains(&node) {
             let message = "too many nodes are stopped by hand".to_owned();
             return Err(Refusal::NotNow { message, hint: "koi start those that are to run".to_owned() });
         }
@@ -170,24 +174,20 @@ impl Node {
     /// R6: the operator attests that nothing is promoted there.
     fn confirm_down(&self, node: &str, now: Time) -> Change {
         let mut next = self.durable.record.clone();
-        let node = match self.resolve(node) {
-            Ok(node) => node,
-            // A master that this leader never heard is known by the record alone.
-            Err(unknown) => {
-                match next.master.as_ref().filter(|m| m.name == node || m.node.to_string() == node) {
-                    Some(master) => master.node,
-                    None => return Err(unknown),
-                }
-            }
-        };
+        let node = self.resolve_dead(node, now)?;
         let name = next
             .master
             .as_ref()
             .filter(|m| m.node == node)
             .map_or_else(|| self.name_of(node), |m| m.name.clone());
-        let alive = node == self.id || self.seen_lately(node, now).is_some();
-        let unclean =
-            self.lead.as_ref().and_then(|l| l.runners.get(&node)).is_some_and(|s| s.summary.unclean);
+        let lately = self.lately();
+        let reports = || self.lead.iter().flat_map(|lead| lead.runners.of_node(node));
+        // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
+        let master = next.master.as_ref().filter(|m| m.node == node);
+        let speaks = |seen: &&Seen| master.is_none_or(|m| self.succeeds(seen.session, m));
+        let alive = node == self.id && master.is_none_or(|m| self.succeeds(self.session, m))
+            || reports().filter(speaks).any(|seen| now.since(seen.at) <= lately);
+        let unclean = reports().any(|seen| seen.summary.unclean);
         if alive && !unclean {
             return Err(Refusal::Unsafe {
                 message: format!("{name} is alive and answers: its own word counts"),
@@ -201,6 +201,16 @@ impl Node {
         next.master = None;
         let message = format!("taken on your word: nothing is promoted on {name}");
         Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
+    /// replaced under the same name, or this leader never heard it.
+    fn resolve_dead(&self, node: &str, now: Time) -> Result<NodeId, Refusal> {
+        let awaited = self.durable.record.master.as_ref().filter(|master| {
+            let called = master.name == node || master.node.to_string() == node;
+            called && !self.speaks_for(master, now)
+        });
+        awaited.map_or_else(|| self.resolve(node), |master| Ok(master.node))
     }
 
     /// `koi promote --dry-run`.
@@ -234,28 +244,44 @@ impl Node {
         Ok(Answered { message: answered.message, steps })
     }
 
-    fn bootstrap(&mut self, now: Time) -> Result<Answered, Refusal> {
-        let not_now = |message: &str, hint: &str| {
-            Err(Refusal::NotNow { message: message.to_owned(), hint: hint.to_owned() })
-        };
+    fn bootstrap(&mut self, dry_run: bool, now: Time) -> Result<Answered, Refusal> {
+        let not_now = |message: String, hint: &str| Err(Refusal::NotNow { message, hint: hint.to_owned() });
         if !self.settings.elector {
-            return not_now("this node is no elector", "say it on an elector");
+            return not_now("this node is no elector".to_owned(), "say it on an elector");
         }
-        if self.durable.standing != Standing::Empty {
-            return not_now("this elector has a state already: there is nothing to begin", "");
+        if self.durable.standing == Standing::Member {
+            return not_now("this elector has a record already: there is nothing to begin".to_owned(), "");
         }
         if self.known_leader(now).is_some() {
             return not_now(
-                "a leader is there and gives this elector its state",
+                "a leader is there and gives this elector its state".to_owned(),
                 "wait a moment; koi status",
             );
         }
-        self.event(Event::NewCluster);
-        self.found_cluster();
-        Ok(Answered {
-            message: "this elector begins a cluster with an empty record".to_owned(),
-            steps: Vec::new(),
-        })
+        let members = match self.bootstrap_members(now) {
+            Ok(members) if members.len() <= limits::MEMBERS => members,
+            Ok(members) => {
+                let message = format!(
+                    "{} electors are there, and a cluster has at most {}",
+                    members.len(),
+                    limits::MEMBERS
+                );
+                return not_now(message, "stop koid on some, or set node.elector = false there");
+            }
+            Err(name) => {
+                return not_now(
+                    format!("{name} has the record of a cluster, or runs a koid that knows no membership"),
+                    "it gives this elector its record once it is led; koi status there",
+                );
+            }
+        };
+        let names: Vec<String> = members.iter().map(|id| self.name_of(*id)).collect();
+        let message = format!("the cluster begins with these electors: {}", names.join(", "));
+        if dry_run {
+            return Ok(Answered { message, steps: names });
+        }
+        self.found(members);
+        Ok(Answered { message, steps: names })
     }
 
     fn recover(&mut self) -> Result<Answered, Refusal> {
@@ -278,12 +304,19 @@ impl Node {
         {
             return Ok(id);
         }
-        if node == self.settings.name {
-            return Ok(self.id);
+        let named = |p: &Peer| p.card.name == node;
+        let there = |p: &Peer| p.gone.is_none() && self.now().since(p.heard) <= self.lately();
+        let bearers: Vec<NodeId> =
+            self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();
+        let own = (node == self.settings.name).then_some(self.id);
+        match (own, &bearers[..]) {
+            (Some(id), []) => Ok(id),
+            (None, [id]) => Ok(*id),
+            (None, []) => {
+                let last = self.peers.iter().filter(|(_, p)| named(p)).max_by_key(|(_, p)| p.heard);
+                last.map(|(id, _)| id).ok_or_else(|| Refusal::UnknownNode(node.to_owned()))
+            }
+            _ => Err(self.ambiguous(node, &own.into_iter().chain(bearers).collect::<Vec<_>>())),
         }
-        let mut named: Vec<(Time, NodeId)> =
-            self.peers.iter().filter(|(_, p)| p.card.name == node).map(|(id, p)| (p.heard, id)).collect();
-        named.sort_unstable();
-        named.last().map(|(_, id)| *id).ok_or_else(|| Refusal::UnknownNode(node.to_owned()))
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::io::Destination;
-use crate::message::{Body, Claim, Poll, PollAnswer, Recipient, Refuse, Vote};
+use crate::members::Quorum;
+use crate::message::{Body, Card, Claim, Poll, PollAnswer, RULES, Recipient, Refuse, Vote};
 use crate::node::{Deferred, Node};
 use crate::record::{Record, Standing};
 use crate::settings::DRIFT_PERCENT;
@@ -17,6 +18,8 @@ pub(crate) struct Election {
     pub(crate) role: Role,
     /// R1: whom this elector has acknowledged last, and until when it votes for nobody else.
     pub(crate) promise: Option<Promise>,
+    /// When every promise of the longest lease that is on disk is over: then a shorter one may take its place there.
+    longest_until: Time,
     /// When it last acknowledged any leader, itself included (R6).
     pub(crate) acknowledged: Option<Time>,
     /// It has followed a leader in this run.
@@ -33,7 +36,7 @@ pub(crate) struct Election {
 /// R1. An unknown leader (`None`) is the one that an earlier run of this node may have acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promise {
-    pub(crate) to: Option<(NodeId, Session)>,
+    pub(crate) to: Option<(NodeId, Session, Term)>,
     pub(crate) until: Time,
 }
 
@@ -72,6 +75,7 @@ impl Election {
         Election {
             role: Role::Follower,
             promise: (had_state && !broken!(RestartForgetsPromise)).then_some(Promise { to: None, until }),
+            longest_until: until,
             acknowledged: (had_state && !broken!(RestartForgetsPromise)).then_some(now),
             followed: false,
             newest: term,
@@ -81,18 +85,35 @@ impl Election {
         }
     }
 
-    /// The session of a node is over: what was promised to it binds no more (R1).
-    pub(crate) fn release(&mut self, node: NodeId, session: Session) {
-        if self.promise.is_some_and(|p| p.to.is_some_and(|(n, s)| n == node && s <= session)) {
+    /// R1: votes for nobody else until then. `longest`: no lease on disk is longer than this one.
+    pub(crate) fn promise(&mut self, to: (NodeId, Session, Term), until: Time, longest: bool) {
+        self.promise = Some(Promise { to: Some(to), until });
+        if longest {
+            self.longest_until = self.longest_until.max(until);
+        }
+    }
+
+    /// A run of a node is over, or what it led in terms up to `term`: what was promised to it then binds no more (R1).
+    pub(crate) fn release(&mut self, node: NodeId, session: Session, term: Option<Term>) {
+        let ends = |(n, s, t): (NodeId, Session, Term)| {
+            n == node && s == session && (term.is_none_or(|over| t <= over) || broken!(ResignationForEver))
+        };
+        if self.promise.is_some_and(|p| p.to.is_some_and(ends)) {
             self.promise = None;
         }
     }
 
+    /// Whether a lease shorter than the one on disk may take its place: no promise of the longer one binds any more.
+    pub(crate) fn may_shorten(&self, now: Time) -> bool {
+        now >= self.longest_until || self.promise.is_none() || broken!(PromiseForgotten)
+    }
+
     /// How long the promise keeps this elector from voting for `candidate`.
     fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
+        let other = |p: &Promise| p.to.is_none_or(|(node, session, _)| (node, session) != candidate);
         match self.promise {
             _ if broken!(PromiseIgnored) => Duration::ZERO,
-            Some(p) if p.to != Some(candidate) => p.until.since(now),
+            Some(p) if other(&p) => p.until.since(now),
             _ => Duration::ZERO,
         }
     }
@@ -103,24 +124,86 @@ impl Node {
         Rank { priority: self.settings.priority, id: self.id }
     }
 
-    /// Takes part in elections (R10).
+    /// Takes part in elections (R10, R13).
     pub(crate) fn votes(&self) -> bool {
         self.settings.elector
+            && self.is_established()
             && (self.durable.standing != Standing::Empty || broken!(EmptyVotes))
-            && self.settings.electors.admits(&self.settings.name)
+            && self.counts(self.id)
+    }
+
+    /// Who the electors are is in the record (R13), and not a matter of the configuration.
+    pub(crate) fn knows_members(&self) -> bool {
+        self.settings.quorum > 0 && !self.durable.record.members.is_empty() && !broken!(MembersIgnored)
+    }
+
+    /// Whether the voice of this node counts: it is a member or, while the record has no members, the configuration admits it.
+    pub(crate) fn counts(&self, id: NodeId) -> bool {
+        if self.knows_members() {
+            return self.durable.record.has_member(id);
+        }
+        match self.peers.get(id) {
+            _ if id == self.id => self.settings.elector && self.settings.electors.admits(&self.settings.name),
+            Some(peer) => self.admits(&peer.card),
+            None => false,
+        }
+    }
+
+    fn admits(&self, card: &Card) -> bool {
+        card.elector && self.settings.electors.admits(&card.name)
+    }
+
+    /// What makes a quorum of electors, by the newest record that this node has.
+    pub(crate) fn quorum(&self) -> Quorum {
+        self.quorum_by(&self.durable.record)
+    }
+
+    fn quorum_by(&self, record: &Record) -> Quorum {
+        let mut quorum = Quorum::of(record, &self.settings);
+        if let (Quorum::Majorities(sets), true) = (&mut quorum, broken!(OwnVoiceAssumed)) {
+            for set in sets.iter_mut().filter(|set| !set.contains(&self.id)) {
+                set.pop_last();
+                set.insert(self.id);
+            }
+        }
+        quorum
+    }
+
+    /// The members with which this node founds a cluster; empty: it has a record, or is from before R13.
+    fn founding(&self) -> BTreeSet<NodeId> {
+        match self.durable.standing {
+            Standing::Founder => self.durable.record.members.clone(),
+            Standing::Empty | Standing::Member => BTreeSet::new(),
+        }
+    }
+
+    /// R13: whether `from` may be elected, as far as membership goes.
+    fn may_be_elected(&self, from: NodeId, card: &Card, founding: &BTreeSet<NodeId>) -> bool {
+        if !self.counts(from) {
+            return false;
+        }
+        let own = self.founding();
+        let same_set = own.is_empty() || founding.is_empty() || *founding == own;
+        same_set && (!self.knows_members() || card.rules >= RULES)
+    }
+
+    /// The newest record, in the answer of or to one who is no member (R13). Its members are in force before it counts; nothing else of it is.
+    fn learn(&mut self, record: Record) {
+        // R10: an elector without state is initialised by the answer to its own report alone.
+        if self.durable.standing == Standing::Empty || !record.supersedes(&self.durable.record) {
+            return;
+        }
+        self.durable.record = record;
+        self.durable.standing = Standing::Member;
+        self.dirty = true;
+        if !self.votes() && !matches!(self.election.role, Role::Leading) {
+            self.election.role = Role::Follower;
+        }
     }
 
     /// Could lead now.
     fn fit(&self, now: Time) -> bool {
         self.votes() && self.leaving.is_none() && now >= self.listen_until
-    }
-
-    fn admitted(&self, id: NodeId) -> bool {
-        id == self.id
-            || self
-                .peers
-                .get(id)
-                .is_some_and(|p| p.card.elector && self.settings.electors.admits(&p.card.name))
     }
 
     /// When this elector starts a campaign unless it hears a leader before.
@@ -204,13 +287,13 @@ impl Node {
     }
 
     fn send_poll(&mut self, term: Term) {
-        let card = self.card();
-        self.send(Destination::Everyone, None, Body::Poll(Poll { card, term }));
+        let (card, founding) = (self.card(), self.founding());
+        self.send(Destination::Everyone, None, Body::Poll(Poll { card, term, founding }));
     }
 
-    fn send_claim(&mut self, term: Term) {
-        let card = self.card();
-        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term }));
+    pub(crate) fn send_claim(&mut self, term: Term) {
+        let (card, founding) = (self.card(), self.founding());
+        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term, founding }));
     }
 
     /// R2: a campaign that did not win within one election timeout lets the lower rank win.
@@ -230,8 +313,11 @@ impl Node {
     }
 
     pub(crate) fn on_poll(&mut self, from: NodeId, session: Session, poll: &Poll, now: Time) {
-        if !self.votes() || !self.admitted(from) {
-            return;
+        if !self.votes() {
+            return self.turn_away(from, session, poll.term);
+        }
+        if !self.may_be_elected(from, &poll.card, &poll.founding) {
+            return self.turn_away(from, session, poll.term);
         }
         let wait = self.bound_to_others(from, session, now);
         let newest = self.durable.term;
@@ -262,8 +348,25 @@ impl Node {
             }
             Role::Polling { .. } | Role::Follower | Role::Claiming { .. } | Role::Leading => {}
         }
-        let answer = PollAnswer { term: poll.term, granted, newest, wait };
+        let answer = PollAnswer { term: poll.term, granted, newest, wait, record: None };
         self.answer(from, session, Body::PollAnswer(answer));
+    }
+
+    /// A poll, claim or refusal of one who is no member raises no term. The answer says who the members are; so does that of one who is none
+    /// any more to those who still count on its voice, because they have not heard that it was removed.
+    pub(crate) fn turn_away(&mut self, from: NodeId, session: Session, term: Term) {
+        if !self.counts(from) || !self.counts(self.id) {
+            self.pass_on_record(from, session, term);
+        }
+    }
+
+    fn pass_on_record(&mut self, from: NodeId, session: Session, term: Term) {
+        if self.knows_members() && self.is_established() && self.is_durable() {
+            let record = self.durable.record.clone();
+            let (newest, wait) = (self.durable.term, Duration::ZERO);
+            let answer = PollAnswer { term, granted: false, newest, wait, record: Some(record) };
+            self.answer(from, session, Body::PollAnswer(answer));
+        }
     }
 
     /// R1: how long this elector may not vote for `candidate`, because of what it promised, or leads itself.
@@ -275,8 +378,16 @@ impl Node {
         wait
     }
 
-    pub(crate) fn on_poll_answer(&mut self, from: NodeId, answer: &PollAnswer, now: Time) {
-        if !self.admitted(from) {
+    pub(crate) fn on_poll_answer(&mut self, from: NodeId, session: Session, answer: &PollAnswer, now: Time) {
+        if let Some(record) = &answer.record {
+            if self.durable.record.supersedes(record) {
+                // The other one is behind: it may be a member without knowing.
+                self.pass_on_record(from, session, answer.term);
+            }
+            self.learn(record.clone());
+            self.count_poll(now);
+        }
+        if !self.counts(from) {
             return;
         }
         self.election.newest = self.election.newest.max(answer.newest);
@@ -299,9 +410,8 @@ impl Node {
     }
 
     fn count_poll(&mut self, now: Time) {
-        let needed = self.settings.votes_needed();
         let Role::Polling { yes, .. } = &self.election.role else { return };
-        if self.settings.quorum > 0 && yes.len() >= needed {
+        if self.settings.quorum > 0 && self.quorum().is_met_by(yes) {
             self.start_claim(now);
         }
     }
@@ -344,8 +454,11 @@ impl Node {
     }
 
     pub(crate) fn on_claim(&mut self, from: NodeId, session: Session, claim: &Claim, now: Time) {
-        if !self.votes() || !self.admitted(from) {
+        if !self.votes() {
             return;
+        }
+        if !self.may_be_elected(from, &claim.card, &claim.founding) {
+            return self.turn_away(from, session, claim.term);
         }
         let candidate = (from, session);
         if claim.term == self.durable.term && self.durable.vote == Some(candidate) {
@@ -386,10 +499,12 @@ impl Node {
     }
 
     pub(crate) fn on_vote(&mut self, from: NodeId, vote: &Vote, now: Time) {
-        if !self.admitted(from) {
+        // A voter may know newer members than this node does: who counts is looked at when the votes are counted.
+        if self.counts(from) {
+            self.election.newest = self.election.newest.max(vote.newest);
+        } else if !self.knows_members() {
             return;
         }
-        self.election.newest = self.election.newest.max(vote.newest);
         let ballot = Ballot {
             record: vote.record.clone(),
             // The voter's clock may run faster than ours: at least this long ago, on ours.
@@ -411,12 +526,27 @@ impl Node {
     }
 
     fn count_votes(&mut self, now: Time) {
-        let needed = self.settings.votes_needed();
         let Role::Claiming { term, votes, .. } = &self.election.role else { return };
-        if votes.len() >= needed && votes.contains_key(&self.id) {
+        if votes.contains_key(&self.id) && self.elects(votes) {
             let (term, votes) = (*term, votes.clone());
             self.win(term, votes, now);
         }
+    }
+
+    /// Whether these votes are a quorum, by the newest record among them (R13).
+    pub(crate) fn elects(&self, votes: &BTreeMap<NodeId, Ballot>) -> bool {
+        let newest = self.newest_record(votes);
+        let quorum = self.quorum_by(newest);
+        let founds =
+            |ballot: &Ballot| !matches!(quorum, Quorum::Every(_)) || ballot.record.members == newest.members;
+        quorum.is_met_by(&votes.iter().filter(|(_, b)| founds(b)).map(|(id, _)| *id).collect())
+    }
+
+    /// The newest record of this node and of its voters.
+    pub(crate) fn newest_record<'a>(&'a self, votes: &'a BTreeMap<NodeId, Ballot>) -> &'a Record {
+        let own = &self.durable.record;
+        let others = votes.values().map(|ballot| &ballot.record).filter(|_| !broken!(OwnRecordKept));
+        others.fold(own, |newest, record| if record.supersedes(newest) { record } else { newest })
     }
 
     /// A leader of a term that is over: tell it, so that it can claim again above it (fine print).
@@ -425,37 +555,6 @@ impl Node {
             let newest = self.durable.term;
             self.answer(to, session, Body::Refuse(Refuse { newest }));
         }
-    }
-
-    /// Whether this elector may begin a new cluster (R10): all configured electors are there, and none has a state.
-    pub(crate) fn try_founding(&mut self, now: Time) {
-        if !self.settings.elector || self.durable.standing != Standing::Empty {
-            return;
-        }
-        let fresh = self.settings.election_timeout() * 3;
-        let electors = || {
-            self.peers.iter().filter(|(_, p)| {
-                p.card.elector
-                    && p.gone.is_none()
-                    && self.settings.electors.admits(&p.card.name)
-                    && now.since(p.heard) <= fresh
-            })
-        };
-        // One that has a state, however many have none: there is a cluster already.
-        if electors().any(|(_, p)| p.card.standing == Standing::Member) {
-            return;
-        }
-        let seen = 1 + electors().filter(|(_, p)| p.knows_us).count();
-        if self.settings.quorum > 0 && seen < usize::from(self.settings.electors.count().max(1)) {
-            return;
-        }
-        self.event(Event::NewCluster);
-        self.found_cluster();
-    }
-
-    pub(crate) fn found_cluster(&mut self) {
-        self.durable.standing = Standing::Founder;
-        self.dirty = true;
     }
 
     pub(crate) fn answer(&mut self, to: NodeId, session: Session, body: Body) {

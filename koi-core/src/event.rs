@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::types::{Epoch, Hook, NodeState, ServiceState, Term};
+use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +48,10 @@ pub enum Event {
     Fenced { reason: String },
     Maintenance { on: bool },
     Manual { on: bool },
-    NewCluster,
+    NewCluster { electors: Vec<String> },
+    Electors { members: Vec<String> },
+    SameId { session: Session, younger: bool },
+    Restored { known: u64, own: u64 },
     Joined,
     TakingDown { reason: String },
     Commanded { what: String },
@@ -87,7 +90,10 @@ impl Event {
             Event::Fenced { .. } => "fenced",
             Event::Maintenance { .. } => "maintenance",
             Event::Manual { .. } => "manual",
-            Event::NewCluster => "new-cluster",
+            Event::NewCluster { .. } => "new-cluster",
+            Event::Electors { .. } => "electors",
+            Event::SameId { .. } => "same-id",
+            Event::Restored { .. } => "restored",
             Event::Joined => "joined",
             Event::TakingDown { .. } => "taking-down",
             Event::Commanded { .. } => "commanded",
@@ -102,6 +108,7 @@ impl Event {
             | Event::Failed { .. }
             | Event::Barred { .. }
             | Event::Unclean { .. }
+            | Event::SameId { .. }
             | Event::Fenced { .. } => Level::Error,
             Event::LeaderLost { .. }
             | Event::LeaseLost { .. }
@@ -109,6 +116,7 @@ impl Event {
             | Event::NodeLost { .. }
             | Event::NodeDead { .. }
             | Event::TargetDropped { .. }
+            | Event::Restored { .. }
             | Event::TakingDown { .. }
             | Event::Warned { .. } => Level::Warning,
             // Nobody is left who could demote or stop it.
@@ -212,7 +220,27 @@ impl fmt::Display for Event {
                 f.write_str("no master is chosen until `koi promote` or `koi elect`")
             }
             Event::Manual { on: false } => f.write_str("masters are chosen again"),
-            Event::NewCluster => f.write_str("a new cluster begins: no configured elector has a state"),
+            Event::NewCluster { electors } if electors.is_empty() => {
+                f.write_str("a new cluster begins, without quorum")
+            }
+            Event::NewCluster { electors } => {
+                write!(f, "a new cluster begins, none of its electors has a record: {}", electors.join(", "))
+            }
+            Event::SameId { session, younger: true } => write!(
+                f,
+                "another machine has this node's id (run {session}) and runs longer: this one takes part in nothing until \
+                 `koi reset-identity` gives it an id of its own"
+            ),
+            Event::SameId { session, younger: false } => write!(
+                f,
+                "another machine has this node's id (run {session}): say `koi reset-identity` there"
+            ),
+            Event::Restored { known, own } => write!(
+                f,
+                "the others know run {known} of this node, and this is run {own}: its state was restored from a backup. It begins again as \
+                 an elector without a record"
+            ),
+            Event::Electors { members } => write!(f, "the electors are {}", members.join(", ")),
             Event::Joined => f.write_str("this elector has taken the cluster's record and votes from now on"),
             Event::TakingDown { reason } => {
                 write!(f, "taking down what may still run before joining: {reason}")

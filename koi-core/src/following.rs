@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::election::{Promise, Role};
+use crate::election::Role;
 use crate::event::Event;
 use crate::io::Destination;
 use crate::limits;
@@ -23,11 +23,13 @@ pub(crate) struct Leader {
     pub(crate) heard: Time,
     pub(crate) lease: Duration,
     pub(crate) master_address: Option<SocketAddr>,
+    /// Where its API answers, by its own word.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Node {
     pub(crate) fn on_heartbeat(&mut self, from: NodeId, session: Session, heartbeat: Heartbeat, now: Time) {
-        if heartbeat.term < self.durable.term {
+        if heartbeat.term < self.oldest_acceptable_term() {
             return self.refuse(from, session);
         }
         if self.lead.is_some() && !self.yields_to(from, &heartbeat, now) {
@@ -41,13 +43,25 @@ impl Node {
             // R10: a heartbeat initialises nobody; the answer to this report does.
             return self.report(None, now);
         }
-        self.take_record(&heartbeat);
-        if self.settings.elector {
+        self.take_record(&heartbeat, now);
+        if !self.is_established() {
+            return;
+        }
+        // One that is no member may have spent a term beyond its leader's in vain: it reports without a word that could count.
+        if self.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
         } else {
             self.report(None, now);
         }
+    }
+
+    /// R13: what a node that is no member has claimed or voted for is nobody's business; it measures leaders by those that it has followed.
+    fn oldest_acceptable_term(&self) -> Term {
+        if self.knows_members() && !self.counts(self.id) && !broken!(OutsiderMeasuresByVote) {
+            return self.durable.followed;
+        }
+        self.durable.term
     }
 
     /// Two leaders meet. With quorum on the later term wins, and there is never one of the same; with quorum off the
@@ -68,6 +82,10 @@ impl Node {
             self.durable.vote = None;
             self.dirty = true;
         }
+        if heartbeat.term > self.durable.followed {
+            self.durable.followed = heartbeat.term;
+            self.dirty = true;
+        }
         self.election.newest = self.election.newest.max(heartbeat.term);
         if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
@@ -83,13 +101,17 @@ impl Node {
             heard: now,
             lease: heartbeat.lease,
             master_address: heartbeat.master_address,
+            address: heartbeat.address,
         });
     }
 
     /// R4: the newest record goes to disk; only the version that counts takes effect.
-    fn take_record(&mut self, heartbeat: &Heartbeat) {
+    fn take_record(&mut self, heartbeat: &Heartbeat, now: Time) {
+        if heartbeat.record.members.is_empty() && self.knows_members() {
+            return; // R13: a leader from before membership; its copy is not acknowledged either
+        }
         // With quorum off the winner of two halves imposes its record; otherwise versions of one line only grow.
-        let newer = heartbeat.record.version > self.durable.record.version
+        let newer = heartbeat.record.supersedes(&self.durable.record)
             || (self.settings.quorum == 0 && heartbeat.record != self.durable.record);
         if newer {
             self.durable.record = heartbeat.record.clone();
@@ -99,10 +121,7 @@ impl Node {
             self.durable.standing = Standing::Member;
             self.dirty = true;
         }
-        if heartbeat.lease > self.durable.promised_lease {
-            self.durable.promised_lease = heartbeat.lease;
-            self.dirty = true;
-        }
+        self.keep_promised_lease(heartbeat.lease, now);
         let counts = heartbeat.record.version == heartbeat.committed;
         let known = heartbeat.committed > self.durable.applied.version || self.settings.quorum == 0;
         if counts && known && heartbeat.record != self.durable.applied {
@@ -117,6 +136,16 @@ impl Node {
             heartbeat.committed.term == heartbeat.term && self.durable.applied.version == heartbeat.committed;
     }
 
+    /// The lease on disk says how long an unknown promise may bind after a restart. It grows at once, and shrinks only when no promise of the
+    /// longer one binds any more: otherwise a restart would free this elector too early.
+    pub(crate) fn keep_promised_lease(&mut self, lease: Duration, now: Time) {
+        let kept = self.durable.promised_lease;
+        if lease > kept || (lease < kept && self.election.may_shorten(now)) {
+            self.durable.promised_lease = lease;
+            self.dirty = true;
+        }
+    }
+
     /// A version counts: the node acts on it from now on.
     pub(crate) fn apply(&mut self, record: Record) {
         let before = std::mem::replace(&mut self.durable.applied, record);
@@ -127,6 +156,10 @@ impl Node {
         }
         if before.manual != after.manual {
             self.event(Event::Manual { on: after.manual });
+        }
+        if before.members != after.members && after.change.is_none() {
+            let members = after.members.iter().map(|id| self.name_of(*id)).collect();
+            self.event(Event::Electors { members });
         }
         let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);
         if epoch(&before) == epoch(&after) {
@@ -155,8 +188,9 @@ impl Node {
         if self.durable.term != term {
             return; // it has voted for another since
         }
-        let to = Some((leader, current.session));
-        self.election.promise = Some(Promise { to, until: now + stretched(lease, DRIFT_PERCENT) });
+        let to = (leader, current.session, term);
+        let longest = lease >= self.durable.promised_lease;
+        self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), longest);
         self.election.acknowledged = Some(now);
         self.election.followed = true;
         self.report(Some(number), now);
@@ -164,6 +198,9 @@ impl Node {
 
     /// Tells the leader how this node is.
     pub(crate) fn report(&mut self, acknowledged: Option<u64>, now: Time) {
+        if !self.is_established() {
+            return;
+        }
         let to = match (&self.lead, &self.leader) {
             (Some(lead), _) => (self.id, self.session, lead.term),
             (None, Some(leader)) => (leader.id, leader.session, leader.term),
@@ -190,6 +227,7 @@ impl Node {
             applied: self.durable.applied.version,
             runner,
             uptime: now.since(self.started),
+            address: self.address,
         };
         let recipient = Some(Recipient { node: leader, session });
         self.send(Destination::Node(leader), recipient, Body::Report(report));
@@ -235,26 +273,24 @@ impl Node {
             return;
         }
         let Some(leader) = self.leader.as_ref().filter(|l| l.id == from) else { return };
-        let promise =
-            Promise { to: Some((from, leader.session)), until: now + stretched(leader.lease, DRIFT_PERCENT) };
-        self.durable.promised_lease = self.durable.promised_lease.max(leader.lease);
+        let (to, lease) = ((from, leader.session, leader.term), leader.lease);
+        self.durable.promised_lease = self.durable.promised_lease.max(lease);
         self.durable.term = self.durable.term.max(term);
         self.durable.record = record;
         self.durable.standing = Standing::Member;
         self.dirty = true;
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
-        self.election.promise = Some(promise);
+        self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), true);
         self.election.acknowledged = Some(now);
         self.event(Event::Joined);
     }
 
-    /// Where the master can be reached, as far as this node knows.
+    /// Where the master can be reached, by its own word. A datagram's source is nobody's word.
     pub(crate) fn master_address(&self, master: NodeId) -> Option<IpAddr> {
-        if let Some(peer) = self.peers.get(master)
-            && let Some(address) = peer.address
-        {
-            return Some(address.ip());
+        if master == self.id {
+            return self.address.map(|a| a.ip());
         }
-        self.leader.as_ref().and_then(|l| l.master_address).map(|a| a.ip())
+        let stated = self.peers.get(master).and_then(|p| p.stated).filter(|_| self.lead.is_some());
+        stated.or_else(|| self.leader.as_ref().and_then(|l| l.master_address)).map(|a| a.ip())
     }
 }

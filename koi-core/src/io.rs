@@ -40,6 +40,10 @@ pub enum Input {
     },
     /// The services folder was read: these are the node's services now.
     Services(Vec<ServiceSpec>),
+    /// On this machine nothing runs any more of this run, the one before: neither its daemon nor its guardian.
+    Follows(Session),
+    /// Where this node's API answers, and where it is reached as master: told to the others under seal. None: it does not know.
+    Address(Option<SocketAddr>),
     /// The services folder cannot be read; a sentence that says why and what to do.
     ServicesUnreadable(String),
     /// Whether the fence is armed, if it is one that must be; and if not, why.
@@ -94,6 +98,12 @@ pub enum Effect {
     },
     /// The shutdown is complete.
     Finished,
+    /// The state on disk was restored from a backup: others know a run of this node with this count, which is over. Count this node's runs
+    /// on from there, and begin again as a run after it, with [`Durable::after_restore`] for the state.
+    CountUp {
+        /// How often the node was started at least.
+        beyond: u64,
+    },
 }
 
 /// To whom a message goes.
@@ -266,10 +276,31 @@ pub enum Command {
     Maintenance(bool),
     /// The operator attests that nothing is promoted on this node (R6).
     ConfirmDown(String),
-    /// Begin a cluster from this node's empty state (R10). For the node itself.
-    Bootstrap,
+    /// Change who votes (R13).
+    Electors(ElectorChange),
+    /// Begin a cluster with this node and the electors around it that have no record (R10, R13). For the node itself.
+    Bootstrap {
+        /// Only say with which electors.
+        dry_run: bool,
+    },
     /// Forget failures and try again. For the node itself.
     Recover,
+}
+
+/// A change of the electors. Members and newcomers are called by name or UUID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElectorChange {
+    /// This node, which answers and is no member, becomes one.
+    Add(String),
+    /// This member is none any more.
+    Remove(String),
+    /// Both at once: for a machine that was replaced, under the same name too.
+    Replace {
+        /// A member.
+        old: String,
+        /// A node that answers and is no member.
+        new: String,
+    },
 }
 
 /// What came of a command.
@@ -321,7 +352,8 @@ pub struct Boot {
     pub id: NodeId,
     /// This run; its count is already on disk.
     pub session: Session,
-    /// The state on disk; none: nothing was there.
+    /// The state on disk; none: nothing was there. On a machine that was started anew since it was written, [`Durable::held`] is none: nothing
+    /// of what it says is promoted any more.
     pub durable: Option<Durable>,
     /// The state on disk was damaged and set aside: something may still be promoted.
     pub damaged: bool,

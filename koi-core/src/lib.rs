@@ -21,21 +21,27 @@ macro_rules! broken {
     }};
 }
 
+mod bounds;
 mod choice;
 mod commands;
 mod election;
+mod electors;
 pub mod event;
 mod following;
+mod founding;
 pub mod guard;
+mod identity;
 pub mod io;
 pub mod limits;
 mod mastership;
+mod members;
 pub mod message;
 #[cfg(koi_mutants)]
 pub mod mutant;
 pub mod node;
 mod peers;
 pub mod record;
+mod reports;
 mod runner;
 mod service;
 mod services;

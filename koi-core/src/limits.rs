@@ -2,6 +2,10 @@
 
 /// Nodes that a cluster may have; others are refused with a warning.
 pub const NODES: usize = 32;
+/// Nodes that may be stopped by hand at once: the record must fit a datagram.
+pub const STOPPED: usize = 20;
+/// Electors that a cluster may have.
+pub const MEMBERS: usize = 9;
 /// Bytes of a node's name.
 pub const NAME_BYTES: usize = 63;
 /// Bytes of the reason for a failure that a report carries; the API has the whole of it.

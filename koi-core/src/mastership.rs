@@ -1,16 +1,17 @@
 //! The leader's side: its lease, the record's replication, and what it answers to reports (rules R3, R4 and R5).
 //! Whom it makes master is `choice`'s business.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::election::{Ballot, Role};
 use crate::event::Event;
 use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
 use crate::limits;
-use crate::message::{Answer, Body, Claim, Heartbeat, Lease, Recipient, Report, RunnerSummary};
+use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
 use crate::node::{Deferred, Node};
 use crate::record::{Record, Standing};
+use crate::reports::{Reports, Seen};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{Epoch, NodeId, Session, Term, Time, Version, stretched};
 
@@ -27,6 +28,8 @@ pub(crate) struct Leadership {
     sent: VecDeque<(u64, Time)>,
     /// When the newest heartbeat was sent that each elector has acknowledged.
     acknowledged: BTreeMap<NodeId, Time>,
+    /// Who has reported in this term.
+    met: BTreeSet<NodeId>,
     /// The version that each elector has on disk.
     copies: BTreeMap<NodeId, Version>,
     /// The newest version that counts.
@@ -41,24 +44,13 @@ pub(crate) struct Leadership {
     /// No voter has followed a leader in its present run: the cluster starts.
     pub(crate) cold: bool,
     /// The latest report of each runner in this term, the own one included.
-    pub(crate) runners: BTreeMap<NodeId, Seen>,
+    pub(crate) runners: Reports,
     /// The mastership that is wanted back, and why.
     pub(crate) ordered: Option<(Epoch, String)>,
     pub(crate) commands: VecDeque<(CommandId, Version, Answered)>,
     reclaim: Option<Reclaim>,
     /// The next instant at which time alone changes a decision.
     pub(crate) decide_at: Time,
-}
-
-/// A runner's latest report.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) session: Session,
-    pub(crate) report: u64,
-    pub(crate) at: Time,
-    pub(crate) summary: RunnerSummary,
-    pub(crate) applied: Version,
-    pub(crate) uptime: Duration,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (fine print).
@@ -73,6 +65,16 @@ struct Reclaim {
 impl Leadership {
     pub(crate) fn backlog(&self) -> usize {
         self.sent.len() + self.commands.len()
+    }
+
+    /// Whether this elector has acknowledged a heartbeat that was sent within the last `span`.
+    pub(crate) fn acknowledged_within(&self, elector: NodeId, span: Duration, now: Time) -> bool {
+        self.acknowledged.get(&elector).is_some_and(|at| now.since(*at) < span)
+    }
+
+    /// Whether this elector has the version that counts on its disk.
+    pub(crate) fn holds_what_counts(&self, elector: NodeId) -> bool {
+        self.copies.get(&elector) == Some(&self.committed)
     }
 }
 
@@ -96,13 +98,14 @@ impl Node {
             repeat_due: Time::NEVER,
             sent: VecDeque::new(),
             acknowledged: BTreeMap::new(),
+            met: BTreeSet::new(),
             copies: BTreeMap::new(),
             committed: Version::default(),
             act_since: Version { term, n: 0 },
             inherited,
             granted: None,
             cold,
-            runners: BTreeMap::new(),
+            runners: Reports::default(),
             ordered: None,
             commands: VecDeque::new(),
             reclaim: None,
@@ -115,14 +118,7 @@ impl Node {
     }
 
     fn adopt_newest(&mut self, votes: &BTreeMap<NodeId, Ballot>, now: Time) {
-        let own = &self.durable.record;
-        let newest = votes
-            .values()
-            .map(|b| &b.record)
-            .filter(|_| !broken!(OwnRecordKept))
-            .chain([own])
-            .max_by_key(|r| r.version);
-        let record = newest.unwrap_or(own).clone();
+        let record = self.newest_record(votes).clone();
         self.propose(record, now);
     }
 
@@ -148,17 +144,15 @@ impl Node {
 
     // --- the lease (R3) ---
 
-    /// When the leader sent the oldest of the newest heartbeats that a quorum of electors has acknowledged. Its own heartbeat
-    /// is its own acknowledgement.
+    /// When the leader sent the newest heartbeat that a quorum of electors has acknowledged. Its own heartbeat is its own
+    /// acknowledgement, which counts only if it is a member (R13).
     pub(crate) fn basis(&self) -> Option<Time> {
         let lead = self.lead.as_ref()?;
         let own = lead.sent.back().map(|(_, at)| *at)?;
         if broken!(BasisWithoutQuorum) {
             return Some(own);
         }
-        let mut acknowledged: Vec<Time> = lead.acknowledged.values().copied().chain([own]).collect();
-        acknowledged.sort_unstable_by(|a, b| b.cmp(a));
-        acknowledged.get(self.settings.votes_needed() - 1).copied()
+        self.quorum().since(&lead.acknowledged, (self.id, own))
     }
 
     /// Until when this node may act as leader.
@@ -168,7 +162,7 @@ impl Node {
     }
 
     /// May act as leader now.
-    pub(crate) fn acting(&self, now: Time) -> bool {
+    pub fn acting(&self, now: Time) -> bool {
         self.basis().is_some_and(|basis| now < basis + self.settings.leader_lease)
             && self.lead.as_ref().is_some_and(|l| l.committed.term == l.term)
     }
@@ -202,12 +196,13 @@ impl Node {
             self.repeat_heartbeat(now);
         }
         if let Some(term) = claim {
-            self.say_claim(term);
+            self.send_claim(term);
         }
     }
 
     fn send_heartbeat(&mut self, now: Time) {
         let (heartbeat, lease) = (self.settings.heartbeat, self.settings.leader_lease);
+        self.keep_promised_lease(lease, now);
         let Some(lead) = &mut self.lead else { return };
         lead.number += 1;
         lead.heartbeat_due = now + heartbeat;
@@ -218,13 +213,38 @@ impl Node {
         lead.sent.push_back((lead.number, now));
         // Fine print: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
         let until = now + stretched(lease, DRIFT_PERCENT);
-        self.election.promise = Some(crate::election::Promise { to: Some((self.id, self.session)), until });
+        let term = lead.term;
+        let longest = lease >= self.durable.promised_lease;
+        self.election.promise((self.id, self.session, term), until, longest);
         self.election.acknowledged = Some(now);
         self.election.followed = true;
         if let Some(message) = self.heartbeat() {
+            // Whoever has not answered this leader in its term may not know yet that its words are fresh: it is named.
+            let lately = self.lately() * 2;
+            let unmet =
+                self.peers.iter().filter(|(id, p)| p.is_around(lately, now) && !self.has_answered(*id));
+            let unmet: Vec<Recipient> =
+                unmet.map(|(node, p)| Recipient { node, session: p.session }).collect();
+            for recipient in unmet {
+                let body = Body::Heartbeat(message.clone());
+                self.send(Destination::Node(recipient.node), Some(recipient), body);
+            }
             self.send(Destination::Everyone, None, Body::Heartbeat(message));
         }
         self.report(None, now);
+    }
+
+    /// Has reported to this leader in its term.
+    fn has_answered(&self, node: NodeId) -> bool {
+        self.lead.as_ref().is_some_and(|lead| lead.met.contains(&node))
+    }
+
+    /// Answers a hello with the newest heartbeat.
+    pub(crate) fn answer_with_heartbeat(&mut self, node: NodeId, session: Session) {
+        if let Some(message) = self.heartbeat() {
+            let recipient = Some(Recipient { node, session });
+            self.send(Destination::Node(node), recipient, Body::Heartbeat(message));
+        }
     }
 
     /// The newest heartbeat, as it was or is to be sent.
@@ -239,7 +259,12 @@ impl Node {
             lease: self.settings.leader_lease,
             record,
             committed: lead.committed,
-            master_address: master.and_then(|m| self.peers.get(m)).and_then(|p| p.address),
+            master_address: match master {
+                Some(master) if master == self.id => self.address,
+                Some(master) => self.peers.get(master).and_then(|p| p.stated),
+                None => None,
+            },
+            address: self.address,
         })
     }
 
@@ -264,12 +289,14 @@ impl Node {
 
     // --- claiming again above a term that was spent in vain ---
 
-    pub(crate) fn on_refuse(&mut self, from: NodeId, newest: Term, now: Time) {
+    pub(crate) fn on_refuse(&mut self, from: NodeId, session: Session, newest: Term, now: Time) {
+        if !self.counts(from) {
+            return self.turn_away(from, session, newest);
+        }
         self.election.newest = self.election.newest.max(newest);
-        let admitted = self.peers.get(from).is_some_and(|p| self.settings.electors.admits(&p.card.name));
         let Some(lead) = &mut self.lead else { return };
         let beyond = lead.reclaim.as_ref().map_or(lead.term, |r| r.term);
-        if newest <= beyond || !admitted || broken!(NoReclaim) {
+        if newest <= beyond || broken!(NoReclaim) {
             return;
         }
         let term = Term(newest.0.max(self.durable.term.0).saturating_add(1));
@@ -289,13 +316,8 @@ impl Node {
         }
         reclaim.said = true;
         reclaim.votes.insert(id, own);
-        self.say_claim(term);
+        self.send_claim(term);
         self.count_reclaim(now);
-    }
-
-    fn say_claim(&mut self, term: Term) {
-        let card = self.card();
-        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term }));
     }
 
     pub(crate) fn on_reclaim_vote(&mut self, from: NodeId, term: Term, ballot: Ballot, now: Time) {
@@ -307,12 +329,14 @@ impl Node {
     }
 
     fn count_reclaim(&mut self, now: Time) {
-        let needed = self.settings.votes_needed();
+        let claimed = self.lead.as_ref().and_then(|l| l.reclaim.as_ref());
+        let elected = claimed.is_some_and(|reclaim| self.elects(&reclaim.votes));
         let Some(lead) = &mut self.lead else { return };
-        let Some(reclaim) = lead.reclaim.take_if(|r| r.votes.len() >= needed) else { return };
+        let Some(reclaim) = lead.reclaim.take_if(|_| elected) else { return };
         lead.term = reclaim.term;
         lead.act_since = Version { term: reclaim.term, n: 0 };
         lead.copies.clear();
+        lead.met.clear();
         lead.runners.clear();
         // Scar 7: how everyone is, it learns anew.
         lead.won = now;
@@ -328,14 +352,14 @@ impl Node {
     /// The own copy, or a follower's, has reached a disk: perhaps a quorum has it now.
     pub(crate) fn count_copies(&mut self, now: Time) {
         let version = self.durable.record.version;
-        let own = usize::from(self.record_on_disk == version);
-        let needed = self.settings.votes_needed();
+        let own = (self.record_on_disk == version).then_some(self.id);
+        let quorum = self.quorum();
         let Some(lead) = &mut self.lead else { return };
         if version.term != lead.term || lead.committed == version {
             return;
         }
-        let copies = own + lead.copies.values().filter(|v| **v == version).count();
-        if copies < needed && !broken!(CommittedAlone) {
+        let copies = lead.copies.iter().filter(|(_, v)| **v == version).map(|(id, _)| *id).chain(own);
+        if !quorum.is_met_by(&copies.collect()) && !broken!(CommittedAlone) {
             return;
         }
         lead.committed = version;
@@ -349,8 +373,8 @@ impl Node {
         }
         self.informed = true;
         self.apply(self.durable.record.clone());
-        if let Some(master) = self.durable.record.master.as_ref().map(|m| m.node) {
-            self.answer_runner(master, now);
+        if let Some((master, session)) = self.durable.record.master.as_ref().map(|m| (m.node, m.session)) {
+            self.answer_runner(master, session, now);
         }
     }
 
@@ -367,48 +391,47 @@ impl Node {
     // --- reports in, answers out (R5) ---
 
     pub(crate) fn on_report(&mut self, from: NodeId, session: Session, report: Report, now: Time) {
-        self.note_report(from, &report, now);
-        let admitted = from == self.id || self.settings.electors.admits(&report.card.name);
+        self.note_report(from, session, &report, now);
+        // Members or not: one that is to become a member must hold the record first (R13).
+        let admitted = self.knows_members() || self.settings.electors.admits(&report.card.name);
+        let master = self.durable.record.master.as_ref().filter(|m| m.node == from);
+        let master_run = master.map(|m| m.session);
         let Some(lead) = &mut self.lead else { return };
         if report.term != lead.term {
             return;
         }
+        lead.met.insert(from);
         if report.card.elector && admitted && from != self.id {
             if let Some(number) = report.acknowledged
                 && let Some((_, sent)) = lead.sent.iter().find(|(n, _)| *n == number)
             {
                 let newest = lead.acknowledged.entry(from).or_insert(*sent);
                 *newest = (*newest).max(*sent);
+                if let Some(run) = self.peers.run_mut(from, session) {
+                    run.proven = run.proven.max(*sent);
+                }
             }
             lead.copies.insert(from, report.durable);
         }
         let beginner = report.card.elector && report.card.standing == Standing::Empty && admitted;
-        let stale =
-            lead.runners.get(&from).is_some_and(|s| s.session == session && s.report >= report.number);
+        let stale = lead.runners.of_run(from, session).is_some_and(|s| s.report >= report.number);
         if let Some(summary) = report.runner.filter(|_| !stale) {
-            lead.runners.insert(
-                from,
-                Seen {
-                    session,
-                    report: report.number,
-                    at: now,
-                    summary,
-                    applied: report.applied,
-                    uptime: report.uptime,
-                },
-            );
+            let (report, applied, uptime) = (report.number, report.applied, report.uptime);
+            let seen = Seen { session, report, at: now, summary, applied, uptime };
+            lead.runners.insert(from, seen, master_run);
         }
         self.count_copies(now);
         if beginner {
             self.initialise(from, session, report.number, now);
         }
-        self.answer_runner(from, now);
+        self.answer_runner(from, session, now);
     }
 
-    fn note_report(&mut self, from: NodeId, report: &Report, now: Time) {
+    fn note_report(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
         let name = report.card.name.clone();
         let note = report.runner.as_ref().and_then(|r| r.failure.clone());
-        if let Some(peer) = self.peers.get_mut(from) {
+        if let Some(peer) = self.peers.run_mut(from, session) {
+            peer.stated = report.address;
             peer.summary = report.runner.clone();
             peer.applied = report.applied;
             peer.since = now - report.uptime;
@@ -452,8 +475,11 @@ impl Node {
         self.send(Destination::Node(to), recipient, Body::Answer(answer));
     }
 
-    /// As many electors as are configured are members already: one more could make two quorums.
+    /// As many electors as are configured have a record already, and the record has no members yet: one more could make two quorums.
     pub(crate) fn too_many_electors(&self, newcomer: NodeId, now: Time) -> bool {
+        if self.knows_members() {
+            return false;
+        }
         let configured = usize::from(self.settings.electors.count());
         let name = self.peers.get(newcomer).map(|p| p.card.name.as_str()).unwrap_or_default();
         let members = self.peers.iter().filter(|(id, p)| {
@@ -467,7 +493,7 @@ impl Node {
     }
 
     /// Grants the lease to the record's master, and asks for the release of what must not be promoted.
-    pub(crate) fn answer_runner(&mut self, to: NodeId, now: Time) {
+    pub(crate) fn answer_runner(&mut self, to: NodeId, session: Session, now: Time) {
         if !self.acting(now) {
             return;
         }
@@ -475,7 +501,7 @@ impl Node {
         let own = (&self.durable.record, &self.durable.applied);
         let entry = own.0.master.clone().filter(|m| own.1.master.as_ref().map(|a| a.epoch) == Some(m.epoch));
         let Some(lead) = &mut self.lead else { return };
-        let Some(seen) = lead.runners.get(&to) else { return };
+        let Some(seen) = lead.runners.of_run(to, session) else { return };
         let entry = entry.filter(|m| m.node == to && m.session == seen.session);
         let mut answer =
             Answer { term: lead.term, report: seen.report, lease: None, release: None, record: None };
@@ -505,11 +531,8 @@ impl Node {
 
     /// A runner's session is over.
     pub(crate) fn runner_gone(&mut self, node: NodeId, session: Session) {
-        if let Some(lead) = &mut self.lead
-            && lead.runners.get(&node).is_some_and(|s| s.session <= session)
-        {
-            lead.runners.remove(&node);
-            lead.acknowledged.remove(&node);
+        if let Some(lead) = &mut self.lead {
+            lead.runners.remove(node, session);
         }
     }
 }

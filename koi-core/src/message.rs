@@ -3,6 +3,7 @@
 //! Every message fits one datagram of 1200 bytes whatever the number of services: reports carry a summary, and what
 //! can grow is bounded by [`crate::limits`].
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -81,6 +82,9 @@ pub enum Body {
     /// Said by a node's guardian in its name: its daemon is dead.
     #[n(11)]
     Obituary(#[n(0)] Obituary),
+    /// I know another run of your node.
+    #[n(12)]
+    OtherRun(#[n(0)] OtherRun),
 }
 
 /// The parts of the settings on which all nodes must agree.
@@ -106,6 +110,9 @@ pub struct Agreed {
     pub master_lease: Duration,
 }
 
+/// The newest rule that this version of koi knows.
+pub const RULES: u16 = 13;
+
 /// Who speaks, in a form for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Card {
@@ -130,6 +137,14 @@ pub struct Card {
     /// What it was configured with.
     #[n(6)]
     pub agreed: Agreed,
+    /// The newest rule that it knows, as [`RULES`]; 0: it is from before R13.
+    #[n(7)]
+    #[cbor(default)]
+    pub rules: u16,
+    /// The run of this node's daemon before this one, of which nothing runs any more: neither its daemon nor its guardian. Said only on the
+    /// same machine.
+    #[n(8)]
+    pub follows: Option<Session>,
 }
 
 /// See [`Body::Hello`].
@@ -138,10 +153,26 @@ pub struct Hello {
     /// Who speaks.
     #[n(0)]
     pub card: Card,
-    /// The random parts of the sessions that the sender has heard of late: whoever finds its own here knows that this
-    /// hello was made after it started, and is not an old one. At most [`crate::limits::NODES`].
+    /// The random parts of the sessions of which the sender has fresh word: whoever finds its own here knows that this hello was made after
+    /// it started, and is not an old one; whoever does not, answers it. At most [`crate::limits::NODES`].
     #[n(1)]
     pub heard: Vec<u64>,
+    /// The sender calls for its own id, to learn whether another machine bears it, and takes part in nothing yet.
+    #[n(2)]
+    #[cbor(default)]
+    pub calls: bool,
+    /// How long its daemon runs.
+    #[n(3)]
+    #[cbor(default, with = "span")]
+    pub uptime: Duration,
+    /// Where its API answers, as far as it knows.
+    #[n(4)]
+    #[cbor(default, with = "address")]
+    pub address: Option<SocketAddr>,
+    /// Another machine has its id, and is older: it takes part in nothing until an operator gives it one of its own.
+    #[n(5)]
+    #[cbor(default)]
+    pub mute: bool,
 }
 
 /// See [`Body::Heartbeat`].
@@ -166,10 +197,14 @@ pub struct Heartbeat {
     /// The newest version that counts: nodes act on that one.
     #[n(5)]
     pub committed: Version,
-    /// Where the master can be reached; none: it is the leader, or unknown.
+    /// Where the master can be reached, by its own word; none: unknown.
     #[n(6)]
     #[cbor(with = "address")]
     pub master_address: Option<SocketAddr>,
+    /// Where the leader's API answers, as far as it knows.
+    #[n(7)]
+    #[cbor(default, with = "address")]
+    pub address: Option<SocketAddr>,
 }
 
 /// See [`Body::Report`].
@@ -200,6 +235,10 @@ pub struct Report {
     #[n(7)]
     #[cbor(with = "span")]
     pub uptime: Duration,
+    /// Where its API answers, and where it is reached as master, as far as it knows.
+    #[n(8)]
+    #[cbor(default, with = "address")]
+    pub address: Option<SocketAddr>,
 }
 
 /// A runner's services in one line.
@@ -312,9 +351,13 @@ pub struct Poll {
     /// The term that it would claim.
     #[n(1)]
     pub term: Term,
+    /// The members with which it founds a cluster (R13); empty: it has a record.
+    #[n(2)]
+    #[cbor(default)]
+    pub founding: BTreeSet<NodeId>,
 }
 
-/// See [`Body::PollAnswer`].
+/// See [`Body::PollAnswer`]. Also what the refusal of one who is no member is answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PollAnswer {
     /// The term that was asked for.
@@ -330,6 +373,9 @@ pub struct PollAnswer {
     #[n(3)]
     #[cbor(with = "span")]
     pub wait: Duration,
+    /// For one who is no member, or from one who is none: the newest record that is on the sender's disk (R13).
+    #[n(4)]
+    pub record: Option<Record>,
 }
 
 /// See [`Body::Claim`].
@@ -341,6 +387,10 @@ pub struct Claim {
     /// The term claimed.
     #[n(1)]
     pub term: Term,
+    /// The members with which it founds a cluster (R13); empty: it has a record.
+    #[n(2)]
+    #[cbor(default)]
+    pub founding: BTreeSet<NodeId>,
 }
 
 /// See [`Body::Vote`].
@@ -400,6 +450,22 @@ pub struct Obituary {
     /// Nothing is promoted there any more; false: the daemon is dead and its services are being taken down.
     #[n(0)]
     pub all_down: bool,
+}
+
+/// See [`Body::OtherRun`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OtherRun {
+    /// Which.
+    #[n(0)]
+    pub session: Session,
+    /// How long its daemon runs.
+    #[n(1)]
+    #[cbor(with = "span")]
+    pub uptime: Duration,
+    /// Time since it was last heard.
+    #[n(2)]
+    #[cbor(with = "span")]
+    pub silent: Duration,
 }
 
 /// Socket addresses on the wire: their text.

@@ -52,11 +52,37 @@ pub enum Mutant {
     NoReclaim,
     /// Fine print: hooks run in maintenance mode.
     HooksInMaintenance,
+    /// R13: the members in the record are not looked at; whoever is configured to vote counts.
+    MembersIgnored,
+    /// R13: while a change stands a quorum of the members before is enough.
+    ChangeNotJoint,
+    /// R13: a node counts its own voice though it is no member.
+    OwnVoiceAssumed,
+    /// R13: a majority founds a cluster.
+    FoundingByMajority,
+    /// R13: one that is no member refuses leaders of terms before its own vote.
+    OutsiderMeasuresByVote,
+    /// Identities: a run begins to take part without calling for its own id.
+    NeverCalls,
+    /// Identities: of two machines with one id both go on.
+    TwinsSpeak,
+    /// Identities: a newer run of a node is proof that the older one is over.
+    NewerRunFrees,
+    /// Identities: what an earlier run left promoted is adopted in maintenance by whoever has its disk.
+    CopyAdopts,
+    /// Freshness: a message counts though it may have been recorded.
+    OldIsNews,
+    /// Freshness: a resignation frees what was promised in later terms.
+    ResignationForEver,
+    /// Numbers: whatever an authenticated peer says is taken.
+    AbsurdTaken,
+    /// Numbers: the promised lease on disk shrinks though a longer promise binds.
+    PromiseForgotten,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 23] = [
+    pub const ALL: [Mutant; 36] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -80,6 +106,19 @@ impl Mutant {
         Mutant::ChangesUntold,
         Mutant::NoReclaim,
         Mutant::HooksInMaintenance,
+        Mutant::MembersIgnored,
+        Mutant::ChangeNotJoint,
+        Mutant::OwnVoiceAssumed,
+        Mutant::FoundingByMajority,
+        Mutant::OutsiderMeasuresByVote,
+        Mutant::NeverCalls,
+        Mutant::TwinsSpeak,
+        Mutant::NewerRunFrees,
+        Mutant::CopyAdopts,
+        Mutant::OldIsNews,
+        Mutant::ResignationForEver,
+        Mutant::AbsurdTaken,
+        Mutant::PromiseForgotten,
     ];
 }
 

@@ -4,14 +4,18 @@
 //! [`Node::poll_effect`]. A node's messages to itself go through the same doors as those of others.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::election::{Election, Role};
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::mastership::Leadership;
-use crate::message::{Body, Card, FailureNote, Farewell, Hello, Message, Recipient, Resign, RunnerSummary};
-use crate::peers::{Gone, Heard, Peers};
+use crate::message::{
+    Body, Card, FailureNote, Farewell, Hello, Message, RULES, Recipient, Resign, RunnerSummary,
+};
+use crate::peers::{Gone, Peers};
 use crate::record::{Durable, Record, Standing};
 use crate::runner::{Runner, Surroundings};
 use crate::settings::Settings;
@@ -42,6 +46,9 @@ pub struct Node {
     local: VecDeque<Body>,
     seq: u64,
     pub(crate) peers: Peers,
+    pub(crate) identity: Identity,
+    /// Where this node is reached.
+    pub(crate) address: Option<SocketAddr>,
     pub(crate) election: Election,
     pub(crate) lead: Option<Leadership>,
     pub(crate) leader: Option<Leader>,
@@ -54,7 +61,7 @@ pub struct Node {
     /// This run has heard from a leader what counts: what its disk said may be old.
     pub(crate) informed: bool,
     told: Option<RunnerSummary>,
-    hello_due: Time,
+    pub(crate) hello_due: Time,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
     pub(crate) listen_until: Time,
     expected: Time,
@@ -63,6 +70,8 @@ pub struct Node {
     finished: bool,
     pub(crate) failures: VecDeque<(Time, String, FailureNote)>,
     last_state: Option<NodeState>,
+    /// Who said something absurd last, what, and when.
+    pub(crate) absurd: Option<(NodeId, String, Time)>,
 }
 
 /// What must be on disk before it is done.
@@ -92,8 +101,8 @@ impl Node {
     pub fn new(settings: Settings, boot: Boot) -> Node {
         let had_state = boot.durable.is_some();
         let durable = boot.durable.unwrap_or_default();
-        let left =
-            durable.held.or_else(|| boot.damaged.then_some(Epoch(0))).filter(|_| !broken!(MarkIgnored));
+        let left = durable.held.or_else(|| boot.damaged.then_some(Epoch(0)));
+        let left = left.filter(|_| !broken!(MarkIgnored));
         let listen = settings.leader_lease;
         let on_disk = durable.record.version;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
@@ -112,6 +121,8 @@ impl Node {
             local: VecDeque::new(),
             seq: 0,
             peers: Peers::default(),
+            identity: Identity::new(boot.now, settings.heartbeat),
+            address: None,
             election,
             lead: None,
             leader: None,
@@ -129,6 +140,7 @@ impl Node {
             finished: false,
             failures: VecDeque::new(),
             last_state: None,
+            absurd: None,
             settings,
         };
         node.advance(boot.now);
@@ -152,8 +164,11 @@ impl Node {
             Input::Command { id, command } => self.command(id, command, now),
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
-                self.runner.found(specs, maintenance, now, &mut self.effects);
+                let adopts = maintenance && (self.identity.follows.is_some() || broken!(CopyAdopts));
+                self.runner.found(specs, adopts, now, &mut self.effects);
             }
+            Input::Follows(session) => self.follows_run(session, now),
+            Input::Address(address) => self.address = address,
             Input::ServicesUnreadable(why) => self.runner.unreadable(why),
             Input::Armed(armed) => self.runner.armed = armed,
             Input::Configure(settings) => self.configure(*settings, now),
@@ -177,10 +192,11 @@ impl Node {
         }
         let around = self.surroundings(self.now);
         let mut next = self.election_deadline().min(self.leading_deadline()).min(self.report_again_at());
+        next = next.min(self.call_deadline());
         if self.settings.runner {
             next = next.min(self.runner.next_deadline(&self.settings, &around));
         }
-        if self.lead.is_none() {
+        if self.lead.is_none() || !self.is_established() {
             next = next.min(self.hello_due);
         }
         if let Some(leader) = &self.leader {
@@ -236,6 +252,7 @@ impl Node {
     /// Lets everything take effect on everything, until nothing moves.
     fn advance(&mut self, now: Time) {
         // Each round is caused by a message of this node to itself, or by a decision; a handful is normal.
+        self.end_call(now);
         for _ in 0..64 {
             self.try_founding(now);
             self.advance_leadership(now);
@@ -280,10 +297,10 @@ impl Node {
         let record = &self.durable.applied;
         Surroundings {
             now,
-            connected: self.connected(now),
+            connected: self.connected(now) && self.is_established(),
             informed: self.informed,
             maintenance: record.maintenance,
-            stopped: record.stopped.contains(&self.id),
+            stopped: record.stopped.contains(&self.id) || self.durable.mute.is_some(),
             leaving: self.leaving.is_some(),
             epoch: record.last_epoch,
             master: record.master.as_ref().map(|m| (m.name.clone(), self.master_address(m.node))),
@@ -349,12 +366,12 @@ impl Node {
     }
 
     /// Leads no more, and frees the votes that were promised to it, its own too (R1).
-    fn resign(&mut self, reason: &str, now: Time) {
+    pub(crate) fn resign(&mut self, reason: &str, now: Time) {
         let Some(lead) = &self.lead else { return };
         let term = lead.term;
         self.send(Destination::Everyone, None, Body::Resign(Resign { term }));
         self.step_down(reason, now);
-        self.election.release(self.id, self.session);
+        self.election.release(self.id, self.session, Some(term));
     }
 
     // --- what must be on disk first ---
@@ -423,99 +440,234 @@ impl Node {
 
     // --- messages ---
 
-    fn received(&mut self, message: Message, source: Option<std::net::SocketAddr>, now: Time) {
-        let Message { from, session, to, body, .. } = message;
-        if from == self.id {
-            return; // our own multicast
-        }
+    fn received(&mut self, message: Message, source: Option<SocketAddr>, now: Time) {
+        let Message { from, session, seq, to, body } = message;
         if to.is_some_and(|to| to.node != self.id || to.session != self.session) {
             return;
         }
-        // A guardian speaks from an address of its own.
-        let source = source.filter(|_| !matches!(body, Body::Obituary(_)));
-        match self.peers.hear(from, session, source, now) {
-            Heard::Ignored => return,
-            // A new run proves that the earlier one is over, and with it what it led.
-            Heard::Restarted => self.session_over(from, session, now),
-            Heard::First | Heard::Again => {}
+        if from == self.id {
+            return self.heard_own_id(session, &body, now);
         }
-        if let Body::Obituary(obituary) = &body {
-            // The guardian speaks, not the daemon.
-            return self.on_gone(from, session, Gone::Dead { all_down: obituary.all_down }, now);
+        if let Err(absurd) = self.plausible(&body) {
+            return self.refuse_absurd(from, absurd, now);
         }
-        let over = self.peers.get(from).is_some_and(|p| p.gone.is_some());
-        if over && !matches!(body, Body::Farewell(_)) {
-            return; // it was under way when its sender's session ended
+        if self.last_word(from, session, &body, now) {
+            return;
         }
-        self.note_card(from, &body);
+        if let Some(followed) = card_of(&body).and_then(|card| card.follows) {
+            // The word of that run's guardian, by the run that came after it on the same machine.
+            self.on_gone(from, followed, Gone::Dead { all_down: false }, now);
+        }
+        if !self.admit(from, session, now) {
+            return;
+        }
+        let addressed = to.is_some() || names(&body, self.session);
+        let Some(run) = self.peers.run_mut(from, session) else { return };
+        if !run.is_fresh(seq, addressed) {
+            return self.unproven(from, session, body, now);
+        }
+        self.note_run(from, session, source, &body, now);
+        self.note_card(from, session, &body);
         self.dispatch(from, session, body, now);
     }
 
-    fn note_card(&mut self, from: NodeId, body: &Body) {
-        let card = match body {
-            Body::Hello(m) => &m.card,
-            Body::Heartbeat(m) => &m.card,
-            Body::Report(m) => &m.card,
-            Body::Poll(m) => &m.card,
-            Body::Claim(m) => &m.card,
-            Body::Answer(_)
+    /// Whether this run is one to listen to: there is room for it, and its end has not been told.
+    fn admit(&mut self, from: NodeId, session: Session, now: Time) -> bool {
+        let kept = self.runs_that_matter(from);
+        let keep = |run: Session| kept.contains(&run);
+        self.peers.meet(from, session, &keep, now).is_some_and(|run| run.gone.is_none())
+    }
+
+    /// The runs of this node whose end matters: the record, a promise, or what this node follows names them.
+    fn runs_that_matter(&self, node: NodeId) -> Vec<Session> {
+        let masters = [&self.durable.record.master, &self.durable.applied.master];
+        let masters = masters.into_iter().flatten().filter(|m| m.node == node).map(|m| m.session);
+        let promised = self.election.promise.and_then(|p| p.to).filter(|to| to.0 == node).map(|to| to.1);
+        let followed = self.leader.as_ref().filter(|l| l.id == node).map(|l| l.session);
+        masters.chain(promised).chain(followed).collect()
+    }
+
+    /// The last words of a run are true for ever, and teach nothing else: no address, no life. True if this was one.
+    fn last_word(&mut self, from: NodeId, session: Session, body: &Body, now: Time) -> bool {
+        let gone = match body {
+            Body::Obituary(obituary) => Gone::Dead { all_down: obituary.all_down },
+            Body::Farewell(farewell) => Gone::Left(farewell.released),
+            Body::Resign(resign) => {
+                self.leadership_over(from, session, Some(resign.term), now);
+                return true;
+            }
+            Body::Hello(_)
+            | Body::Heartbeat(_)
+            | Body::Report(_)
+            | Body::Answer(_)
+            | Body::Poll(_)
+            | Body::PollAnswer(_)
+            | Body::Claim(_)
+            | Body::Vote(_)
+            | Body::Refuse(_)
+            | Body::OtherRun(_) => return false,
+        };
+        self.on_gone(from, session, gone, now);
+        true
+    }
+
+    /// A message that may be a recording: it does not show that it was made after this run began. Polls and claims are guarded by their terms.
+    /// Whoever sent the others is asked for a word that names this run.
+    fn unproven(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
+        match body {
+            Body::Poll(poll) => self.on_poll(from, session, &poll, now),
+            Body::Claim(claim) => self.on_claim(from, session, &claim, now),
+            Body::Hello(hello) => self.on_hello(from, session, &hello, now),
+            Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.card) => {
+                self.note_run(from, session, None, &Body::Heartbeat(heartbeat.clone()), now);
+                self.note_card(from, session, &Body::Heartbeat(heartbeat.clone()));
+                self.on_heartbeat(from, session, heartbeat, now);
+            }
+            Body::Heartbeat(_) => self.ask_for_a_word(from, session, now),
+            Body::Report(_)
+            | Body::Answer(_)
             | Body::PollAnswer(_)
             | Body::Vote(_)
             | Body::Refuse(_)
             | Body::Resign(_)
             | Body::Farewell(_)
-            | Body::Obituary(_) => return,
-        };
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        let new = peer.card.name.is_empty() || peer.told_lost;
-        peer.told_lost = false;
+            | Body::Obituary(_)
+            | Body::OtherRun(_) => {}
+        }
+    }
+
+    /// A koid from before R13 answers no hello: its heartbeats are taken as they come, while the record has no members, which is until the last
+    /// one is upgraded.
+    fn is_from_before(&self, card: &Card) -> bool {
+        card.rules < RULES && self.durable.record.members.is_empty()
+    }
+
+    fn ask_for_a_word(&mut self, from: NodeId, session: Session, now: Time) {
+        let pause = self.settings.heartbeat;
+        let Some(run) = self.peers.run_mut(from, session) else { return };
+        if run.may_ask(pause, now) {
+            let hello = self.hello(Vec::new(), now);
+            self.send(Destination::Node(from), Some(Recipient { node: from, session }), Body::Hello(hello));
+        }
+    }
+
+    /// Someone says that it is there. Unless it has a fresh word of this run it is answered: by a leader with its heartbeat.
+    fn on_hello(&mut self, from: NodeId, session: Session, hello: &Hello, now: Time) {
+        let pause = self.settings.heartbeat;
+        if hello.calls || !hello.heard.contains(&self.session.random) {
+            let Some(run) = self.peers.run_mut(from, session) else { return };
+            let known = run.knows_us();
+            let pause = if hello.calls { pause / 4 } else { pause };
+            if !run.may_answer(pause, now) {
+                return;
+            }
+            if self.lead.is_some() {
+                self.answer_with_heartbeat(from, session);
+            } else if self.is_established() || !known {
+                let answer = self.hello(vec![session.random], now);
+                self.send(
+                    Destination::Node(from),
+                    Some(Recipient { node: from, session }),
+                    Body::Hello(answer),
+                );
+            }
+            self.tell_of_other_run(from, session, hello.calls, now);
+        }
+    }
+
+    /// What a fresh message says of the run that sent it, whatever it is about.
+    fn note_run(
+        &mut self,
+        from: NodeId,
+        session: Session,
+        source: Option<SocketAddr>,
+        body: &Body,
+        now: Time,
+    ) {
+        let lately = self.lately();
+        if let Some(run) = self.peers.run_mut(from, session) {
+            match body {
+                Body::Hello(hello) => {
+                    (run.calls, run.mute) = (hello.calls, hello.mute);
+                    run.since = now - hello.uptime;
+                    run.stated = hello.address.or(run.stated);
+                }
+                Body::Report(report) => {
+                    run.calls = false;
+                    run.since = now - report.uptime;
+                }
+                _ => run.calls = false,
+            }
+        }
+        self.peers.hear(from, session, source, lately, now);
+    }
+
+    fn note_card(&mut self, from: NodeId, session: Session, body: &Body) {
+        let Some(card) = card_of(body) else { return };
+        let Some(peer) = self.peers.run_mut(from, session) else { return };
+        let new = !peer.calls && (peer.card.name.is_empty() || peer.told_lost || !peer.told_seen);
+        peer.told_seen |= !peer.calls;
+        peer.told_lost &= peer.calls;
         peer.card = card.clone();
+        self.remember_name(from, card);
         if new {
             self.event(Event::NodeSeen { node: card.name.clone() });
         }
     }
 
+    /// The names of the electors are kept: one that is lost is still called by its name after a restart.
+    fn remember_name(&mut self, node: NodeId, card: &Card) {
+        let record = &self.durable.record;
+        let known = self.durable.names.get(&node).is_some_and(|name| *name == card.name);
+        if known || card.name.is_empty() || !record.has_member(node) {
+            return;
+        }
+        self.durable.names.retain(|id, _| record.has_member(*id));
+        self.durable.names.insert(node, card.name.clone());
+        self.dirty = true;
+    }
+
     fn dispatch(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
         match body {
-            Body::Hello(hello) => {
-                let own = self.session.random;
-                if let Some(peer) = self.peers.get_mut(from) {
-                    peer.knows_us = hello.heard.contains(&own);
-                }
-            }
+            Body::Hello(hello) => self.on_hello(from, session, &hello, now),
             Body::Heartbeat(heartbeat) => self.on_heartbeat(from, session, heartbeat, now),
             Body::Report(report) => self.on_report(from, session, report, now),
             Body::Answer(answer) => self.on_answer(from, answer, now),
             Body::Poll(poll) => self.on_poll(from, session, &poll, now),
-            Body::PollAnswer(answer) => self.on_poll_answer(from, &answer, now),
+            Body::PollAnswer(answer) => self.on_poll_answer(from, session, &answer, now),
             Body::Claim(claim) => self.on_claim(from, session, &claim, now),
             Body::Vote(vote) => self.on_vote(from, &vote, now),
-            Body::Refuse(refuse) => self.on_refuse(from, refuse.newest, now),
-            Body::Resign(_) => self.session_over(from, session, now),
-            Body::Farewell(farewell) => self.on_gone(from, session, Gone::Left(farewell.released), now),
-            Body::Obituary(_) => {}
+            Body::Refuse(refuse) => self.on_refuse(from, session, refuse.newest, now),
+            Body::OtherRun(other) => self.on_other_run(&other, now),
+            // Last words were heard before.
+            Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
         }
     }
 
-    /// A run of a node is over, by its own word, its guardian's, or because a newer one speaks.
+    /// A run of a node is over, by its own word, its guardian's, or that of the run that follows it on the same machine. Exactly that run, and
+    /// whatever was heard since.
     fn on_gone(&mut self, from: NodeId, session: Session, gone: Gone, now: Time) {
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        let news = peer.ends(gone);
-        let node = self.name_of(from);
-        if news {
+        let kept = self.runs_that_matter(from);
+        if self.peers.run(from, session).is_none() && kept.contains(&session) {
+            let keep = |run: Session| kept.contains(&run);
+            self.peers.meet(from, session, &keep, now);
+        }
+        if self.peers.ends(from, session, gone) {
+            let node = self.name_of(from);
             self.event(match gone {
                 Gone::Left(_) => Event::NodeLeft { node },
                 Gone::Dead { .. } => Event::NodeDead { node },
             });
         }
-        self.session_over(from, session, now);
+        self.leadership_over(from, session, None, now);
         self.runner_gone(from, session);
     }
 
-    /// What this run of `node` led is over: votes are free (R1), and a follower need not wait (R11).
-    fn session_over(&mut self, node: NodeId, session: Session, now: Time) {
-        self.election.release(node, session);
-        if self.leader.as_ref().is_some_and(|l| l.id == node && l.session <= session) {
+    /// What this run of `node` led, up to `term`, is over: votes are free (R1), and a follower need not wait (R11).
+    fn leadership_over(&mut self, node: NodeId, session: Session, term: Option<Term>, now: Time) {
+        self.election.release(node, session, term);
+        let led = |l: &Leader| l.id == node && l.session == session && term.is_none_or(|over| l.term <= over);
+        if self.leader.as_ref().is_some_and(led) {
             if let Some(leader) = self.leader.take() {
                 self.event(Event::LeaderLost { leader: leader.name });
             }
@@ -526,7 +678,7 @@ impl Node {
     }
 
     pub(crate) fn send(&mut self, to: Destination, recipient: Option<Recipient>, body: Body) {
-        if recipient.is_some_and(|r| r.node == self.id) {
+        if recipient.is_some_and(|r| r.node == self.id && r.session == self.session) {
             self.local.push_back(body);
             return;
         }
@@ -553,28 +705,39 @@ impl Node {
             priority: self.settings.priority,
             standing: self.durable.standing,
             agreed: self.settings.agreed(),
+            rules: RULES,
+            follows: self.identity.follows,
         }
     }
 
-    /// A node that follows nobody says so, so that others see it (R10).
+    /// A node that follows nobody says that it is there, so that others see it (R10). One that calls for its own id does, and one that is mute.
     fn say_hello(&mut self, now: Time) {
         if now < self.hello_due {
             return;
         }
-        self.hello_due = now + self.settings.heartbeat;
-        if self.lead.is_some() || self.known_leader(now).is_some() {
-            return;
+        if !self.is_established() {
+            self.hello_due = now + self.call_pause();
+        } else {
+            self.hello_due = now + self.settings.heartbeat;
+            if self.lead.is_some() || self.known_leader(now).is_some() {
+                return;
+            }
         }
+        let hello = self.hello(self.fresh_runs(now), now);
+        self.send(Destination::Everyone, None, Body::Hello(hello));
+    }
+
+    /// The call for the own id has ended: others see at once that this run takes part.
+    pub(crate) fn tell_where_it_is(&mut self, now: Time) {
+        self.hello_due = now;
+        self.report(None, now);
+    }
+
+    /// The random parts of the runs of which there is fresh word.
+    fn fresh_runs(&self, now: Time) -> Vec<u64> {
         let lately = self.settings.election_timeout() * 3;
-        let heard = self
-            .peers
-            .iter()
-            .filter(|(_, p)| now.since(p.heard) <= lately)
-            .map(|(_, p)| p.session.random)
-            .take(limits::NODES)
-            .collect();
-        let card = self.card();
-        self.send(Destination::Everyone, None, Body::Hello(Hello { card, heard }));
+        let fresh = self.peers.iter().filter(|(_, p)| now.since(p.heard) <= lately);
+        fresh.map(|(_, p)| p.session.random).take(limits::NODES).collect()
     }
 
     /// Tells once of each node that is not heard any more.
@@ -590,7 +753,7 @@ impl Node {
         self.peers.forget_old(now);
         let mut lost = Vec::new();
         for (_, peer) in self.peers.iter_mut() {
-            let silent = now.since(peer.heard) > lately && peer.gone.is_none();
+            let silent = now.since(peer.heard) > lately && peer.gone.is_none() && peer.told_seen;
             if silent && !peer.told_lost {
                 peer.told_lost = true;
                 lost.push(peer.card.name.clone());
@@ -637,6 +800,11 @@ impl Node {
         entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
     }
 
+    /// Ends without a word: nothing was begun.
+    pub(crate) fn end_here(&mut self) {
+        self.finished = true;
+    }
+
     fn finish(&mut self, now: Time) {
         let released = (!self.runner.up() || !self.settings.runner).then(|| {
             // Every epoch that was ever given to this run is given back.
@@ -665,4 +833,28 @@ impl Node {
     pub(crate) fn standing(&self) -> Standing {
         self.durable.standing
     }
+}
+
+/// What a message says of its sender.
+fn card_of(body: &Body) -> Option<&Card> {
+    match body {
+        Body::Hello(m) => Some(&m.card),
+        Body::Heartbeat(m) => Some(&m.card),
+        Body::Report(m) => Some(&m.card),
+        Body::Poll(m) => Some(&m.card),
+        Body::Claim(m) => Some(&m.card),
+        Body::Answer(_)
+        | Body::PollAnswer(_)
+        | Body::Vote(_)
+        | Body::Refuse(_)
+        | Body::Resign(_)
+        | Body::Farewell(_)
+        | Body::Obituary(_)
+        | Body::OtherRun(_) => None,
+    }
+}
+
+/// A hello that names this run was made after it began, though it is for everyone.
+fn names(body: &Body, session: Session) -> bool {
+    matches!(body, Body::Hello(hello) if hello.heard.contains(&session.random))
 }

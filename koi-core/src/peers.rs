@@ -1,4 +1,5 @@
-//! The other nodes, as far as they were heard.
+//! The other nodes, as far as they were heard. Each run of a node's daemon is heard for itself: two may speak at once, when a machine was
+//! copied or a datagram was slow.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,23 +11,42 @@ use crate::types::{Epoch, NodeId, Session, Time, Version};
 
 /// A node that is unheard for so long is forgotten (classic.md §4).
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
+/// Runs of one node that are remembered.
+const RUNS: usize = 4;
 
-/// Another node.
+/// A run of another node.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) session: Session,
     pub(crate) card: Card,
+    /// When a fresh message came from it; [`Time`] 0: never.
     pub(crate) heard: Time,
+    /// Where its last fresh message came from: only where to answer it now.
     pub(crate) address: Option<SocketAddr>,
-    /// Its latest hello named this run of this node: it is no old one (R10).
-    pub(crate) knows_us: bool,
+    /// Where it says that it is reached.
+    pub(crate) stated: Option<SocketAddr>,
+    /// The lowest number of its messages that named this run of this node: what is numbered after it is fresh.
+    addressed: Option<u64>,
+    /// It still calls for its own id, and takes part in nothing.
+    pub(crate) calls: bool,
+    /// It has given way to an older machine with its id.
+    pub(crate) mute: bool,
     pub(crate) summary: Option<RunnerSummary>,
     pub(crate) applied: Version,
     /// Its daemon's start, on our clock.
     pub(crate) since: Time,
+    /// When this node sent the newest of its heartbeats that the run has acknowledged: it lived then, whatever was recorded or held up.
+    pub(crate) proven: Time,
     pub(crate) gone: Option<Gone>,
+    /// That it is there has been told.
+    pub(crate) told_seen: bool,
     /// Its silence has been told.
     pub(crate) told_lost: bool,
+    /// Until then nothing more is said to it that only answers it.
+    quiet_until: Time,
+    /// How long it is next waited for a word that names this run.
+    ask_again: Duration,
+    ask_at: Time,
 }
 
 /// A session that is over, by its own word or its guardian's.
@@ -55,97 +75,227 @@ impl Gone {
 }
 
 impl Peer {
+    fn new(session: Session, now: Time) -> Peer {
+        Peer {
+            session,
+            card: Card::default(),
+            heard: Time(0),
+            address: None,
+            stated: None,
+            addressed: None,
+            calls: false,
+            mute: false,
+            summary: None,
+            applied: Version::default(),
+            since: now,
+            proven: Time(0),
+            gone: None,
+            told_seen: false,
+            told_lost: false,
+            quiet_until: Time(0),
+            ask_again: Duration::ZERO,
+            ask_at: Time(0),
+        }
+    }
+
     /// Its session is over; true if that is news.
-    pub(crate) fn ends(&mut self, gone: Gone) -> bool {
+    fn ends(&mut self, gone: Gone) -> bool {
         let before = self.gone.replace(self.gone.map_or(gone, |before| before.and(gone)));
         before.is_none()
+    }
+
+    /// Whether message `seq` was made after this run of this node began: it names it (`addressed`), or is numbered after one that did.
+    pub(crate) fn is_fresh(&mut self, seq: u64, addressed: bool) -> bool {
+        if addressed {
+            self.addressed = Some(self.addressed.map_or(seq, |lowest| lowest.min(seq)));
+        }
+        addressed || self.addressed.is_some_and(|lowest| seq > lowest) || broken!(OldIsNews)
+    }
+
+    /// It has named this run of this node.
+    pub(crate) fn knows_us(&self) -> bool {
+        self.addressed.is_some()
+    }
+
+    /// Speaks, takes part, and its end has not been told.
+    pub(crate) fn is_around(&self, lately: Duration, now: Time) -> bool {
+        !self.calls && self.gone.is_none() && self.heard > Time(0) && now.since(self.heard) <= lately
+    }
+
+    /// Whether it may be answered now; at most once in `pause`, whatever it says.
+    pub(crate) fn may_answer(&mut self, pause: Duration, now: Time) -> bool {
+        let may = now >= self.quiet_until;
+        if may {
+            self.quiet_until = now + pause;
+        }
+        may
+    }
+
+    /// Whether it is to be asked now for a word that names this run: each time after a longer pause.
+    pub(crate) fn may_ask(&mut self, pause: Duration, now: Time) -> bool {
+        let may = now >= self.ask_at;
+        if may {
+            self.ask_again = (self.ask_again * 2).clamp(pause, pause * 16);
+            self.ask_at = now + self.ask_again;
+        }
+        may
     }
 }
 
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers {
-    map: BTreeMap<NodeId, Peer>,
+    map: BTreeMap<NodeId, Runs>,
+    /// The last node for which there was no room.
+    pub(crate) refused: Option<(NodeId, Time)>,
 }
 
-/// What a message tells of its sender's session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// The same run as before.
-    Again,
-    /// Not known before.
-    First,
-    /// A new run: the earlier one is over.
-    Restarted,
-    /// An earlier run, or one node too many: not to be listened to.
-    Ignored,
+/// The runs of one node.
+#[derive(Clone, Debug)]
+struct Runs {
+    /// The one that speaks for the node.
+    current: Session,
+    list: Vec<Peer>,
+}
+
+impl Runs {
+    fn get(&self, session: Session) -> Option<&Peer> {
+        self.list.iter().find(|run| run.session == session)
+    }
+
+    fn get_mut(&mut self, session: Session) -> Option<&mut Peer> {
+        self.list.iter_mut().find(|run| run.session == session)
+    }
+
+    /// Who speaks for the node after `session` was heard: the newest run that takes part; an older one only when that is over or silent.
+    fn choose(&mut self, session: Session, lately: Duration, now: Time) {
+        let Some(heard) = self.get(session) else { return };
+        let Some(current) = self.get(self.current).filter(|run| run.heard > Time(0)) else {
+            self.current = session;
+            return;
+        };
+        let newer = session > current.session && !heard.calls;
+        let replaces = current.calls && !heard.calls || !current.is_around(lately, now);
+        if session != current.session && heard.gone.is_none() && (newer || replaces) {
+            // That a node is back is told, if it was told that it had gone.
+            let (card, told_lost) = (current.card.clone(), current.told_lost || current.gone.is_some());
+            let told_seen = current.told_seen;
+            self.current = session;
+            if let Some(run) = self.get_mut(session) {
+                (run.told_lost, run.told_seen) = (told_lost, told_seen);
+                if run.card.name.is_empty() {
+                    run.card = card;
+                }
+            }
+        }
+    }
+
+    fn make_room(&mut self, keep: &dyn Fn(Session) -> bool) {
+        while self.list.len() > RUNS {
+            let spare = |run: &&Peer| run.session != self.current && !keep(run.session);
+            let oldest = self
+                .list
+                .iter()
+                .filter(spare)
+                .min_by_key(|run| run.heard.max(run.since))
+                .map(|run| run.session);
+            let Some(oldest) = oldest else { return };
+            self.list.retain(|run| run.session != oldest);
+        }
+    }
 }
 
 impl Peers {
+    /// The run that speaks for this node.
     pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {
-        self.map.get(&id)
+        self.map.get(&id).and_then(|runs| runs.get(runs.current))
     }
 
-    pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
-        self.map.get_mut(&id)
+    /// This run of this node.
+    pub(crate) fn run(&self, id: NodeId, session: Session) -> Option<&Peer> {
+        self.map.get(&id)?.get(session)
     }
 
+    pub(crate) fn run_mut(&mut self, id: NodeId, session: Session) -> Option<&mut Peer> {
+        self.map.get_mut(&id)?.get_mut(session)
+    }
+
+    /// The nodes of which a fresh message ever came, each with the run that speaks for it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
-        self.map.iter().map(|(id, peer)| (*id, peer))
+        let current = self.map.iter().filter_map(|(id, runs)| Some((*id, runs.get(runs.current)?)));
+        current.filter(|(_, peer)| peer.heard > Time(0))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Peer)> {
-        self.map.iter_mut().map(|(id, peer)| (*id, peer))
+        self.map.iter_mut().filter_map(|(id, runs)| {
+            let current = runs.current;
+            Some((*id, runs.get_mut(current).filter(|peer| peer.heard > Time(0))?))
+        })
     }
 
-    /// A message came from this run of this node.
+    /// Every run of this node.
+    pub(crate) fn runs(&self, id: NodeId) -> impl Iterator<Item = &Peer> {
+        self.map.get(&id).into_iter().flat_map(|runs| &runs.list)
+    }
+
+    /// This run of this node, which may be new; none: there is no room. `keep` says which runs must not be forgotten.
+    pub(crate) fn meet(
+        &mut self,
+        id: NodeId,
+        session: Session,
+        keep: &dyn Fn(Session) -> bool,
+        now: Time,
+    ) -> Option<&mut Peer> {
+        if !self.map.contains_key(&id) && self.map.len() >= limits::NODES {
+            self.forget_old(now);
+            // Who was never heard afresh may be a recording.
+            let recorded = |(_, runs): &(&NodeId, &Runs)| runs.list.iter().all(|run| run.heard == Time(0));
+            if let Some(stale) = self.map.iter().find(recorded).map(|(id, _)| *id) {
+                self.map.remove(&stale);
+            }
+            if self.map.len() >= limits::NODES {
+                self.refused = Some((id, now));
+                return None;
+            }
+        }
+        let runs = self.map.entry(id).or_insert_with(|| Runs { current: session, list: Vec::new() });
+        if runs.get(session).is_none() {
+            runs.list.push(Peer::new(session, now));
+            runs.make_room(keep);
+        }
+        runs.get_mut(session)
+    }
+
+    /// A fresh message came from this run.
     pub(crate) fn hear(
         &mut self,
         id: NodeId,
         session: Session,
         source: Option<SocketAddr>,
+        lately: Duration,
         now: Time,
-    ) -> Heard {
-        if self.map.len() >= limits::NODES {
-            self.forget_old(now);
+    ) {
+        let Some(runs) = self.map.get_mut(&id) else { return };
+        if let Some(run) = runs.get_mut(session) {
+            run.heard = now;
+            run.address = source.or(run.address);
         }
-        let full = self.map.len() >= limits::NODES;
-        let fresh = || Peer {
-            session,
-            card: Card::default(),
-            heard: now,
-            address: source,
-            knows_us: false,
-            summary: None,
-            applied: Version::default(),
-            since: now,
-            gone: None,
-            told_lost: false,
-        };
-        let Some(peer) = self.map.get_mut(&id) else {
-            if full {
-                return Heard::Ignored;
-            }
-            self.map.insert(id, fresh());
-            return Heard::First;
-        };
-        if session < peer.session {
-            return Heard::Ignored;
-        }
-        if session > peer.session {
-            let card = peer.card.clone();
-            // That one is back whose end was told is told too.
-            let told_lost = peer.told_lost || peer.gone.is_some();
-            *peer = Peer { card, told_lost, ..fresh() };
-            return Heard::Restarted;
-        }
-        peer.heard = now;
-        peer.address = source.or(peer.address);
-        Heard::Again
+        runs.choose(session, lately, now);
+    }
+
+    /// This run is over: true if that is news, and it spoke for its node. It teaches nothing else: a run that was never heard stays so.
+    pub(crate) fn ends(&mut self, id: NodeId, session: Session, gone: Gone) -> bool {
+        let Some(runs) = self.map.get_mut(&id) else { return false };
+        let current = runs.current == session;
+        let Some(run) = runs.get_mut(session) else { return false };
+        run.ends(gone) && current && run.heard > Time(0)
     }
 
     /// Forgets who has not been heard for half an hour.
     pub(crate) fn forget_old(&mut self, now: Time) {
-        self.map.retain(|_, peer| now.since(peer.heard) < FORGOTTEN_AFTER);
+        self.map.retain(|_, runs| {
+            let newest = runs.list.iter().map(|run| run.heard.max(run.since)).max();
+            newest.is_some_and(|at| now.since(at) < FORGOTTEN_AFTER)
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! The one small replicated record (rule R4), and what an elector must find again after a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
@@ -25,12 +25,50 @@ pub struct Record {
     /// No hook runs anywhere, nobody is elected or demoted.
     #[n(4)]
     pub maintenance: bool,
-    /// Runners that an operator has stopped; at most [`crate::limits::NODES`].
+    /// Runners that an operator has stopped; at most [`crate::limits::STOPPED`].
     #[n(5)]
     pub stopped: BTreeSet<NodeId>,
     /// The newest epoch ever given.
     #[n(6)]
     pub last_epoch: Epoch,
+    /// The electors, by id (R13); at most [`crate::limits::MEMBERS`]. In force before the record counts. Empty: quorum is off, or the
+    /// record is from before R13.
+    #[n(7)]
+    #[cbor(default)]
+    pub members: BTreeSet<NodeId>,
+    /// The change of the members that is under way. While it stands every quorum is one of the members before and of those after.
+    #[n(8)]
+    pub change: Option<MemberChange>,
+}
+
+/// One elector more, one less, or one in another's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct MemberChange {
+    /// Becomes a member.
+    #[n(0)]
+    pub add: Option<NodeId>,
+    /// Is none any more.
+    #[n(1)]
+    pub remove: Option<NodeId>,
+}
+
+impl Record {
+    /// The members when the change that is under way has ended.
+    pub fn members_after(&self) -> BTreeSet<NodeId> {
+        let MemberChange { add, remove } = self.change.unwrap_or_default();
+        self.members.iter().copied().filter(|id| Some(*id) != remove).chain(add).collect()
+    }
+
+    /// Whether `node` is a member, before or after the change that is under way. Meaningless while there are no members.
+    pub fn has_member(&self, node: NodeId) -> bool {
+        self.members.contains(&node) || self.change.is_some_and(|change| change.add == Some(node))
+    }
+
+    /// Whether this record replaces `other`: the newer version does, but no record without members replaces one that has some (R13).
+    pub fn supersedes(&self, other: &Record) -> bool {
+        let loses_members = self.members.is_empty() && !other.members.is_empty();
+        self.version > other.version && !loses_members
+    }
 }
 
 /// A mastership: a session of a node, not the node, holds it.
@@ -86,6 +124,17 @@ pub struct Durable {
     /// did not end cleanly and that something may still be promoted (R8).
     #[n(6)]
     pub held: Option<Epoch>,
+    /// The newest term whose leader it has followed. Whoever is no member measures leaders by it (R13).
+    #[n(7)]
+    #[cbor(default)]
+    pub followed: Term,
+    /// The names of electors as it heard them last, for people: at most [`crate::limits::NODES`].
+    #[n(8)]
+    #[cbor(default)]
+    pub names: BTreeMap<NodeId, String>,
+    /// Another machine has this node's id, and is older: this one takes part in nothing.
+    #[n(9)]
+    pub mute: Option<Session>,
 }
 
 /// What an elector's state on disk is worth (R10).
@@ -96,10 +145,18 @@ pub enum Standing {
     #[default]
     #[n(0)]
     Empty,
-    /// Began with a new cluster, and has taken no record from a leader yet: as good as empty to others that begin.
+    /// Begins a new cluster with the members in its record, and has taken no record from a leader yet.
     #[n(1)]
     Founder,
     /// Has taken a record from a leader.
     #[n(2)]
     Member,
+}
+
+impl Durable {
+    /// What is left of a state that was restored from a backup: it may have voted and acknowledged since, and begins as an elector without
+    /// state (R10). What it was may still be promoted.
+    pub fn after_restore(&self) -> Durable {
+        Durable { held: self.held, names: self.names.clone(), ..Durable::default() }
+    }
 }

@@ -116,11 +116,12 @@ impl Runner {
         }
     }
 
-    /// The services folder was read. The first time decides what becomes of what an earlier run left (R8).
+    /// The services folder was read. The first time decides what becomes of what an earlier run left (R8): it is taken down or, in maintenance and
+    /// on the machine that it ran on, adopted. A copied disk says nothing of this machine.
     pub(crate) fn found(
         &mut self,
         specs: Vec<ServiceSpec>,
-        maintenance: bool,
+        adopts: bool,
         now: Time,
         out: &mut VecDeque<Effect>,
     ) {
@@ -129,8 +130,8 @@ impl Runner {
         let Phase::Scanning { left } = self.phase else { return };
         self.phase = Phase::Joined;
         let Some(epoch) = left else { return };
-        if maintenance {
-            // An upgrade in maintenance mode: it was left running on purpose, and is adopted.
+        if adopts {
+            // An upgrade in maintenance mode: it was left running on purpose.
             self.services.presume(true, false);
             self.met_leader = true;
             self.holding = Some(Holding {

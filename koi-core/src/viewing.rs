@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::choice::{Choice, Fate};
-use crate::message::Card;
+use crate::message::{Card, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::record::Standing;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::{FailureView, NodeView, View, Waiting};
+
+/// For so long something that others did wrong is told after it happened.
+const TOLD_FOR: Duration = Duration::from_mins(1);
 
 impl Node {
     /// What this node knows at `now`.
@@ -100,7 +103,7 @@ impl Node {
             elector: peer.card.elector,
             runner: peer.card.runner,
             state,
-            address: peer.address,
+            address: self.address_of(id, peer),
             seen,
             uptime: now.since(peer.since),
             stopped: record.stopped.contains(&id),
@@ -108,6 +111,13 @@ impl Node {
             unclean: summary.is_some_and(|s| s.unclean),
             reason: summary.map(|s| s.reason.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Where a node's API answers, by its own word. A koid from before R13 does not say: there it is where its datagrams come from.
+    fn address_of(&self, id: NodeId, peer: &Peer) -> Option<std::net::SocketAddr> {
+        let leader = self.leader.as_ref().filter(|l| l.id == id).and_then(|l| l.address);
+        let source = peer.address.filter(|_| peer.card.rules < RULES);
+        leader.or(peer.stated).or(source)
     }
 
     fn failure_views(&self, now: Time) -> Vec<FailureView> {
@@ -128,13 +138,13 @@ impl Node {
         let record = &self.durable.applied;
         let lead = self.lead.as_ref();
         let promoted = record.master.as_ref().is_some_and(|m| {
-            lead.and_then(|l| l.runners.get(&m.node))
+            lead.and_then(|l| l.runners.of_run(m.node, m.session))
                 .is_some_and(|s| s.summary.promoted || record.maintenance)
         });
         let left = |n: &NodeView| {
             matches!(self.peers.get(n.id), Some(Peer { gone: Some(crate::peers::Gone::Left(Some(_))), .. }))
         };
-        let electors = usize::from(self.settings.electors.count());
+        let electors = self.electors_known();
         promoted
             && self.electors_seen(now) >= electors
             && nodes.iter().all(|n| {
@@ -194,7 +204,7 @@ impl Node {
     }
 
     fn waiting_for_promotion(&self, master: &crate::record::MasterEntry) -> Option<Waiting> {
-        let seen = self.lead.as_ref()?.runners.get(&master.node)?;
+        let seen = self.lead.as_ref()?.runners.of_run(master.node, master.session)?;
         (!seen.summary.promoted).then(|| Waiting {
             what: format!("{} is promoting its services", master.name),
             node: Some(master.name.clone()),
@@ -206,20 +216,15 @@ impl Node {
         if self.known_leader(now).is_some() {
             return Vec::new();
         }
-        let configured = usize::from(self.settings.electors.count());
+        let configured = self.electors_known();
         let seen = self.electors_seen(now);
-        if self.settings.elector && self.durable.standing == Standing::Empty {
-            let missing = configured.saturating_sub(seen);
-            let what = match missing {
-                0 => "this elector has no state yet, and waits to be given the cluster's".to_owned(),
-                n => format!(
-                    "this elector has no state yet: it waits for a leader, or until all {configured} electors are seen ({n} missing)"
-                ),
-            };
-            let hint = "for a new cluster without them: koi bootstrap, on a quorum of electors".to_owned();
+        if self.settings.elector && self.durable.standing != Standing::Member && self.settings.quorum > 0 {
+            let what = self.founding_waits_for(now);
+            let hint =
+                "for a new cluster without them: koi bootstrap, on each elector that is there".to_owned();
             return vec![Waiting { what, rule: Some("R10"), hint, ..Waiting::default() }];
         }
-        let needed = self.settings.votes_needed();
+        let needed = self.quorum().size();
         if seen < needed {
             let what = format!("no quorum: {seen} of {configured} electors are seen, {needed} are needed");
             let hint = "start koid on the others, or mend the network between them".to_owned();
@@ -240,6 +245,18 @@ impl Node {
             self.warn_of_electors(&mut warnings, now);
         }
         self.warn_of_disagreement(&mut warnings, now);
+        self.warn_of_identities(&mut warnings, now);
+        if let Some((_, what, _)) = &self.absurd {
+            warnings.push(what.clone());
+        }
+        if let Some((id, at)) = self.peers.refused
+            && now.since(at) < TOLD_FOR
+        {
+            warnings.push(format!(
+                "{id} is one node too many: a cluster has at most {}; stop koid there, or on one of the others",
+                crate::limits::NODES
+            ));
+        }
         let slow = self.runner.services.slowest_demote.filter(|took| *took > self.settings.demote_grace / 2);
         if let Some(took) = slow {
             warnings.push(format!(
@@ -251,8 +268,37 @@ impl Node {
         warnings
     }
 
+    /// Ids that two machines bear.
+    fn warn_of_identities(&self, warnings: &mut Vec<String>, now: Time) {
+        const REMEDY: &str = "was its state folder copied? Say `koi reset-identity` on the younger one, which takes part in nothing";
+        if self.durable.mute.is_some() {
+            warnings.push(format!(
+                "another machine has the id of this node, {}, and runs longer: this one takes part in nothing until `koi reset-identity` \
+                 gives it an id of its own",
+                self.id
+            ));
+        } else if self.twin(now).is_some() {
+            warnings.push(format!(
+                "another machine has the id of {} ({}): {REMEDY}",
+                self.settings.name, self.id
+            ));
+        }
+        for (id, peer) in self.peers.iter().filter(|(id, _)| self.is_twice(*id, now)) {
+            warnings.push(format!("two machines have the id of {} ({id}): {REMEDY}", peer.card.name));
+        }
+    }
+
+    /// Two runs of this node were heard of late, and the older one still after the younger had begun.
+    fn is_twice(&self, id: NodeId, now: Time) -> bool {
+        let heard = |p: &&Peer| p.gone.is_none() && p.heard > Time(0) && now.since(p.heard) <= TOLD_FOR / 12;
+        let mut starts: Vec<Time> = self.peers.runs(id).filter(heard).map(|p| p.since).collect();
+        starts.sort_unstable();
+        let Some(younger) = starts.get(1).copied() else { return false };
+        self.peers.runs(id).filter(heard).any(|p| p.since < younger && p.proven > younger)
+    }
+
     fn warn_of_quorum(&self, warnings: &mut Vec<String>) {
-        let electors = self.settings.electors.count();
+        let electors = self.electors_known();
         if self.settings.quorum == 0 {
             let why = if electors == 0 { "cluster.electors is not set, so quorum" } else { "quorum" };
             warnings.push(format!(
@@ -267,6 +313,11 @@ impl Node {
     }
 
     fn warn_of_electors(&self, warnings: &mut Vec<String>, now: Time) {
+        if self.knows_members() {
+            self.warn_of_missing_members(warnings, now);
+            self.warn_of_outsiders(warnings, now);
+            return self.warn_of_configured_electors(warnings, now);
+        }
         let configured = usize::from(self.settings.electors.count());
         let seen = self.electors_seen(now);
         if configured > 0 && seen > configured {
@@ -287,6 +338,74 @@ impl Node {
         }
     }
 
+    fn is_around(&self, id: NodeId, now: Time) -> bool {
+        let there = |p: &Peer| p.gone.is_none() && now.since(p.heard) <= self.lately();
+        id == self.id || self.peers.get(id).is_some_and(there)
+    }
+
+    fn warn_of_missing_members(&self, warnings: &mut Vec<String>, now: Time) {
+        let members = &self.durable.record.members;
+        let missing: Vec<String> =
+            members.iter().filter(|id| !self.is_around(**id, now)).map(|id| self.name_of(*id)).collect();
+        if !missing.is_empty() {
+            warnings.push(format!(
+                "{} of {} electors are missing: {}",
+                missing.len(),
+                members.len(),
+                missing.join(", ")
+            ));
+        }
+    }
+
+    /// Nodes that are configured to vote and are no members.
+    fn warn_of_outsiders(&self, warnings: &mut Vec<String>, now: Time) {
+        for (id, peer) in self.peers.iter().filter(|(id, p)| p.card.elector && !self.counts(*id)) {
+            if self.is_around(id, now) && !peer.card.name.is_empty() {
+                let name = &peer.card.name;
+                warnings.push(format!(
+                    "{name} ({id}) is configured to vote and is no elector of this cluster: koi electors add {name}, or replace \
+                     OLD {name}, or set node.elector = false there"
+                ));
+            }
+        }
+    }
+
+    /// The configuration founds a cluster; afterwards the record holds, and says which file is to be mended.
+    fn warn_of_configured_electors(&self, warnings: &mut Vec<String>, now: Time) {
+        let members = &self.durable.record.members;
+        let names: Vec<String> = members.iter().map(|id| self.name_of(*id)).collect();
+        let mut tell = |node: &str, count: u16, quorum: u16, unnamed: bool| {
+            let (key, is) = match (
+                usize::from(count) != members.len(),
+                usize::from(quorum) != members.len() / 2 + 1,
+            ) {
+                (true, _) => ("cluster.electors", count),
+                (false, true) => ("cluster.quorum", quorum),
+                (false, false) if unnamed => {
+                    return warnings.push(format!(
+                        "the electors are {}, and cluster.electors in the koi.toml of {node} names others: the record holds; mend the file",
+                        names.join(", ")
+                    ));
+                }
+                (false, false) => return,
+            };
+            warnings.push(format!(
+                "the cluster has {} electors ({}), {} of them are a quorum, and {key} in the koi.toml of {node} is {is}: the record holds; \
+                 mend the file",
+                members.len(),
+                names.join(", "),
+                members.len() / 2 + 1
+            ));
+        };
+        let unnamed = !names.iter().all(|name| self.settings.electors.admits(name));
+        tell(&self.settings.name, self.settings.electors.count(), self.settings.quorum, unnamed);
+        for (_, peer) in
+            self.peers.iter().filter(|(id, p)| self.is_around(*id, now) && !p.card.name.is_empty())
+        {
+            tell(&peer.card.name, peer.card.agreed.electors, peer.card.agreed.quorum, false);
+        }
+    }
+
     /// Nodes whose settings disagree are named until they agree.
     fn warn_of_disagreement(&self, warnings: &mut Vec<String>, now: Time) {
         let own = self.settings.agreed();
@@ -296,7 +415,7 @@ impl Node {
         {
             let card = &peer.card;
             *names.entry(card.name.as_str()).or_default() += 1;
-            let differing = differing(&own, card);
+            let differing = differing(&own, card, self.knows_members());
             if !card.name.is_empty() && !differing.is_empty() {
                 warnings.push(format!(
                     "{} and {} disagree on {}: make their configurations agree",
@@ -312,11 +431,12 @@ impl Node {
     }
 }
 
-fn differing(own: &crate::message::Agreed, card: &Card) -> Vec<&'static str> {
+/// Where there are members, each configuration of the electors is compared with the record instead.
+fn differing(own: &crate::message::Agreed, card: &Card, members_known: bool) -> Vec<&'static str> {
     let their = &card.agreed;
     [
-        (own.electors != their.electors, "cluster.electors"),
-        (own.quorum != their.quorum, "cluster.quorum"),
+        (own.electors != their.electors && !members_known, "cluster.electors"),
+        (own.quorum != their.quorum && !members_known, "cluster.quorum"),
         (own.heartbeat != their.heartbeat, "timing.heartbeat"),
         (own.leader_lease != their.leader_lease, "timing.leader_lease"),
         (own.master_lease != their.master_lease, "timing.master_lease"),

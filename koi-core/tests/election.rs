@@ -169,7 +169,7 @@ fn a_promise_blocks_votes_until_it_is_over() {
     (claim.from, claim.session) = (cluster.machines[other].id, Session { count: 9, random: 9 });
     let mut card = beat.card.clone();
     card.name = cluster.name(other);
-    claim.body = Body::Claim(Claim { card, term: Term(beat.term.0 + 7) });
+    claim.body = Body::Claim(Claim { card, term: Term(beat.term.0 + 7), founding: Default::default() });
     cluster.deliver_later(voter, claim, 1000);
     cluster.run(5);
     let answer = |b: &Body| match b {
@@ -269,15 +269,15 @@ fn bootstrap_begins_a_cluster_without_the_rest() {
     cluster.start(0);
     cluster.start(1);
     cluster.run(1000);
-    cluster.command(0, Command::Bootstrap).expect("it begins");
+    cluster.command(0, Command::Bootstrap { dry_run: false }).expect("it begins");
     cluster.run(2000);
     assert_eq!(cluster.leader(), None, "one is no quorum");
-    cluster.command(1, Command::Bootstrap).expect("it begins");
+    cluster.command(1, Command::Bootstrap { dry_run: false }).expect("it begins");
     cluster.run_until(3000, "a leader", |c| c.leader().is_some());
     cluster.start(2);
     cluster.run(2000);
     assert_eq!(cluster.machines[2].standing(), Standing::Member, "the third is given the record");
-    assert!(matches!(cluster.command(2, Command::Bootstrap), Err(Refusal::NotNow { .. })));
+    assert!(matches!(cluster.command(2, Command::Bootstrap { dry_run: false }), Err(Refusal::NotNow { .. })));
 }
 
 #[test]

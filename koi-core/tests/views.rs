@@ -120,7 +120,7 @@ fn a_majority_of_two_is_warned_of() {
 }
 
 #[test]
-fn one_elector_too_many_is_named() {
+fn a_node_that_is_configured_to_vote_and_is_no_member_is_named() {
     let mut cluster = Cluster::with_master(3);
     let machine =
         kit::Machine::new(koi_core::types::NodeId(50), kit::settings("extra", 3), vec![kit::service("web")]);
@@ -128,9 +128,13 @@ fn one_elector_too_many_is_named() {
     cluster.start(3);
     cluster.run(3000);
     let leader = cluster.leader().expect("someone leads");
-    assert!(warns(&cluster, leader, "extra is an elector too many"), "{:?}", cluster.view(leader).warnings);
-    assert_eq!(cluster.machines[3].standing(), koi_core::record::Standing::Empty);
-    assert!(cluster.machines[3].calls.is_empty(), "what counts it does not know, and runs nothing");
+    assert!(
+        warns(&cluster, leader, "is no elector of this cluster: koi electors add extra"),
+        "{:?}",
+        cluster.view(leader).warnings
+    );
+    assert_eq!(cluster.record().members.len(), 3);
+    assert_eq!(cluster.node_state(3), koi_core::types::NodeState::Standby, "it runs services all the same");
 }
 
 #[test]
@@ -153,11 +157,14 @@ fn settings_that_disagree_are_named_until_they_agree() {
 
 #[test]
 fn two_nodes_with_the_same_name_are_named() {
-    let mut cluster = Cluster::off(3);
-    cluster.machines[1].settings.name = "a".to_owned();
-    cluster.start_all();
-    cluster.run_until(10_000, "a master", |c| c.master().is_some());
-    cluster.run(500);
+    let mut cluster = Cluster::with_master(3);
     let leader = cluster.leader().expect("someone leads");
-    assert!(warns(&cluster, leader, "two nodes are called a"), "{:?}", cluster.view(leader).warnings);
+    let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.shut_down(other);
+    cluster.run(500);
+    cluster.machines[other].settings.name = cluster.name(one);
+    cluster.start(other);
+    cluster.run(2000);
+    let twice = format!("two nodes are called {}", cluster.name(one));
+    assert!(warns(&cluster, leader, &twice), "{:?}", cluster.view(leader).warnings);
 }

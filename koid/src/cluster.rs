@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use koi_config::Fence;
@@ -142,8 +142,17 @@ impl Cluster {
     }
 }
 
+/// How the loop has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It has left the cluster.
+    Left,
+    /// The state on disk was restored from a backup: koid is to begin again.
+    BeginAgain,
+}
+
 /// Starts the loop on its thread. The receiver gets a word when it has ended as it should, and an error when it died.
-pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::Receiver<()>)> {
+pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::Receiver<End>)> {
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (ended, end) = oneshot::channel();
     let cluster = Cluster { requests: requests.clone() };
@@ -160,8 +169,8 @@ pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::R
             };
             let _ = began.send(Ok(()));
             prefer_this_thread();
-            lap.run().await;
-            let _ = ended.send(());
+            let end = lap.run().await;
+            let _ = ended.send(end);
         });
     })?;
     begin.recv().map_err(|_| io::Error::other("the cluster thread died as it started"))??;
@@ -199,7 +208,11 @@ struct Loop {
     fence: Fence,
     /// For handlers that ask.
     newest_epoch: NewestEpoch,
+    /// Where this node says that it is reached.
+    address: Option<SocketAddr>,
     finished: bool,
+    /// This node's runs are to be counted on from here, and koid is to begin again.
+    begins_again: bool,
 }
 
 impl Loop {
@@ -233,11 +246,14 @@ impl Loop {
             next_command: 1,
             fence: parts.fence,
             newest_epoch: parts.newest_epoch,
+            address: None,
             finished: false,
+            begins_again: false,
         })
     }
 
-    async fn run(mut self) {
+    async fn run(mut self) -> End {
+        self.tell_address();
         self.drain();
         while !self.finished {
             let deadline = self.node.next_deadline();
@@ -251,11 +267,13 @@ impl Loop {
                 () = self.transport.readable() => {}
                 request = self.inbox.recv() => match request {
                     Some(request) => self.take(request),
-                    None => return,
+                    None => return End::Left,
                 },
             }
             self.turn();
         }
+        // The writer ends with the loop, once all is on disk.
+        if self.begins_again { End::BeginAgain } else { End::Left }
     }
 
     /// Takes what has come, in bounded portions, and then looks at the clock: whoever was late listens before it judges
@@ -275,6 +293,7 @@ impl Loop {
             self.handle(Input::Tick);
         }
         self.transport.refresh_if_due(now);
+        self.tell_address();
         self.tell_guardian_the_way(now);
     }
 
@@ -323,6 +342,15 @@ impl Loop {
         self.guardian.watch(self.node.watch());
     }
 
+    /// The core states to the others where this node is reached.
+    fn tell_address(&mut self) {
+        let address = self.transport.own_address();
+        if address != self.address {
+            self.address = address;
+            self.handle(Input::Address(address));
+        }
+    }
+
     fn tell_guardian_the_way(&mut self, now: Time) {
         if now < self.route_due {
             return;
@@ -355,6 +383,10 @@ impl Loop {
             }
             Effect::Fence { reason } => fence::fence(self.fence, &reason),
             Effect::Finished => self.finished = true,
+            Effect::CountUp { beyond } => {
+                self.writer.count_up(beyond);
+                (self.finished, self.begins_again) = (true, true);
+            }
         }
     }
 

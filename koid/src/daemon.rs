@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use koi_core::io::{Boot, Input};
-use koi_core::types::NodeId;
+use koi_core::types::{NodeId, Session};
 use koi_core::view::View;
 use koi_plugin_api::NewestEpoch;
 use tokio::runtime::Runtime;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{self, Api, LocalListener, ReloadRequest};
 use crate::args::Args;
-use crate::cluster::{self, Cluster, Parts};
+use crate::cluster::{self, Cluster, End, Parts};
 use crate::current::{Current, Shared};
 use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
@@ -38,6 +38,9 @@ const RELOADS: usize = 8;
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// The exit code when the cluster loop has died (EX_SOFTWARE of sysexits.h): whoever restarts koid can tell.
 const EXIT_DIED: u8 = 70;
+
+/// The daemon is to be started again as the same process.
+const BEGIN_AGAIN: u8 = 75;
 
 /// Why the daemon cannot start.
 type Fatal = Box<dyn std::error::Error>;
@@ -76,9 +79,15 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (store, opened) = Store::open(&config.node.state_dir)?;
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(
-            "the state in {} is damaged: {why}. It was moved to {}; this node has a new id now, and joins like a new one",
+            "the state in {} is damaged: {why}. It was moved to {}; this node joins as one without a record",
             config.node.state_dir.display(),
             aside.display()
+        );
+    }
+    if opened.restored {
+        tracing::warn!(
+            "the state in {} is older than this node's identity: it was restored from a backup. This node joins as one without a record",
+            config.node.state_dir.display()
         );
     }
     let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
@@ -144,14 +153,19 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         guardian: guardian.clone(),
         plugins,
     };
-    let daemon = Daemon { id, port: bound.port, hub, newest_epoch, reload };
+    let follows = opened.before.follows;
+    let daemon = Daemon { id, port: bound.port, hub, newest_epoch, follows, reload };
     let asked = (hooks_wanted, looks);
     let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian));
-    if code == ExitCode::SUCCESS {
+    let again = code == ExitCode::from(BEGIN_AGAIN);
+    if again || code == ExitCode::SUCCESS {
         guardian.bye();
     }
     // A component that is being compiled, or a disk that hangs, is not waited for.
     runtime.shutdown_timeout(END_TIMEOUT);
+    if again {
+        return Err(sys::execute_anew().into());
+    }
     Ok(code)
 }
 
@@ -161,6 +175,8 @@ struct Daemon {
     port: u16,
     hub: EventHub,
     newest_epoch: NewestEpoch,
+    /// The run before this one on this machine.
+    follows: Option<Session>,
     reload: Reload,
 }
 
@@ -171,7 +187,7 @@ impl Daemon {
         (hooks_wanted, looks): (mpsc::UnboundedReceiver<Order>, Looks),
         tcp: Vec<TcpListener>,
         socket: LocalListener,
-        (end, wait_for_guardian): (oneshot::Receiver<()>, impl FnOnce() + Send + 'static),
+        (end, wait_for_guardian): (oneshot::Receiver<End>, impl FnOnce() + Send + 'static),
     ) -> ExitCode {
         // However this ends, by a panic too, no hook outlives it.
         let groups = Groups::default();
@@ -207,12 +223,17 @@ impl Daemon {
         for listener in tcp {
             runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
         }
+        let (told, follows) = (cluster.clone(), self.follows);
         let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details));
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {
                 // R8: nothing is started before a guardian stands; the cluster loop votes meanwhile.
                 let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
+                if let Some(before) = follows {
+                    // Its guardian has gone too.
+                    told.input(Input::Follows(before)).await;
+                }
                 services.run().await;
             });
             match self.watch(&reloads, end).await {
@@ -233,7 +254,7 @@ impl Daemon {
     async fn watch(
         &self,
         reloads: &mpsc::Sender<ReloadRequest>,
-        mut end: oneshot::Receiver<()>,
+        mut end: oneshot::Receiver<End>,
     ) -> std::io::Result<ExitCode> {
         let cluster = &self.reload.cluster;
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -243,7 +264,7 @@ impl Daemon {
         notify::ready();
         loop {
             tokio::select! {
-                ended = &mut end => return Ok(self.ended(ended.is_ok())),
+                ended = &mut end => return Ok(self.ended(ended.ok())),
                 name = either(&mut term, "SIGTERM", &mut int, "SIGINT") => {
                     if stopping {
                         say_what_is_waited_for(cluster, name).await;
@@ -268,10 +289,14 @@ impl Daemon {
         }
     }
 
-    fn ended(&self, well: bool) -> ExitCode {
-        if well {
-            tracing::info!("{} has left", self.reload.shared.get().config.node.name);
-            return ExitCode::SUCCESS;
+    fn ended(&self, end: Option<End>) -> ExitCode {
+        match end {
+            Some(End::Left) => {
+                tracing::info!("{} has left", self.reload.shared.get().config.node.name);
+                return ExitCode::SUCCESS;
+            }
+            Some(End::BeginAgain) => return ExitCode::from(BEGIN_AGAIN),
+            None => {}
         }
         tracing::error!(
             "the cluster loop has died; this is a fault of koid. Its last words are on standard error"

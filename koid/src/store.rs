@@ -1,30 +1,25 @@
-//! What must survive a restart, in one file: who this node is, how often it was started, and the core's durable state.
-//!
-//! `state` is replaced whole: written beside, synced, renamed over, the folder synced. It begins with a magic word, a
-//! format version and a checksum, so that a damaged file is told from a good one and never half believed.
+//! What must survive a restart: who this node is (see [`crate::identity`]), and the core's durable state. Each in a file of its own, replaced
+//! whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use blake2::{Blake2s256, Digest};
 use koi_core::record::Durable;
 use koi_core::types::{NodeId, Session};
 use minicbor::{Decode, Encode};
 
+use crate::envelope::{self, Unusable};
+use crate::identity::{Before, FILE, Identity, Place, Run};
 use crate::sys;
 
 const MAGIC: &[u8; 8] = b"koistate";
 const FORMAT: u32 = 1;
-const CHECKSUM_BYTES: usize = 32;
-const HEADER_BYTES: usize = MAGIC.len() + 4 + CHECKSUM_BYTES;
-/// Far more than a record of the greatest size has; a larger file is not ours.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Damaged files that are kept for an operator to look at; the last name is used again after that.
 const MAX_DAMAGED: u32 = 20;
 
-/// The file's contents after its header.
+/// The contents of the file `state`. Id and starts are those of the file `identity`, which a koid from before R13 does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Kept {
     /// Drawn at the first start.
@@ -84,6 +79,10 @@ pub(crate) struct Opened {
     pub(crate) durable: Option<Durable>,
     /// Where a damaged state was set aside, and what was wrong with it.
     pub(crate) damaged: Option<(PathBuf, String)>,
+    /// What is known of the run before.
+    pub(crate) before: Before,
+    /// The state is older than the identity: it was restored from a backup, and counts as none.
+    pub(crate) restored: bool,
 }
 
 /// The state folder, locked for this process.
@@ -91,6 +90,8 @@ pub(crate) struct Opened {
 pub(crate) struct Store {
     folder: PathBuf,
     kept: Kept,
+    /// This run.
+    run: Option<Run>,
     /// Held while it is open.
     _lock: File,
 }
@@ -100,19 +101,40 @@ impl Store {
     pub(crate) fn open(folder: &Path) -> Result<(Store, Opened), StoreError> {
         create_folder(folder)?;
         let lock = lock(folder)?;
-        let path = folder.join("state");
-        let (kept, damaged) = match read(&path)? {
-            Found::Nothing => (None, None),
-            Found::State(kept) => (Some(*kept), None),
-            Found::Damaged(why) => (None, Some((set_aside(&path)?, why))),
-        };
-        let mut kept = kept.unwrap_or_else(|| Kept { id: draw_id(), starts: 0, durable: None });
+        let here =
+            Place::here(&lock).map_err(|source| StoreError::Lock { path: folder.join("lock"), source })?;
+        let (kept, mut damaged) =
+            sound(folder, "state", envelope::read::<Kept>(&folder.join("state"), MAGIC, FORMAT))?;
+        let (identity, spoilt) = sound(folder, FILE, Identity::read(folder))?;
+        damaged = damaged.or(spoilt);
+        let found = Found { kept, identity };
+        let (mut kept, before, restored) = found.combine(&here);
         kept.starts += 1;
         let session = Session { count: kept.starts, random: sys::random_u64() };
-        let opened = Opened { id: kept.id, session, durable: kept.durable.clone(), damaged };
-        let store = Store { folder: folder.to_owned(), kept, _lock: lock };
-        write(&store.folder, &store.kept).map_err(|source| StoreError::Write { path, source })?;
+        let opened =
+            Opened { id: kept.id, session, durable: kept.durable.clone(), damaged, before, restored };
+        let store =
+            Store { folder: folder.to_owned(), kept, run: Some(Run { session, place: here }), _lock: lock };
+        store.write_all()?;
         Ok((store, opened))
+    }
+
+    /// Both files. The state first: one that is older than the identity was restored.
+    fn write_all(&self) -> Result<(), StoreError> {
+        let failed = |name: &str| {
+            let path = self.folder.join(name);
+            move |source| StoreError::Write { path, source }
+        };
+        write(&self.folder, &self.kept).map_err(failed("state"))?;
+        let identity = Identity { id: self.kept.id, starts: self.kept.starts, last: self.run.clone() };
+        identity.write(&self.folder).map_err(failed(FILE))
+    }
+
+    /// Counts this node's runs on from `beyond`, and forgets what a backup says that may be undone by now: koid begins again after this.
+    pub(crate) fn count_up(&mut self, beyond: u64) -> Result<(), StoreError> {
+        self.kept.starts = self.kept.starts.max(beyond);
+        self.kept.durable = self.kept.durable.take().map(|durable| durable.after_restore());
+        self.write_all()
     }
 
     /// The file, for people.
@@ -167,91 +189,64 @@ fn draw_id() -> NodeId {
     NodeId(bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62))
 }
 
-enum Found {
-    Nothing,
-    State(Box<Kept>),
-    Damaged(String),
+/// The two files, as far as they are sound.
+struct Found {
+    kept: Option<Kept>,
+    identity: Option<Identity>,
 }
 
-fn read(path: &Path) -> Result<Found, StoreError> {
-    let mut bytes = Vec::new();
-    let opened = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    match opened {
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        // A disk that cannot be read now may be readable later: that is no reason to forget who we are.
-        Err(source) => return Err(StoreError::Read { path: path.to_owned(), source }),
-    }
-    match parse(&bytes) {
-        Ok(kept) => Ok(Found::State(Box::new(kept))),
-        Err(Unusable::Newer(found)) => Err(StoreError::Newer { path: path.to_owned(), found }),
-        Err(Unusable::Damaged(why)) => Ok(Found::Damaged(why)),
+impl Found {
+    /// Who this node is, what it knows of its last run, and whether its state is an old one. The identity says who it is; a state of another
+    /// identity, or of fewer starts than the identity has counted, is as good as none.
+    fn combine(self, here: &Place) -> (Kept, Before, bool) {
+        let before = self.identity.as_ref().map(|identity| identity.before(here)).unwrap_or_default();
+        let fresh = || Kept { id: draw_id(), starts: 0, durable: None };
+        let mut kept = match (self.kept, &self.identity) {
+            (Some(kept), None) => kept,
+            (None, None) => fresh(),
+            (Some(kept), Some(identity)) if kept.id == identity.id && kept.starts >= identity.starts => kept,
+            (Some(kept), Some(identity)) => {
+                let durable = kept.durable.map(|durable| durable.after_restore());
+                return (Kept { id: identity.id, starts: identity.starts, durable }, before, true);
+            }
+            (None, Some(identity)) => Kept { id: identity.id, starts: identity.starts, durable: None },
+        };
+        if let Some(durable) = kept.durable.as_mut().filter(|_| before.rebooted) {
+            // Nothing of it is promoted any more.
+            durable.held = None;
+        }
+        (kept, before, false)
     }
 }
 
-enum Unusable {
-    Newer(u32),
-    Damaged(String),
-}
+/// What was read, and where it was set aside if it was damaged.
+type Sound<T> = (Option<T>, Option<(PathBuf, String)>);
 
-fn parse(bytes: &[u8]) -> Result<Kept, Unusable> {
-    let damaged = |why: &str| Err(Unusable::Damaged(why.to_owned()));
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return damaged("it is larger than any state can be");
+fn sound<T>(
+    folder: &Path,
+    name: &str,
+    read: io::Result<Option<Result<T, Unusable>>>,
+) -> Result<Sound<T>, StoreError> {
+    let path = folder.join(name);
+    match read.map_err(|source| StoreError::Read { path: path.clone(), source })? {
+        None => Ok((None, None)),
+        Some(Ok(contents)) => Ok((Some(contents), None)),
+        Some(Err(Unusable::Newer(found))) => Err(StoreError::Newer { path, found }),
+        Some(Err(Unusable::Damaged(why))) => Ok((None, Some((set_aside(&path)?, why)))),
     }
-    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
-        return damaged("it is cut off within its header");
-    };
-    let (magic, rest) = header.split_at(MAGIC.len());
-    let (format, checksum) = rest.split_at(4);
-    if magic != MAGIC {
-        return damaged("it does not begin as a state file does");
-    }
-    let format = u32::from_be_bytes([format[0], format[1], format[2], format[3]]);
-    if format > FORMAT {
-        return Err(Unusable::Newer(format));
-    }
-    if checksum != checksum_of(format, body).as_slice() {
-        return damaged("its checksum is wrong: it is cut off, or bits have changed");
-    }
-    minicbor::decode(body).or_else(|e| damaged(&format!("it cannot be understood: {e}")))
-}
-
-fn checksum_of(format: u32, body: &[u8]) -> Vec<u8> {
-    Blake2s256::new().chain_update(format.to_be_bytes()).chain_update(body).finalize().to_vec()
 }
 
 fn render(kept: &Kept) -> Vec<u8> {
-    let body = minicbor::to_vec(kept).expect("writing to memory does not fail");
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&FORMAT.to_be_bytes());
-    bytes.extend_from_slice(&checksum_of(FORMAT, &body));
-    bytes.extend_from_slice(&body);
-    bytes
+    envelope::render(kept, MAGIC, FORMAT)
 }
 
-/// Replaces the file: after a crash at any point the old one or the new one is there, whole.
 fn write(folder: &Path, kept: &Kept) -> io::Result<()> {
-    let temporary = folder.join("state.new");
-    let written = write_synced(&temporary, &render(kept))
-        .and_then(|()| fs::rename(&temporary, folder.join("state")))
-        .and_then(|()| File::open(folder)?.sync_all());
-    if written.is_err() {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    envelope::write(folder, "state", &render(kept))
 }
 
 fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let name = |n: u32| path.with_file_name(format!("state.damaged-{n}"));
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = |n: u32| path.with_file_name(format!("{file}.damaged-{n}"));
     let free = (1..MAX_DAMAGED).map(name).find(|p| !p.exists()).unwrap_or_else(|| name(MAX_DAMAGED));
     fs::rename(path, &free).map_err(|source| StoreError::Write { path: free.clone(), source })?;
     Ok(free)
@@ -303,13 +298,70 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (n, bytes) in kinds.iter().enumerate() {
             fs::write(folder.path().join("state"), bytes).unwrap();
+            let _ = fs::remove_file(folder.path().join(FILE));
             let (_store, opened) = Store::open(folder.path()).unwrap();
             let (aside, why) = opened.damaged.expect("the damage is noticed");
             assert_eq!(aside, folder.path().join(format!("state.damaged-{}", n + 1)), "{why}");
             assert_eq!(&fs::read(&aside).unwrap(), bytes);
-            assert_ne!(opened.id, NodeId(5));
+            assert_ne!(opened.id, NodeId(5), "without the identity's file it is another node");
             assert_eq!((opened.session.count, opened.durable), (1, None));
         }
+    }
+
+    #[test]
+    fn a_damaged_state_leaves_the_node_its_id_and_its_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, first) = Store::open(folder.path()).unwrap();
+        store.save(&durable(7)).unwrap();
+        drop(store);
+        fs::write(folder.path().join("state"), b"koistate, or not").unwrap();
+        let (store, second) = Store::open(folder.path()).unwrap();
+        assert!(second.damaged.is_some());
+        assert_eq!((second.id, second.session.count, second.durable), (first.id, 2, None));
+        assert_eq!(second.before.follows, Some(first.session), "it is the same machine");
+        drop(store);
+        fs::write(folder.path().join(FILE), b"spoilt").unwrap();
+        let (_store, third) = Store::open(folder.path()).unwrap();
+        assert_eq!((third.id, third.session.count), (first.id, 3), "the state knows it too");
+    }
+
+    #[test]
+    fn a_state_from_before_the_identity_had_a_file_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Kept { id: NodeId(5), starts: 3, durable: Some(durable(4)) };
+        fs::write(folder.path().join("state"), render(&old)).unwrap();
+        let (_store, opened) = Store::open(folder.path()).unwrap();
+        assert_eq!((opened.id, opened.session.count, opened.durable), (NodeId(5), 4, Some(durable(4))));
+        assert_eq!(opened.before, Before::default(), "nobody knows where it ran");
+        assert!(folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn an_old_state_beside_a_newer_identity_is_no_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        store.save(&Durable { held: Some(koi_core::types::Epoch(3)), ..durable(4) }).unwrap();
+        let backup = fs::read(folder.path().join("state")).unwrap();
+        drop(store);
+        drop(Store::open(folder.path()).unwrap());
+        fs::write(folder.path().join("state"), backup).unwrap();
+        let (_store, opened) = Store::open(folder.path()).unwrap();
+        assert!(opened.restored);
+        let durable = opened.durable.expect("what may still be promoted is remembered");
+        assert_eq!(durable.term, Term(0), "what it has voted since is unknown");
+        assert_eq!(durable.held, Some(koi_core::types::Epoch(3)));
+    }
+
+    #[test]
+    fn counting_up_goes_on_from_where_others_know_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, first) = Store::open(folder.path()).unwrap();
+        store.save(&durable(9)).unwrap();
+        store.count_up(41).unwrap();
+        drop(store);
+        let (_store, second) = Store::open(folder.path()).unwrap();
+        assert_eq!((second.id, second.session.count), (first.id, 42));
+        assert_eq!(second.durable.map(|d| d.term), Some(Term(0)));
     }
 
     #[test]

@@ -150,6 +150,12 @@ pub(crate) fn reboot_now() -> io::Error {
     }
 }
 
+/// Begins this program anew, with its arguments, as the same process. Returns only if that fails.
+pub(crate) fn execute_anew() -> io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec()
+}
+
 /// SIGKILL to a whole process group.
 pub(crate) fn kill_group(group: i32) {
     // Gone already is as good as killed.

@@ -52,6 +52,8 @@ pub(crate) struct Transport {
     dropped: BTreeMap<&'static str, u64>,
     complaints: Throttle<(&'static str, Option<IpAddr>)>,
     next_refresh: Time,
+    /// Where this node is reached, as far as it knows.
+    own_address: Option<SocketAddr>,
 }
 
 impl Transport {
@@ -75,6 +77,7 @@ impl Transport {
             dropped: BTreeMap::new(),
             complaints: Throttle::new(COMPLAIN_EVERY),
             next_refresh: now,
+            own_address: None,
         };
         transport.configure(wire, now);
         Ok(transport)
@@ -109,6 +112,27 @@ impl Transport {
             }
         }
         self.groups.join(&interfaces, &self.sockets);
+        self.own_address = self.find_own_address();
+    }
+
+    /// Where the others reach this node: the address that it is bound to, the one of its own that the configuration names, or the one from which it
+    /// speaks to the first of the others.
+    fn find_own_address(&self) -> Option<SocketAddr> {
+        let bound: Vec<SocketAddr> =
+            self.sockets.iter().filter_map(|s| s.get_ref().local_addr().ok()).collect();
+        let named = || self.unicast.iter().find(|address| self.own.contains(address)).copied();
+        let towards = || {
+            let other = self.unicast.iter().find(|address| !self.own.contains(address)).copied();
+            let local = bound.iter().find(|b| other.is_none_or(|o| o.is_ipv4() == b.is_ipv4()))?;
+            let ip = crate::sys::address_towards(local.ip(), other)?;
+            Some(SocketAddr::new(ip, local.port()))
+        };
+        bound.iter().find(|address| !address.ip().is_unspecified()).copied().or_else(named).or_else(towards)
+    }
+
+    /// Where this node is reached, as far as it knows.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        self.own_address
     }
 
     /// Seals a message and sends it to every address of its destination.
@@ -228,8 +252,12 @@ impl Transport {
             }
         };
         if message.from == self.me.0 {
-            self.hear_oneself(message.session, source, now);
-            return None;
+            // Multicast brings our own words back. Words of another run with our id are for the core: the state folder may have been copied.
+            if message.session == self.me.1 {
+                self.count("own");
+                return None;
+            }
+            self.count("own-id");
         }
         let verdict = self.filter.accept(message.from, message.session, message.seq);
         // A guardian speaks from an address of its own, at which nobody listens.
@@ -258,22 +286,6 @@ impl Transport {
                 format!("a datagram from {source} was dropped: {error}")
             }
         });
-    }
-
-    /// Multicast brings our own words back. Words in our name that we did not say mean a copied state folder.
-    fn hear_oneself(&mut self, session: Session, source: SocketAddr, now: Time) {
-        if session == self.me.1 {
-            self.count("own");
-        } else if session.count >= self.me.1.count {
-            self.complain("own-id", Some(source.ip()), now, || {
-                format!(
-                    "{source} speaks with this node's own id: was node.state_dir copied there? Stop koid on one of the \
-                     two and remove the file `state` from its state folder"
-                )
-            });
-        } else {
-            self.count("old-session");
-        }
     }
 
     fn count(&mut self, reason: &'static str) {

@@ -19,6 +19,8 @@ const REPEAT: Duration = Duration::from_secs(60);
 pub(crate) trait Disk: Send + 'static {
     /// On return the state is there to stay.
     fn save(&mut self, durable: &Durable) -> io::Result<()>;
+    /// Counts this node's runs on from `beyond`, because its state was restored from a backup.
+    fn count_up(&mut self, beyond: u64) -> io::Result<()>;
     /// Where, for people.
     fn path(&self) -> PathBuf;
 }
@@ -26,6 +28,10 @@ pub(crate) trait Disk: Send + 'static {
 impl Disk for Store {
     fn save(&mut self, durable: &Durable) -> io::Result<()> {
         Store::save(self, durable)
+    }
+
+    fn count_up(&mut self, beyond: u64) -> io::Result<()> {
+        Store::count_up(self, beyond).map_err(io::Error::other)
     }
 
     fn path(&self) -> PathBuf {
@@ -51,6 +57,8 @@ struct Slot {
     /// The newest state that is not on disk, with its number: a newer one replaces it.
     pending: Option<(u64, Box<Durable>)>,
     closing: bool,
+    /// What is left to do when it closes: to count this node's runs on from here.
+    count_up: Option<u64>,
 }
 
 impl Shared {
@@ -74,6 +82,12 @@ impl Writer {
     pub(crate) fn submit(&self, number: u64, durable: Box<Durable>) {
         self.shared.lock().pending = Some((number, durable));
         self.shared.changed.notify_one();
+    }
+
+    /// Ends the thread: what it was to write is void, and this node's runs are counted on from `beyond`.
+    pub(crate) fn count_up(&self, beyond: u64) {
+        let mut slot = self.shared.lock();
+        (slot.pending, slot.count_up) = (None, Some(beyond));
     }
 }
 
@@ -102,6 +116,14 @@ struct Trouble {
 
 impl<D: Disk, P: FnMut(u64)> Work<D, P> {
     fn run(mut self) {
+        self.write_states();
+        let beyond = self.shared.lock().count_up;
+        if let Some(Err(error)) = beyond.map(|beyond| self.disk.count_up(beyond)) {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn write_states(&mut self) {
         while let Some((number, durable, last)) = self.next() {
             match self.disk.save(&durable) {
                 Ok(()) => {
@@ -191,6 +213,11 @@ mod tests {
         fn save(&mut self, durable: &Durable) -> io::Result<()> {
             self.begun.send(durable.term.0).unwrap();
             self.orders.recv().unwrap()
+        }
+
+        fn count_up(&mut self, beyond: u64) -> io::Result<()> {
+            self.begun.send(beyond).unwrap();
+            Ok(())
         }
 
         fn path(&self) -> PathBuf {

@@ -91,6 +91,9 @@ pub(crate) struct Machine {
     pub(crate) settings: Settings,
     pub(crate) id: NodeId,
     starts: u64,
+    /// The run before, if nothing of it runs any more and this is its machine.
+    pub(crate) last_run: Option<Session>,
+    rebooted: bool,
     pub(crate) disk: Option<Durable>,
     /// What was handed out while the disk hung.
     unwritten: Vec<(u64, Durable)>,
@@ -178,9 +181,18 @@ impl Cluster {
         let machine = &mut self.machines[m];
         machine.starts += 1;
         let session = Session { count: machine.starts, random: (machine.id.0 as u64) << 32 | machine.starts };
-        let boot = Boot { id: machine.id, session, durable: machine.disk.clone(), damaged: false, now };
+        let follows = machine.last_run.replace(session).filter(|_| machine.starts > 1);
+        let mut durable = machine.disk.clone();
+        let rebooted = std::mem::take(&mut machine.rebooted);
+        if let Some(durable) = durable.as_mut().filter(|_| rebooted) {
+            durable.held = None;
+        }
+        let boot = Boot { id: machine.id, session, durable, damaged: false, now };
         machine.core = Some(Node::new(machine.settings.clone(), boot));
         self.drain(m);
+        if let Some(earlier) = follows {
+            self.input(m, Input::Follows(earlier));
+        }
         let specs = self.machines[m].services.clone();
         self.input(m, Input::Services(specs));
     }
@@ -275,8 +287,19 @@ impl Cluster {
                     self.machines[m].core = None;
                     self.machines[m].running.clear();
                 }
+                Effect::CountUp { beyond } => self.count_up(m, beyond),
             }
         }
+    }
+
+    /// What koid does: the runs are counted on, and the node begins again.
+    fn count_up(&mut self, m: usize, beyond: u64) {
+        let machine = &mut self.machines[m];
+        machine.starts = machine.starts.max(beyond);
+        machine.disk = machine.disk.take().map(|d| d.after_restore());
+        machine.last_run = None;
+        machine.core = None;
+        self.start(m);
     }
 
     fn send(&mut self, from: usize, to: Destination, message: Message) {
@@ -413,6 +436,7 @@ impl Cluster {
     pub(crate) fn lose_power(&mut self, m: usize) {
         let machine = &mut self.machines[m];
         machine.core = None;
+        machine.rebooted = true;
         machine.running.clear();
         machine.promoted.clear();
     }
@@ -452,6 +476,7 @@ impl Cluster {
     /// The disk is replaced by an empty one: the machine has a new identity.
     pub(crate) fn wipe(&mut self, m: usize) {
         self.machines[m].disk = None;
+        self.machines[m].last_run = None;
         self.machines[m].id = NodeId(self.machines[m].id.0 + 1000);
     }
 
@@ -571,6 +596,8 @@ impl Machine {
             settings,
             id,
             starts: 0,
+            last_run: None,
+            rebooted: false,
             disk: None,
             unwritten: Vec::new(),
             disk_hangs: false,

@@ -146,8 +146,11 @@ impl Solo {
             record: self.record.clone(),
             committed: self.record.version,
             master_address: None,
+            address: None,
         };
-        self.leader_says(None, Body::Heartbeat(heartbeat));
+        let core = self.cluster.machines[0].core.as_ref().map(|core| (core.id(), core.session()));
+        let to = core.map(|(node, session)| Recipient { node, session });
+        self.leader_says(to, Body::Heartbeat(heartbeat));
     }
 
     /// The leader answers the last report.

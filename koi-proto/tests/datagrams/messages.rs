@@ -7,9 +7,9 @@ use std::time::Duration;
 use koi_core::limits;
 use koi_core::message::{
     Agreed, Answer, Body, Card, Claim, FailureNote, Farewell, Heartbeat, Hello, Lease, Message, Obituary,
-    Poll, PollAnswer, Recipient, Refuse, Report, Resign, RunnerSummary, Vote,
+    OtherRun, Poll, PollAnswer, Recipient, Refuse, Report, Resign, RunnerSummary, Vote,
 };
-use koi_core::record::{MasterEntry, Record, Standing};
+use koi_core::record::{MasterEntry, MemberChange, Record, Standing};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -65,9 +65,9 @@ prop_compose! {
     fn card()(
         name in text(limits::NAME_BYTES), version in text(16), elector: bool, runner: bool, priority: i32,
         standing in prop_oneof![Just(Standing::Empty), Just(Standing::Founder), Just(Standing::Member)],
-        agreed in agreed()
+        agreed in agreed(), rules: u16, follows in option::of(session())
     ) -> Card {
-        Card { name, version, elector, runner, priority, standing, agreed }
+        Card { name, version, elector, runner, priority, standing, agreed, rules, follows }
     }
 }
 
@@ -83,24 +83,29 @@ prop_compose! {
 prop_compose! {
     fn record()(
         version in version(), master in option::of(master()), target in option::of(node()), manual: bool,
-        maintenance: bool, stopped in btree_set(node(), 0..=limits::NODES), last_epoch in epoch()
+        maintenance: bool, stopped in btree_set(node(), 0..=limits::STOPPED), last_epoch in epoch(),
+        members in btree_set(node(), 0..=limits::MEMBERS), add in option::of(node()), remove in option::of(node())
     ) -> Record {
-        Record { version, master, target, manual, maintenance, stopped, last_epoch }
+        let change = Some(MemberChange { add, remove }).filter(|_| manual);
+        Record { version, master, target, manual, maintenance, stopped, last_epoch, members, change }
     }
 }
 
 prop_compose! {
-    fn hello()(card in card(), heard in vec(any::<u64>(), 0..=limits::NODES)) -> Hello {
-        Hello { card, heard }
+    fn hello()(
+        card in card(), heard in vec(any::<u64>(), 0..=limits::NODES), calls: bool, uptime in span(),
+        address in option::of(address()), mute: bool
+    ) -> Hello {
+        Hello { card, heard, calls, uptime, address, mute }
     }
 }
 
 prop_compose! {
     fn heartbeat()(
         card in card(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
-        master_address in option::of(address())
+        master_address in option::of(address()), address in option::of(address())
     ) -> Heartbeat {
-        Heartbeat { card, term, number, lease, record, committed, master_address }
+        Heartbeat { card, term, number, lease, record, committed, master_address, address }
     }
 }
 
@@ -141,9 +146,9 @@ fn node_state() -> impl Strategy<Value = NodeState> {
 prop_compose! {
     fn report()(
         card in card(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
-        applied in version(), runner in option::of(summary()), uptime in span()
+        applied in version(), runner in option::of(summary()), uptime in span(), address in option::of(address())
     ) -> Report {
-        Report { card, term, number, acknowledged, durable, applied, runner, uptime }
+        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address }
     }
 }
 
@@ -171,24 +176,35 @@ prop_compose! {
     }
 }
 
+fn members() -> impl Strategy<Value = BTreeSet<NodeId>> {
+    btree_set(node(), 0..=limits::MEMBERS)
+}
+
 fn body() -> impl Strategy<Value = Body> {
     Union::new([
         hello().prop_map(Body::Hello).boxed(),
         heartbeat().prop_map(Body::Heartbeat).boxed(),
         report().prop_map(Body::Report).boxed(),
         answer().prop_map(Body::Answer).boxed(),
-        (card(), term()).prop_map(|(card, term)| Body::Poll(Poll { card, term })).boxed(),
-        (term(), any::<bool>(), term(), span())
-            .prop_map(|(term, granted, newest, wait)| {
-                Body::PollAnswer(PollAnswer { term, granted, newest, wait })
+        (card(), term(), members())
+            .prop_map(|(card, term, founding)| Body::Poll(Poll { card, term, founding }))
+            .boxed(),
+        (term(), any::<bool>(), term(), span(), option::of(record()))
+            .prop_map(|(term, granted, newest, wait, record)| {
+                Body::PollAnswer(PollAnswer { term, granted, newest, wait, record })
             })
             .boxed(),
-        (card(), term()).prop_map(|(card, term)| Body::Claim(Claim { card, term })).boxed(),
+        (card(), term(), members())
+            .prop_map(|(card, term, founding)| Body::Claim(Claim { card, term, founding }))
+            .boxed(),
         vote().prop_map(Body::Vote).boxed(),
         term().prop_map(|newest| Body::Refuse(Refuse { newest })).boxed(),
         term().prop_map(|term| Body::Resign(Resign { term })).boxed(),
         option::of(epoch()).prop_map(|released| Body::Farewell(Farewell { released })).boxed(),
         any::<bool>().prop_map(|all_down| Body::Obituary(Obituary { all_down })).boxed(),
+        (session(), span(), span())
+            .prop_map(|(session, uptime, silent)| Body::OtherRun(OtherRun { session, uptime, silent }))
+            .boxed(),
     ])
 }
 
@@ -210,7 +226,17 @@ pub(crate) fn smallest() -> Message {
 /// A hello of a node with this name.
 pub(crate) fn hello_from(name: String) -> Message {
     let card = Card { name, ..Card::default() };
-    Message { body: Body::Hello(Hello { card, heard: Vec::new() }), ..smallest() }
+    Message {
+        body: Body::Hello(Hello {
+            card,
+            heard: Vec::new(),
+            calls: false,
+            uptime: Duration::ZERO,
+            address: None,
+            mute: false,
+        }),
+        ..smallest()
+    }
 }
 
 const LONGEST: Duration = Duration::from_micros(u64::MAX);
@@ -232,6 +258,8 @@ fn largest_card() -> Card {
             leader_lease: LONGEST,
             master_lease: LONGEST,
         },
+        rules: u16::MAX,
+        follows: Some(SESSION),
     }
 }
 
@@ -251,9 +279,15 @@ fn largest_record() -> Record {
         target: Some(NodeId(u128::MAX)),
         manual: true,
         maintenance: true,
-        stopped: (0..limits::NODES as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
+        stopped: (0..limits::STOPPED as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
         last_epoch: Epoch(u64::MAX),
+        members: largest_members(),
+        change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
     }
+}
+
+fn largest_members() -> BTreeSet<NodeId> {
+    (0..limits::MEMBERS as u128).map(|n| NodeId(u128::MAX - n)).collect()
 }
 
 fn largest_summary() -> RunnerSummary {
@@ -281,11 +315,22 @@ fn largest_summary() -> RunnerSummary {
     }
 }
 
+fn longest_address() -> Option<SocketAddr> {
+    Some("[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
+}
+
 /// The largest message of every kind that can grow.
 pub(crate) fn largest() -> Vec<Message> {
     let (card, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
     let bodies = [
-        Body::Hello(Hello { card: card.clone(), heard: vec![u64::MAX; limits::NODES] }),
+        Body::Hello(Hello {
+            card: card.clone(),
+            heard: vec![u64::MAX; limits::NODES],
+            calls: true,
+            uptime: LONGEST,
+            address: longest_address(),
+            mute: true,
+        }),
         Body::Heartbeat(Heartbeat {
             card: card.clone(),
             term,
@@ -293,9 +338,8 @@ pub(crate) fn largest() -> Vec<Message> {
             lease: LONGEST,
             record: record.clone(),
             committed: VERSION,
-            master_address: Some(
-                "[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap(),
-            ),
+            master_address: longest_address(),
+            address: longest_address(),
         }),
         Body::Report(Report {
             card: card.clone(),
@@ -306,6 +350,7 @@ pub(crate) fn largest() -> Vec<Message> {
             applied: VERSION,
             runner: Some(largest_summary()),
             uptime: LONGEST,
+            address: longest_address(),
         }),
         Body::Answer(Answer {
             term,
@@ -314,7 +359,15 @@ pub(crate) fn largest() -> Vec<Message> {
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
         }),
-        Body::Poll(Poll { card, term }),
+        Body::Poll(Poll { card: card.clone(), term, founding: largest_members() }),
+        Body::Claim(Claim { card, term, founding: largest_members() }),
+        Body::PollAnswer(PollAnswer {
+            term,
+            granted: true,
+            newest: term,
+            wait: LONGEST,
+            record: Some(record.clone()),
+        }),
         Body::Vote(Vote {
             term,
             granted: true,

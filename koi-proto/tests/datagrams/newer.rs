@@ -50,17 +50,51 @@ fn a_farewell_with_more_in_it_is_read() {
     assert_eq!(read, message(Body::Farewell(Farewell { released: Some(Epoch(65_537)) })));
 }
 
-/// A card with nine fields instead of seven, its agreed settings with six instead of five.
+/// A card with eleven fields instead of nine, its agreed settings with six instead of five.
 fn card(e: &mut Writer) {
-    e.array(9).unwrap().str("a").unwrap().str("9.0.0").unwrap().bool(true).unwrap().bool(false).unwrap();
+    e.array(11).unwrap().str("a").unwrap().str("9.0.0").unwrap().bool(true).unwrap().bool(false).unwrap();
     e.i32(-3).unwrap().u8(2).unwrap();
     e.array(6).unwrap();
     for n in [3, 2, 100_000, 500_000, 1_000_000] {
         e.u64(n).unwrap();
     }
     unknown(e);
+    e.u16(13).unwrap().null().unwrap();
     unknown(e);
     unknown(e);
+}
+
+/// What a koid from before R13 says: it knows no membership, and its record has no members.
+#[test]
+fn a_poll_and_a_vote_of_an_older_koid_are_read() {
+    let mut e = Encoder::new(Vec::new());
+    begin_message(&mut e);
+    e.array(2).unwrap().u32(4).unwrap().array(1).unwrap().array(2).unwrap();
+    e.array(7).unwrap().str("a").unwrap().str("0.1.0").unwrap().bool(true).unwrap().bool(true).unwrap();
+    e.i32(0).unwrap().u8(2).unwrap();
+    e.array(5).unwrap();
+    for n in [3, 2, 100_000, 500_000, 1_000_000] {
+        e.u64(n).unwrap();
+    }
+    e.u64(8).unwrap();
+    end_message(&mut e);
+    let read: Message = minicbor::decode(&bytes(e)).unwrap();
+    let Body::Poll(poll) = read.body else { panic!("not a poll: {read:?}") };
+    assert_eq!((poll.term, poll.card.rules, poll.card.follows), (Term(8), 0, None));
+    assert!(poll.founding.is_empty());
+
+    let mut e = Encoder::new(Vec::new());
+    begin_message(&mut e);
+    e.array(2).unwrap().u32(7).unwrap().array(1).unwrap().array(7).unwrap();
+    e.u64(8).unwrap().bool(true).unwrap().u64(8).unwrap();
+    e.array(7).unwrap().array(2).unwrap().u64(7).unwrap().u64(3).unwrap().null().unwrap().null().unwrap();
+    e.bool(false).unwrap().bool(true).unwrap().array(0).unwrap().u64(65_537).unwrap();
+    e.null().unwrap().bool(false).unwrap().u64(0).unwrap();
+    end_message(&mut e);
+    let read: Message = minicbor::decode(&bytes(e)).unwrap();
+    let Body::Vote(vote) = read.body else { panic!("not a vote: {read:?}") };
+    assert!(vote.record.members.is_empty() && vote.record.change.is_none());
+    assert!(vote.record.maintenance);
 }
 
 #[test]
@@ -68,14 +102,14 @@ fn a_report_with_more_at_every_level_is_read() {
     let mut e = Encoder::new(Vec::new());
     begin_message(&mut e);
     e.array(2).unwrap().u32(2).unwrap().array(1).unwrap();
-    e.array(10).unwrap();
+    e.array(12).unwrap();
     card(&mut e);
     e.u64(8).unwrap().u64(21).unwrap().null().unwrap();
     e.array(2).unwrap().u64(8).unwrap().u64(1).unwrap();
     e.array(3).unwrap().u64(7).unwrap().u64(6).unwrap();
     unknown(&mut e);
     e.null().unwrap().u64(1_000_000).unwrap();
-    unknown(&mut e);
+    e.null().unwrap().null().unwrap().null().unwrap();
     unknown(&mut e);
     end_message(&mut e);
 

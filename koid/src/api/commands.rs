@@ -73,7 +73,7 @@ impl Api {
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
             "/v1/recover" | RECONFIGURE => Ok(Where::Node(self.node_or_own(asked)?)),
-            "/v1/bootstrap" => Ok(Where::Here(Command::Bootstrap)),
+            "/v1/bootstrap" => Ok(Where::Here(Command::Bootstrap { dry_run: false })),
             other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
         }
     }

@@ -186,6 +186,7 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<Order>) {
         | Effect::Persist { .. }
         | Effect::Answer { .. }
         | Effect::Fence { .. }
+        | Effect::CountUp { .. }
         | Effect::Finished => {}
     }
 }

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod absurd;
 pub mod invariants;
 pub mod machine;
+pub mod members;
 pub mod nemesis;
 pub mod rng;
 pub mod stories;

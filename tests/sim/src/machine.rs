@@ -51,6 +51,8 @@ pub struct Disk {
     pub synced: Option<Durable>,
     /// The daemon's life and the number of that state.
     pub newest: (u64, u64),
+    /// The run that was started last from this disk, and on which machine.
+    pub last_run: Option<(Session, usize)>,
 }
 
 /// A service as it really is, whatever the daemon thinks.
@@ -85,6 +87,16 @@ pub struct Machine {
     pub power: u64,
     /// The guardian of an earlier run is still taking services down: the daemon waits for it before it looks at them.
     pub guarded: bool,
+    /// The power was lost since the daemon was started last.
+    pub rebooted: bool,
+    /// How long its disk takes to write, µs at most.
+    pub disk_delay: u64,
+    /// Nothing that is written reaches its disk any more.
+    pub disk_full: bool,
+    /// The state that waits for room on the disk, with the daemon's life and its number.
+    pub unwritten: Option<(u64, u64, Box<Durable>)>,
+    /// The run before, until its guardian is known to be gone.
+    pub earlier: Option<Session>,
     /// The daemon does not run until this instant of the world.
     pub paused_until: u64,
     /// When the core wants to be woken next.
@@ -111,6 +123,11 @@ impl Machine {
             life: 0,
             power: 0,
             guarded: false,
+            rebooted: false,
+            disk_delay: 5000,
+            disk_full: false,
+            unwritten: None,
+            earlier: None,
             newer: false,
             paused_until: 0,
             wake: 0,
@@ -118,6 +135,11 @@ impl Machine {
             services: (0..services).map(|n| (format!("s{n}"), Real::default())).collect(),
             settings,
         }
+    }
+
+    /// The run before this one, if it was one of this machine.
+    pub fn earlier_run(&self) -> Option<Session> {
+        self.disk.last_run.filter(|(_, machine)| *machine == self.index).map(|(session, _)| session)
     }
 
     /// Starts the daemon.
@@ -128,7 +150,14 @@ impl Machine {
         self.disk.starts += 1;
         let id = *self.disk.id.get_or_insert(NodeId((u128::from(random) << 64) | self.index as u128));
         let session = Session { count: self.disk.starts, random };
-        let boot = Boot { id, session, durable: self.disk.synced.clone(), damaged: false, now };
+        self.disk.last_run = Some((session, self.index));
+        let mut durable = self.disk.synced.clone();
+        // Nothing of what ran before the power was lost is promoted any more.
+        let rebooted = std::mem::take(&mut self.rebooted);
+        if let Some(durable) = durable.as_mut().filter(|_| rebooted) {
+            durable.held = None;
+        }
+        let boot = Boot { id, session, durable, damaged: false, now };
         self.core = Some(Node::new(self.settings.clone(), boot));
     }
 
@@ -161,6 +190,7 @@ impl Machine {
     /// Everything on the machine stops at once.
     pub fn lose_power(&mut self) {
         self.kill_daemon();
+        self.rebooted = true;
         self.power += 1;
         self.guarded = false;
         for service in self.services.values_mut() {

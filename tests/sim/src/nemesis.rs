@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use koi_core::io::{Command, Input};
-use koi_core::record::{Durable, Standing};
+use koi_core::record::MasterEntry;
 
 use crate::invariants::healing;
+use crate::members;
 use crate::stories;
 use crate::world::{MS, Shape, Trap, World};
 
@@ -24,10 +25,10 @@ pub struct Report {
 
 /// The clusters that seeds are tried on, by turns.
 pub const SHAPES: [Shape; 4] = [
-    Shape { runners: 3, voters: 0, services: 2 },
-    Shape { runners: 2, voters: 1, services: 3 },
-    Shape { runners: 5, voters: 0, services: 1 },
-    Shape { runners: 2, voters: 0, services: 2 },
+    Shape { runners: 3, voters: 0, services: 2, spares: 2 },
+    Shape { runners: 2, voters: 1, services: 3, spares: 2 },
+    Shape { runners: 5, voters: 0, services: 1, spares: 2 },
+    Shape { runners: 2, voters: 0, services: 2, spares: 2 },
 ];
 
 /// One whole run of a seed: most are wars, every fourth is a calm story.
@@ -39,7 +40,7 @@ pub fn run(seed: u64) -> Report {
 fn war(seed: u64) -> Report {
     let shape = SHAPES[(seed / 4) as usize % SHAPES.len()];
     let mut world = World::new(seed, shape);
-    let total = shape.runners + shape.voters;
+    let total = shape.founders();
     let wild_clocks = seed % 16 == 6;
     for machine in 0..total {
         if wild_clocks {
@@ -57,11 +58,16 @@ fn war(seed: u64) -> Report {
     if !started {
         world.invariants.violations.push("no first master within a minute".to_owned());
     }
+    let mut backups = members::Backups::default();
     let faults = world.rng().between(5, 40);
     for _ in 0..faults {
         let calm = world.rng().between(0, 3000 * MS);
         world.run_for(calm);
-        strike(&mut world, total);
+        if world.rng().percent(70) {
+            strike(&mut world, total);
+        } else {
+            members::strike(&mut world, total, &mut backups);
+        }
         let World { invariants, machines, .. } = &mut world;
         invariants.check_backlog(machines);
     }
@@ -135,10 +141,7 @@ fn strike(world: &mut World, total: usize) {
         12 if total > 2 => {
             // One disk at a time: two wiped disks of three are beyond any promise.
             world.lose_power(machine);
-            let has_state = |d: &Durable| d.standing != Standing::Empty;
-            let sound =
-                world.machines.iter().filter(|m| m.disk.synced.as_ref().is_some_and(has_state)).count();
-            if sound == total && world.leader().is_some() {
+            if members::may_lose_a_disk(world, machine) {
                 world.wipe(machine);
             }
             let delay = world.rng().between(10 * MS, 3000 * MS);
@@ -228,17 +231,20 @@ fn operate(world: &mut World, machine: usize, other: usize) {
 fn heal(world: &mut World, total: usize) {
     world.tell("--- everything is mended ---");
     world.trap = None;
-    world.network.cut.clear();
-    (world.network.loss, world.network.delay, world.network.duplicates) = (0, 2 * MS, 0);
-    for machine in 0..total {
+    world.calm_network();
+    for machine in 0..world.machines.len() {
+        world.machines[machine].disk_delay = 5 * MS;
+        world.fill_disk(machine, false);
         world.machines[machine].newer = true;
         world.machines[machine].services.values_mut().for_each(|s| (s.broken, s.stuck) = (false, false));
     }
     world.revive = true;
     world.run_for(5000 * MS);
     (0..total).for_each(|machine| world.boot(machine));
+    members::boot_known(world);
     if !world.run_until(20_000 * MS, |w| w.leader().is_some()) {
-        world.invariants.violations.push("no leader 20 s after healing".to_owned());
+        let why = format!("no leader 20 s after healing: {}", world.diagnosis());
+        world.invariants.violations.push(why);
         return;
     }
     world.run_for(2000 * MS);
@@ -247,6 +253,14 @@ fn heal(world: &mut World, total: usize) {
         return;
     };
     world.invariants.check_promises(&world.machines, leader);
+    members::settle(world);
+    let Some(leader) = world.leader() else {
+        world
+            .invariants
+            .violations
+            .push("the leader is gone after its electors were put in order".to_owned());
+        return;
+    };
     let ids: Vec<_> = world.machines.iter().filter_map(|m| m.disk.id).collect();
     for id in ids {
         world.command(leader, Command::Start(id.to_string()));
@@ -254,9 +268,16 @@ fn heal(world: &mut World, total: usize) {
     (0..total).for_each(|machine| world.command(machine, Command::Recover));
     world.command(leader, Command::Maintenance(false));
     world.command(leader, Command::Elect);
-    // A master whose disk was wiped in maintenance mode cannot give its word any more: the operator does.
+    // A master whose disk was wiped in maintenance mode cannot give its word any more, nor one that was started anew since and cannot show
+    // that it is the same machine: the operator does.
     let master = world.machines[leader].core.as_ref().and_then(|c| c.applied().master.clone());
-    if let Some(lost) = master.filter(|m| world.machines.iter().all(|x| x.disk.id != Some(m.node))) {
+    let runs = |m: &MasterEntry| {
+        world
+            .machines
+            .iter()
+            .any(|x| x.core.as_ref().is_some_and(|c| (c.id(), c.session()) == (m.node, m.session)))
+    };
+    if let Some(lost) = master.filter(|m| !runs(m)) {
         world.command(leader, Command::ConfirmDown(lost.node.to_string()));
     }
     world.run_for(2000 * MS);

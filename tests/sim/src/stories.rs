@@ -18,8 +18,7 @@ pub fn run(seed: u64) -> Report {
         _ => SHAPES[(turn / 9) as usize % 3],
     };
     let mut world = World::new(seed, shape);
-    let total = shape.runners + shape.voters;
-    (0..total).for_each(|machine| world.boot(machine));
+    (0..world.founders).for_each(|machine| world.boot(machine));
     let told = calm(&mut world).and_then(|()| match turn % 9 {
         0 => leader_is_lost(&mut world),
         1 => one_is_deaf(&mut world),
@@ -132,7 +131,7 @@ fn power_is_lost_at_an_answer(world: &mut World) -> Story {
     while world.answers.is_empty() {
         world.run_for(MS / 20);
     }
-    for machine in 0..world.machines.len() {
+    for machine in 0..world.founders {
         world.lose_power(machine);
         if machine != leader {
             world.boot_later(machine, 5 * MS);
@@ -155,7 +154,7 @@ fn the_only_voter_restarts(world: &mut World) -> Story {
     if !world.run_until(60_000 * MS, |w| w.masters() == [leader] && w.is_ready()) {
         return Err("a promotion by hand was not carried out".to_owned());
     }
-    let others: Vec<usize> = (0..world.machines.len()).filter(|m| *m != leader).collect();
+    let others: Vec<usize> = (0..world.founders).filter(|m| *m != leader).collect();
     let [voter, third] = others[..] else { return Err("not three machines".to_owned()) };
     world.tell(format!("m{third} does not hear the leader m{leader} any more, nor the other way round"));
     world.network.cut.extend([(leader, third), (third, leader)]);
@@ -208,7 +207,7 @@ fn a_term_was_spent_in_vain(world: &mut World) -> Story {
 /// Two of five are lost, and of the others two do not hear each other: only the one between them can be elected, and it is
 /// not the highest. The higher rank gives way after its own campaign has failed (R2).
 fn a_line_of_three(world: &mut World, shape: Shape) -> Story {
-    let mut ranked: Vec<usize> = (0..shape.runners + shape.voters).collect();
+    let mut ranked: Vec<usize> = (0..shape.founders()).collect();
     ranked.sort_by_key(|m| std::cmp::Reverse(world.machines[*m].disk.id));
     let leader = world.leader().ok_or("the leader is gone")?;
     let kept: Vec<usize> = ranked.into_iter().filter(|m| *m != leader).take(3).collect();

@@ -8,7 +8,7 @@ use koi_core::guard::Watch;
 use koi_core::io::{
     Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
 };
-use koi_core::message::{Body, Message, Obituary};
+use koi_core::message::{Body, Message, Obituary, Recipient};
 use koi_core::record::Durable;
 use koi_core::types::{Hook, NodeState};
 
@@ -19,6 +19,9 @@ use crate::versions;
 
 /// A millisecond of the world's time, which is counted in µs.
 pub const MS: u64 = 1000;
+
+/// Old datagrams that are kept.
+const ATTIC: usize = 4096;
 
 /// What the network does to a datagram.
 #[derive(Clone, Debug)]
@@ -60,6 +63,15 @@ pub struct Shape {
     pub voters: usize,
     /// Services on each runner.
     pub services: usize,
+    /// Machines beside them that are off at first, configured to vote; the first of them is a runner too.
+    pub spares: usize,
+}
+
+impl Shape {
+    /// The machines that the cluster begins with.
+    pub fn founders(self) -> usize {
+        self.runners + self.voters
+    }
 }
 
 enum Happening {
@@ -130,8 +142,10 @@ impl Happening {
 pub struct World {
     /// Now, µs.
     pub now: u64,
-    /// The machines.
+    /// The machines: those that the cluster begins with, then the spares.
     pub machines: Vec<Machine>,
+    /// How many the cluster begins with.
+    pub founders: usize,
     /// The network.
     pub network: Network,
     /// What must hold.
@@ -163,9 +177,9 @@ impl World {
     /// A world in which no daemon runs yet.
     pub fn new(seed: u64, shape: Shape) -> World {
         let mut rng = Rng::new(seed);
-        let total = shape.runners + shape.voters;
+        let total = shape.founders();
         let electors = u16::try_from(total).unwrap_or(u16::MAX);
-        let machines = (0..total)
+        let machines = (0..total + shape.spares)
             .map(|index| {
                 // Any two clocks differ by less than ρ = 1 %.
                 let clock =
@@ -173,7 +187,7 @@ impl World {
                 Machine::new(
                     index,
                     clock,
-                    settings(index, electors, true, index < shape.runners),
+                    settings(index, electors, true, index < shape.runners || index == total),
                     shape.services,
                 )
             })
@@ -181,6 +195,7 @@ impl World {
         World {
             now: 0,
             machines,
+            founders: total,
             network: Network { loss: 0, duplicates: 0, delay: 2 * MS, slow: Vec::new(), cut: Vec::new() },
             invariants: Invariants::default(),
             story: Vec::new(),
@@ -371,8 +386,14 @@ impl World {
         match effect {
             Effect::Send { to, message } => self.send(machine, to, *message),
             Effect::Persist { number, durable } => {
-                let life = self.machines[machine].life;
-                let delay = self.rng.between(MS / 10, 5 * MS);
+                let m = &self.machines[machine];
+                let (life, longest, full) = (m.life, m.disk_delay, m.disk_full);
+                if full {
+                    // koid tries again until there is room; a newer state replaces an older one.
+                    self.machines[machine].unwritten = Some((life, number, durable));
+                    return;
+                }
+                let delay = self.rng.between(MS / 10, longest);
                 self.later(delay, Happening::Synced { machine, life, number, durable });
             }
             Effect::RunHook(run) => self.run_hook(machine, *run),
@@ -396,6 +417,14 @@ impl World {
             Effect::Fence { reason } => {
                 self.tell(format!("m{machine}: the fence acts: {reason}"));
                 self.later(0, Happening::Sprung { machine, power: true });
+            }
+            Effect::CountUp { beyond } => {
+                self.tell(format!("m{machine}: its state was restored, it begins again after run {beyond}"));
+                let m = &mut self.machines[machine];
+                m.kill_daemon();
+                m.disk.starts = m.disk.starts.max(beyond);
+                m.disk.synced = m.disk.synced.take().map(|durable| durable.after_restore());
+                self.boot_later(machine, MS);
             }
             Effect::Finished => {
                 self.tell(format!("m{machine}: the daemon ends"));
@@ -446,8 +475,13 @@ impl World {
             if target == from || !meant {
                 continue;
             }
-            if self.attic.len() < 4096 && self.rng.percent(2) {
-                self.attic.push((target, message.clone()));
+            if self.rng.percent(2) {
+                // The oldest give way by turns: what an earlier run was told comes again too.
+                let at = (self.rng.draw() % ATTIC as u64) as usize;
+                match self.attic.get_mut(at) {
+                    Some(kept) => *kept = (target, message.clone()),
+                    None => self.attic.push((target, message.clone())),
+                }
             }
             self.transmit(from, target, &message);
         }
@@ -477,15 +511,24 @@ impl World {
         }
         let random = self.rng.draw();
         let now = self.now;
+        let earlier = self.machines[machine].earlier_run();
+        // After a reboot the machine's own number shows that it is the same one; not every machine has one.
+        let rebooted = self.machines[machine].rebooted;
+        let same = !rebooted || self.rng.percent(80);
         self.machines[machine].paused_until = 0;
         self.machines[machine].boot(now, random);
+        self.machines[machine].earlier = earlier.filter(|_| same);
         self.tell(format!("m{machine}: the daemon starts"));
         if !self.machines[machine].guarded {
             self.look_at_services(machine);
         }
     }
 
+    /// The guardian of the run before is gone: that run is over, and the services are looked at.
     fn look_at_services(&mut self, machine: usize) {
+        if let Some(earlier) = self.machines[machine].earlier.take() {
+            self.say(machine, Input::Follows(earlier));
+        }
         let specs = self.machines[machine].specs();
         self.say(machine, Input::Services(specs));
     }
@@ -579,6 +622,63 @@ impl World {
         }
     }
 
+    /// The state folder of one machine is copied to another, which never ran: the same id, and all that it had voted and acknowledged.
+    pub fn clone_disk(&mut self, from: usize, to: usize) {
+        self.tell(format!("m{to} is given a copy of m{from}'s disk"));
+        let disk = self.machines[from].disk.clone();
+        let name = self.machines[from].settings.name.clone();
+        let copy = &mut self.machines[to];
+        copy.disk = crate::machine::Disk { newest: (0, 0), ..disk };
+        copy.settings.name = name;
+    }
+
+    /// The state folder of a machine that is off is what a backup has.
+    pub fn restore(&mut self, machine: usize, backup: crate::machine::Disk) {
+        if self.machines[machine].core.is_none() {
+            self.tell(format!("m{machine}: its disk is restored from a backup"));
+            let newest = self.machines[machine].disk.newest;
+            self.machines[machine].disk = crate::machine::Disk { newest, ..backup };
+        }
+    }
+
+    /// Whether anything that is written reaches a disk.
+    pub fn fill_disk(&mut self, machine: usize, full: bool) {
+        self.machines[machine].disk_full = full;
+        if let Some((life, number, durable)) = self.machines[machine].unwritten.take_if(|_| !full) {
+            self.later(MS, Happening::Synced { machine, life, number, durable });
+        }
+    }
+
+    /// Nothing is lost, late or cut off any more.
+    pub fn calm_network(&mut self) {
+        self.network.cut.clear();
+        self.network.slow.clear();
+        (self.network.loss, self.network.delay, self.network.duplicates) = (0, 2 * MS, 0);
+    }
+
+    /// The state on a disk is damaged: its id and how often it was started are not.
+    pub fn damage(&mut self, machine: usize) {
+        if self.machines[machine].core.is_none() {
+            self.tell(format!("m{machine}: the state on its disk is damaged"));
+            self.machines[machine].disk.synced = None;
+        }
+    }
+
+    /// Something authentic with an absurd number in it comes from a machine to all the others.
+    pub fn say_absurd(&mut self, from: usize) {
+        let Some(core) = &self.machines[from].core else { return };
+        let (id, session) = (core.id(), core.session());
+        let (term, record) = (core.view(self.machines[from].clock.at(self.now)).term, core.applied().clone());
+        let body = crate::absurd::body(self.rng.draw(), term, record, &self.machines[from].settings);
+        self.tell(format!("m{from} says something absurd: {body:?}"));
+        for to in 0..self.machines.len() {
+            let Some(target) = self.machines[to].core.as_ref().filter(|_| to != from) else { continue };
+            let recipient = Some(Recipient { node: target.id(), session: target.session() });
+            let message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
+            self.transmit(from, to, &message);
+        }
+    }
+
     /// An old datagram comes again.
     pub fn replay(&mut self) {
         if self.attic.is_empty() {
@@ -602,7 +702,7 @@ impl World {
     /// The machine whose core acts as leader now.
     pub fn leader(&self) -> Option<usize> {
         self.machines.iter().position(|m| {
-            m.core.as_ref().is_some_and(|c| m.paused_until <= self.now && c.view(m.clock.at(self.now)).acting)
+            m.core.as_ref().is_some_and(|c| m.paused_until <= self.now && c.acting(m.clock.at(self.now)))
         })
     }
 
@@ -627,6 +727,31 @@ impl World {
         self.masters().len() == 1 && self.leader().is_some_and(|leader| well(&self.machines[leader]))
     }
 
+    /// What each node waits for while nobody leads, for people.
+    fn leaderless(&self) -> String {
+        let waits = |m: &Machine| {
+            let view = m.core.as_ref()?.view(m.clock.at(self.now));
+            let members = m.disk.synced.as_ref().map_or(0, |d| d.record.members.len());
+            let what = view.waiting.first().map(|w| w.what.clone()).unwrap_or_default();
+            Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.standing))
+        };
+        self.machines.iter().filter_map(waits).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What the leader says of the cluster, for people.
+    pub fn diagnosis(&self) -> String {
+        let Some(leader) = self.leader() else { return self.leaderless() };
+        let m = &self.machines[leader];
+        let Some(view) = m.core.as_ref().map(|c| c.view(m.clock.at(self.now))) else { return String::new() };
+        let nodes: Vec<String> = view
+            .nodes
+            .iter()
+            .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.word(), n.reason))
+            .collect();
+        let waiting: Vec<&str> = view.waiting.iter().map(|w| w.what.as_str()).collect();
+        format!("m{leader} sees {nodes:?}, waits for {waiting:?}, warns {:?}", view.warnings)
+    }
+
     /// All is well, and every runner could be master.
     pub fn is_ready(&self) -> bool {
         let could = |m: &Machine| {
@@ -634,7 +759,7 @@ impl World {
                 m.core.as_ref().and_then(|c| c.view(m.clock.at(self.now)).nodes.first().map(|n| n.state));
             state.is_some_and(|s| matches!(s, NodeState::Standby | NodeState::Master))
         };
-        self.is_well() && self.machines.iter().filter(|m| m.settings.runner).all(could)
+        self.is_well() && self.machines.iter().filter(|m| m.settings.runner && m.disk.id.is_some()).all(could)
     }
 
     /// The machines on which something is promoted.

@@ -24,7 +24,8 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
-            | Command::Bootstrap
+            | Command::Bootstrap { .. }
+            | Command::Electors(_)
             | Command::Recover => {}
         }
     }
@@ -38,7 +39,8 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
-            | Command::Bootstrap
+            | Command::Bootstrap { .. }
+            | Command::Electors(_)
             | Command::Recover => {}
         }
     }

@@ -1,0 +1,148 @@
+//! Numbers from others that would end or storm the cluster's life. They are refused where they come in, never clamped: a lease that was cut
+//! short would be promised shorter than its leader counts on.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::message::{Body, Heartbeat, RunnerSummary};
+use crate::node::Node;
+use crate::record::Record;
+use crate::types::{Epoch, NodeId, Term, Time, Version};
+
+/// Terms end here: an epoch has a term in its high bits, and must fit.
+const TERMS: u64 = 1 << 47;
+/// How far a term, or the count of a version, may be beyond the newest that this node knows.
+const LEAP: u64 = 1 << 32;
+/// The longest leader lease that a configuration may have.
+const LEADER_LEASE: Duration = Duration::from_mins(5);
+/// The longest master lease and demote grace together that a configuration may have.
+const HOLD: Duration = Duration::from_mins(70);
+/// The longest demote grace that a configuration may have.
+const GRACE: Duration = Duration::from_hours(1);
+
+/// What is absurd about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absurd {
+    Term(Term),
+    Version(Version),
+    Epoch(Epoch),
+    LeaderLease(Duration),
+    MasterLease(Duration),
+    Grace(Duration),
+}
+
+impl fmt::Display for Absurd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Absurd::Term(term) => write!(f, "the term {}", term.0),
+            Absurd::Version(version) => write!(f, "the version {version} of the record"),
+            Absurd::Epoch(epoch) => write!(f, "the epoch {}", epoch.0),
+            Absurd::LeaderLease(lease) => write!(f, "a leader lease of {} s", lease.as_secs()),
+            Absurd::MasterLease(lease) => write!(f, "a master lease of {} s", lease.as_secs()),
+            Absurd::Grace(grace) => write!(f, "a demote grace of {} s", grace.as_secs()),
+        }
+    }
+}
+
+impl Node {
+    /// Whether every number of a message is one that a node could have come to.
+    pub(crate) fn plausible(&self, body: &Body) -> Result<(), Absurd> {
+        if broken!(AbsurdTaken) {
+            return Ok(());
+        }
+        match body {
+            Body::Heartbeat(heartbeat) => self.plausible_heartbeat(heartbeat),
+            Body::Report(report) => {
+                self.term(report.term)?;
+                self.version(report.durable, None)?;
+                self.version(report.applied, None)?;
+                report.runner.as_ref().map_or(Ok(()), summary)
+            }
+            Body::Answer(answer) => {
+                self.term(answer.term)?;
+                if let Some(lease) = answer.lease {
+                    at_most(lease.remaining, HOLD, Absurd::MasterLease)?;
+                    epoch(lease.epoch, answer.term)?;
+                }
+                answer.record.as_ref().map_or(Ok(()), |record| self.record(record, Some(answer.term)))
+            }
+            Body::Poll(poll) => self.term(poll.term),
+            Body::Claim(claim) => self.term(claim.term),
+            Body::PollAnswer(answer) => {
+                self.term(answer.newest)?;
+                answer.record.as_ref().map_or(Ok(()), |record| self.record(record, None))
+            }
+            Body::Vote(vote) => {
+                self.term(vote.newest)?;
+                self.record(&vote.record, None)
+            }
+            Body::Refuse(refuse) => self.term(refuse.newest),
+            Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) | Body::Hello(_) | Body::OtherRun(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    fn plausible_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), Absurd> {
+        self.term(heartbeat.term)?;
+        at_most(heartbeat.lease, LEADER_LEASE, Absurd::LeaderLease)?;
+        self.version(heartbeat.committed, Some(heartbeat.term))?;
+        self.record(&heartbeat.record, Some(heartbeat.term))
+    }
+
+    fn term(&self, term: Term) -> Result<(), Absurd> {
+        let known = self.durable.term.max(self.election.newest).0;
+        match term.0 < TERMS && term.0 <= known.saturating_add(LEAP) {
+            true => Ok(()),
+            false => Err(Absurd::Term(term)),
+        }
+    }
+
+    /// `leader`: the term of whoever leads with this version.
+    fn version(&self, version: Version, leader: Option<Term>) -> Result<(), Absurd> {
+        let newest = self.durable.record.version.n.saturating_add(LEAP);
+        let sound = version.n <= newest && leader.is_none_or(|term| version.term <= term);
+        if sound { self.term(version.term) } else { Err(Absurd::Version(version)) }
+    }
+
+    fn record(&self, record: &Record, leader: Option<Term>) -> Result<(), Absurd> {
+        self.version(record.version, leader)?;
+        epoch(record.last_epoch, record.version.term)?;
+        if let Some(master) = &record.master {
+            epoch(master.epoch, record.version.term)?;
+            at_most(master.hold, HOLD, Absurd::MasterLease)?;
+        }
+        Ok(())
+    }
+
+    /// Says who sent it, once in a while.
+    pub(crate) fn refuse_absurd(&mut self, from: NodeId, absurd: Absurd, now: Time) {
+        let pause = Duration::from_secs(60);
+        let told = self.absurd.as_ref().is_some_and(|(who, _, at)| *who == from && now.since(*at) < pause);
+        if told {
+            return;
+        }
+        let node = self.name_of(from);
+        let what = format!(
+            "{node} ({from}) says {absurd}, which no node of this cluster can have come to: it is not listened to"
+        );
+        self.absurd = Some((from, what.clone(), now));
+        self.event(Event::Warned { what });
+    }
+}
+
+fn summary(summary: &RunnerSummary) -> Result<(), Absurd> {
+    at_most(summary.grace, GRACE, Absurd::Grace)?;
+    [summary.released, summary.holds.unwrap_or_default()].iter().try_for_each(|e| epoch(*e, Term(TERMS - 1)))
+}
+
+/// An epoch is given in a term, which is in its high bits; the count in its low bits may spill over.
+fn epoch(epoch: Epoch, term: Term) -> Result<(), Absurd> {
+    let beyond = (term.0.saturating_add(1 << 16)).saturating_mul(1 << 16);
+    if epoch.0 < beyond && epoch.0 < 1 << 63 { Ok(()) } else { Err(Absurd::Epoch(epoch)) }
+}
+
+fn at_most(value: Duration, most: Duration, absurd: fn(Duration) -> Absurd) -> Result<(), Absurd> {
+    if value <= most { Ok(()) } else { Err(absurd(value)) }
+}

@@ -1,0 +1,235 @@
+//! Changes of the electors (R13): what operators ask for, and how a change ends.
+
+use std::collections::BTreeSet;
+
+use crate::io::{Answered, ElectorChange, Refusal};
+use crate::limits;
+use crate::message::RULES;
+use crate::node::Node;
+use crate::record::{MemberChange, Record};
+use crate::types::{NodeId, Time};
+
+impl Node {
+    /// What the leader does about the members by itself: whether `next` has changed. A change that counts is ended by the next version; a
+    /// cluster from before membership takes its first members.
+    pub(crate) fn members_moved(&mut self, next: &mut Record, now: Time) -> bool {
+        if next.change.is_some() {
+            next.members = next.members_after();
+            next.change = None;
+            return true;
+        }
+        if next.members.is_empty()
+            && let Some(members) = self.first_members(now)
+        {
+            next.members = members;
+            return true;
+        }
+        self.leave_if_removed(now);
+        false
+    }
+
+    /// A leader that is no member any more has said that this counts, and resigns.
+    fn leave_if_removed(&mut self, now: Time) {
+        let said = self.lead.as_ref().is_some_and(|lead| lead.heartbeat_due > now);
+        if said && self.knows_members() && !self.counts(self.id) && !broken!(OwnVoiceAssumed) {
+            self.resign("this node is no elector any more", now);
+        }
+    }
+
+    /// The record with this change of the electors under way.
+    pub(crate) fn change_electors(
+        &self,
+        change: &ElectorChange,
+        now: Time,
+    ) -> Result<(Record, Answered), Refusal> {
+        self.may_change_electors()?;
+        let change = match change {
+            ElectorChange::Add(new) => MemberChange { add: Some(self.newcomer(new, now)?), remove: None },
+            ElectorChange::Remove(old) => MemberChange { add: None, remove: Some(self.member(old)?) },
+            ElectorChange::Replace { old, new } => {
+                let remove = Some(self.member(old)?);
+                MemberChange { add: Some(self.newcomer(new, now)?), remove }
+            }
+        };
+        let next = Record { change: Some(change), ..self.durable.record.clone() };
+        self.names_stay_unique(&next)?;
+        self.has_both_quorums(&next, now)?;
+        let names: Vec<String> = next.members_after().iter().map(|id| self.name_of(*id)).collect();
+        let message = format!(
+            "the electors are to be {}: a quorum is {} of them. Set cluster.electors so in every koi.toml",
+            names.join(", "),
+            names.len() / 2 + 1
+        );
+        Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    fn may_change_electors(&self) -> Result<(), Refusal> {
+        let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
+        let record = &self.durable.record;
+        if self.settings.quorum == 0 {
+            return not_now(
+                "quorum is off: the electors are not counted",
+                "set cluster.electors and cluster.quorum first",
+            );
+        }
+        if record.members.is_empty() {
+            return not_now(
+                "the electors are not in the record yet",
+                "that is so once all configured electors are there, agree on cluster.electors, and run a koid that knows it",
+            );
+        }
+        if record.change.is_some() {
+            return not_now(
+                "another change of the electors is under way",
+                "try again when it is done: koi electors list",
+            );
+        }
+        if lead.committed != record.version || record.version.term != lead.term {
+            return not_now(
+                "the last change does not count yet: it waits for a quorum of electors",
+                "try again in a moment; koi status",
+            );
+        }
+        Ok(())
+    }
+
+    /// The member with this id or name.
+    fn member(&self, who: &str) -> Result<NodeId, Refusal> {
+        let members = &self.durable.record.members;
+        if let Some(id) = who.parse().ok().filter(|id| members.contains(id)) {
+            return Ok(id);
+        }
+        let named: Vec<NodeId> = members.iter().copied().filter(|id| self.name_of(*id) == who).collect();
+        match named[..] {
+            [id] => Ok(id),
+            [] => {
+                let all: Vec<String> = members.iter().map(|id| self.with_id(*id)).collect();
+                not_now(format!("no elector is called {who}"), format!("the electors are {}", all.join(", ")))
+            }
+            _ => Err(self.ambiguous(who, &named)),
+        }
+    }
+
+    /// The node with this id or name that is no member, answers, and could become one.
+    fn newcomer(&self, who: &str, now: Time) -> Result<NodeId, Refusal> {
+        let record = &self.durable.record;
+        let own = (self.id, self.settings.name.as_str());
+        let there =
+            self.peers.iter().filter(|(_, p)| p.gone.is_none() && now.since(p.heard) <= self.lately());
+        let there = there.map(|(id, p)| (id, p.card.name.as_str())).chain([own]);
+        let bears = |(id, name): &(NodeId, &str)| *name == who || id.to_string() == who;
+        let (members, others): (Vec<_>, Vec<_>) =
+            there.filter(bears).partition(|(id, _)| record.has_member(*id));
+        let id = match others[..] {
+            [(id, _)] => id,
+            [] if members.is_empty() => {
+                return not_now(
+                    format!("no node called {who} answers"),
+                    format!("start koid on {who} with this cluster's key and addresses, then say it again"),
+                );
+            }
+            [] => return not_now(format!("{who} is an elector already"), "koi electors list"),
+            _ => {
+                let ids: Vec<NodeId> = others.iter().map(|(id, _)| *id).collect();
+                return Err(self.ambiguous(who, &ids));
+            }
+        };
+        self.may_become_member(id, now)?;
+        Ok(id)
+    }
+
+    fn may_become_member(&self, id: NodeId, now: Time) -> Result<(), Refusal> {
+        let name = self.name_of(id);
+        let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
+        let (elector, rules) = match self.peers.get(id) {
+            Some(peer) if now.since(peer.heard) <= self.lately() => (peer.card.elector, peer.card.rules),
+            _ => (self.settings.elector, RULES),
+        };
+        if !elector {
+            return not_now(
+                format!("{name} is configured not to vote"),
+                format!("set node.elector = true on {name}, and restart koid there"),
+            );
+        }
+        if rules < RULES {
+            return not_now(
+                format!("{name} runs a koid that does not know who the electors are"),
+                format!("upgrade {name}"),
+            );
+        }
+        if !holds {
+            return not_now(
+                format!("{name} does not have the cluster's record on its disk yet"),
+                "try again in a moment",
+            );
+        }
+        Ok(())
+    }
+
+    fn names_stay_unique(&self, next: &Record) -> Result<(), Refusal> {
+        let after = next.members_after();
+        if after.is_empty() {
+            return not_now("the last elector cannot be removed", "stop the cluster instead");
+        }
+        if after.len() > limits::MEMBERS {
+            return not_now(
+                format!("a cluster has at most {} electors", limits::MEMBERS),
+                "replace one: koi electors replace OLD NEW",
+            );
+        }
+        let mut names = BTreeSet::new();
+        for id in &after {
+            let name = self.name_of(*id);
+            if !names.insert(name.clone()) {
+                let bearers: Vec<NodeId> =
+                    after.iter().copied().filter(|id| self.name_of(*id) == name).collect();
+                return Err(self.ambiguous(&name, &bearers));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who acknowledge now must be a quorum of the members before and of those after: otherwise the change would end the leadership.
+    fn has_both_quorums(&self, next: &Record, now: Time) -> Result<(), Refusal> {
+        let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
+        let lease = self.settings.leader_lease;
+        let all = next.members.iter().chain(next.change.iter().filter_map(|change| change.add.as_ref()));
+        let (there, missing): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+            all.copied().partition(|id| *id == self.id || lead.acknowledged_within(*id, lease, now));
+        let before = Record { change: None, ..next.clone() };
+        let after = Record { members: next.members_after(), ..before.clone() };
+        for (record, when) in [(&before, "now"), (&after, "afterwards")] {
+            if !crate::members::Quorum::of(record, &self.settings).is_met_by(&there) {
+                let missing: Vec<String> = missing.iter().map(|id| self.name_of(*id)).collect();
+                return Err(Refusal::Unsafe {
+                    message: format!(
+                        "the electors that answer would be no quorum {when}: {} must answer first",
+                        missing.join(", ")
+                    ),
+                    hint: "start koid there, or mend the network; koi electors list".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn with_id(&self, id: NodeId) -> String {
+        match self.name_of(id) {
+            name if name == id.to_string() => name,
+            name => format!("{name} ({id})"),
+        }
+    }
+
+    /// Several nodes bear one name: only an id says which is meant.
+    pub(crate) fn ambiguous(&self, name: &str, ids: &[NodeId]) -> Refusal {
+        let ids: Vec<String> = ids.iter().map(NodeId::to_string).collect();
+        Refusal::NotNow {
+            message: format!("{} nodes are called {name}: {}", ids.len(), ids.join(", ")),
+            hint: "say which by its id; give each its own node.name".to_owned(),
+        }
+    }
+}
+
+fn not_now<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::NotNow { message: message.into(), hint: hint.into() })
+}

@@ -1,0 +1,155 @@
+//! How a cluster begins: from nothing (R10), and with which electors (R13).
+
+use std::collections::BTreeSet;
+
+use crate::event::Event;
+use crate::message::{Card, RULES};
+use crate::node::Node;
+use crate::peers::Peer;
+use crate::record::{Record, Standing};
+use crate::types::{NodeId, Term, Time};
+
+impl Node {
+    /// Begins a new cluster when exactly the configured electors are there, each hears the others, and none has a record. With quorum
+    /// off there is nothing to wait for.
+    pub(crate) fn try_founding(&mut self, now: Time) {
+        if !self.settings.elector || !self.is_established() || !self.may_found() {
+            return;
+        }
+        if self.settings.quorum == 0 {
+            let member = |p: &Peer| p.card.standing == Standing::Member;
+            if self.durable.standing == Standing::Empty && !self.electors_around(now).any(|(_, p)| member(p))
+            {
+                self.found(BTreeSet::new());
+            }
+            return;
+        }
+        if let Some(members) = self.configured_founders(now)
+            && members != self.durable.record.members
+        {
+            self.found(members);
+        }
+    }
+
+    /// An elector without a record. One that has chosen its members may choose others until it has voted with them: the vote of every one
+    /// of them is needed, so nobody can lead them without it.
+    fn may_found(&self) -> bool {
+        match self.durable.standing {
+            Standing::Empty => true,
+            Standing::Founder => self.durable.term == Term(0) && !self.durable.record.members.is_empty(),
+            Standing::Member => false,
+        }
+    }
+
+    /// The electors heard of late.
+    fn electors_around(&self, now: Time) -> impl Iterator<Item = (NodeId, &Peer)> {
+        let lately = self.settings.election_timeout() * 3;
+        self.peers.iter().filter(move |(_, p)| {
+            p.card.elector
+                && p.gone.is_none()
+                && !p.mute
+                && !p.card.name.is_empty()
+                && now.since(p.heard) <= lately
+        })
+    }
+
+    /// This node and the electors around it, if they are exactly the configured ones and may begin a cluster.
+    fn configured_founders(&self, now: Time) -> Option<BTreeSet<NodeId>> {
+        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+        let mut names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        names.insert(self.settings.name.as_str());
+        let electors = &self.settings.electors;
+        let exact = 1 + around.len() == usize::from(electors.count()) && names.len() == 1 + around.len();
+        let ready = |p: &Peer| p.knows_us() && !p.calls && may_begin(&p.card);
+        let all =
+            exact && names.iter().all(|name| electors.admits(name)) && around.iter().all(|(_, p)| ready(p));
+        all.then(|| around.iter().map(|(id, _)| *id).chain([self.id]).collect())
+    }
+
+    /// Why a cluster does not begin yet, for people.
+    pub(crate) fn founding_waits_for(&self, now: Time) -> String {
+        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+        let configured = usize::from(self.settings.electors.count());
+        let seen = 1 + around.len();
+        let mut names: Vec<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        names.push(&self.settings.name);
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let unnamed = names.iter().find(|name| !self.settings.electors.admits(name));
+        let member = around.iter().find(|(_, p)| p.card.standing == Standing::Member);
+        let old = around.iter().find(|(_, p)| p.card.rules < RULES);
+        if let Some((_, peer)) = member {
+            format!("{} has the record of a cluster: this elector waits to be given it", peer.card.name)
+        } else if let Some(name) = twice {
+            format!("several electors are called {name}: give each its own node.name")
+        } else if let Some(name) = unnamed {
+            format!("{name} is configured to vote, and cluster.electors does not name it")
+        } else if let Some((_, peer)) = old {
+            format!("{} runs a koid that does not know membership: upgrade it", peer.card.name)
+        } else if seen < configured {
+            let missing = configured - seen;
+            format!(
+                "this elector has no record: it waits for a leader, or until all {configured} electors are seen ({missing} missing)"
+            )
+        } else if seen > configured {
+            format!(
+                "{seen} electors without a record are seen and cluster.electors is {configured}: set it right everywhere, or stop those that \
+                 are not to vote"
+            )
+        } else if self.durable.standing == Standing::Founder {
+            "a cluster begins: its first leader needs the vote of every one of its electors".to_owned()
+        } else {
+            "this elector has no record yet, and waits to be given the cluster's".to_owned()
+        }
+    }
+
+    /// What an operator's `koi bootstrap` begins with: this node, and the electors around it that have no record; or the name of one
+    /// that has.
+    pub(crate) fn bootstrap_members(&self, now: Time) -> Result<BTreeSet<NodeId>, String> {
+        let mut members = BTreeSet::from([self.id]);
+        for (id, peer) in self.electors_around(now).filter(|(_, p)| p.knows_us()) {
+            if !may_begin(&peer.card) {
+                return Err(peer.card.name.clone());
+            }
+            members.insert(id);
+        }
+        Ok(members)
+    }
+
+    /// Begins a cluster with these members, or, with quorum off, with whoever comes.
+    pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
+        let electors = members.iter().map(|id| self.name_of(*id)).collect();
+        self.event(Event::NewCluster { electors });
+        self.durable.standing = Standing::Founder;
+        self.durable.record = Record { members, ..Record::default() };
+        self.dirty = true;
+    }
+
+    /// R13: a cluster from before membership takes its first members when exactly the configured electors acknowledge, hold the record that
+    /// counts, agree, and know the rule.
+    pub(crate) fn first_members(&self, now: Time) -> Option<BTreeSet<NodeId>> {
+        let lead = self.lead.as_ref().filter(|_| self.settings.quorum > 0 && self.votes())?;
+        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+        let agreed = self.settings.agreed();
+        let ready = |(id, p): &(NodeId, &Peer)| {
+            p.card.rules >= RULES
+                && p.card.agreed == agreed
+                && p.card.standing == Standing::Member
+                && self.settings.electors.admits(&p.card.name)
+                && lead.holds_what_counts(*id)
+                && lead.acknowledged_within(*id, self.settings.leader_lease, now)
+        };
+        let names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        let count = 1 + around.len();
+        let exact = count == usize::from(self.settings.electors.count())
+            && names.len() == around.len()
+            && !names.contains(self.settings.name.as_str());
+        (exact && around.iter().all(ready))
+            .then(|| around.iter().map(|(id, _)| *id).chain([self.id]).collect())
+    }
+}
+
+/// Has no record, and knows that a cluster has members.
+fn may_begin(card: &Card) -> bool {
+    card.standing != Standing::Member && card.rules >= RULES
+}

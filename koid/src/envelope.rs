@@ -1,0 +1,99 @@
+//! Small files that are replaced whole and never half believed: a magic word, a format version and a checksum stand before the contents. A
+//! file is written beside, synced, renamed over, and the folder synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use blake2::{Blake2s256, Digest};
+
+const CHECKSUM_BYTES: usize = 32;
+/// Bytes before the contents.
+pub(crate) const HEADER_BYTES: usize = 8 + 4 + CHECKSUM_BYTES;
+/// Far more than a record of the greatest size has; a larger file is not ours.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Why a file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// A newer koid has written it; its format.
+    Newer(u32),
+    /// It is not what was written, and why.
+    Damaged(String),
+}
+
+/// The contents of a file; none: there is none.
+pub(crate) fn read<T>(path: &Path, magic: &[u8; 8], format: u32) -> io::Result<Option<Result<T, Unusable>>>
+where
+    T: for<'b> minicbor::Decode<'b, ()>,
+{
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(parse(&bytes, magic, format))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A disk that cannot be read now may be readable later: that is no reason to forget who we are.
+        Err(error) => Err(error),
+    }
+}
+
+/// The contents of these bytes.
+pub(crate) fn parse<T>(bytes: &[u8], magic: &[u8; 8], newest: u32) -> Result<T, Unusable>
+where
+    T: for<'b> minicbor::Decode<'b, ()>,
+{
+    let damaged = |why: &str| Err(Unusable::Damaged(why.to_owned()));
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return damaged("it is larger than any such file can be");
+    }
+    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return damaged("it is cut off within its header");
+    };
+    let (word, rest) = header.split_at(magic.len());
+    let (format, checksum) = rest.split_at(4);
+    if word != magic {
+        return damaged("it does not begin as such a file does");
+    }
+    let format = u32::from_be_bytes([format[0], format[1], format[2], format[3]]);
+    if format > newest {
+        return Err(Unusable::Newer(format));
+    }
+    if checksum != checksum_of(format, body).as_slice() {
+        return damaged("its checksum is wrong: it is cut off, or bits have changed");
+    }
+    minicbor::decode(body).or_else(|e| damaged(&format!("it cannot be understood: {e}")))
+}
+
+fn checksum_of(format: u32, body: &[u8]) -> Vec<u8> {
+    Blake2s256::new().chain_update(format.to_be_bytes()).chain_update(body).finalize().to_vec()
+}
+
+/// The bytes of a file with these contents.
+pub(crate) fn render<T: minicbor::Encode<()>>(contents: &T, magic: &[u8; 8], format: u32) -> Vec<u8> {
+    let body = minicbor::to_vec(contents).expect("writing to memory does not fail");
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(&format.to_be_bytes());
+    bytes.extend_from_slice(&checksum_of(format, &body));
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// Replaces the file: after a crash at any point the old one or the new one is there, whole.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.new"));
+    let written = write_synced(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, folder.join(name)))
+        .and_then(|()| File::open(folder)?.sync_all());
+    if written.is_err() {
+        // It may be what fills the disk.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
