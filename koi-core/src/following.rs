@@ -21,6 +21,8 @@ pub(crate) struct Leader {
     pub(crate) term: Term,
     pub(crate) name: String,
     pub(crate) heard: Time,
+    /// The newest heartbeat of it that was heard.
+    pub(crate) number: u64,
     pub(crate) lease: Duration,
     pub(crate) master_address: Option<SocketAddr>,
 }
@@ -45,6 +47,10 @@ impl Node {
         if self.settings.elector {
             let Heartbeat { term, number, lease, .. } = heartbeat;
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
+            if !self.is_durable() {
+                // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
+                self.report(None, now);
+            }
         } else {
             self.report(None, now);
         }
@@ -81,6 +87,7 @@ impl Node {
             term: heartbeat.term,
             name: heartbeat.card.name.clone(),
             heard: now,
+            number: heartbeat.number,
             lease: heartbeat.lease,
             master_address: heartbeat.master_address,
         });
@@ -190,6 +197,7 @@ impl Node {
             applied: self.durable.applied.version,
             runner,
             uptime: now.since(self.started),
+            heard: self.leader.as_ref().filter(|_| self.lead.is_none()).map(|leader| leader.number),
         };
         let recipient = Some(Recipient { node: leader, session });
         self.send(Destination::Node(leader), recipient, Body::Report(report));

@@ -31,6 +31,8 @@ pub enum Input {
         /// Which.
         number: u64,
     },
+    /// The newest state cannot be written now, and why. It is tried again; [`Input::Persisted`] says when it could be.
+    NotPersisted(String),
     /// An operator wants something. Answered once, by [`Effect::Answer`].
     Command {
         /// Names the answer.

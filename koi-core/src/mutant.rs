@@ -52,11 +52,17 @@ pub enum Mutant {
     NoReclaim,
     /// Fine print: hooks run in maintenance mode.
     HooksInMaintenance,
+    /// Patience: what repeats itself does not wait.
+    NoBackOff,
+    /// Patience: what status says against a hook that has just ended is no failure, however often.
+    ContradictionIgnored,
+    /// R7: what status calls promoted after its stop is taken for down.
+    DoubtedTaken,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 23] = [
+    pub const ALL: [Mutant; 26] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -80,6 +86,9 @@ impl Mutant {
         Mutant::ChangesUntold,
         Mutant::NoReclaim,
         Mutant::HooksInMaintenance,
+        Mutant::NoBackOff,
+        Mutant::ContradictionIgnored,
+        Mutant::DoubtedTaken,
     ];
 }
 

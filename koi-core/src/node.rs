@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::election::{Election, Role};
 use crate::event::Event;
+use crate::fitness::Fitness;
+use crate::flapping::Masterships;
+use crate::hearing::Ears;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::mastership::Leadership;
 use crate::message::{Body, Card, FailureNote, Farewell, Hello, Message, Recipient, Resign, RunnerSummary};
@@ -63,6 +66,9 @@ pub struct Node {
     finished: bool,
     pub(crate) failures: VecDeque<(Time, String, FailureNote)>,
     last_state: Option<NodeState>,
+    pub(crate) fitness: Fitness,
+    pub(crate) ears: Ears,
+    pub(crate) masterships: Masterships,
 }
 
 /// What must be on disk before it is done.
@@ -97,6 +103,7 @@ impl Node {
         let listen = settings.leader_lease;
         let on_disk = durable.record.version;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
+        let masterships = Masterships::found(&durable.applied);
         let mut node = Node {
             id: boot.id,
             session: boot.session,
@@ -129,6 +136,9 @@ impl Node {
             finished: false,
             failures: VecDeque::new(),
             last_state: None,
+            fitness: Fitness::default(),
+            ears: Ears::default(),
+            masterships,
             settings,
         };
         node.advance(boot.now);
@@ -149,6 +159,7 @@ impl Node {
                 self.runner.hook_ended(run, ended, &self.settings, now, &mut self.effects);
             }
             Input::Persisted { number } => self.persisted(number, now),
+            Input::NotPersisted(why) => self.fitness.refused(why),
             Input::Command { id, command } => self.command(id, command, now),
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
@@ -179,6 +190,8 @@ impl Node {
         let mut next = self.election_deadline().min(self.leading_deadline()).min(self.report_again_at());
         if self.settings.runner {
             next = next.min(self.runner.next_deadline(&self.settings, &around));
+            let hangs = self.disk_hangs_at();
+            next = next.min(if hangs > self.now { hangs } else { Time::NEVER });
         }
         if self.lead.is_none() {
             next = next.min(self.hello_due);
@@ -242,6 +255,7 @@ impl Node {
             self.advance_election(now);
             self.advance_runner(now);
             self.decide(now);
+            self.notice_masterships(now);
             self.tell_changes(now);
             self.report_again(now);
             self.flush();
@@ -253,6 +267,7 @@ impl Node {
             }
         }
         self.say_hello(now);
+        self.notice_ears(now);
         self.notice_silence(now);
         self.try_leaving(now);
         self.expected = self.next_deadline();
@@ -287,6 +302,7 @@ impl Node {
             leaving: self.leaving.is_some(),
             epoch: record.last_epoch,
             master: record.master.as_ref().map(|m| (m.name.clone(), self.master_address(m.node))),
+            unfit: self.unfit(now),
         }
     }
 
@@ -307,6 +323,9 @@ impl Node {
         let mut summary = self.runner.summary(&self.settings, &self.surroundings(now));
         if let Some(note) = &mut summary.failure {
             note.ago = Duration::ZERO;
+        }
+        if let Some(in_vain) = &mut summary.in_vain {
+            in_vain.ago = Duration::ZERO;
         }
         if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
             self.told = Some(summary);
@@ -391,12 +410,14 @@ impl Node {
             self.persist_issued += 1;
             self.versions.push_back((self.persist_issued, self.durable.record.version));
             let durable = Box::new(self.durable.clone());
+            self.fitness.handed_out(self.now);
             self.effects.push_back(Effect::Persist { number: self.persist_issued, durable });
         }
     }
 
     fn persisted(&mut self, number: u64, now: Time) {
         self.persist_done = self.persist_done.max(number.min(self.persist_issued));
+        self.fitness.written(self.persist_done == self.persist_issued, now);
         while self.versions.front().is_some_and(|(n, _)| *n <= self.persist_done) {
             if let Some((_, version)) = self.versions.pop_front() {
                 self.record_on_disk = version;

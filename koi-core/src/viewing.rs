@@ -1,10 +1,8 @@
 //! What a node tells of itself and of the others, for people and programs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::choice::{Choice, Fate};
-use crate::message::Card;
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::record::Standing;
@@ -24,7 +22,7 @@ impl Node {
                 .map(|(id, p)| self.peer_view(id, p, now)),
         );
         let waiting = self.waiting(acting, now);
-        let warnings = self.warnings(acting, now);
+        let concerns = self.concerns(acting, &nodes, !waiting.is_empty(), now);
         let runner = self.settings.runner;
         View {
             id: self.id,
@@ -43,9 +41,12 @@ impl Node {
             recovers_in: self.runner.recovers_in(now),
             slowest_demote: self.runner.services.slowest_demote,
             failures: self.failure_views(now),
-            healthy: acting && self.all_is_well(&nodes, now),
+            healthy: acting && concerns.is_empty(),
+            takeover: if acting { self.takeover(now) } else { None },
+            advice: self.advice(),
+            warnings: concerns.iter().filter(|c| c.is_warning()).map(ToString::to_string).collect(),
+            concerns,
             nodes,
-            warnings,
             waiting,
         }
     }
@@ -78,6 +79,7 @@ impl Node {
             stopped: around.stopped,
             maintenance: around.maintenance || self.settings.maintenance,
             unclean: self.runner.services.unclean(),
+            deaf: false,
             reason: if self.settings.runner { self.runner.reason(&self.settings) } else { String::new() },
         }
     }
@@ -87,8 +89,10 @@ impl Node {
         let silent = peer.gone.is_some() || seen > self.lately();
         let summary = peer.summary.as_ref();
         let record = &self.durable.applied;
+        let deaf = !silent && self.is_deaf(id, now);
         let state = match summary {
-            _ if silent => NodeState::Disconnected,
+            // What it has said before says nothing of now.
+            _ if silent || deaf => NodeState::Disconnected,
             Some(summary) => summary.state,
             None if peer.card.runner => NodeState::Disconnected,
             None => NodeState::Elector,
@@ -106,7 +110,11 @@ impl Node {
             stopped: record.stopped.contains(&id),
             maintenance: record.maintenance || summary.is_some_and(|s| s.maintenance),
             unclean: summary.is_some_and(|s| s.unclean),
-            reason: summary.map(|s| s.reason.clone()).unwrap_or_default(),
+            deaf,
+            reason: match summary {
+                _ if deaf => "it hears nobody: its network passes only one way".to_owned(),
+                summary => summary.map(|s| s.reason.clone()).unwrap_or_default(),
+            },
         }
     }
 
@@ -121,27 +129,6 @@ impl Node {
                 ago: now.since(*at),
             })
             .collect()
-    }
-
-    /// A master is promoted with all its services, and no node has failed or is missing.
-    fn all_is_well(&self, nodes: &[NodeView], now: Time) -> bool {
-        let record = &self.durable.applied;
-        let lead = self.lead.as_ref();
-        let promoted = record.master.as_ref().is_some_and(|m| {
-            lead.and_then(|l| l.runners.get(&m.node))
-                .is_some_and(|s| s.summary.promoted || record.maintenance)
-        });
-        let left = |n: &NodeView| {
-            matches!(self.peers.get(n.id), Some(Peer { gone: Some(crate::peers::Gone::Left(Some(_))), .. }))
-        };
-        let electors = usize::from(self.settings.electors.count());
-        promoted
-            && self.electors_seen(now) >= electors
-            && nodes.iter().all(|n| {
-                !n.unclean
-                    && n.state != NodeState::Failed
-                    && (n.state != NodeState::Disconnected || (left(n) && !n.elector))
-            })
     }
 
     /// What the next step waits for.
@@ -231,97 +218,4 @@ impl Node {
         };
         vec![Waiting { what: what.to_owned(), rule: Some("R1"), ..Waiting::default() }]
     }
-
-    /// What is wrong, or will be.
-    fn warnings(&self, acting: bool, now: Time) -> Vec<String> {
-        let mut warnings = Vec::new();
-        self.warn_of_quorum(&mut warnings);
-        if acting {
-            self.warn_of_electors(&mut warnings, now);
-        }
-        self.warn_of_disagreement(&mut warnings, now);
-        let slow = self.runner.services.slowest_demote.filter(|took| *took > self.settings.demote_grace / 2);
-        if let Some(took) = slow {
-            warnings.push(format!(
-                "a demote took {} ms here, more than half of demote_grace ({} ms): raise it, or make demote faster",
-                took.as_millis(),
-                self.settings.demote_grace.as_millis()
-            ));
-        }
-        warnings
-    }
-
-    fn warn_of_quorum(&self, warnings: &mut Vec<String>) {
-        let electors = self.settings.electors.count();
-        if self.settings.quorum == 0 {
-            let why = if electors == 0 { "cluster.electors is not set, so quorum" } else { "quorum" };
-            warnings.push(format!(
-                "{why} is off: a partition makes two masters (split brain); a third elector is the remedy"
-            ));
-        } else if electors == 2 {
-            warnings.push(
-                "two electors need each other: when one is lost there is no failover; a third elector is the remedy"
-                    .to_owned(),
-            );
-        }
-    }
-
-    fn warn_of_electors(&self, warnings: &mut Vec<String>, now: Time) {
-        let configured = usize::from(self.settings.electors.count());
-        let seen = self.electors_seen(now);
-        if configured > 0 && seen > configured {
-            warnings.push(format!(
-                "{seen} electors are seen and cluster.electors is {configured}: two quorums could form; set it right everywhere"
-            ));
-        } else if seen < configured {
-            warnings.push(format!("{} of {configured} electors are missing", configured - seen));
-        }
-        for (id, peer) in self.peers.iter() {
-            let beginner = peer.card.elector && peer.card.standing == Standing::Empty && peer.gone.is_none();
-            if beginner && now.since(peer.heard) <= self.lately() && self.too_many_electors(id, now) {
-                warnings.push(format!(
-                    "{} is an elector too many: cluster.electors is {configured}; it does not vote",
-                    peer.card.name
-                ));
-            }
-        }
-    }
-
-    /// Nodes whose settings disagree are named until they agree.
-    fn warn_of_disagreement(&self, warnings: &mut Vec<String>, now: Time) {
-        let own = self.settings.agreed();
-        let mut names: BTreeMap<&str, usize> = BTreeMap::from([(self.settings.name.as_str(), 1)]);
-        for (_, peer) in
-            self.peers.iter().filter(|(_, p)| now.since(p.heard) <= self.lately() && p.gone.is_none())
-        {
-            let card = &peer.card;
-            *names.entry(card.name.as_str()).or_default() += 1;
-            let differing = differing(&own, card);
-            if !card.name.is_empty() && !differing.is_empty() {
-                warnings.push(format!(
-                    "{} and {} disagree on {}: make their configurations agree",
-                    self.settings.name,
-                    card.name,
-                    differing.join(", ")
-                ));
-            }
-        }
-        for (name, _) in names.into_iter().filter(|(name, n)| *n > 1 && !name.is_empty()) {
-            warnings.push(format!("two nodes are called {name}: give each its own node.name"));
-        }
-    }
-}
-
-fn differing(own: &crate::message::Agreed, card: &Card) -> Vec<&'static str> {
-    let their = &card.agreed;
-    [
-        (own.electors != their.electors, "cluster.electors"),
-        (own.quorum != their.quorum, "cluster.quorum"),
-        (own.heartbeat != their.heartbeat, "timing.heartbeat"),
-        (own.leader_lease != their.leader_lease, "timing.leader_lease"),
-        (own.master_lease != their.master_lease, "timing.master_lease"),
-    ]
-    .into_iter()
-    .filter_map(|(differs, key)| differs.then_some(key))
-    .collect()
 }

@@ -49,7 +49,10 @@ pub(crate) fn view() -> View {
             score: Some(5),
             message: None,
         }],
+        concerns: vec![],
         warnings: vec![],
+        advice: vec![],
+        takeover: None,
         waiting: vec![],
         lease: None,
         holds: None,
@@ -82,6 +85,7 @@ fn node_view(id: u128, name: &str, state: NodeState) -> NodeView {
         stopped: false,
         maintenance: false,
         unclean: false,
+        deaf: false,
         reason: String::new(),
     }
 }

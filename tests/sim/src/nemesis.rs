@@ -6,6 +6,7 @@ use koi_core::io::{Command, Input};
 use koi_core::record::{Durable, Standing};
 
 use crate::invariants::healing;
+use crate::machine::settings;
 use crate::stories;
 use crate::world::{MS, Shape, Trap, World};
 
@@ -233,6 +234,15 @@ fn heal(world: &mut World, total: usize) {
     for machine in 0..total {
         world.machines[machine].newer = true;
         world.machines[machine].services.values_mut().for_each(|s| (s.broken, s.stuck) = (false, false));
+        // Nodes that disagree are never all well.
+        let usual = settings(
+            machine,
+            u16::try_from(total).unwrap_or(u16::MAX),
+            true,
+            world.machines[machine].settings.runner,
+        );
+        world.machines[machine].settings = usual.clone();
+        world.say(machine, Input::Configure(Box::new(usual)));
     }
     world.revive = true;
     world.run_for(5000 * MS);

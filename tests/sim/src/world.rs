@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use koi_core::concern::Concern;
 use koi_core::guard::Watch;
 use koi_core::io::{
     Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
@@ -621,10 +622,16 @@ impl World {
         self.later(1, Happening::Tell { machine, input: Box::new(input) });
     }
 
-    /// The leader says that all is well, and one machine is promoted.
+    /// The leader says that all is well, but for what lies behind, and one machine is promoted.
     pub fn is_well(&self) -> bool {
-        let well = |m: &Machine| m.core.as_ref().is_some_and(|c| c.view(m.clock.at(self.now)).healthy);
-        self.masters().len() == 1 && self.leader().is_some_and(|leader| well(&self.machines[leader]))
+        let behind = |concern: &Concern| matches!(concern, Concern::SlowDemote { .. });
+        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.iter().all(behind))
+    }
+
+    /// What is amiss, as the leader sees it; none: nobody leads.
+    pub fn concerns(&self) -> Option<Vec<Concern>> {
+        let leader = &self.machines[self.leader()?];
+        leader.core.as_ref().map(|core| core.view(leader.clock.at(self.now)).concerns)
     }
 
     /// All is well, and every runner could be master.

@@ -10,7 +10,12 @@ const CALM: u64 = 15_000 * MS;
 /// Lets time pass; what was wrong.
 pub fn check(world: &mut World) -> Option<String> {
     if !world.run_until(BOUND, World::is_well) {
-        return Some(format!("{} s after healing the masters are {:?}", BOUND / MS / 1000, world.masters()));
+        return Some(format!(
+            "{} s after healing the masters are {:?}, and amiss is {:?}",
+            BOUND / MS / 1000,
+            world.masters(),
+            world.concerns()
+        ));
     }
     let before = world.masters();
     world.run_for(CALM);
