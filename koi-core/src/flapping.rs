@@ -111,14 +111,14 @@ impl Node {
         own.max(blamed)
     }
 
-    /// The same on all nodes together: how many on each of them, and when the last one ended.
+    /// The same on all nodes together: how many beyond the first of each node but one, and when the last one ended.
     fn all_in_vain(&self, now: Time) -> Option<(u32, Time)> {
         let lead = self.lead.as_ref()?;
         let each = || lead.runners.iter().filter_map(|(id, s)| self.in_vain(*id, s, now));
         let last = each().map(|(_, last)| last).max()?;
         let total: u32 = each().map(|(times, _)| times).sum();
         let nodes = u32::try_from(each().count()).unwrap_or(u32::MAX);
-        Some((total / nodes.max(1), last))
+        Some(((total + 1).saturating_sub(nodes), last))
     }
 
     /// Neither a failure nor a mastership in vain speaks against it (classic.md §4).
@@ -135,7 +135,7 @@ impl Node {
         match (self.in_vain(node, seen, now), self.all_in_vain(now)) {
             // What is promoted already is not worse off as a master.
             _ if seen.summary.holds.is_some() || broken!(NoBackOff) => Time(0),
-            (Some((times, last)), Some((each, newest))) => (last + wait(times)).max(newest + wait(each)),
+            (Some(_), Some((times, last))) => last + wait(times),
             (None, _) | (_, None) => Time(0),
         }
     }

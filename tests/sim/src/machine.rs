@@ -51,6 +51,43 @@ pub struct Disk {
     pub synced: Option<Durable>,
     /// The daemon's life and the number of that state.
     pub newest: (u64, u64),
+    /// It takes nothing.
+    pub full: bool,
+    /// What it has not taken: the daemon's life, the number, the state.
+    pub refused: Option<(u64, u64, Box<Durable>)>,
+}
+
+/// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
+/// the promise is worth no more than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whim {
+    /// It says what is.
+    #[default]
+    Honest,
+    /// It calls what was demoted promoted, until it is stopped.
+    PromotedAfterDemote,
+    /// It calls what was once demoted promoted for ever, stopped or not.
+    PromotedForEver,
+    /// It calls what was started stopped.
+    StoppedAfterStart,
+    /// It calls what is promoted live.
+    LiveWhenPromoted,
+    /// What runs has crashed whenever somebody looks.
+    Crashing,
+    /// One of these, by chance, each time.
+    Erratic,
+}
+
+impl Whim {
+    /// Every one but honesty.
+    pub const ALL: [Whim; 6] = [
+        Whim::PromotedAfterDemote,
+        Whim::PromotedForEver,
+        Whim::StoppedAfterStart,
+        Whim::LiveWhenPromoted,
+        Whim::Crashing,
+        Whim::Erratic,
+    ];
 }
 
 /// A service as it really is, whatever the daemon thinks.
@@ -66,6 +103,33 @@ pub struct Real {
     pub stuck: bool,
     /// Under which epoch it was promoted last.
     pub epoch: Epoch,
+    /// How far its status can be trusted.
+    pub whim: Whim,
+    /// It was demoted since it was promoted last.
+    demoted: bool,
+}
+
+impl Real {
+    /// What status says.
+    fn observed(&mut self, dice: u64) -> Observed {
+        let whim = match self.whim {
+            Whim::Erratic if dice % 3 == 0 => Whim::Honest,
+            Whim::Erratic => [Whim::Crashing, Whim::LiveWhenPromoted, Whim::Honest][(dice / 3 % 3) as usize],
+            whim => whim,
+        };
+        if whim == Whim::Crashing {
+            (self.started, self.promoted) = (false, false);
+        }
+        match (whim, self.promoted, self.started) {
+            (Whim::PromotedAfterDemote, false, true) | (Whim::PromotedForEver, false, _) if self.demoted => {
+                Observed::Promoted
+            }
+            (Whim::StoppedAfterStart, false, _) | (_, false, false) => Observed::Stopped,
+            (Whim::LiveWhenPromoted, true, _) => Observed::Live,
+            (_, true, _) => Observed::Promoted,
+            (_, false, true) => Observed::Standby,
+        }
+    }
 }
 
 /// One simulated machine.
@@ -182,14 +246,14 @@ impl Machine {
         if let Some(service) = self.services.get_mut(&run.service)
             && run.hook == Hook::Promote
         {
-            service.promoted = true;
+            (service.promoted, service.demoted) = (true, false);
             service.epoch = run.epoch;
         }
         self.hooks.insert(run.run, run.clone());
     }
 
-    /// A hook ends by itself.
-    pub fn hook_ends(&mut self, run: &HookRun) -> HookEnd {
+    /// A hook ends by itself. `dice`: what chance decides.
+    pub fn hook_ends(&mut self, run: &HookRun, dice: u64) -> HookEnd {
         self.hooks.remove(&run.run);
         let Some(service) = self.services.get_mut(&run.service) else { return HookEnd::Done };
         match run.hook {
@@ -201,13 +265,9 @@ impl Machine {
             }
             Hook::Start => service.started = true,
             Hook::Stop => (service.started, service.promoted) = (false, false),
-            Hook::Demote => service.promoted = false,
+            Hook::Demote => (service.promoted, service.demoted) = (false, true),
             Hook::Status => {
-                let observed = match (service.promoted, service.started) {
-                    (true, _) => Observed::Promoted,
-                    (false, true) => Observed::Standby,
-                    (false, false) => Observed::Stopped,
-                };
+                let observed = service.observed(dice);
                 return HookEnd::Status(StatusReport { observed, message: String::new(), score: None });
             }
             Hook::Promote | Hook::Failed => {}

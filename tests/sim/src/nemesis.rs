@@ -6,7 +6,7 @@ use koi_core::io::{Command, Input};
 use koi_core::record::{Durable, Standing};
 
 use crate::invariants::healing;
-use crate::machine::settings;
+use crate::machine::{Whim, settings};
 use crate::stories;
 use crate::world::{MS, Shape, Trap, World};
 
@@ -95,7 +95,7 @@ fn rough_start(world: &mut World, total: usize) {
 fn strike(world: &mut World, total: usize) {
     let machine = world.rng().between(0, total as u64 - 1) as usize;
     let other = world.rng().between(0, total as u64 - 1) as usize;
-    match world.rng().between(0, 22) {
+    match world.rng().between(0, 25) {
         0 | 1 => {
             world.lose_power(machine);
             let delay = world.rng().between(10 * MS, 8000 * MS);
@@ -154,10 +154,26 @@ fn strike(world: &mut World, total: usize) {
             world.machines[machine].services.values_mut().take(1).for_each(|s| s.stuck = !s.stuck);
             world.tell(format!("m{machine}: a service cannot be taken down any more, or can be again"));
         }
+        23 => fill_or_mend(world, machine, total),
+        24 | 25 => {
+            let whim = match world.rng().percent(30) {
+                true => Whim::Honest,
+                false => world.rng().pick(&Whim::ALL),
+            };
+            world.whim(machine, whim);
+        }
         20 => depose(world, machine, total),
         14 => reconfigure(world, machine),
         13 => world.say(machine, Input::Shutdown),
         _ => operate(world, machine, other),
+    }
+}
+
+/// One disk at a time is full.
+fn fill_or_mend(world: &mut World, machine: usize, total: usize) {
+    match (0..total).find(|m| world.machines[*m].disk.full) {
+        Some(full) => world.mend_disk(full),
+        None => world.fill_disk(machine),
     }
 }
 
@@ -233,7 +249,9 @@ fn heal(world: &mut World, total: usize) {
     (world.network.loss, world.network.delay, world.network.duplicates) = (0, 2 * MS, 0);
     for machine in 0..total {
         world.machines[machine].newer = true;
-        world.machines[machine].services.values_mut().for_each(|s| (s.broken, s.stuck) = (false, false));
+        world.mend_disk(machine);
+        let services = world.machines[machine].services.values_mut();
+        services.for_each(|s| (s.broken, s.stuck, s.whim) = (false, false, Whim::Honest));
         // Nodes that disagree are never all well.
         let usual = settings(
             machine,

@@ -14,7 +14,7 @@ use koi_core::record::Durable;
 use koi_core::types::{Hook, NodeState};
 
 use crate::invariants::Invariants;
-use crate::machine::{Clock, Machine, settings};
+use crate::machine::{Clock, Machine, Whim, settings};
 use crate::rng::Rng;
 use crate::versions;
 
@@ -300,13 +300,14 @@ impl World {
     }
 
     fn hook_over(&mut self, machine: usize, life: u64, run: RunId, aborted: bool) {
+        let dice = self.rng.draw();
         let m = &mut self.machines[machine];
         let Some(hook) = m.hooks.get(&run).cloned().filter(|_| m.life == life) else { return };
         let ended = if aborted {
             m.hooks.remove(&run);
             HookEnd::Aborted
         } else {
-            m.hook_ends(&hook)
+            m.hook_ends(&hook, dice)
         };
         self.ended.insert((machine, hook.hook), self.now);
         self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.word()));
@@ -374,6 +375,12 @@ impl World {
             Effect::Persist { number, durable } => {
                 let life = self.machines[machine].life;
                 let delay = self.rng.between(MS / 10, 5 * MS);
+                if self.machines[machine].disk.full {
+                    self.machines[machine].disk.refused = Some((life, number, durable));
+                    let input = Box::new(Input::NotPersisted("full".to_owned()));
+                    // Before any later word of this disk.
+                    return self.later(MS / 10, Happening::Tell { machine, input });
+                }
                 self.later(delay, Happening::Synced { machine, life, number, durable });
             }
             Effect::RunHook(run) => self.run_hook(machine, *run),
@@ -475,6 +482,10 @@ impl World {
     pub fn boot(&mut self, machine: usize) {
         if self.machines[machine].core.is_some() {
             return;
+        }
+        if self.machines[machine].disk.full {
+            // Better no daemon than one that forgets; whoever restarts it tries again.
+            return self.boot_later(machine, 1000 * MS);
         }
         let random = self.rng.draw();
         let now = self.now;
@@ -578,6 +589,27 @@ impl World {
             self.tell(format!("m{machine}: the disk is wiped"));
             self.machines[machine].disk = crate::machine::Disk::default();
         }
+    }
+
+    /// The disk of a machine takes nothing any more.
+    pub fn fill_disk(&mut self, machine: usize) {
+        self.tell(format!("m{machine}: the disk is full"));
+        self.machines[machine].disk.full = true;
+    }
+
+    /// There is room again: what was refused is written.
+    pub fn mend_disk(&mut self, machine: usize) {
+        self.machines[machine].disk.full = false;
+        if let Some((life, number, durable)) = self.machines[machine].disk.refused.take() {
+            self.tell(format!("m{machine}: there is room on the disk again"));
+            self.later(MS, Happening::Synced { machine, life, number, durable });
+        }
+    }
+
+    /// The services of a machine, or their statuses, take to something.
+    pub fn whim(&mut self, machine: usize, whim: Whim) {
+        self.tell(format!("m{machine}: the first service is {whim:?} from now on"));
+        self.machines[machine].services.values_mut().take(1).for_each(|s| s.whim = whim);
     }
 
     /// An old datagram comes again.
