@@ -34,6 +34,9 @@ impl Fitness {
 impl Node {
     /// Why this node cannot do now what a new master must.
     pub(crate) fn unfit(&self, now: Time) -> Option<String> {
+        if broken!(UnfitNamed) {
+            return None;
+        }
         if let Some(why) = &self.fitness.trouble {
             return Some(format!("its state cannot be written: {why}"));
         }

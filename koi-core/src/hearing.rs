@@ -59,7 +59,8 @@ impl Node {
 
     /// It is heard, and has not heard this leader for so long that it cannot be counted on.
     pub(crate) fn is_deaf(&self, node: NodeId, now: Time) -> bool {
-        self.hears_since(node).is_some_and(|heard| now.since(heard) > self.hearing_patience())
+        let late = |heard: Time| now.since(heard) > self.hearing_patience();
+        self.hears_since(node).is_some_and(late) && !broken!(DeafUnsaid)
     }
 
     /// An elector that hears this leader and does not acknowledge it: its disk does not take what it must promise.

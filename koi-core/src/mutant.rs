@@ -58,11 +58,17 @@ pub enum Mutant {
     ContradictionIgnored,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
+    /// A node that cannot write its mark is named master.
+    UnfitNamed,
+    /// A node that does not hear the leader counts as if it did.
+    DeafUnsaid,
+    /// A report waits for a disk that hangs, and with it a sitting master's lease.
+    ReportAwaitsDisk,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 26] = [
+    pub const ALL: [Mutant; 29] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -89,6 +95,9 @@ impl Mutant {
         Mutant::NoBackOff,
         Mutant::ContradictionIgnored,
         Mutant::DoubtedTaken,
+        Mutant::UnfitNamed,
+        Mutant::DeafUnsaid,
+        Mutant::ReportAwaitsDisk,
     ];
 }
 
