@@ -58,10 +58,6 @@ pub enum Concern {
     SameName {
         name: String,
     },
-    SlowDemote {
-        took: Duration,
-        grace: Duration,
-    },
     Flapping {
         masterships: u32,
         within: Duration,
@@ -96,7 +92,6 @@ impl Concern {
             | Concern::Unfit { .. }
             | Concern::Disagreement { .. }
             | Concern::SameName { .. }
-            | Concern::SlowDemote { .. }
             | Concern::Flapping { .. }
             | Concern::Restless { .. }
             | Concern::NoTakeover { .. } => true,
@@ -143,13 +138,6 @@ impl fmt::Display for Concern {
             Concern::SameName { name } => {
                 write!(f, "two nodes are called {name}: give each its own node.name")
             }
-            Concern::SlowDemote { took, grace } => write!(
-                f,
-                "a demote took {} ms here, longer than demote_grace ({} ms): in a partition others would not have waited for it; \
-                 raise it, or make demote faster",
-                took.as_millis(),
-                grace.as_millis()
-            ),
             Concern::Flapping { masterships, within } => {
                 let seconds = within.as_secs_f32().ceil();
                 write!(

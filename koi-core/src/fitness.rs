@@ -1,6 +1,7 @@
-//! What keeps this node from being made master although its services are ready: a disk that does not take its state. Before anything is
-//! promoted a mark must be on disk (R8), so a mastership here would come to nothing.
+//! What keeps this node from being made master although its services are ready: a disk that does not take its state, or a machine that has
+//! no room for a hook. Before anything is promoted a mark must be on disk (R8), so a mastership here would come to nothing.
 
+use crate::io::HookEnd;
 use crate::node::Node;
 use crate::types::Time;
 
@@ -11,6 +12,8 @@ pub(crate) struct Fitness {
     trouble: Option<String>,
     /// When the oldest state was handed out that is not on disk.
     waiting_since: Option<Time>,
+    /// Why the newest hook could not be run: the machine has no room for it.
+    no_room: Option<String>,
 }
 
 impl Fitness {
@@ -23,6 +26,15 @@ impl Fitness {
     pub(crate) fn written(&mut self, newest: bool, now: Time) {
         self.trouble = None;
         self.waiting_since = (!newest).then_some(now);
+    }
+
+    /// A hook is over.
+    pub(crate) fn ran(&mut self, ended: &HookEnd) {
+        match ended {
+            HookEnd::NoRoom(why) => self.no_room = Some(why.clone()),
+            HookEnd::Done | HookEnd::Status(_) | HookEnd::Failed { .. } => self.no_room = None,
+            HookEnd::Aborted => {}
+        }
     }
 
     /// The disk refuses a state.
@@ -39,6 +51,9 @@ impl Node {
         }
         if let Some(why) = &self.fitness.trouble {
             return Some(format!("its state cannot be written: {why}"));
+        }
+        if let Some(why) = &self.fitness.no_room {
+            return Some(format!("its hooks cannot be run: {why}"));
         }
         (now >= self.disk_hangs_at()).then(|| "its disk hangs: its state is not written in time".to_owned())
     }

@@ -1,7 +1,6 @@
 //! Is all well? This is the one place that decides it: whatever is amiss is a [`Concern`], and all is well where there is none.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::concern::Concern;
 use crate::mastership::Seen;
@@ -12,8 +11,6 @@ use crate::record::{Record, Standing};
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::NodeView;
 
-/// For so long a demote that took longer than the grace is warned of.
-const SLOW_DEMOTE_LASTS: Duration = Duration::from_secs(30 * 60);
 /// Runners that are named where none could take over.
 const NAMED: usize = 5;
 
@@ -31,15 +28,10 @@ impl Node {
             concerns.push(Concern::Unfit { node: self.settings.name.clone(), why });
         }
         self.look_at_agreement(&mut concerns, now);
-        let (slow, grace) = (self.runner.services.slow_demote, self.settings.demote_grace);
-        if let Some((took, _)) = slow.filter(|(took, at)| *took > grace && now.since(*at) < SLOW_DEMOTE_LASTS)
-        {
-            concerns.push(Concern::SlowDemote { took, grace });
-        }
         concerns
     }
 
-    /// What the configuration means for a bad day: no fault, and no less true while all is well.
+    /// What the configuration, and what was measured, mean for a bad day: no fault, and no less true while all is well.
     pub(crate) fn advice(&self) -> Vec<String> {
         let (electors, quorum) = (self.settings.electors.count(), self.settings.quorum);
         let mut advice = Vec::new();

@@ -184,6 +184,9 @@ pub enum HookEnd {
     },
     /// By [`Effect::AbortHook`].
     Aborted,
+    /// Not at all: the machine has no room for it now, in a few words. Nothing of it has run. Not said of what takes down, which is tried
+    /// until its time-out.
+    NoRoom(String),
 }
 
 /// What `status` saw.

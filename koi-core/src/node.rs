@@ -156,6 +156,7 @@ impl Node {
         match input {
             Input::Received { message, source } => self.received(*message, source, now),
             Input::HookFinished { run, ended } => {
+                self.fitness.ran(&ended);
                 self.runner.hook_ended(run, ended, &self.settings, now, &mut self.effects);
             }
             Input::Persisted { number } => self.persisted(number, now),

@@ -23,6 +23,8 @@ pub(crate) struct Running {
     pub(crate) since: Time,
     /// Asked to end: gently (`false`) or at once (`true`).
     pub(crate) aborting: Option<bool>,
+    /// It was promoted, or perhaps, when this began.
+    was_up: bool,
 }
 
 /// One service of this node.
@@ -60,6 +62,8 @@ pub(crate) struct Service {
     suspect: bool,
     /// Changes of its state that status has told of and nobody has asked for.
     surprises: Patience,
+    /// Hooks for which the machine had no room.
+    refused: Patience,
     /// Statuses that have agreed with its promotion.
     confirmations: u8,
 }
@@ -129,6 +133,7 @@ impl Service {
             doubts: BTreeMap::new(),
             suspect: false,
             surprises: Patience::default(),
+            refused: Patience::default(),
             confirmations: 0,
         }
     }
@@ -181,9 +186,10 @@ impl Service {
         self.suspect && !self.started && !self.stop_failed && self.spec.hooks.has(Hook::Status)
     }
 
-    /// Until then it is neither started nor promoted: it changes by itself again and again. The first change costs nothing.
+    /// Until then it is neither started nor promoted: it changes by itself again and again, or its hooks could not be run. The first change
+    /// costs nothing.
     pub(crate) fn rests_until(&self) -> Time {
-        self.surprises.until(1)
+        self.surprises.until(1).max(self.refused.until(0))
     }
 
     /// How often it has changed by itself of late, if that is often.
@@ -219,6 +225,7 @@ impl Service {
     /// `hook` begins.
     pub(crate) fn begin(&mut self, hook: Hook, run: RunId, now: Time) {
         self.state = self.state_during(hook);
+        let was_up = self.up;
         if hook == Hook::Promote {
             self.up = true;
             self.confirmations = 0;
@@ -226,7 +233,7 @@ impl Service {
         if hook != Hook::Status {
             self.claimed = None;
         }
-        self.running = Some(Running { run, hook, since: now, aborting: None });
+        self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
         if hook == Hook::Status {
             // One that is ended early is not asked again at once.
             self.next_status = now + self.spec.status_interval;
@@ -347,7 +354,8 @@ impl Service {
     }
 
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
-        let killed = self.running.take().is_some_and(|r| r.aborting == Some(true));
+        let run = self.running.take();
+        let killed = run.is_some_and(|r| r.aborting == Some(true));
         match end {
             _ if hook == Hook::Status && self.wants_proof() => self.proven(&end, block),
             HookEnd::Done => self.done(hook, now, block),
@@ -356,6 +364,7 @@ impl Service {
                 self.went_wrong(Cause { hook, message, timed_out, lasting }, block)
             }
             HookEnd::Aborted => self.aborted(hook, killed, block),
+            HookEnd::NoRoom(why) => self.not_run(hook, why, run.is_some_and(|r| r.was_up), now, block),
         }
     }
 
@@ -365,6 +374,7 @@ impl Service {
             HookEnd::Aborted => return Consequence::None,
             HookEnd::Status(report) => report.observed == Observed::Promoted,
             HookEnd::Failed { timed_out, .. } => *timed_out,
+            HookEnd::NoRoom(_) => true,
             HookEnd::Done => false,
         };
         if !still || broken!(DoubtedTaken) {
@@ -374,7 +384,7 @@ impl Service {
         }
         let message = match end {
             HookEnd::Status(_) => "status says promoted (90) after stop",
-            HookEnd::Failed { .. } | HookEnd::Done | HookEnd::Aborted => {
+            HookEnd::Failed { .. } | HookEnd::Done | HookEnd::Aborted | HookEnd::NoRoom(_) => {
                 "status does not say in time whether it is still promoted"
             }
         };
@@ -540,6 +550,27 @@ impl Service {
         }
         self.stop_failed = true;
         Consequence::Unclean
+    }
+
+    /// The machine had no room for the hook. That says nothing of the service: it stays as it was, and the next try waits.
+    fn not_run(&mut self, hook: Hook, why: String, was_up: bool, now: Time, block: bool) -> Consequence {
+        match hook {
+            Hook::Status => {}
+            Hook::Start => {
+                self.state = ServiceState::Stopped;
+                self.refused.count(now);
+            }
+            Hook::Promote => {
+                self.state = ServiceState::Started;
+                self.up = was_up;
+                self.refused.count(now);
+            }
+            Hook::Stop | Hook::Demote | Hook::Failed => {
+                return self
+                    .went_wrong(Cause { hook, message: why, timed_out: false, lasting: false }, block);
+            }
+        }
+        Consequence::None
     }
 
     fn aborted(&mut self, hook: Hook, killed: bool, block: bool) -> Consequence {

@@ -60,8 +60,6 @@ pub(crate) struct Services {
     last_run: u64,
     /// The slowest demote of this run.
     pub(crate) slowest_demote: Option<Duration>,
-    /// The newest demote that took more than half of the grace at that time, and when it ended.
-    pub(crate) slow_demote: Option<(Duration, Time)>,
 }
 
 impl Services {
@@ -379,7 +377,6 @@ impl Services {
         if hook == Hook::Demote {
             self.slowest_demote = self.slowest_demote.max(Some(took));
             if took > grace / 2 {
-                self.slow_demote = Some((took, now));
                 out.push_back(Effect::Event(Event::SlowDemote { service: name.clone(), took, grace }));
             }
         }
@@ -513,5 +510,6 @@ fn describe(end: &HookEnd) -> (String, bool) {
         }
         HookEnd::Failed { message, .. } => (message.clone(), true),
         HookEnd::Aborted => ("ended early, as asked".to_owned(), false),
+        HookEnd::NoRoom(why) => (format!("was not run: {why}"), true),
     }
 }

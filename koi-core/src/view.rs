@@ -34,7 +34,7 @@ pub struct View {
     pub concerns: Vec<Concern>,
     /// The warnings among them, a sentence each: what stands nowhere else.
     pub warnings: Vec<String>,
-    /// What the configuration means for a bad day, a sentence each: no fault.
+    /// What the configuration, and what was measured, mean for a bad day, a sentence each: no fault.
     pub advice: Vec<String>,
     /// Who would be master next, as far as this node leads; none: nobody could.
     pub takeover: Option<NodeId>,

@@ -167,3 +167,58 @@ fn in_maintenance_nothing_is_known_to_be_well() {
     cluster.run(2000);
     assert!(cluster.view(leader).healthy, "{:?}", cluster.view(leader).concerns);
 }
+
+fn no_room() -> HookEnd {
+    HookEnd::NoRoom("no further process is allowed".to_owned())
+}
+
+#[test]
+fn a_master_whose_status_cannot_be_run_stays_master_and_says_so() {
+    let (mut cluster, leader, master) = apart(3);
+    let epoch = cluster.record().last_epoch;
+    cluster.ending(master, "web", Hook::Status, no_room());
+    cluster.run(60_000);
+    assert_eq!((cluster.master(), cluster.record().last_epoch), (Some(master), epoch));
+    let name = cluster.name(master);
+    assert!(warns(
+        &cluster,
+        &format!("{name} cannot be master: its hooks cannot be run: no further process")
+    ));
+    cluster.ending(master, "web", Hook::Status, saw(Observed::Promoted));
+    cluster.run(11_000);
+    assert!(cluster.view(leader).healthy, "{:?}", cluster.view(leader).concerns);
+}
+
+#[test]
+fn a_machine_without_room_for_a_promote_gives_way_and_holds_nothing() {
+    let (mut cluster, _, master) = apart(3);
+    for m in (0..3).filter(|m| *m != master) {
+        cluster.ending(m, "web", Hook::Promote, no_room());
+    }
+    cluster.order(Command::Stop(cluster.name(master)));
+    cluster.run(20_000);
+    let promotes = (0..3).map(|m| cluster.machines[m].began.iter().filter(|h| *h == "web.promote").count());
+    let promotes: usize = promotes.sum();
+    assert!(promotes < 30, "{promotes} promotes in 20 s");
+    assert!((0..3).filter(|m| *m != master).all(|m| !cluster.service(m, "web").up), "nothing has run");
+    assert!(cluster.view(cluster.leader().expect("someone leads")).nodes.iter().all(|n| !n.unclean));
+
+    for m in (0..3).filter(|m| *m != master) {
+        cluster.ending(m, "web", Hook::Promote, HookEnd::Done);
+    }
+    cluster.run_until(60_000, "a master", |c| c.master().is_some_and(|m| m != master));
+}
+
+#[test]
+fn a_start_without_room_is_tried_again_and_is_no_failure() {
+    let mut cluster = Cluster::off(3);
+    cluster.ending(1, "web", Hook::Start, no_room());
+    cluster.start_all();
+    cluster.run(60_000);
+    let starts = cluster.machines[1].began.iter().filter(|h| *h == "web.start").count();
+    assert!((3..10).contains(&starts), "{starts}");
+    assert_eq!(cluster.node_state(1), NodeState::Live);
+    cluster.ending(1, "web", Hook::Start, HookEnd::Done);
+    cluster.run(45_000);
+    assert_eq!(cluster.node_state(1), NodeState::Standby);
+}

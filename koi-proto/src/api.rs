@@ -61,7 +61,7 @@ pub struct ClusterStatus {
     pub healthy: bool,
     /// What is wrong, or will be, a sentence each. Never any where `healthy` is true.
     pub warnings: Vec<String>,
-    /// What the configuration means for a bad day, a sentence each: no fault, and it may stand where all is well.
+    /// What the configuration, and what was measured, mean for a bad day, a sentence each: no fault, and it may stand where all is well.
     pub advice: Vec<String>,
     /// The name of the node that would be master next; none: nobody could.
     pub takeover: Option<String>,

@@ -654,10 +654,9 @@ impl World {
         self.later(1, Happening::Tell { machine, input: Box::new(input) });
     }
 
-    /// The leader says that all is well, but for what lies behind, and one machine is promoted.
+    /// The leader says that all is well, and one machine is promoted.
     pub fn is_well(&self) -> bool {
-        let behind = |concern: &Concern| matches!(concern, Concern::SlowDemote { .. });
-        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.iter().all(behind))
+        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.is_empty())
     }
 
     /// What is amiss, as the leader sees it; none: nobody leads.
