@@ -62,8 +62,8 @@ pub(crate) struct Service {
     suspect: bool,
     /// Changes of its state that status has told of and nobody has asked for.
     surprises: Patience,
-    /// Hooks for which the machine had no room.
-    refused: Patience,
+    /// Hooks for which the machine had no room, and starts that status has contradicted.
+    setbacks: Patience,
     /// Statuses that have agreed with its promotion.
     confirmations: u8,
 }
@@ -133,7 +133,7 @@ impl Service {
             doubts: BTreeMap::new(),
             suspect: false,
             surprises: Patience::default(),
-            refused: Patience::default(),
+            setbacks: Patience::default(),
             confirmations: 0,
         }
     }
@@ -186,10 +186,10 @@ impl Service {
         self.suspect && !self.started && !self.stop_failed && self.spec.hooks.has(Hook::Status)
     }
 
-    /// Until then it is neither started nor promoted: it changes by itself again and again, or its hooks could not be run. The first change
+    /// Until then it is neither started nor promoted: it changes by itself again and again, or its hooks came to nothing. The first change
     /// costs nothing.
     pub(crate) fn rests_until(&self) -> Time {
-        self.surprises.until(1).max(self.refused.until(0))
+        self.surprises.until(1).max(self.setbacks.until(0))
     }
 
     /// How often it has changed by itself of late, if that is often.
@@ -327,6 +327,7 @@ impl Service {
     /// An operator says that it is mended.
     pub(crate) fn trust_again(&mut self) {
         self.surprises = Patience::default();
+        self.setbacks = Patience::default();
         self.doubts.clear();
     }
 
@@ -501,6 +502,10 @@ impl Service {
         }
         let before = self.doubts.insert(hook, now);
         let again = before.is_some_and(|then| now.since(then) < DOUBT_LASTS);
+        if hook == Hook::Start {
+            // One that was asked too early gets a moment.
+            self.setbacks.count(now);
+        }
         let word = match seen {
             Observed::Healthy => "healthy (0)",
             Observed::Promoted => "promoted (90)",
@@ -558,12 +563,12 @@ impl Service {
             Hook::Status => {}
             Hook::Start => {
                 self.state = ServiceState::Stopped;
-                self.refused.count(now);
+                self.setbacks.count(now);
             }
             Hook::Promote => {
                 self.state = ServiceState::Started;
                 self.up = was_up;
-                self.refused.count(now);
+                self.setbacks.count(now);
             }
             Hook::Stop | Hook::Demote | Hook::Failed => {
                 return self

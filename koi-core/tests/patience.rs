@@ -20,8 +20,10 @@ fn count(hooks: &[String], hook: &str) -> usize {
 fn what_status_calls_stopped_after_each_start_fails_after_one_retry_and_says_so() {
     let mut solo = Solo::unled(&[web()], |_| {});
     solo.will_end("web", Hook::Status, saw(Observed::Stopped));
-    solo.pass(500);
-    assert_eq!(solo.hooks(), ["web.start", "web.start", "web.failed", "web.stop"]);
+    solo.pass(800);
+    assert_eq!(solo.hooks(), ["web.start"], "it may have been asked a moment too early");
+    solo.pass(700);
+    assert_eq!(solo.hooks(), ["web.start", "web.failed", "web.stop"]);
     assert_eq!(solo.state(), NodeState::Failed);
     let reason = solo.view(0).reason;
     assert!(reason.contains("web: start: status says stopped (92) after start"), "{reason}");
@@ -37,13 +39,23 @@ fn what_status_calls_stopped_after_each_start_fails_after_one_retry_and_says_so(
 }
 
 #[test]
+fn a_start_that_is_not_done_when_it_says_so_gets_a_second_look() {
+    let mut solo = Solo::unled(&[web()], |_| {});
+    solo.will_end("web", Hook::Status, saw(Observed::Stopped));
+    solo.pass(500);
+    solo.will_end("web", Hook::Status, saw(Observed::Standby));
+    solo.pass(2000);
+    assert_eq!((solo.hooks(), solo.state()), (vec!["web.start".to_owned(); 2], NodeState::Standby));
+}
+
+#[test]
 fn an_operators_recover_gives_it_its_retry_back() {
     let mut solo = Solo::unled(&[web()], |s| s.auto_recover = 0);
     solo.will_end("web", Hook::Status, saw(Observed::Stopped));
-    solo.pass(500);
+    solo.pass(2000);
     solo.hooks();
     solo.command(0, Command::Recover).expect("it tries");
-    solo.pass(500);
+    solo.pass(2000);
     assert_eq!(count(&solo.hooks(), "web.start"), 2);
 }
 
