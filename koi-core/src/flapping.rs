@@ -19,7 +19,8 @@ pub(crate) struct Masterships {
     /// When each began that no operator asked for; at most [`limits::MASTERSHIPS`].
     begun: VecDeque<Time>,
     current: Option<Current>,
-    /// Masterships that this leader gave and under which nothing was ever promoted, by node. Bounded by the nodes that have reported.
+    /// Masterships that this leader gave and under which not everything was ever promoted, by node: a daemon that dies of its promotion does
+    /// not remember them. Bounded by the nodes that have reported.
     blamed: BTreeMap<NodeId, Patience>,
     /// Whom an operator wanted, when last looked.
     target: Option<NodeId>,
@@ -29,7 +30,7 @@ pub(crate) struct Masterships {
 struct Current {
     epoch: Epoch,
     node: NodeId,
-    /// Something was promoted under it, or this node cannot know.
+    /// Everything was promoted under it once, or this node cannot know.
     rose: bool,
     /// An operator wants it to end, or its node is going away in order.
     bidden: bool,
@@ -94,7 +95,7 @@ impl Node {
         let Some(mut current) = self.masterships.current else { return };
         let seen = self.lead.as_ref().and_then(|lead| lead.runners.get(&current.node));
         current.rose |=
-            !leads || seen.is_some_and(|s| s.summary.holds == Some(current.epoch) && s.summary.up);
+            !leads || seen.is_some_and(|s| s.summary.holds == Some(current.epoch) && s.summary.promoted);
         current.bidden |= record.manual
             || record.maintenance
             || record.target.is_some()

@@ -280,3 +280,26 @@ fn an_operator_does_not_wait_for_patience() {
     cluster.run(100);
     assert!(cluster.record().last_epoch > epoch, "{:?}", cluster.record());
 }
+
+#[test]
+fn a_node_that_dies_of_each_promotion_is_passed_over_and_then_rests() {
+    let mut cluster = Cluster::off(3);
+    cluster.machines.iter_mut().for_each(|m| _ = m.slow.insert(("web".to_owned(), Hook::Promote)));
+    cluster.start_all();
+    let mut deaths = 0;
+    for _ in 0..900 {
+        cluster.run(100);
+        for m in 0..3 {
+            let promotes = cluster.machines[m].running.values().any(|run| run.hook == Hook::Promote);
+            // Who leads goes on: another's memory is another story.
+            if promotes && cluster.leader() != Some(m) {
+                deaths += 1;
+                cluster.kill_daemon(m, Some(true));
+                cluster.start(m);
+            } else if promotes {
+                cluster.finish(m, "web", Hook::Promote, kit::fails());
+            }
+        }
+    }
+    assert!((3..=14).contains(&deaths), "{deaths} deaths in a minute and a half");
+}

@@ -171,3 +171,14 @@ fn local_says_what_only_the_node_itself_knows() {
     );
     assert_eq!((local.lease_ms, local.epoch, local.dropped["unknown-key"]), (Some(900), Some(7), 3));
 }
+
+#[test]
+fn nothing_is_well_where_koid_itself_warns() {
+    let view = View { healthy: true, ..view() };
+    let mut status = status(&view, 13, &settings());
+    warn(&mut status, []);
+    assert!(status.cluster.healthy);
+    warn(&mut status, ["db on b goes on as it was until it is stopped: its plugin is gone".to_owned()]);
+    assert!(!status.cluster.healthy);
+    assert_eq!(status.cluster.warnings.len(), 1);
+}

@@ -113,7 +113,7 @@ impl Real {
     /// What status says.
     fn observed(&mut self, dice: u64) -> Observed {
         let whim = match self.whim {
-            Whim::Erratic if dice % 3 == 0 => Whim::Honest,
+            Whim::Erratic if dice.is_multiple_of(3) => Whim::Honest,
             Whim::Erratic => [Whim::Crashing, Whim::LiveWhenPromoted, Whim::Honest][(dice / 3 % 3) as usize],
             whim => whim,
         };
