@@ -30,7 +30,7 @@ Exit codes:
   0  done, or all is well
   1  failed, or refused by the state of things
   2  wrong usage
-  3  (status, wait) degraded, or no master
+  3  (status, wait) degraded, warnings, or no master
   4  no answer in time: no daemon, no leader, or a change that was not confirmed
   5  refused because it would not be safe
 

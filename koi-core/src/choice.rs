@@ -353,6 +353,10 @@ impl Node {
         if record.manual && record.target.is_none() {
             return Some("it was demoted by hand".to_owned());
         }
+        // R7 alone ends a mastership over a disk; one under which nothing could ever be promoted has not begun.
+        if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.up && summary.services > 0) {
+            return Some(format!("it cannot promote anything: {why}"));
+        }
         // Its earlier reports may have been on their way before it knew of its mastership.
         (!summary.promotable).then(|| format!("it is {}, not promotable", summary.state.word()))
     }
@@ -401,8 +405,8 @@ impl Node {
             return wait(blocked);
         }
         let best = record.target.filter(|t| self.is_candidate(*t, record, now));
-        let Some(best) = best.or_else(|| self.best_candidate(record, now)) else {
-            return wait(self.no_candidate(now));
+        let Some(best) = best.or_else(|| self.best_candidate(record, None, now)) else {
+            return wait(self.resting(record, now).unwrap_or_else(|| self.no_candidate(now)));
         };
         if let Some(blocked) = self.still_up(best, now) {
             return wait(blocked);
@@ -474,15 +478,29 @@ impl Node {
         let hold = self.patience();
         let chosen = self.current_run(but);
         let (id, seen) = lead.runners.iter().find(|(id, s)| {
-            // An unclean node that is not the record's master any more was attested to be down.
-            (*id != but || Some(s.session) != chosen)
-                && s.summary.up
-                && !s.summary.unclean
-                && now.since(s.at) <= hold
+            // An unclean node that is not the record's master any more was attested to be down; not one that never was.
+            let attested = s.summary.unclean && !unbidden(s);
+            (*id != but || Some(s.session) != chosen) && s.summary.up && !attested && now.since(s.at) <= hold
         })?;
         let name = self.name_of(id);
+        if unbidden(seen) {
+            let what =
+                format!("{name} is no master, and its status calls it promoted: {}", seen.summary.reason);
+            let hint = format!("mend that, and say `koi recover {name}`; or stop koid on {name}");
+            return Some(Blocked::new(what).of(&name).rule("R7").hint(hint));
+        }
         let what = format!("{name} still has something promoted ({})", seen.summary.state.word());
         Some(Blocked::new(what).of(&name).rule("R6"))
+    }
+
+    /// Every candidate has been master in vain of late: the next try waits.
+    fn resting(&self, record: &Record, now: Time) -> Option<Blocked> {
+        let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record, now));
+        let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s, now), id)).min()?;
+        let name = self.name_of(id);
+        let what = format!("{name} has been master in vain of late, and rests before the next try");
+        let hint = format!("koi promote {name} does not wait; koi failures");
+        (until > now).then(|| Blocked::new(what).of(&name).until(until).hint(hint))
     }
 
     fn no_candidate(&self, now: Time) -> Blocked {
@@ -513,26 +531,31 @@ impl Node {
                 && !s.maintenance
                 && !record.stopped.contains(&node)
                 && self.bears_its_name(node, now)
+                // A new master must write its mark (R8). One that is promoted has done so.
+                && (s.unfit.is_none() || s.up)
+                && !self.is_deaf(node, now)
                 // It must have left maintenance, as far as it was ever on.
                 && seen.applied >= lead.act_since
         })
     }
 
     /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
-    fn best_candidate(&self, record: &Record, now: Time) -> Option<NodeId> {
-        let candidates = || self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record, now));
-        let calm = |s: &Seen| {
-            let ago = s.summary.failure.as_ref().map(|f| f.ago + now.since(s.at));
-            ago.is_none_or(|ago| ago >= self.settings.failure_promotion_timeout)
-        };
-        let any_calm = candidates().any(|(_, s)| calm(s));
+    pub(crate) fn best_candidate(&self, record: &Record, but: Option<NodeId>, now: Time) -> Option<NodeId> {
+        let others = || self.latest_reports().filter(move |(id, _)| Some(*id) != but);
+        let candidates = || others().filter(|(id, _)| self.is_candidate(*id, record, now));
+        let calm = |id: NodeId, s: &Seen| self.is_calm(id, s, now);
+        let any_calm = candidates().any(|(id, s)| calm(id, s));
+        let rests = |id: NodeId, s: &Seen| self.rests_until(id, s, now) > now;
         let key = |id: NodeId, s: &Seen| {
             let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
             // Seconds, so that a report's way does not decide between nodes that started together.
             let uptime: Duration = s.uptime + now.since(s.at);
             (promoted, s.summary.score.unwrap_or(0), uptime.as_secs(), s.at, id)
         };
-        candidates().filter(|(_, s)| calm(s) || !any_calm).max_by_key(|(id, s)| key(*id, s)).map(|(id, _)| id)
+        candidates()
+            .filter(|(id, s)| (calm(*id, s) || !any_calm) && !rests(*id, s))
+            .max_by_key(|(id, s)| key(*id, s))
+            .map(|(id, _)| id)
     }
 
     /// Of several nodes that answer to one name the first bears it: the master, then a member, then the one that runs longest. The others are
@@ -575,6 +598,11 @@ impl Node {
             _ => self.durable.names.get(&node).cloned().unwrap_or_else(|| node.to_string()),
         }
     }
+}
+
+/// R7: its status calls something promoted, and no mastership ever gave it the right to that.
+fn unbidden(seen: &Seen) -> bool {
+    seen.summary.unclean && seen.summary.suspect && seen.summary.holds.is_none()
 }
 
 fn restarted(entry: &MasterEntry, seen: &Seen) -> Blocked {

@@ -21,6 +21,8 @@ pub(crate) struct Leader {
     pub(crate) term: Term,
     pub(crate) name: String,
     pub(crate) heard: Time,
+    /// The newest heartbeat of it that was heard.
+    pub(crate) number: u64,
     pub(crate) lease: Duration,
     pub(crate) master_address: Option<SocketAddr>,
     /// Where its API answers, by its own word.
@@ -51,6 +53,10 @@ impl Node {
         if self.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
+            if !self.is_durable() && !broken!(ReportAwaitsDisk) {
+                // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
+                self.report(None, now);
+            }
         } else {
             self.report(None, now);
         }
@@ -99,6 +105,7 @@ impl Node {
             term: heartbeat.term,
             name: heartbeat.card.name.clone(),
             heard: now,
+            number: heartbeat.number,
             lease: heartbeat.lease,
             master_address: heartbeat.master_address,
             address: heartbeat.address,
@@ -228,6 +235,7 @@ impl Node {
             runner,
             uptime: now.since(self.started),
             address: self.address,
+            heard: self.leader.as_ref().filter(|_| self.lead.is_none()).map(|leader| leader.number),
         };
         let recipient = Some(Recipient { node: leader, session });
         self.send(Destination::Node(leader), recipient, Body::Report(report));

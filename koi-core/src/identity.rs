@@ -206,7 +206,14 @@ impl Node {
 
     /// The machine that bears this id too, if it was heard of late.
     pub(crate) fn twin(&self, now: Time) -> Option<Session> {
-        let lately = self.settings.heartbeat * TWIN_WARNED;
-        self.identity.twin.filter(|(_, at)| now.since(*at) <= lately).map(|(session, _)| session)
+        self.identity
+            .twin
+            .filter(|(_, at)| now.since(*at) <= self.twin_told_for())
+            .map(|(session, _)| session)
+    }
+
+    /// For so long another machine with a node's id is warned of after it was heard: a mute one is heard every tenth heartbeat.
+    pub(crate) fn twin_told_for(&self) -> Duration {
+        self.settings.heartbeat * TWIN_WARNED
     }
 }

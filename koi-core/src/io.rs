@@ -31,6 +31,8 @@ pub enum Input {
         /// Which.
         number: u64,
     },
+    /// The newest state cannot be written now, and why. It is tried again; [`Input::Persisted`] says when it could be.
+    NotPersisted(String),
     /// An operator wants something. Answered once, by [`Effect::Answer`].
     Command {
         /// Names the answer.
@@ -192,6 +194,9 @@ pub enum HookEnd {
     },
     /// By [`Effect::AbortHook`].
     Aborted,
+    /// Not at all: the machine has no room for it now, in a few words. Nothing of it has run. Not said of what takes down, which is tried
+    /// until its time-out.
+    NoRoom(String),
 }
 
 /// What `status` saw.

@@ -5,7 +5,7 @@
 //!
 //! From the ground up: [`types`], [`settings`], [`record`], [`message`]; a service's states (`service`) and all services of
 //! a node (`services`); what the node wants of them (`runner`); who leads (`election`); what a follower (`following`) and
-//! a leader (`mastership`, `choice`, `commands`) do; and [`node`], which composes them. Rules R1 to R11 of the design are
+//! a leader (`mastership`, `choice`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and [`node`], which composes them. Rules R1 to R11 of the design are
 //! named where they are kept.
 
 #![forbid(unsafe_code)]
@@ -24,12 +24,17 @@ macro_rules! broken {
 mod bounds;
 mod choice;
 mod commands;
+pub mod concern;
 mod election;
 mod electors;
 pub mod event;
+mod fitness;
+mod flapping;
 mod following;
 mod founding;
 pub mod guard;
+mod health;
+mod hearing;
 mod identity;
 pub mod io;
 pub mod limits;
@@ -39,6 +44,7 @@ pub mod message;
 #[cfg(koi_mutants)]
 pub mod mutant;
 pub mod node;
+mod patience;
 mod peers;
 pub mod record;
 mod reports;

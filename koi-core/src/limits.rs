@@ -10,8 +10,12 @@ pub const MEMBERS: usize = 9;
 pub const NAME_BYTES: usize = 63;
 /// Bytes of the reason for a failure that a report carries; the API has the whole of it.
 pub const REASON_BYTES: usize = 200;
+/// Bytes of why a node cannot become master now.
+pub const UNFIT_BYTES: usize = 80;
 /// Failures that are remembered for `koi failures`.
 pub const FAILURES: usize = 10;
+/// Masterships of which a node remembers when they began.
+pub const MASTERSHIPS: usize = 64;
 /// Operator commands that wait for their change to count.
 pub const COMMANDS: usize = 64;
 /// Heartbeats of which an acknowledgement still counts, and reports of which an answer does.

@@ -63,6 +63,16 @@ struct Reclaim {
 }
 
 impl Leadership {
+    /// When this heartbeat was sent; none: long ago, or never.
+    pub(crate) fn sent_at(&self, number: u64) -> Option<Time> {
+        self.sent.iter().find(|(n, _)| *n == number).map(|(_, at)| *at)
+    }
+
+    /// When the newest heartbeat was sent that this elector has acknowledged.
+    pub(crate) fn acknowledged_at(&self, elector: NodeId) -> Option<Time> {
+        self.acknowledged.get(&elector).copied()
+    }
+
     pub(crate) fn backlog(&self) -> usize {
         self.sent.len() + self.commands.len()
     }
@@ -392,6 +402,7 @@ impl Node {
 
     pub(crate) fn on_report(&mut self, from: NodeId, session: Session, report: Report, now: Time) {
         self.note_report(from, session, &report, now);
+        self.note_hearing(from, session, &report, now);
         // Members or not: one that is to become a member must hold the record first (R13).
         let admitted = self.knows_members() || self.settings.electors.admits(&report.card.name);
         let master = self.durable.record.master.as_ref().filter(|m| m.node == from);

@@ -239,6 +239,9 @@ pub struct Report {
     #[n(8)]
     #[cbor(default, with = "address")]
     pub address: Option<SocketAddr>,
+    /// The newest heartbeat of this leader that the node has heard, also when it does not acknowledge it; none: it does not say.
+    #[n(10)]
+    pub heard: Option<u64>,
 }
 
 /// A runner's services in one line.
@@ -290,6 +293,43 @@ pub struct RunnerSummary {
     /// It has been told to go away and is taking its services down.
     #[n(14)]
     pub leaving: bool,
+    /// Why it cannot become master now, at most [`crate::limits::UNFIT_BYTES`]; none: it can, as far as its machine goes.
+    #[n(15)]
+    pub unfit: Option<String>,
+    /// A service that changes by itself again and again; none: none does.
+    #[n(16)]
+    pub restless: Option<Restless>,
+    /// Masterships that have come to nothing here of late; none: none have.
+    #[n(17)]
+    pub in_vain: Option<InVain>,
+    /// The status of a service calls it promoted although it was demoted and stopped. With [`RunnerSummary::unclean`]: nobody has ever given
+    /// this node the right to it.
+    #[n(18)]
+    #[cbor(default)]
+    pub suspect: bool,
+}
+
+/// A service that changes by itself again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Restless {
+    /// Its name, at most [`crate::limits::NAME_BYTES`].
+    #[n(0)]
+    pub service: String,
+    /// How often of late.
+    #[n(1)]
+    pub times: u32,
+}
+
+/// Masterships that came to nothing because of the node itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct InVain {
+    /// How many, without a calm in between.
+    #[n(0)]
+    pub times: u32,
+    /// How long ago the last one ended.
+    #[n(1)]
+    #[cbor(with = "span")]
+    pub ago: Duration,
 }
 
 /// A service's failure, as reports carry it.

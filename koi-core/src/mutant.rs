@@ -78,11 +78,23 @@ pub enum Mutant {
     AbsurdTaken,
     /// Numbers: the promised lease on disk shrinks though a longer promise binds.
     PromiseForgotten,
+    /// Patience: what repeats itself does not wait.
+    NoBackOff,
+    /// Patience: what status says against a hook that has just ended is no failure, however often.
+    ContradictionIgnored,
+    /// R7: what status calls promoted after its stop is taken for down.
+    DoubtedTaken,
+    /// A node that cannot write its mark is named master.
+    UnfitNamed,
+    /// A node that does not hear the leader counts as if it did.
+    DeafUnsaid,
+    /// A report waits for a disk that hangs, and with it a sitting master's lease.
+    ReportAwaitsDisk,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 36] = [
+    pub const ALL: [Mutant; 42] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -119,6 +131,12 @@ impl Mutant {
         Mutant::ResignationForEver,
         Mutant::AbsurdTaken,
         Mutant::PromiseForgotten,
+        Mutant::NoBackOff,
+        Mutant::ContradictionIgnored,
+        Mutant::DoubtedTaken,
+        Mutant::UnfitNamed,
+        Mutant::DeafUnsaid,
+        Mutant::ReportAwaitsDisk,
     ];
 }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::election::{Election, Role};
 use crate::event::Event;
+use crate::fitness::Fitness;
+use crate::flapping::Masterships;
+use crate::hearing::Ears;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::mastership::Leadership;
@@ -72,6 +75,9 @@ pub struct Node {
     last_state: Option<NodeState>,
     /// Who said something absurd last, what, and when.
     pub(crate) absurd: Option<(NodeId, String, Time)>,
+    pub(crate) fitness: Fitness,
+    pub(crate) ears: Ears,
+    pub(crate) masterships: Masterships,
 }
 
 /// What must be on disk before it is done.
@@ -106,6 +112,7 @@ impl Node {
         let listen = settings.leader_lease;
         let on_disk = durable.record.version;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
+        let masterships = Masterships::found(&durable.applied);
         let mut node = Node {
             id: boot.id,
             session: boot.session,
@@ -141,6 +148,9 @@ impl Node {
             failures: VecDeque::new(),
             last_state: None,
             absurd: None,
+            fitness: Fitness::default(),
+            ears: Ears::default(),
+            masterships,
             settings,
         };
         node.advance(boot.now);
@@ -158,9 +168,11 @@ impl Node {
         match input {
             Input::Received { message, source } => self.received(*message, source, now),
             Input::HookFinished { run, ended } => {
+                self.fitness.ran(&ended);
                 self.runner.hook_ended(run, ended, &self.settings, now, &mut self.effects);
             }
             Input::Persisted { number } => self.persisted(number, now),
+            Input::NotPersisted(why) => self.fitness.refused(why),
             Input::Command { id, command } => self.command(id, command, now),
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
@@ -195,6 +207,8 @@ impl Node {
         next = next.min(self.call_deadline());
         if self.settings.runner {
             next = next.min(self.runner.next_deadline(&self.settings, &around));
+            let hangs = self.disk_hangs_at();
+            next = next.min(if hangs > self.now { hangs } else { Time::NEVER });
         }
         if self.lead.is_none() || !self.is_established() {
             next = next.min(self.hello_due);
@@ -259,6 +273,7 @@ impl Node {
             self.advance_election(now);
             self.advance_runner(now);
             self.decide(now);
+            self.notice_masterships(now);
             self.tell_changes(now);
             self.report_again(now);
             self.flush();
@@ -270,6 +285,7 @@ impl Node {
             }
         }
         self.say_hello(now);
+        self.notice_ears(now);
         self.notice_silence(now);
         self.try_leaving(now);
         self.expected = self.next_deadline();
@@ -304,6 +320,7 @@ impl Node {
             leaving: self.leaving.is_some(),
             epoch: record.last_epoch,
             master: record.master.as_ref().map(|m| (m.name.clone(), self.master_address(m.node))),
+            unfit: self.unfit(now),
         }
     }
 
@@ -324,6 +341,9 @@ impl Node {
         let mut summary = self.runner.summary(&self.settings, &self.surroundings(now));
         if let Some(note) = &mut summary.failure {
             note.ago = Duration::ZERO;
+        }
+        if let Some(in_vain) = &mut summary.in_vain {
+            in_vain.ago = Duration::ZERO;
         }
         if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
             self.told = Some(summary);
@@ -408,12 +428,14 @@ impl Node {
             self.persist_issued += 1;
             self.versions.push_back((self.persist_issued, self.durable.record.version));
             let durable = Box::new(self.durable.clone());
+            self.fitness.handed_out(self.now);
             self.effects.push_back(Effect::Persist { number: self.persist_issued, durable });
         }
     }
 
     fn persisted(&mut self, number: u64, now: Time) {
         self.persist_done = self.persist_done.max(number.min(self.persist_issued));
+        self.fitness.written(self.persist_done == self.persist_issued, now);
         while self.versions.front().is_some_and(|(n, _)| *n <= self.persist_done) {
             if let Some((_, version)) = self.versions.pop_front() {
                 self.record_on_disk = version;

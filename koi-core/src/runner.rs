@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::io::{Cause, Effect, HookEnd, RunId, ServiceSpec};
 use crate::limits;
-use crate::message::{FailureNote, Lease, RunnerSummary};
+use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
+use crate::patience::Patience;
 use crate::service::Consequence;
 use crate::services::{Services, Summary, Want};
 use crate::settings::Settings;
@@ -33,7 +34,14 @@ pub(crate) struct Surroundings {
     pub(crate) epoch: Epoch,
     /// Who is master, for hooks.
     pub(crate) master: Option<(String, Option<IpAddr>)>,
+    /// Why this node cannot do now what a new master must.
+    pub(crate) unfit: Option<String>,
 }
+
+/// A mastership that ended within this of its beginning, because its own services would not have it, was in vain.
+const SOON: Duration = Duration::from_secs(10);
+/// A failed node that fails again and again does not try again faster than this, whatever `auto_recover_time` is.
+const SHORTEST_RECOVERY: Duration = Duration::from_secs(1);
 
 /// Where the runner is between its start and its part in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +70,29 @@ pub(crate) struct Holding {
     pub(crate) lost: Option<Time>,
     /// The grace is over, and what could be done then was done.
     pub(crate) fenced: bool,
+    /// When it was accepted.
+    since: Time,
+    /// Something was promoted under it.
+    rose: bool,
+    /// Every service was promoted, and its status agreed for a while.
+    confirmed: bool,
+}
+
+impl Holding {
+    fn new(epoch: Epoch, ends: Time, grace: Duration, now: Time) -> Holding {
+        Holding {
+            epoch,
+            ends,
+            grace,
+            marked: false,
+            ordered_back: false,
+            lost: None,
+            fenced: false,
+            since: now,
+            rose: false,
+            confirmed: false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +117,8 @@ pub(crate) struct Runner {
     last_failure: Option<(Time, FailureNote)>,
     pub(crate) holding: Option<Holding>,
     pub(crate) released: Epoch,
+    /// Masterships that came to nothing because of this node itself.
+    in_vain: Patience,
     /// A leader has said in this run what counts: services may be started.
     met_leader: bool,
 }
@@ -112,6 +145,7 @@ impl Runner {
             last_failure: None,
             holding: None,
             released: Epoch(0),
+            in_vain: Patience::of_masterships(),
             met_leader: false,
         }
     }
@@ -134,15 +168,7 @@ impl Runner {
             // An upgrade in maintenance mode: it was left running on purpose.
             self.services.presume(true, false);
             self.met_leader = true;
-            self.holding = Some(Holding {
-                epoch,
-                ends: now,
-                grace: Duration::MAX,
-                marked: true,
-                ordered_back: false,
-                lost: None,
-                fenced: false,
-            });
+            self.holding = Some(Holding { marked: true, ..Holding::new(epoch, now, Duration::MAX, now) });
             return;
         }
         let reason = "the last run of this daemon did not end cleanly".to_owned();
@@ -271,15 +297,7 @@ impl Runner {
                 false
             }
             Some(_) | None => {
-                self.holding = Some(Holding {
-                    epoch: lease.epoch,
-                    ends,
-                    grace,
-                    marked: false,
-                    ordered_back: false,
-                    lost: None,
-                    fenced: false,
-                });
+                self.holding = Some(Holding::new(lease.epoch, ends, grace, now));
                 out.push_back(Effect::Event(Event::LeaseGained { epoch: lease.epoch }));
                 true
             }
@@ -375,6 +393,8 @@ impl Runner {
         self.fail_count = 0;
         self.last_failure = None;
         self.failure = None;
+        self.in_vain = Patience::of_masterships();
+        self.services.trust_again();
         self.services.recover();
     }
 
@@ -507,15 +527,33 @@ impl Runner {
         }
         // What could not be stopped keeps the mark until it could.
         outcome.clear_mark = self.phase == Phase::Joined && !self.services.up();
-        let Some(held) = self.holding else { return outcome };
+        let (up, confirmed) = (self.services.up(), self.services.confirmed());
+        let Some(held) = &mut self.holding else { return outcome };
+        held.rose |= up;
+        if confirmed && !held.confirmed && around.now.since(held.since) >= SOON {
+            held.confirmed = true;
+            self.in_vain = Patience::of_masterships();
+        }
+        let held = *held;
         let wanted = self.action(settings, around) == Action::Promote;
         if !frozen && !wanted && !self.services.up() {
+            self.judge(&held, settings, around);
             self.released = self.released.max(held.epoch);
             self.holding = None;
             outcome.clear_mark = true;
             out.push_back(Effect::Event(Event::LeaseReleased { epoch: held.epoch }));
         }
         outcome
+    }
+
+    /// A mastership that its own node ended soon after it began, or under which nothing was ever promoted, counts against the node.
+    fn judge(&mut self, held: &Holding, settings: &Settings, around: &Surroundings) {
+        let bidden = around.stopped || around.leaving;
+        let own_fault = self.failed().is_some() || !self.all_promotable(settings);
+        let never_rose = held.lost.is_some() && !held.rose;
+        if !bidden && !held.confirmed && (own_fault || never_rose) {
+            self.in_vain.count(around.now);
+        }
     }
 
     /// The next instant at which time alone changes something.
@@ -525,7 +563,7 @@ impl Runner {
         }
         let mut next = Time::NEVER;
         if self.action(settings, around) >= Action::Start && self.unreadable.is_none() {
-            next = next.min(self.services.next_deadline(settings.max_parallel));
+            next = next.min(self.services.next_deadline(around.now, settings.max_parallel));
         }
         if let Some(held) = &self.holding {
             next = next.min(match held.lost {
@@ -583,6 +621,16 @@ impl Runner {
             promoted: state == NodeState::Master && self.services.summary(false) == Summary::Promoted,
             reason: clip(&self.reason(settings), limits::REASON_BYTES),
             leaving: around.leaving,
+            unfit: around.unfit.as_ref().map(|why| clip(why, limits::UNFIT_BYTES)),
+            restless: self
+                .services
+                .restless(around.now)
+                .map(|(service, times)| Restless { service: clip(service, limits::NAME_BYTES), times }),
+            in_vain: self
+                .in_vain
+                .last(around.now)
+                .map(|last| InVain { times: self.in_vain.lately(around.now), ago: around.now.since(last) }),
+            suspect: self.services.suspect(),
         }
     }
 }
@@ -593,7 +641,8 @@ fn recovery_wait(settings: &Settings, failures: u32) -> Option<Duration> {
         return None;
     }
     let factor = settings.auto_recover_wait_factor.saturating_pow(failures.min(16));
-    settings.auto_recover_time.checked_mul(factor)
+    let shortest = if failures == 0 || broken!(NoBackOff) { Duration::ZERO } else { SHORTEST_RECOVERY };
+    settings.auto_recover_time.checked_mul(factor).map(|wait| wait.max(shortest))
 }
 
 /// At most `bytes` of a text, cut between characters.

@@ -1,10 +1,19 @@
 //! One service: its state, what its hooks' ends mean, and its next step towards what the node wants (classic.md §2).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
+use crate::patience::Patience;
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
+
+/// For so long a contradiction is remembered: the same once more within it is a failure.
+const DOUBT_LASTS: Duration = Duration::from_secs(10 * 60);
+/// Statuses that must have agreed with a promotion before it is believed.
+const CONFIRMATIONS: u8 = 3;
+/// Changes that nobody has asked for, of late, that make a service restless.
+const RESTLESS: u32 = 3;
 
 /// A hook that runs now.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +23,8 @@ pub(crate) struct Running {
     pub(crate) since: Time,
     /// Asked to end: gently (`false`) or at once (`true`).
     pub(crate) aborting: Option<bool>,
+    /// It was promoted, or perhaps, when this began.
+    was_up: bool,
 }
 
 /// One service of this node.
@@ -43,6 +54,18 @@ pub(crate) struct Service {
     /// Hooks that have failed since the last that did not.
     pub(crate) failures: u32,
     pub(crate) next_status: Time,
+    /// The hook that has just said that it is done, and of which no status has spoken yet.
+    claimed: Option<Hook>,
+    /// When status last contradicted each hook that said that it was done.
+    doubts: BTreeMap<Hook, Time>,
+    /// R7: status called it promoted after each demote. Until it says otherwise after a stop, nobody knows.
+    suspect: bool,
+    /// Changes of its state that status has told of and nobody has asked for.
+    surprises: Patience,
+    /// Hooks for which the machine had no room, and starts that status has contradicted.
+    setbacks: Patience,
+    /// Statuses that have agreed with its promotion.
+    confirmations: u8,
 }
 
 /// What the neighbours by priority allow.
@@ -56,6 +79,13 @@ pub(crate) struct Gates {
     pub(crate) demote: bool,
     /// Every higher one is stopped.
     pub(crate) stop: bool,
+}
+
+impl Gates {
+    /// The same for one that rests: it goes down as ever, and not up.
+    pub(crate) fn resting(self, rests: bool) -> Gates {
+        Gates { start: self.start && !rests, promote: self.promote && !rests, ..self }
+    }
 }
 
 /// The next thing to do with a service.
@@ -99,6 +129,12 @@ impl Service {
             cause: None,
             failures: 0,
             next_status: Time::NEVER,
+            claimed: None,
+            doubts: BTreeMap::new(),
+            suspect: false,
+            surprises: Patience::default(),
+            setbacks: Patience::default(),
+            confirmations: 0,
         }
     }
 
@@ -142,7 +178,35 @@ impl Service {
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        matches!(self.state, ServiceState::Failed | ServiceState::Stopped)
+        matches!(self.state, ServiceState::Failed | ServiceState::Stopped) && !self.wants_proof()
+    }
+
+    /// R7: it was stopped, and its status is to say now whether it is still promoted.
+    fn wants_proof(&self) -> bool {
+        self.suspect && !self.started && !self.stop_failed && self.spec.hooks.has(Hook::Status)
+    }
+
+    /// Until then it is neither started nor promoted: it changes by itself again and again, or its hooks came to nothing. The first change
+    /// costs nothing.
+    pub(crate) fn rests_until(&self) -> Time {
+        self.surprises.until(1).max(self.setbacks.until(0))
+    }
+
+    /// How often it has changed by itself of late, if that is often.
+    pub(crate) fn restless(&self, now: Time) -> Option<u32> {
+        // Zero after a calm.
+        Some(self.surprises.lately(now)).filter(|times| *times >= RESTLESS)
+    }
+
+    /// Promoted, and its status has agreed often enough.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.state == ServiceState::Promoted
+            && (self.confirmations >= CONFIRMATIONS || !self.spec.hooks.has(Hook::Status))
+    }
+
+    /// Its status calls it promoted, whatever koi does about it.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect
     }
 
     /// The state while `hook` runs.
@@ -161,8 +225,15 @@ impl Service {
     /// `hook` begins.
     pub(crate) fn begin(&mut self, hook: Hook, run: RunId, now: Time) {
         self.state = self.state_during(hook);
-        self.up |= hook == Hook::Promote;
-        self.running = Some(Running { run, hook, since: now, aborting: None });
+        let was_up = self.up;
+        if hook == Hook::Promote {
+            self.up = true;
+            self.confirmations = 0;
+        }
+        if hook != Hook::Status {
+            self.claimed = None;
+        }
+        self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
         if hook == Hook::Status {
             // One that is ended early is not asked again at once.
             self.next_status = now + self.spec.status_interval;
@@ -177,6 +248,7 @@ impl Service {
         match self.state {
             ServiceState::Failed => Step::Nothing,
             ServiceState::Failing => self.failing_step(gates),
+            ServiceState::Stopped if self.wants_proof() => Step::Run(Hook::Status),
             ServiceState::Stopped => match action {
                 Action::Fail | Action::Stop => Step::Nothing,
                 Action::Start | Action::Demote | Action::Promote => {
@@ -196,6 +268,9 @@ impl Service {
     fn failing_step(&self, gates: Gates) -> Step {
         if !self.wreck_seen {
             return Step::Run(Hook::Failed); // scar 6: before stop
+        }
+        if self.wants_proof() {
+            return Step::Run(Hook::Status);
         }
         match (self.started || self.up) && !self.stop_failed {
             true if gates.stop => Step::Run(Hook::Stop),
@@ -225,6 +300,7 @@ impl Service {
             Hook::Start if going_down => Step::Abort,
             Hook::Promote if going_down || urgent => Step::Abort,
             Hook::Start | Hook::Promote => Step::Nothing,
+            Hook::Status if self.wants_proof() => Step::Nothing,
             // R11: a slow status script holds nothing up.
             Hook::Status => {
                 let idle = Service { running: None, ..self.clone() };
@@ -246,6 +322,13 @@ impl Service {
         self.promotable = false;
         self.message = Some(cause.message.clone());
         self.cause = Some(cause);
+    }
+
+    /// An operator says that it is mended.
+    pub(crate) fn trust_again(&mut self) {
+        self.surprises = Patience::default();
+        self.setbacks = Patience::default();
+        self.doubts.clear();
     }
 
     /// Forgets failures: what is down may be started again, what could not be stopped is stopped again.
@@ -272,19 +355,51 @@ impl Service {
     }
 
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
-        let killed = self.running.take().is_some_and(|r| r.aborting == Some(true));
+        let run = self.running.take();
+        let killed = run.is_some_and(|r| r.aborting == Some(true));
         match end {
-            HookEnd::Done => self.done(hook, now),
-            HookEnd::Status(report) => self.observed(report, now),
+            _ if hook == Hook::Status && self.wants_proof() => self.proven(&end, block),
+            HookEnd::Done => self.done(hook, now, block),
+            HookEnd::Status(report) => self.observed(report, now, block),
             HookEnd::Failed { message, timed_out, lasting } => {
                 self.went_wrong(Cause { hook, message, timed_out, lasting }, block)
             }
             HookEnd::Aborted => self.aborted(hook, killed, block),
+            HookEnd::NoRoom(why) => self.not_run(hook, why, run.is_some_and(|r| r.was_up), now, block),
         }
     }
 
-    fn done(&mut self, hook: Hook, now: Time) -> Consequence {
+    /// R7: status has said whether it is still promoted after its stop. One that cannot say anything of it calls it down.
+    fn proven(&mut self, end: &HookEnd, block: bool) -> Consequence {
+        let still = match end {
+            HookEnd::Aborted => return Consequence::None,
+            HookEnd::Status(report) => report.observed == Observed::Promoted,
+            HookEnd::Failed { timed_out, .. } => *timed_out,
+            HookEnd::NoRoom(_) => true,
+            HookEnd::Done => false,
+        };
+        if !still || broken!(DoubtedTaken) {
+            self.suspect = false;
+            self.up = false;
+            return Consequence::None;
+        }
+        let message = match end {
+            HookEnd::Status(_) => "status says promoted (90) after stop",
+            HookEnd::Failed { .. } | HookEnd::Done | HookEnd::Aborted | HookEnd::NoRoom(_) => {
+                "status does not say in time whether it is still promoted"
+            }
+        };
+        self.state = ServiceState::Failing;
+        self.wreck_seen = true;
+        let cause = Cause { hook: Hook::Stop, message: message.to_owned(), timed_out: false, lasting: false };
+        self.cannot_stop(cause, block)
+    }
+
+    fn done(&mut self, hook: Hook, now: Time, block: bool) -> Consequence {
         self.failures = 0;
+        if matches!(hook, Hook::Start | Hook::Promote | Hook::Demote) {
+            self.claimed = Some(hook);
+        }
         match hook {
             Hook::Start => {
                 self.state = ServiceState::Started;
@@ -302,10 +417,16 @@ impl Service {
                 self.state = ServiceState::Started;
                 self.up = false;
                 self.next_status = now + self.spec.status_interval;
+                if self.doubts.contains_key(&Hook::Demote) {
+                    // Its word alone was not enough the last time.
+                    self.promotable = !self.spec.hooks.has(Hook::Status);
+                    self.next_status = now;
+                }
             }
             Hook::Status => {
                 let observed = Observed::Healthy;
-                return self.observed(StatusReport { observed, message: String::new(), score: None }, now);
+                let report = StatusReport { observed, message: String::new(), score: None };
+                return self.observed(report, now, block);
             }
             Hook::Failed => self.wreck_seen = true,
         }
@@ -314,7 +435,9 @@ impl Service {
 
     fn stopped(&mut self) {
         self.started = false;
-        self.up = false;
+        // Without a status nobody will ever say more.
+        self.suspect &= self.spec.hooks.has(Hook::Status);
+        self.up = self.suspect;
         self.must_stop = false;
         self.stop_failed = false;
         self.promotable = false;
@@ -325,10 +448,19 @@ impl Service {
         }
     }
 
-    /// 90–93 are taken as the truth (classic.md §2).
-    fn observed(&mut self, report: StatusReport, now: Time) -> Consequence {
+    /// 90–93 are taken as the truth (classic.md §2), but what contradicts a hook that has just said that it is done, and does so again,
+    /// is that hook's failure.
+    fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
         self.next_status = now + self.spec.status_interval;
+        if let Some((hook, message)) = self.contradicts(report.observed, now) {
+            self.suspect = hook == Hook::Demote;
+            self.up |= self.suspect;
+            return self.went_wrong(Cause { hook, message, timed_out: false, lasting: false }, block);
+        }
+        if self.surprised_by(report.observed) {
+            self.surprises.count(now);
+        }
         self.score = report.score;
         self.message = Some(report.message).filter(|m| !m.is_empty());
         match report.observed {
@@ -347,7 +479,53 @@ impl Service {
             // It runs; if it was promoted it is demoted first.
             Observed::Live => self.promotable = false,
         }
+        let agrees = matches!(report.observed, Observed::Healthy | Observed::Promoted)
+            && self.state == ServiceState::Promoted;
+        self.confirmations = if agrees { self.confirmations.saturating_add(1) } else { 0 };
         Consequence::None
+    }
+
+    /// The failure of the hook that said last that it was done, if `seen` says for the second time of late that it was not. Once may be
+    /// somebody's hand, or a moment too early.
+    fn contradicts(&mut self, seen: Observed, now: Time) -> Option<(Hook, String)> {
+        let hook = self.claimed.take()?;
+        let against = match (hook, seen) {
+            (Hook::Start, Observed::Stopped) | (Hook::Demote, Observed::Promoted) => true,
+            (Hook::Promote, Observed::Stopped | Observed::Live) => true,
+            // One that has nothing to do for a promotion may be the same before and after it.
+            (Hook::Promote, Observed::Standby) => self.spec.hooks.has(Hook::Promote),
+            _ => false,
+        };
+        if !against || broken!(ContradictionIgnored) {
+            self.doubts.remove(&hook);
+            return None;
+        }
+        let before = self.doubts.insert(hook, now);
+        let again = before.is_some_and(|then| now.since(then) < DOUBT_LASTS);
+        if hook == Hook::Start {
+            // One that was asked too early gets a moment.
+            self.setbacks.count(now);
+        }
+        let word = match seen {
+            Observed::Healthy => "healthy (0)",
+            Observed::Promoted => "promoted (90)",
+            Observed::Standby => "standby (91)",
+            Observed::Stopped => "stopped (92)",
+            Observed::Live => "live (93)",
+        };
+        again.then(|| (hook, format!("status says {word} after {}", hook.word())))
+    }
+
+    /// Status tells of a change that koi has not made, and that makes it do something.
+    fn surprised_by(&self, seen: Observed) -> bool {
+        let promoted = self.state == ServiceState::Promoted;
+        match seen {
+            Observed::Healthy => false,
+            Observed::Promoted => !promoted,
+            Observed::Standby => promoted && self.spec.hooks.has(Hook::Promote),
+            Observed::Stopped => true,
+            Observed::Live => promoted,
+        }
     }
 
     fn went_wrong(&mut self, cause: Cause, block: bool) -> Consequence {
@@ -371,11 +549,33 @@ impl Service {
         self.started = false;
         self.message = Some(format!("cannot be stopped: {}", cause.message));
         if !(block && self.up) || broken!(UncleanReleased) {
+            self.suspect = false;
             self.stopped();
             return if first { Consequence::Failed(cause) } else { Consequence::None };
         }
         self.stop_failed = true;
         Consequence::Unclean
+    }
+
+    /// The machine had no room for the hook. That says nothing of the service: it stays as it was, and the next try waits.
+    fn not_run(&mut self, hook: Hook, why: String, was_up: bool, now: Time, block: bool) -> Consequence {
+        match hook {
+            Hook::Status => {}
+            Hook::Start => {
+                self.state = ServiceState::Stopped;
+                self.setbacks.count(now);
+            }
+            Hook::Promote => {
+                self.state = ServiceState::Started;
+                self.up = was_up;
+                self.setbacks.count(now);
+            }
+            Hook::Stop | Hook::Demote | Hook::Failed => {
+                return self
+                    .went_wrong(Cause { hook, message: why, timed_out: false, lasting: false }, block);
+            }
+        }
+        Consequence::None
     }
 
     fn aborted(&mut self, hook: Hook, killed: bool, block: bool) -> Consequence {

@@ -58,7 +58,7 @@ pub(crate) struct Trouble {
 pub(crate) struct Services {
     list: Vec<Service>,
     last_run: u64,
-    /// The slowest demote of late.
+    /// The slowest demote of this run.
     pub(crate) slowest_demote: Option<Duration>,
 }
 
@@ -90,6 +90,27 @@ impl Services {
     /// Something promoted could not be stopped.
     pub(crate) fn unclean(&self) -> bool {
         self.list.iter().any(|s| s.stop_failed && s.up)
+    }
+
+    /// Its status calls a service promoted that koi has demoted and stopped.
+    pub(crate) fn suspect(&self) -> bool {
+        self.list.iter().any(|s| s.up && s.is_suspect())
+    }
+
+    /// All are promoted, and their statuses have agreed often enough.
+    pub(crate) fn confirmed(&self) -> bool {
+        self.list.iter().all(Service::is_confirmed)
+    }
+
+    /// The service that changes by itself most often of late, and how often, if that is often.
+    pub(crate) fn restless(&self, now: Time) -> Option<(&str, u32)> {
+        let restless = self.list.iter().filter_map(|s| Some((s.spec.name.as_str(), s.restless(now)?)));
+        restless.max_by_key(|(_, times)| *times)
+    }
+
+    /// An operator says that all is mended.
+    pub(crate) fn trust_again(&mut self) {
+        self.list.iter_mut().for_each(Service::trust_again);
     }
 
     /// A service that is being taken down as failed.
@@ -202,12 +223,15 @@ impl Services {
         }
     }
 
-    /// When the next status is due; never while there is no room for it: then the end of a hook makes some.
-    pub(crate) fn next_deadline(&self, max_parallel: usize) -> Time {
+    /// When the next status is due, or the rest of one that changes by itself again and again is over; never while there is no room for
+    /// it: then the end of a hook makes some.
+    pub(crate) fn next_deadline(&self, now: Time, max_parallel: usize) -> Time {
         if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
             return Time::NEVER;
         }
-        self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status).min().unwrap_or(Time::NEVER)
+        let statuses = self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status);
+        let rests = self.list.iter().map(Service::rests_until).filter(|until| *until > now);
+        statuses.chain(rests).min().unwrap_or(Time::NEVER)
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
@@ -245,6 +269,7 @@ impl Services {
         if service.up && !want.frozen && service.running.as_ref().is_some_and(too_late) {
             abort(service, true, out);
         }
+        let gates = gates.resting(service.rests_until() > want.now);
         let step = service.next_step(want.action, gates, want.urgent);
         if want.frozen {
             if step == Step::Run(Hook::Start) {
@@ -380,7 +405,7 @@ impl Services {
                 disabled: s.spec.disabled,
                 promotable: s.promotable,
                 score: s.score,
-                message: s.barred().or_else(|| s.message.clone()),
+                message: s.barred().or_else(|| resting(s, now)).or_else(|| s.message.clone()),
             })
             .collect()
     }
@@ -436,6 +461,19 @@ impl Order {
     }
 }
 
+/// What is to be known of a service that waits although it could be started or promoted.
+fn resting(service: &Service, now: Time) -> Option<String> {
+    let times = service.restless(now)?;
+    let left = service.rests_until().since(now);
+    let waits = !left.is_zero() && service.state == ServiceState::Stopped;
+    waits.then(|| {
+        format!(
+            "it has changed by itself {times} times of late, and rests for {:.0} s",
+            left.as_secs_f32().ceil()
+        )
+    })
+}
+
 /// Why `failed` is called when nothing better is known.
 fn taken_down() -> Cause {
     Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false, lasting: false }
@@ -472,5 +510,6 @@ fn describe(end: &HookEnd) -> (String, bool) {
         }
         HookEnd::Failed { message, .. } => (message.clone(), true),
         HookEnd::Aborted => ("ended early, as asked".to_owned(), false),
+        HookEnd::NoRoom(why) => (format!("was not run: {why}"), true),
     }
 }

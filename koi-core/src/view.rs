@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::concern::Concern;
 use crate::record::{Record, Standing};
 use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term};
 
@@ -29,8 +30,14 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// Its own services in the order of their priorities.
     pub services: Vec<ServiceView>,
-    /// What is wrong, a sentence each.
+    /// What is amiss; empty on an acting leader: all is well.
+    pub concerns: Vec<Concern>,
+    /// The warnings among them, a sentence each: what stands nowhere else.
     pub warnings: Vec<String>,
+    /// What the configuration, and what was measured, mean for a bad day, a sentence each: no fault.
+    pub advice: Vec<String>,
+    /// Who would be master next, as far as this node leads; none: nobody could.
+    pub takeover: Option<NodeId>,
     /// What the next step waits for.
     pub waiting: Vec<Waiting>,
     /// What is left of its lease on the mastership.
@@ -47,7 +54,7 @@ pub struct View {
     pub slowest_demote: Option<Duration>,
     /// The last failures of this cluster that it knows of, the newest last.
     pub failures: Vec<FailureView>,
-    /// Everything is as it should be.
+    /// All is well: this node acts as leader, and there is no concern.
     pub healthy: bool,
 }
 
@@ -78,6 +85,8 @@ pub struct NodeView {
     pub maintenance: bool,
     /// Could not stop what it had promoted.
     pub unclean: bool,
+    /// It is heard, and hears nobody.
+    pub deaf: bool,
     /// Why it has failed; empty: it has not.
     pub reason: String,
 }

@@ -1,18 +1,14 @@
 //! What a node tells of itself and of the others, for people and programs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::choice::{Choice, Fate};
-use crate::message::{Card, RULES};
+use crate::message::RULES;
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::record::Standing;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::{FailureView, NodeView, View, Waiting};
-
-/// For so long something that others did wrong is told after it happened.
-const TOLD_FOR: Duration = Duration::from_mins(1);
 
 impl Node {
     /// What this node knows at `now`.
@@ -27,7 +23,7 @@ impl Node {
                 .map(|(id, p)| self.peer_view(id, p, now)),
         );
         let waiting = self.waiting(acting, now);
-        let warnings = self.warnings(acting, now);
+        let concerns = self.concerns(acting, &nodes, !waiting.is_empty(), now);
         let runner = self.settings.runner;
         View {
             id: self.id,
@@ -46,9 +42,12 @@ impl Node {
             recovers_in: self.runner.recovers_in(now),
             slowest_demote: self.runner.services.slowest_demote,
             failures: self.failure_views(now),
-            healthy: acting && self.all_is_well(&nodes, now),
+            healthy: acting && concerns.is_empty(),
+            takeover: if acting { self.takeover(now) } else { None },
+            advice: self.advice(),
+            warnings: concerns.iter().filter(|c| c.is_warning()).map(ToString::to_string).collect(),
+            concerns,
             nodes,
-            warnings,
             waiting,
         }
     }
@@ -81,6 +80,7 @@ impl Node {
             stopped: around.stopped,
             maintenance: around.maintenance || self.settings.maintenance,
             unclean: self.runner.services.unclean(),
+            deaf: false,
             reason: if self.settings.runner { self.runner.reason(&self.settings) } else { String::new() },
         }
     }
@@ -90,8 +90,10 @@ impl Node {
         let silent = peer.gone.is_some() || seen > self.lately();
         let summary = peer.summary.as_ref();
         let record = &self.durable.applied;
+        let deaf = !silent && self.is_deaf(id, now);
         let state = match summary {
-            _ if silent => NodeState::Disconnected,
+            // What it has said before says nothing of now.
+            _ if silent || deaf => NodeState::Disconnected,
             Some(summary) => summary.state,
             None if peer.card.runner => NodeState::Disconnected,
             None => NodeState::Elector,
@@ -109,7 +111,11 @@ impl Node {
             stopped: record.stopped.contains(&id),
             maintenance: record.maintenance || summary.is_some_and(|s| s.maintenance),
             unclean: summary.is_some_and(|s| s.unclean),
-            reason: summary.map(|s| s.reason.clone()).unwrap_or_default(),
+            deaf,
+            reason: match summary {
+                _ if deaf => "it hears nobody: its network passes only one way".to_owned(),
+                summary => summary.map(|s| s.reason.clone()).unwrap_or_default(),
+            },
         }
     }
 
@@ -131,27 +137,6 @@ impl Node {
                 ago: now.since(*at),
             })
             .collect()
-    }
-
-    /// A master is promoted with all its services, and no node has failed or is missing.
-    fn all_is_well(&self, nodes: &[NodeView], now: Time) -> bool {
-        let record = &self.durable.applied;
-        let lead = self.lead.as_ref();
-        let promoted = record.master.as_ref().is_some_and(|m| {
-            lead.and_then(|l| l.runners.of_run(m.node, m.session))
-                .is_some_and(|s| s.summary.promoted || record.maintenance)
-        });
-        let left = |n: &NodeView| {
-            matches!(self.peers.get(n.id), Some(Peer { gone: Some(crate::peers::Gone::Left(Some(_))), .. }))
-        };
-        let electors = self.electors_known();
-        promoted
-            && self.electors_seen(now) >= electors
-            && nodes.iter().all(|n| {
-                !n.unclean
-                    && n.state != NodeState::Failed
-                    && (n.state != NodeState::Disconnected || (left(n) && !n.elector))
-            })
     }
 
     /// What the next step waits for.
@@ -236,212 +221,4 @@ impl Node {
         };
         vec![Waiting { what: what.to_owned(), rule: Some("R1"), ..Waiting::default() }]
     }
-
-    /// What is wrong, or will be.
-    fn warnings(&self, acting: bool, now: Time) -> Vec<String> {
-        let mut warnings = Vec::new();
-        self.warn_of_quorum(&mut warnings);
-        if acting {
-            self.warn_of_electors(&mut warnings, now);
-        }
-        self.warn_of_disagreement(&mut warnings, now);
-        self.warn_of_identities(&mut warnings, now);
-        if let Some((_, what, _)) = &self.absurd {
-            warnings.push(what.clone());
-        }
-        if let Some((id, at)) = self.peers.refused
-            && now.since(at) < TOLD_FOR
-        {
-            warnings.push(format!(
-                "{id} is one node too many: a cluster has at most {}; stop koid there, or on one of the others",
-                crate::limits::NODES
-            ));
-        }
-        let slow = self.runner.services.slowest_demote.filter(|took| *took > self.settings.demote_grace / 2);
-        if let Some(took) = slow {
-            warnings.push(format!(
-                "a demote took {} ms here, more than half of demote_grace ({} ms): raise it, or make demote faster",
-                took.as_millis(),
-                self.settings.demote_grace.as_millis()
-            ));
-        }
-        warnings
-    }
-
-    /// Ids that two machines bear.
-    fn warn_of_identities(&self, warnings: &mut Vec<String>, now: Time) {
-        const REMEDY: &str = "was its state folder copied? Say `koi reset-identity` on the younger one, which takes part in nothing";
-        if self.durable.mute.is_some() {
-            warnings.push(format!(
-                "another machine has the id of this node, {}, and runs longer: this one takes part in nothing until `koi reset-identity` \
-                 gives it an id of its own",
-                self.id
-            ));
-        } else if self.twin(now).is_some() {
-            warnings.push(format!(
-                "another machine has the id of {} ({}): {REMEDY}",
-                self.settings.name, self.id
-            ));
-        }
-        for (id, peer) in self.peers.iter().filter(|(id, _)| self.is_twice(*id, now)) {
-            warnings.push(format!("two machines have the id of {} ({id}): {REMEDY}", peer.card.name));
-        }
-    }
-
-    /// Two runs of this node were heard of late, and the older one still after the younger had begun.
-    fn is_twice(&self, id: NodeId, now: Time) -> bool {
-        let heard = |p: &&Peer| p.gone.is_none() && p.heard > Time(0) && now.since(p.heard) <= TOLD_FOR / 12;
-        let mut starts: Vec<Time> = self.peers.runs(id).filter(heard).map(|p| p.since).collect();
-        starts.sort_unstable();
-        let Some(younger) = starts.get(1).copied() else { return false };
-        self.peers.runs(id).filter(heard).any(|p| p.since < younger && p.proven > younger)
-    }
-
-    fn warn_of_quorum(&self, warnings: &mut Vec<String>) {
-        let electors = self.electors_known();
-        if self.settings.quorum == 0 {
-            let why = if electors == 0 { "cluster.electors is not set, so quorum" } else { "quorum" };
-            warnings.push(format!(
-                "{why} is off: a partition makes two masters (split brain); a third elector is the remedy"
-            ));
-        } else if electors == 2 {
-            warnings.push(
-                "two electors need each other: when one is lost there is no failover; a third elector is the remedy"
-                    .to_owned(),
-            );
-        }
-    }
-
-    fn warn_of_electors(&self, warnings: &mut Vec<String>, now: Time) {
-        if self.knows_members() {
-            self.warn_of_missing_members(warnings, now);
-            self.warn_of_outsiders(warnings, now);
-            return self.warn_of_configured_electors(warnings, now);
-        }
-        let configured = usize::from(self.settings.electors.count());
-        let seen = self.electors_seen(now);
-        if configured > 0 && seen > configured {
-            warnings.push(format!(
-                "{seen} electors are seen and cluster.electors is {configured}: two quorums could form; set it right everywhere"
-            ));
-        } else if seen < configured {
-            warnings.push(format!("{} of {configured} electors are missing", configured - seen));
-        }
-        for (id, peer) in self.peers.iter() {
-            let beginner = peer.card.elector && peer.card.standing == Standing::Empty && peer.gone.is_none();
-            if beginner && now.since(peer.heard) <= self.lately() && self.too_many_electors(id, now) {
-                warnings.push(format!(
-                    "{} is an elector too many: cluster.electors is {configured}; it does not vote",
-                    peer.card.name
-                ));
-            }
-        }
-    }
-
-    fn is_around(&self, id: NodeId, now: Time) -> bool {
-        let there = |p: &Peer| p.gone.is_none() && now.since(p.heard) <= self.lately();
-        id == self.id || self.peers.get(id).is_some_and(there)
-    }
-
-    fn warn_of_missing_members(&self, warnings: &mut Vec<String>, now: Time) {
-        let members = &self.durable.record.members;
-        let missing: Vec<String> =
-            members.iter().filter(|id| !self.is_around(**id, now)).map(|id| self.name_of(*id)).collect();
-        if !missing.is_empty() {
-            warnings.push(format!(
-                "{} of {} electors are missing: {}",
-                missing.len(),
-                members.len(),
-                missing.join(", ")
-            ));
-        }
-    }
-
-    /// Nodes that are configured to vote and are no members.
-    fn warn_of_outsiders(&self, warnings: &mut Vec<String>, now: Time) {
-        for (id, peer) in self.peers.iter().filter(|(id, p)| p.card.elector && !self.counts(*id)) {
-            if self.is_around(id, now) && !peer.card.name.is_empty() {
-                let name = &peer.card.name;
-                warnings.push(format!(
-                    "{name} ({id}) is configured to vote and is no elector of this cluster: koi electors add {name}, or replace \
-                     OLD {name}, or set node.elector = false there"
-                ));
-            }
-        }
-    }
-
-    /// The configuration founds a cluster; afterwards the record holds, and says which file is to be mended.
-    fn warn_of_configured_electors(&self, warnings: &mut Vec<String>, now: Time) {
-        let members = &self.durable.record.members;
-        let names: Vec<String> = members.iter().map(|id| self.name_of(*id)).collect();
-        let mut tell = |node: &str, count: u16, quorum: u16, unnamed: bool| {
-            let (key, is) = match (
-                usize::from(count) != members.len(),
-                usize::from(quorum) != members.len() / 2 + 1,
-            ) {
-                (true, _) => ("cluster.electors", count),
-                (false, true) => ("cluster.quorum", quorum),
-                (false, false) if unnamed => {
-                    return warnings.push(format!(
-                        "the electors are {}, and cluster.electors in the koi.toml of {node} names others: the record holds; mend the file",
-                        names.join(", ")
-                    ));
-                }
-                (false, false) => return,
-            };
-            warnings.push(format!(
-                "the cluster has {} electors ({}), {} of them are a quorum, and {key} in the koi.toml of {node} is {is}: the record holds; \
-                 mend the file",
-                members.len(),
-                names.join(", "),
-                members.len() / 2 + 1
-            ));
-        };
-        let unnamed = !names.iter().all(|name| self.settings.electors.admits(name));
-        tell(&self.settings.name, self.settings.electors.count(), self.settings.quorum, unnamed);
-        for (_, peer) in
-            self.peers.iter().filter(|(id, p)| self.is_around(*id, now) && !p.card.name.is_empty())
-        {
-            tell(&peer.card.name, peer.card.agreed.electors, peer.card.agreed.quorum, false);
-        }
-    }
-
-    /// Nodes whose settings disagree are named until they agree.
-    fn warn_of_disagreement(&self, warnings: &mut Vec<String>, now: Time) {
-        let own = self.settings.agreed();
-        let mut names: BTreeMap<&str, usize> = BTreeMap::from([(self.settings.name.as_str(), 1)]);
-        for (_, peer) in
-            self.peers.iter().filter(|(_, p)| now.since(p.heard) <= self.lately() && p.gone.is_none())
-        {
-            let card = &peer.card;
-            *names.entry(card.name.as_str()).or_default() += 1;
-            let differing = differing(&own, card, self.knows_members());
-            if !card.name.is_empty() && !differing.is_empty() {
-                warnings.push(format!(
-                    "{} and {} disagree on {}: make their configurations agree",
-                    self.settings.name,
-                    card.name,
-                    differing.join(", ")
-                ));
-            }
-        }
-        for (name, _) in names.into_iter().filter(|(name, n)| *n > 1 && !name.is_empty()) {
-            warnings.push(format!("two nodes are called {name}: give each its own node.name"));
-        }
-    }
-}
-
-/// Where there are members, each configuration of the electors is compared with the record instead.
-fn differing(own: &crate::message::Agreed, card: &Card, members_known: bool) -> Vec<&'static str> {
-    let their = &card.agreed;
-    [
-        (own.electors != their.electors && !members_known, "cluster.electors"),
-        (own.quorum != their.quorum && !members_known, "cluster.quorum"),
-        (own.heartbeat != their.heartbeat, "timing.heartbeat"),
-        (own.leader_lease != their.leader_lease, "timing.leader_lease"),
-        (own.master_lease != their.master_lease, "timing.master_lease"),
-    ]
-    .into_iter()
-    .filter_map(|(differs, key)| differs.then_some(key))
-    .collect()
 }

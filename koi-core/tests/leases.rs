@@ -115,7 +115,7 @@ fn a_slow_demote_is_told() {
     solo.pass(700);
     solo.ends("web", Hook::Demote, HookEnd::Done);
     assert_eq!(solo.count(0, "slow-demote"), 1);
-    assert!(solo.view(0).warnings.iter().any(|w| w.contains("demote_grace")));
+    assert!(solo.view(0).advice.iter().any(|w| w.contains("demote_grace")));
 }
 
 /// A cluster whose master can neither demote nor stop, told to give the mastership to another.

@@ -55,11 +55,16 @@ pub struct ClusterStatus {
     pub manual: bool,
     /// No hook runs anywhere.
     pub maintenance: bool,
-    /// A leader acts, a master is promoted with all its services (unless manual or maintenance mode says otherwise), no node has
-    /// failed or is missing.
+    /// All is well: a leader acts, a master is promoted with all its services, no node has failed, is unclean or missing, every elector is
+    /// heard and hears, another runner could take over if there is one, maintenance mode is off, nothing is waited for, and there is no
+    /// warning.
     pub healthy: bool,
-    /// What is wrong, or will be, a sentence each.
+    /// What is wrong, or will be, a sentence each. Never any where `healthy` is true.
     pub warnings: Vec<String>,
+    /// What the configuration, and what was measured, mean for a bad day, a sentence each: no fault, and it may stand where all is well.
+    pub advice: Vec<String>,
+    /// The name of the node that would be master next; none: nobody could.
+    pub takeover: Option<String>,
     /// What the cluster waits for before the next step, a sentence each: which node, until when, by which rule.
     pub waiting: Vec<Waiting>,
     /// The name of the node that says all this. Without a leader that is only what this node sees.
@@ -116,6 +121,8 @@ pub struct NodeStatus {
     pub maintenance: bool,
     /// Could not stop what it had promoted (R7).
     pub unclean: bool,
+    /// It is heard, and hears nobody: its network passes only one way. Its state is `Disconnected`.
+    pub deaf: bool,
     /// What it is doing with its services: `Fail Stop Start Demote Promote`; none: it has none.
     pub action: Option<String>,
     /// What the node's services need, a sentence; empty: nothing.

@@ -21,7 +21,7 @@ use crate::guardian::Guardian;
 use crate::hooks::Order;
 use crate::sys::{self, BootTimer};
 use crate::transport::{Dropped, Transport, Wire};
-use crate::writer::{Disk, Writer};
+use crate::writer::{Disk, Writer, Written};
 
 /// Requests that wait for the loop; whoever sends more waits.
 const REQUESTS: usize = 1024;
@@ -225,9 +225,13 @@ impl Loop {
         let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
         // Weak: the loop must see when everyone else has gone.
         let back = requests.downgrade();
-        let writer = Writer::start(parts.disk, move |number| {
+        let writer = Writer::start(parts.disk, move |written| {
+            let input = match written {
+                Written::Done(number) => Input::Persisted { number },
+                Written::Failed(why) => Input::NotPersisted(why),
+            };
             if let Some(requests) = back.upgrade() {
-                let _ = requests.blocking_send(Request::Input(Input::Persisted { number }));
+                let _ = requests.blocking_send(Request::Input(input));
             }
         })?;
         Ok(Loop {

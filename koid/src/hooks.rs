@@ -220,7 +220,7 @@ impl Runner {
             };
             let log = LimitedLog::new(Arc::new(log), runnable.output.clone());
             let limits = (hook.timeout, abort.clone());
-            let call = Call {
+            let call = Again {
                 hook: to_plugin(hook.hook),
                 context: context(hook, &runnable, &identity),
                 log: Arc::new(log),
@@ -233,9 +233,9 @@ impl Runner {
             if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
                 details.clear(&service);
             }
-            let call = runnable.handler.call(call);
+            let handler = runnable.handler.clone();
             let call = Box::pin(async move {
-                let result = call.await;
+                let result = call.until_there_is_room(&*handler).await;
                 match &result {
                     Ok(Outcome::Status(seen)) => details.set(&service, &seen.details),
                     Err(HookError::Aborted) | Ok(Outcome::Done) => {}
@@ -249,6 +249,51 @@ impl Runner {
             match ended {
                 HookEnd::Failed { .. } if status && gone() => HookEnd::Aborted,
                 ended => ended,
+            }
+        }
+    }
+}
+
+/// How long what takes down waits for room for its process before it is tried again.
+const ROOM_PAUSE: Duration = Duration::from_millis(250);
+
+/// A call that can be made more than once.
+struct Again {
+    hook: plugin::Hook,
+    context: Context,
+    log: Arc<dyn plugin::CallLog>,
+    abort: AbortSignal,
+    newest_epoch: NewestEpoch,
+}
+
+impl Again {
+    fn call(&self) -> Call {
+        Call {
+            hook: self.hook,
+            context: self.context.clone(),
+            log: self.log.clone(),
+            abort: self.abort.clone(),
+            newest_epoch: self.newest_epoch.clone(),
+        }
+    }
+
+    /// What takes down is tried until its time-out when the machine has no room for it: one that was not run is no proof that nothing can
+    /// be taken down. What goes up, and status, can wait for the core.
+    async fn until_there_is_room(mut self, handler: &dyn Handler) -> Result<Outcome, HookError> {
+        let waits = matches!(self.hook, plugin::Hook::Demote | plugin::Hook::Stop | plugin::Hook::Failed);
+        let deadline = tokio::time::Instant::now() + self.context.timeout;
+        loop {
+            match handler.call(self.call()).await {
+                Err(HookError::NoRoom(why)) if waits => {
+                    if tokio::time::Instant::now() + ROOM_PAUSE >= deadline {
+                        return Err(HookError::TimedOut(why));
+                    }
+                }
+                result => return result,
+            }
+            tokio::select! {
+                _ = self.abort.asked_for(Abort::Gently) => return Err(HookError::Aborted),
+                () = tokio::time::sleep(ROOM_PAUSE) => {}
             }
         }
     }
@@ -316,6 +361,7 @@ fn ended_badly(error: HookError) -> HookEnd {
         HookError::Lasting(message) => HookEnd::Failed { message, timed_out: false, lasting: true },
         HookError::TimedOut(message) => HookEnd::Failed { message, timed_out: true, lasting: false },
         HookError::Aborted => HookEnd::Aborted,
+        HookError::NoRoom(message) => HookEnd::NoRoom(message),
     }
 }
 

@@ -183,3 +183,59 @@ fn the_daemons_end_kills_every_hook() {
     drop(KillOnDrop(groups));
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
 }
+
+/// Has no room for a call as often as a test wants.
+struct Crowded(std::sync::atomic::AtomicU32);
+
+impl Handler for Crowded {
+    fn metadata(&self) -> Metadata {
+        Scripted.metadata()
+    }
+
+    fn call(&self, _: Call) -> Called {
+        let left = self.0.load(std::sync::atomic::Ordering::SeqCst);
+        self.0.store(left.saturating_sub(1), std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async move {
+            if left > 0 { Err(HookError::NoRoom("too many processes".into())) } else { Ok(Outcome::Done) }
+        })
+    }
+}
+
+async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, HookError> {
+    let Order::Run(run) = super::tests::hook(1, hook) else { unreachable!("it is one") };
+    let identity = Identity { name: "a".into(), id: "id".into(), cluster: "13".into(), address: None };
+    let runnable = Runnable {
+        code: 0,
+        handler: Arc::new(Scripted),
+        home: "/".into(),
+        workdir: "/".into(),
+        config: Vec::new(),
+        output: Arc::default(),
+    };
+    let context = Context { timeout, ..context(*run, &runnable, &identity) };
+    let log = HookLog {
+        service: "web".into(),
+        hook: hook.word(),
+        run: RunId(1),
+        groups: Groups::default(),
+        guardian: None,
+    };
+    let (_aborter, abort) = plugin::abort_pair();
+    let newest_epoch = NewestEpoch::default();
+    let call = Again { hook: to_plugin(hook), context, log: Arc::new(log), abort, newest_epoch };
+    call.until_there_is_room(&Crowded(times.into())).await
+}
+
+#[tokio::test]
+async fn what_takes_down_waits_for_room_and_nothing_else_does() {
+    let long = Duration::from_secs(30);
+    for hook in [Hook::Demote, Hook::Stop, Hook::Failed] {
+        assert_eq!(crowded(hook, 2, long).await, Ok(Outcome::Done), "{hook:?}");
+    }
+    let never = crowded(Hook::Stop, u32::MAX, Duration::from_secs(1)).await;
+    assert_eq!(never, Err(HookError::TimedOut("too many processes".into())), "not for ever");
+    for hook in [Hook::Start, Hook::Promote, Hook::Status] {
+        let said = crowded(hook, 1, long).await;
+        assert_eq!(said, Err(HookError::NoRoom("too many processes".into())), "the core decides: {hook:?}");
+    }
+}

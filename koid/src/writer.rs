@@ -39,6 +39,15 @@ impl Disk for Store {
     }
 }
 
+/// What came of writing a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The state with this number is on disk.
+    Done(u64),
+    /// It cannot be written now, in a few words; it is tried again.
+    Failed(String),
+}
+
 /// Hands states to the thread. Dropping it waits for one last attempt to write what is pending.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -68,12 +77,12 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the thread; `persisted` is called on it with the number of each state that is on disk.
-    pub(crate) fn start(disk: impl Disk, persisted: impl FnMut(u64) + Send + 'static) -> io::Result<Writer> {
+    /// Starts the thread; `told` is called on it with what came of each try.
+    pub(crate) fn start(disk: impl Disk, told: impl FnMut(Written) + Send + 'static) -> io::Result<Writer> {
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
-            Work { shared: theirs, disk, persisted, trouble: None }.run();
+            Work { shared: theirs, disk, told, trouble: None }.run();
         })?;
         Ok(Writer { shared, thread: Some(thread) })
     }
@@ -101,10 +110,10 @@ impl Drop for Writer {
     }
 }
 
-struct Work<D, P> {
+struct Work<D, T> {
     shared: Arc<Shared>,
     disk: D,
-    persisted: P,
+    told: T,
     trouble: Option<Trouble>,
 }
 
@@ -114,7 +123,7 @@ struct Trouble {
     said: Instant,
 }
 
-impl<D: Disk, P: FnMut(u64)> Work<D, P> {
+impl<D: Disk, T: FnMut(Written)> Work<D, T> {
     fn run(mut self) {
         self.write_states();
         let beyond = self.shared.lock().count_up;
@@ -128,7 +137,7 @@ impl<D: Disk, P: FnMut(u64)> Work<D, P> {
             match self.disk.save(&durable) {
                 Ok(()) => {
                     self.recovered();
-                    (self.persisted)(number);
+                    (self.told)(Written::Done(number));
                 }
                 Err(error) if last => {
                     tracing::error!("the last state was not saved: {error}");
@@ -136,6 +145,7 @@ impl<D: Disk, P: FnMut(u64)> Work<D, P> {
                 }
                 Err(error) => {
                     self.failed(&error);
+                    (self.told)(Written::Failed(in_short(&error)));
                     self.put_back_and_wait(number, durable);
                 }
             }
@@ -191,6 +201,12 @@ impl<D: Disk, P: FnMut(u64)> Work<D, P> {
     }
 }
 
+/// The system's words, without their number.
+fn in_short(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -225,6 +241,14 @@ mod tests {
         }
     }
 
+    /// Hands on the numbers of the states that are on disk.
+    fn numbers(to: mpsc::Sender<u64>) -> impl FnMut(Written) + Send + 'static {
+        move |written| match written {
+            Written::Done(number) => to.send(number).unwrap(),
+            Written::Failed(_) => {}
+        }
+    }
+
     fn told() -> (Told, mpsc::Receiver<u64>, mpsc::Sender<io::Result<()>>) {
         let (begun, seen) = mpsc::channel();
         let (order, orders) = mpsc::channel();
@@ -235,7 +259,7 @@ mod tests {
     fn states_that_wait_behind_a_slow_disk_are_replaced_by_the_newest() {
         let (disk, seen, order) = told();
         let (done, persisted) = mpsc::channel();
-        let writer = Writer::start(disk, move |n| done.send(n).unwrap()).unwrap();
+        let writer = Writer::start(disk, numbers(done)).unwrap();
         writer.submit(1, durable(1));
         assert_eq!(seen.recv().unwrap(), 1);
         writer.submit(2, durable(2));
@@ -251,7 +275,7 @@ mod tests {
     fn a_full_disk_is_tried_again_until_it_works() {
         let (disk, seen, order) = told();
         let (done, persisted) = mpsc::channel();
-        let writer = Writer::start(disk, move |n| done.send(n).unwrap()).unwrap();
+        let writer = Writer::start(disk, numbers(done)).unwrap();
         writer.submit(1, durable(1));
         assert_eq!(seen.recv().unwrap(), 1);
         order.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
@@ -259,6 +283,20 @@ mod tests {
         assert!(persisted.try_recv().is_err(), "nothing is said to be on disk that is not");
         order.send(Ok(())).unwrap();
         assert_eq!(persisted.recv().unwrap(), 1);
+    }
+
+    #[test]
+    fn why_a_state_cannot_be_written_is_told_in_a_few_words() {
+        let (disk, seen, order) = told();
+        let (tell, told) = mpsc::channel();
+        let writer = Writer::start(disk, move |written| tell.send(written).unwrap()).unwrap();
+        writer.submit(7, durable(1));
+        assert_eq!(seen.recv().unwrap(), 1);
+        order.send(Err(io::Error::from_raw_os_error(libc::ENOSPC))).unwrap();
+        assert_eq!(told.recv().unwrap(), Written::Failed("No space left on device".to_owned()));
+        assert_eq!(seen.recv().unwrap(), 1);
+        order.send(Ok(())).unwrap();
+        assert_eq!(told.recv().unwrap(), Written::Done(7));
     }
 
     /// A file system of 256 KiB; none: this user may not mount one.
@@ -288,7 +326,7 @@ mod tests {
         let folder = tiny.0.path();
         let (store, _) = Store::open(folder).unwrap();
         let (done, persisted) = mpsc::channel();
-        let writer = Writer::start(store, move |n| done.send(n).unwrap()).unwrap();
+        let writer = Writer::start(store, numbers(done)).unwrap();
         writer.submit(1, durable(1));
         assert_eq!(persisted.recv().unwrap(), 1);
         let filled = std::fs::write(folder.join("ballast"), vec![0; 1 << 20]).unwrap_err();

@@ -174,6 +174,8 @@ pub enum HookError {
     Lasting(String),
     /// The hook could not be run at all: not executable, no interpreter, no memory.
     CannotRun(String),
+    /// The machine has no room for it now: no process, memory or open file more. Nothing of it has run, and nothing is known.
+    NoRoom(String),
     /// It did not end within [`Context::timeout`] and was ended.
     TimedOut(String),
     /// koi asked for its end.

@@ -18,7 +18,7 @@ pub(crate) async fn status(daemon: &Daemon, out: Out) -> Result<u8, Fail> {
     out.show(&answer.raw, |view| render::status::status(&answer.value, view))?;
     Ok(match Verdict::of(&answer.value) {
         Verdict::Well => exit::WELL,
-        Verdict::Degraded | Verdict::NoMaster | Verdict::NoLeader => exit::DEGRADED,
+        Verdict::Warned | Verdict::Degraded | Verdict::NoMaster | Verdict::NoLeader => exit::DEGRADED,
     })
 }
 

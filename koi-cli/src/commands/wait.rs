@@ -66,7 +66,7 @@ fn reached(status: &Status, goal: Goal) -> bool {
     match goal {
         Goal::Leader => status.cluster.leader.is_some(),
         Goal::Master => verdict::master(status).is_some(),
-        Goal::Healthy => status.cluster.healthy,
+        Goal::Healthy => Verdict::of(status) == Verdict::Well,
     }
 }
 
@@ -78,7 +78,9 @@ fn missing(status: &Status, goal: Goal) -> String {
             format!("{master} is not promoted with all services")
         }
         (Verdict::Well, _) => "the cluster does not call itself healthy".to_owned(),
-        (Verdict::Degraded | Verdict::NoMaster | Verdict::NoLeader, _) => Reason::of(status, verdict).text,
+        (Verdict::Warned | Verdict::Degraded | Verdict::NoMaster | Verdict::NoLeader, _) => {
+            Reason::of(status, verdict).text
+        }
     }
 }
 

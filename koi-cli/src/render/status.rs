@@ -26,6 +26,7 @@ pub(crate) fn status(status: &Status, view: &View) -> String {
     let mut page = headline(status, verdict, &reason, view);
     page.push_str(&standing(status, verdict, &reason, view));
     page.push_str(&warnings(status, view));
+    page.push_str(&advice(status, view));
     page.push_str(&waits(status, &reason, view));
     page.push('\n');
     page.push_str(&nodes(status, view));
@@ -36,15 +37,18 @@ pub(crate) fn status(status: &Status, view: &View) -> String {
 fn headline(status: &Status, verdict: Verdict, reason: &Reason, view: &View) -> String {
     let cluster = &status.cluster;
     let (word, tone) = match verdict {
-        Verdict::Well if cluster.maintenance => ("all is well", Tone::Warn),
         Verdict::Well => ("all is well", Tone::Good),
+        Verdict::Warned => ("works, with warnings", Tone::Warn),
+        Verdict::Degraded if reason.source == Source::Maintenance => ("MAINTENANCE", Tone::Warn),
         Verdict::Degraded => ("DEGRADED", Tone::Warn),
         Verdict::NoMaster => ("NO MASTER", Tone::Bad),
         Verdict::NoLeader => ("NO LEADER", Tone::Bad),
     };
     let why = match verdict {
-        Verdict::Well if cluster.maintenance => MAINTENANCE.to_owned(),
-        Verdict::Well => roles(status),
+        Verdict::Well | Verdict::Warned => roles(status),
+        Verdict::Degraded if reason.source == Source::Maintenance => {
+            "no hook runs until `koi maintenance off`, and nobody could take over".to_owned()
+        }
         Verdict::Degraded | Verdict::NoMaster | Verdict::NoLeader => reason.text.clone(),
     };
     let mut line = paragraph("", 4, &format!("cluster {}: {word} — {why}", cluster.id), tone, view);
@@ -72,17 +76,15 @@ fn roles(status: &Status) -> String {
 fn standing(status: &Status, verdict: Verdict, reason: &Reason, view: &View) -> String {
     let cluster = &status.cluster;
     let mut lines = match verdict {
-        Verdict::Well if !cluster.maintenance => String::new(),
-        Verdict::Well | Verdict::Degraded | Verdict::NoMaster => {
-            hanging("  ", &roles(status), Tone::Plain, view)
-        }
+        Verdict::Well | Verdict::Warned => String::new(),
+        Verdict::Degraded | Verdict::NoMaster => hanging("  ", &roles(status), Tone::Plain, view),
         Verdict::NoLeader => {
             let master = cluster.master.as_ref().map(|name| format!("; it takes {name} for the master"));
             let alone = format!("this is what {} alone sees{}", cluster.seen_by, master.unwrap_or_default());
             hanging("  ", &alone, Tone::Plain, view)
         }
     };
-    if cluster.maintenance && verdict != Verdict::Well {
+    if cluster.maintenance && reason.source != Source::Maintenance {
         lines.push_str(&hanging("  ", MAINTENANCE, Tone::Warn, view));
     }
     if cluster.manual && verdict != Verdict::NoMaster {
@@ -101,6 +103,11 @@ fn warnings(status: &Status, view: &View) -> String {
     let mut lines: String = shown.map(|warning| hanging("  ! ", warning, Tone::Warn, view)).collect();
     lines.push_str(&and_more(warnings.len().saturating_sub(WARNINGS)));
     lines
+}
+
+/// What the configuration means for a bad day: it may stand below "all is well".
+fn advice(status: &Status, view: &View) -> String {
+    status.cluster.advice.iter().map(|advice| hanging("  note: ", advice, Tone::Plain, view)).collect()
 }
 
 fn waits(status: &Status, reason: &Reason, view: &View) -> String {

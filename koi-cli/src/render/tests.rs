@@ -231,8 +231,33 @@ fn a_node_alone_sees_no_leader() {
 #[test]
 fn maintenance() {
     let mut status = healthy();
-    status.cluster.maintenance = true;
+    (status.cluster.maintenance, status.cluster.healthy) = (true, false);
     status.nodes.iter_mut().for_each(|node| node.maintenance = true);
+    assert_snapshot!(seen(&status));
+}
+
+#[test]
+fn no_warning_stands_below_all_is_well() {
+    for healthy_it_says in [false, true] {
+        let mut status = healthy();
+        status.cluster.healthy = healthy_it_says;
+        status.cluster.warnings = vec![
+            "flapping: 11 masterships in 12 s; the time between them grows".into(),
+            "c cannot be master: its state cannot be written: No space left on device".into(),
+        ];
+        assert_snapshot!("works_with_warnings", seen(&status));
+    }
+}
+
+#[test]
+fn a_node_that_hears_nobody() {
+    let mut status = healthy();
+    status.cluster.healthy = false;
+    status.cluster.warnings =
+        vec!["c hears nobody: its network passes only one way; look at the firewalls".into()];
+    let c = &mut status.nodes[2];
+    (c.state, c.deaf, c.services) = ("Disconnected".into(), true, None);
+    c.message = "it hears nobody: its network passes only one way".into();
     assert_snapshot!(seen(&status));
 }
 
@@ -291,7 +316,7 @@ fn two_machines_without_quorum_and_a_long_name() {
     let mut status = healthy();
     let cluster = &mut status.cluster;
     (cluster.quorum, cluster.electors, cluster.electors_seen) = (0, 0, 2);
-    cluster.warnings =
+    cluster.advice =
         vec!["quorum is off: two halves that cannot see each other will both have a master".into()];
     status.nodes.truncate(2);
     status.nodes[0].name = "database-server-number-one.example".into();

@@ -10,6 +10,8 @@ use super::text;
 pub(crate) enum Verdict {
     /// A master is promoted, nothing is amiss.
     Well,
+    /// There is a master, nothing is amiss yet, and something is warned of.
+    Warned,
     /// There is a master, and something is amiss.
     Degraded,
     /// A leader, but no master.
@@ -24,7 +26,11 @@ impl Verdict {
         match (&cluster.leader, &cluster.master) {
             (None, _) => Verdict::NoLeader,
             (Some(_), None) => Verdict::NoMaster,
-            (Some(_), Some(_)) if cluster.healthy => Verdict::Well,
+            (Some(_), Some(_)) if cluster.healthy && cluster.warnings.is_empty() => Verdict::Well,
+            (Some(_), Some(_)) if cluster.healthy => Verdict::Warned,
+            (Some(_), Some(_)) if degraded(status).is_none() && !cluster.warnings.is_empty() => {
+                Verdict::Warned
+            }
             (Some(_), Some(_)) => Verdict::Degraded,
         }
     }
@@ -48,6 +54,8 @@ pub(crate) enum Source {
     Target,
     /// From the first of [`ClusterStatus::waiting`].
     FirstWait,
+    /// From [`ClusterStatus::maintenance`].
+    Maintenance,
 }
 
 impl Reason {
@@ -60,7 +68,12 @@ impl Reason {
         let cluster = &status.cluster;
         match verdict {
             Verdict::Well => Reason::own(""),
-            Verdict::Degraded => degraded(status),
+            Verdict::Warned => {
+                Reason::own(cluster.warnings.first().map(|w| text::open(w)).unwrap_or_default())
+            }
+            Verdict::Degraded => {
+                degraded(status).unwrap_or_else(|| Reason::own("the cluster is not as it should be"))
+            }
             Verdict::NoMaster if cluster.manual => {
                 Reason::own("manual mode, until `koi promote` or `koi elect`")
             }
@@ -93,26 +106,29 @@ fn no_candidate(nodes: &[NodeStatus]) -> Reason {
     }
 }
 
-fn degraded(status: &Status) -> Reason {
+/// What is amiss beyond what is warned of.
+fn degraded(status: &Status) -> Option<Reason> {
     let cluster = &status.cluster;
     let amiss: Vec<String> = status.nodes.iter().filter_map(amiss).collect();
     if !amiss.is_empty() {
-        return Reason::own(amiss.join(", "));
+        return Some(Reason::own(amiss.join(", ")));
+    }
+    if cluster.maintenance {
+        let text = "maintenance, until `koi maintenance off`".to_owned();
+        return Some(Reason { text, source: Source::Maintenance });
     }
     if let Some(target) = &cluster.target {
-        return Reason { text: format!("{target} is to become master"), source: Source::Target };
+        return Some(Reason { text: format!("{target} is to become master"), source: Source::Target });
     }
     if let Some(doing) =
         status.nodes.iter().filter(|n| cluster.master.as_ref() == Some(&n.name)).find_map(moving)
     {
-        return Reason::own(doing);
+        return Some(Reason::own(doing));
     }
     if cluster.electors_seen < cluster.electors {
-        return Reason::own(electors(cluster));
+        return Some(Reason::own(electors(cluster)));
     }
     first_wait(cluster)
-        .or_else(|| cluster.warnings.first().map(|w| Reason::own(text::open(w))))
-        .unwrap_or_else(|| Reason::own("the cluster is not as it should be"))
 }
 
 /// What is wrong with a node, in a few words; none: nothing is.
@@ -123,6 +139,7 @@ fn amiss(node: &NodeStatus) -> Option<String> {
     }
     match node.state.as_str() {
         "Failed" => Some(format!("{name} has failed{}", failed_services(node))),
+        "Disconnected" if node.deaf => Some(format!("{name} hears nobody")),
         "Disconnected" => Some(format!("{name} is missing")),
         "Live" if !node.stopped => Some(format!("{name} is not ready yet")),
         _ => None,

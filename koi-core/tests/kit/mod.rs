@@ -384,7 +384,8 @@ impl Cluster {
     fn end_hook(&mut self, m: usize, run: RunId, end: HookEnd) {
         let machine = &mut self.machines[m];
         let hook = machine.running.remove(&run).expect("it runs");
-        if matches!(hook.hook, Hook::Demote | Hook::Stop) && end == HookEnd::Done {
+        let never_ran = hook.hook == Hook::Promote && matches!(end, HookEnd::NoRoom(_));
+        if never_ran || matches!(hook.hook, Hook::Demote | Hook::Stop) && end == HookEnd::Done {
             machine.promoted.remove(&hook.service);
         }
         self.input(m, Input::HookFinished { run, ended: end });

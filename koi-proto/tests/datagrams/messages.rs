@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use koi_core::limits;
 use koi_core::message::{
-    Agreed, Answer, Body, Card, Claim, FailureNote, Farewell, Heartbeat, Hello, Lease, Message, Obituary,
-    OtherRun, Poll, PollAnswer, Recipient, Refuse, Report, Resign, RunnerSummary, Vote,
+    Agreed, Answer, Body, Card, Claim, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message,
+    Obituary, OtherRun, Poll, PollAnswer, Recipient, Refuse, Report, Resign, Restless, RunnerSummary, Vote,
 };
 use koi_core::record::{MasterEntry, MemberChange, Record, Standing};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
@@ -122,12 +122,26 @@ prop_compose! {
         (state, score, failure, failures, reason) in
             (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
         holds in option::of(epoch()), released in epoch(), up: bool, promotable: bool, unclean: bool,
-        maintenance: bool, grace in span(), services: u16, promoted: bool, leaving: bool
+        maintenance: bool, grace in span(), services: u16, promoted: bool,
+        (leaving, suspect) in any::<(bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
+        restless in option::of(restless()), in_vain in option::of(in_vain())
     ) -> RunnerSummary {
         RunnerSummary {
             state, holds, released, up, promotable, score, failure, failures, unclean, maintenance, grace,
-            services, promoted, reason, leaving,
+            services, promoted, reason, leaving, unfit, restless, in_vain, suspect,
         }
+    }
+}
+
+prop_compose! {
+    fn restless()(service in text(limits::NAME_BYTES), times: u32) -> Restless {
+        Restless { service, times }
+    }
+}
+
+prop_compose! {
+    fn in_vain()(times: u32, ago in span()) -> InVain {
+        InVain { times, ago }
     }
 }
 
@@ -146,9 +160,10 @@ fn node_state() -> impl Strategy<Value = NodeState> {
 prop_compose! {
     fn report()(
         card in card(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
-        applied in version(), runner in option::of(summary()), uptime in span(), address in option::of(address())
+        applied in version(), runner in option::of(summary()), uptime in span(),
+        (address, heard) in (option::of(address()), any::<Option<u64>>())
     ) -> Report {
-        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address }
+        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address, heard }
     }
 }
 
@@ -312,6 +327,10 @@ fn largest_summary() -> RunnerSummary {
         promoted: true,
         reason: "r".repeat(limits::REASON_BYTES),
         leaving: true,
+        unfit: Some("u".repeat(limits::UNFIT_BYTES)),
+        restless: Some(Restless { service: "s".repeat(limits::NAME_BYTES), times: u32::MAX }),
+        in_vain: Some(InVain { times: u32::MAX, ago: LONGEST }),
+        suspect: true,
     }
 }
 
@@ -351,6 +370,7 @@ pub(crate) fn largest() -> Vec<Message> {
             runner: Some(largest_summary()),
             uptime: LONGEST,
             address: longest_address(),
+            heard: Some(u64::MAX),
         }),
         Body::Answer(Answer {
             term,

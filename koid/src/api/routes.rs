@@ -77,10 +77,11 @@ impl Api {
             let (name, address) = (status::name_of(&view, leader), status::address_of(&view, leader));
             match self.pass(asked, Bytes::new(), &name, address).await {
                 Ok(response) => return Ok(response),
-                Err(failed) => status
-                    .cluster
-                    .warnings
-                    .push(format!("this is only what {} sees: {}", status.cluster.seen_by, failed.message)),
+                Err(failed) => {
+                    let only =
+                        format!("this is only what {} sees: {}", status.cluster.seen_by, failed.message);
+                    status::warn(&mut status, [only]);
+                }
             }
         }
         Ok(json(&status))
@@ -175,7 +176,7 @@ fn warn_of_held(status: &mut Status) {
         Some(format!("{} on {} {GOES_ON}: {why}", service.name, node.name))
     });
     let held: Vec<String> = held.collect();
-    status.cluster.warnings.extend(held);
+    status::warn(status, held);
 }
 
 /// Adds what a node says of itself to what the leader says of it.

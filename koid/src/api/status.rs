@@ -25,6 +25,8 @@ pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::
         maintenance: view.record.maintenance,
         healthy: view.healthy,
         warnings: view.warnings.clone(),
+        advice: view.advice.clone(),
+        takeover: view.takeover.map(name),
         waiting: view.waiting.iter().map(waiting).collect(),
         seen_by: settings.name.clone(),
         record: view.record.version.to_string(),
@@ -32,6 +34,13 @@ pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::
     let mut nodes: Vec<_> = view.nodes.iter().map(|n| node(view, n)).collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
     api::Status { cluster, nodes }
+}
+
+/// Adds what the core cannot know. Nothing is well where something is warned of.
+pub(crate) fn warn(status: &mut api::Status, warnings: impl IntoIterator<Item = String>) {
+    let cluster = &mut status.cluster;
+    cluster.warnings.extend(warnings);
+    cluster.healthy &= cluster.warnings.is_empty();
 }
 
 /// This node as it sees itself. `started_at` in seconds since 1970.
@@ -126,6 +135,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         stopped: node.stopped,
         maintenance: node.maintenance,
         unclean: node.unclean,
+        deaf: node.deaf,
         action: view.action.filter(|_| own).map(|a| a.word().to_owned()),
         message: if own { view.reason.clone() } else { node.reason.clone() },
         recovers_in_ms: view.recovers_in.filter(|_| own).map(ms),

@@ -49,7 +49,10 @@ pub(crate) fn view() -> View {
             score: Some(5),
             message: None,
         }],
+        concerns: vec![],
         warnings: vec![],
+        advice: vec![],
+        takeover: None,
         waiting: vec![],
         lease: None,
         holds: None,
@@ -82,6 +85,7 @@ fn node_view(id: u128, name: &str, state: NodeState) -> NodeView {
         stopped: false,
         maintenance: false,
         unclean: false,
+        deaf: false,
         reason: String::new(),
     }
 }
@@ -166,4 +170,15 @@ fn local_says_what_only_the_node_itself_knows() {
         (Some("b"), Some("127.0.0.1:42012"))
     );
     assert_eq!((local.lease_ms, local.epoch, local.dropped["unknown-key"]), (Some(900), Some(7), 3));
+}
+
+#[test]
+fn nothing_is_well_where_koid_itself_warns() {
+    let view = View { healthy: true, ..view() };
+    let mut status = status(&view, 13, &settings());
+    warn(&mut status, []);
+    assert!(status.cluster.healthy);
+    warn(&mut status, ["db on b goes on as it was until it is stopped: its plugin is gone".to_owned()]);
+    assert!(!status.cluster.healthy);
+    assert_eq!(status.cluster.warnings.len(), 1);
 }

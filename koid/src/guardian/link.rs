@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use koi_config::{Config, Key};
 use koi_core::guard::{Standing, Watch};
@@ -21,6 +21,12 @@ use crate::sys;
 
 /// How long a guardian that cannot be started is waited for before the next try.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A guardian that ended is replaced after this.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// One that ends again and again, after twice as long each time, and at last after this.
+const LONGEST: Duration = Duration::from_secs(10);
+/// One that has stood guard for so long begins anew with the shortest.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// The way to the guardian. Clones share it.
 #[derive(Clone, Debug)]
@@ -105,7 +111,9 @@ impl Guardian {
         armed: &mpsc::UnboundedSender<Result<(), String>>,
     ) {
         let mut complained = false;
+        let mut pause = SHORTEST;
         loop {
+            let began = Instant::now();
             match spawn(arguments) {
                 Ok((mut child, socket)) => {
                     let stands = super::wait_until_it_stands(&socket);
@@ -124,6 +132,7 @@ impl Guardian {
                     if told.leaving {
                         return;
                     }
+                    pause = next_pause(pause, began.elapsed());
                     tracing::error!("the guardian has ended ({}): starting another", describe(status));
                 }
                 Err(error) if !complained => {
@@ -137,8 +146,8 @@ impl Guardian {
             if self.lock().leaving {
                 return;
             }
-            // A guardian that is killed is replaced at once; one that does not start is not tried in a busy loop.
-            std::thread::sleep(if complained { AGAIN } else { Duration::from_millis(10) });
+            // A guardian that is killed is replaced at once; one that does not start, or ends as it starts, is not tried in a busy loop.
+            std::thread::sleep(if complained { AGAIN } else { pause });
         }
     }
 
@@ -201,6 +210,11 @@ impl Guardian {
     }
 }
 
+/// How long to wait after a guardian that has lived for so long. The first to end costs the shortest pause.
+fn next_pause(last: Duration, lived: Duration) -> Duration {
+    if lived >= STEADY { SHORTEST } else { (last * 2).min(LONGEST) }
+}
+
 /// What the guardian says of the watchdog, until it has ended.
 fn listen(socket: &OwnedFd, armed: &mpsc::UnboundedSender<Result<(), String>>) {
     let mut buffer = [0; 1024];
@@ -234,4 +248,20 @@ fn spawn(arguments: &Args) -> io::Result<(Child, OwnedFd)> {
 
 fn describe(status: io::Result<std::process::ExitStatus>) -> String {
     status.map_or_else(|e| e.to_string(), |s| s.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guardians_that_end_as_they_start_come_less_and_less_often() {
+        let mut pause = SHORTEST;
+        let pauses = [20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000, 10_000].map(Duration::from_millis);
+        for wanted in pauses {
+            pause = next_pause(pause, Duration::from_millis(3));
+            assert_eq!(pause, wanted);
+        }
+        assert_eq!(next_pause(pause, STEADY), SHORTEST, "one that stood guard is replaced at once");
+    }
 }

@@ -8,6 +8,7 @@ use koi_plugin_api::native::abi;
 use koi_plugin_api::{
     Abort, Call, CallLog, Called, Context, Handler, Hook, HookError, LogLevel, Metadata, Outcome,
 };
+use nix::errno::Errno;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
@@ -180,7 +181,11 @@ impl Service {
         let started = tokio::task::spawn_blocking(move || Helper::start(&source, &name, &workdir)).await;
         let mut helper = started.map_err(std::io::Error::from).flatten().map_err(|error| {
             let program = self.source.program.display();
-            HookError::CannotRun(format!("the plugin's process cannot be started ({program}): {error}"))
+            let why = format!("the plugin's process cannot be started ({program}): {error}");
+            match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => HookError::NoRoom(why),
+                _ => HookError::CannotRun(why),
+            }
         })?;
         helper.orders.push(&Order::Create(CreateOrder {
             service: self.name.clone(),

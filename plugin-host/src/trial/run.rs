@@ -97,7 +97,9 @@ fn outcome(ran: &Ran) -> (&'static str, String) {
         End::Result(Ok(Outcome::Status(report))) => (word(report.observed), report.message.clone()),
         End::Result(Err(HookError::Failed(text))) => ("failed", text.clone()),
         End::Result(Err(HookError::Lasting(text))) => ("lasting", text.clone()),
-        End::Result(Err(HookError::CannotRun(text))) => ("cannot-run", text.clone()),
+        End::Result(Err(HookError::CannotRun(text) | HookError::NoRoom(text))) => {
+            ("cannot-run", text.clone())
+        }
         End::Result(Err(HookError::TimedOut(text))) => ("timed-out", text.clone()),
         End::Result(Err(HookError::Aborted)) => ("aborted", "interrupted".into()),
         End::Hung => ("hung", "it does not end, and was left alone".into()),

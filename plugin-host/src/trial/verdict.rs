@@ -129,7 +129,9 @@ fn went_wrong(case: Case, error: &HookError, took: Duration) -> (Verdict, String
         HookError::Failed(text) | HookError::Lasting(text) | HookError::CannotRun(text) if crashed(text) => {
             (Verdict::Fail, text.clone())
         }
-        HookError::CannotRun(text) => (Verdict::Fail, format!("cannot be run: {text}")),
+        HookError::CannotRun(text) | HookError::NoRoom(text) => {
+            (Verdict::Fail, format!("cannot be run: {text}"))
+        }
         HookError::Failed(text) => refused(text),
         HookError::Lasting(text) => refused(&format!("{text} (lasting)")),
         HookError::TimedOut(_) if case.want == Want::CutOff => {

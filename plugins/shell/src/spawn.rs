@@ -132,16 +132,12 @@ impl Script {
                 "its working directory {workdir} isn't there; create it or change services.workingdir"
             ));
         }
+        if let Some(why) = no_room(error) {
+            return HookError::NoRoom(format!("{}: {why}", self.hook.word()));
+        }
         let found = || obstacles(&self.path);
         let why = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ETXTBSY) => format!("somebody is writing to {path}; close the file"),
-            Some(Errno::EAGAIN) => {
-                "no further process is allowed; raise TasksMax of koid's unit, or ulimit -u".to_owned()
-            }
-            Some(Errno::ENOMEM) => "no memory for a further process".to_owned(),
-            Some(Errno::EMFILE | Errno::ENFILE) => {
-                "too many open files; raise LimitNOFILE of koid's unit".to_owned()
-            }
             Some(Errno::ENOEXEC) => found().unwrap_or_else(|| Finding::NotAProgram.explain(&self.path)),
             // An ELF program whose dynamic loader is missing looks like this too.
             _ => found().unwrap_or_else(|| format!("{path} cannot be run: {error}")),
@@ -152,6 +148,16 @@ impl Script {
     /// The hook cannot be run, and why.
     pub(crate) fn cannot(&self, why: std::fmt::Arguments<'_>) -> HookError {
         HookError::CannotRun(format!("{}: {why}", self.hook.word()))
+    }
+}
+
+/// Why there is no room for another process, if that is why it could not be started.
+fn no_room(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_raw(error.raw_os_error()?) {
+        Errno::EAGAIN => Some("no further process is allowed; raise TasksMax of koid's unit, or ulimit -u"),
+        Errno::ENOMEM => Some("no memory for a further process"),
+        Errno::EMFILE | Errno::ENFILE => Some("too many open files; raise LimitNOFILE of koid's unit"),
+        _ => None,
     }
 }
 

@@ -77,3 +77,39 @@ fn a_full_disk_costs_its_node_a_vote_and_nothing_else() {
     third.start();
     assert_eq!(cluster.wait_healthy(), master);
 }
+
+#[test]
+fn a_master_whose_disk_is_full_is_named_and_stays_beyond_its_lease() {
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .service("10-vip", Service::recorded())
+        .set("timing.leader_lease", "\"1s\"")
+        .set("timing.master_lease", "\"2s\"")
+        .build();
+    let disks: Option<Vec<Tiny<'_>>> = cluster.nodes().iter().map(|n| Tiny::mount(&n.state_dir)).collect();
+    let Some(disks) = disks else {
+        skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
+        return;
+    };
+    cluster.nodes().iter().for_each(Node::start);
+    let (leader, master) = cluster.part_leader_and_master();
+    let before = cluster.hooks().count();
+    let node = cluster.node(&master);
+    let disk = disks.iter().find(|disk| disk.0 == node.state_dir).unwrap();
+    disk.fill();
+    let third = cluster.others(&master).find(|n| n.name != leader).unwrap();
+    third.order(&["stop", &third.name]).exits(0);
+    let full = format!("{master} cannot be master: its state cannot be written: No space left on device");
+    let status = cluster.wait_status("it is named", |s| s.cluster.warnings.contains(&full));
+    assert!(!status.cluster.healthy, "no warning stands below all is well");
+    let words = ["works, with warnings", full.as_str()];
+    cluster.wait_shown(cluster.node(&leader), &["status"], 3, &[words[1]]);
+    third.order(&["start", &third.name]).exits(0);
+    cluster.wait_shown(cluster.node(&leader), &["status"], 3, &words);
+    // Several leases later, as the hooks of its status tell: each takes half a second at least.
+    let beyond = std::time::Instant::now();
+    cluster.wait_for("several leases are over", |_| beyond.elapsed() > std::time::Duration::from_secs(8));
+    cluster.assert_undisturbed(&master, before);
+    disk.empty();
+    assert_eq!(cluster.wait_healthy(), master);
+}

@@ -84,6 +84,23 @@ fn a_leader_and_master_that_hears_nobody_gives_way() {
 }
 
 #[test]
+fn a_standby_that_hears_nobody_is_named_and_is_no_standby() {
+    let Some((world, _)) = World::start(3) else { return };
+    let (leader, master) = world.part();
+    let deaf = world.cluster.others(&master).map(|n| n.name.clone()).find(|n| *n != leader).unwrap();
+    world.network(&Faults::default().deaf(world.number(&deaf), 3));
+    world.wait_some("it is said to hear nobody", |world| {
+        let status = world.cluster.node(&leader).status().ok()?;
+        let node = status.nodes.iter().find(|n| n.name == deaf)?;
+        let said = status.cluster.warnings.iter().any(|w| w.contains("hears nobody"));
+        (said && node.deaf && node.state == "Disconnected" && !status.cluster.healthy).then_some(())
+    });
+    assert_eq!(world.holders(), [master.as_str()]);
+    world.heal();
+    world.settle();
+}
+
+#[test]
 fn a_leader_and_master_that_nobody_hears_gives_way() {
     let Some(world) = World::builder(3).start() else { return };
     let master = world.unite();

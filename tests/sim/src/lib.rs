@@ -15,6 +15,7 @@ pub mod rng;
 pub mod stories;
 pub mod survey;
 mod versions;
+mod whims;
 pub mod world;
 
 pub use world::{MS, Shape, World};

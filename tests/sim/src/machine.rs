@@ -53,6 +53,43 @@ pub struct Disk {
     pub newest: (u64, u64),
     /// The run that was started last from this disk, and on which machine.
     pub last_run: Option<(Session, usize)>,
+    /// It takes nothing.
+    pub full: bool,
+    /// What it has not taken: the daemon's life, the number, the state.
+    pub refused: Option<(u64, u64, Box<Durable>)>,
+}
+
+/// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
+/// the promise is worth no more than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whim {
+    /// It says what is.
+    #[default]
+    Honest,
+    /// It calls what was demoted promoted, until it is stopped.
+    PromotedAfterDemote,
+    /// It calls what was once demoted promoted for ever, stopped or not.
+    PromotedForEver,
+    /// It calls what was started stopped.
+    StoppedAfterStart,
+    /// It calls what is promoted live.
+    LiveWhenPromoted,
+    /// What runs has crashed whenever somebody looks.
+    Crashing,
+    /// One of these, by chance, each time.
+    Erratic,
+}
+
+impl Whim {
+    /// Every one but honesty.
+    pub const ALL: [Whim; 6] = [
+        Whim::PromotedAfterDemote,
+        Whim::PromotedForEver,
+        Whim::StoppedAfterStart,
+        Whim::LiveWhenPromoted,
+        Whim::Crashing,
+        Whim::Erratic,
+    ];
 }
 
 /// A service as it really is, whatever the daemon thinks.
@@ -68,6 +105,33 @@ pub struct Real {
     pub stuck: bool,
     /// Under which epoch it was promoted last.
     pub epoch: Epoch,
+    /// How far its status can be trusted.
+    pub whim: Whim,
+    /// It was demoted since it was promoted last.
+    demoted: bool,
+}
+
+impl Real {
+    /// What status says.
+    fn observed(&mut self, dice: u64) -> Observed {
+        let whim = match self.whim {
+            Whim::Erratic if dice.is_multiple_of(3) => Whim::Honest,
+            Whim::Erratic => [Whim::Crashing, Whim::LiveWhenPromoted, Whim::Honest][(dice / 3 % 3) as usize],
+            whim => whim,
+        };
+        if whim == Whim::Crashing {
+            (self.started, self.promoted) = (false, false);
+        }
+        match (whim, self.promoted, self.started) {
+            (Whim::PromotedAfterDemote, false, true) | (Whim::PromotedForEver, false, _) if self.demoted => {
+                Observed::Promoted
+            }
+            (Whim::StoppedAfterStart, false, _) | (_, false, false) => Observed::Stopped,
+            (Whim::LiveWhenPromoted, true, _) => Observed::Live,
+            (_, true, _) => Observed::Promoted,
+            (_, false, true) => Observed::Standby,
+        }
+    }
 }
 
 /// One simulated machine.
@@ -91,10 +155,6 @@ pub struct Machine {
     pub rebooted: bool,
     /// How long its disk takes to write, µs at most.
     pub disk_delay: u64,
-    /// Nothing that is written reaches its disk any more.
-    pub disk_full: bool,
-    /// The state that waits for room on the disk, with the daemon's life and its number.
-    pub unwritten: Option<(u64, u64, Box<Durable>)>,
     /// The run before, until its guardian is known to be gone.
     pub earlier: Option<Session>,
     /// The daemon does not run until this instant of the world.
@@ -125,8 +185,6 @@ impl Machine {
             guarded: false,
             rebooted: false,
             disk_delay: 5000,
-            disk_full: false,
-            unwritten: None,
             earlier: None,
             newer: false,
             paused_until: 0,
@@ -212,14 +270,14 @@ impl Machine {
         if let Some(service) = self.services.get_mut(&run.service)
             && run.hook == Hook::Promote
         {
-            service.promoted = true;
+            (service.promoted, service.demoted) = (true, false);
             service.epoch = run.epoch;
         }
         self.hooks.insert(run.run, run.clone());
     }
 
-    /// A hook ends by itself.
-    pub fn hook_ends(&mut self, run: &HookRun) -> HookEnd {
+    /// A hook ends by itself. `dice`: what chance decides.
+    pub fn hook_ends(&mut self, run: &HookRun, dice: u64) -> HookEnd {
         self.hooks.remove(&run.run);
         let Some(service) = self.services.get_mut(&run.service) else { return HookEnd::Done };
         match run.hook {
@@ -231,13 +289,9 @@ impl Machine {
             }
             Hook::Start => service.started = true,
             Hook::Stop => (service.started, service.promoted) = (false, false),
-            Hook::Demote => service.promoted = false,
+            Hook::Demote => (service.promoted, service.demoted) = (false, true),
             Hook::Status => {
-                let observed = match (service.promoted, service.started) {
-                    (true, _) => Observed::Promoted,
-                    (false, true) => Observed::Standby,
-                    (false, false) => Observed::Stopped,
-                };
+                let observed = service.observed(dice);
                 return HookEnd::Status(StatusReport { observed, message: String::new(), score: None });
             }
             Hook::Promote | Hook::Failed => {}

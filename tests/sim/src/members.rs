@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use koi_core::io::{Command, ElectorChange, Input};
 use koi_core::record::{Durable, Standing};
+use koi_core::settings::Electors;
 use koi_core::types::NodeId;
 
 use crate::machine::{Disk, Machine};
@@ -31,9 +32,11 @@ pub fn strike(world: &mut World, total: usize, backups: &mut Backups) {
             world.machines[machine].disk_delay = delay * MS;
         }
         _ => {
-            let full = world.rng().percent(40);
-            world.tell(format!("m{machine}: its disk is {}", if full { "full" } else { "not full" }));
-            world.fill_disk(machine, full);
+            if world.rng().percent(60) {
+                world.mend_disk(machine);
+            } else {
+                world.fill_disk(machine);
+            }
         }
     }
 }
@@ -58,7 +61,7 @@ pub fn may_lose_a_disk(world: &World, machine: usize) -> bool {
         let id = *id;
         world.machines.iter().filter(move |m| m.disk.id == Some(id))
     };
-    let sound = |id: &NodeId| own(id).any(|m| record_of(m).is_some() && !m.disk_full);
+    let sound = |id: &NodeId| own(id).any(|m| record_of(m).is_some() && !m.disk.full);
     let copied = world.machines[machine].disk.id.is_some_and(|id| own(&id).count() > 1);
     members.len() > 2 && members.iter().all(sound) && !copied && world.leader().is_some()
 }
@@ -113,7 +116,7 @@ fn copy(world: &mut World, machine: usize, total: usize) {
     let free = |m: &&Machine| m.index >= total && m.core.is_none() && m.disk.id.is_none();
     let Some(spare) = world.machines.iter().find(free).map(|m| m.index) else { return };
     world.calm_network();
-    world.fill_disk(machine, false);
+    world.mend_disk(machine);
     world.boot(machine);
     world.run_for(CALLED);
     let m = &world.machines[machine];
@@ -132,7 +135,7 @@ fn restore(world: &mut World, machine: usize, backups: &mut Backups) {
     let Some(backup) = known.filter(|_| may_lose_a_disk(world, machine)) else { return };
     world.calm_network();
     for m in 0..world.machines.len() {
-        world.fill_disk(m, false);
+        world.mend_disk(m);
         if world.machines[m].disk.id.is_some() && m != machine {
             world.boot(m);
         }
@@ -189,8 +192,10 @@ pub fn settle(world: &mut World) {
         world.run_for(1000 * MS);
     }
     let members = members(world);
+    let count = u16::try_from(members.len()).unwrap_or(u16::MAX);
     for machine in 0..world.machines.len() {
         let m = &mut world.machines[machine];
+        (m.settings.electors, m.settings.quorum) = (Electors::Count(count), count / 2 + 1);
         m.settings.elector = m.disk.id.is_none_or(|id| members.contains(&id));
         let settings = Box::new(m.settings.clone());
         world.say(machine, Input::Configure(settings));

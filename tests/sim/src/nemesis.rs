@@ -6,6 +6,7 @@ use koi_core::io::{Command, Input};
 use koi_core::record::MasterEntry;
 
 use crate::invariants::healing;
+use crate::machine::{Whim, settings};
 use crate::members;
 use crate::stories;
 use crate::world::{MS, Shape, Trap, World};
@@ -100,7 +101,7 @@ fn rough_start(world: &mut World, total: usize) {
 fn strike(world: &mut World, total: usize) {
     let machine = world.rng().between(0, total as u64 - 1) as usize;
     let other = world.rng().between(0, total as u64 - 1) as usize;
-    match world.rng().between(0, 22) {
+    match world.rng().between(0, 25) {
         0 | 1 => {
             world.lose_power(machine);
             let delay = world.rng().between(10 * MS, 8000 * MS);
@@ -116,7 +117,7 @@ fn strike(world: &mut World, total: usize) {
             let span = world.rng().between(10 * MS, 4000 * MS);
             world.pause(machine, span);
         }
-        5 => isolate(world, machine, total),
+        5 => isolate(world, machine),
         6 => {
             world.tell(format!("nothing passes from m{machine} to m{other}"));
             world.network.cut.push((machine, other));
@@ -151,22 +152,38 @@ fn strike(world: &mut World, total: usize) {
             let trap = [Trap::Vote, Trap::Acknowledgement, Trap::Promote, Trap::Demote, Trap::Answer];
             world.trap = Some(world.rng().pick(&trap));
         }
-        21 => upgrade_alone(world, machine, total),
+        21 => upgrade_alone(world, machine),
         22 => {
             world.machines[machine].services.values_mut().take(1).for_each(|s| s.stuck = !s.stuck);
             world.tell(format!("m{machine}: a service cannot be taken down any more, or can be again"));
         }
-        20 => depose(world, machine, total),
+        23 => fill_or_mend(world, machine, total),
+        24 | 25 => {
+            let whim = match world.rng().percent(30) {
+                true => Whim::Honest,
+                false => world.rng().pick(&Whim::ALL),
+            };
+            world.whim(machine, whim);
+        }
+        20 => depose(world, machine),
         14 => reconfigure(world, machine),
         13 => world.say(machine, Input::Shutdown),
         _ => operate(world, machine, other),
     }
 }
 
+/// One disk at a time is full.
+fn fill_or_mend(world: &mut World, machine: usize, total: usize) {
+    match (0..total).find(|m| world.machines[*m].disk.full) {
+        Some(full) => world.mend_disk(full),
+        None => world.fill_disk(machine),
+    }
+}
+
 /// The leader is cut off just long enough to be deposed, and cannot know it at once.
-fn depose(world: &mut World, machine: usize, total: usize) {
+fn depose(world: &mut World, machine: usize) {
     let leader = world.leader().unwrap_or(machine);
-    isolate(world, leader, total);
+    isolate(world, leader);
     let span = world.rng().between(300 * MS, 1500 * MS);
     world.run_for(span);
     world.tell("the network mends");
@@ -174,12 +191,12 @@ fn depose(world: &mut World, machine: usize, total: usize) {
 }
 
 /// The master is cut off in maintenance mode, and does not learn that it is over: it stays promoted.
-fn upgrade_alone(world: &mut World, machine: usize, total: usize) {
+fn upgrade_alone(world: &mut World, machine: usize) {
     let leader = world.leader().unwrap_or(machine);
     world.command(leader, Command::Maintenance(true));
     world.run_for(200 * MS);
     if let Some(master) = world.masters().first().copied() {
-        isolate(world, master, total);
+        isolate(world, master);
     }
     let span = world.rng().between(100 * MS, 1500 * MS);
     world.run_for(span);
@@ -204,9 +221,9 @@ fn reconfigure(world: &mut World, machine: usize) {
     world.say(machine, Input::Configure(Box::new(settings)));
 }
 
-fn isolate(world: &mut World, machine: usize, total: usize) {
+fn isolate(world: &mut World, machine: usize) {
     world.tell(format!("m{machine} is cut off"));
-    for other in (0..total).filter(|o| *o != machine) {
+    for other in (0..world.machines.len()).filter(|o| *o != machine) {
         world.network.cut.push((machine, other));
         world.network.cut.push((other, machine));
     }
@@ -234,9 +251,19 @@ fn heal(world: &mut World, total: usize) {
     world.calm_network();
     for machine in 0..world.machines.len() {
         world.machines[machine].disk_delay = 5 * MS;
-        world.fill_disk(machine, false);
         world.machines[machine].newer = true;
-        world.machines[machine].services.values_mut().for_each(|s| (s.broken, s.stuck) = (false, false));
+        world.mend_disk(machine);
+        let services = world.machines[machine].services.values_mut();
+        services.for_each(|s| (s.broken, s.stuck, s.whim) = (false, false, Whim::Honest));
+        // Nodes that disagree are never all well.
+        let usual = settings(
+            machine,
+            u16::try_from(total).unwrap_or(u16::MAX),
+            true,
+            world.machines[machine].settings.runner,
+        );
+        world.machines[machine].settings = usual.clone();
+        world.say(machine, Input::Configure(Box::new(usual)));
     }
     world.revive = true;
     world.run_for(5000 * MS);
@@ -265,7 +292,7 @@ fn heal(world: &mut World, total: usize) {
     for id in ids {
         world.command(leader, Command::Start(id.to_string()));
     }
-    (0..total).for_each(|machine| world.command(machine, Command::Recover));
+    (0..world.machines.len()).for_each(|machine| world.command(machine, Command::Recover));
     world.command(leader, Command::Maintenance(false));
     world.command(leader, Command::Elect);
     // A master whose disk was wiped in maintenance mode cannot give its word any more, nor one that was started anew since and cannot show

@@ -1,25 +1,30 @@
 //! Calm clusters, and one thing that happens to each: what must come of it is known.
 
+use koi_core::concern::Concern;
 use koi_core::io::{Command, Input};
 use koi_core::types::Hook;
 
 use crate::invariants::leaders::Masters;
 use crate::nemesis::{Report, SHAPES};
+use crate::whims;
 use crate::world::{MS, Shape, World};
 
 type Story = Result<(), String>;
 
+/// How many there are.
+const STORIES: u64 = 13;
+
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
-    let shape = match turn % 9 {
-        5 | 7 => SHAPES[2],
+    let shape = match turn % STORIES {
+        5 | 7 | 12 => SHAPES[2],
         6 => SHAPES[0],
-        _ => SHAPES[(turn / 9) as usize % 3],
+        _ => SHAPES[(turn / STORIES) as usize % 3],
     };
     let mut world = World::new(seed, shape);
     (0..world.founders).for_each(|machine| world.boot(machine));
-    let told = calm(&mut world).and_then(|()| match turn % 9 {
+    let told = calm(&mut world).and_then(|()| match turn % STORIES {
         0 => leader_is_lost(&mut world),
         1 => one_is_deaf(&mut world),
         2 => master_leaves(&mut world),
@@ -28,7 +33,11 @@ pub fn run(seed: u64) -> Report {
         5 => a_line_of_three(&mut world, shape),
         6 => the_only_voter_restarts(&mut world),
         7 => answers_are_slow(&mut world),
-        _ => a_term_was_spent_in_vain(&mut world),
+        8 => a_term_was_spent_in_vain(&mut world),
+        9 => whims::everywhere(&mut world),
+        10 => whims::one_contradicts_itself(&mut world),
+        11 => whims::the_masters_disk_is_full(&mut world),
+        _ => whims::a_standbys_disk_is_full(&mut world),
     });
     world.invariants.violations.extend(told.err());
     Report { seed, shape, violations: world.invariants.violations, story: world.story }
@@ -82,8 +91,10 @@ fn one_is_deaf(world: &mut World) -> Story {
     world.tell(format!("nothing passes from the leader m{leader} to m{follower}"));
     world.network.cut.push((leader, follower));
     world.run_for(6000 * MS);
+    let deaf = Concern::Deaf { node: format!("m{follower}") };
     match world.leader() {
-        Some(still) if still == leader => Ok(()),
+        Some(still) if still == leader && world.concerns().is_some_and(|all| all.contains(&deaf)) => Ok(()),
+        Some(still) if still == leader => Err(format!("m{follower} is deaf, and nobody says so")),
         now => Err(format!("m{leader} led, was heard by a quorum, and was deposed by {now:?}")),
     }
 }

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use koi_core::concern::Concern;
 use koi_core::guard::Watch;
 use koi_core::io::{
     Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
@@ -13,7 +14,7 @@ use koi_core::record::Durable;
 use koi_core::types::{Hook, NodeState};
 
 use crate::invariants::Invariants;
-use crate::machine::{Clock, Machine, settings};
+use crate::machine::{Clock, Machine, Whim, settings};
 use crate::rng::Rng;
 use crate::versions;
 
@@ -314,13 +315,14 @@ impl World {
     }
 
     fn hook_over(&mut self, machine: usize, life: u64, run: RunId, aborted: bool) {
+        let dice = self.rng.draw();
         let m = &mut self.machines[machine];
         let Some(hook) = m.hooks.get(&run).cloned().filter(|_| m.life == life) else { return };
         let ended = if aborted {
             m.hooks.remove(&run);
             HookEnd::Aborted
         } else {
-            m.hook_ends(&hook)
+            m.hook_ends(&hook, dice)
         };
         self.ended.insert((machine, hook.hook), self.now);
         self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.word()));
@@ -387,11 +389,12 @@ impl World {
             Effect::Send { to, message } => self.send(machine, to, *message),
             Effect::Persist { number, durable } => {
                 let m = &self.machines[machine];
-                let (life, longest, full) = (m.life, m.disk_delay, m.disk_full);
-                if full {
-                    // koid tries again until there is room; a newer state replaces an older one.
-                    self.machines[machine].unwritten = Some((life, number, durable));
-                    return;
+                let (life, longest) = (m.life, m.disk_delay);
+                if m.disk.full {
+                    self.machines[machine].disk.refused = Some((life, number, durable));
+                    let input = Box::new(Input::NotPersisted("full".to_owned()));
+                    // Before any later word of this disk.
+                    return self.later(MS / 10, Happening::Tell { machine, input });
                 }
                 let delay = self.rng.between(MS / 10, longest);
                 self.later(delay, Happening::Synced { machine, life, number, durable });
@@ -508,6 +511,10 @@ impl World {
     pub fn boot(&mut self, machine: usize) {
         if self.machines[machine].core.is_some() {
             return;
+        }
+        if self.machines[machine].disk.full {
+            // Better no daemon than one that forgets; whoever restarts it tries again.
+            return self.boot_later(machine, 1000 * MS);
         }
         let random = self.rng.draw();
         let now = self.now;
@@ -628,7 +635,7 @@ impl World {
         let disk = self.machines[from].disk.clone();
         let name = self.machines[from].settings.name.clone();
         let copy = &mut self.machines[to];
-        copy.disk = crate::machine::Disk { newest: (0, 0), ..disk };
+        copy.disk = crate::machine::Disk { newest: (0, 0), full: false, refused: None, ..disk };
         copy.settings.name = name;
     }
 
@@ -637,14 +644,22 @@ impl World {
         if self.machines[machine].core.is_none() {
             self.tell(format!("m{machine}: its disk is restored from a backup"));
             let newest = self.machines[machine].disk.newest;
-            self.machines[machine].disk = crate::machine::Disk { newest, ..backup };
+            self.machines[machine].disk =
+                crate::machine::Disk { newest, full: false, refused: None, ..backup };
         }
     }
 
-    /// Whether anything that is written reaches a disk.
-    pub fn fill_disk(&mut self, machine: usize, full: bool) {
-        self.machines[machine].disk_full = full;
-        if let Some((life, number, durable)) = self.machines[machine].unwritten.take_if(|_| !full) {
+    /// The disk of a machine takes nothing any more.
+    pub fn fill_disk(&mut self, machine: usize) {
+        self.tell(format!("m{machine}: the disk is full"));
+        self.machines[machine].disk.full = true;
+    }
+
+    /// There is room again: what was refused is written.
+    pub fn mend_disk(&mut self, machine: usize) {
+        self.machines[machine].disk.full = false;
+        if let Some((life, number, durable)) = self.machines[machine].disk.refused.take() {
+            self.tell(format!("m{machine}: there is room on the disk again"));
             self.later(MS, Happening::Synced { machine, life, number, durable });
         }
     }
@@ -677,6 +692,12 @@ impl World {
             let message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
             self.transmit(from, to, &message);
         }
+    }
+
+    /// The services of a machine, or their statuses, take to something.
+    pub fn whim(&mut self, machine: usize, whim: Whim) {
+        self.tell(format!("m{machine}: the first service is {whim:?} from now on"));
+        self.machines[machine].services.values_mut().take(1).for_each(|s| s.whim = whim);
     }
 
     /// An old datagram comes again.
@@ -723,8 +744,13 @@ impl World {
 
     /// The leader says that all is well, and one machine is promoted.
     pub fn is_well(&self) -> bool {
-        let well = |m: &Machine| m.core.as_ref().is_some_and(|c| c.view(m.clock.at(self.now)).healthy);
-        self.masters().len() == 1 && self.leader().is_some_and(|leader| well(&self.machines[leader]))
+        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.is_empty())
+    }
+
+    /// What is amiss, as the leader sees it; none: nobody leads.
+    pub fn concerns(&self) -> Option<Vec<Concern>> {
+        let leader = &self.machines[self.leader()?];
+        leader.core.as_ref().map(|core| core.view(leader.clock.at(self.now)).concerns)
     }
 
     /// What each node waits for while nobody leads, for people.

@@ -1,6 +1,7 @@
 //! What must hold at every instant. One invariant, one file.
 
 use koi_core::io::{Answered, Command, HookRun, Refusal};
+use koi_core::types::Hook;
 
 use crate::machine::Machine;
 
@@ -10,6 +11,7 @@ pub mod healing;
 pub mod leaders;
 mod maintenance;
 mod once;
+mod pace;
 mod promises;
 
 /// All of them, and what each remembers.
@@ -17,6 +19,7 @@ mod promises;
 pub struct Invariants {
     epochs: epochs::Epochs,
     promises: promises::Promises,
+    pace: pace::Pace,
     /// What was violated, in order.
     pub violations: Vec<String>,
 }
@@ -25,6 +28,7 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
+        self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
     }
 
@@ -36,6 +40,16 @@ impl Invariants {
         if result.is_ok() {
             self.promises.answered(command);
         }
+    }
+
+    /// Starts of the service that was started most often, and masterships, since [`Invariants::restart_pace`].
+    pub fn pace(&self) -> (usize, usize) {
+        (self.pace.most(Hook::Start), self.pace.masterships())
+    }
+
+    /// Counts anew.
+    pub fn restart_pace(&mut self) {
+        self.pace.restart();
     }
 
     /// Nothing grows without bounds.

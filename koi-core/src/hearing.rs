@@ -1,0 +1,84 @@
+//! Who hears the leader. A node whose network passes only one way goes on speaking: its reports name the newest heartbeat that it has
+//! heard, and by that the leader tells.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::message::Report;
+use crate::node::Node;
+use crate::types::{NodeId, Session, Time};
+
+/// What the leader knows of each node's ears. Bounded by the peers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ears {
+    map: BTreeMap<NodeId, Hearing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hearing {
+    session: Session,
+    /// When the newest heartbeat was sent that it says it has heard; at first, when it was noticed.
+    heard: Time,
+}
+
+impl Node {
+    /// A node has reported to this leader.
+    pub(crate) fn note_hearing(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
+        let Some(lead) = self.lead.as_ref().filter(|lead| lead.term == report.term) else { return };
+        let heard = match report.heard.or(report.acknowledged) {
+            Some(number) => lead.sent_at(number),
+            // An older version does not say.
+            None => Some(now),
+        };
+        if let (Some(heard), true) = (heard, from != self.id) {
+            let known = self.ears.map.entry(from).or_insert(Hearing { session, heard });
+            let newest = if known.session == session { known.heard.max(heard) } else { heard };
+            *known = Hearing { session, heard: newest };
+        }
+    }
+
+    /// Notices who is there: from then on it has a while to hear something.
+    pub(crate) fn notice_ears(&mut self, now: Time) {
+        if self.lead.is_none() {
+            return self.ears.map.clear();
+        }
+        let lately = self.lately();
+        let there = |session: Session, id: &NodeId, peers: &crate::peers::Peers| {
+            peers
+                .get(*id)
+                .is_some_and(|p| p.session == session && p.gone.is_none() && now.since(p.heard) <= lately)
+        };
+        let peers = &self.peers;
+        self.ears.map.retain(|id, hearing| there(hearing.session, id, peers));
+        for (id, peer) in peers.iter() {
+            if there(peer.session, &id, peers) {
+                self.ears.map.entry(id).or_insert(Hearing { session: peer.session, heard: now });
+            }
+        }
+    }
+
+    /// It is heard, and has not heard this leader for so long that it cannot be counted on.
+    pub(crate) fn is_deaf(&self, node: NodeId, now: Time) -> bool {
+        let late = |heard: Time| now.since(heard) > self.hearing_patience();
+        self.hears_since(node).is_some_and(late) && !broken!(DeafUnsaid)
+    }
+
+    /// An elector that hears this leader and does not acknowledge it: its disk does not take what it must promise.
+    pub(crate) fn is_unacknowledging(&self, node: NodeId, now: Time) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let patience = self.hearing_patience();
+        let late = |then: Option<Time>| then.is_none_or(|then| now.since(then) > patience);
+        self.hears_since(node).is_some()
+            && !self.is_deaf(node, now)
+            && now.since(lead.won) > patience
+            && late(lead.acknowledged_at(node))
+    }
+
+    fn hears_since(&self, node: NodeId) -> Option<Time> {
+        self.ears.map.get(&node).map(|hearing| hearing.heard)
+    }
+
+    fn hearing_patience(&self) -> Duration {
+        self.lately() * 2
+    }
+}
