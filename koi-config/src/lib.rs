@@ -18,6 +18,7 @@ mod load;
 mod problem;
 mod quote;
 mod reading;
+mod secrecy;
 mod setting;
 mod toml_file;
 mod validate;
