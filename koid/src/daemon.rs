@@ -13,12 +13,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{self, Api, LocalListener, ReloadRequest};
+use crate::api::{self, Api, LocalListener, ReloadError, ReloadRequest};
 use crate::args::Args;
 use crate::cluster::{self, Cluster, Parts};
 use crate::current::{Current, Shared};
 use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
+use crate::giver::Giver;
 use crate::guardian::Guardian;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
@@ -204,9 +205,7 @@ impl Daemon {
             started_at: unix_ms() / 1000,
         };
         runtime.spawn(served("the API's socket", api::serve_local(api.clone(), socket)));
-        for listener in tcp {
-            runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
-        }
+        runtime.spawn(served("the API's TCP port", api::serve_sealed(api, tcp)));
         let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details));
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
@@ -257,7 +256,11 @@ impl Daemon {
                 name = either(&mut hup, "SIGHUP", &mut usr1, "SIGUSR1") => {
                     tracing::info!("{name}: reading the configuration again");
                     // Said in the log; nobody else waits for it. If too many wait already, one of them does it.
-                    let _ = reloads.try_send(ReloadRequest { reply: oneshot::channel().0, wait: SIGNALLED_WAIT });
+                    let _ = reloads.try_send(ReloadRequest {
+                        reply: oneshot::channel().0,
+                        giver: Giver::default(),
+                        wait: SIGNALLED_WAIT,
+                    });
                 }
                 _ = alive.tick() => {
                     if let Some(look) = cluster.look().await {
@@ -283,6 +286,10 @@ impl Daemon {
 /// Reloads as often as it is asked to, one after the other.
 async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest>) {
     while let Some(asked) = wanted.recv().await {
+        if !asked.giver.waits(sys::now()) {
+            let _ = asked.reply.send(Err(ReloadError::NotBegun));
+            continue;
+        }
         notify::reloading();
         let result = reload.run().await;
         notify::ready();
@@ -294,7 +301,7 @@ async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest
 async fn answer_reload(result: Result<InForce, String>, asked: ReloadRequest) {
     let done = match result {
         Ok(in_force) => Ok(in_force.within(asked.wait).await),
-        Err(why) => Err(why),
+        Err(why) => Err(ReloadError::NotTaken(why)),
     };
     match &done {
         Ok(done) => {

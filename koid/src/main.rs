@@ -11,6 +11,7 @@ mod daemon;
 mod details;
 mod events;
 mod fence;
+mod giver;
 mod guardian;
 mod hooks;
 mod inspect;

@@ -50,7 +50,7 @@ pub(crate) struct Transport {
     filter: Filter,
     peers: Peers,
     dropped: BTreeMap<&'static str, u64>,
-    complaints: Throttle<(&'static str, Option<IpAddr>)>,
+    complaints: Throttle<Option<IpAddr>>,
     next_refresh: Time,
 }
 
@@ -288,10 +288,8 @@ impl Transport {
         sentence: impl FnOnce() -> String,
     ) {
         self.count(reason);
-        match self.complaints.allow((reason, source), now) {
-            None => {}
-            Some(0) => tracing::warn!("{}", sentence()),
-            Some(unsaid) => tracing::warn!("{} (and {unsaid} more since this was last said)", sentence()),
+        if let Some(unsaid) = self.complaints.allow(reason, source, now) {
+            tracing::warn!("{}{unsaid}", sentence());
         }
     }
 
