@@ -1,13 +1,12 @@
 //! Which daemon is asked, and how it is asked.
 
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use koi_config::{Config, SEARCHED};
+use koi_config::{Config, candidates};
 use koi_proto::api::codes;
 use koi_proto::client::{Client, ClientError, Endpoint};
 use koi_proto::key::{Key, Keyring};
@@ -138,21 +137,21 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
     let mut guess = "";
     let endpoint = match (&options.socket, &options.host, options.port) {
         (Some(socket), ..) => Endpoint::Socket(socket.clone()),
-        (None, None, None) => Endpoint::Socket(match configuration(options)? {
+        (None, None, None) => Endpoint::Socket(match configuration(options, out)? {
             Some(config) => config.node.socket,
             None => {
                 guess = "there is no configuration that you may read, so this is a guess: -f FILE or --socket PATH says where";
                 PathBuf::from(SOCKET)
             }
         }),
-        (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port)?,
+        (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port, out)?,
     };
     let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
     Ok(Daemon { client: Client::new(endpoint, timeout), timeout, guess, debug: options.debug.then_some(out) })
 }
 
-fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, Fail> {
-    let config = configuration(options)?;
+fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, Fail> {
+    let config = configuration(options, out)?;
     let port = port.or(config.as_ref().map(|c| c.node.port)).unwrap_or(PORT);
     let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
     let secret = options.secret.clone().or_else(|| std::env::var(SECRET).ok());
@@ -173,8 +172,8 @@ fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, 
 
 /// The configuration, if there is one that this user may read. Somebody in the group `koi` may use the socket without
 /// being allowed to read the password.
-fn configuration(options: &Options) -> Result<Option<Config>, Fail> {
-    let readable = |path: &str| match File::open(Path::new(path)) {
+fn configuration(options: &Options, out: Out) -> Result<Option<Config>, Fail> {
+    let readable = |path: &Path| match koi_config::open_file(path) {
         Ok(_) => Some(true),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Some(false),
         // Not there; or something that loading it will name.
@@ -182,8 +181,12 @@ fn configuration(options: &Options) -> Result<Option<Config>, Fail> {
             (!matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)).then_some(true)
         }
     };
-    if options.file.is_none() && SEARCHED.into_iter().find_map(readable) != Some(true) {
-        return Ok(None);
+    if options.file.is_none() {
+        let candidates = candidates();
+        candidates.passed_over.iter().for_each(|passed_over| out.warn(&passed_over.to_string()));
+        if candidates.paths.into_iter().find_map(readable) != Some(true) {
+            return Ok(None);
+        }
     }
     let loaded = koi_config::load(options.file.as_deref());
     loaded.map(|loaded| Some(loaded.config)).map_err(|e| {

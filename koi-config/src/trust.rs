@@ -63,7 +63,9 @@ pub fn judge(path: &Path, found: &Metadata) -> Option<Distrust> {
     if !is_trusted(found.uid()) {
         return Some(Distrust::Owner { path: path.to_owned(), owner: found.uid() });
     }
-    writable(found).then(|| Distrust::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
+    // A link has no rights of its own.
+    (!found.is_symlink() && writable(found))
+        .then(|| Distrust::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
 }
 
 /// Whether anybody else may put something else in the place of `path`: the first folder on the way to it, links followed or
@@ -81,24 +83,22 @@ pub fn distrust_way(path: &Path) -> Option<Distrust> {
     })
 }
 
-/// What others may change below `folder`, links not followed; it ends after so many entries.
-pub fn distrust_below(folder: &Path, most_entries: usize) -> Option<Distrust> {
+/// What `judge` finds first below `folder`, links not followed; it ends after so many entries.
+pub fn find_below<T>(
+    folder: &Path,
+    most_entries: usize,
+    mut judge: impl FnMut(&Path, &Metadata) -> Option<T>,
+) -> Option<T> {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
     while let Some(folder) = folders.pop() {
-        let Ok(found) = std::fs::read_dir(&folder) else { continue };
-        for entry in found.filter_map(Result::ok) {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
             let path = entry.path();
             let Ok(found) = symlink_metadata(&path) else { continue };
-            // A link has no rights of its own.
-            let distrust = judge(&path, &found)
-                .filter(|distrust| !found.is_symlink() || matches!(distrust, Distrust::Owner { .. }));
-            if distrust.is_some() {
-                return distrust;
-            }
+            let judged = judge(&path, &found);
             entries += 1;
-            if entries >= most_entries {
-                return None;
+            if judged.is_some() || entries >= most_entries {
+                return judged;
             }
             folders.extend(found.is_dir().then_some(path));
         }
@@ -176,11 +176,11 @@ mod tests {
         create_dir(&inner).unwrap();
         write(inner.join("file"), "x").unwrap();
         mode(&inner.join("file"), 0o600);
-        assert_eq!(distrust_below(folder.path(), 100), None);
+        assert_eq!(find_below(folder.path(), 100, judge), None);
         mode(&inner.join("file"), 0o602);
-        let found = distrust_below(folder.path(), 100).unwrap();
+        let found = find_below(folder.path(), 100, judge).unwrap();
         assert_eq!(found.path(), inner.join("file"));
-        assert_eq!(distrust_below(folder.path(), 1), None, "it ends");
+        assert_eq!(find_below(folder.path(), 1, judge), None, "it ends");
     }
 
     #[test]

@@ -295,6 +295,8 @@ pub struct Local {
     pub slowest_demote_ms: Option<u64>,
     /// Datagrams that were dropped, by reason.
     pub dropped: std::collections::BTreeMap<String, u64>,
+    /// What is wrong with this node, or will be, a sentence each; every status has them too.
+    pub warnings: Vec<String>,
 }
 
 /// `POST /v1/promote`.

@@ -11,7 +11,7 @@ use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
 use crate::current::Current;
-use crate::load;
+use crate::{load, strangers};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -56,6 +56,9 @@ fn check(args: &Args) -> (Report, String) {
     if let Err(error) = Current::new(loaded.config.clone()) {
         report.problem(format_args!("{}: {error}", loaded.path.display()));
     }
+    if let Err(exposed) = strangers::refuse_state(&loaded.config.node.state_dir) {
+        report.problem(exposed);
+    }
     let services = check_services(&loaded.config, &loaded.path, &mut report);
     let last = last_line(&report, Some(&loaded), services);
     (report, last)
@@ -64,6 +67,7 @@ fn check(args: &Args) -> (Report, String) {
 /// The number of services.
 fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     if !config.node.runner {
+        strangers::told(path, config, None).into_iter().for_each(|told| report.warning(told));
         return 0;
     }
     // Kept until the end: plugins are loaded from it.
@@ -72,6 +76,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
         .with_progress(Arc::new(|sentence| eprintln!("koid: {sentence}")))
         .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
+    strangers::told(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
     let discovery = match discover(&config.services.folder, &registry) {
         Ok(discovery) => discovery,
         Err(error) => {

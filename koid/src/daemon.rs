@@ -27,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
 use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
-use crate::{load, log, notify, reload, sockets, sys};
+use crate::{load, log, notify, reload, sockets, strangers, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
 const WORKERS: usize = 2;
@@ -74,6 +74,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let current = Current::new(loaded.config)?;
     let config = &current.config;
+    strangers::prepare_state(&config.node.state_dir)?;
     let (store, opened) = Store::open(&config.node.state_dir)?;
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(
@@ -206,7 +207,9 @@ impl Daemon {
         };
         runtime.spawn(served("the API's socket", api::serve_local(api.clone(), socket)));
         runtime.spawn(served("the API's TCP port", api::serve_sealed(api, tcp)));
-        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details));
+        let file = self.reload.path.clone();
+        let services =
+            Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details), file);
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {

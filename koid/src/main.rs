@@ -27,6 +27,7 @@ mod services;
 mod settings;
 mod sockets;
 mod store;
+mod strangers;
 mod sys;
 mod throttle;
 mod transport;

@@ -66,6 +66,7 @@ impl Api {
         let current = self.shared.get();
         let mut status = status::status(&view, current.config.cluster.id, &current.settings);
         status.nodes.iter_mut().for_each(|node| self.add_details(node));
+        warn_of(&mut status, &current.config.node.name, self.details.exposed());
         if view.acting {
             for local in self.gather(&view).await {
                 merge(&mut status, local);
@@ -95,6 +96,7 @@ impl Api {
         }
         let mut local = status::local(&view, self.port, self.started_at, dropped);
         self.add_details(&mut local.node);
+        local.warnings = self.details.exposed();
         Ok(json(&local))
     }
 
@@ -178,8 +180,14 @@ fn warn_of_held(status: &mut Status) {
     status.cluster.warnings.extend(held);
 }
 
+/// Adds what is wrong with a node by its own word.
+fn warn_of(status: &mut Status, node: &str, warnings: Vec<String>) {
+    status.cluster.warnings.extend(warnings.into_iter().map(|warning| format!("{node}: {warning}")));
+}
+
 /// Adds what a node says of itself to what the leader says of it.
 fn merge(status: &mut Status, local: koi_proto::api::Local) {
+    warn_of(status, &local.node.name, local.warnings);
     if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
         node.services = local.node.services;
         node.action = local.node.action;

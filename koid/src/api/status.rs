@@ -61,6 +61,7 @@ pub(crate) fn local(
         .to_owned(),
         slowest_demote_ms: view.slowest_demote.map(ms),
         dropped,
+        warnings: Vec::new(),
     }
 }
 
