@@ -11,7 +11,7 @@ use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
 use crate::current::Current;
-use crate::{load, strangers};
+use crate::{load, say, strangers};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -35,9 +35,9 @@ impl Report {
 pub(crate) fn run(args: &Args) -> bool {
     let (report, last) = check(args);
     for line in &report.lines {
-        println!("{line}");
+        say::line(line);
     }
-    println!("{last}");
+    say::line(&last);
     report.problems == 0
 }
 
@@ -74,7 +74,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     let scratch = tempfile::tempdir();
     let scratch = scratch.as_ref().map_or(Path::new("/nonexistent"), |folder| folder.path());
     let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
-        .with_progress(Arc::new(|sentence| eprintln!("koid: {sentence}")))
+        .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
         .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
     strangers::told(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
     let discovery = match discover(&config.services.folder, &registry) {

@@ -27,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
 use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
-use crate::{load, log, notify, reload, sockets, strangers, sys};
+use crate::{load, log, notify, reload, say, sockets, strangers, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
 const WORKERS: usize = 2;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let loaded = match load::load(args.file.as_deref(), args.name.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprintln!("{error}\nkoid: not started; `koid --check` says all that is wrong");
+            say::error(&format!("{error}\nkoid: not started; `koid --check` says all that is wrong"));
             return ExitCode::FAILURE;
         }
     };
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let _logging = match log::start(&args.log, args.no_color) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("koid: cannot start the log: {error}");
+            say::error(&format!("koid: cannot start the log: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tracing::error!("not started: {error}");
         if !args.log.contains(&Sink::Console) {
             // Whoever starts it by hand should not have to look into the journal.
-            eprintln!("koid: not started: {error}");
+            say::error(&format!("koid: not started: {error}"));
         }
         ExitCode::FAILURE
     })

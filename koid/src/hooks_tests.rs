@@ -57,6 +57,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receive
         workdir: "/".into(),
         config: Vec::new(),
         output: Arc::default(),
+        talk: Arc::default(),
     };
     handlers.update([("web".to_owned(), runnable)]);
     let identity = Identity {

@@ -100,6 +100,7 @@ impl Kept {
             workdir: self.workdir.clone(),
             config: self.config.clone(),
             output: Default::default(),
+            talk: Default::default(),
         }
     }
 }

@@ -425,6 +425,7 @@ pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, Discove
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
                     config: ready.config,
                     output: Arc::new(OutputLimit::default()),
+                    talk: Arc::default(),
                 };
                 seen.kept.push((found.name.clone(), Kept::new(&spec, &runnable, ready.pin)));
                 seen.runnables.push((found.name.clone(), runnable));
