@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::multicast::Groups;
-use crate::peers::Peers;
+use crate::peers::{self, Peers};
 use crate::throttle::Throttle;
 
 /// How often the same complaint about the same source is made.
@@ -130,6 +130,7 @@ impl Transport {
             }
         };
         let addresses = self.addresses_of(to, now);
+        self.peers.sent(&addresses.unicast);
         for address in &addresses.unicast {
             let result = self.send_from_own_family(&datagram, *address);
             self.note_sent(result, *address, now);
@@ -142,13 +143,15 @@ impl Transport {
     }
 
     fn addresses_of(&self, to: Destination, now: Time) -> Addresses {
+        let mut unicast = BTreeSet::new();
         if let Destination::Node(node) = to {
-            let known: BTreeSet<_> = self.peers.addresses(node, now).collect();
-            if !known.is_empty() {
-                return Addresses { unicast: known, groups: false };
+            unicast.extend(self.peers.addresses(node, now).filter(|address| !self.own.contains(address)));
+            if !unicast.is_empty() && self.peers.is_sure_of(node, now) {
+                return Addresses { unicast, groups: false };
             }
+            // Where it claims to be, and wherever the configuration says that somebody is.
         }
-        let mut unicast: BTreeSet<_> = self.unicast.iter().copied().collect();
+        unicast.extend(self.unicast.iter().copied());
         for node in self.peers.nodes() {
             // A node that the configuration does not name, or names by another address.
             if !self.peers.addresses(node, now).any(|a| self.unicast.contains(&a)) {
@@ -231,21 +234,39 @@ impl Transport {
             self.hear_oneself(message.session, source, now);
             return None;
         }
+        if message.to.is_some_and(|to| to.node != self.me.0) {
+            // It says nothing of where this node is to answer, and its number is not this node's to remember.
+            self.count("for-another");
+            return None;
+        }
         let verdict = self.filter.accept(message.from, message.session, message.seq);
-        // A guardian speaks from an address of its own, at which nobody listens.
-        let guardian = message.seq >= GUARDIAN_SEQ;
-        if matches!(verdict, Verdict::Fresh | Verdict::Duplicate) && !guardian {
-            self.peers.heard(message.from, source, verdict == Verdict::Fresh, now);
+        if let Some(trust) = self.trust_in(&message, verdict, source) {
+            self.peers.heard(message.from, source, trust, now);
         }
         if verdict != Verdict::Fresh {
             self.count(verdict.kind());
             return None;
         }
-        if message.to.is_some_and(|to| to.node != self.me.0) {
-            self.count("for-another");
+        Some(message)
+    }
+
+    /// What a datagram proves of its source; none: nothing. Whoever repeats a datagram may write any source on it, but of a
+    /// configured one: datagrams go there anyway, and the same word over a second path shows that the path is good.
+    fn trust_in(&self, message: &Message, verdict: Verdict, source: SocketAddr) -> Option<peers::Source> {
+        // A guardian speaks from an address of its own, at which nobody listens.
+        if message.seq >= GUARDIAN_SEQ {
             return None;
         }
-        Some(message)
+        match (verdict, message.to) {
+            (Verdict::Fresh | Verdict::Duplicate, _) if self.unicast.contains(&source) => {
+                Some(peers::Source::Configured)
+            }
+            (Verdict::Fresh, Some(to)) if to.session == self.me.1 => Some(peers::Source::Proven),
+            // Words for an earlier run of this node may be as old as that.
+            (Verdict::Fresh, Some(_)) => None,
+            (Verdict::Fresh, None) => Some(peers::Source::Unproven),
+            (Verdict::Duplicate | Verdict::Old | Verdict::OldSession, _) => None,
+        }
     }
 
     fn refuse(&mut self, error: &OpenError, source: SocketAddr, now: Time) {
