@@ -22,6 +22,8 @@ use crate::output::Out;
 const SOCKET: &str = "/run/koi/koid.sock";
 const PORT: u16 = 42012;
 const CLUSTER_ID: u32 = 13;
+/// What a command without an answer leaves open.
+const UNKNOWN: &str = "it may have been begun, and take effect yet: look at `koi status`. What was not begun by now is not begun any more";
 /// The environment variable for what `--secret` says.
 const SECRET: &str = "KOI_SECRET";
 
@@ -63,7 +65,7 @@ impl Daemon {
         let began = Instant::now();
         let answer = self.client.post::<_, Value>(path, body).await;
         self.trace("POST", path, began);
-        understood(answer.map_err(|e| self.fail(e))?)
+        understood(answer.map_err(|e| self.not_answered(e))?)
     }
 
     /// `GET path`, line by line.
@@ -78,6 +80,18 @@ impl Daemon {
         if let Some(out) = self.debug {
             let took_ms = began.elapsed().as_millis();
             out.note(&format!("{method} {path} at {} took {took_ms} ms", self.client.endpoint()));
+        }
+    }
+
+    /// As [`Daemon::fail`], of a command: without an answer nobody knows whether it was begun.
+    fn not_answered(&self, error: ClientError) -> Fail {
+        let is_open = matches!(error, ClientError::TimedOut { .. } | ClientError::Broken { .. });
+        match self.fail(error) {
+            Fail::Said { code, mut error } if is_open => {
+                error.hint = format!("{UNKNOWN}\n{}", error.hint);
+                Fail::Said { code, error }
+            }
+            other => other,
         }
     }
 

@@ -266,7 +266,7 @@ impl Loop {
     /// others silent.
     fn turn(&mut self) {
         for (message, source) in self.transport.receive(PER_TURN, sys::now()) {
-            self.handle(Input::Received { message: Box::new(message), source: Some(source) });
+            self.handle(Input::Received { message: Box::new(message), source });
         }
         for _ in 0..PER_TURN {
             match self.inbox.try_recv() {

@@ -74,7 +74,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let current = Current::new(loaded.config)?;
     let config = &current.config;
-    strangers::prepare_state(&config.node.state_dir)?;
+    if let Some(closed) = strangers::prepare_state(&config.node.state_dir)? {
+        tracing::warn!("{closed}");
+    }
     let (store, opened) = Store::open(&config.node.state_dir)?;
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(

@@ -4,8 +4,8 @@
 //! koid's user. Of everything else an operator is told: refusing it would take services down.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use koi_config::Config;
@@ -37,7 +37,8 @@ pub(crate) enum Exposed {
 
 /// Refuses a state folder that others may change.
 pub(crate) fn refuse_state(path: &Path) -> Result<(), Exposed> {
-    let own = || distrust(path).ok().flatten();
+    // One that is sticky is closed when koid starts: nothing in it could have been replaced meanwhile.
+    let own = || distrust(path).ok().flatten().filter(|why| !is_sticky(why));
     if let Some(why) = own().or_else(|| distrust_way(path)) {
         return Err(Exposed::State { path: path.to_owned(), why });
     }
@@ -58,11 +59,26 @@ fn no_file(path: &Path) -> Option<Exposed> {
     Some(Exposed::NoFile { path: path.to_owned(), what })
 }
 
-/// Makes the state folder if it is not there, for the koid's user alone, and refuses it if others may change it.
-pub(crate) fn prepare_state(path: &Path) -> Result<(), Exposed> {
+/// Whether others may put things into it, and may not replace what is in it, as in the root of a new tmpfs.
+fn is_sticky(why: &Distrust) -> bool {
+    const STICKY: u32 = 0o1000;
+    matches!(why, Distrust::Writable { mode, .. } if mode & STICKY != 0)
+}
+
+/// Makes the state folder if it is not there, for koid's user alone, and refuses it if others may change it. A sentence says
+/// what was done about one that others could only have put things into.
+pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, Exposed> {
     // Made before it is judged: in a folder like /tmp somebody else may make it in between. Opening it says why it cannot be.
     let _ = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    refuse_state(path)
+    let open = distrust(path).ok().flatten().filter(is_sticky);
+    let Some(why) = open else { return refuse_state(path).map(|()| None) };
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+        .map_err(|_| Exposed::State { path: path.to_owned(), why: why.clone() })?;
+    refuse_state(path)?;
+    Ok(Some(format!(
+        "the state folder {} was open to others, and is koid's alone now (mode 0700)",
+        path.display()
+    )))
 }
 
 /// Refuses a key file that others may change, or put another one in the place of.
@@ -145,8 +161,7 @@ pub(crate) fn told(file: &Path, config: &Config, registry: Option<&Registry>) ->
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{Permissions, create_dir_all, set_permissions, write};
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::{create_dir_all, set_permissions, write};
 
     use super::*;
     use crate::services::tests::config;
@@ -177,6 +192,18 @@ mod tests {
         }
         mode(state.parent().unwrap(), 0o1777);
         prepare_state(&state).expect("in a folder like /tmp only the owner renames it");
+    }
+
+    #[test]
+    fn a_state_folder_that_others_could_only_add_to_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir(&state).unwrap();
+        mode(&state, 0o1777);
+        refuse_state(&state).unwrap();
+        assert!(prepare_state(&state).unwrap().unwrap().contains("is koid's alone now"));
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(prepare_state(&state).unwrap(), None);
     }
 
     #[test]

@@ -208,21 +208,24 @@ impl Transport {
         .await;
     }
 
-    /// What has come: at most `limit` datagrams are looked at, so that a flood does not keep timers waiting.
-    pub(crate) fn receive(&mut self, limit: usize, now: Time) -> Vec<(Message, SocketAddr)> {
+    /// What has come, and where from, as far as that is proven: at most `limit` datagrams are looked at, so that a flood does not
+    /// keep timers waiting.
+    pub(crate) fn receive(&mut self, limit: usize, now: Time) -> Vec<(Message, Option<SocketAddr>)> {
         let mut datagrams = Vec::new();
         let count = (self.sockets.len() + self.groups.sockets().count()).max(1);
         for socket in self.sockets.iter().chain(self.groups.sockets()) {
             read(socket, limit.div_ceil(count), &mut datagrams);
         }
-        datagrams
-            .into_iter()
-            .filter_map(|(bytes, source)| Some((self.admit(&bytes, source, now)?, source)))
-            .collect()
+        datagrams.into_iter().filter_map(|(bytes, source)| self.admit(&bytes, source, now)).collect()
     }
 
-    /// Opens a datagram and decides whether the core is to see it.
-    fn admit(&mut self, datagram: &[u8], source: SocketAddr, now: Time) -> Option<Message> {
+    /// Opens a datagram and decides whether the core is to see it, and its source.
+    fn admit(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        now: Time,
+    ) -> Option<(Message, Option<SocketAddr>)> {
         let message = match self.sealer.open(datagram) {
             Ok(message) => message,
             Err(error) => {
@@ -240,14 +243,17 @@ impl Transport {
             return None;
         }
         let verdict = self.filter.accept(message.from, message.session, message.seq);
-        if let Some(trust) = self.trust_in(&message, verdict, source) {
+        let trust = self.trust_in(&message, verdict, source);
+        if let Some(trust) = trust {
             self.peers.heard(message.from, source, trust, now);
         }
         if verdict != Verdict::Fresh {
             self.count(verdict.kind());
             return None;
         }
-        Some(message)
+        // Scripts and the API are told of addresses, and would connect there.
+        let is_proven = matches!(trust, Some(peers::Source::Configured | peers::Source::Proven));
+        Some((message, is_proven.then_some(source)))
     }
 
     /// What a datagram proves of its source; none: nothing. Whoever repeats a datagram may write any source on it, but of a

@@ -81,6 +81,12 @@ impl Api {
         }
         let leader = view.leader.filter(|id| *id != self.me);
         let (name, address) = match (node, leader) {
+            // Its address is proven to whoever it talks to: the leader.
+            (Some(node), Some(leader))
+                if node.address.is_none() && asked.passed == 0 && node.id != leader =>
+            {
+                (status::name_of(view, leader), status::address_of(view, leader))
+            }
             (Some(node), _) => (node.name.clone(), node.address),
             (None, Some(leader)) if asked.passed == 0 => {
                 (status::name_of(view, leader), status::address_of(view, leader))
