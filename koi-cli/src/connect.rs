@@ -168,7 +168,7 @@ fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<
     let config = configuration(options, out)?;
     let port = port.or(config.as_ref().map(|c| c.node.port)).unwrap_or(PORT);
     let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
-    let secret = options.secret.clone().or_else(|| std::env::var(SECRET).ok());
+    let secret = options.secret.clone().map(|secret| secret.0).or_else(|| std::env::var(SECRET).ok());
     let key = match (secret, config.map(|c| c.cluster.key)) {
         (Some(password), _) | (None, Some(koi_config::Key::Password(password))) => {
             Key::from_password(&password, cluster_id)

@@ -142,3 +142,26 @@ async fn a_command_is_not_begun_when_the_time_for_its_answer_is_over() {
         maintenance(&leader.local, false).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hangs_up_is_not_waited_for_here_nor_where_it_was_passed_on_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, mut other) = pair(folder.path()).await;
+    let name = other.shared.get().config.node.name.clone();
+    let body = format!("{{\"node\": \"{name}\"}}");
+    let head =
+        format!("POST /v1/reconfigure HTTP/1.1\r\nhost: k\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut giver = UnixStream::connect(&leader.shared.get().config.node.socket).await.unwrap();
+    giver.write_all(head.as_bytes()).await.unwrap();
+    // It has come to the other node, over the leader, and waits for its turn.
+    let mut request = at_once(other.reloads.recv()).await.unwrap();
+    assert!(request.giver.waits(crate::sys::now()));
+    drop(giver);
+    at_once(request.reply.closed()).await;
+    let gone = async {
+        while request.giver.waits(crate::sys::now()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    at_once(gone).await;
+}

@@ -23,7 +23,7 @@ pub(super) struct Node {
     pub(super) local: Client,
     pub(super) sealed: Client,
     /// Reloads that were asked for.
-    reloads: mpsc::Receiver<ReloadRequest>,
+    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
     _orders: mpsc::UnboundedReceiver<crate::hooks::Order>,
 }
 
