@@ -246,7 +246,8 @@ fn shown(entry: &Entry) -> String {
     }
 }
 
-fn known_keys() -> impl Iterator<Item = &'static str> {
+/// Every key that the format has, as `section.name`.
+pub(crate) fn known_keys() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(|key| key.classic).chain(REPLACED.iter().map(|known| known.path))
 }
 

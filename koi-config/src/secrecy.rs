@@ -4,6 +4,8 @@
 //! blank too few makes it a part of a name. So it is the line that decides: of a line that may hold the password no message
 //! repeats anything, and of other lines only short texts that do not look like a key.
 
+use crate::classic::known_keys;
+use crate::keys::{CLASSIC_SECTIONS, KEYS, split};
 use crate::load::Format;
 
 /// Parts of words that speak of a secret.
@@ -30,19 +32,37 @@ pub(crate) struct Secrecy {
     hidden: Vec<bool>,
 }
 
+/// What a line may leave to the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Nothing.
+    Nothing,
+    /// The rest of a password that was broken, unless the next line begins as one of its own does.
+    Perhaps,
+    /// The rest of a password.
+    Surely,
+}
+
 impl Secrecy {
     /// Looks at a text, whether or not it keeps to the syntax of its format.
     pub(crate) fn of(text: &str, format: Format) -> Secrecy {
-        let mut goes_on = false;
+        let mut left = Left::Nothing;
         let hidden = text.lines().map(|line| {
-            let blank = line.trim().is_empty();
-            let mentions = mentions_a_secret(line);
-            let hidden = goes_on || mentions;
-            goes_on = match format {
+            let (blank, mentions) = (line.trim().is_empty(), mentions_a_secret(line));
+            let hidden = mentions
+                || match left {
+                    Left::Nothing => false,
+                    Left::Perhaps => !blank && !begins_well(line, format),
+                    Left::Surely => true,
+                };
+            let to_the_end = format == Format::Toml && left == Left::Surely;
+            left = match format {
+                _ if to_the_end || blank => left,
+                _ if !hidden || is_comment(line, format) => Left::Nothing,
                 // Brackets and long texts may run to the end of the file.
-                Format::Toml => goes_on || hidden && !is_comment(line, '#') && toml_goes_on(line),
-                Format::Classic if blank => goes_on,
-                Format::Classic => hidden && !is_comment(line, ';') && classic_goes_on(line, mentions),
+                Format::Toml if toml_goes_on(line) => Left::Surely,
+                Format::Classic if classic_goes_on(line, mentions) => Left::Surely,
+                Format::Toml | Format::Classic => Left::Perhaps,
             };
             hidden
         });
@@ -55,8 +75,22 @@ impl Secrecy {
     }
 }
 
-fn is_comment(line: &str, mark: char) -> bool {
-    line.trim_start().starts_with(mark)
+fn is_comment(line: &str, format: Format) -> bool {
+    line.trim_start().starts_with(if format == Format::Toml { '#' } else { ';' })
+}
+
+/// Whether a line begins as those of this format do: with a name that is known, a section, or a comment.
+fn begins_well(line: &str, format: Format) -> bool {
+    let ends = |c: char| c.is_whitespace() || c == '=';
+    let first = line.trim_start().split(ends).next().unwrap_or_default();
+    let is_known = match format {
+        Format::Toml => KEYS.iter().any(|key| key.name() == first),
+        Format::Classic => {
+            known_keys().any(|path| split(path).1 == first) || CLASSIC_SECTIONS.contains(&first)
+        }
+    };
+    let marks: &[char] = if format == Format::Toml { &['['] } else { &['{', '}'] };
+    is_known || line.trim_start().starts_with(marks) || is_comment(line, format)
 }
 
 fn mentions_a_secret(line: &str) -> bool {
@@ -94,7 +128,7 @@ fn classic_goes_on(line: &str, mentions: bool) -> bool {
 
 /// A text of the file as messages repeat it: quoted, cut, and not at all if it looks like a key.
 pub(crate) fn excerpt(text: &str) -> String {
-    if looks_like_a_key(text) {
+    if looks_like_a_key(text) || text.contains('\n') {
         return format!("a text of {} characters", text.chars().count());
     }
     match text.char_indices().nth(SHOWN_CHARS) {

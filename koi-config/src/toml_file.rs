@@ -98,7 +98,7 @@ impl Reader<'_> {
         let span = value.span();
         let (first, last) = (place(self.text, span.start).line, place(self.text, span.end).line);
         let hidden = key.path != PASSWORD && self.reading.hides(first, last);
-        if hidden && last > first && holds_a_long_text(self.text, value) {
+        if key.path != PASSWORD && last > first && holds_a_long_text(self.text, value) {
             // A quote is missing: what this value has swallowed would be repeated wherever it is.
             self.reading.mark_broken(key.path);
             return self.swallowed(key.path, span.start);

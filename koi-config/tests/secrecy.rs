@@ -82,6 +82,31 @@ fn one_slip_anywhere_repeats_no_piece_of_the_password() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 3000,
+        // The same ones each time.
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    })]
+
+    #[test]
+    fn some_slips_at_once_repeat_nothing(
+        slips in proptest::collection::vec((0usize..400, 0usize..SLIPS.len(), 0usize..3), 1..5)
+    ) {
+        for (text, read) in [(TOML, toml as fn(&str) -> String), (CLASSIC, classic)] {
+            let mut broken = text.to_owned();
+            for (at, slip, deleted) in &slips {
+                let at = at % broken.len();
+                let end = (at + deleted).min(broken.len());
+                broken.replace_range(at..end, SLIPS[*slip]);
+            }
+            assert_kept_secret(&broken, &read(&broken));
+        }
+    }
+}
+
 #[test]
 fn two_slips_that_make_one_long_text_of_many_lines_repeat_nothing() {
     let lines: Vec<&str> = TOML.lines().collect();
