@@ -202,7 +202,7 @@ async fn a_datagram_that_is_sent_again_teaches_no_address() {
     let to_b = Recipient { node: b.id, session: session(b.id.0) };
     let said = Message { to: Some(to_b), ..a.next(None) };
     a.transport.send(Destination::Everyone, &said, now());
-    assert_eq!(b.receive(1).await, [said.clone()]);
+    assert_eq!(b.receive(1).await, std::slice::from_ref(&said));
     // Somebody who has recorded it sends it again from an address of choice.
     let recorded = sealed(&a, &said);
     for _ in 0..3 {
