@@ -38,6 +38,14 @@ pub(crate) fn one_line(text: &str) -> String {
     harmless(&lines.join(" ")).into_owned()
 }
 
+/// At most so many characters of `text`.
+pub(crate) fn short(text: &str, chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
+    }
+}
+
 /// Control characters, and those that turn the direction of writing or end a line in another way.
 fn is_harmful(c: char) -> bool {
     match c {

@@ -112,7 +112,12 @@ impl Told {
         }
     }
 
+    /// Looks at what lies in a folder that was looked at. A link leads elsewhere.
     fn look_at(&mut self, path: &Path) {
+        if path.is_symlink() {
+            self.look(path);
+            return;
+        }
         self.0.extend(distrust(path).ok().flatten().map(|why| (path.to_owned(), why)));
     }
 
@@ -153,7 +158,7 @@ pub(crate) fn told(file: &Path, config: &Config, registry: Option<&Registry>) ->
         // A service may name a plugin that is anywhere.
         let plugins = registry.map(Registry::plugins).unwrap_or_default();
         plugins.iter().filter_map(|info| info.path.as_ref()).for_each(|path| {
-            let _ = told.look(path);
+            told.look(path);
         });
     }
     told.sentences()
@@ -253,6 +258,16 @@ mod tests {
                 said.iter().filter(|s| s.contains(&format!("{} may be changed", path.display()))).count();
             assert_eq!(about, 1, "{said:#?}");
         }
+        let elsewhere = folder.path().join("elsewhere");
+        create_dir_all(&elsewhere).unwrap();
+        write(elsewhere.join("stop"), "").unwrap();
+        mode(&elsewhere, 0o777);
+        std::os::unix::fs::symlink(elsewhere.join("stop"), service.join("stop")).unwrap();
+        let said = told(&file, &config, None).join("\n");
+        assert!(
+            said.contains(&format!("{} may be changed", elsewhere.display())),
+            "a link leads there: {said}"
+        );
         mode(&config.services.folder, 0o777);
         let said = told(&file, &config, None).join("\n");
         assert!(!said.contains("10-web"), "in an open folder anything may be: {said}");

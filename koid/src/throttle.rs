@@ -41,6 +41,7 @@ impl fmt::Display for Unsaid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unsaid { same: 0, others: 0 } => Ok(()),
+            Unsaid { same: 0, others } => write!(f, " (and {others} more from other addresses)"),
             Unsaid { same, others: 0 } => write!(f, " (and {same} more since this was last said)"),
             Unsaid { same, others } => {
                 write!(f, " (and {same} more since this was last said, and {others} from other addresses)")
@@ -116,6 +117,7 @@ mod tests {
         // The next interval says how much it was.
         let unsaid = throttle.allow(KIND, 1, Time(2_000_000)).unwrap();
         assert_eq!(unsaid.others, 100_000 - SOURCES as u64);
+        assert_eq!(unsaid.to_string(), format!(" (and {} more from other addresses)", unsaid.others));
         assert!(flood(&mut throttle, 500_000, 2_000_001) < SOURCES);
     }
 }

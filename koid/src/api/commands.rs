@@ -16,7 +16,10 @@ use super::status;
 use super::{Api, ReloadError, ReloadRequest};
 use crate::cluster::CommandError;
 use crate::giver::Giver;
+use crate::say;
 
+/// Characters of a request's body that are logged.
+const SAID_CHARS: usize = 200;
 /// The one command that may be asked to wait for what it has begun.
 pub(super) const RECONFIGURE: &str = "/v1/reconfigure";
 /// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
@@ -45,7 +48,7 @@ impl Api {
             "{} asks for {} {}",
             asked.caller,
             asked.path.trim_start_matches("/v1/"),
-            String::from_utf8_lossy(&asked.body).trim()
+            say::short(String::from_utf8_lossy(&asked.body).trim(), SAID_CHARS)
         );
         match place {
             Where::Here(command) => self.here(command, &asked.giver).await,

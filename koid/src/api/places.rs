@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who fit into a hall, and how many of one source.
-const HALL: Bounds = Bounds { all: 64, each: 16 };
+/// Who fit into a hall, and how many of one source. With all places taken there are some 700 connections: a process may have 1024
+/// descriptors.
+const HALL: Bounds = Bounds { all: 96, each: 32 };
 /// Followers that are served at once.
 const FOLLOWERS: Bounds = Bounds { all: 64, each: 48 };
 /// Requests that look at something.

@@ -15,8 +15,10 @@ use super::request::Asked;
 use super::status;
 use crate::cluster::Look;
 use crate::services::GOES_ON;
-use crate::sys;
+use crate::{say, sys};
 
+/// Characters of a refused request that are logged, and of why it was refused.
+const SAID_CHARS: usize = 400;
 /// Lines that wait for a follower; the event hub keeps those beyond.
 const LINES_WAITING: usize = 64;
 
@@ -25,7 +27,9 @@ impl Api {
     pub(super) async fn answer(&self, asked: Asked) -> Response<Answer> {
         self.route(&asked).await.unwrap_or_else(|error| {
             if asked.method == Method::POST {
-                tracing::info!("{}: {} was not done: {}", asked.caller, asked.path, error.message);
+                let (path, why) =
+                    (say::short(&asked.path, SAID_CHARS), say::short(&error.message, SAID_CHARS));
+                tracing::info!("{}: {path} was not done: {why}", asked.caller);
             }
             refusal(error)
         })
