@@ -252,8 +252,17 @@ impl Transport {
             return None;
         }
         // Scripts and the API are told of addresses, and would connect there.
-        let is_proven = matches!(trust, Some(peers::Source::Configured | peers::Source::Proven));
-        Some((message, is_proven.then_some(source)))
+        let is_told = match trust {
+            Some(peers::Source::Configured | peers::Source::Proven) => true,
+            Some(peers::Source::Unproven) => self.finds_itself(),
+            None => false,
+        };
+        Some((message, is_told.then_some(source)))
+    }
+
+    /// The configuration names groups and nobody's address: of most nodes nothing else is ever known.
+    fn finds_itself(&self) -> bool {
+        self.unicast.is_empty() && self.groups.addresses().next().is_some()
     }
 
     /// What a datagram proves of its source; none: nothing. Whoever repeats a datagram may write any source on it, but of a
