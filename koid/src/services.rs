@@ -229,12 +229,12 @@ impl Services {
         self.pins = tokio::task::spawn_blocking(move || Pins::left_over(&host)).await.unwrap_or_default();
         let mut asked: Option<Looked> = None;
         loop {
-            self.look_for_strangers().await;
             self.look().await;
             if let Some(reply) = asked.take() {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.cannot_run());
             }
+            self.look_for_strangers().await;
             let pause = self.pause();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
