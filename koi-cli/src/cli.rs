@@ -86,10 +86,26 @@ pub(crate) struct Options {
     pub(crate) debug: bool,
     /// The cluster's password; `ps` shows it to everyone, KOI_SECRET or the configuration do not
     #[arg(long, global = true, value_name = "PASSWORD")]
-    pub(crate) secret: Option<String>,
+    pub(crate) secret: Option<Secret>,
     /// The cluster's id
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) id: Option<u32>,
+}
+
+/// A password. It is never shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// What is written to standard output.

@@ -1,13 +1,12 @@
 //! Which daemon is asked, and how it is asked.
 
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use koi_config::{Config, SEARCHED};
+use koi_config::{Config, candidates};
 use koi_proto::api::codes;
 use koi_proto::client::{Client, ClientError, Endpoint};
 use koi_proto::key::{Key, Keyring};
@@ -23,6 +22,8 @@ use crate::output::Out;
 const SOCKET: &str = "/run/koi/koid.sock";
 const PORT: u16 = 42012;
 const CLUSTER_ID: u32 = 13;
+/// What a command without an answer leaves open.
+const UNKNOWN: &str = "it may have been begun, and take effect yet: look at `koi status`. What was not begun by now is not begun any more";
 /// The environment variable for what `--secret` says.
 const SECRET: &str = "KOI_SECRET";
 
@@ -64,7 +65,7 @@ impl Daemon {
         let began = Instant::now();
         let answer = self.client.post::<_, Value>(path, body).await;
         self.trace("POST", path, began);
-        understood(answer.map_err(|e| self.fail(e))?)
+        understood(answer.map_err(|e| self.not_answered(e))?)
     }
 
     /// `GET path`, line by line.
@@ -79,6 +80,18 @@ impl Daemon {
         if let Some(out) = self.debug {
             let took_ms = began.elapsed().as_millis();
             out.note(&format!("{method} {path} at {} took {took_ms} ms", self.client.endpoint()));
+        }
+    }
+
+    /// As [`Daemon::fail`], of a command: without an answer nobody knows whether it was begun.
+    fn not_answered(&self, error: ClientError) -> Fail {
+        let is_open = matches!(error, ClientError::TimedOut { .. } | ClientError::Broken { .. });
+        match self.fail(error) {
+            Fail::Said { code, mut error } if is_open => {
+                error.hint = format!("{UNKNOWN}\n{}", error.hint);
+                Fail::Said { code, error }
+            }
+            other => other,
         }
     }
 
@@ -138,24 +151,24 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
     let mut guess = "";
     let endpoint = match (&options.socket, &options.host, options.port) {
         (Some(socket), ..) => Endpoint::Socket(socket.clone()),
-        (None, None, None) => Endpoint::Socket(match configuration(options)? {
+        (None, None, None) => Endpoint::Socket(match configuration(options, out)? {
             Some(config) => config.node.socket,
             None => {
                 guess = "there is no configuration that you may read, so this is a guess: -f FILE or --socket PATH says where";
                 PathBuf::from(SOCKET)
             }
         }),
-        (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port)?,
+        (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port, out)?,
     };
     let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
     Ok(Daemon { client: Client::new(endpoint, timeout), timeout, guess, debug: options.debug.then_some(out) })
 }
 
-fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, Fail> {
-    let config = configuration(options)?;
+fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, Fail> {
+    let config = configuration(options, out)?;
     let port = port.or(config.as_ref().map(|c| c.node.port)).unwrap_or(PORT);
     let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
-    let secret = options.secret.clone().or_else(|| std::env::var(SECRET).ok());
+    let secret = options.secret.clone().map(|secret| secret.0).or_else(|| std::env::var(SECRET).ok());
     let key = match (secret, config.map(|c| c.cluster.key)) {
         (Some(password), _) | (None, Some(koi_config::Key::Password(password))) => {
             Key::from_password(&password, cluster_id)
@@ -173,8 +186,8 @@ fn sealed(options: &Options, host: &str, port: Option<u16>) -> Result<Endpoint, 
 
 /// The configuration, if there is one that this user may read. Somebody in the group `koi` may use the socket without
 /// being allowed to read the password.
-fn configuration(options: &Options) -> Result<Option<Config>, Fail> {
-    let readable = |path: &str| match File::open(Path::new(path)) {
+fn configuration(options: &Options, out: Out) -> Result<Option<Config>, Fail> {
+    let readable = |path: &Path| match koi_config::open_file(path) {
         Ok(_) => Some(true),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Some(false),
         // Not there; or something that loading it will name.
@@ -182,8 +195,12 @@ fn configuration(options: &Options) -> Result<Option<Config>, Fail> {
             (!matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)).then_some(true)
         }
     };
-    if options.file.is_none() && SEARCHED.into_iter().find_map(readable) != Some(true) {
-        return Ok(None);
+    if options.file.is_none() {
+        let candidates = candidates();
+        candidates.passed_over.iter().for_each(|passed_over| out.warn(&passed_over.to_string()));
+        if candidates.paths.into_iter().find_map(readable) != Some(true) {
+            return Ok(None);
+        }
     }
     let loaded = koi_config::load(options.file.as_deref());
     loaded.map(|loaded| Some(loaded.config)).map_err(|e| {

@@ -1,6 +1,8 @@
 //! The `koi` command: talks to a daemon's API, to files on this machine, and shows.
 
 #![forbid(unsafe_code)]
+// They panic when the reader has gone: `Out` does not.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod cli;
 mod commands;

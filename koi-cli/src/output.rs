@@ -31,6 +31,11 @@ impl Out {
         self.format == Output::Json
     }
 
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_on_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// How to draw on standard output now: a terminal's size may change.
     pub(crate) fn view(self) -> View {
         let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));

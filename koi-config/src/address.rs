@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+use crate::secrecy::excerpt;
+
 /// An entry as it was written; the port may yet be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
@@ -20,7 +22,7 @@ impl Destination {
         } else if let Some(address) = without_port(text) {
             Destination { address, port_given: false }
         } else {
-            let message = format!("holds {text:?}, which is no IP address");
+            let message = format!("holds {}, which is no IP address", excerpt(text));
             return Err((message, advice(text)));
         };
         if destination.address.ip().is_unspecified() {

@@ -1,14 +1,19 @@
 //! Reads the classic `koi.conf`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::address::Destination;
 use crate::info::{self, Entry};
-use crate::keys::{CLASSIC_SECTIONS, KEYS, nearest, split};
+use crate::keys::{CLASSIC_SECTIONS, KEYS, PASSWORD, nearest, split};
 use crate::load::{Format, Identity, Loaded};
 use crate::problem::ConfigError;
 use crate::reading::{Place, Reading};
+use crate::secrecy::{self, HIDDEN, HIDDEN_HINT, excerpt};
 use crate::setting::{Read, Setting};
+
+/// Slips of the pen with which a name is still known.
+const SLIPS: usize = 2;
 
 /// A key whose work something better does now. It is checked, and has no effect.
 pub(crate) struct Replaced {
@@ -70,10 +75,13 @@ pub(crate) const REPLACED: [Replaced; 12] = [
 
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
-    let mut reading = Reading::new(path, Format::Classic, identity);
+    let mut reading = Reading::new(text, path, Format::Classic, identity);
     let (entries, faults) = info::parse(text);
     for fault in &faults {
-        reading.error(Some(fault.place), &*fault.message, fault.hint);
+        match &fault.message {
+            Cow::Borrowed(message) => reading.error(Some(fault.place), *message, fault.hint),
+            Cow::Owned(message) => reading.error_that_quotes(fault.place, message, fault.hint),
+        }
     }
     let mut reader = Reader { reading, had_faults: !faults.is_empty(), replaced_at: Vec::new() };
     for entry in &entries {
@@ -98,15 +106,19 @@ impl Reader<'_> {
     fn top_level(&mut self, entry: &Entry) {
         let Some(children) = &entry.children else { return self.pair_outside(entry) };
         if !entry.value.is_empty() {
-            let hint = format!("write: {} {{ … }}", entry.key);
-            self.error(entry.place, format!("section {} has a value, {:?}", entry.key, entry.value), hint);
+            let hint = format!("write: {} {{ … }}", shown(entry));
+            self.error(
+                entry.place,
+                format!("section {} has a value, {}", shown(entry), excerpt(&entry.value)),
+                hint,
+            );
         }
         if !CLASSIC_SECTIONS.contains(&&*entry.key) {
             let meant = nearest(&entry.key, CLASSIC_SECTIONS.into_iter());
             let hint = format!("the sections are: {}", CLASSIC_SECTIONS.join(", "));
             return self.error(
                 entry.place,
-                format!("unknown section {}; did you mean {meant}?", entry.key),
+                format!("unknown section {}; did you mean {meant}?", shown(entry)),
                 hint,
             );
         }
@@ -122,7 +134,11 @@ impl Reader<'_> {
         }
         let meant = nearest_key(&entry.key, |path| split(path).1);
         let hint = format!("write: {} {{ {} … }}", split(meant).0, split(meant).1);
-        self.error(entry.place, format!("{} stands in no section; did you mean {meant}?", entry.key), hint);
+        self.error(
+            entry.place,
+            format!("{} stands in no section; did you mean {meant}?", shown(entry)),
+            hint,
+        );
     }
 
     fn pair(&mut self, section: &str, entry: &Entry) {
@@ -133,11 +149,24 @@ impl Reader<'_> {
                 return self.set_twice(path, place, first);
             }
             self.reading.mark_set(key.path, place);
+            if key.path != PASSWORD
+                && entry.last_line > place.line
+                && self.reading.hides(place.line, entry.last_line)
+            {
+                // What it goes on with may be the password, and would be repeated wherever this value is.
+                self.reading.mark_broken(key.path);
+                return self.reading.error(Some(place), HIDDEN, HIDDEN_HINT);
+            }
             let folder = self.reading.folder();
             if let Err(complaints) = key.field.read_classic(&mut self.reading.draft, &entry.value, folder) {
                 self.reading.mark_broken(key.path);
                 for complaint in complaints {
-                    self.error(place, format!("{path} {}", complaint.message), complaint.hint);
+                    self.wrong_value(
+                        key.path,
+                        place,
+                        format!("{path} {}", complaint.message),
+                        complaint.hint,
+                    );
                 }
             }
         } else if let Some(known) = REPLACED.iter().find(|known| known.path == path) {
@@ -157,7 +186,7 @@ impl Reader<'_> {
                 }
             }
         } else {
-            self.unknown_key(section, &entry.key, place);
+            self.unknown_key(section, entry);
         }
     }
 
@@ -167,8 +196,9 @@ impl Reader<'_> {
         self.reading.warn(Some(place), message, "delete one of them");
     }
 
-    fn unknown_key(&mut self, section: &str, name: &str, place: Place) {
-        let path = format!("{section}.{name}");
+    fn unknown_key(&mut self, section: &str, entry: &Entry) {
+        let (name, place) = (&*entry.key, entry.place);
+        let path = format!("{section}.{}", shown(entry));
         if let Some(key) = KEYS.iter().find(|key| key.classic.is_none() && key.name() == name) {
             let message = format!("unknown key {path}: only koi.toml has {}", key.path);
             return self.error(place, message, "`koi config convert` turns this file into koi.toml");
@@ -187,14 +217,37 @@ impl Reader<'_> {
         self.error(place, format!("unknown key {path}; did you mean {meant}?"), hint);
     }
 
+    /// What is said of the password itself repeats nothing.
+    fn wrong_value(&mut self, key: &str, place: Place, message: String, hint: String) {
+        match key {
+            PASSWORD => self.reading.error(Some(place), message, hint),
+            _ => self.error(place, message, hint),
+        }
+    }
+
     fn error(&mut self, place: Place, message: String, hint: impl Into<String>) {
         if !(self.had_faults && self.reading.has_error_on(place.line)) {
-            self.reading.error(Some(place), message, hint);
+            self.reading.error_that_quotes(place, message, hint);
         }
     }
 }
 
-fn known_keys() -> impl Iterator<Item = &'static str> {
+/// The name of an entry as messages repeat it. What is no slip of a known name's may be a value with a blank too many before
+/// it: it is repeated only where a name stands.
+fn shown(entry: &Entry) -> String {
+    let names = || known_keys().map(|known| split(known).1).chain(CLASSIC_SECTIONS);
+    let is_slip =
+        names().any(|name| strsim::damerau_levenshtein(name, &entry.key) <= SLIPS.min(name.len() / 2));
+    let stands_as_name = entry.begins_line && (!entry.value.is_empty() || entry.children.is_some());
+    if is_slip || stands_as_name || Destination::parse(entry.key.trim_end_matches(',')).is_ok() {
+        secrecy::name(&entry.key)
+    } else {
+        format!("(a word of {} characters)", entry.key.chars().count())
+    }
+}
+
+/// Every key that the format has, as `section.name`.
+pub(crate) fn known_keys() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(|key| key.classic).chain(REPLACED.iter().map(|known| known.path))
 }
 

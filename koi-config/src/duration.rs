@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::secrecy::excerpt;
+
 /// The longest time that can be written: more is surely a slip.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
@@ -20,7 +22,7 @@ pub(crate) fn parse(text: &str, bare: BareNumber) -> Result<Duration, (String, S
     let (number, unit) = text.split_at(digits);
     let units = "a time is a whole number and one of the units ms, s, m, h".to_owned();
     if number.is_empty() {
-        return Err((format!("must be a time such as \"10s\", not {text:?}"), units));
+        return Err((format!("must be a time such as \"10s\", not {}", excerpt(text)), units));
     }
     let unit_ms = match unit {
         "ms" => 1,
@@ -28,12 +30,12 @@ pub(crate) fn parse(text: &str, bare: BareNumber) -> Result<Duration, (String, S
         "m" => 60_000,
         "h" => 3_600_000,
         "" if bare == BareNumber::Milliseconds => 1,
-        "" => return Err((format!("has no unit: {text:?}"), unit_hint(number))),
-        _ => return Err((format!("must be a time such as \"10s\", not {text:?}"), units)),
+        "" => return Err((format!("has no unit: {}", excerpt(text)), unit_hint(number))),
+        _ => return Err((format!("must be a time such as \"10s\", not {}", excerpt(text)), units)),
     };
     match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit_ms)).filter(|ms| *ms <= LONGEST_MS) {
         Some(ms) => Ok(Duration::from_millis(ms)),
-        None => Err((format!("is too long: {text:?}"), "the longest time is a year".to_owned())),
+        None => Err((format!("is too long: {}", excerpt(text)), "the longest time is a year".to_owned())),
     }
 }
 

@@ -4,7 +4,10 @@
 //! comment; a value is a word or stands in double quotes, with escapes, and goes on after `\` at the end of a line.
 //! Words end only at white space or `;`, so braces need a space before them.
 
+use std::borrow::Cow;
+
 use crate::reading::Place;
+use crate::secrecy::{self, excerpt};
 
 /// A pair, or a section with its pairs.
 #[derive(Debug)]
@@ -12,6 +15,10 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) place: Place,
+    /// No other word stands before it on its line.
+    pub(crate) begins_line: bool,
+    /// The line in which its value ends.
+    pub(crate) last_line: usize,
     /// What stands in its braces; none: it has none.
     pub(crate) children: Option<Vec<Entry>>,
 }
@@ -20,13 +27,15 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) place: Place,
-    pub(crate) message: String,
+    /// One that was put together may repeat what stands at the place.
+    pub(crate) message: Cow<'static, str>,
     pub(crate) hint: &'static str,
 }
 
 /// Reads the whole text, over any faults.
 pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<Fault>) {
-    let mut parser = Parser { entries: Vec::new(), faults: Vec::new(), depth: 0, wanted: Wanted::Key };
+    let mut parser =
+        Parser { entries: Vec::new(), faults: Vec::new(), depth: 0, wanted: Wanted::Key, words: 0 };
     for (index, line) in text.lines().enumerate() {
         parser.line(Line { rest: line, number: index + 1, column: 1 });
     }
@@ -78,10 +87,12 @@ struct Parser {
     /// Open braces. What lies deeper than one is a fault, and skipped.
     depth: usize,
     wanted: Wanted,
+    /// Words that were read of this line.
+    words: usize,
 }
 
 impl Parser {
-    fn fault(&mut self, place: Place, message: impl Into<String>, hint: &'static str) {
+    fn fault(&mut self, place: Place, message: impl Into<Cow<'static, str>>, hint: &'static str) {
         self.faults.push(Fault { place, message: message.into(), hint });
     }
 
@@ -95,6 +106,7 @@ impl Parser {
     }
 
     fn line(&mut self, mut line: Line<'_>) {
+        self.words = 0;
         loop {
             line.skip_space();
             let place = line.place();
@@ -134,7 +146,8 @@ impl Parser {
                 // What follows is read as the section before, so that its keys are still judged; there may be none.
                 if self.entries.is_empty() {
                     let (key, value) = (String::new(), String::new());
-                    self.entries.push(Entry { key, value, place, children: Some(Vec::new()) });
+                    let (last_line, children) = (place.line, Some(Vec::new()));
+                    self.entries.push(Entry { key, value, place, begins_line: true, last_line, children });
                 }
             }
             2 => self.fault(
@@ -171,6 +184,7 @@ impl Parser {
     }
 
     fn word(&mut self, line: &mut Line<'_>, place: Place) {
+        self.words += 1;
         let quoted = line.peek() == Some('"');
         if self.wanted == Wanted::Continuation && !quoted {
             self.fault(place, "the line before ends with \\, so this one must begin with \"", "");
@@ -183,6 +197,7 @@ impl Parser {
             Wanted::Value | Wanted::Continuation => {
                 if let Some(last) = self.last() {
                     last.value.push_str(&text);
+                    last.last_line = place.line;
                 }
                 let continues = quoted && line.rest.trim() == "\\";
                 self.wanted = if continues { Wanted::Continuation } else { Wanted::Key };
@@ -195,9 +210,16 @@ impl Parser {
 
     fn key(&mut self, key: String, place: Place) {
         if key.len() > 1 && key.ends_with(['{', '}']) {
-            self.fault(place, format!("no space before the brace in {key:?}"), "write: node { … }");
+            self.fault(place, format!("no space before the brace in {}", excerpt(&key)), "write: node { … }");
         }
-        let entry = Entry { key, value: String::new(), place, children: None };
+        let entry = Entry {
+            key,
+            value: String::new(),
+            place,
+            begins_line: self.words == 1,
+            last_line: place.line,
+            children: None,
+        };
         match self.depth {
             0 => self.entries.push(entry),
             1 => {
@@ -264,7 +286,7 @@ impl Parser {
             let (place, name) = (section.place, section.key.clone());
             self.fault(
                 place,
-                format!("section {name} is never closed"),
+                format!("section {} is never closed", secrecy::name(&name)),
                 "add the missing } with a space before it",
             );
         }
@@ -298,7 +320,7 @@ mod tests {
 
     fn first_fault(text: &str) -> (usize, String) {
         let (_, faults) = parse(text);
-        (faults[0].place.line, faults[0].message.clone())
+        (faults[0].place.line, faults[0].message.to_string())
     }
 
     #[test]

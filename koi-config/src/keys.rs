@@ -15,6 +15,9 @@ pub(crate) const SECTIONS: [&str; 6] =
 /// The sections of `koi.conf`.
 pub(crate) const CLASSIC_SECTIONS: [&str; 4] = ["node", "cluster", "service", "time"];
 
+/// The key whose value is never repeated.
+pub(crate) const PASSWORD: &str = "cluster.password";
+
 /// A key.
 pub(crate) struct Key {
     /// `section.name` in `koi.toml`. This is also how the code names a key.

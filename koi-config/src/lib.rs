@@ -12,14 +12,17 @@ mod classic;
 mod config;
 mod draft;
 mod duration;
+mod files;
 mod info;
 mod keys;
 mod load;
 mod problem;
 mod quote;
 mod reading;
+mod secrecy;
 mod setting;
 mod toml_file;
+pub mod trust;
 mod validate;
 mod write;
 
@@ -27,7 +30,11 @@ pub use config::{
     Cluster, Config, Electors, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Timeouts, Timing,
     TransportAddress,
 };
-pub use load::{FILE_BYTES, Format, Identity, Loaded, SEARCHED, load, load_as, parse_classic, parse_toml};
+pub use files::{must_be_file, open_file};
+pub use load::{
+    Candidates, FILE_BYTES, Format, Identity, Loaded, SEARCHED, candidates, load, load_as, parse_classic,
+    parse_toml,
+};
 pub use problem::{ConfigError, Problem};
 pub use validate::{ELECTORS, Finding, NAME_BYTES, Severity};
 pub use write::{Start, example, show, to_classic, to_toml};

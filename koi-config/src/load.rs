@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Key};
 use crate::draft::CLASSIC_PASSWORD;
+use crate::files::open_file;
 use crate::problem::{ConfigError, Problem};
+use crate::trust::{self, Distrust};
 use crate::{classic, toml_file};
 
 /// Where a configuration is looked for, in this order.
@@ -68,7 +70,51 @@ pub fn load_as(path: Option<&Path>, identity: Identity<'_>) -> Result<Loaded, Co
             Ok(file) => judge(file, identity),
             Err(e) => Err(unreadable(path, &e)),
         },
-        None => load_first(&SEARCHED.map(Path::new), identity),
+        None => load_first(&candidates(), identity),
+    }
+}
+
+/// Where a configuration is looked for by this user.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// The files of [`SEARCHED`], whether or not they are there.
+    pub paths: Vec<&'static Path>,
+    /// Those that are there and are passed over, and why.
+    pub passed_over: Vec<Problem>,
+}
+
+/// Where a configuration is looked for. Root does not read the file of whoever owns the folder that root happens to be in: what
+/// is in it would run as root.
+pub fn candidates() -> Candidates {
+    candidates_of(SEARCHED.map(Path::new), trust::is_root())
+}
+
+fn candidates_of<const N: usize>(searched: [&'static Path; N], is_root: bool) -> Candidates {
+    let mut found = Candidates::default();
+    for path in searched {
+        let stranger = if is_root && path.is_relative() { strangers(path) } else { None };
+        match stranger {
+            Some(why) => found.passed_over.push(passed_over(path, &why)),
+            None => found.paths.push(path),
+        }
+    }
+    found
+}
+
+/// Why the file at `path` may be another one's.
+fn strangers(path: &Path) -> Option<Distrust> {
+    let file = trust::distrust(path).ok()?;
+    let folder = || trust::distrust(path.parent().unwrap_or(Path::new("."))).ok()?;
+    file.or_else(folder)
+}
+
+fn passed_over(path: &Path, why: &Distrust) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        line: None,
+        column: None,
+        message: format!("is not read by root: {why}"),
+        hint: format!("`-f {}` reads it all the same", path.display()),
     }
 }
 
@@ -95,26 +141,34 @@ struct File {
     world_readable: bool,
 }
 
-fn load_first(candidates: &[&Path], identity: Identity<'_>) -> Result<Loaded, ConfigError> {
-    for path in candidates {
-        match read_file(path) {
-            Ok(file) => return judge(file, identity),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(e) => return Err(unreadable(path, &e)),
-        }
+fn load_first(candidates: &Candidates, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+    let with = |mut warnings: Vec<Problem>| {
+        warnings.splice(0..0, candidates.passed_over.iter().cloned());
+        warnings
+    };
+    for path in &candidates.paths {
+        return match read_file(path).map(|file| judge(file, identity)) {
+            Ok(Ok(loaded)) => Ok(Loaded { warnings: with(loaded.warnings), ..loaded }),
+            Ok(Err(error)) => Err(ConfigError { warnings: with(error.warnings), ..error }),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(e) => Err(unreadable(path, &e)),
+        };
     }
-    let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-    Err(ConfigError::from(Problem {
+    let looked: Vec<String> = candidates.paths.iter().map(|path| path.display().to_string()).collect();
+    let nothing = Problem {
         path: PathBuf::new(),
         line: None,
         column: None,
         message: format!("no configuration found; looked for {}", looked.join(", ")),
         hint: "`koi init` makes one; -f FILE names one that is elsewhere".to_owned(),
-    }))
+    };
+    // Whoever expects the one that was passed over is to read why.
+    let problems = candidates.passed_over.iter().cloned().chain([nothing]).collect();
+    Err(ConfigError { problems, warnings: Vec::new() })
 }
 
 fn read_file(path: &Path) -> io::Result<File> {
-    let file = std::fs::File::open(path)?;
+    let file = open_file(path)?;
     let mode = file.metadata()?.permissions().mode();
     let mut bytes = Vec::new();
     // One byte more than is allowed tells that there is more.
@@ -124,6 +178,7 @@ fn read_file(path: &Path) -> io::Result<File> {
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     let hint = match error.kind() {
+        io::ErrorKind::InvalidInput => "name the file of a configuration",
         io::ErrorKind::NotFound => "check the name; `koi init` makes a configuration",
         io::ErrorKind::PermissionDenied => "run this as root, or as a member of the group that may read it",
         _ => "",
@@ -200,7 +255,9 @@ mod tests {
     fn the_first_file_that_exists_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let (toml, classic) = (folder.path().join("koi.toml"), folder.path().join("koi.conf"));
-        let candidates = [&*folder.path().join("none"), &toml, &classic];
+        let leak = |path: PathBuf| -> &'static Path { Box::leak(path.into_boxed_path()) };
+        let paths = [folder.path().join("none"), toml.clone(), classic].map(leak).to_vec();
+        let candidates = Candidates { paths, passed_over: Vec::new() };
 
         let first = || load_first(&candidates, Identity::File);
         let error = first().unwrap_err().to_string();

@@ -7,6 +7,7 @@ use crate::config::Quorum;
 use crate::draft::{CLASSIC_PASSWORD, Draft};
 use crate::load::{Format, Identity, Loaded};
 use crate::problem::{ConfigError, Problem};
+use crate::secrecy::{HIDDEN, HIDDEN_HINT, Secrecy};
 use crate::setting::Secret;
 use crate::validate::{Finding, Severity, check};
 
@@ -25,6 +26,7 @@ pub(crate) struct Reading<'f> {
     path: &'f Path,
     format: Format,
     identity: Identity<'f>,
+    secrecy: Secrecy,
     pub(crate) draft: Draft,
     /// Where each key was set, by its path.
     set: HashMap<&'static str, Place>,
@@ -35,11 +37,13 @@ pub(crate) struct Reading<'f> {
 }
 
 impl<'f> Reading<'f> {
-    pub(crate) fn new(path: &'f Path, format: Format, identity: Identity<'f>) -> Reading<'f> {
+    /// `text` is the whole file.
+    pub(crate) fn new(text: &str, path: &'f Path, format: Format, identity: Identity<'f>) -> Reading<'f> {
         Reading {
             path,
             format,
             identity,
+            secrecy: Secrecy::of(text, format),
             draft: Draft::new(format),
             set: HashMap::new(),
             broken: HashSet::new(),
@@ -73,6 +77,27 @@ impl<'f> Reading<'f> {
         self.errors.iter().any(|problem| problem.line == Some(line))
     }
 
+    /// Whether one of these lines may hold the password.
+    pub(crate) fn hides(&self, first: usize, last: usize) -> bool {
+        self.secrecy.hides(first, last)
+    }
+
+    /// Something is wrong at `place`. The message may repeat what stands there; if the password may stand there, another
+    /// message takes its place.
+    pub(crate) fn error_that_quotes(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        if !self.hides(place.line, place.line) {
+            self.error(Some(place), message, hint);
+        } else if !self.has_error_on(place.line) {
+            self.error(Some(place), HIDDEN, HIDDEN_HINT);
+        }
+    }
+
+    /// Something is wrong. The message repeats nothing of the file but values that were read well.
     pub(crate) fn error(
         &mut self,
         place: Option<Place>,

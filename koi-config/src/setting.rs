@@ -12,6 +12,7 @@ use crate::address::Destination;
 use crate::config::{Electors, Fence, OnStopFailure, Quorum};
 use crate::duration::{self, BareNumber};
 use crate::quote::{Escapes, quote};
+use crate::secrecy::{excerpt, is_a_key};
 
 /// What is wrong with a value. The message goes on from the key's name: `must be …, not …`.
 #[derive(Debug)]
@@ -56,14 +57,23 @@ pub(crate) trait Setting: Sized {
     }
 }
 
+/// Characters of a number that is repeated: those of the longest that a setting can have.
+const NUMBER_CHARS: usize = 20;
+
 fn complain<T>(message: impl Into<String>, hint: impl Into<String>) -> Read<T> {
     Err(vec![Complaint::new(message, hint)])
 }
 
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("the text {:?}", &**text),
+        DeValue::String(text) => format!("the text {}", excerpt(text)),
+        DeValue::Integer(number) if number.as_str().len() > NUMBER_CHARS => {
+            "a number with too many digits".to_owned()
+        }
         DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) if number.as_str().len() > NUMBER_CHARS => {
+            "a number with too many digits".to_owned()
+        }
         DeValue::Float(number) => format!("the number {number}"),
         DeValue::Boolean(yes) => format!("{yes}"),
         DeValue::Datetime(_) => "a date".to_owned(),
@@ -148,7 +158,7 @@ impl Setting for bool {
         match text {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
-            _ => complain(format!("must be true or false, not {text:?}"), ""),
+            _ => complain(format!("must be true or false, not {}", excerpt(text)), ""),
         }
     }
 
@@ -177,7 +187,8 @@ macro_rules! number {
                     Ok(number) if number >= $least => Ok(number),
                     Ok(_) | Err(_) => {
                         let (least, most) = ($least, <$type>::MAX);
-                        complain(format!("must be a whole number from {least} to {most}, not {text:?}"), "")
+                        let text = excerpt(text);
+                        complain(format!("must be a whole number from {least} to {most}, not {text}"), "")
                     }
                 }
             }
@@ -196,7 +207,12 @@ impl Setting for Duration {
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Read<Self> {
         let expected = "a time such as \"10s\"";
         if let DeValue::Integer(number) = value {
-            return mistyped(expected, value, &duration::unit_hint(&number.to_string()));
+            let hint = if number.as_str().len() > NUMBER_CHARS {
+                String::new()
+            } else {
+                duration::unit_hint(&number.to_string())
+            };
+            return mistyped(expected, value, &hint);
         }
         duration::parse(text(expected, value)?, BareNumber::Refused).map_err(|why| vec![why.into()])
     }
@@ -253,7 +269,13 @@ impl Setting for PathBuf {
     fn from_toml(value: &DeValue<'_>, folder: &Path) -> Read<Self> {
         let text = text("a path", value)?;
         if text.is_empty() || text.contains('\0') {
-            return complain(format!("must be a path, not {text:?}"), "");
+            return complain(format!("must be a path, not {}", excerpt(text)), "");
+        }
+        if is_a_key(text) {
+            return complain(
+                "must be the path of a file, and what stands here looks like a key itself",
+                "put the key into a file of its own; `koi keygen` makes one",
+            );
         }
         std::path::absolute(folder.join(text)).or_else(|e| {
             complain(format!("cannot be made an absolute path: {e}"), "write a path that begins with /")
@@ -391,7 +413,8 @@ impl Setting for Quorum {
             Ok(0) => Ok(Quorum::Off),
             Ok(needed) => Ok(Quorum::Count(needed)),
             Err(_) => {
-                complain(format!("must be the number of electors needed, or 0 for off, not {text:?}"), "")
+                let text = excerpt(text);
+                complain(format!("must be the number of electors needed, or 0 for off, not {text}"), "")
             }
         }
     }

@@ -5,23 +5,26 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, SECTIONS, nearest, split};
+use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, nearest, split};
 use crate::load::{Format, Identity, Loaded};
 use crate::problem::ConfigError;
 use crate::reading::{Place, Reading};
+use crate::secrecy::{self, HIDDEN_HINT};
 
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
-    let mut reading = Reading::new(path, Format::Toml, identity);
+    let mut reading = Reading::new(text, path, Format::Toml, identity);
     let (document, faults) = DeTable::parse_recoverable(text);
     for fault in &faults {
         let place = fault.span().map(|span| place(text, span.start));
         let part = fault.span().and_then(|span| text.get(span));
-        let message = match (fault.message(), part) {
-            ("duplicate key", Some(key)) => format!("{key} is set a second time"),
-            (message, _) => message.to_owned(),
-        };
-        reading.error(place, message, "");
+        match (fault.message(), part, place) {
+            ("duplicate key", Some(key), Some(place)) => {
+                reading.error_that_quotes(place, format!("{} is set a second time", secrecy::name(key)), "");
+            }
+            // The parser's own words repeat nothing of the text.
+            (message, ..) => reading.error(place, message, ""),
+        }
     }
     let mut reader = Reader { text, reading, had_faults: !faults.is_empty() };
     reader.document(document.get_ref());
@@ -92,14 +95,36 @@ impl Reader<'_> {
     ) {
         let folder = self.reading.folder();
         self.reading.mark_set(key.path, place(self.text, name.span().start));
+        let span = value.span();
+        let (first, last) = (place(self.text, span.start).line, place(self.text, span.end).line);
+        let hidden = key.path != PASSWORD && self.reading.hides(first, last);
+        if key.path != PASSWORD && last > first && holds_a_long_text(self.text, value) {
+            // A quote is missing: what this value has swallowed would be repeated wherever it is.
+            self.reading.mark_broken(key.path);
+            return self.swallowed(key.path, span.start);
+        }
         let Err(complaints) = key.field.read_toml(&mut self.reading.draft, value.get_ref(), folder) else {
             return;
         };
         self.reading.mark_broken(key.path);
+        if hidden {
+            return self.swallowed(key.path, span.start);
+        }
         for complaint in complaints {
             let at = complaint.span.map_or(value.span().start, |span| span.start);
-            self.error(at, format!("{} {}", key.path, complaint.message), complaint.hint);
+            let message = format!("{} {}", key.path, complaint.message);
+            match key.path {
+                // What is said of the password itself repeats nothing.
+                PASSWORD => self.reading.error(Some(place(self.text, at)), message, complaint.hint),
+                _ => self.error(at, message, complaint.hint),
+            }
         }
+    }
+
+    /// The value that begins at `at` runs into a line that may hold the password.
+    fn swallowed(&mut self, key: &str, at: usize) {
+        let message = format!("{key} cannot be used; it is not shown, for the password may be a part of it");
+        self.reading.error(Some(place(self.text, at)), message, HIDDEN_HINT);
     }
 
     fn unknown_section(&mut self, name: &str, at: usize) {
@@ -117,7 +142,7 @@ impl Reader<'_> {
         } else {
             format!("the sections are: {}", SECTIONS.map(|s| format!("[{s}]")).join(" "))
         };
-        self.error(at, format!("unknown section [{name}]; did you mean [{nearest}]?"), hint);
+        self.error(at, format!("unknown section [{}]; did you mean [{nearest}]?", secrecy::name(name)), hint);
     }
 
     fn unknown_key(&mut self, section: &str, name: &str, at: usize) {
@@ -138,7 +163,7 @@ impl Reader<'_> {
             }
             home => format!("write it below [{home}]"),
         };
-        self.error(at, format!("unknown key {path}; did you mean {meant}?"), hint);
+        self.error(at, format!("unknown key {section}.{}; did you mean {meant}?", secrecy::name(name)), hint);
     }
 
     fn key_outside(&mut self, name: &str, at: usize) {
@@ -148,14 +173,31 @@ impl Reader<'_> {
             KEYS.iter().find(|key| key.name() == word).unwrap_or(&KEYS[0])
         });
         let hint = format!("write it below [{}]", meant.section());
-        self.error(at, format!("{name} stands in no section; did you mean {}?", meant.path), hint);
+        self.error(
+            at,
+            format!("{} stands in no section; did you mean {}?", secrecy::name(name), meant.path),
+            hint,
+        );
     }
 
     fn error(&mut self, at: usize, message: String, hint: impl Into<String>) {
         let place = place(self.text, at);
         // A fault of syntax makes what stands on its line mean something else: one word about it is enough.
-        if !(self.had_faults && self.reading.has_error_on(place.line)) {
-            self.reading.error(Some(place), message, hint);
+        match self.had_faults {
+            true if self.reading.has_error_on(place.line) => {}
+            // A name may be a piece of a value.
+            true => self.reading.error_that_quotes(place, message, hint),
+            false => self.reading.error(Some(place), message, hint),
         }
+    }
+}
+
+/// Whether a text of several lines is in this value.
+fn holds_a_long_text(text: &str, value: &Spanned<DeValue<'_>>) -> bool {
+    match value.get_ref() {
+        DeValue::String(_) => text.get(value.span()).is_some_and(|written| written.contains('\n')),
+        DeValue::Array(items) => items.iter().any(|item| holds_a_long_text(text, item)),
+        DeValue::Table(table) => table.iter().any(|(_, value)| holds_a_long_text(text, value)),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, Electors, Key as ClusterKey, Quorum};
 use crate::draft::Draft;
-use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, SECTIONS, split};
+use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, split};
 use crate::load::Format;
 use crate::quote::{Escapes, quote};
 
@@ -33,7 +33,7 @@ pub fn show(config: &Config) -> String {
     let mut draft = Draft::full(config);
     let mut out = String::new();
     write_toml(&mut out, |key| match key.field.toml(&mut draft) {
-        Some(_) if key.path == "cluster.password" => "password = \"…\"".to_owned(),
+        Some(_) if key.path == PASSWORD => "password = \"…\"".to_owned(),
         Some(value) => format!("{} = {value}", key.name()),
         None => format!("# {} is not set", key.name()),
     });

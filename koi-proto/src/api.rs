@@ -17,6 +17,9 @@
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
+//!
+//! A request may say how long its answer is waited for (`x-koi-within-ms: 6000`, [`crate::client::WITHIN`]): no command is begun after
+//! that, on whatever node. Nor is one whose connection was closed before it was begun.
 
 use serde::{Deserialize, Serialize};
 
@@ -299,6 +302,8 @@ pub struct Local {
     pub slowest_demote_ms: Option<u64>,
     /// Datagrams that were dropped, by reason.
     pub dropped: std::collections::BTreeMap<String, u64>,
+    /// What is wrong with this node, or will be, a sentence each; every status has them too.
+    pub warnings: Vec<String>,
 }
 
 /// `POST /v1/promote`.
@@ -427,8 +432,10 @@ pub mod codes {
     pub const UNSAFE: &str = "unsafe";
     /// No leader is known or reachable (503, exit 4).
     pub const NO_LEADER: &str = "no-leader";
-    /// It was begun and not confirmed in time; it may yet take effect (504, exit 4).
+    /// There was no time left: the message says whether it was begun, and so may yet take effect, or was not (504, exit 4).
     pub const TIMEOUT: &str = "timeout";
+    /// As many are served as are at once; nothing was done (503, exit 4).
+    pub const BUSY: &str = "busy";
     /// Something broke inside (500, exit 1).
     pub const INTERNAL: &str = "internal";
 
@@ -438,7 +445,7 @@ pub mod codes {
             BAD_REQUEST => 400,
             NOT_FOUND => 404,
             REFUSED | UNSAFE => 409,
-            NO_LEADER => 503,
+            NO_LEADER | BUSY => 503,
             TIMEOUT => 504,
             _ => 500,
         }

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub use error::ClientError;
 pub use hyper::Method;
@@ -32,6 +33,9 @@ use crate::stream::{self, StreamError};
 
 /// Bytes of the largest answer that is taken.
 pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// The header that says for how many milliseconds more an answer is waited for. A command is not begun after that.
+pub const WITHIN: &str = "x-koi-within-ms";
 
 /// Characters of an answer that is no JSON, shown in an error.
 const SHOWN_CHARS: usize = 200;
@@ -149,7 +153,7 @@ impl Client {
         tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
-    /// Connects and sends a request; the head of its answer.
+    /// Connects and sends a request; the head of its answer. It says how much time is left once it is connected.
     async fn send(
         &self,
         method: Method,
@@ -157,17 +161,24 @@ impl Client {
         body: Bytes,
         headers: &[(&str, &str)],
     ) -> Result<(Response<Incoming>, Driver), ClientError> {
+        let until = Instant::now() + self.timeout;
         let request = self.request(method, path, body, headers)?;
+        let timed = |mut request: Request<Full<Bytes>>| {
+            let left_ms = until.saturating_duration_since(Instant::now()).as_millis();
+            let left_ms = u64::try_from(left_ms).unwrap_or(u64::MAX);
+            request.headers_mut().insert(WITHIN, left_ms.into());
+            request
+        };
         match &self.endpoint {
             Endpoint::Socket(socket) => {
                 let connection = UnixStream::connect(socket).await.map_err(|e| self.unreachable(e))?;
-                self.exchange(connection, request).await
+                self.exchange(connection, timed(request)).await
             }
             Endpoint::Sealed { host, cluster_id, keyring } => {
                 let connection = TcpStream::connect(host).await.map_err(|e| self.unreachable(e))?;
                 connection.set_nodelay(true).map_err(|e| self.broken(e))?;
                 let sealed = stream::connect(connection, *cluster_id, keyring, self.timeout).await;
-                self.exchange(sealed.map_err(|e| self.unsealed(e))?, request).await
+                self.exchange(sealed.map_err(|e| self.unsealed(e))?, timed(request)).await
             }
         }
     }

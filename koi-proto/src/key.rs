@@ -5,9 +5,9 @@
 //! says nothing about the secret.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -116,7 +116,7 @@ impl Key {
     /// [`KeyError::Missing`], [`KeyError::Unreadable`], [`KeyError::TooOpen`] or [`KeyError::NotAKey`].
     pub fn read_file(path: &Path) -> Result<Key, KeyError> {
         let unreadable = |source| KeyError::Unreadable { path: path.into(), source };
-        let file = File::open(path).map_err(|e| match e.kind() {
+        let file = open(path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => KeyError::Missing { path: path.into() },
             _ => unreadable(e),
         })?;
@@ -229,6 +229,27 @@ impl Keyring {
 fn derive(secret: &[u8; KEY_BYTES], label: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
     let mac = Blake2sMac256::new(secret.into()).chain_update(label);
     Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
+/// Opens a file, and nothing else: a FIFO would hold up whoever opens it.
+fn open(path: &Path) -> io::Result<File> {
+    let must_be_file = |found: Metadata| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {}", kind_of(&found)))),
+    };
+    must_be_file(path.metadata()?)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    must_be_file(file.metadata()?)?;
+    Ok(file)
+}
+
+fn kind_of(found: &Metadata) -> &'static str {
+    match found.file_type() {
+        kind if kind.is_dir() => "a folder, and no file",
+        kind if kind.is_fifo() => "a FIFO (a named pipe), and no file",
+        kind if kind.is_socket() => "a socket, and no file",
+        _ => "a device, and no file",
+    }
 }
 
 /// A key file's content.

@@ -23,11 +23,15 @@ use tokio::net::TcpStream;
 
 pub use handshake::{accept, connect};
 
-use crate::header::NoHeader;
+use crate::header::{HEADER_BYTES, NoHeader};
 use crate::key::KeyId;
 
 const LENGTH_BYTES: usize = 2;
 const TAG_BYTES: usize = 16;
+const EPHEMERAL_BYTES: usize = 32;
+
+/// Bytes that an initiator sends at once, before it waits for anything.
+pub const OPENING_BYTES: usize = HEADER_BYTES + LENGTH_BYTES + EPHEMERAL_BYTES + TAG_BYTES;
 
 /// Bytes of text that are sealed into one frame: enough to make the seal cheap, little enough to hold in memory for
 /// every connection.

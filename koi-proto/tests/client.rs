@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use koi_proto::api::{ApiError, Done, ErrorBody, Promote, codes};
-use koi_proto::client::{ANSWER_BYTES, Client, ClientError, Endpoint, LINE_BYTES, Method};
+use koi_proto::client::{ANSWER_BYTES, Client, ClientError, Endpoint, LINE_BYTES, Method, WITHIN};
 use koi_proto::stream::{self, Refusal, StreamError};
 use support::{CLUSTER, PLENTY, keyring};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -73,6 +73,8 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, hyper::Error> {
     Ok(match head.uri.path() {
         "/v1/promote" => {
             assert_eq!(head.headers["content-type"], "application/json");
+            let left_ms: u64 = head.headers[WITHIN].to_str().unwrap().parse().unwrap();
+            assert!(left_ms > 0 && Duration::from_millis(left_ms) <= PLENTY, "{left_ms} ms are left");
             let asked: Promote = serde_json::from_slice(&body).unwrap();
             json(200, &Done { message: format!("{} is master", asked.node), ..Done::default() })
         }

@@ -11,7 +11,7 @@ use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
 use crate::current::Current;
-use crate::load;
+use crate::{load, say, strangers};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -35,9 +35,9 @@ impl Report {
 pub(crate) fn run(args: &Args) -> bool {
     let (report, last) = check(args);
     for line in &report.lines {
-        println!("{line}");
+        say::line(line);
     }
-    println!("{last}");
+    say::line(&last);
     report.problems == 0
 }
 
@@ -56,6 +56,9 @@ fn check(args: &Args) -> (Report, String) {
     if let Err(error) = Current::new(loaded.config.clone()) {
         report.problem(format_args!("{}: {error}", loaded.path.display()));
     }
+    if let Err(exposed) = strangers::refuse_state(&loaded.config.node.state_dir) {
+        report.problem(exposed);
+    }
     let services = check_services(&loaded.config, &loaded.path, &mut report);
     let last = last_line(&report, Some(&loaded), services);
     (report, last)
@@ -64,14 +67,16 @@ fn check(args: &Args) -> (Report, String) {
 /// The number of services.
 fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     if !config.node.runner {
+        strangers::told(path, config, None).into_iter().for_each(|told| report.warning(told));
         return 0;
     }
     // Kept until the end: plugins are loaded from it.
     let scratch = tempfile::tempdir();
     let scratch = scratch.as_ref().map_or(Path::new("/nonexistent"), |folder| folder.path());
     let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
-        .with_progress(Arc::new(|sentence| eprintln!("koid: {sentence}")))
+        .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
         .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
+    strangers::told(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
     let discovery = match discover(&config.services.folder, &registry) {
         Ok(discovery) => discovery,
         Err(error) => {

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::events::EventHub;
 use crate::fence;
+use crate::giver::Giver;
 use crate::guardian::Guardian;
 use crate::hooks::Order;
 use crate::sys::{self, BootTimer};
@@ -70,8 +71,10 @@ pub(crate) struct Look {
 pub(crate) enum CommandError {
     #[error(transparent)]
     Refused(Refusal),
-    #[error("the change was not confirmed within {} s; it may yet take effect", COMMAND_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the change was not confirmed within {} ms; it may yet take effect", .0.as_millis())]
+    Timeout(Duration),
+    #[error("it was not begun: by the time it could be, nobody waited for it any more")]
+    NotBegun,
     #[error("the daemon is ending")]
     Ending,
 }
@@ -79,7 +82,7 @@ pub(crate) enum CommandError {
 #[derive(Debug)]
 enum Request {
     Input(Input),
-    Command { command: Command, reply: oneshot::Sender<Result<Answered, Refusal>> },
+    Command { command: Command, giver: Giver, reply: oneshot::Sender<Result<Answered, CommandError>> },
     Look { reply: oneshot::Sender<Look> },
     Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
 }
@@ -91,15 +94,16 @@ impl Cluster {
         let _ = self.requests.send(Request::Input(input)).await;
     }
 
-    /// Carries out an operator's command.
-    pub(crate) async fn command(&self, command: Command) -> Result<Answered, CommandError> {
+    /// Carries out an operator's command, if its giver waits for it when it is its turn.
+    pub(crate) async fn command(&self, command: Command, giver: &Giver) -> Result<Answered, CommandError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.requests.send(Request::Command { command, reply }).await;
+        let asked = self.requests.send(Request::Command { command, giver: giver.clone(), reply }).await;
         asked.map_err(|_| CommandError::Ending)?;
-        match tokio::time::timeout(COMMAND_TIMEOUT, answer).await {
-            Ok(Ok(result)) => result.map_err(CommandError::Refused),
+        let wait = giver.at_most(COMMAND_TIMEOUT);
+        match tokio::time::timeout(wait, answer).await {
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(CommandError::Ending),
-            Err(_) => Err(CommandError::Timeout),
+            Err(_) => Err(CommandError::Timeout(wait)),
         }
     }
 
@@ -203,7 +207,7 @@ struct Loop {
     /// When the guardian is next told whom to tell.
     route_due: Time,
     /// Bounded by the core, which refuses more than `limits::COMMANDS`.
-    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, Refusal>>>,
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, CommandError>>>,
     next_command: u64,
     fence: Fence,
     /// For handlers that ask.
@@ -284,7 +288,7 @@ impl Loop {
     /// others silent.
     fn turn(&mut self) {
         for (message, source) in self.transport.receive(PER_TURN, sys::now()) {
-            self.handle(Input::Received { message: Box::new(message), source: Some(source) });
+            self.handle(Input::Received { message: Box::new(message), source });
         }
         for _ in 0..PER_TURN {
             match self.inbox.try_recv() {
@@ -304,7 +308,11 @@ impl Loop {
     fn take(&mut self, request: Request) {
         match request {
             Request::Input(input) => self.handle(input),
-            Request::Command { command, reply } => {
+            Request::Command { giver, reply, .. } if reply.is_closed() || !giver.waits(sys::now()) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(CommandError::NotBegun));
+            }
+            Request::Command { command, reply, .. } => {
                 let id = CommandId(self.next_command);
                 self.next_command += 1;
                 self.waiting.insert(id, reply);
@@ -376,7 +384,7 @@ impl Loop {
             Effect::AbortHook { run, now } => self.order(Order::Abort { run, now }),
             Effect::Answer { id, result } => {
                 if let Some(reply) = self.waiting.remove(&id) {
-                    let _ = reply.send(result);
+                    let _ = reply.send(result.map_err(CommandError::Refused));
                 }
             }
             Effect::Event(event) => {

@@ -1,13 +1,15 @@
 //! The configuration that is in force, with what is drawn from it. Replaced as a whole by a reload.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_config::{Config, Key as KeySource};
 use koi_core::settings::Settings;
 use koi_proto::key::{Key, KeyError, Keyring};
 
-use crate::settings;
+use crate::strangers::Exposed;
 use crate::transport::Wire;
+use crate::{settings, strangers};
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Current {
 pub(crate) enum Unusable {
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
 }
 
 impl Current {
@@ -45,14 +49,20 @@ impl Current {
 }
 
 /// The key that seals, and those accepted beside it.
-fn keyring(config: &Config) -> Result<Keyring, KeyError> {
+fn keyring(config: &Config) -> Result<Keyring, Unusable> {
     let sealing = match &config.cluster.key {
-        KeySource::File(path) => Key::read_file(path)?,
+        KeySource::File(path) => read_key(path)?,
         KeySource::Password(password) => Key::from_password(password, config.cluster.id)?,
     };
     let accepted =
-        config.cluster.accept_key_files.iter().map(|path| Key::read_file(path)).collect::<Result<_, _>>()?;
+        config.cluster.accept_key_files.iter().map(|path| read_key(path)).collect::<Result<_, _>>()?;
     Ok(Keyring { sealing, accepted })
+}
+
+fn read_key(path: &Path) -> Result<Key, Unusable> {
+    let key = Key::read_file(path)?;
+    strangers::refuse_key(path)?;
+    Ok(key)
 }
 
 /// The configuration in force. Clones share it.

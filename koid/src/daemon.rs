@@ -13,12 +13,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{self, Api, LocalListener, ReloadRequest};
+use crate::api::{self, Api, LocalListener, ReloadError, ReloadRequest};
 use crate::args::Args;
 use crate::cluster::{self, Cluster, End, Parts};
 use crate::current::{Current, Shared};
 use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
+use crate::giver::Giver;
 use crate::guardian::Guardian;
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
@@ -26,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
 use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
-use crate::{load, log, notify, reload, sockets, sys};
+use crate::{load, log, notify, reload, say, sockets, strangers, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
 const WORKERS: usize = 2;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let loaded = match load::load(args.file.as_deref(), args.name.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprintln!("{error}\nkoid: not started; `koid --check` says all that is wrong");
+            say::error(&format!("{error}\nkoid: not started; `koid --check` says all that is wrong"));
             return ExitCode::FAILURE;
         }
     };
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let _logging = match log::start(&args.log, args.no_color) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!("koid: cannot start the log: {error}");
+            say::error(&format!("koid: cannot start the log: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tracing::error!("not started: {error}");
         if !args.log.contains(&Sink::Console) {
             // Whoever starts it by hand should not have to look into the journal.
-            eprintln!("koid: not started: {error}");
+            say::error(&format!("koid: not started: {error}"));
         }
         ExitCode::FAILURE
     })
@@ -76,6 +77,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let current = Current::new(loaded.config)?;
     let config = &current.config;
+    if let Some(closed) = strangers::prepare_state(&config.node.state_dir)? {
+        tracing::warn!("{closed}");
+    }
     let (store, opened) = Store::open(&config.node.state_dir)?;
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(
@@ -220,11 +224,11 @@ impl Daemon {
             started_at: unix_ms() / 1000,
         };
         runtime.spawn(served("the API's socket", api::serve_local(api.clone(), socket)));
-        for listener in tcp {
-            runtime.spawn(served("the API's TCP port", api::serve_sealed(api.clone(), listener)));
-        }
+        runtime.spawn(served("the API's TCP port", api::serve_sealed(api, tcp)));
+        let file = self.reload.path.clone();
         let (told, follows) = (cluster.clone(), self.follows);
-        let services = Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details));
+        let services =
+            Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, details), file);
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {
@@ -278,7 +282,11 @@ impl Daemon {
                 name = either(&mut hup, "SIGHUP", &mut usr1, "SIGUSR1") => {
                     tracing::info!("{name}: reading the configuration again");
                     // Said in the log; nobody else waits for it. If too many wait already, one of them does it.
-                    let _ = reloads.try_send(ReloadRequest { reply: oneshot::channel().0, wait: SIGNALLED_WAIT });
+                    let _ = reloads.try_send(ReloadRequest {
+                        reply: oneshot::channel().0,
+                        giver: Giver::default(),
+                        wait: SIGNALLED_WAIT,
+                    });
                 }
                 _ = alive.tick() => {
                     if let Some(look) = cluster.look().await {
@@ -308,6 +316,10 @@ impl Daemon {
 /// Reloads as often as it is asked to, one after the other.
 async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest>) {
     while let Some(asked) = wanted.recv().await {
+        if !asked.giver.waits(sys::now()) {
+            let _ = asked.reply.send(Err(ReloadError::NotBegun));
+            continue;
+        }
         notify::reloading();
         let result = reload.run().await;
         notify::ready();
@@ -319,7 +331,7 @@ async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest
 async fn answer_reload(result: Result<InForce, String>, asked: ReloadRequest) {
     let done = match result {
         Ok(in_force) => Ok(in_force.within(asked.wait).await),
-        Err(why) => Err(why),
+        Err(why) => Err(ReloadError::NotTaken(why)),
     };
     match &done {
         Ok(done) => {

@@ -14,9 +14,10 @@ const VALUE_CHARS: usize = 256;
 /// What one service has said, in its order.
 type Pairs = Vec<(String, String)>;
 
-/// The details of each service, by its name, and why some go on as they were. Clones share them.
+/// The details of each service, by its name, why some go on as they were, and what others could change of what the node relies
+/// on. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>, Arc<RwLock<Held>>);
+pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>, Arc<RwLock<Held>>, Arc<RwLock<Vec<String>>>);
 
 impl Details {
     /// `service` has said this.
@@ -42,6 +43,19 @@ impl Details {
     /// Why `service` goes on as it was; none: it is as its folder says.
     pub(crate) fn held(&self, service: &str) -> Option<String> {
         self.1.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    }
+
+    /// This is what others could change, a sentence each. The sentences that are new.
+    pub(crate) fn expose(&self, sentences: Vec<String>) -> Vec<String> {
+        let mut known = self.2.write().unwrap_or_else(PoisonError::into_inner);
+        let new = sentences.iter().filter(|sentence| !known.contains(sentence)).cloned().collect();
+        *known = sentences;
+        new
+    }
+
+    /// What others could change, a sentence each.
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        self.2.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What holds of `service`.

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::cluster::Cluster;
 use crate::details::Details;
 use crate::guardian::Guardian;
+use crate::status_talk::StatusTalk;
 use crate::sys;
 
 /// Handlers keep to their time-out themselves. One that does not, for so long, is dropped.
@@ -53,6 +54,8 @@ pub(crate) struct Runnable {
     pub(crate) config: Vec<(String, String)>,
     /// How much it may still say.
     pub(crate) output: Arc<OutputLimit>,
+    /// What its `status` has said.
+    pub(crate) talk: Arc<StatusTalk>,
 }
 
 /// The services' handlers, by name: the one in force, and one that the core may not have taken over yet. Clones share everything.
@@ -68,7 +71,7 @@ impl Handlers {
             let opened = known.entry(name).or_default();
             if let Some(before) = opened.first() {
                 // A change of the folder is no new allowance.
-                runnable.output = before.output.clone();
+                (runnable.output, runnable.talk) = (before.output.clone(), before.talk.clone());
             }
             opened.retain(|before| before.code != runnable.code);
             opened.push(runnable);
@@ -218,7 +221,11 @@ impl Runner {
                 groups,
                 guardian,
             };
-            let log = LimitedLog::new(Arc::new(log), runnable.output.clone());
+            let log: Arc<dyn plugin::CallLog> = match hook.hook {
+                Hook::Status => runnable.talk.clone().listen(Arc::new(log)),
+                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Arc::new(log),
+            };
+            let log = LimitedLog::new(log, runnable.output.clone());
             let limits = (hook.timeout, abort.clone());
             let call = Again {
                 hook: to_plugin(hook.hook),

@@ -57,6 +57,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receive
         workdir: "/".into(),
         config: Vec::new(),
         output: Arc::default(),
+        talk: Arc::default(),
     };
     handlers.update([("web".to_owned(), runnable)]);
     let identity = Identity {
@@ -211,6 +212,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         workdir: "/".into(),
         config: Vec::new(),
         output: Arc::default(),
+        talk: Arc::default(),
     };
     let context = Context { timeout, ..context(*run, &runnable, &identity) };
     let log = HookLog {

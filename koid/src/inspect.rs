@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
 
-use crate::api;
+use crate::{api, say};
 
 /// The first word on the command line.
 pub(crate) const WORD: &str = "plugin-inspect";
@@ -28,19 +28,19 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let asked = match read(words) {
         Ok(asked) => asked,
         Err(why) => {
-            eprintln!("koid: {why}; {USAGE}");
+            say::error(&format!("koid: {why}; {USAGE}"));
             return ExitCode::from(2);
         }
     };
     match inspect(&asked) {
         Ok(detail) => {
-            println!("{}", serde_json::to_string(&detail).unwrap_or_default());
+            say::line_as_it_is(&serde_json::to_string(&detail).unwrap_or_default());
             let well =
                 detail.plugin.state == "ready" && detail.used_by.iter().all(|used| used.problem.is_none());
             if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(why) => {
-            println!("{}", serde_json::json!({ "error": why }));
+            say::line_as_it_is(&serde_json::json!({ "error": why }).to_string());
             ExitCode::FAILURE
         }
     }
@@ -66,7 +66,7 @@ fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
     let folder = tempfile::Builder::new().prefix("koi-inspect-").tempdir();
     let folder = folder.map_err(|e| format!("no folder to look at it in can be made: {e}"))?;
     let (host, keeps) = place(folder.path(), &asked.file);
-    let progress = Arc::new(|sentence: &str| eprintln!("koid: {sentence}"));
+    let progress = Arc::new(|sentence: &str| say::error(&format!("koid: {sentence}")));
     let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
     let info = look(&registry, asked)?;
     let detail = api::plugins::detail(&registry, &info);

@@ -16,7 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::sys;
+use crate::{say, sys};
 
 /// Lines that wait to be written.
 const WAITING: usize = 4096;
@@ -113,10 +113,11 @@ struct Line {
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.message.push_str(value),
-            "service" => self.service.push_str(value),
-            "hook" => self.hook.push_str(value),
-            name => drop(write!(self.rest, " {name}={value}")),
+            // Made harmless and cut before it waits: what waits is bounded, too.
+            "message" => self.message.push_str(&say::one_line(value)),
+            "service" => self.service.push_str(&say::one_line(value)),
+            "hook" => self.hook.push_str(&say::one_line(value)),
+            name => drop(write!(self.rest, " {name}={}", say::one_line(value))),
         }
     }
 
@@ -214,10 +215,7 @@ fn one_line(line: &Line) -> String {
         // What a hook says is told from what koi says of it.
         let _ = write!(text, "[{} {}] ", line.service, line.hook);
     }
-    for (n, part) in line.message.lines().map(str::trim).enumerate() {
-        text.push_str(if n > 0 { " " } else { "" });
-        text.push_str(part);
-    }
+    text.push_str(&line.message);
     text.push_str(&line.rest);
     text
 }
@@ -284,7 +282,7 @@ fn journal_entry(line: &Line) -> Vec<u8> {
     );
     for (field, value) in [("KOI_SERVICE", &line.service), ("KOI_HOOK", &line.hook)] {
         if !value.is_empty() {
-            let _ = writeln!(entry, "{field}={}", value.replace('\n', " "));
+            let _ = writeln!(entry, "{field}={value}");
         }
     }
     entry.into_bytes()
@@ -298,7 +296,7 @@ mod tests {
         Line {
             at: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
             loudness: 2,
-            message: "two\nlines".into(),
+            message: "two lines".into(),
             service: "vip".into(),
             hook: "start".into(),
             rest: " exit=1".into(),
@@ -310,6 +308,37 @@ mod tests {
         let text = console_line(&line(), false);
         assert!(text.ends_with(".123 warn  [vip start] two lines exit=1\n"), "{text}");
         assert!(console_line(&line(), true).contains("\x1b[33mwarn \x1b[0m"));
+    }
+
+    #[test]
+    fn what_scripts_and_clients_say_forges_no_line_and_steers_no_terminal() {
+        use tracing_subscriber::layer::SubscriberExt;
+        let (lines, waiting) = sync_channel(8);
+        let subscriber = tracing_subscriber::registry().with(Forward { lines });
+        tracing::subscriber::with_default(subscriber, || {
+            let long = "x".repeat(60_000);
+            tracing::info!(
+                service = "we\nb",
+                hook = "start",
+                node = "\x1b[1m",
+                "\x1b[2Jhello\nKOI_HOOK=forged {long}"
+            );
+        });
+        let line = waiting.recv().unwrap().unwrap();
+        let rendered = [
+            console_line(&line, false),
+            String::from_utf8(syslog_line(&line)).unwrap() + "\n",
+            String::from_utf8(journal_entry(&line)).unwrap(),
+        ];
+        for text in &rendered {
+            assert!(
+                !text.contains('\x1b') && text.contains("\\u{1b}[2Jhello KOI_HOOK=forged xxx"),
+                "{text:.200}"
+            );
+            assert!(text.len() < 8000, "{}", text.len());
+        }
+        assert!(rendered[..2].iter().all(|text| text.matches('\n').count() == 1));
+        assert_eq!(rendered[2].lines().filter(|line| line.starts_with("KOI_HOOK=")).count(), 1);
     }
 
     #[test]

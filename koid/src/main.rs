@@ -1,6 +1,8 @@
 //! koi's daemon: configuration, sockets, store, services, hooks and the API around the brain in `koi-core`.
 
 #![deny(unsafe_code)]
+// They panic when the reader has gone: `say` does not.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod api;
 mod args;
@@ -12,6 +14,7 @@ mod details;
 mod envelope;
 mod events;
 mod fence;
+mod giver;
 mod guardian;
 mod hooks;
 mod identity;
@@ -24,10 +27,13 @@ mod peers;
 mod pins;
 mod plugins;
 mod reload;
+mod say;
 mod services;
 mod settings;
 mod sockets;
+mod status_talk;
 mod store;
+mod strangers;
 mod sys;
 mod throttle;
 mod transport;
@@ -47,7 +53,7 @@ fn main() -> ExitCode {
     }
     let args = args::Args::parse();
     if args.daemonize.is_some() {
-        eprintln!("koid: {}", args::NO_DAEMONIZE);
+        say::error(&format!("koid: {}", args::NO_DAEMONIZE));
         return ExitCode::from(2);
     }
     if let Some(lock) = &args.guard {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use koi_core::view::View;
 use sd_notify::NotifyState;
 
+use crate::say;
+
 /// How often the state line is brought up to date, unless the watchdog wants it more often.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -34,7 +36,8 @@ pub(crate) fn stopping() {
 
 /// The cluster loop answers, and this is how things are.
 pub(crate) fn alive(view: &View) {
-    tell(&[NotifyState::Watchdog, NotifyState::Status(&line(view))]);
+    // systemd reads a variable from each line.
+    tell(&[NotifyState::Watchdog, NotifyState::Status(&say::one_line(&line(view)))]);
 }
 
 /// How often [`alive`] is to be said: twice within `WatchdogSec`.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,6 +100,7 @@ impl Kept {
             workdir: self.workdir.clone(),
             config: self.config.clone(),
             output: Default::default(),
+            talk: Default::default(),
         }
     }
 }
@@ -163,7 +164,9 @@ pub(crate) fn path(host: &Host) -> PathBuf {
 
 /// Reads what koid has left.
 pub(crate) fn read(host: &Host) -> io::Result<BTreeMap<String, Kept>> {
-    let written: Written = serde_json::from_slice(&fs::read(path(host))?)?;
+    let mut text = Vec::new();
+    koi_config::open_file(&path(host))?.read_to_end(&mut text)?;
+    let written: Written = serde_json::from_slice(&text)?;
     match written.format {
         FORMAT => Ok(written.services),
         other => {

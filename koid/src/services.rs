@@ -1,6 +1,7 @@
 //! Looks at the services folder: at the start, at every status interval, and when the configuration changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::details::Details;
 use crate::hooks::{Handlers, Runnable};
 use crate::pins::{Kept, PINNED, Pins};
 use crate::plugins::Plugins;
-use crate::settings;
+use crate::{settings, strangers};
 
 /// What is said of a service that is held.
 pub(crate) const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
@@ -66,6 +67,8 @@ pub(crate) struct Services {
     pub(crate) details: Details,
     /// Looks that are asked for.
     looks: Looks,
+    /// The configuration.
+    file: PathBuf,
     /// What the guardian is to know of them.
     pins: Pins,
     /// What the core was told last, with what tells one state of a service from another.
@@ -200,6 +203,7 @@ impl Services {
         plugins: Plugins,
         cluster: Cluster,
         (looks, details): (Looks, Details),
+        file: PathBuf,
     ) -> Services {
         let (pins, said) = (Pins::default(), BTreeSet::new());
         Services {
@@ -209,6 +213,7 @@ impl Services {
             cluster,
             details,
             looks,
+            file,
             pins,
             told: None,
             services: Vec::new(),
@@ -229,12 +234,23 @@ impl Services {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.cannot_run());
             }
+            self.look_for_strangers().await;
             let pause = self.pause();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Some(reply) = self.looks.0.recv() => asked = Some(reply),
             }
         }
+    }
+
+    /// Tells what others could change of what this node relies on.
+    async fn look_for_strangers(&self) {
+        let (file, current, registry) = (self.file.clone(), self.shared.get(), self.plugins.get());
+        let told =
+            tokio::task::spawn_blocking(move || strangers::told(&file, &current.config, Some(&registry)));
+        // The look at the services says what is wrong with the disk.
+        let Ok(told) = told.await else { return };
+        self.details.expose(told).iter().for_each(|sentence| tracing::warn!("{sentence}"));
     }
 
     /// Until the next look: what is held is taken soon after it is down.
@@ -409,6 +425,7 @@ pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, Discove
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
                     config: ready.config,
                     output: Arc::new(OutputLimit::default()),
+                    talk: Arc::default(),
                 };
                 seen.kept.push((found.name.clone(), Kept::new(&spec, &runnable, ready.pin)));
                 seen.runnables.push((found.name.clone(), runnable));

@@ -7,7 +7,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many ports are tried when `node.increment_port` is set.
 const PORTS_TRIED: u16 = 20;
-const TCP_BACKLOG: i32 = 64;
+/// Connections that wait for the API to take them: a burst of strangers is not to push out who comes after it.
+const TCP_BACKLOG: i32 = 1024;
 /// A burst of every node's messages fits; the kernel may give less.
 const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 

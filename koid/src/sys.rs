@@ -117,6 +117,15 @@ pub(crate) fn watch_socket(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> 
     unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
 }
 
+/// Whether the other end of a connection has closed it, or its sending half. It never blocks.
+pub(crate) fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: there is one structure, it is ours, and the descriptor is borrowed while the call lasts.
+    let found = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    // Of one that cannot be asked nothing is known: something was read from it a moment ago.
+    found > 0 && asked.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+}
+
 /// Keeps the daemon's memory from being swapped out: a swapped-out daemon misses its leases. Pages are locked as they
 /// are first touched, so that reserved address space costs nothing.
 pub(crate) fn lock_memory() -> io::Result<()> {

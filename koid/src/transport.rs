@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::multicast::Groups;
-use crate::peers::Peers;
+use crate::peers::{self, Peers};
 use crate::throttle::Throttle;
 
 /// How often the same complaint about the same source is made.
@@ -50,7 +50,7 @@ pub(crate) struct Transport {
     filter: Filter,
     peers: Peers,
     dropped: BTreeMap<&'static str, u64>,
-    complaints: Throttle<(&'static str, Option<IpAddr>)>,
+    complaints: Throttle<Option<IpAddr>>,
     next_refresh: Time,
     /// Where this node is reached, as far as it knows.
     own_address: Option<SocketAddr>,
@@ -154,6 +154,7 @@ impl Transport {
             }
         };
         let addresses = self.addresses_of(to, now);
+        self.peers.sent(&addresses.unicast);
         for address in &addresses.unicast {
             let result = self.send_from_own_family(&datagram, *address);
             self.note_sent(result, *address, now);
@@ -166,13 +167,15 @@ impl Transport {
     }
 
     fn addresses_of(&self, to: Destination, now: Time) -> Addresses {
+        let mut unicast = BTreeSet::new();
         if let Destination::Node(node) = to {
-            let known: BTreeSet<_> = self.peers.addresses(node, now).collect();
-            if !known.is_empty() {
-                return Addresses { unicast: known, groups: false };
+            unicast.extend(self.peers.addresses(node, now).filter(|address| !self.own.contains(address)));
+            if !unicast.is_empty() && self.peers.is_sure_of(node, now) {
+                return Addresses { unicast, groups: false };
             }
+            // Where it claims to be, and wherever the configuration says that somebody is.
         }
-        let mut unicast: BTreeSet<_> = self.unicast.iter().copied().collect();
+        unicast.extend(self.unicast.iter().copied());
         for node in self.peers.nodes() {
             // A node that the configuration does not name, or names by another address.
             if !self.peers.addresses(node, now).any(|a| self.unicast.contains(&a)) {
@@ -229,21 +232,24 @@ impl Transport {
         .await;
     }
 
-    /// What has come: at most `limit` datagrams are looked at, so that a flood does not keep timers waiting.
-    pub(crate) fn receive(&mut self, limit: usize, now: Time) -> Vec<(Message, SocketAddr)> {
+    /// What has come, and where from, as far as that is proven: at most `limit` datagrams are looked at, so that a flood does not
+    /// keep timers waiting.
+    pub(crate) fn receive(&mut self, limit: usize, now: Time) -> Vec<(Message, Option<SocketAddr>)> {
         let mut datagrams = Vec::new();
         let count = (self.sockets.len() + self.groups.sockets().count()).max(1);
         for socket in self.sockets.iter().chain(self.groups.sockets()) {
             read(socket, limit.div_ceil(count), &mut datagrams);
         }
-        datagrams
-            .into_iter()
-            .filter_map(|(bytes, source)| Some((self.admit(&bytes, source, now)?, source)))
-            .collect()
+        datagrams.into_iter().filter_map(|(bytes, source)| self.admit(&bytes, source, now)).collect()
     }
 
-    /// Opens a datagram and decides whether the core is to see it.
-    fn admit(&mut self, datagram: &[u8], source: SocketAddr, now: Time) -> Option<Message> {
+    /// Opens a datagram and decides whether the core is to see it, and its source.
+    fn admit(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        now: Time,
+    ) -> Option<(Message, Option<SocketAddr>)> {
         let message = match self.sealer.open(datagram) {
             Ok(message) => message,
             Err(error) => {
@@ -259,21 +265,51 @@ impl Transport {
             }
             self.count("own-id");
         }
+        if message.to.is_some_and(|to| to.node != self.me.0) {
+            // It says nothing of where this node is to answer, and its number is not this node's to remember.
+            self.count("for-another");
+            return None;
+        }
         let verdict = self.filter.accept(message.from, message.session, message.seq);
-        // A guardian speaks from an address of its own, at which nobody listens.
-        let guardian = message.seq >= GUARDIAN_SEQ;
-        if matches!(verdict, Verdict::Fresh | Verdict::Duplicate) && !guardian {
-            self.peers.heard(message.from, source, verdict == Verdict::Fresh, now);
+        let trust = self.trust_in(&message, verdict, source);
+        if let Some(trust) = trust {
+            self.peers.heard(message.from, source, trust, now);
         }
         if verdict != Verdict::Fresh {
             self.count(verdict.kind());
             return None;
         }
-        if message.to.is_some_and(|to| to.node != self.me.0) {
-            self.count("for-another");
+        // Scripts and the API are told of addresses, and would connect there.
+        let is_told = match trust {
+            Some(peers::Source::Configured | peers::Source::Proven) => true,
+            Some(peers::Source::Unproven) => self.finds_itself(),
+            None => false,
+        };
+        Some((message, is_told.then_some(source)))
+    }
+
+    /// The configuration names groups and nobody's address: of most nodes nothing else is ever known.
+    fn finds_itself(&self) -> bool {
+        self.unicast.is_empty() && self.groups.addresses().next().is_some()
+    }
+
+    /// What a datagram proves of its source; none: nothing. Whoever repeats a datagram may write any source on it, but of a
+    /// configured one: datagrams go there anyway, and the same word over a second path shows that the path is good.
+    fn trust_in(&self, message: &Message, verdict: Verdict, source: SocketAddr) -> Option<peers::Source> {
+        // A guardian speaks from an address of its own, at which nobody listens.
+        if message.seq >= GUARDIAN_SEQ {
             return None;
         }
-        Some(message)
+        match (verdict, message.to) {
+            (Verdict::Fresh | Verdict::Duplicate, _) if self.unicast.contains(&source) => {
+                Some(peers::Source::Configured)
+            }
+            (Verdict::Fresh, Some(to)) if to.session == self.me.1 => Some(peers::Source::Proven),
+            // Words for an earlier run of this node may be as old as that.
+            (Verdict::Fresh, Some(_)) => None,
+            (Verdict::Fresh, None) => Some(peers::Source::Unproven),
+            (Verdict::Duplicate | Verdict::Old | Verdict::OldSession, _) => None,
+        }
     }
 
     fn refuse(&mut self, error: &OpenError, source: SocketAddr, now: Time) {
@@ -300,10 +336,8 @@ impl Transport {
         sentence: impl FnOnce() -> String,
     ) {
         self.count(reason);
-        match self.complaints.allow((reason, source), now) {
-            None => {}
-            Some(0) => tracing::warn!("{}", sentence()),
-            Some(unsaid) => tracing::warn!("{} (and {unsaid} more since this was last said)", sentence()),
+        if let Some(unsaid) = self.complaints.allow(reason, source, now) {
+            tracing::warn!("{}{unsaid}", sentence());
         }
     }
 

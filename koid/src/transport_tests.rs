@@ -100,6 +100,8 @@ async fn both_families_and_a_group_carry_each_message_and_it_arrives_once() {
     let on_b = [SocketAddr::from((both[1], b.port)), b.address(), group];
     b.transport.configure(&wire(1, &on_b), now());
     let mut a = Peer::new(1, &both, &wire(1, &on_b));
+    let on_a = [SocketAddr::from((both[1], a.port)), a.address()];
+    b.transport.configure(&wire(1, &[&on_a[..], &on_b[2..]].concat()), now());
     let said = [a.send(Destination::Everyone), a.send(Destination::Everyone)];
     assert_eq!(b.receive(2).await, said);
     // Each came over IPv4, IPv6 and the group.
@@ -178,4 +180,106 @@ async fn a_new_key_is_accepted_beside_the_old_one_without_a_restart() {
     b.transport.configure(&Wire { keyring, ..wire(1, &[]) }, now());
     let said = a.send(Destination::Everyone);
     assert_eq!(b.receive(1).await, [said]);
+}
+
+/// What comes to a socket at which nobody speaks koi, until nothing has come for a while.
+fn came_to(socket: &UdpSocket) -> usize {
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut buffer = [0; DATAGRAM_BYTES];
+    std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count()
+}
+
+/// A datagram as it lies on the wire.
+fn sealed(from: &Peer, message: &Message) -> Vec<u8> {
+    from.transport.sealer.seal(message).unwrap()
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_sent_again_teaches_no_address() {
+    let mut b = Peer::new(2, &[LOOPBACK], &wire(1, &[]));
+    let mut a = Peer::new(1, &[LOOPBACK], &wire(1, &[b.address()]));
+    let stranger = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let to_b = Recipient { node: b.id, session: session(b.id.0) };
+    let said = Message { to: Some(to_b), ..a.next(None) };
+    a.transport.send(Destination::Everyone, &said, now());
+    assert_eq!(b.receive(1).await, std::slice::from_ref(&said));
+    // Somebody who has recorded it sends it again from an address of choice.
+    let recorded = sealed(&a, &said);
+    for _ in 0..3 {
+        stranger.send_to(&recorded, b.address()).unwrap();
+    }
+    b.until_dropped("duplicate", 3).await;
+    for _ in 0..10 {
+        b.send(Destination::Node(a.id));
+        b.send(Destination::Everyone);
+    }
+    assert_eq!(a.receive(20).await.len(), 20);
+    assert_eq!(came_to(&stranger), 0);
+}
+
+#[tokio::test]
+async fn what_was_meant_for_others_or_for_an_earlier_run_teaches_no_address() {
+    let mut b = Peer::new(2, &[LOOPBACK], &wire(1, &[]));
+    let mut a = Peer::new(1, &[LOOPBACK], &wire(1, &[b.address()]));
+    let stranger = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let for_another = a.next(Some(NodeId(77)));
+    let earlier = Session { count: 0, random: 5 };
+    let for_earlier = Message { to: Some(Recipient { node: b.id, session: earlier }), ..a.next(None) };
+    for message in [&for_another, &for_earlier] {
+        stranger.send_to(&sealed(&a, message), b.address()).unwrap();
+    }
+    // What it is worth is for the core to say.
+    assert_eq!(b.receive(1).await, [for_earlier]);
+    b.send(Destination::Node(a.id));
+    b.send(Destination::Everyone);
+    assert_eq!(came_to(&stranger), 0);
+}
+
+#[tokio::test]
+async fn one_word_for_everyone_draws_few_to_where_it_claims_to_come_from() {
+    let mut b = Peer::new(2, &[LOOPBACK], &wire(1, &[]));
+    let mut a = Peer::new(1, &[LOOPBACK], &wire(1, &[]));
+    b.transport.configure(&wire(1, &[a.address()]), now());
+    let stranger = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let hello = a.next(None);
+    stranger.send_to(&sealed(&a, &hello), b.address()).unwrap();
+    assert_eq!(b.receive(1).await, [hello]);
+    for _ in 0..20 {
+        b.send(Destination::Node(a.id));
+    }
+    assert_eq!(a.receive(20).await.len(), 20, "the configured address stays in use");
+    let drawn = came_to(&stranger);
+    assert!((1..=3).contains(&drawn), "{drawn} datagrams for one");
+}
+
+/// What the core is told of the next message's source.
+async fn told_source(peer: &mut Peer) -> Option<SocketAddr> {
+    let next = async {
+        loop {
+            peer.transport.readable().await;
+            if let Some((_, source)) = peer.transport.receive(1, now()).pop() {
+                return source;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), next).await.expect("the message comes")
+}
+
+#[tokio::test]
+async fn only_a_proven_source_is_told_to_scripts_and_to_the_api() {
+    let mut b = Peer::new(2, &[LOOPBACK], &wire(1, &[]));
+    let mut a = Peer::new(1, &[LOOPBACK], &wire(1, &[b.address()]));
+    let to_b = Recipient { node: b.id, session: session(b.id.0) };
+    a.send(Destination::Everyone);
+    assert_eq!(told_source(&mut b).await, None, "anybody may have sent it, and long ago");
+    let answer = Message { to: Some(to_b), ..a.next(None) };
+    a.transport.send(Destination::Everyone, &answer, now());
+    assert_eq!(told_source(&mut b).await, Some(a.address()));
+    b.transport.configure(&wire(1, &[a.address()]), now());
+    a.send(Destination::Everyone);
+    assert_eq!(told_source(&mut b).await, Some(a.address()), "the configuration names it");
+    // Where nodes find one another by multicast, there is nothing else to go by.
+    b.transport.configure(&wire(1, &[SocketAddr::from(([239, 0, 0, 14], b.port))]), now());
+    a.send(Destination::Everyone);
+    assert_eq!(told_source(&mut b).await, Some(a.address()));
 }

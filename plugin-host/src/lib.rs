@@ -2,6 +2,8 @@
 //! it. Nothing in here knows about clusters.
 
 #![deny(unsafe_code)]
+// They panic when the reader has gone.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod check;
 mod config;
@@ -40,3 +42,9 @@ pub use process::process;
 pub use registry::{OpenError, PluginInfo, Registry, UnknownHandler, Use};
 pub use taken::OnDisk;
 pub use warning::{Severity, Warning};
+
+/// A line on standard error; that nobody reads it is no reason to end.
+pub(crate) fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

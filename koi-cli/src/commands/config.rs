@@ -44,15 +44,18 @@ fn convert(
         Format::Toml => Format::Classic,
         Format::Classic => Format::Toml,
     });
-    let (text, notes) = match to {
-        Format::Toml => (koi_config::to_toml(&loaded.config), Vec::new()),
-        Format::Classic => koi_config::to_classic(&loaded.config),
-    };
+    let (text, notes) = write_as(to, &loaded.config);
     let notes: Vec<String> = loaded.warnings.iter().map(ToString::to_string).chain(notes).collect();
     if !out.is_json() {
         notes.iter().for_each(|note| out.warn(note));
     }
     match target {
+        None if hides_password(&loaded.config, out) => {
+            out.note("the password is not shown on a terminal: --out FILE, or `> FILE`, writes it");
+            let mut config = loaded.config.clone();
+            config.cluster.key = koi_config::Key::Password("…".to_owned());
+            out.write(&write_as(to, &config).0)?;
+        }
         None => {
             let said = json!({ "format": word(to), "text": text, "notes": notes });
             out.show(&said, |_| text.clone())?;
@@ -64,6 +67,19 @@ fn convert(
         }
     }
     Ok(exit::WELL)
+}
+
+/// The text, and what it cannot say.
+fn write_as(format: Format, config: &koi_config::Config) -> (String, Vec<String>) {
+    match format {
+        Format::Toml => (koi_config::to_toml(config), Vec::new()),
+        Format::Classic => koi_config::to_classic(config),
+    }
+}
+
+/// Whoever looks over a shoulder, or at what a terminal has kept, is not to read it.
+fn hides_password(config: &koi_config::Config, out: Out) -> bool {
+    out.is_on_terminal() && !out.is_json() && matches!(config.cluster.key, koi_config::Key::Password(_))
 }
 
 fn format_of(loaded: &Loaded) -> Format {

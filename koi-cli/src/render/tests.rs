@@ -383,6 +383,9 @@ fn a_node_as_it_sees_itself() {
         standing: "member".into(),
         slowest_demote_ms: Some(120),
         dropped: [("wrong key".to_owned(), 3), ("wrong cluster".to_owned(), 1)].into(),
+        warnings: vec![
+            "/etc/koi/koi.toml may be changed by others (mode 0666): `chmod go-w /etc/koi/koi.toml`".into(),
+        ],
     };
     assert_snapshot!(fits(local::local(&value, &PLAIN)));
 }

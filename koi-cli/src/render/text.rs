@@ -1,8 +1,29 @@
 //! Text that came from elsewhere, made to fit: no control characters, so many columns, broken at spaces.
 
-/// `text` without what would move the cursor or colour the terminal of whoever reads it.
+/// Characters of one piece of text; no sentence of koi's is so long.
+const CHARS: usize = 4000;
+
+/// `text` without what would move the cursor, colour the terminal or turn the writing of whoever reads it, and cut if it is
+/// longer than 4000 characters.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let harmless = |c: char| if is_harmful(c) { ' ' } else { c };
+    match text.char_indices().nth(CHARS) {
+        None => text.chars().map(harmless).collect(),
+        Some(_) => text.chars().take(CHARS - 1).map(harmless).chain(['…']).collect(),
+    }
+}
+
+/// Control characters, and those that turn the direction of writing or end a line in another way.
+fn is_harmful(c: char) -> bool {
+    match c {
+        '\u{061c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}' => true,
+        c => c.is_control(),
+    }
 }
 
 /// How many columns a text takes: one for each character.
@@ -85,5 +106,7 @@ mod tests {
     #[test]
     fn what_a_handler_says_cannot_steer_the_terminal() {
         assert_eq!(clean("ok\x1b[2Jgone\n"), "ok [2Jgone ");
+        assert_eq!(clean("a\u{202e}b"), "a b");
+        assert_eq!(clean(&"x".repeat(60_000)).chars().count(), CHARS);
     }
 }

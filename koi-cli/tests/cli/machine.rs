@@ -176,3 +176,67 @@ fn a_secret_in_the_environment_needs_no_configuration_and_one_in_ps_is_warned_of
     assert!(ran.stderr.contains("warning: everyone on this machine can read --secret"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("a long one"));
 }
+
+#[test]
+fn root_does_not_read_the_configuration_of_whoever_owns_the_folder_it_is_in() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a file away");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("koi.toml");
+    let text = "[node]\nname = \"a\"\nsocket = \"theirs.sock\"\n[cluster]\nelectors = 1\npassword = \"a long one\"\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let asks = || koi_in(folder.path(), &["status"]);
+    assert!(asks().stderr.contains("theirs.sock"), "its own file is read: {:?}", asks());
+
+    let give = |path: &Path, owner| std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+    let open = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    let passed_over = |how: &str| {
+        let ran = asks();
+        assert!(
+            !ran.stderr.contains("theirs.sock") && ran.stderr.contains("koi: warning: ./koi.toml"),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains(how) && ran.stderr.contains("-f ./koi.toml"), "{ran:?}");
+        // koid and what it checks keep to the same.
+        let shown = koi_in(folder.path(), &["config", "show"]);
+        assert!(!shown.stdout.contains("theirs.sock"), "{shown:?}");
+    };
+    give(&file, 12_345);
+    passed_over("belongs to user 12345");
+    give(&file, 0);
+    open(0o777);
+    passed_over("may be changed by others");
+    open(0o700);
+    give(folder.path(), 12_345);
+    passed_over("belongs to user 12345");
+
+    let named = koi_in(folder.path(), &["-f", "koi.toml", "status"]);
+    assert!(named.stderr.contains("theirs.sock"), "whoever names it wants it: {named:?}");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_reason_to_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let all: [&[&str]; 7] = [
+        &["--help"],
+        &["init", "--electors", "3"],
+        &["completions", "bash"],
+        &["plugins", "wit"],
+        &["config", "show"],
+        &["status"],
+        &["check"],
+    ];
+    for args in all {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let errors = writer.try_clone().unwrap();
+        let mut child =
+            command().current_dir(folder.path()).args(args).stdout(writer).stderr(errors).spawn().unwrap();
+        let status = child.wait().unwrap();
+        // A panic exits with 101, and a signal with none.
+        assert!(status.code().is_some_and(|code| code != 101), "{args:?}: {status}");
+    }
+}

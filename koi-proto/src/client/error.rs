@@ -43,7 +43,7 @@ pub enum ClientError {
         /// Why.
         error: ApiError,
     },
-    /// There was no whole answer in time. A command may have taken effect, or may do yet.
+    /// There was no whole answer in time. A command may have taken effect, and if it was begun by now it may do yet; it is not begun any more.
     #[error("no answer from {endpoint} within {} ms; `-t` allows more", .timeout.as_millis())]
     TimedOut {
         /// Where.
@@ -90,7 +90,7 @@ fn refused(status: u16, code: &str) -> u8 {
     match code {
         codes::UNSAFE => 5,
         codes::BAD_REQUEST => 2,
-        codes::NO_LEADER | codes::TIMEOUT => 4,
+        codes::NO_LEADER | codes::TIMEOUT | codes::BUSY => 4,
         codes::NOT_FOUND | codes::REFUSED | codes::INTERNAL => 1,
         _ => match status {
             400 => 2,
@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(refused(codes::UNSAFE), 5);
         assert_eq!(refused(codes::NO_LEADER), 4);
         assert_eq!(refused(codes::TIMEOUT), 4);
+        assert_eq!(refused(codes::BUSY), 4);
         assert_eq!(refused(codes::INTERNAL), 1);
         let newer = ApiError { code: "a-newer-word".into(), ..ApiError::default() };
         assert_eq!(ClientError::Refused { status: 504, error: newer }.exit_code(), 4);

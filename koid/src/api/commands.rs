@@ -13,9 +13,13 @@ use super::body::{Answer, json};
 use super::error::{bad_request, error, of_command, silent_core};
 use super::request::Asked;
 use super::status;
-use super::{Api, ReloadRequest};
+use super::{Api, ReloadError, ReloadRequest};
 use crate::cluster::CommandError;
+use crate::giver::Giver;
+use crate::say;
 
+/// Characters of a request's body that are logged.
+const SAID_CHARS: usize = 200;
 /// The one command that may be asked to wait for what it has begun.
 pub(super) const RECONFIGURE: &str = "/v1/reconfigure";
 /// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
@@ -44,10 +48,10 @@ impl Api {
             "{} asks for {} {}",
             asked.caller,
             asked.path.trim_start_matches("/v1/"),
-            String::from_utf8_lossy(&asked.body).trim()
+            say::short(String::from_utf8_lossy(&asked.body).trim(), SAID_CHARS)
         );
         match place {
-            Where::Here(command) => self.here(command).await,
+            Where::Here(command) => self.here(command, &asked.giver).await,
             Where::Leader(command, body) => self.by_leader(asked, command, body).await,
             Where::Node(name) => self.on_node(asked, &name).await,
         }
@@ -90,8 +94,8 @@ impl Api {
         Ok(asked.json::<OnNode>()?.node.unwrap_or_else(|| self.shared.get().config.node.name.clone()))
     }
 
-    async fn here(&self, command: Command) -> Result<Response<Answer>, ApiError> {
-        match self.cluster.command(command).await {
+    async fn here(&self, command: Command, giver: &Giver) -> Result<Response<Answer>, ApiError> {
+        match self.cluster.command(command, giver).await {
             Ok(done) => Ok(json(&answer(done))),
             Err(failed) => Err(of_command(failed, self.view().await.as_ref())),
         }
@@ -104,7 +108,7 @@ impl Api {
         command: Command,
         body: Bytes,
     ) -> Result<Response<Answer>, ApiError> {
-        let leader = match self.cluster.command(command).await {
+        let leader = match self.cluster.command(command, &asked.giver).await {
             Ok(done) => return Ok(json(&answer(done))),
             Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
                 if leader != self.me && asked.passed == 0 =>
@@ -124,7 +128,7 @@ impl Api {
             None if asked.path == "/v1/recover" => {
                 // What was mended a moment ago is what is to be tried.
                 let _ = tokio::time::timeout(LOOK_TIMEOUT, self.look_now.look()).await;
-                self.here(Command::Recover).await
+                self.here(Command::Recover, &asked.giver).await
             }
             None => self.reconfigure(asked).await,
         }
@@ -133,11 +137,13 @@ impl Api {
     async fn reconfigure(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
         let (reply, answer) = oneshot::channel();
         let ending = || of_command(CommandError::Ending, None);
-        let request = ReloadRequest { reply, wait: wait(asked) };
+        let wait = asked.giver.at_most(wait(asked));
+        let request = ReloadRequest { reply, giver: asked.giver.clone(), wait };
         self.reload.send(request).await.map_err(|_| ending())?;
         match answer.await.map_err(|_| ending())? {
             Ok(done) => Ok(json(&done)),
-            Err(message) => {
+            Err(ReloadError::NotBegun) => Err(of_command(CommandError::NotBegun, None)),
+            Err(ReloadError::NotTaken(message)) => {
                 Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
             }
         }

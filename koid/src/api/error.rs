@@ -49,10 +49,15 @@ pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError 
             refusal.to_string(),
             "look at `koi status`, and give the command again if it did not take effect",
         ),
-        CommandError::Timeout => error(
+        CommandError::Timeout(_) => error(
             codes::TIMEOUT,
             failed.to_string(),
             "look at `koi status`: it says what the cluster waits for",
+        ),
+        CommandError::NotBegun => error(
+            codes::TIMEOUT,
+            failed.to_string(),
+            "nothing has changed; give the command again, and `-t` more time",
         ),
         CommandError::Ending => error(codes::REFUSED, failed.to_string(), "ask another node"),
     }

@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use super::Api;
 use super::body::{Answer, raw};
 use super::commands::{RECONFIGURE, wait};
-use super::error::{error, unknown_node};
+use super::error::{error, of_command, unknown_node};
 use super::request::{Asked, MOST_PASSED, PASSED};
 use super::status;
+use crate::cluster::CommandError;
 
 /// How long another node may take: its own limit for a command, and something for the way.
 const PASS_TIMEOUT: Duration = Duration::from_secs(12);
@@ -53,7 +54,11 @@ impl Api {
             false => format!("{}?{}", asked.path, asked.query),
         };
         let wait = if asked.path == RECONFIGURE { wait(asked) } else { Duration::ZERO };
-        let client = self.client(address, PASS_TIMEOUT + wait);
+        let timeout = asked.giver.at_most(PASS_TIMEOUT + wait);
+        if timeout.is_zero() {
+            return Err(of_command(CommandError::NotBegun, None));
+        }
+        let client = self.client(address, timeout);
         let passed = (asked.passed + 1).to_string();
         let headers = [(PASSED, passed.as_str()), ("content-type", "application/json")];
         match client.raw(asked.method.clone(), &path, body, &headers).await {
@@ -76,6 +81,12 @@ impl Api {
         }
         let leader = view.leader.filter(|id| *id != self.me);
         let (name, address) = match (node, leader) {
+            // Its address is proven to whoever it talks to: the leader.
+            (Some(node), Some(leader))
+                if node.address.is_none() && asked.passed == 0 && node.id != leader =>
+            {
+                (status::name_of(view, leader), status::address_of(view, leader))
+            }
             (Some(node), _) => (node.name.clone(), node.address),
             (None, Some(leader)) if asked.passed == 0 => {
                 (status::name_of(view, leader), status::address_of(view, leader))

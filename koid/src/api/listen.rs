@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_proto::stream;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-use super::serve::serve;
+use super::line::Line;
+use super::places::Entrance;
+use super::serve::Visit;
 use super::{Api, Caller};
 use crate::sys;
 use crate::throttle::Throttle;
 
-/// Connections that are served at once, on the socket and on TCP each.
-const CONNECTIONS: usize = 64;
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For so long a machine at the other end may be silent before it counts as gone.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How often the same complaint about the same address is made.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// A pause after a failed accept: it is mostly a lack of file descriptors.
@@ -95,20 +97,21 @@ fn not_root(error: io::Error) -> io::Result<bool> {
     if error.kind() == io::ErrorKind::PermissionDenied { Ok(false) } else { Err(error) }
 }
 
-/// Serves the socket until the runtime ends.
+/// Serves the socket until the runtime ends. Root is always let in: who mends a machine must not be locked out by whoever
+/// else may use the socket.
 pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()> {
     let listener = UnixListener::from_std(local.listener.try_clone()?)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (root, others) = (Arc::new(Entrance::for_one()), Arc::new(Entrance::for_many()));
     loop {
-        // Who comes when all places are taken waits in the kernel's queue.
-        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
         match listener.accept().await {
             Ok((stream, _)) => {
-                let api = api.clone();
+                let uid = uid_of(&stream);
+                let entrance = if uid == 0 { root.clone() } else { others.clone() };
+                let (visit, dismissed) = Visit::begin(api.clone(), entrance, Caller::Local { uid });
                 tokio::spawn(async move {
-                    let caller = Caller::Local { uid: uid_of(&stream) };
-                    serve(api, stream, caller).await;
-                    drop(place);
+                    let line = Line::new(stream);
+                    let is_there = line.is_there();
+                    visit.last(dismissed, visit.clone().serve(line, is_there)).await;
                 });
             }
             Err(error) => pause(&error).await,
@@ -126,21 +129,37 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// Serves the sealed port until the runtime ends.
-pub(crate) async fn serve_sealed(api: Api, listener: StdTcpListener) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves the sealed port, on all its addresses, until the runtime ends.
+pub(crate) async fn serve_sealed(api: Api, listeners: Vec<StdTcpListener>) -> io::Result<()> {
+    let entrance = Arc::new(Entrance::for_many());
     let complaints = Arc::new(std::sync::Mutex::new(Throttle::new(COMPLAIN_EVERY)));
+    let mut all = JoinSet::new();
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        all.spawn(serve_address(api.clone(), listener, entrance.clone(), complaints.clone()));
+    }
+    all.join_all().await;
+    Ok(())
+}
+
+async fn serve_address(
+    api: Api,
+    listener: TcpListener,
+    entrance: Arc<Entrance>,
+    complaints: Arc<Complaints>,
+) {
     loop {
-        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
         match listener.accept().await {
             Ok((stream, from)) => {
                 let (api, complaints) = (api.clone(), complaints.clone());
+                let (visit, dismissed) = Visit::begin(api.clone(), entrance.clone(), Caller::Remote(from));
                 tokio::spawn(async move {
-                    if let Err(error) = serve_one(api, stream, Caller::Remote(from)).await {
-                        complain(&complaints, from.ip(), &error);
-                    }
-                    drop(place);
+                    let work = async {
+                        if let Err(error) = serve_one(api, stream, visit.clone()).await {
+                            complain(&complaints, from.ip(), &error);
+                        }
+                    };
+                    visit.last(dismissed, work).await;
                 });
             }
             Err(error) => pause(&error).await,
@@ -148,21 +167,28 @@ pub(crate) async fn serve_sealed(api: Api, listener: StdTcpListener) -> io::Resu
     }
 }
 
-async fn serve_one(api: Api, stream: TcpStream, caller: Caller) -> Result<(), stream::StreamError> {
+async fn serve_one(api: Api, stream: TcpStream, visit: Arc<Visit>) -> Result<(), stream::StreamError> {
     stream.set_nodelay(true)?;
+    notice_the_dead(&stream)?;
     let current = api.shared.get();
-    let sealed =
-        stream::accept(stream, current.config.cluster.id, &current.keyring, HANDSHAKE_TIMEOUT).await?;
-    serve(api, sealed, caller).await;
-    Ok(())
+    visit.serve_sealed(Line::new(stream), (current.config.cluster.id, &current.keyring)).await
 }
 
-type Complaints = std::sync::Mutex<Throttle<(&'static str, IpAddr)>>;
+/// A machine that has lost its power closes no connection: the kernel asks whether it is there.
+fn notice_the_dead(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(DEAD_AFTER / 2).with_interval(DEAD_AFTER / 6).with_retries(3),
+    )?;
+    socket.set_tcp_user_timeout(Some(DEAD_AFTER))
+}
+
+type Complaints = std::sync::Mutex<Throttle<IpAddr>>;
 
 fn complain(complaints: &Complaints, from: IpAddr, error: &stream::StreamError) {
     let mut complaints = complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if complaints.allow((error.kind(), from), sys::now()).is_some() {
-        tracing::warn!("an API connection from {from} was refused: {error}");
+    if let Some(unsaid) = complaints.allow(error.kind(), from, sys::now()) {
+        tracing::warn!("an API connection from {from} was refused: {error}{unsaid}");
     }
 }
 

@@ -4,7 +4,9 @@ mod body;
 mod commands;
 mod error;
 mod forward;
+mod line;
 mod listen;
+mod places;
 pub(crate) mod plugins;
 mod request;
 mod routes;
@@ -22,9 +24,12 @@ use crate::cluster::Cluster;
 use crate::current::Shared;
 use crate::details::Details;
 use crate::events::EventHub;
+use crate::giver::Giver;
 use crate::plugins::Plugins;
 use crate::services::LookNow;
 
+#[cfg(test)]
+mod crowd_tests;
 #[cfg(test)]
 mod tests;
 
@@ -34,10 +39,23 @@ pub(crate) use status::sentence;
 /// Asks for a reload.
 #[derive(Debug)]
 pub(crate) struct ReloadRequest {
-    /// Is told what came of it; the error is a sentence. Whoever asked may have gone.
-    pub(crate) reply: oneshot::Sender<Result<Done, String>>,
+    /// Is told what came of it. Whoever asked may have gone.
+    pub(crate) reply: oneshot::Sender<Result<Done, ReloadError>>,
+    /// Who waits for it; if nobody does any more it is not begun.
+    pub(crate) giver: Giver,
     /// How long plugins are waited for before it is answered.
     pub(crate) wait: Duration,
+}
+
+/// Why no other configuration is in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReloadError {
+    /// A sentence.
+    #[error("{0}")]
+    NotTaken(String),
+    /// Whoever asked did not wait any more when its turn came.
+    #[error("the configuration was not read: whoever asked for it has not waited")]
+    NotBegun,
 }
 
 /// What the API needs of the daemon. Clones share it.

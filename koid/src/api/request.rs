@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Caller;
 use super::error::bad_request;
+use crate::giver::Giver;
 
 /// The header of a request that another node passed on, and how often it was: so that none goes in circles.
 pub(crate) const PASSED: &str = "x-koi-passed";
@@ -25,6 +26,8 @@ pub(crate) struct Asked {
     /// How often other nodes passed it on.
     pub(crate) passed: u8,
     pub(crate) caller: Caller,
+    /// Until when it may be begun.
+    pub(crate) giver: Giver,
 }
 
 impl Asked {
@@ -77,6 +80,7 @@ mod tests {
             body: Bytes::from_static(body.as_bytes()),
             passed: 0,
             caller: Caller::Local { uid: 0 },
+            giver: Giver::default(),
         }
     }
 

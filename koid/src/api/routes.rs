@@ -15,8 +15,10 @@ use super::request::Asked;
 use super::status;
 use crate::cluster::Look;
 use crate::services::GOES_ON;
-use crate::sys;
+use crate::{say, sys};
 
+/// Characters of a refused request that are logged, and of why it was refused.
+const SAID_CHARS: usize = 400;
 /// Lines that wait for a follower; the event hub keeps those beyond.
 const LINES_WAITING: usize = 64;
 
@@ -25,7 +27,9 @@ impl Api {
     pub(super) async fn answer(&self, asked: Asked) -> Response<Answer> {
         self.route(&asked).await.unwrap_or_else(|error| {
             if asked.method == Method::POST {
-                tracing::info!("{}: {} was not done: {}", asked.caller, asked.path, error.message);
+                let (path, why) =
+                    (say::short(&asked.path, SAID_CHARS), say::short(&error.message, SAID_CHARS));
+                tracing::info!("{}: {path} was not done: {why}", asked.caller);
             }
             refusal(error)
         })
@@ -66,6 +70,7 @@ impl Api {
         let current = self.shared.get();
         let mut status = status::status(&view, current.config.cluster.id, &current.settings);
         status.nodes.iter_mut().for_each(|node| self.add_details(node));
+        warn_of(&mut status, &current.config.node.name, self.details.exposed());
         if view.acting {
             for local in self.gather(&view).await {
                 merge(&mut status, local);
@@ -96,6 +101,7 @@ impl Api {
         }
         let mut local = status::local(&view, self.port, self.started_at, dropped);
         self.add_details(&mut local.node);
+        local.warnings = self.details.exposed();
         Ok(json(&local))
     }
 
@@ -179,8 +185,14 @@ fn warn_of_held(status: &mut Status) {
     status::warn(status, held);
 }
 
+/// Adds what is wrong with a node by its own word.
+fn warn_of(status: &mut Status, node: &str, warnings: Vec<String>) {
+    status.cluster.warnings.extend(warnings.into_iter().map(|warning| format!("{node}: {warning}")));
+}
+
 /// Adds what a node says of itself to what the leader says of it.
 fn merge(status: &mut Status, local: koi_proto::api::Local) {
+    warn_of(status, &local.node.name, local.warnings);
     if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
         node.services = local.node.services;
         node.action = local.node.action;

@@ -70,6 +70,7 @@ pub(crate) fn local(
         .to_owned(),
         slowest_demote_ms: view.slowest_demote.map(ms),
         dropped,
+        warnings: Vec::new(),
     }
 }
 

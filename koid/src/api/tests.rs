@@ -17,13 +17,13 @@ use crate::store::Store;
 use crate::{sockets, sys};
 
 /// A node, and the way to ask it.
-struct Node {
+pub(super) struct Node {
     id: NodeId,
-    shared: Shared,
-    local: Client,
-    sealed: Client,
+    pub(super) shared: Shared,
+    pub(super) local: Client,
+    pub(super) sealed: Client,
     /// Reloads that were asked for.
-    reloads: mpsc::Receiver<ReloadRequest>,
+    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
     _orders: mpsc::UnboundedReceiver<crate::hooks::Order>,
 }
 
@@ -82,14 +82,12 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         started_at: 0,
     };
     tokio::spawn(serve_local(api.clone(), socket));
-    for listener in bound.tcp {
-        tokio::spawn(serve_sealed(api.clone(), listener));
-    }
+    tokio::spawn(serve_sealed(api, bound.tcp));
     Node { id, shared, local, sealed, reloads, _orders }
 }
 
 /// The leader and the other one, as soon as there is a leader.
-async fn pair(folder: &Path) -> (Node, Node) {
+pub(super) async fn pair(folder: &Path) -> (Node, Node) {
     let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
     let bound = [0, 1].map(|_| sockets::bind(&loopback, 0, false).unwrap());
     let transport = bound.each_ref().map(|b| format!("\"127.0.0.1:{}\"", b.port)).join(", ");
@@ -106,7 +104,7 @@ async fn pair(folder: &Path) -> (Node, Node) {
     }
 }
 
-fn code(error: ClientError) -> (u16, String) {
+pub(super) fn code(error: ClientError) -> (u16, String) {
     match error {
         ClientError::Refused { status, error } => (status, error.code),
         other => panic!("the daemon should have answered: {other}"),
@@ -151,9 +149,9 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
 
     let node = Reconfigure { node: Some(other.id.to_string()), wait_ms: Some(7) };
     let asked = tokio::spawn(async move { leader.local.post::<_, Done>("/v1/reconfigure", &node).await });
-    let ReloadRequest { reply, wait } = other.reloads.recv().await.unwrap();
+    let ReloadRequest { reply, wait, .. } = other.reloads.recv().await.unwrap();
     assert_eq!(wait, Duration::from_millis(7), "as was asked");
-    reply.send(Err("line 3 is wrong".into())).unwrap();
+    reply.send(Err(ReloadError::NotTaken("line 3 is wrong".into()))).unwrap();
     let error = asked.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("line 3 is wrong"), "{error}");
     assert_eq!(code(error), (409, "refused".into()));

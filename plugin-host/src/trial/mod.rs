@@ -62,7 +62,7 @@ fn with_target(
         if words.iter().any(|word| word == "--json") {
             report::json(&serde_json::json!({ "error": { "code": "failed", "message": why, "hint": "" } }));
         } else {
-            eprintln!("koi: {why}");
+            crate::complain(&format!("koi: {why}"));
         }
         exit::USAGE
     }))

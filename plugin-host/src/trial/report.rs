@@ -233,7 +233,7 @@ pub(super) fn json(value: &Value) {
 /// What takes long, for people who wait: on standard error, and only on a terminal.
 pub(super) fn progress(text: &str) {
     if io::stderr().is_terminal() {
-        eprintln!("{text}");
+        crate::complain(text);
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) fn process() -> ExitCode {
     match compile_here() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            crate::complain(&error);
             ExitCode::FAILURE
         }
     }

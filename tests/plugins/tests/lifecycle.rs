@@ -47,7 +47,9 @@ fn in_its_folder(component: &[u8]) -> Service {
 fn single(component: &[u8]) -> (Cluster, Folder) {
     let plugins = Folder::default();
     plugins.put("db.wasm", component);
-    let builder = Cluster::builder().nodes(1).service("10-db", named("db"));
+    // So that the log has what `status` says each time, and not only when it changes.
+    let builder =
+        Cluster::builder().nodes(1).service("10-db", named("db")).set("node.log_level", "\"debug\"");
     (builder.set("plugins.dirs", &plugins.setting()).start(), plugins)
 }
 

@@ -28,22 +28,22 @@ use instance::Instance;
 /// processes. Standard input is a socket for orders and answers.
 pub(crate) fn library_process(args: &[OsString]) -> ExitCode {
     let [library, ..] = args else {
-        eprintln!(
-            "koid starts this by itself to run a native plugin; to look at one use `koi plugins check FILE`"
+        crate::complain(
+            "koid starts this by itself to run a native plugin; to look at one use `koi plugins check FILE`",
         );
         return ExitCode::from(2);
     };
     let socket = match take_socket() {
         Ok(socket) => socket,
         Err(error) => {
-            eprintln!("no socket to koid on standard input: {error}");
+            crate::complain(&format!("no socket to koid on standard input: {error}"));
             return ExitCode::from(2);
         }
     };
     match serve(Path::new(library), socket) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("koid was lost: {error}");
+            crate::complain(&format!("koid was lost: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn let_crashes_kill() {
     for crash in [Signal::SIGSEGV, Signal::SIGBUS] {
         // SAFETY: no handler of ours is put in place, and none that anybody relies on is taken away.
         if let Err(error) = unsafe { signal(crash, SigHandler::SigDfl) } {
-            eprintln!("{crash} is caught still: {error}");
+            crate::complain(&format!("{crash} is caught still: {error}"));
         }
     }
 }

@@ -1,0 +1,211 @@
+//! Who may change what koi relies on: files and folders that belong to strangers, or that others may write to.
+//!
+//! Trusted are root and the user that asks. What anybody else may change, anybody else may make koi do.
+
+use std::fs::{Metadata, metadata, symlink_metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{getegid, geteuid};
+
+/// Writable by the group, and by everybody.
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+/// Only who owns an entry of such a folder may rename or remove it.
+const STICKY: u32 = 0o1000;
+/// What stands for owners that this user namespace does not know.
+const UNKNOWN_OWNER: u32 = 65_534;
+
+/// Why something is not to be relied on. Shown, it is a sentence that ends in the command that mends it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// It belongs to someone else.
+    #[error(
+        "{} belongs to user {owner}, who can change it: `chown {} {}`", .path.display(), geteuid(), .path.display()
+    )]
+    Owner {
+        /// The file or folder.
+        path: PathBuf,
+        /// The number of the user.
+        owner: u32,
+    },
+    /// Others may write to it.
+    #[error("{} may be changed by others (mode {mode:04o}): `chmod go-w {}`", .path.display(), .path.display())]
+    Writable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl Distrust {
+    /// What it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Distrust::Owner { path, .. } | Distrust::Writable { path, .. } => path,
+        }
+    }
+}
+
+/// Whether anybody but root and this process's user may change the file, or what lies in the folder, at `path`. Links are
+/// followed.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn distrust(path: &Path) -> io::Result<Option<Distrust>> {
+    Ok(judge(path, &metadata(path)?))
+}
+
+/// As [`distrust`], of what was opened or looked at already.
+pub fn judge(path: &Path, found: &Metadata) -> Option<Distrust> {
+    if !is_trusted(found.uid()) {
+        return Some(Distrust::Owner { path: path.to_owned(), owner: found.uid() });
+    }
+    // A link has no rights of its own.
+    (!found.is_symlink() && writable(found))
+        .then(|| Distrust::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
+}
+
+/// Whether anybody else may put something else in the place of `path`: the first folder on the way to it, links followed or
+/// not, that others may write to. What is not there says nothing.
+pub fn distrust_way(path: &Path) -> Option<Distrust> {
+    let absolute = std::path::absolute(path).ok()?;
+    let real = absolute.canonicalize().ok();
+    [Some(absolute), real].into_iter().flatten().find_map(|path| {
+        path.ancestors().skip(1).find_map(|folder| {
+            let found = metadata(folder).ok()?;
+            let distrust = judge(folder, &found)?;
+            let sticky = found.mode() & STICKY != 0 && is_trusted(found.uid());
+            (!sticky).then_some(distrust)
+        })
+    })
+}
+
+/// What `judge` finds first below `folder`, links not followed; it ends after so many entries.
+pub fn find_below<T>(
+    folder: &Path,
+    most_entries: usize,
+    mut judge: impl FnMut(&Path, &Metadata) -> Option<T>,
+) -> Option<T> {
+    let mut folders = vec![folder.to_owned()];
+    let mut entries = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let Ok(found) = symlink_metadata(&path) else { continue };
+            let judged = judge(&path, &found);
+            entries += 1;
+            if judged.is_some() || entries >= most_entries {
+                return judged;
+            }
+            folders.extend(found.is_dir().then_some(path));
+        }
+    }
+    None
+}
+
+/// Whether this process may do everything on this machine.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+fn is_trusted(owner: u32) -> bool {
+    owner == 0 || owner == geteuid().as_raw() || owner == UNKNOWN_OWNER && in_user_namespace()
+}
+
+/// The group of root is root's; an own group is as good for one who is not root, whose umask may well be 002.
+fn writable(found: &Metadata) -> bool {
+    let group = found.gid();
+    let own_group = group == 0 || !is_root() && group == getegid().as_raw();
+    found.mode() & OTHERS_WRITE != 0 || found.mode() & GROUP_WRITES != 0 && !own_group
+}
+
+/// Where the machine's root has no name here, his folders belong to nobody that is known.
+fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, set_permissions, write};
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    fn mode(path: &Path, mode: u32) {
+        set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_others_may_write_is_not_relied_on_and_the_sentence_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        write(&file, "x").unwrap();
+        mode(&file, 0o644);
+        assert_eq!(distrust(&file).unwrap(), None);
+        mode(&file, 0o646);
+        let why = distrust(&file).unwrap().unwrap();
+        assert_eq!(why, Distrust::Writable { path: file.clone(), mode: 0o646 });
+        assert!(why.to_string().ends_with(&format!("`chmod go-w {}`", file.display())), "{why}");
+    }
+
+    #[test]
+    fn a_folder_on_the_way_that_others_may_write_to_is_found_but_not_a_sticky_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, link) = (folder.path().join("open"), folder.path().join("link"));
+        create_dir(&open).unwrap();
+        create_dir(open.join("inner")).unwrap();
+        std::os::unix::fs::symlink(open.join("inner"), &link).unwrap();
+        mode(&open, 0o777);
+        for path in [open.join("inner/file"), open.join("inner"), link.join("file")] {
+            std::fs::write(open.join("inner/file"), "x").unwrap();
+            let found = distrust_way(&path);
+            assert_eq!(found.as_ref().map(Distrust::path), Some(&*open), "{}", path.display());
+        }
+        mode(&open, 0o1777);
+        assert_eq!(distrust_way(&open.join("inner/file")), None, "as /tmp is");
+    }
+
+    #[test]
+    fn an_entry_below_that_is_anothers_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        create_dir(&inner).unwrap();
+        write(inner.join("file"), "x").unwrap();
+        mode(&inner.join("file"), 0o600);
+        assert_eq!(find_below(folder.path(), 100, judge), None);
+        mode(&inner.join("file"), 0o602);
+        let found = find_below(folder.path(), 100, judge).unwrap();
+        assert_eq!(found.path(), inner.join("file"));
+        assert_eq!(find_below(folder.path(), 1, judge), None, "it ends");
+    }
+
+    #[test]
+    fn what_belongs_to_a_stranger_is_not_relied_on() {
+        if !is_root() {
+            eprintln!("SKIPPED: only root can give files away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        write(&file, "x").unwrap();
+        chown(&file, Some(12_345), None).unwrap();
+        let why = distrust(&file).unwrap().unwrap();
+        assert!(
+            why.to_string().contains("belongs to user 12345") && why.to_string().contains("`chown 0 "),
+            "{why}"
+        );
+        mode(&file, 0o664);
+        chown(&file, Some(0), Some(12_345)).unwrap();
+        assert!(
+            matches!(distrust(&file).unwrap(), Some(Distrust::Writable { .. })),
+            "a group's members are others"
+        );
+        chown(&file, Some(0), Some(0)).unwrap();
+        mode(&file, 0o664);
+        assert_eq!(distrust(&file).unwrap(), None, "root's group is root's");
+    }
+}
