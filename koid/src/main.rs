@@ -13,6 +13,7 @@ mod events;
 mod fence;
 mod guardian;
 mod hooks;
+mod init;
 mod inspect;
 mod load;
 mod log;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    koi_child::begin(Some("/proc/self/exe"));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(code) = koi_plugin_host::process(&words) {
         return code;
@@ -54,5 +56,5 @@ fn main() -> ExitCode {
     if args.check {
         return if check::run(&args) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    daemon::run(&args)
+    init::stand_in().unwrap_or_else(|| daemon::run(&args))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -222,8 +222,8 @@ fn service(name: &str, standing: Option<Standing>) -> Word {
 
 fn spawn(arguments: &Args) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) = sys::word_socket(ROOM_BYTES, WORD_BYTES)?;
-    let child = Command::new("/proc/self/exe")
-        .arg0("koid-guardian")
+    let child = koi_child::command("/proc/self/exe")
+        .arg0(super::NAME)
         .args(arguments.for_guardian())
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())

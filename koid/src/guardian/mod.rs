@@ -27,6 +27,9 @@ use words::{Route, Setup, WORD_BYTES, Watching, Word};
 use crate::args::Args;
 use crate::{log, sys};
 
+/// What a guardian is called in a list of processes.
+pub(crate) const NAME: &str = "koid-guardian";
+
 /// What a guardian says when it stands guard.
 const STANDS: &[u8] = b"stands";
 /// What it says of the watchdog: armed, or not and why.
