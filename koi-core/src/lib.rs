@@ -33,6 +33,7 @@ mod mastership;
 pub mod message;
 #[cfg(koi_mutants)]
 pub mod mutant;
+mod newcomer;
 pub mod node;
 mod peers;
 pub mod record;

@@ -81,6 +81,7 @@ pub(crate) struct Runner {
     pub(crate) armed: Result<(), String>,
     failure: Option<Failure>,
     barred_before: Option<String>,
+    trouble_before: Option<String>,
     frozen_before: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -107,6 +108,7 @@ impl Runner {
             armed: Err("the watchdog is not armed yet".to_owned()),
             failure: None,
             barred_before: None,
+            trouble_before: None,
             frozen_before: false,
             fail_count: 0,
             last_failure: None,
@@ -170,7 +172,8 @@ impl Runner {
 
     /// Why the node is not promotable, if it should be.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
-        self.failed().or_else(|| self.unarmed(settings).cloned()).unwrap_or_default()
+        let unarmed = || self.unarmed(settings).cloned();
+        self.failed().or_else(unarmed).or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
     }
 
     /// What the others hear when one cannot run at all.
@@ -413,8 +416,13 @@ impl Runner {
         self.settle(frozen, settings, around, out)
     }
 
-    /// Says once why the node counts as failed without a failure.
+    /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
     fn tell_of_bars(&mut self, out: &mut VecDeque<Effect>) {
+        let trouble = self.services.newcomers_trouble();
+        if trouble != self.trouble_before {
+            out.extend(trouble.clone().map(|what| Effect::Event(Event::Warned { what })));
+            self.trouble_before = trouble;
+        }
         let barred = self.services.barred();
         if barred == self.barred_before {
             return;
@@ -511,6 +519,7 @@ impl Runner {
         if !frozen && !wanted && !self.services.up() {
             self.released = self.released.max(held.epoch);
             self.holding = None;
+            self.services.no_more_newcomers();
             outcome.clear_mark = true;
             out.push_back(Effect::Event(Event::LeaseReleased { epoch: held.epoch }));
         }

@@ -25,6 +25,7 @@ mod plugins;
 mod reload;
 mod services;
 mod settings;
+mod settling;
 mod sockets;
 mod store;
 mod sys;

@@ -23,6 +23,9 @@ pub const SERVICES: usize = 4096;
 /// Entries of the services folder that are looked at, services or not.
 const ENTRIES: usize = 16_384;
 
+/// Files of one service whose changes are looked for while it is new.
+const STIRRING_FILES: usize = 4096;
+
 /// In a service's folder: what koi reads besides the scripts.
 pub(crate) const MANIFEST: &str = "service.toml";
 pub(crate) const DISABLED: &str = "disabled";
@@ -274,6 +277,17 @@ fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
         (meta.dev(), meta.ino(), meta.mode(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+/// Another number after any change to a service's folder or to a file in it, whatever it is; of a single-file service to that
+/// file. Comparable within one run of the daemon. Blocks.
+pub fn stirring(service: &Path) -> u64 {
+    let mut paths = vec![service.to_owned()];
+    if let Ok(inside) = fs::read_dir(service) {
+        paths.extend(inside.flatten().take(STIRRING_FILES).map(|entry| entry.path()));
+        paths.sort();
+    }
+    fingerprint(paths)
 }
 
 /// `[grants]` and `[limits]` are for handlers in a sandbox: someone may rely on them where they mean nothing.
