@@ -224,9 +224,7 @@ impl Services {
             let mut order = Order::of(&self.list);
             let mut again = false;
             for at in 0..self.list.len() {
-                // A newcomer that goes down never was what others were built on.
-                let down_at_once = want.overdue.is_some() || self.list[at].newcomer;
-                let gates = order.gates(self.list[at].spec.priority, down_at_once);
+                let gates = order.gates(&self.list[at], want.overdue.is_some());
                 let before = (self.list[at].state, self.list[at].running.is_some());
                 again |= self.step_one(at, gates, order.running, want, out);
                 if before != (self.list[at].state, self.list[at].running.is_some()) {
@@ -400,6 +398,9 @@ impl Services {
 struct Order {
     lowest_unstarted: Option<u8>,
     lowest_unpromoted: Option<u8>,
+    /// The same without newcomers: what ran before does not wait for them.
+    lowest_unstarted_of_old: Option<u8>,
+    lowest_unpromoted_of_old: Option<u8>,
     highest_up: Option<u8>,
     highest_standing: Option<u8>,
     /// Hooks that run.
@@ -417,9 +418,15 @@ impl Order {
             // One that has to be stopped first is not up for others to build on.
             if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut order.lowest_unstarted);
+                if !service.newcomer {
+                    lower(&mut order.lowest_unstarted_of_old);
+                }
             }
             if service.state != ServiceState::Promoted {
                 lower(&mut order.lowest_unpromoted);
+                if !service.newcomer {
+                    lower(&mut order.lowest_unpromoted_of_old);
+                }
             }
             if service.up {
                 higher(&mut order.highest_up);
@@ -431,14 +438,19 @@ impl Order {
         order
     }
 
-    /// What a service of this priority may do. One without a priority waits for nobody.
-    fn gates(&self, priority: Option<u8>, overdue: bool) -> Gates {
-        let Some(own) = priority else {
+    /// What a service may do. One without a priority waits for nobody; a newcomer that goes down never was what others were built on.
+    fn gates(&self, service: &Service, overdue: bool) -> Gates {
+        let Some(own) = service.spec.priority else {
             return Gates { start: true, promote: true, demote: true, stop: true };
         };
+        let overdue = overdue || service.newcomer;
+        let (unstarted, unpromoted) = match service.newcomer {
+            true => (self.lowest_unstarted, self.lowest_unpromoted),
+            false => (self.lowest_unstarted_of_old, self.lowest_unpromoted_of_old),
+        };
         Gates {
-            start: self.lowest_unstarted.is_none_or(|p| own <= p),
-            promote: self.lowest_unpromoted.is_none_or(|p| own <= p),
+            start: unstarted.is_none_or(|p| own <= p),
+            promote: unpromoted.is_none_or(|p| own <= p),
             demote: overdue || self.highest_up.is_none_or(|p| own >= p),
             stop: overdue || self.highest_standing.is_none_or(|p| own >= p),
         }

@@ -102,6 +102,21 @@ fn a_newcomer_that_goes_again_while_it_starts_takes_nothing_with_it() {
 }
 
 #[test]
+fn what_ran_before_does_not_wait_for_a_newcomer_below_it() {
+    let mut solo = Solo::master(&[service("50-a")]);
+    solo.will_end("b", Hook::Start, fails());
+    solo.folder(0, &[service("10-b"), service("50-a")]);
+    solo.pass(1_000);
+    // Its address was taken away: it is promoted again.
+    solo.will_end("a", Hook::Status, saw(Observed::Standby));
+    solo.pass(11_000);
+    solo.will_end("a", Hook::Status, saw(Observed::Healthy));
+    solo.hooks();
+    solo.pass(11_000);
+    assert_peace(&mut solo, "its status is well again");
+}
+
+#[test]
 fn what_was_promoted_here_once_is_no_newcomer_any_more() {
     let mut solo = Solo::master(&[service("a")]);
     solo.folder(0, &[service("a"), service("b")]);

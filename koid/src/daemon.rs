@@ -26,6 +26,7 @@ use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
 use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
+use crate::wait::{NotDone, Passing, Signals, Wait};
 use crate::{load, log, notify, reload, sockets, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
@@ -73,7 +74,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let current = Current::new(loaded.config)?;
     let config = &current.config;
-    let (store, opened) = Store::open(&config.node.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let mut wait = Wait::new(&mut signals);
+    let Some((store, opened)) = patiently(&runtime, &mut wait, || Store::open(&config.node.state_dir))?
+    else {
+        return Ok(ExitCode::SUCCESS);
+    };
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(
             "the state in {} is damaged: {why}. It was moved to {}; this node has a new id now, and joins like a new one",
@@ -82,8 +89,11 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         );
     }
     let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
-    let bound = sockets::bind(&addresses, config.node.port, config.node.increment_port)?;
-    let socket = LocalListener::open(&config.node.socket)?;
+    let bind = || sockets::bind(&addresses, config.node.port, config.node.increment_port);
+    let Some(bound) = patiently(&runtime, &mut wait, bind)? else { return Ok(ExitCode::SUCCESS) };
+    let Some(socket) = patiently(&runtime, &mut wait, || LocalListener::open(&config.node.socket))? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     if let Err(error) = sys::lock_memory() {
         tracing::info!(
             "memory is not locked ({error}): swapping may cost leases. CAP_IPC_LOCK and LimitMEMLOCK allow it"
@@ -98,7 +108,6 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         bound.port,
         loaded.path.display()
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let newest_epoch = NewestEpoch::default();
@@ -146,13 +155,29 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     };
     let daemon = Daemon { id, port: bound.port, hub, newest_epoch, reload };
     let asked = (hooks_wanted, looks);
-    let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian));
+    let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian), signals);
     if code == ExitCode::SUCCESS {
         guardian.bye();
     }
     // A component that is being compiled, or a disk that hangs, is not waited for.
     runtime.shutdown_timeout(END_TIMEOUT);
     Ok(code)
+}
+
+/// Does what may have to be waited for; none: a signal asked for the end meanwhile.
+fn patiently<T, E: Passing + std::error::Error + 'static>(
+    runtime: &Runtime,
+    wait: &mut Wait<'_>,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<Option<T>, Fatal> {
+    match runtime.block_on(wait.until_done(attempt)) {
+        Ok(done) => Ok(Some(done)),
+        Err(NotDone::Failed(error)) => Err(error.into()),
+        Err(NotDone::Told) => {
+            tracing::info!("asked to end before anything was started");
+            Ok(None)
+        }
+    }
 }
 
 /// The parts that are put together.
@@ -172,6 +197,7 @@ impl Daemon {
         tcp: Vec<TcpListener>,
         socket: LocalListener,
         (end, wait_for_guardian): (oneshot::Receiver<()>, impl FnOnce() + Send + 'static),
+        signals: Signals,
     ) -> ExitCode {
         // However this ends, by a panic too, no hook outlives it.
         let groups = Groups::default();
@@ -215,7 +241,7 @@ impl Daemon {
                 let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
                 services.run().await;
             });
-            match self.watch(&reloads, end).await {
+            match self.watch(&reloads, end, signals).await {
                 Ok(code) => code,
                 Err(error) => {
                     tracing::error!("signals cannot be received: {error}");
@@ -234,9 +260,9 @@ impl Daemon {
         &self,
         reloads: &mpsc::Sender<ReloadRequest>,
         mut end: oneshot::Receiver<()>,
+        Signals { mut term, mut int }: Signals,
     ) -> std::io::Result<ExitCode> {
         let cluster = &self.reload.cluster;
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (mut hup, mut usr1) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
         let mut alive = tokio::time::interval(notify::interval());
         let mut stopping = false;

@@ -31,6 +31,7 @@ mod store;
 mod sys;
 mod throttle;
 mod transport;
+mod wait;
 mod writer;
 
 use std::process::ExitCode;

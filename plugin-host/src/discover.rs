@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use koi_plugin_api::{Hook, HookSet};
-use koi_plugin_shell::{Shape, ShellHandler};
+use koi_plugin_shell::{Shape, ShellHandler, what_else};
 
 use crate::entry::{self, Entry};
 use crate::files;
@@ -199,7 +199,9 @@ fn look(path: &Path, name: &str, priority: Option<u8>, discovery: &mut Discovery
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => look_into(path, &mut found),
         Ok(meta) if !meta.is_file() => {
-            discovery.warn(Severity::Warning, "ignored", path, "ignored: neither a folder nor a file");
+            let what = what_else(meta.file_type()).unwrap_or_default();
+            let message = format!("ignored: {what}, neither a folder nor a file");
+            discovery.warn(Severity::Warning, "ignored", path, &message);
             return;
         }
         Ok(meta) if meta.mode() & 0o111 == 0 => {
