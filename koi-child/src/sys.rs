@@ -124,6 +124,18 @@ pub(crate) fn start_clean(command: &mut Command) {
     };
 }
 
+/// The child of this command lets others go first.
+pub(crate) fn give_way(command: &mut Command) {
+    const NICENESS: c_int = 10;
+    // SAFETY: it makes one system call with numbers.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
+            Ok(())
+        })
+    };
+}
+
 /// Between fork and exec. What cannot be given back stays as it is: that is no reason not to run.
 fn give_back(to: &Inherited) {
     // SAFETY: system calls with numbers and with pointers to whole values on this stack or in `to`.

@@ -79,6 +79,8 @@ pub(crate) struct Runner {
     unreadable: Option<String>,
     /// Whether the fence is armed, and if not, why.
     pub(crate) armed: Result<(), String>,
+    /// Whether a guardian stands, and if not, why (R8).
+    pub(crate) guarded: Result<(), String>,
     failure: Option<Failure>,
     barred_before: Option<String>,
     trouble_before: Option<String>,
@@ -106,6 +108,7 @@ impl Runner {
             phase: Phase::Scanning { left },
             unreadable: None,
             armed: Err("the watchdog is not armed yet".to_owned()),
+            guarded: Ok(()),
             failure: None,
             barred_before: None,
             trouble_before: None,
@@ -173,7 +176,9 @@ impl Runner {
     /// Why the node is not promotable, if it should be.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
         let unarmed = || self.unarmed(settings).cloned();
-        self.failed().or_else(unarmed).or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
+        let unguarded = || self.guarded.clone().err();
+        let trouble = self.failed().or_else(unarmed).or_else(unguarded);
+        trouble.or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
     }
 
     /// What the others hear when one cannot run at all.
@@ -189,11 +194,13 @@ impl Runner {
         })
     }
 
-    /// R7: a node that is to be fenced is not promoted before its fence is armed.
+    /// R7: a node that is to be fenced is not promoted before its fence is armed. R8: without a guardian nothing is newly promoted; what
+    /// is promoted already is safest as it is.
     fn all_promotable(&self, settings: &Settings) -> bool {
         // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
         let summary = self.services.summary(self.holding.is_some());
-        summary >= Summary::Promotable && self.unarmed(settings).is_none()
+        let guarded = self.guarded.is_ok() || self.services.up();
+        summary >= Summary::Promotable && self.unarmed(settings).is_none() && guarded
     }
 
     /// Why the fence is not armed, if it must be.

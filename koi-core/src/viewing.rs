@@ -240,6 +240,7 @@ impl Node {
             self.warn_of_electors(&mut warnings, now);
         }
         self.warn_of_disagreement(&mut warnings, now);
+        warnings.extend(self.runner.guarded.clone().err());
         let slow = self.runner.services.slowest_demote.filter(|took| *took > self.settings.demote_grace / 2);
         if let Some(took) = slow {
             warnings.push(format!(

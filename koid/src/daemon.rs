@@ -19,7 +19,7 @@ use crate::cluster::{self, Cluster, Parts};
 use crate::current::{Current, Shared};
 use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
-use crate::guardian::Guardian;
+use crate::guardian::{Guardian, Heard};
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
 use crate::plugins::Plugins;
@@ -112,8 +112,8 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let newest_epoch = NewestEpoch::default();
     let (id, session) = (opened.id, opened.session);
-    let (armed, mut arming) = mpsc::unbounded_channel();
-    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), armed)?;
+    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), heard)?;
     let (cluster, end) = cluster::start(Parts {
         settings: current.settings.clone(),
         boot: Boot {
@@ -134,8 +134,12 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     })?;
     let told = cluster.clone();
     runtime.spawn(async move {
-        while let Some(armed) = arming.recv().await {
-            told.input(Input::Armed(armed)).await;
+        while let Some(heard) = hearing.recv().await {
+            let input = match heard {
+                Heard::Armed(armed) => Input::Armed(armed),
+                Heard::Guarded(guarded) => Input::Guarded(guarded),
+            };
+            told.input(input).await;
         }
     });
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
