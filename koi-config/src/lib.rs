@@ -22,6 +22,7 @@ mod setting;
 mod toml_file;
 mod validate;
 mod write;
+mod zone;
 
 pub use config::{
     Cluster, Config, Electors, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Timeouts, Timing,

@@ -89,7 +89,8 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         );
     }
     let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
-    let bind = || sockets::bind(&addresses, config.node.port, config.node.increment_port);
+    let node = &config.node;
+    let bind = || sockets::bind(&addresses, node.bind_zone, node.port, node.increment_port);
     let Some(bound) = patiently(&runtime, &mut wait, bind)? else { return Ok(ExitCode::SUCCESS) };
     let Some(socket) = patiently(&runtime, &mut wait, || LocalListener::open(&config.node.socket))? else {
         return Ok(ExitCode::SUCCESS);
