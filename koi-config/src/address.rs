@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::secrecy::excerpt;
+use crate::zone;
 
 /// An entry as it was written; the port may yet be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +15,20 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// Reads `IPv4`, `IPv4:port`, `IPv6`, `[IPv6]` or `[IPv6]:port`; IPv6 may carry a zone (`fe80::1%2`).
+    /// Reads `IPv4`, `IPv4:port`, `IPv6`, `[IPv6]` or `[IPv6]:port`; IPv6 may carry a zone (`fe80::1%eth0`).
     /// Else: what is wrong with it, and what to write.
     pub(crate) fn parse(text: &str) -> Result<Destination, (String, String)> {
+        let written = text;
+        let numbered = zone::numbered(text)
+            .map_err(|(what, hint)| (format!("holds {}, which {what}", excerpt(written)), hint))?;
+        let text = numbered.as_ref();
         let destination = if let Ok(address) = text.parse::<SocketAddr>() {
             Destination { address, port_given: true }
         } else if let Some(address) = without_port(text) {
             Destination { address, port_given: false }
         } else {
-            let message = format!("holds {}, which is no IP address", excerpt(text));
-            return Err((message, advice(text)));
+            let message = format!("holds {}, which is no IP address", excerpt(written));
+            return Err((message, advice(written)));
         };
         if destination.address.ip().is_unspecified() {
             let hint = "write the address at which the node is reached, or a multicast group";
@@ -53,13 +58,13 @@ impl Destination {
 
     /// As it is written in a file.
     pub(crate) fn show(self) -> String {
-        if self.port_given {
-            return self.address.to_string();
-        }
         match self.address {
+            SocketAddr::V4(v4) if self.port_given => v4.to_string(),
             SocketAddr::V4(v4) => v4.ip().to_string(),
-            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
-            SocketAddr::V6(v6) => v6.ip().to_string(),
+            SocketAddr::V6(v6) => {
+                let address = zone::without_port(*v6.ip(), v6.scope_id());
+                if self.port_given { format!("[{address}]:{}", v6.port()) } else { address }
+            }
         }
     }
 }
@@ -74,7 +79,7 @@ fn without_port(text: &str) -> Option<SocketAddr> {
 
 fn advice(text: &str) -> String {
     if text.contains('%') {
-        "a zone is the interface's number (`ip link` shows it): [fe80::1%2]:42012".to_owned()
+        "the interface stands behind the address (`ip link` shows its name): [fe80::1%eth0]:42012".to_owned()
     } else if text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains("::") {
         "koi resolves no host names, for a cluster must not depend on DNS: write the address".to_owned()
     } else {
@@ -97,11 +102,21 @@ mod tests {
         assert_eq!(read("239.0.0.14"), "239.0.0.14:7");
         assert_eq!(read("ff02::1:42%2"), "[ff02::1:42%2]:7");
         assert_eq!(read("[fe80::1%2]:42"), "[fe80::1%2]:42");
+        assert_eq!(read("[fe80::1%lo]:42"), "[fe80::1%1]:42", "the loopback is the first everywhere");
+        assert_eq!(read("fe80::1%lo"), "[fe80::1%1]:7");
     }
 
     #[test]
     fn they_are_written_as_they_were() {
-        for text in ["10.0.0.1", "10.0.0.1:42", "fd00::3", "[fd00::3]:42", "fe80::1%2", "[fe80::1%2]:42"] {
+        for text in [
+            "10.0.0.1",
+            "10.0.0.1:42",
+            "fd00::3",
+            "[fd00::3]:42",
+            "fe80::1%lo",
+            "[fe80::1%lo]:42",
+            "fe80::1%987654",
+        ] {
             let address = Destination::parse(text).unwrap().resolve(7);
             assert_eq!(Destination::of(address, 7).show(), text);
         }
@@ -110,7 +125,7 @@ mod tests {
     #[test]
     fn what_reaches_nobody_is_refused() {
         for text in
-            ["", "node1", "0.0.0.0", "::", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.256", "fe80::1%eth0"]
+            ["", "node1", "0.0.0.0", "::", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.256", "fe80::1%no-such"]
         {
             assert!(Destination::parse(text).is_err(), "{text:?}");
         }

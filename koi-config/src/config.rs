@@ -48,6 +48,8 @@ pub struct Node {
     pub priority: i32,
     /// Where it listens.
     pub bind: IpAddr,
+    /// The number of the interface that [`Node::bind`] belongs to, if it is a link-local address; zero: none.
+    pub bind_zone: u32,
     /// UDP: cluster; TCP: API from afar.
     pub port: u16,
     /// Classic `increment_port`: take the next free port when this one is in use.

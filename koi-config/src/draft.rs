@@ -1,6 +1,5 @@
 //! A configuration while it is read or written: what depends on something else may still be unset.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::config::{
 use crate::load::Format;
 use crate::setting::{LogLevel, Secret};
 use crate::validate::NAME_BYTES;
+use crate::zone::Bind;
 
 /// The port of a cluster that says nothing else.
 pub(crate) const DEFAULT_PORT: u16 = 42012;
@@ -25,6 +25,7 @@ pub(crate) struct Draft {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) workingdir: Option<PathBuf>,
     pub(crate) log_level: Option<LogLevel>,
+    pub(crate) bind: Bind,
     pub(crate) transport: Vec<Destination>,
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) password: Option<Secret>,
@@ -82,6 +83,7 @@ impl Draft {
             socket: None,
             workingdir: None,
             log_level: None,
+            bind: Bind::any(),
             transport: Vec::new(),
             key_file: None,
             password: None,
@@ -103,6 +105,7 @@ impl Draft {
             socket: unless(&config.node.socket, &by_port.socket),
             workingdir: unless(&config.services.workingdir, &config.services.folder),
             log_level: config.node.log_level.as_deref().and_then(LogLevel::named),
+            bind: Bind { ip: config.node.bind, zone: config.node.bind_zone },
             transport: config
                 .cluster
                 .transport
@@ -137,6 +140,7 @@ impl Draft {
         config.node.socket = self.socket.unwrap_or(by_port.socket);
         config.node.log_level = self.log_level.map(|level| level.0.to_owned());
         config.services.workingdir = self.workingdir.unwrap_or_else(|| config.services.folder.clone());
+        (config.node.bind, config.node.bind_zone) = (self.bind.ip, self.bind.zone);
         config.cluster.transport = self.transport.into_iter().map(|d| d.resolve(port)).collect();
         config.cluster.key = match (self.key_file, self.password) {
             (Some(path), _) => Key::File(path),
@@ -155,7 +159,8 @@ fn defaults() -> Config {
             elector: true,
             runner: true,
             priority: 0,
-            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind: Bind::any().ip,
+            bind_zone: 0,
             port: DEFAULT_PORT,
             increment_port: false,
             state_dir: PathBuf::new(),

@@ -119,7 +119,7 @@ pub(crate) static KEYS: &[Key] = keys! {
     "node.priority", Some("node.priority"), "",
         "rank in the election; higher first", |d| &mut d.rest.node.priority;
     "node.bind", Some("node.bind"), "",
-        "the address to listen on", |d| &mut d.rest.node.bind;
+        "the address to listen on", |d| &mut d.bind;
     "node.port", Some("node.port"), "",
         "UDP: cluster; TCP: API from afar", |d| &mut d.rest.node.port;
     "node.increment_port", Some("node.increment_port"), "",

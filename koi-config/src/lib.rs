@@ -25,6 +25,7 @@ mod toml_file;
 pub mod trust;
 mod validate;
 mod write;
+mod zone;
 
 pub use config::{
     Cluster, Config, Electors, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Timeouts, Timing,

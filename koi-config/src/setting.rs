@@ -1,6 +1,5 @@
 //! How each type of value is read from and written to either format.
 
-use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use crate::config::{Electors, Fence, OnStopFailure, Quorum};
 use crate::duration::{self, BareNumber};
 use crate::quote::{Escapes, quote};
 use crate::secrecy::{excerpt, is_a_key};
+use crate::zone::Bind;
 
 /// What is wrong with a value. The message goes on from the key's name: `must be …, not …`.
 #[derive(Debug)]
@@ -305,19 +305,22 @@ fn bracketed(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-impl Setting for IpAddr {
+impl Setting for Bind {
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Read<Self> {
         let expected = "an IP address of this machine, or 0.0.0.0 or :: for all";
-        let text = text(expected, value)?;
-        text.parse().or_else(|_| mistyped(expected, value, "the port has a key of its own: node.port"))
+        match Bind::parse(text(expected, value)?) {
+            Ok(Some(bind)) => Ok(bind),
+            Ok(None) => mistyped(expected, value, "the port has a key of its own: node.port"),
+            Err(why) => Err(vec![why.into()]),
+        }
     }
 
     fn toml(&self) -> Option<String> {
-        Some(quote(&self.to_string(), Escapes::Toml))
+        Some(quote(&self.show(), Escapes::Toml))
     }
 
     fn classic(&self) -> Option<String> {
-        Some(self.to_string())
+        Some(self.show())
     }
 }
 

@@ -37,14 +37,19 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 prop_compose! {
     fn node()(
         name in "[a-z0-9é.\"\\\\-]{1,20}", runner in any::<bool>(), priority in any::<i32>(),
-        bind in prop_oneof![Just(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), Just(IpAddr::V6(Ipv6Addr::LOCALHOST))],
+        (bind, bind_zone) in prop_oneof![
+            Just((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)),
+            Just((IpAddr::V6(Ipv6Addr::LOCALHOST), 0)),
+            // The loopback is the first interface everywhere; a number without an interface stays one.
+            prop_oneof![Just(1), Just(987_654)].prop_map(|zone| (IpAddr::V6("fe80::1".parse().expect("an address")), zone)),
+        ],
         port in prop_oneof![Just(42012), 1..=u16::MAX], increment_port in any::<bool>(), maintenance in any::<bool>(),
         state_dir in a_path(), socket in a_path(), watchdog in a_path(),
         fence in prop_oneof![Just(Fence::None), Just(Fence::Watchdog), Just(Fence::Reboot)],
         log_level in option::of(prop_oneof![Just("error"), Just("warn"), Just("info"), Just("debug"), Just("trace")]),
     ) -> Node {
         let log_level = log_level.map(str::to_owned);
-        Node { name, elector: true, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level }
+        Node { name, elector: true, runner, priority, bind, bind_zone, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level }
     }
 }
 

@@ -59,6 +59,10 @@ pub enum Concern {
     Mute {
         id: NodeId,
     },
+    /// This node's guardian does not stand guard (R8); why.
+    Unguarded {
+        why: String,
+    },
     /// Someone says what no node of this cluster can have come to.
     Absurd {
         what: String,
@@ -130,6 +134,7 @@ impl Concern {
             | Concern::SameId { .. }
             | Concern::Mute { .. }
             | Concern::Absurd { .. }
+            | Concern::Unguarded { .. }
             | Concern::NodeTooMany { .. }
             | Concern::ElectorsTooMany { .. }
             | Concern::ElectorTooMany { .. }
@@ -190,6 +195,7 @@ impl fmt::Display for Concern {
                  gives it an id of its own"
             ),
             Concern::Absurd { what } => f.write_str(what),
+            Concern::Unguarded { why } => f.write_str(why),
             Concern::NodeTooMany { id, most } => write!(
                 f,
                 "{id} is one node too many: a cluster has at most {most}; stop koid there, or on one of the others"

@@ -30,6 +30,9 @@ impl Node {
         if let Some(why) = self.unfit(now).filter(|_| !(acting && self.settings.runner)) {
             concerns.push(Concern::Unfit { node: self.settings.name.clone(), why });
         }
+        if let Some(why) = self.runner.guarded.clone().err() {
+            concerns.push(Concern::Unguarded { why });
+        }
         self.look_at_agreement(&mut concerns, now);
         self.look_at_identities(&mut concerns, now);
         self.look_at_strangers(&mut concerns, now);

@@ -50,6 +50,8 @@ pub enum Input {
     ServicesUnreadable(String),
     /// Whether the fence is armed, if it is one that must be; and if not, why.
     Armed(Result<(), String>),
+    /// Whether a guardian stands and answers; and if not, why.
+    Guarded(Result<(), String>),
     /// The configuration changed.
     Configure(Box<Settings>),
     /// Take the services down, say farewell, end with [`Effect::Finished`].

@@ -43,6 +43,7 @@ mod members;
 pub mod message;
 #[cfg(koi_mutants)]
 pub mod mutant;
+mod newcomer;
 pub mod node;
 mod patience;
 mod peers;

@@ -183,6 +183,7 @@ impl Node {
             Input::Address(address) => self.address = address,
             Input::ServicesUnreadable(why) => self.runner.unreadable(why),
             Input::Armed(armed) => self.runner.armed = armed,
+            Input::Guarded(guarded) => self.runner.guarded = guarded,
             Input::Configure(settings) => self.configure(*settings, now),
             Input::Shutdown => {
                 self.leaving.get_or_insert(Leaving { down_since: None });

@@ -110,8 +110,11 @@ pub(crate) struct Runner {
     unreadable: Option<String>,
     /// Whether the fence is armed, and if not, why.
     pub(crate) armed: Result<(), String>,
+    /// Whether a guardian stands, and if not, why (R8).
+    pub(crate) guarded: Result<(), String>,
     failure: Option<Failure>,
     barred_before: Option<String>,
+    trouble_before: Option<String>,
     frozen_before: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -138,8 +141,10 @@ impl Runner {
             phase: Phase::Scanning { left },
             unreadable: None,
             armed: Err("the watchdog is not armed yet".to_owned()),
+            guarded: Ok(()),
             failure: None,
             barred_before: None,
+            trouble_before: None,
             frozen_before: false,
             fail_count: 0,
             last_failure: None,
@@ -197,7 +202,10 @@ impl Runner {
 
     /// Why the node is not promotable, if it should be.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
-        self.failed().or_else(|| self.unarmed(settings).cloned()).unwrap_or_default()
+        let unarmed = || self.unarmed(settings).cloned();
+        let unguarded = || self.guarded.clone().err();
+        let trouble = self.failed().or_else(unarmed).or_else(unguarded);
+        trouble.or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
     }
 
     /// What the others hear when one cannot run at all.
@@ -213,11 +221,13 @@ impl Runner {
         })
     }
 
-    /// R7: a node that is to be fenced is not promoted before its fence is armed.
+    /// R7: a node that is to be fenced is not promoted before its fence is armed. R8: without a guardian nothing is newly promoted; what
+    /// is promoted already is safest as it is.
     fn all_promotable(&self, settings: &Settings) -> bool {
         // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
         let summary = self.services.summary(self.holding.is_some());
-        summary >= Summary::Promotable && self.unarmed(settings).is_none()
+        let guarded = self.guarded.is_ok() || self.services.up();
+        summary >= Summary::Promotable && self.unarmed(settings).is_none() && guarded
     }
 
     /// Why the fence is not armed, if it must be.
@@ -434,8 +444,13 @@ impl Runner {
         self.settle(frozen, settings, around, out)
     }
 
-    /// Says once why the node counts as failed without a failure.
+    /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
     fn tell_of_bars(&mut self, out: &mut VecDeque<Effect>) {
+        let trouble = self.services.newcomers_trouble();
+        if trouble != self.trouble_before {
+            out.extend(trouble.clone().map(|what| Effect::Event(Event::Warned { what })));
+            self.trouble_before = trouble;
+        }
         let barred = self.services.barred();
         if barred == self.barred_before {
             return;
@@ -540,6 +555,7 @@ impl Runner {
             self.judge(&held, settings, around);
             self.released = self.released.max(held.epoch);
             self.holding = None;
+            self.services.no_more_newcomers();
             outcome.clear_mark = true;
             out.push_back(Effect::Event(Event::LeaseReleased { epoch: held.epoch }));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
+use crate::newcomer::Taken;
 use crate::patience::Patience;
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
@@ -46,8 +47,13 @@ pub(crate) struct Service {
     /// `stop` failed as well (R7).
     pub(crate) stop_failed: bool,
     pub(crate) promotable: bool,
-    /// It appeared while the node was master, and has never been promotable yet.
+    /// The steps up that were really taken.
+    pub(crate) taken: Taken,
+    /// It appeared while the node was master, and has not been promoted yet: it fails nobody but itself.
     pub(crate) newcomer: bool,
+    /// When a newcomer that has failed is tried again, and how often it has failed.
+    pub(crate) again_at: Time,
+    pub(crate) in_vain: u32,
     pub(crate) score: Option<i32>,
     pub(crate) message: Option<String>,
     pub(crate) cause: Option<Cause>,
@@ -123,7 +129,10 @@ impl Service {
             wreck_seen: false,
             stop_failed: false,
             promotable: false,
+            taken: Taken::default(),
             newcomer: false,
+            again_at: Time::NEVER,
+            in_vain: 0,
             score: None,
             message: None,
             cause: None,
@@ -157,6 +166,7 @@ impl Service {
         self.state = if promoted { ServiceState::Promoted } else { ServiceState::Started };
         self.up = promoted;
         self.started = true;
+        self.taken = Taken { start: true, promote: promoted };
         self.promotable = true;
         self.must_stop = take_down;
     }
@@ -225,6 +235,7 @@ impl Service {
     /// `hook` begins.
     pub(crate) fn begin(&mut self, hook: Hook, run: RunId, now: Time) {
         self.state = self.state_during(hook);
+        self.takes(hook);
         let was_up = self.up;
         if hook == Hook::Promote {
             self.up = true;
@@ -283,6 +294,9 @@ impl Service {
         let promoted = self.state == ServiceState::Promoted;
         let down = |hook: Hook, gate: bool| if gate { Step::Run(hook) } else { Step::Nothing };
         let action = if self.must_stop || self.spec.disabled { Action::Stop } else { action };
+        if let Some(step) = self.late_step(action, gates) {
+            return step;
+        }
         match action {
             Action::Fail => Step::BeginFailing,
             Action::Stop | Action::Start | Action::Demote if promoted => down(Hook::Demote, gates.demote),
@@ -349,9 +363,10 @@ impl Service {
 
     /// A hook has ended. `block`: a failed stop of something promoted is not taken for a stop (R7).
     pub(crate) fn end(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
+        let well = matches!(end, HookEnd::Done | HookEnd::Status(_));
         let consequence = self.ended(hook, end, now, block);
-        self.newcomer &= !self.promotable;
-        consequence
+        self.prove(hook, well);
+        self.excuse(consequence, now)
     }
 
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
@@ -416,6 +431,7 @@ impl Service {
             Hook::Demote => {
                 self.state = ServiceState::Started;
                 self.up = false;
+                self.taken.promote = false;
                 self.next_status = now + self.spec.status_interval;
                 if self.doubts.contains_key(&Hook::Demote) {
                     // Its word alone was not enough the last time.
@@ -438,6 +454,7 @@ impl Service {
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.up = self.suspect;
+        self.taken = Taken::default();
         self.must_stop = false;
         self.stop_failed = false;
         self.promotable = false;
@@ -467,11 +484,13 @@ impl Service {
             Observed::Healthy => self.promotable = true,
             Observed::Promoted => {
                 self.state = ServiceState::Promoted;
+                self.taken = Taken { start: true, promote: true };
                 self.up = true;
                 self.promotable = true;
             }
             Observed::Standby => {
                 self.state = ServiceState::Started;
+                self.taken = Taken { start: true, promote: false };
                 self.up = false;
                 self.promotable = true;
             }

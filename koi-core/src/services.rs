@@ -56,7 +56,7 @@ pub(crate) struct Trouble {
 /// All services of this node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Services {
-    list: Vec<Service>,
+    pub(crate) list: Vec<Service>,
     last_run: u64,
     /// The slowest demote of this run.
     pub(crate) slowest_demote: Option<Duration>,
@@ -79,7 +79,7 @@ impl Services {
 
     /// Something has failed and is down.
     pub(crate) fn any_failed(&self) -> bool {
-        self.list.iter().any(|s| s.state == ServiceState::Failed)
+        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.newcomer)
     }
 
     /// No hook runs.
@@ -115,18 +115,18 @@ impl Services {
 
     /// A service that is being taken down as failed.
     pub(crate) fn failing(&self) -> Option<&str> {
-        let failing = |s: &&Service| s.state == ServiceState::Failing;
+        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.newcomer;
         self.list.iter().find(failing).map(|s| s.spec.name.as_str())
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
     pub(crate) fn barred(&self) -> Option<String> {
-        self.list.iter().find_map(Service::barred)
+        self.list.iter().filter(|s| !s.newcomer).find_map(Service::barred)
     }
 
-    /// `settled`: leaving aside those that appeared beside a master and have never been promotable yet.
+    /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
     pub(crate) fn summary(&self, settled: bool) -> Summary {
-        let list = || self.list.iter().filter(move |s| !(settled && s.newcomer && !s.failed));
+        let list = || self.list.iter().filter(move |s| !(settled && s.newcomer));
         let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
         if any(&[ServiceState::Failed, ServiceState::Failing]) {
             Summary::Error
@@ -154,6 +154,7 @@ impl Services {
                 Some(at) => {
                     let mut service = old.swap_remove(at);
                     service.respecify(spec);
+                    service.newcomer |= master && service.late_hook().is_some();
                     self.list.push(service);
                 }
                 None => {
@@ -169,8 +170,9 @@ impl Services {
                 service: gone.spec.name.clone(),
                 was: gone.state,
             }));
-            // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof.
-            if gone.up {
+            // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
+            // had a hook to run is not.
+            if gone.up && (gone.taken.start || gone.taken.promote) {
                 gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
                 self.list.push(gone);
             } else if let Some(running) = gone.running {
@@ -182,6 +184,7 @@ impl Services {
             let key = |s: &Service| s.spec.priority.map_or(u16::MAX, u16::from);
             key(a).cmp(&key(b)).then_with(|| a.spec.name.cmp(&b.spec.name))
         });
+        self.forgive_newcomers();
     }
 
     /// Presumes that every service is as an earlier run of the daemon left it.
@@ -231,17 +234,20 @@ impl Services {
         }
         let statuses = self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status);
         let rests = self.list.iter().map(Service::rests_until).filter(|until| *until > now);
-        statuses.chain(rests).min().unwrap_or(Time::NEVER)
+        statuses.chain(rests).min().unwrap_or(Time::NEVER).min(self.newcomers_again_at())
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (scar 2: only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
+        if !want.frozen && want.action >= Action::Start {
+            self.try_newcomers_again(want.now);
+        }
         loop {
             let mut order = Order::of(&self.list);
             let mut again = false;
             for at in 0..self.list.len() {
-                let gates = order.gates(self.list[at].spec.priority, want.overdue.is_some());
+                let gates = order.gates(&self.list[at], want.overdue.is_some());
                 let before = (self.list[at].state, self.list[at].running.is_some());
                 again |= self.step_one(at, gates, order.running, want, out);
                 if before != (self.list[at].state, self.list[at].running.is_some()) {
@@ -272,7 +278,7 @@ impl Services {
         let gates = gates.resting(service.rests_until() > want.now);
         let step = service.next_step(want.action, gates, want.urgent);
         if want.frozen {
-            if step == Step::Run(Hook::Start) {
+            if step == Step::Run(Hook::Start) && service.state == ServiceState::Stopped {
                 let from = service.state;
                 service.presume(false, false);
                 changed(service, from, out);
@@ -416,6 +422,9 @@ impl Services {
 struct Order {
     lowest_unstarted: Option<u8>,
     lowest_unpromoted: Option<u8>,
+    /// The same without newcomers: what ran before does not wait for them.
+    lowest_unstarted_of_old: Option<u8>,
+    lowest_unpromoted_of_old: Option<u8>,
     highest_up: Option<u8>,
     highest_standing: Option<u8>,
     /// Hooks that run.
@@ -433,9 +442,15 @@ impl Order {
             // One that has to be stopped first is not up for others to build on.
             if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut order.lowest_unstarted);
+                if !service.newcomer {
+                    lower(&mut order.lowest_unstarted_of_old);
+                }
             }
             if service.state != ServiceState::Promoted {
                 lower(&mut order.lowest_unpromoted);
+                if !service.newcomer {
+                    lower(&mut order.lowest_unpromoted_of_old);
+                }
             }
             if service.up {
                 higher(&mut order.highest_up);
@@ -447,14 +462,19 @@ impl Order {
         order
     }
 
-    /// What a service of this priority may do. One without a priority waits for nobody.
-    fn gates(&self, priority: Option<u8>, overdue: bool) -> Gates {
-        let Some(own) = priority else {
+    /// What a service may do. One without a priority waits for nobody; a newcomer that goes down never was what others were built on.
+    fn gates(&self, service: &Service, overdue: bool) -> Gates {
+        let Some(own) = service.spec.priority else {
             return Gates { start: true, promote: true, demote: true, stop: true };
         };
+        let overdue = overdue || service.newcomer;
+        let (unstarted, unpromoted) = match service.newcomer {
+            true => (self.lowest_unstarted, self.lowest_unpromoted),
+            false => (self.lowest_unstarted_of_old, self.lowest_unpromoted_of_old),
+        };
         Gates {
-            start: self.lowest_unstarted.is_none_or(|p| own <= p),
-            promote: self.lowest_unpromoted.is_none_or(|p| own <= p),
+            start: unstarted.is_none_or(|p| own <= p),
+            promote: unpromoted.is_none_or(|p| own <= p),
             demote: overdue || self.highest_up.is_none_or(|p| own >= p),
             stop: overdue || self.highest_standing.is_none_or(|p| own >= p),
         }

@@ -20,13 +20,14 @@ use crate::current::{Current, Shared};
 use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
 use crate::giver::Giver;
-use crate::guardian::Guardian;
+use crate::guardian::{Guardian, Heard};
 use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
 use crate::log::Sink;
 use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
 use crate::services::{LookNow, Looks, Services};
 use crate::store::Store;
+use crate::wait::{NotDone, Passing, Signals, Wait};
 use crate::{load, log, notify, reload, say, sockets, strangers, sys};
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
@@ -80,7 +81,13 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     if let Some(closed) = strangers::prepare_state(&config.node.state_dir)? {
         tracing::warn!("{closed}");
     }
-    let (store, opened) = Store::open(&config.node.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let mut wait = Wait::new(&mut signals);
+    let Some((store, opened)) = patiently(&runtime, &mut wait, || Store::open(&config.node.state_dir))?
+    else {
+        return Ok(ExitCode::SUCCESS);
+    };
     if let Some((aside, why)) = &opened.damaged {
         tracing::error!(
             "the state in {} is damaged: {why}. It was moved to {}; this node joins as one without a record",
@@ -95,8 +102,12 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         );
     }
     let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
-    let bound = sockets::bind(&addresses, config.node.port, config.node.increment_port)?;
-    let socket = LocalListener::open(&config.node.socket)?;
+    let node = &config.node;
+    let bind = || sockets::bind(&addresses, node.bind_zone, node.port, node.increment_port);
+    let Some(bound) = patiently(&runtime, &mut wait, bind)? else { return Ok(ExitCode::SUCCESS) };
+    let Some(socket) = patiently(&runtime, &mut wait, || LocalListener::open(&config.node.socket))? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     if let Err(error) = sys::lock_memory() {
         tracing::info!(
             "memory is not locked ({error}): swapping may cost leases. CAP_IPC_LOCK and LimitMEMLOCK allow it"
@@ -111,13 +122,12 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         bound.port,
         loaded.path.display()
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let newest_epoch = NewestEpoch::default();
     let (id, session) = (opened.id, opened.session);
-    let (armed, mut arming) = mpsc::unbounded_channel();
-    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), armed)?;
+    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), heard)?;
     let (cluster, end) = cluster::start(Parts {
         settings: current.settings.clone(),
         boot: Boot {
@@ -138,8 +148,12 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     })?;
     let told = cluster.clone();
     runtime.spawn(async move {
-        while let Some(armed) = arming.recv().await {
-            told.input(Input::Armed(armed)).await;
+        while let Some(heard) = hearing.recv().await {
+            let input = match heard {
+                Heard::Armed(armed) => Input::Armed(armed),
+                Heard::Guarded(guarded) => Input::Guarded(guarded),
+            };
+            told.input(input).await;
         }
     });
     let identity = Arc::new(RwLock::new(reload::identity(config, &id.to_string())));
@@ -160,7 +174,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let follows = opened.before.follows;
     let daemon = Daemon { id, port: bound.port, hub, newest_epoch, follows, reload };
     let asked = (hooks_wanted, looks);
-    let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian));
+    let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian), signals);
     let again = code == ExitCode::from(BEGIN_AGAIN);
     if again || code == ExitCode::SUCCESS {
         guardian.bye();
@@ -171,6 +185,22 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         return Err(sys::execute_anew().into());
     }
     Ok(code)
+}
+
+/// Does what may have to be waited for; none: a signal asked for the end meanwhile.
+fn patiently<T, E: Passing + std::error::Error + 'static>(
+    runtime: &Runtime,
+    wait: &mut Wait<'_>,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<Option<T>, Fatal> {
+    match runtime.block_on(wait.until_done(attempt)) {
+        Ok(done) => Ok(Some(done)),
+        Err(NotDone::Failed(error)) => Err(error.into()),
+        Err(NotDone::Told) => {
+            tracing::info!("asked to end before anything was started");
+            Ok(None)
+        }
+    }
 }
 
 /// The parts that are put together.
@@ -192,6 +222,7 @@ impl Daemon {
         tcp: Vec<TcpListener>,
         socket: LocalListener,
         (end, wait_for_guardian): (oneshot::Receiver<End>, impl FnOnce() + Send + 'static),
+        signals: Signals,
     ) -> ExitCode {
         // However this ends, by a panic too, no hook outlives it.
         let groups = Groups::default();
@@ -240,7 +271,7 @@ impl Daemon {
                 }
                 services.run().await;
             });
-            match self.watch(&reloads, end).await {
+            match self.watch(&reloads, end, signals).await {
                 Ok(code) => code,
                 Err(error) => {
                     tracing::error!("signals cannot be received: {error}");
@@ -259,9 +290,9 @@ impl Daemon {
         &self,
         reloads: &mpsc::Sender<ReloadRequest>,
         mut end: oneshot::Receiver<End>,
+        Signals { mut term, mut int }: Signals,
     ) -> std::io::Result<ExitCode> {
         let cluster = &self.reload.cluster;
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (mut hup, mut usr1) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
         let mut alive = tokio::time::interval(notify::interval());
         let mut stopping = false;

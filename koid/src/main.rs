@@ -18,6 +18,7 @@ mod giver;
 mod guardian;
 mod hooks;
 mod identity;
+mod init;
 mod inspect;
 mod load;
 mod log;
@@ -30,6 +31,7 @@ mod reload;
 mod say;
 mod services;
 mod settings;
+mod settling;
 mod sockets;
 mod status_talk;
 mod store;
@@ -37,6 +39,7 @@ mod strangers;
 mod sys;
 mod throttle;
 mod transport;
+mod wait;
 mod writer;
 
 use std::process::ExitCode;
@@ -44,6 +47,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    koi_child::begin(Some("/proc/self/exe"));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(code) = koi_plugin_host::process(&words) {
         return code;
@@ -62,5 +66,5 @@ fn main() -> ExitCode {
     if args.check {
         return if check::run(&args) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    daemon::run(&args)
+    init::stand_in().unwrap_or_else(|| daemon::run(&args))
 }

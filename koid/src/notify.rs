@@ -21,6 +21,11 @@ pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// What the start waits for.
+pub(crate) fn waiting(text: &str) {
+    tell(&[NotifyState::Status(&format!("not started yet: {text}"))]);
+}
+
 /// The configuration is being read again; [`ready`] ends it.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {

@@ -205,7 +205,7 @@ mod tests {
         let config = config(folder.path());
         let host = Host::of_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        let look = || crate::services::look(&config, &registry).unwrap();
+        let look = || crate::services::look(&config, &registry, None).unwrap();
 
         let mut pins = Pins::default();
         pins.update(look().kept);

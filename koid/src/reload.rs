@@ -179,7 +179,8 @@ fn keep_what_needs_a_restart(mut new: Current, old: &Current) -> (Current, Vec<&
         }
     };
     let families = |c: &Config| sockets::addresses(old.config.node.bind, &c.cluster.transport);
-    keep("node.bind", new.config.node.bind != old.config.node.bind);
+    let place = |c: &Config| (c.node.bind, c.node.bind_zone);
+    keep("node.bind", place(&new.config) != place(&old.config));
     keep("node.port", new.config.node.port != old.config.node.port);
     keep("node.state_dir", new.config.node.state_dir != old.config.node.state_dir);
     keep("node.socket", new.config.node.socket != old.config.node.socket);
@@ -189,6 +190,7 @@ fn keep_what_needs_a_restart(mut new: Current, old: &Current) -> (Current, Vec<&
         families(&new.config).len() > families(&old.config).len(),
     );
     new.config.node.bind = old.config.node.bind;
+    new.config.node.bind_zone = old.config.node.bind_zone;
     new.config.node.port = old.config.node.port;
     new.config.node.state_dir.clone_from(&old.config.node.state_dir);
     new.config.node.socket.clone_from(&old.config.node.socket);

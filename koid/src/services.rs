@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use koi_config::Config;
 use koi_core::io::{Input, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
 use koi_core::view::View;
-use koi_plugin_host::{DiscoverError, Found, Host, OutputLimit, Registry, Severity, Warning, discover};
+use koi_plugin_host::{
+    DiscoverError, Found, Host, OutputLimit, Registry, Severity, Warning, discover, stirring,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::Cluster;
@@ -19,6 +21,7 @@ use crate::details::Details;
 use crate::hooks::{Handlers, Runnable};
 use crate::pins::{Kept, PINNED, Pins};
 use crate::plugins::Plugins;
+use crate::settling::Settling;
 use crate::{settings, strangers};
 
 /// What is said of a service that is held.
@@ -37,6 +40,9 @@ pub(crate) struct Looks(mpsc::Receiver<Looked>);
 
 /// Between looks while something is held.
 const HELD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between looks while something settles, at least.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks that wait: each answers the one before too.
 const WAITING: usize = 8;
@@ -77,6 +83,8 @@ pub(crate) struct Services {
     services: Vec<(ServiceSpec, Fingerprint)>,
     /// What goes on as it was.
     held: Held,
+    /// What is new and may not be there as a whole yet.
+    settling: Settling,
     /// The warnings that still hold and were said.
     said: BTreeSet<String>,
 }
@@ -218,6 +226,7 @@ impl Services {
             told: None,
             services: Vec::new(),
             held: Held::new(),
+            settling: Settling::default(),
             said,
         }
     }
@@ -229,7 +238,7 @@ impl Services {
         self.pins = tokio::task::spawn_blocking(move || Pins::left_over(&host)).await.unwrap_or_default();
         let mut asked: Option<Looked> = None;
         loop {
-            self.look().await;
+            self.look(asked.is_some()).await;
             if let Some(reply) = asked.take() {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.cannot_run());
@@ -253,14 +262,15 @@ impl Services {
         self.details.expose(told).iter().for_each(|sentence| tracing::warn!("{sentence}"));
     }
 
-    /// Until the next look: what is held is taken soon after it is down.
+    /// Until the next look: what is held is taken soon after it is down, and what is new when it has settled.
     fn pause(&self) -> Duration {
         let usual = self.shared.get().config.timing.status_interval;
-        if self.held.is_empty() { usual } else { usual.min(HELD_PAUSE) }
+        let usual = if self.held.is_empty() { usual } else { usual.min(HELD_PAUSE) };
+        self.settling.pause(Instant::now()).map_or(usual, |pause| usual.min(pause.max(LEAST_PAUSE)))
     }
 
-    /// Looks once, and tells the core if anything has changed.
-    pub(crate) async fn look(&mut self) {
+    /// Looks once, and tells the core if anything has changed. `complete`: somebody says that new services are there as a whole.
+    async fn look(&mut self, complete: bool) {
         let current = self.shared.get();
         if !current.config.node.runner {
             return;
@@ -270,10 +280,13 @@ impl Services {
         let view = self.cluster.look().await.map(|look| look.view);
         let in_force = self.in_force(view.as_ref());
         let running = running(view.as_ref());
+        // At the start whatever is there counts: nothing that runs here is beside it.
+        let known = (!is_first && !complete).then(|| self.names());
+        let mut settling = std::mem::take(&mut self.settling);
         // The folder may lie on a disk that hangs.
         let looked = tokio::task::spawn_blocking(move || {
             let mut held = Held::new();
-            let mut seen = look(&current.config, &registry);
+            let mut seen = look(&current.config, &registry, known.map(|known| (known, &mut settling)));
             if let Ok(seen) = &mut seen {
                 held = seen.hold(&in_force);
                 if is_first {
@@ -284,16 +297,16 @@ impl Services {
                 seen.keep_pins_of_what_runs(&pins, running.as_ref());
                 keep(&mut pins, seen, &registry, &host);
             }
-            (seen, held, pins)
+            (seen, held, pins, settling)
         });
         match looked.await {
-            Ok((seen, held, pins)) => {
-                self.pins = pins;
+            Ok((seen, held, pins, settling)) => {
+                (self.pins, self.settling) = (pins, settling);
                 match seen {
                     Ok(seen) if is_first && !held.is_empty() => {
                         self.take(seen).await;
                         // By now the core knows what an earlier run has left; whatever is down is as the folder says.
-                        Box::pin(self.look()).await;
+                        Box::pin(self.look(false)).await;
                     }
                     Ok(seen) => {
                         self.say_held(held);
@@ -328,6 +341,11 @@ impl Services {
             self.told = None;
         }
         all
+    }
+
+    /// The services that the core was told of last.
+    fn names(&self) -> BTreeSet<String> {
+        self.services.iter().map(|(spec, _)| spec.name.clone()).collect()
     }
 
     /// What cannot run as the folder is now: of each service a sentence.
@@ -402,9 +420,16 @@ fn keep(pins: &mut Pins, seen: &Seen, registry: &Registry, host: &Host) {
     }
 }
 
-/// Looks at the folder; blocks.
-pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, DiscoverError> {
-    let discovery = discover(&config.services.folder, registry)?;
+/// Looks at the folder; blocks. What is not among `known` is left out until it has settled; without them all is taken.
+pub(crate) fn look(
+    config: &Config,
+    registry: &Registry,
+    known: Option<(BTreeSet<String>, &mut Settling)>,
+) -> Result<Seen, DiscoverError> {
+    let mut discovery = discover(&config.services.folder, registry)?;
+    if let Some((known, settling)) = known {
+        leave_out_unsettled(&mut discovery.services, &known, settling);
+    }
     registry.keep_only(&discovery.services.iter().map(|found| found.name.as_str()).collect());
     let mut seen = Seen {
         specs: Vec::new(),
@@ -439,6 +464,19 @@ pub(crate) fn look(config: &Config, registry: &Registry) -> Result<Seen, Discove
         seen.specs.push((spec, found.fingerprint));
     }
     Ok(seen)
+}
+
+fn leave_out_unsettled(found: &mut Vec<Found>, known: &BTreeSet<String>, settling: &mut Settling) {
+    let (now, mut waiting) = (Instant::now(), BTreeSet::new());
+    found.retain(|found| {
+        let taken =
+            known.contains(&found.name) || settling.is_settled(&found.name, stirring(found.path()), now);
+        if !taken {
+            waiting.insert(found.name.clone());
+        }
+        taken
+    });
+    settling.keep_only(|name| waiting.contains(name));
 }
 
 fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {

@@ -1,7 +1,7 @@
 //! Opens the node's port: UDP for the cluster, TCP for the API from afar.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -55,11 +55,12 @@ pub(crate) fn addresses(bind: IpAddr, transport: &[SocketAddr]) -> Vec<IpAddr> {
     all
 }
 
-/// Opens UDP and TCP on one port of all `addresses`. A port of zero is chosen by the kernel.
-pub(crate) fn bind(addresses: &[IpAddr], port: u16, increment: bool) -> Result<Bound, BindError> {
+/// Opens UDP and TCP on one port of all `addresses`, link-local ones on the interface number `zone`. A port of zero is chosen by the
+/// kernel.
+pub(crate) fn bind(addresses: &[IpAddr], zone: u32, port: u16, increment: bool) -> Result<Bound, BindError> {
     let last = port.saturating_add(if increment { PORTS_TRIED - 1 } else { 0 });
     for candidate in port..=last {
-        match bind_all(addresses, candidate) {
+        match bind_all(addresses, zone, candidate) {
             Err(BindError::InUse { .. }) if candidate < last => {}
             Err(BindError::InUse { address, .. }) if increment => {
                 return Err(BindError::AllInUse { address, first: port, last });
@@ -70,18 +71,25 @@ pub(crate) fn bind(addresses: &[IpAddr], port: u16, increment: bool) -> Result<B
     unreachable!("the last candidate returns")
 }
 
-fn bind_all(addresses: &[IpAddr], wanted: u16) -> Result<Bound, BindError> {
+fn bind_all(addresses: &[IpAddr], zone: u32, wanted: u16) -> Result<Bound, BindError> {
     let mut bound = Bound { port: wanted, udp: Vec::new(), tcp: Vec::new() };
     for address in addresses {
         // TCP first: a listener there tells of another koid even where datagram sockets could be shared.
-        let at = SocketAddr::new(*address, bound.port);
+        let at = socket_address(*address, zone, bound.port);
         let tcp: TcpListener = open(at, Type::STREAM).map_err(|e| explain(at, "TCP", e))?.into();
         bound.port = tcp.local_addr().map_err(|e| explain(at, "TCP", e))?.port();
-        let at = SocketAddr::new(*address, bound.port);
+        let at = socket_address(*address, zone, bound.port);
         bound.udp.push(open(at, Type::DGRAM).map_err(|e| explain(at, "UDP", e))?.into());
         bound.tcp.push(tcp);
     }
     Ok(bound)
+}
+
+fn socket_address(ip: IpAddr, zone: u32, port: u16) -> SocketAddr {
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, port, 0, zone).into(),
+        ip => SocketAddr::new(ip, port),
+    }
 }
 
 fn explain(at: SocketAddr, protocol: &'static str, source: io::Error) -> BindError {
@@ -133,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_named_with_the_key_to_change() {
-        let held = bind(&[LOOPBACK], 0, false).unwrap();
-        let message = bind(&[LOOPBACK], held.port, false).unwrap_err().to_string();
+        let held = bind(&[LOOPBACK], 0, 0, false).unwrap();
+        let message = bind(&[LOOPBACK], 0, held.port, false).unwrap_err().to_string();
         assert!(
             message.contains(&format!("port {}", held.port)) && message.contains("node.port"),
             "{message}"
@@ -143,15 +151,15 @@ mod tests {
 
     #[test]
     fn increment_port_takes_the_next_free_one() {
-        let held = bind(&[LOOPBACK], 0, false).unwrap();
-        let next = bind(&[LOOPBACK], held.port, true).unwrap();
+        let held = bind(&[LOOPBACK], 0, 0, false).unwrap();
+        let next = bind(&[LOOPBACK], 0, held.port, true).unwrap();
         assert!(next.port > held.port && next.port < held.port + PORTS_TRIED);
     }
 
     #[test]
     fn an_address_of_another_machine_is_refused_clearly() {
         let elsewhere: IpAddr = "192.0.2.1".parse().unwrap();
-        let message = bind(&[elsewhere], 0, false).unwrap_err().to_string();
+        let message = bind(&[elsewhere], 0, 0, false).unwrap_err().to_string();
         assert!(message.contains("192.0.2.1") && message.contains("node.bind"), "{message}");
     }
 

@@ -17,7 +17,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::time::{ClockId, clock_gettime};
@@ -201,6 +201,89 @@ pub(crate) fn leave_terminal() {
         // SAFETY: ignoring a signal runs no code of ours.
         let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
     }
+}
+
+/// Who one is after [`fork`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Forked {
+    /// The new process.
+    Child,
+    /// The old one.
+    Parent {
+        /// The new one's id.
+        child: i32,
+    },
+}
+
+/// Splits this process in two. Only before there is a second thread.
+pub(crate) fn fork() -> io::Result<Forked> {
+    // SAFETY: there is one thread, so that no lock is held by one that the child does not have.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => Ok(Forked::Child),
+        nix::unistd::ForkResult::Parent { child } => Ok(Forked::Parent { child: child.as_raw() }),
+    }
+}
+
+/// Every signal, blocked until it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held(SigSet);
+
+/// Blocks all signals.
+pub(crate) fn hold_all_signals() -> Held {
+    let all = SigSet::all();
+    // It fails only for a set that is none.
+    let _ = all.thread_block();
+    Held(all)
+}
+
+/// Unblocks all signals.
+pub(crate) fn let_signals_go() {
+    let _ = SigSet::all().thread_unblock();
+}
+
+/// The next signal, in numbers; none: not within `patience`.
+pub(crate) fn next_signal(held: &Held, patience: Option<Duration>) -> Option<i32> {
+    let timeout = patience.map(TimeSpec::from_duration);
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), |timeout| {
+        let timeout: &libc::timespec = timeout.as_ref();
+        timeout
+    });
+    // SAFETY: the set and the time-out, if there is one, outlive the call; nothing is wanted of the signal but its number.
+    let signal = unsafe { libc::sigtimedwait(held.0.as_ref(), std::ptr::null_mut(), timeout) };
+    (signal > 0).then_some(signal)
+}
+
+/// What is sent to process 1 is meant for koid, but for what the kernel tells a parent or a terminal's process.
+pub(crate) fn is_for_koid(signal: i32) -> bool {
+    ![libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGTSTP, libc::SIGCONT, libc::SIGPIPE]
+        .contains(&signal)
+}
+
+/// Sends a signal on.
+pub(crate) fn pass_on(process: i32, signal: i32) {
+    // SAFETY: it takes numbers. It may have ended, and has not been waited for: its id is nobody else's.
+    unsafe { libc::kill(process, signal) };
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended {
+    /// By itself.
+    Exited(i32),
+    /// By a signal.
+    Killed(i32),
+}
+
+/// Takes the exit of any child that has ended; none: all that there are still run.
+pub(crate) fn reap_any() -> Option<(i32, Ended)> {
+    let mut status = 0;
+    // SAFETY: the pointer is to an int that outlives the call. By the kernel's own numbers: nix knows no real-time signals.
+    let process = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+    let ended = match libc::WIFSIGNALED(status) {
+        true => Ended::Killed(libc::WTERMSIG(status)),
+        false => Ended::Exited(libc::WEXITSTATUS(status)),
+    };
+    (process > 0).then_some((process, ended))
 }
 
 /// Locks a file, waiting as long as it takes; the lock lasts as long as what is returned.

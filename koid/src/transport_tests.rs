@@ -28,7 +28,7 @@ fn wire(key: u8, entries: &[SocketAddr]) -> Wire {
 
 impl Peer {
     fn new(id: u128, addresses: &[IpAddr], wire: &Wire) -> Peer {
-        let bound = sockets::bind(addresses, 0, false).unwrap();
+        let bound = sockets::bind(addresses, 0, 0, false).unwrap();
         let me = (NodeId(id), session(id));
         let transport = Transport::new(me, bound.udp, wire, now()).unwrap();
         Peer { id: NodeId(id), port: bound.port, seq: 0, transport }

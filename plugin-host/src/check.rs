@@ -72,7 +72,7 @@ fn topic(finding: &Finding) -> &'static str {
     match finding {
         Finding::Unreadable(_) => "unreadable",
         Finding::DanglingLink(_) => "dangling",
-        Finding::NotAFile => "no-file",
+        Finding::NotAFile(_) => "no-file",
         Finding::NotExecutable | Finding::NotExecutableHere => "not-executable",
         Finding::NoInterpreterNamed
         | Finding::InterpreterMissing(_)

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use koi_plugin_api::{Hook, HookSet};
-use koi_plugin_shell::{Shape, ShellHandler};
+use koi_plugin_shell::{Shape, ShellHandler, what_else};
 
 use crate::entry::{self, Entry};
 use crate::files;
@@ -22,6 +22,9 @@ pub const SERVICES: usize = 4096;
 
 /// Entries of the services folder that are looked at, services or not.
 const ENTRIES: usize = 16_384;
+
+/// Files of one service whose changes are looked for while it is new.
+const STIRRING_FILES: usize = 4096;
 
 /// In a service's folder: what koi reads besides the scripts.
 pub(crate) const MANIFEST: &str = "service.toml";
@@ -196,7 +199,9 @@ fn look(path: &Path, name: &str, priority: Option<u8>, discovery: &mut Discovery
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => look_into(path, &mut found),
         Ok(meta) if !meta.is_file() => {
-            discovery.warn(Severity::Warning, "ignored", path, "ignored: neither a folder nor a file");
+            let what = what_else(meta.file_type()).unwrap_or_default();
+            let message = format!("ignored: {what}, neither a folder nor a file");
+            discovery.warn(Severity::Warning, "ignored", path, &message);
             return;
         }
         Ok(meta) if meta.mode() & 0o111 == 0 => {
@@ -274,6 +279,17 @@ fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
         (meta.dev(), meta.ino(), meta.mode(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+/// Another number after any change to a service's folder or to a file in it, whatever it is; of a single-file service to that
+/// file. Comparable within one run of the daemon. Blocks.
+pub fn stirring(service: &Path) -> u64 {
+    let mut paths = vec![service.to_owned()];
+    if let Ok(inside) = fs::read_dir(service) {
+        paths.extend(inside.flatten().take(STIRRING_FILES).map(|entry| entry.path()));
+        paths.sort();
+    }
+    fingerprint(paths)
 }
 
 /// `[grants]` and `[limits]` are for handlers in a sandbox: someone may rely on them where they mean nothing.

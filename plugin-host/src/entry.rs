@@ -5,6 +5,21 @@ use std::ffi::OsStr;
 /// Bytes of a service's name.
 const NAME_BYTES: usize = 63;
 
+/// Folders that file systems and tools put wherever they are used. Names with a `.` in them (`.git`, `web.rpmsave`,
+/// `web.dpkg-old`) are ignored anyhow.
+const LEFT_BY_TOOLS: [&str; 10] = [
+    "lost+found",
+    "CVS",
+    "RCS",
+    "SCCS",
+    "_darcs",
+    "_svn",
+    "__pycache__",
+    "__MACOSX",
+    "@eaDir",
+    "node_modules",
+];
+
 /// What a name makes of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'n> {
@@ -27,6 +42,18 @@ pub(crate) fn read(file_name: &OsStr) -> Entry<'_> {
     }
     if whole.len() > 1 && whole.starts_with('#') && whole.ends_with('#') {
         return Entry::Ignored("its name is of the form `#name#`");
+    }
+    if whole.starts_with('#') {
+        return Entry::Ignored("its name begins with `#`");
+    }
+    if whole.len() > 1 && whole.starts_with('%') && whole.ends_with('%') {
+        return Entry::Ignored("its name is of the form `%name%`");
+    }
+    if whole.ends_with(",v") {
+        return Entry::Ignored("its name ends in `,v`");
+    }
+    if LEFT_BY_TOOLS.contains(&whole) {
+        return Entry::Ignored("file systems, archives and tools leave such folders behind");
     }
     let (name, priority) = split(whole);
     match refusal(name) {
@@ -94,9 +121,19 @@ mod tests {
 
     #[test]
     fn what_editors_leave_behind_is_ignored() {
-        for name in ["vip.bak", ".git", "vip~", "#vip#"] {
+        for name in ["vip.bak", ".git", "vip~", "#vip#", "#vip", "%vip%", "vip,v"] {
             assert!(matches!(of(name), Entry::Ignored(_)), "{name}");
         }
+        assert_eq!(of("a#b"), service("a#b", None));
+    }
+
+    #[test]
+    fn what_file_systems_and_tools_leave_behind_is_ignored() {
+        for name in ["lost+found", "CVS", "__pycache__", "web.rpmsave", "web.rpmnew", "web.dpkg-old", ".svn"]
+        {
+            assert!(matches!(of(name), Entry::Ignored(_)), "{name}");
+        }
+        assert_eq!(of("10-CVS"), service("CVS", Some(10)), "somebody wants that one");
     }
 
     #[test]

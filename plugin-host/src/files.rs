@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use koi_plugin_shell::what_else;
 use nix::libc::O_NONBLOCK;
 
 use crate::plugin::{FileHash, Kind};
@@ -96,7 +97,9 @@ pub(crate) fn read(path: &Path) -> Result<Content, NotTaken> {
         io::ErrorKind::NotFound => NotTaken::Gone,
         _ => NotTaken::Refused(format!("{} cannot be read: {error}", path.display())),
     };
-    // Opening a FIFO would wait for a writer.
+    // Opening a FIFO would wait for a writer, and opening a device may do anything.
+    let found = fs::metadata(path).map_err(unreadable)?;
+    distrust(path, &found).map_or(Ok(()), |why| Err(NotTaken::Refused(why)))?;
     let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(unreadable)?;
     // Of what is open, not of what the name leads to by now.
     let meta = file.metadata().map_err(unreadable)?;
@@ -113,8 +116,8 @@ pub(crate) fn read(path: &Path) -> Result<Content, NotTaken> {
 fn distrust(path: &Path, meta: &Metadata) -> Option<String> {
     let shown = path.display();
     let own = nix::unistd::geteuid().as_raw();
-    if !meta.is_file() {
-        return Some(format!("{shown} is not a regular file; put the plugin itself there"));
+    if let Some(what) = what_else(meta.file_type()) {
+        return Some(format!("{shown} is not a regular file but {what}; put the plugin itself there"));
     }
     if meta.mode() & 0o002 != 0 {
         return Some(format!("everybody may write to {shown}, and koid runs it; chmod o-w {shown}"));

@@ -29,7 +29,7 @@ mod warning;
 mod wasm;
 
 pub use check::check_service;
-pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover, of_folder};
+pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover, of_folder, stirring};
 pub use host::Host;
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};

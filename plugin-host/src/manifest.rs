@@ -1,11 +1,11 @@
 //! `service.toml`: what a service says of itself (interfaces.md).
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_plugin_api::Hook;
+use koi_plugin_shell::open_regular;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -88,7 +88,7 @@ impl Manifest {
     /// Reads the `service.toml` at `path`; none: it isn't there.
     pub fn load(path: &Path) -> Result<Option<Manifest>, ManifestError> {
         let unreadable = |source| ManifestError::Unreadable { path: path.to_owned(), source };
-        let file = match File::open(path) {
+        let file = match open_regular(path) {
             Ok(file) => file,
             // A dangling link is a service.toml that cannot be read.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),

@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_plugin_shell::read_regular;
+
 use crate::host::Host;
 use crate::plugin::FileHash;
 
@@ -22,7 +24,7 @@ pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf,
     let cannot = |e: io::Error| format!("it cannot be copied to {}: {e}", folder.display());
     private_folder(&folder)?;
     let path = folder.join(hash.to_string());
-    if fs::read(&path).is_ok_and(|there| there == bytes) {
+    if read_regular(&path).is_ok_and(|there| there == bytes) {
         return Ok(path);
     }
     let beside = folder.join(format!(".{hash}.{}", std::process::id()));
@@ -36,7 +38,9 @@ pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf,
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o500).open(path)?;
+    // One that is left over may be anything.
+    let _ = fs::remove_file(path);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(path)?;
     file.write_all(bytes)?;
     // A copy that a power cut left empty would be found out by its bytes, and written anew.
     file.flush()
@@ -45,7 +49,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// What is in a copy; its hash is its name, or it is none.
 pub(crate) fn read(host: &Host, hash: &str) -> Result<(Vec<u8>, FileHash), String> {
     let path = host.pinned_dir().join(hash);
-    let bytes = fs::read(&path).map_err(|e| format!("its copy {} cannot be read: {e}", path.display()))?;
+    let bytes =
+        read_regular(&path).map_err(|e| format!("its copy {} cannot be read: {e}", path.display()))?;
     let found = FileHash::of(&bytes);
     match found.to_string() == hash {
         true => Ok((bytes, found)),

@@ -24,6 +24,7 @@ pub fn process(args: &[OsString]) -> Option<ExitCode> {
         NATIVE => Some(native::library_process(rest)),
         CHECK => Some(trial::check_process(rest)),
         RUN => Some(trial::run_process(rest)),
+        koi_child::KEEP => Some(koi_child::keep()),
         _ => None,
     }
 }

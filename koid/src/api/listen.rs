@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::line::Line;
 use super::places::Entrance;
 use super::serve::Visit;
+use super::standing::Standing;
 use super::{Api, Caller};
 use crate::sys;
 use crate::throttle::Throttle;
@@ -47,24 +48,67 @@ pub(crate) enum ListenError {
 pub(crate) struct LocalListener {
     listener: StdUnixListener,
     path: PathBuf,
+    /// Device and inode of its file.
+    file: (u64, u64),
+}
+
+/// What is done about something that lies in the socket's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is replaced.
+    Take,
+    /// It stays, and that is an error.
+    Free,
 }
 
 impl LocalListener {
     /// Opens the socket for root and the group `koi`. A socket on which nobody answers is replaced.
     pub(crate) fn open(path: &Path) -> Result<LocalListener, ListenError> {
+        LocalListener::open_in(path, Place::Take)
+    }
+
+    fn open_in(path: &Path, place: Place) -> Result<LocalListener, ListenError> {
         refuse_if_taken(path)?;
         let failed = |source| ListenError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed)?;
         }
-        let listener = place(path).map_err(failed)?;
-        Ok(LocalListener { listener, path: path.to_owned() })
+        let (listener, file) = put(path, place).map_err(failed)?;
+        Ok(LocalListener { listener, path: path.to_owned(), file })
     }
+
+    /// Another one in the place of one whose file has gone; never in that of another daemon's.
+    pub(super) fn reopen(&self) -> Result<LocalListener, ListenError> {
+        let gone = std::fs::symlink_metadata(&self.path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        LocalListener::open_in(&self.path, if gone { Place::Free } else { Place::Take })
+    }
+
+    /// Whether its file is where it was made.
+    pub(super) fn is_in_place(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.file)
+    }
+
+    /// Where it is looked for.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Listens; must be called in a runtime.
+    pub(super) fn listen(&self) -> io::Result<UnixListener> {
+        UnixListener::from_std(self.listener.try_clone()?)
+    }
+}
+
+fn identity(file: &std::fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 impl Drop for LocalListener {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        // What lies there by now may be another daemon's.
+        if self.is_in_place() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -77,19 +121,27 @@ fn refuse_if_taken(path: &Path) -> Result<(), ListenError> {
 }
 
 /// Made beside, given its rights, and only then put in its place: nobody connects in between, and nobody finds nothing.
-fn place(path: &Path) -> io::Result<StdUnixListener> {
+fn put(path: &Path, place: Place) -> io::Result<(StdUnixListener, (u64, u64))> {
     let beside = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&beside);
     let listener = StdUnixListener::bind(&beside)?;
     let placed = std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(SOCKET_MODE))
         .and_then(|()| sys::give_to_group(&beside).or_else(not_root))
-        .and_then(|_| std::fs::rename(&beside, path));
-    if let Err(error) = placed {
+        .and_then(|_| std::fs::symlink_metadata(&beside))
+        .and_then(|made| {
+            match place {
+                Place::Take => std::fs::rename(&beside, path)?,
+                // A link replaces nothing.
+                Place::Free => std::fs::hard_link(&beside, path)?,
+            }
+            Ok(identity(&made))
+        });
+    if place == Place::Free || placed.is_err() {
         let _ = std::fs::remove_file(&beside);
-        return Err(error);
     }
+    let file = placed?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok((listener, file))
 }
 
 /// Without root's rights, in tests and demonstrations, the socket is the user's own.
@@ -100,11 +152,11 @@ fn not_root(error: io::Error) -> io::Result<bool> {
 /// Serves the socket until the runtime ends. Root is always let in: who mends a machine must not be locked out by whoever
 /// else may use the socket.
 pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()> {
-    let listener = UnixListener::from_std(local.listener.try_clone()?)?;
+    let mut listener = Standing::new(local)?;
     let (root, others) = (Arc::new(Entrance::for_one()), Arc::new(Entrance::for_many()));
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let uid = uid_of(&stream);
                 let entrance = if uid == 0 { root.clone() } else { others.clone() };
                 let (visit, dismissed) = Visit::begin(api.clone(), entrance, Caller::Local { uid });
@@ -211,6 +263,27 @@ mod tests {
         let second = LocalListener::open(&stale).unwrap();
         drop(second);
         assert!(!stale.exists(), "the file goes with its daemon");
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_file_or_folder_was_removed_is_put_back_and_steals_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/koid.sock");
+        let first = LocalListener::open(&path).unwrap();
+        assert!(first.is_in_place());
+        std::fs::remove_dir_all(folder.path().join("run")).unwrap();
+        assert!(!first.is_in_place());
+        let again = first.reopen().unwrap();
+        assert!(again.is_in_place() && StdUnixStream::connect(&path).is_ok());
+        drop(first);
+        assert!(path.exists(), "who goes takes nobody else's file along");
+
+        // Meanwhile another daemon is where it was.
+        std::fs::remove_file(&path).unwrap();
+        let other = LocalListener::open(&path).unwrap();
+        assert!(matches!(again.reopen(), Err(ListenError::InUse { .. })));
+        drop(again);
+        assert!(other.is_in_place() && StdUnixStream::connect(&path).is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod plugins;
 mod request;
 mod routes;
 mod serve;
+mod standing;
 mod status;
 
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ mod crowd_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use listen::{LocalListener, serve_local, serve_sealed};
+pub(crate) use listen::{ListenError, LocalListener, serve_local, serve_sealed};
 pub(crate) use status::sentence;
 
 /// Asks for a reload.

@@ -89,7 +89,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
 /// The leader and the other one, as soon as there is a leader.
 pub(super) async fn pair(folder: &Path) -> (Node, Node) {
     let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
-    let bound = [0, 1].map(|_| sockets::bind(&loopback, 0, false).unwrap());
+    let bound = [0, 1].map(|_| sockets::bind(&loopback, 0, 0, false).unwrap());
     let transport = bound.each_ref().map(|b| format!("\"127.0.0.1:{}\"", b.port)).join(", ");
     let [first, second] = bound;
     let a = start(folder, "a", first, &transport).await;

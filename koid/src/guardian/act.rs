@@ -162,7 +162,7 @@ async fn known_services(ward: &Ward, config: &Config, handlers: &Handlers) -> Op
     }
     // Nothing is loaded for it: that might take long.
     let registry = Registry::new(host, config.services.workingdir.clone());
-    let seen = match look(config, &registry) {
+    let seen = match look(config, &registry, None) {
         Ok(seen) => seen,
         Err(error) => {
             tracing::error!("the guardian cannot take services down: {error}");
@@ -268,7 +268,7 @@ mod tests {
         service(folder.path(), "20-idle");
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         let mut pins = Pins::default();
-        pins.update(look(&config, &registry).unwrap().kept);
+        pins.update(look(&config, &registry, None).unwrap().kept);
         pins.write(&host).unwrap();
         // Meanwhile one was broken, and another one begun of which koid has left no word.
         fs::write(folder.path().join("services/10-web/service.toml"), "handler = \"gone\"\n").unwrap();

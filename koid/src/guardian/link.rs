@@ -7,17 +7,25 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use koi_config::{Config, Key};
 use koi_core::guard::{Standing, Watch};
+use koi_core::types::Time;
 use tokio::sync::mpsc;
 
 use super::words::{Group, ROOM_BYTES, Route, Service, Setup, WORD_BYTES, Watching, Word};
 use crate::args::Args;
 use crate::sys;
+
+/// How often it is asked whether it is there, and how often in a row it may not answer: one that hangs is noticed within some
+/// one and a half seconds.
+const ASK_EVERY: Duration = Duration::from_millis(300);
+const UNANSWERED: u32 = 5;
+/// What people are told meanwhile.
+const UNGUARDED: &str = "nothing is newly promoted here before another stands guard";
 
 /// How long a guardian that cannot be started is waited for before the next try.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -27,6 +35,24 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(10);
 /// One that has stood guard for so long begins anew with the shortest.
 const STEADY: Duration = Duration::from_secs(60);
+
+/// What is heard of the guardian.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The watchdog is armed, or not and why.
+    Armed(Result<(), String>),
+    /// It stands and answers, or not and why.
+    Guarded(Result<(), String>),
+}
+
+/// How a guardian ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its end of the socket is closed.
+    Gone,
+    /// It does not answer.
+    Hangs,
+}
 
 /// The way to the guardian. Clones share it.
 #[derive(Clone, Debug)]
@@ -74,7 +100,7 @@ impl Guardian {
         args: &Args,
         config: &Config,
         id: String,
-        armed: mpsc::UnboundedSender<Result<(), String>>,
+        heard: mpsc::UnboundedSender<Heard>,
     ) -> io::Result<(Guardian, impl FnOnce() + use<>)> {
         let guardian = Guardian(Arc::default());
         guardian.configure(config, id);
@@ -83,7 +109,7 @@ impl Guardian {
         let (ready, stands) = std::sync::mpsc::channel();
         std::thread::Builder::new()
             .name("guardian".into())
-            .spawn(move || keeper.keep(&arguments, &ready, &armed))?;
+            .spawn(move || keeper.keep(&arguments, &ready, &heard))?;
         Ok((guardian, move || {
             if stands.recv_timeout(Duration::from_millis(500)).is_err() {
                 tracing::warn!(
@@ -108,10 +134,14 @@ impl Guardian {
         &self,
         arguments: &Args,
         ready: &std::sync::mpsc::Sender<()>,
-        armed: &mpsc::UnboundedSender<Result<(), String>>,
+        heard: &mpsc::UnboundedSender<Heard>,
     ) {
         let mut complained = false;
         let mut pause = SHORTEST;
+        // The daemon may be ending.
+        let unguarded = |why: &str| {
+            let _ = heard.send(Heard::Guarded(Err(format!("{why}: {UNGUARDED}"))));
+        };
         loop {
             let began = Instant::now();
             match spawn(arguments) {
@@ -124,7 +154,13 @@ impl Guardian {
                         told.say_all();
                         drop(told);
                         let _ = ready.send(());
-                        listen(&ours, armed);
+                        let _ = heard.send(Heard::Guarded(Ok(())));
+                        if self.watch_over(&ours, heard) == End::Hangs {
+                            tracing::error!("the guardian does not answer: it is ended");
+                            unguarded("the guardian does not answer");
+                            // Whatever it hangs in, it obeys this.
+                            let _ = child.kill();
+                        }
                     }
                     let status = child.wait();
                     let mut told = self.lock();
@@ -133,10 +169,13 @@ impl Guardian {
                         return;
                     }
                     pause = next_pause(pause, began.elapsed());
+                    drop(told);
                     tracing::error!("the guardian has ended ({}): starting another", describe(status));
+                    unguarded("the guardian has ended");
                 }
                 Err(error) if !complained => {
                     complained = true;
+                    unguarded(&format!("the guardian cannot be started: {error}"));
                     tracing::error!(
                         "the guardian cannot be started: {error}. Nothing takes services down if koid dies; trying again every second"
                     );
@@ -149,6 +188,21 @@ impl Guardian {
             // A guardian that is killed is replaced at once; one that does not start, or ends as it starts, is not tried in a busy loop.
             std::thread::sleep(if complained { AGAIN } else { pause });
         }
+    }
+
+    /// Asks the guardian again and again whether it is there, and hears what it says, until it has ended or hangs.
+    fn watch_over(&self, socket: &OwnedFd, heard: &mpsc::UnboundedSender<Heard>) -> End {
+        let mut unanswered = 0;
+        // Turns are counted, and not time: a daemon that stood still itself has no right to complain.
+        while unanswered < UNANSWERED {
+            self.lock().say(&Word::Ping);
+            match listen(socket, sys::now() + ASK_EVERY, heard) {
+                None => return End::Gone,
+                Some(true) => unanswered = 0,
+                Some(false) => unanswered += 1,
+            }
+        }
+        End::Hangs
     }
 
     /// The configuration is in force.
@@ -215,18 +269,28 @@ fn next_pause(last: Duration, lived: Duration) -> Duration {
     if lived >= STEADY { SHORTEST } else { (last * 2).min(LONGEST) }
 }
 
-/// What the guardian says of the watchdog, until it has ended.
-fn listen(socket: &OwnedFd, armed: &mpsc::UnboundedSender<Result<(), String>>) {
+/// Until `end`, what the guardian says; whether it has answered. None: it is gone.
+fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<Heard>) -> Option<bool> {
     let mut buffer = [0; 1024];
-    while let Ok(Some(length)) = sys::receive_word(socket.as_fd(), &mut buffer) {
+    let mut answered = false;
+    loop {
+        let left = end.since(sys::now());
+        if left.is_zero() {
+            return Some(answered);
+        }
+        if !sys::wait_readable(socket.as_fd(), Some(left)).ok()? {
+            continue;
+        }
+        let length = sys::receive_word(socket.as_fd(), &mut buffer).ok()??;
         let word = &buffer[..length];
+        answered |= word == super::HERE;
         let said = match word.strip_prefix(super::UNARMED) {
             Some(why) => Err(String::from_utf8_lossy(why).into_owned()),
             None if word == super::ARMED => Ok(()),
             None => continue,
         };
         // The daemon may be ending.
-        let _ = armed.send(said);
+        let _ = heard.send(Heard::Armed(said));
     }
 }
 
@@ -236,8 +300,8 @@ fn service(name: &str, standing: Option<Standing>) -> Word {
 
 fn spawn(arguments: &Args) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) = sys::word_socket(ROOM_BYTES, WORD_BYTES)?;
-    let child = Command::new("/proc/self/exe")
-        .arg0("koid-guardian")
+    let child = koi_child::command("/proc/self/exe")
+        .arg0(super::NAME)
         .args(arguments.for_guardian())
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())

@@ -21,14 +21,19 @@ use koi_config::Fence;
 use koi_core::guard::Standing;
 use koi_core::types::{Epoch, Time};
 
-pub(crate) use link::Guardian;
+pub(crate) use link::{Guardian, Heard};
 use words::{Route, Setup, WORD_BYTES, Watching, Word};
 
 use crate::args::Args;
 use crate::{log, sys};
 
+/// What a guardian is called in a list of processes.
+pub(crate) const NAME: &str = "koid-guardian";
+
 /// What a guardian says when it stands guard.
 const STANDS: &[u8] = b"stands";
+/// What it says when it is asked whether it is there.
+const HERE: &[u8] = b"here";
 /// What it says of the watchdog: armed, or not and why.
 const ARMED: &[u8] = b"armed";
 const UNARMED: &[u8] = b"unarmed ";
@@ -140,6 +145,7 @@ fn guard() -> io::Result<Option<(Ward, Cause)>> {
                     let _ = sys::send_word(socket.as_fd(), &answer);
                 }
             }
+            Ok(Word::Ping) => drop(sys::send_word(socket.as_fd(), HERE)),
             Ok(word) => ward.hear(word),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
         }
@@ -165,7 +171,7 @@ impl Ward {
                 };
             }
             // Dealt with before.
-            Word::Setup(_) | Word::Bye => {}
+            Word::Setup(_) | Word::Bye | Word::Ping => {}
         }
     }
 

@@ -31,6 +31,9 @@ pub(super) enum Word {
     /// The daemon ends in order.
     #[n(5)]
     Bye,
+    /// Whether the guardian is there: it answers at once.
+    #[n(6)]
+    Ping,
 }
 
 /// See [`Word::Setup`].

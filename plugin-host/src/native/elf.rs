@@ -1,8 +1,9 @@
 //! Whether a file can be a shared library for this machine: better words than the dynamic loader's.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use koi_plugin_shell::open_regular;
 
 /// What is looked at: `e_ident`, `e_type` and `e_machine` of the ELF header, elf(5).
 const HEADER_BYTES: usize = 20;
@@ -46,7 +47,7 @@ fn header_of_this_program() -> Option<Vec<u8>> {
 
 fn header(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut header = Vec::new();
-    File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+    open_regular(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
     Ok(header)
 }
 

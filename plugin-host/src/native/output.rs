@@ -5,9 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use koi_plugin_api::LogLevel;
-use nix::errno::Errno;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 
 use super::lines::{Line, Lines};
 use super::protocol::{LINE_BYTES, MESSAGE_BYTES, cut};
@@ -22,8 +19,7 @@ pub(super) type Take<'t> = &'t (dyn Fn(LogLevel, &str) + Sync);
 
 /// One stream.
 struct Stream {
-    /// None: closed.
-    pipe: Option<pipe::Receiver>,
+    pipe: koi_child::Output,
     level: LogLevel,
     lines: Lines,
     /// The last line that is not empty.
@@ -34,7 +30,7 @@ struct Stream {
 impl Stream {
     fn new(end: OwnedFd, level: LogLevel) -> io::Result<Stream> {
         Ok(Stream {
-            pipe: Some(pipe::Receiver::from_owned_fd(end)?),
+            pipe: koi_child::Output::new(end)?,
             level,
             lines: Lines::new(LINE_BYTES),
             last: String::new(),
@@ -44,10 +40,10 @@ impl Stream {
 
     /// Reads until the last writer has closed it. May be dropped and begun again at any time.
     async fn pump(&mut self, take: Take<'_>) {
-        while let Some(pipe) = &mut self.pipe {
-            match pipe.read(&mut self.buffer).await {
-                Ok(0) | Err(_) => self.pipe = None,
-                Ok(n) => self.take(n, take),
+        loop {
+            match self.pipe.read(&mut self.buffer).await {
+                0 => return,
+                n => self.take(n, take),
             }
         }
     }
@@ -55,17 +51,10 @@ impl Stream {
     /// Reads what lies in the pipe now, and waits for nothing.
     fn rest(&mut self, take: Take<'_>) {
         let mut read = 0;
-        while let (Some(pipe), true) = (&self.pipe, read < REST_BYTES) {
-            match nix::unistd::read(pipe, &mut self.buffer) {
-                Ok(0) => self.pipe = None,
-                Ok(n) => {
-                    self.take(n, take);
-                    read += n;
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => break,
-                Err(_) => self.pipe = None,
-            }
+        while read < REST_BYTES {
+            let Some(n) = self.pipe.read_now(&mut self.buffer) else { break };
+            self.take(n, take);
+            read += n;
         }
         let Stream { lines, last, level, .. } = self;
         lines.finish(|line| hand_over(line, *level, last, take));

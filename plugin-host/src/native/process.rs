@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,9 +16,6 @@ use tokio::time::{Instant, sleep};
 
 use super::Source;
 use crate::process::NATIVE;
-
-/// What of koid's environment a helper has.
-const ENVIRONMENT: [&str; 2] = ["PATH", "LANG"];
 
 /// How long killed processes are waited for. One that hangs in the kernel does not even obey SIGKILL.
 const KILL_WAIT: Duration = Duration::from_secs(5);
@@ -47,14 +44,13 @@ impl Process {
         socket: UnixStream,
         [out, err]: [Stdio; 2],
     ) -> io::Result<Process> {
-        let environment = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let child = Command::new(&source.program)
+        let child = koi_child::command(&source.program)
             .arg(NATIVE)
             .arg(&source.pinned)
             // For whoever looks at a list of processes.
             .arg(service)
             .env_clear()
-            .envs(environment)
+            .envs(koi_child::environment())
             .current_dir(if workdir.is_dir() { workdir } else { Path::new("/") })
             .stdin(OwnedFd::from(socket))
             .stdout(out)

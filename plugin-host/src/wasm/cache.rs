@@ -144,7 +144,10 @@ fn digest_in(name: &str, key: &Key) -> Option<String> {
 
 /// Whether the file is ours and what its name says; notes that it was used.
 fn is_whole(path: &Path, digest: &str) -> io::Result<bool> {
-    let mut file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() || distrust(&meta).is_some() || digest_of(&mut file)? != digest {
         return Ok(false);

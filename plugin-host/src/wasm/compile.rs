@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn check_form(bytes: &[u8]) -> Result<(), String> {
 
 fn start(program: &Path) -> io::Result<Child> {
     let processors = thread::available_parallelism().map_or(1, |n| n.get());
-    Command::new(program)
+    koi_child::command(program)
         .arg(COMPILE)
         .env_clear()
         // Half the machine at most is busy with it; and every thread has its share of the address space.
@@ -190,6 +190,8 @@ fn compile_here() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

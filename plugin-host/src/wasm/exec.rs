@@ -2,17 +2,18 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use koi_child::Output;
 use koi_plugin_api::{Abort, AbortSignal, CallLog, LogLevel};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::bindings::koi::service::exec::{self, ExecError};
@@ -78,7 +79,7 @@ fn start(grants: &Grants, command: &exec::Command, log: Arc<dyn CallLog>) -> Res
         let how = to_grant(&grants.line_with("exec-env", name.as_str()));
         return Err(denied(&*log, &format!("set {name:?} for {}; {how}", command.program)));
     }
-    let mut ready = Command::new(program.path());
+    let mut ready = koi_child::command(program.path());
     ready
         .args(&command.args)
         .env_clear()
@@ -89,6 +90,8 @@ fn start(grants: &Grants, command: &exec::Command, log: Arc<dyn CallLog>) -> Res
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    koi_child::run_exactly(&mut ready);
+    let mut ready = Command::from(ready);
     let mut tries = 0;
     let mut child = loop {
         match ready.spawn() {
@@ -102,10 +105,13 @@ fn start(grants: &Grants, command: &exec::Command, log: Arc<dyn CallLog>) -> Res
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // From here on whatever goes wrong ends the group.
     let group = Group::new(child, log);
-    match pipes {
-        (Some(stdin), Some(stdout), Some(stderr)) => Ok(Running { group, stdin, stdout, stderr }),
-        _ => Err(ExecError::Io("the program has no pipes".into())),
-    }
+    let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+        return Err(ExecError::Io("the program has no pipes".into()));
+    };
+    let unread = |error: io::Error| ExecError::Io(format!("the program's output cannot be read: {error}"));
+    let stdout = stdout.into_owned_fd().and_then(Output::new).map_err(unread)?;
+    let stderr = stderr.into_owned_fd().and_then(Output::new).map_err(unread)?;
+    Ok(Running { group, stdin, stdout, stderr })
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {
@@ -132,8 +138,8 @@ fn shown(command: &exec::Command) -> String {
 struct Running {
     group: Group,
     stdin: ChildStdin,
-    stdout: ChildStdout,
-    stderr: ChildStderr,
+    stdout: Output,
+    stderr: Output,
 }
 
 impl Running {
@@ -147,7 +153,7 @@ impl Running {
         let (mut out, mut err) = (Kept::default(), Kept::default());
         let ended = {
             // Polled until the program is done or ended, and then dropped: a process that it left in the background may hold the
-            // pipes open for ever.
+            // pipes open for ever. It goes on writing to the keeper.
             let talk = async {
                 tokio::join!(feed(stdin, input), out.read(&mut stdout), err.read(&mut stderr));
                 std::future::pending::<Infallible>().await
@@ -159,8 +165,8 @@ impl Running {
             }
         };
         let status = ended?;
-        out.read_rest(&stdout);
-        err.read_rest(&stderr);
+        out.read_rest(&mut stdout);
+        err.read_rest(&mut stderr);
         Ok(exec::Output {
             code: status.code(),
             truncated: out.truncated || err.truncated,
@@ -184,23 +190,20 @@ struct Kept {
 
 impl Kept {
     /// Reads up to the stream's end.
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) {
+    async fn read(&mut self, stream: &mut Output) {
         let mut chunk = vec![0; 8 * 1024];
-        while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+        while let count @ 1.. = stream.read(&mut chunk).await {
             self.keep(&chunk[..count]);
         }
     }
 
     /// Reads what is in the pipe now.
-    fn read_rest(&mut self, stream: &impl AsFd) {
+    fn read_rest(&mut self, stream: &mut Output) {
         let mut chunk = vec![0; 8 * 1024];
         // Not more than fits in a pipe: somebody left in the background may fill it as fast as this empties it.
         for _ in 0..OUTPUT_BYTES / 1024 {
-            match nix::unistd::read(stream, &mut chunk) {
-                Ok(count @ 1..) => self.keep(&chunk[..count]),
-                Err(Errno::EINTR) => {}
-                Ok(_) | Err(_) => return,
-            }
+            let Some(count) = stream.read_now(&mut chunk) else { return };
+            self.keep(&chunk[..count]);
         }
     }
 

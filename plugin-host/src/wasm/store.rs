@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use koi_plugin_api::LogLevel;
+use koi_plugin_shell::open_regular;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::bindings::koi::service::state::{self, StateError};
@@ -110,7 +111,7 @@ fn work_on<T>(
 
 /// What is stored. A file that is not as it was written is set aside, and said so; the store is empty then.
 fn load(path: &Path) -> io::Result<(Entries, Option<String>)> {
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Entries::new(), None)),
         Err(error) => return Err(error),

@@ -7,13 +7,10 @@ use koi_plugin_api::{Context, Hook, Role};
 /// Bytes of one value. The kernel refuses to run a script with a string of 128 KiB or more.
 const VALUE_BYTES: usize = 4096;
 
-/// For a daemon that was started without a `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// Everything that a script finds in its environment. Of the daemon's own only what every program needs is handed on;
 /// secrets that it was started with stay with it.
 pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsString)> {
-    let mut all = inherited();
+    let mut all = koi_child::environment();
     let (master_name, master_addr) = context.master.clone().unwrap_or_default();
     let mut add = |name: &str, value: &str| all.push((name.into(), clean(value).into()));
     add("KOI_SERVICE", &context.service);
@@ -36,20 +33,6 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     // A path is handed on to the byte: not clean()ed, it need not be UTF-8.
     all.push(("KOI_SERVICE_HOME".into(), context.home.clone().into_os_string()));
     all
-}
-
-/// What is handed on of the daemon's environment.
-fn inherited() -> Vec<(OsString, OsString)> {
-    let wanted = |name: &OsString| {
-        name.to_str().is_some_and(|n| {
-            matches!(n, "PATH" | "LANG" | "LANGUAGE" | "TZ" | "HOME") || n.starts_with("LC_")
-        })
-    };
-    let mut found: Vec<_> = std::env::vars_os().filter(|(name, _)| wanted(name)).collect();
-    if !found.iter().any(|(name, _)| name == "PATH") {
-        found.push(("PATH".into(), DEFAULT_PATH.into()));
-    }
-    found
 }
 
 /// `[config]` of `service.toml`: `virtual-ip` becomes `KOI_CONFIG_VIRTUAL_IP`.

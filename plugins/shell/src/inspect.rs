@@ -1,13 +1,15 @@
 //! What is wrong with a script, found by looking at it.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, eaccess};
+
+use crate::regular::{open_regular, what_else};
 
 /// Bytes that are looked at; the kernel looks at no more for the first line.
 const HEAD_BYTES: u64 = 256;
@@ -22,8 +24,8 @@ pub enum Finding {
     Unreadable(String),
     /// A link to something that isn't there.
     DanglingLink(PathBuf),
-    /// A folder, socket or the like.
-    NotAFile,
+    /// A folder, a socket or the like: what it is.
+    NotAFile(&'static str),
     /// No execute bit is set.
     NotExecutable,
     /// An execute bit is set, but not for this user; or the file system is mounted `noexec`.
@@ -52,7 +54,7 @@ impl Finding {
         match self {
             Finding::Unreadable(_)
             | Finding::DanglingLink(_)
-            | Finding::NotAFile
+            | Finding::NotAFile(_)
             | Finding::NotExecutable
             | Finding::NotExecutableHere
             | Finding::NoInterpreterNamed
@@ -73,7 +75,7 @@ impl Finding {
             Finding::DanglingLink(target) => {
                 format!("a link to {}, which isn't there; mend or remove {path}", target.display())
             }
-            Finding::NotAFile => format!("not a file; remove or rename {path}"),
+            Finding::NotAFile(what) => format!("{what}, not a file; remove or rename {path}"),
             Finding::NotExecutable => format!("not executable; chmod +x {path}"),
             Finding::NotExecutableHere => format!(
                 "not executable for this user; look at its owner and mode, and whether the file system of {path} is mounted noexec"
@@ -116,8 +118,10 @@ impl Finding {
 /// running it.
 pub fn inspect(script: &Path) -> Vec<Finding> {
     let meta = match fs::metadata(script) {
-        Ok(meta) if meta.is_file() => meta,
-        Ok(_) => return vec![Finding::NotAFile],
+        Ok(meta) => match what_else(meta.file_type()) {
+            None => meta,
+            Some(what) => return vec![Finding::NotAFile(what)],
+        },
         Err(error) => {
             let target = fs::read_link(script).ok();
             return vec![target.map_or(Finding::Unreadable(error.to_string()), Finding::DanglingLink)];
@@ -147,7 +151,7 @@ pub(crate) fn is_elf(script: &Path) -> bool {
 
 fn head_of(script: &Path) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(script)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    open_regular(script)?.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(head)
 }
 

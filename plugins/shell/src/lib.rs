@@ -11,9 +11,11 @@ mod group;
 mod handler;
 mod inspect;
 mod output;
+mod regular;
 mod run;
 mod spawn;
 mod verdict;
 
 pub use handler::{Shape, ShellHandler};
 pub use inspect::{Finding, inspect};
+pub use regular::{open_regular, read_regular, what_else};

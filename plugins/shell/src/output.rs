@@ -7,8 +7,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use koi_plugin_api::{CallLog, LineCutter, LogLevel, for_people};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -22,8 +20,7 @@ const SAID_CHARS: usize = 200;
 
 /// One stream of a script.
 struct Stream {
-    /// None: closed.
-    pipe: Option<pipe::Receiver>,
+    pipe: koi_child::Output,
     level: LogLevel,
     log: Arc<dyn CallLog>,
     lines: LineCutter,
@@ -53,7 +50,7 @@ impl Said {
 impl Stream {
     fn new(end: OwnedFd, level: LogLevel, log: Arc<dyn CallLog>) -> io::Result<Stream> {
         Ok(Stream {
-            pipe: Some(pipe::Receiver::from_owned_fd(end)?),
+            pipe: koi_child::Output::new(end)?,
             level,
             log,
             lines: LineCutter::default(),
@@ -64,10 +61,10 @@ impl Stream {
 
     /// Reads until the last writer has closed it. May be dropped and begun again at any time.
     async fn pump(&mut self) {
-        while let Some(pipe) = &mut self.pipe {
-            match pipe.read(&mut self.buffer).await {
-                Ok(0) | Err(_) => self.close(),
-                Ok(n) => self.take(n),
+        while self.pipe.is_open() {
+            match self.pipe.read(&mut self.buffer).await {
+                0 => self.finish(),
+                n => self.take(n),
             }
         }
     }
@@ -75,17 +72,10 @@ impl Stream {
     /// Reads what lies in the pipe now, and waits for nothing.
     fn rest(&mut self) {
         let mut read = 0;
-        while let (Some(pipe), true) = (&self.pipe, read < REST_BYTES) {
-            match nix::unistd::read(pipe, &mut self.buffer) {
-                Ok(0) => self.close(),
-                Ok(n) => {
-                    self.take(n);
-                    read += n;
-                }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::EAGAIN) => break,
-                Err(_) => self.close(),
-            }
+        while read < REST_BYTES {
+            let Some(n) = self.pipe.read_now(&mut self.buffer) else { break };
+            self.take(n);
+            read += n;
         }
         self.finish();
     }
@@ -96,11 +86,6 @@ impl Stream {
             said.hear(line);
             log.line(*level, line);
         });
-    }
-
-    fn close(&mut self) {
-        self.pipe = None;
-        self.finish();
     }
 
     fn finish(&mut self) {
@@ -150,7 +135,7 @@ impl Output {
 
     /// Whether processes in the background still hold an end.
     pub(crate) fn is_open(&self) -> bool {
-        self.out.pipe.is_some() || self.err.pipe.is_some()
+        self.out.pipe.is_open() || self.err.pipe.is_open()
     }
 
     /// Reads on until everyone has closed their ends.

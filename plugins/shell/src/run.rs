@@ -124,7 +124,7 @@ fn timed_out(limit: Duration, ended: Ended, last_word: &str) -> String {
 }
 
 /// Processes that the script has left in the background may go on writing to its output: they would die of SIGPIPE
-/// if nobody read it.
+/// if nobody read it. What is not read here any more is left to the keeper ([`koi_child::Output`]).
 fn keep_reading(output: Output, leftovers: Arc<Semaphore>, log: &dyn CallLog) {
     if !output.is_open() {
         return;
@@ -136,10 +136,15 @@ fn keep_reading(output: Output, leftovers: Arc<Semaphore>, log: &dyn CallLog) {
                 drop(permit);
             });
         }
-        Err(_) => log.line(
-            LogLevel::Warn,
-            "left a process in the background that holds its output, as too many before: the output is closed; redirect that of \
-             background processes to a file or /dev/null",
-        ),
+        Err(_) => {
+            let fate = if koi_child::outlives_koi() { "not logged" } else { "closed" };
+            log.line(
+                LogLevel::Warn,
+                &format!(
+                    "left a process in the background that holds its output, as too many before: the output is {fate}; redirect \
+                     that of background processes to a file or /dev/null"
+                ),
+            );
+        }
     }
 }

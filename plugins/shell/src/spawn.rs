@@ -1,14 +1,15 @@
 //! Starting a script, and saying why it cannot be started.
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use koi_plugin_api::{CallLog, Context, Hook, HookError};
 use nix::errno::Errno;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, Command as ChildCommand};
 
 use crate::environment;
 use crate::group::ProcessGroup;
@@ -91,10 +92,10 @@ impl Script {
     }
 
     fn spawn(&self, context: &Context) -> io::Result<Child> {
-        match self.complete(Command::new(&self.path), context).spawn() {
+        match self.complete(koi_child::command(&self.path), context).spawn() {
             // No `#!` line: what a shell, or execvp(3), does then.
             Err(error) if is(&error, Errno::ENOEXEC) && self.is_text() => {
-                let mut shell = Command::new("/bin/sh");
+                let mut shell = koi_child::command("/bin/sh");
                 shell.arg(&self.path);
                 self.complete(shell, context).spawn()
             }
@@ -108,8 +109,7 @@ impl Script {
         !is_elf(&self.path) && !inspect(&self.path).iter().any(hopeless)
     }
 
-    /// The standard library empties the signal mask and resets SIGPIPE; exec resets every signal that is caught.
-    fn complete(&self, mut command: Command, context: &Context) -> Command {
+    fn complete(&self, mut command: Command, context: &Context) -> ChildCommand {
         if self.folder.is_none() {
             command.arg(self.hook.word());
         }
@@ -121,7 +121,8 @@ impl Script {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        command
+        koi_child::run_exactly(&mut command);
+        command.into()
     }
 
     fn explain(&self, error: &io::Error) -> HookError {

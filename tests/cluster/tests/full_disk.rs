@@ -113,3 +113,19 @@ fn a_master_whose_disk_is_full_is_named_and_stays_beyond_its_lease() {
     disk.empty();
     assert_eq!(cluster.wait_healthy(), master);
 }
+
+#[test]
+fn a_disk_that_is_full_at_the_start_is_waited_for() {
+    let cluster = Cluster::builder().nodes(1).service("10-vip", Service::recorded()).build();
+    let node = cluster.node("a");
+    let Some(disk) = Tiny::mount(&node.state_dir) else {
+        skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
+        return;
+    };
+    disk.fill();
+    node.spawn();
+    cluster.wait_log("a", &["not started yet", "the file system is full"]);
+    assert!(node.is_running());
+    disk.empty();
+    cluster.wait_healthy();
+}

@@ -12,6 +12,8 @@ fn builder() -> koi_cluster_tests::Builder {
 
 /// The promoted services of `node` were taken down in order, before anybody else promoted.
 fn taken_down(cluster: &Cluster, before: usize, node: &str, next: &str) {
+    // Whoever promotes waits for the demotes only.
+    cluster.wait_for("all is stopped", |c| c.hooks().since(before).ended(node, "net:stop").is_some());
     let since = cluster.hooks().since(before);
     since.assert_order(node, &["db:demote", "net:demote", "net:stop"]);
     since.assert_order(node, &["db:demote", "db:stop", "net:stop"]);
@@ -59,6 +61,26 @@ fn a_guardian_that_dies_is_replaced() {
     let old = cluster.wait_some("a guardian", |_| node.guardian());
     kill(old, Signal::SIGKILL).unwrap();
     // Far longer than it takes until it is told what to guard: nobody outside can see that.
+    let told = |pid: &_| *pid != old && age(*pid).is_some_and(|age| age >= Duration::from_secs(2));
+    cluster.wait_some("another guardian stands guard", |_| node.guardian().filter(told));
+    assert_eq!(cluster.wait_healthy(), first);
+    cluster.assert_undisturbed(&first, before);
+
+    let before = cluster.hooks().count();
+    node.kill();
+    let second = cluster.wait_other_master(&first);
+    taken_down(&cluster, before, &first, &second);
+}
+
+#[test]
+fn a_guardian_that_hangs_is_noticed_and_replaced() {
+    let cluster = builder().start();
+    let (_, first) = cluster.part_leader_and_master();
+    let node = cluster.node(&first);
+    let before = cluster.hooks().count();
+    let old = cluster.wait_some("a guardian", |_| node.guardian());
+    kill(old, Signal::SIGSTOP).unwrap();
+    cluster.wait_log(&first, &["the guardian does not answer"]);
     let told = |pid: &_| *pid != old && age(*pid).is_some_and(|age| age >= Duration::from_secs(2));
     cluster.wait_some("another guardian stands guard", |_| node.guardian().filter(told));
     assert_eq!(cluster.wait_healthy(), first);

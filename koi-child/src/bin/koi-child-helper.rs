@@ -1,0 +1,36 @@
+//! Stands in for koid where this crate is tested by itself: it is the keeper, or it starts `sh -c COMMAND` as koid would, says
+//! what that says, and ends.
+
+use std::io::Write;
+use std::process::{ExitCode, Stdio};
+
+use koi_child::{KEEP, Output};
+
+fn main() -> ExitCode {
+    koi_child::begin(Some("/proc/self/exe"));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match &words[..] {
+        [word] if word == KEEP => koi_child::keep(),
+        [word, script] if word == "run" => run(script).unwrap_or(ExitCode::FAILURE),
+        _ => {
+            eprintln!("koi-child-helper: started by tests of koi-child, and of no use by itself");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The output is read until the script itself has ended.
+fn run(script: &str) -> std::io::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let mut child = koi_child::command("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn()?;
+        let end = child.stdout.take().ok_or_else(|| std::io::Error::other("it has no pipe"))?;
+        let mut output = Output::new(end.into())?;
+        let status = child.wait()?;
+        let mut buffer = [0; 4096];
+        while let Some(read) = output.read_now(&mut buffer) {
+            std::io::stdout().write_all(&buffer[..read])?;
+        }
+        Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(99)).unwrap_or(99)))
+    })
+}

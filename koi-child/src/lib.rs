@@ -1,0 +1,31 @@
+//! How koi starts every process, and what becomes of its output.
+//!
+//! All children of koid, of its guardian and of their helpers are made by [`command`]: they find what koid found when it was
+//! started, whatever koid has changed for itself since. What they write is read through [`Output`]: its pipe has a second
+//! holder, a small process that outlives koid, so that what goes on running never loses its reader.
+
+#![deny(unsafe_code)]
+
+mod environment;
+mod keeper;
+mod output;
+mod start;
+mod sys;
+
+pub use environment::{environment, is_handed_on};
+pub use keeper::{KEEP, keep};
+pub use output::{Output, outlives_koi};
+pub use start::{command, run_exactly};
+
+/// The first thing that a program does: notes what it was started with, for its children, and undoes what would keep it from
+/// hearing signals and from waiting for children. Must be called before there is a second thread.
+///
+/// `keeper`: the program that is started with the argument [`KEEP`] when output is first read; none: nobody holds it beside this
+/// process.
+pub fn begin(keeper: Option<&'static str>) {
+    sys::note_inherited();
+    sys::hear_signals();
+    if let Some(program) = keeper {
+        output::keep_with(program);
+    }
+}
