@@ -180,12 +180,32 @@ pub(crate) enum Command {
         /// Name or UUID
         node: String,
     },
-    /// Let an elector without state on disk begin a new cluster
-    #[command(long_about = "Let an elector without state on disk begin a new cluster.\n\n\
-        Only needed when the electors cannot all be seen, or when some of them lost their disks. What the other \
-        electors know of an older cluster may be voted away: use it only when no majority of the old electors can come \
-        back, and then on a quorum of electors: one alone cannot elect itself.")]
-    Bootstrap,
+    /// Show who votes, or change it
+    #[command(subcommand)]
+    Electors(Electors),
+    /// Let an elector without a record begin a new cluster
+    #[command(
+        long_about = "Let an elector without a record begin a new cluster, with the electors without one that it hears.\n\n\
+        It shows them and asks. Say it on each of them: the first leader needs the vote of every one. Only needed when the \
+        configured electors cannot all be there, or have lost their disks. What others know of an older cluster is given up: \
+        use it only when no majority of the old electors can come back."
+    )]
+    Bootstrap {
+        /// Only show with which electors
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+    },
+    /// Give this machine an identity of its own: after its disk was copied from another
+    #[command(
+        name = "reset-identity",
+        long_about = "Give this machine an identity of its own, after its disk was copied from another.\n\n\
+        What its state folder says is another node's: it is set aside, and the next koid here begins as a node that nobody knows. \
+        Stop koid on this machine first. `koi electors add` or `replace` makes an elector of it."
+    )]
+    ResetIdentity,
     /// Validate this machine's configuration, services and plugins (runs `koid --check`)
     Check,
     /// Show the configuration, or convert it
@@ -221,6 +241,30 @@ pub(crate) enum Command {
     },
 }
 
+/// `koi electors`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Electors {
+    /// Show the electors, and the nodes that could become one
+    List,
+    /// Make an elector of a node that answers and is configured to vote
+    Add {
+        /// Name or UUID
+        node: String,
+    },
+    /// Let a node vote no more, whether it is there or not
+    Remove {
+        /// Name or UUID of an elector
+        node: String,
+    },
+    /// Let a node vote in another's place: for a machine that was replaced, under the same name too
+    Replace {
+        /// Name or UUID of an elector
+        old: String,
+        /// Name or UUID of a node that answers and does not vote
+        new: String,
+    },
+}
+
 /// A command for one node.
 #[derive(Debug, Args)]
 pub(crate) struct OnNode {
@@ -243,6 +287,9 @@ pub(crate) struct Init {
     /// The cluster's key [default: /etc/koi/cluster.key]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Write no configuration: take the identity away from the one that is there, before a disk image is made of this machine
+    #[arg(long, conflicts_with_all = ["target", "electors", "transport", "key_file"])]
+    pub(crate) new_identity: bool,
 }
 
 /// `koi events`.

@@ -8,6 +8,7 @@ use crate::message::RULES;
 use crate::node::Node;
 use crate::record::{MemberChange, Record};
 use crate::types::{NodeId, Time};
+use crate::view::{ElectorView, Membership};
 
 impl Node {
     /// What the leader does about the members by itself: whether `next` has changed. A change that counts is ended by the next version; a
@@ -34,6 +35,34 @@ impl Node {
         if said && self.knows_members() && !self.counts(self.id) && !broken!(OwnVoiceAssumed) {
             self.resign("this node is no elector any more", now);
         }
+    }
+
+    /// The members, and whoever is configured to vote and is none.
+    pub(crate) fn elector_views(&self, now: Time) -> Vec<ElectorView> {
+        let record = &self.durable.record;
+        let change = record.change.unwrap_or_default();
+        let mut ids: BTreeSet<NodeId> = match self.knows_members() {
+            true => record.members.iter().copied().chain(change.add).collect(),
+            false => BTreeSet::new(),
+        };
+        let around = self.peers.iter().filter(|(_, p)| p.card.elector && p.is_around(self.lately(), now));
+        ids.extend(around.map(|(id, _)| id).chain(self.settings.elector.then_some(self.id)));
+        let there =
+            |id: NodeId| id == self.id || self.peers.get(id).is_some_and(|p| p.is_around(self.lately(), now));
+        let membership = |id: NodeId| match record.has_member(id) {
+            _ if !self.knows_members() => Membership::Configured,
+            false => Membership::Outside,
+            true if change.add == Some(id) => Membership::Joining,
+            true if change.remove == Some(id) => Membership::Leaving,
+            true => Membership::Member,
+        };
+        let view = |id: NodeId| ElectorView {
+            id,
+            name: self.name_of(id),
+            membership: membership(id),
+            there: there(id),
+        };
+        ids.into_iter().map(view).collect()
     }
 
     /// The record with this change of the electors under way.

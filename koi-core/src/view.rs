@@ -24,6 +24,12 @@ pub struct View {
     pub acting: bool,
     /// The record that it acts on.
     pub record: Record,
+    /// How many electors must agree; zero: quorum is off.
+    pub quorum: u16,
+    /// How many electors the cluster has, by the record, or before it has members by the configuration; zero: unknown.
+    pub electors_known: u16,
+    /// The members, and the nodes that are configured to vote and are none.
+    pub electors: Vec<ElectorView>,
     /// Electors heard from now, itself included.
     pub electors_seen: u16,
     /// All nodes that it knows, itself first.
@@ -56,6 +62,47 @@ pub struct View {
     pub failures: Vec<FailureView>,
     /// All is well: this node acts as leader, and there is no concern.
     pub healthy: bool,
+}
+
+/// An elector, or a node that could become one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectorView {
+    /// The node.
+    pub id: NodeId,
+    /// Its name, or its id if nobody has heard it.
+    pub name: String,
+    /// Its part in the membership (R13).
+    pub membership: Membership,
+    /// It is heard from now.
+    pub there: bool,
+}
+
+/// A node's part in the membership (R13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It votes.
+    Member,
+    /// It is to become a member, and votes already.
+    Joining,
+    /// It is to be a member no more, and votes until then.
+    Leaving,
+    /// It is configured to vote, and does not.
+    Outside,
+    /// It votes by the configuration: the record has no members.
+    Configured,
+}
+
+impl Membership {
+    /// The word that people read and that the API carries.
+    pub fn word(self) -> &'static str {
+        match self {
+            Membership::Member => "member",
+            Membership::Joining => "joining",
+            Membership::Leaving => "leaving",
+            Membership::Outside => "outside",
+            Membership::Configured => "configured",
+        }
+    }
 }
 
 /// A node as this one sees it.

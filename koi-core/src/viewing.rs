@@ -33,6 +33,13 @@ impl Node {
             leader: if acting { Some(self.id) } else { self.known_leader(now) },
             acting,
             record: self.durable.applied.clone(),
+            quorum: if self.settings.quorum == 0 {
+                0
+            } else {
+                u16::try_from(self.quorum().size()).unwrap_or(u16::MAX)
+            },
+            electors_known: u16::try_from(self.electors_known()).unwrap_or(u16::MAX),
+            electors: self.elector_views(now),
             electors_seen: u16::try_from(self.electors_seen(now)).unwrap_or(u16::MAX),
             services: self.runner.services.views(now),
             lease: self.runner.holding.map(|h| h.ends.since(now)),

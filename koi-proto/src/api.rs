@@ -10,7 +10,9 @@
 //! | `POST /v1/reconfigure` | [`Reconfigure`] | [`Done`] |
 //! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
 //! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
-//! | `POST /v1/bootstrap` | | [`Done`], the asked node itself |
+//! | `GET /v1/electors` | | [`Electors`] |
+//! | `POST /v1/electors` | [`ElectorsChange`] | [`Done`] |
+//! | `POST /v1/bootstrap` | [`Bootstrap`] | [`Done`], the asked node itself; its steps are the electors' names |
 //! | `GET /v1/failures` | | [`Failures`] |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
@@ -50,7 +52,7 @@ pub struct ClusterStatus {
     pub term: u64,
     /// How many electors must agree; zero: off.
     pub quorum: u16,
-    /// How many electors the cluster has by its configuration; zero: unknown.
+    /// How many electors the cluster has, by its record, or before that has members by the configuration; zero: unknown.
     pub electors: u16,
     /// How many electors are heard from now, the asked one included.
     pub electors_seen: u16,
@@ -333,6 +335,56 @@ pub struct Reconfigure {
     /// How long the answer may wait for plugins to be loaded; none: as long as most clients wait for any answer. What takes longer goes
     /// on after the answer.
     pub wait_ms: Option<u64>,
+}
+
+/// `GET /v1/electors`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Electors {
+    /// The members, and the nodes that are configured to vote and are none, by name.
+    pub electors: Vec<Elector>,
+    /// How many of them must agree; zero: quorum is off.
+    pub quorum: u16,
+}
+
+/// An elector, or a node that could become one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Elector {
+    /// Its name; its UUID, if nobody has heard it.
+    pub name: String,
+    /// Its UUID.
+    pub id: String,
+    /// `member`, `joining`, `leaving`, `outside` (configured to vote, and does not), or `configured` (the record has no members yet).
+    pub membership: String,
+    /// It is heard from now.
+    pub there: bool,
+}
+
+/// `POST /v1/electors`: one of `add`, `remove`, or `replace` with `by`. Nodes are called by name or UUID.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ElectorsChange {
+    /// This node, which answers and is no elector, becomes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub add: Option<String>,
+    /// This elector is none any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
+    /// This elector gives its place to `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replace: Option<String>,
+    /// The node that takes the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// `POST /v1/bootstrap`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bootstrap {
+    /// Only say with which electors.
+    pub dry_run: bool,
 }
 
 /// `POST /v1/maintenance`.

@@ -75,7 +75,8 @@ mod tests {
 
     fn steps(target: &str, electors: Option<u16>, transport: &[&str], key: Option<&str>) -> String {
         let transport = transport.iter().map(ToString::to_string).collect();
-        let args = Init { target: None, electors, transport, key_file: key.map(Into::into) };
+        let args =
+            Init { target: None, electors, transport, key_file: key.map(Into::into), new_identity: false };
         next_steps(Path::new(target), &args)
     }
 

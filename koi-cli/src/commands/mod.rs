@@ -3,7 +3,9 @@
 mod check;
 mod completions;
 mod config;
+mod electors;
 mod events;
+mod identity;
 mod init;
 mod keygen;
 mod operate;
@@ -39,7 +41,9 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Promote { node, dry_run } => operate::promote(&daemon()?, node, *dry_run, out).await,
         Command::Demote => operate::order(&daemon()?, "demote", out).await,
         Command::Elect => operate::order(&daemon()?, "elect", out).await,
-        Command::Bootstrap => operate::order(&daemon()?, "bootstrap", out).await,
+        Command::Electors(args) => electors::electors(&daemon()?, args, out).await,
+        Command::Bootstrap { dry_run, yes } => electors::bootstrap(&daemon()?, *dry_run, *yes, out).await,
+        Command::ResetIdentity => identity::reset(options, out),
         Command::Start(args) => on_node(&daemon()?, "start", args.node.as_deref(), out).await,
         Command::Stop(args) => on_node(&daemon()?, "stop", args.node.as_deref(), out).await,
         Command::Recover(args) => on_node(&daemon()?, "recover", args.node.as_deref(), out).await,
@@ -48,6 +52,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Maintenance { state } => operate::maintenance(&daemon()?, *state, out).await,
         Command::Check => check::check(options, out),
         Command::Config(args) => config::config(options, args, out),
+        Command::Init(args) if args.new_identity => identity::reset(options, out),
         Command::Init(args) => init::init(options, args, out),
         Command::Keygen { target, force } => keygen::keygen(target, *force, out),
         Command::Plugins(args) => plugins::plugins(options, args, out).await,

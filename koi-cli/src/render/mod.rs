@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod done;
+pub(crate) mod electors;
 pub(crate) mod event;
 pub(crate) mod failures;
 pub(crate) mod local;

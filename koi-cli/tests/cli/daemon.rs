@@ -78,11 +78,15 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 #[test]
 fn each_command_asks_for_its_own_thing() {
     let fake = Fake::saying(&Done { message: "it is done".into(), ..Done::default() });
-    let cases: [(&[&str], &str, serde_json::Value); 11] = [
+    let cases: [(&[&str], &str, serde_json::Value); 15] = [
         (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false })),
         (&["demote"], "POST /v1/demote", json!({})),
         (&["elect"], "POST /v1/elect", json!({})),
-        (&["bootstrap"], "POST /v1/bootstrap", json!({})),
+        (&["bootstrap", "--yes"], "POST /v1/bootstrap", json!({ "dry_run": false })),
+        (&["bootstrap", "--dry-run"], "POST /v1/bootstrap", json!({ "dry_run": true })),
+        (&["electors", "add", "d"], "POST /v1/electors", json!({ "add": "d" })),
+        (&["electors", "remove", "c"], "POST /v1/electors", json!({ "remove": "c" })),
+        (&["electors", "replace", "c", "d"], "POST /v1/electors", json!({ "replace": "c", "by": "d" })),
         (&["start"], "POST /v1/start", json!({ "node": null })),
         (&["stop", "b"], "POST /v1/stop", json!({ "node": "b" })),
         (&["recover", "b"], "POST /v1/recover", json!({ "node": "b" })),

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
-use koi_core::io::{Answered, Command, Refusal};
+use koi_core::io::{Answered, Command, ElectorChange, Refusal};
 use koi_core::view::View;
-use koi_proto::api::{ApiError, Done, Maintenance, OnNode, Promote, Reconfigure, codes};
+use koi_proto::api::{
+    ApiError, Bootstrap, Done, ElectorsChange, Maintenance, OnNode, Promote, Reconfigure, codes,
+};
 use tokio::sync::oneshot;
 
 use super::body::{Answer, json};
@@ -77,7 +79,11 @@ impl Api {
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
             "/v1/recover" | RECONFIGURE => Ok(Where::Node(self.node_or_own(asked)?)),
-            "/v1/bootstrap" => Ok(Where::Here(Command::Bootstrap { dry_run: false })),
+            "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
+            "/v1/bootstrap" => {
+                let Bootstrap { dry_run } = asked.json()?;
+                Ok(Where::Here(Command::Bootstrap { dry_run }))
+            }
             other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
         }
     }
@@ -152,6 +158,23 @@ impl Api {
     /// The core's view; none: the loop does not answer.
     pub(super) async fn view(&self) -> Option<View> {
         self.cluster.look().await.map(|look| look.view)
+    }
+}
+
+fn elector_change(change: ElectorsChange) -> Result<ElectorChange, ApiError> {
+    match change {
+        ElectorsChange { add: Some(new), remove: None, replace: None, by: None } => {
+            Ok(ElectorChange::Add(new))
+        }
+        ElectorsChange { add: None, remove: Some(old), replace: None, by: None } => {
+            Ok(ElectorChange::Remove(old))
+        }
+        ElectorsChange { add: None, remove: None, replace: Some(old), by: Some(new) } => {
+            Ok(ElectorChange::Replace { old, new })
+        }
+        _ => Err(bad_request(
+            "one change at a time: {\"add\": \"NODE\"}, {\"remove\": \"NODE\"}, or {\"replace\": \"OLD\", \"by\": \"NEW\"}",
+        )),
     }
 }
 

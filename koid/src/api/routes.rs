@@ -42,6 +42,7 @@ impl Api {
         match (&asked.method, asked.path.as_str()) {
             (&Method::GET, "/v1/status") => self.status(asked).await,
             (&Method::GET, "/v1/local") => self.local(asked).await,
+            (&Method::GET, "/v1/electors") => self.electors(asked).await,
             (&Method::GET, "/v1/failures") => self.failures(asked).await,
             (&Method::GET, "/v1/events") => self.events(asked),
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
@@ -115,6 +116,17 @@ impl Api {
             service.details = self.details.of(&service.name);
             service.held = self.details.held(&service.name);
         }
+    }
+
+    async fn electors(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+        let view = self.look().await?.view;
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (status::name_of(&view, leader), status::address_of(&view, leader));
+            if let Ok(response) = self.pass(asked, Bytes::new(), &name, address).await {
+                return Ok(response);
+            }
+        }
+        Ok(json(&status::electors(&view)))
     }
 
     async fn failures(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {

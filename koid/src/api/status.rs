@@ -18,8 +18,8 @@ pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::
         target: view.record.target.map(name),
         epoch: view.record.last_epoch.0,
         term: view.term.0,
-        quorum: settings.quorum,
-        electors: settings.electors.count(),
+        quorum: view.quorum,
+        electors: view.electors_known,
         electors_seen: view.electors_seen,
         manual: view.record.manual,
         maintenance: view.record.maintenance,
@@ -72,6 +72,19 @@ pub(crate) fn local(
         dropped,
         warnings: Vec::new(),
     }
+}
+
+/// Who votes, and who could.
+pub(crate) fn electors(view: &View) -> api::Electors {
+    let elector = |e: &koi_core::view::ElectorView| api::Elector {
+        name: e.name.clone(),
+        id: e.id.to_string(),
+        membership: e.membership.word().to_owned(),
+        there: e.there,
+    };
+    let mut electors: Vec<_> = view.electors.iter().map(elector).collect();
+    electors.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
+    api::Electors { electors, quorum: view.quorum }
 }
 
 /// The failures that this node knows of, the newest last.

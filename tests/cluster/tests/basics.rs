@@ -173,13 +173,18 @@ fn a_new_cluster_waits_for_all_its_electors_or_for_a_word() {
     });
     cluster.wait_shown(a, &["status"], 3, &["R10", "koi bootstrap"]);
     cluster.wait_shown(a, &["elect"], 4, &["1 missing", "koi bootstrap"]);
-    a.koi(&["bootstrap"]).exits(0);
-    b.koi(&["bootstrap"]).exits(0);
+    a.koi(&["bootstrap"]).refuses(2, &["nobody is there to be asked", "koi bootstrap --yes"]);
+    a.koi(&["bootstrap", "--dry-run"]).shows(&["the cluster begins with these electors: a, b"]);
+    a.koi(&["bootstrap", "--yes"]).exits(0);
+    b.koi(&["bootstrap", "--yes"]).exits(0);
     let master = cluster.wait_some("a master", Cluster::master);
 
-    cluster.node("c").start();
-    assert_eq!(cluster.wait_healthy(), master);
+    let c = cluster.node("c");
+    c.start();
     cluster.wait_log("c", &["taken the cluster's record"]);
-    cluster.node("c").koi(&["bootstrap"]).refuses(1, &["has a state already"]);
+    cluster.wait_shown(a, &["status"], 3, &["is no elector of this cluster", "koi electors add c"]);
+    cluster.wait_for("c becomes an elector", |c| c.node("a").koi(&["electors", "add", "c"]).ok());
+    assert_eq!(cluster.wait_healthy(), master);
+    c.koi(&["bootstrap", "--yes"]).refuses(1, &["has a record already"]);
     cluster.hooks().assert_only(&master);
 }
