@@ -1,4 +1,4 @@
-//! What of koid's own environment children are given.
+//! What of koid's own environment scripts are given.
 
 use std::ffi::{OsStr, OsString};
 
@@ -7,15 +7,15 @@ use nix::unistd::{User, geteuid};
 /// For a daemon that was started without a `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Whether children are given this variable. Secrets that koid was started with stay with it, and so does what systemd has told
+/// Whether scripts are given this variable. Secrets that koid was started with stay with it, and so does what systemd has told
 /// koid alone.
-pub fn is_handed_on(name: &OsStr) -> bool {
+fn is_handed_on(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
         matches!(name, "PATH" | "LANG" | "LANGUAGE" | "TZ" | "HOME") || name.starts_with("LC_")
     })
 }
 
-/// The variables that every child is given: those of this process that are handed on. `PATH` and `HOME` are always among them:
+/// The variables that every script is given: those of this process that are handed on. `PATH` and `HOME` are always among them:
 /// systemd sets no `HOME` for a daemon of root's.
 pub fn environment() -> Vec<(OsString, OsString)> {
     let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| is_handed_on(name)).collect();

@@ -12,7 +12,7 @@ mod output;
 mod start;
 mod sys;
 
-pub use environment::{environment, is_handed_on};
+pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi};
 pub use start::{command, run_exactly};

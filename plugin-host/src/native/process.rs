@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::Source;
 use crate::process::NATIVE;
 
+/// What of koid's environment a helper has.
+const ENVIRONMENT: [&str; 2] = ["PATH", "LANG"];
+
 /// How long killed processes are waited for. One that hangs in the kernel does not even obey SIGKILL.
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
@@ -44,13 +47,14 @@ impl Process {
         socket: UnixStream,
         [out, err]: [Stdio; 2],
     ) -> io::Result<Process> {
+        let environment = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let child = koi_child::command(&source.program)
             .arg(NATIVE)
             .arg(&source.pinned)
             // For whoever looks at a list of processes.
             .arg(service)
             .env_clear()
-            .envs(koi_child::environment())
+            .envs(environment)
             .current_dir(if workdir.is_dir() { workdir } else { Path::new("/") })
             .stdin(OwnedFd::from(socket))
             .stdout(out)
