@@ -265,7 +265,7 @@ fn a_handler_that_was_changed_while_koid_was_off_is_the_one_that_starts() {
 #[test]
 fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() {
     let plugins = Folder::default();
-    plugins.put("db.wasm", &says("its handler").build());
+    plugins.put("db.wasm", &weighed("its handler").build());
     let builder = Cluster::builder().nodes(3).service("10-db", named("db"));
     let cluster = builder.set("plugins.dirs", &plugins.setting()).start();
     let mut master = cluster.wait_healthy();
