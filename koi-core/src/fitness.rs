@@ -1,9 +1,14 @@
 //! What keeps this node from being made master although its services are ready: a disk that does not take its state, or a machine that has
 //! no room for a hook. Before anything is promoted a mark must be on disk (R8), so a mastership here would come to nothing.
 
+use std::time::Duration;
+
 use crate::io::HookEnd;
 use crate::node::Node;
 use crate::types::Time;
+
+/// A disk that has not taken a state within this hangs. Busy disks take longer than a heartbeat now and then.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 /// What this node knows of its disk.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +65,6 @@ impl Node {
 
     /// When a disk that has not answered counts as one that hangs.
     pub(crate) fn disk_hangs_at(&self) -> Time {
-        self.fitness.waiting_since.map_or(Time::NEVER, |since| since + self.lately())
+        self.fitness.waiting_since.map_or(Time::NEVER, |since| since + self.lately().max(HANGS_AFTER))
     }
 }

@@ -58,7 +58,7 @@ fn a_standby_whose_disk_hangs_is_not_named() {
     cluster.machines[third].disk_hangs = true;
     cluster.order(Command::Elect);
     cluster.order(Command::Promote { node: cluster.name(master), dry_run: false });
-    cluster.run(1000);
+    cluster.run(3000);
     cluster.order(Command::Stop(cluster.name(master)));
     cluster.run_until(3000, "another master", |c| c.master().is_some_and(|m| m != master));
     assert_eq!(cluster.master(), Some(leader));
@@ -74,7 +74,7 @@ fn one_that_was_named_and_cannot_write_its_mark_gives_way_to_another() {
     // Nobody has noticed yet: there was nothing to write.
     cluster.machines[others[0]].disk_hangs = true;
     cluster.ending(master, "web", Hook::Status, fails());
-    let took = cluster.run_until(13_000, "another master", |c| c.master().is_some_and(|m| m != master));
+    let took = cluster.run_until(16_000, "another master", |c| c.master().is_some_and(|m| m != master));
     assert_ne!(cluster.master(), Some(others[0]), "after {took} ms");
     cluster.run(20_000);
     assert_ne!(cluster.master(), Some(others[0]));

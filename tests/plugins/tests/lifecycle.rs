@@ -192,12 +192,15 @@ fn a_reload_that_would_leave_a_service_without_its_handler_says_so() {
     }
     let before = count(node, "the old code: status");
     cluster.wait_for("it serves on", |_| count(node, "the old code: status") >= before + CALLS);
-    assert_eq!(cluster.wait_healthy(), "a");
+    cluster.wait_master("a");
+    // It serves, and would fail at its next start: that is not called well.
+    cluster.wait_shown(node, &["status"], 3, &["works, with warnings", "goes on as it was"]);
     plugins.put("db.wasm", &says("the mended code").build());
     let done = node.order(&["reconfigure"]);
     assert!(done.exits(0).contains("db is new"), "{}", done.out);
     cluster
         .wait_for("the mended code serves", |c| message(c, "a", "db").as_deref() == Some("the mended code"));
+    assert_eq!(cluster.wait_healthy(), "a");
 }
 
 /// One with a key of `[config]`: it minds keys that it does not know.
@@ -217,7 +220,7 @@ fn a_version_with_a_new_required_key_comes_in_any_order() {
     let serves = |word: &str| {
         cluster.wait_for(&format!("{word} serves"), |c| message(c, "a", "db").as_deref() == Some(word))
     };
-    let goes_on = || cluster.wait_shown(node, &["status"], 0, &["goes on as it was", "`address`"]);
+    let goes_on = || cluster.wait_shown(node, &["status"], 3, &["goes on as it was", "`address`"]);
 
     // The file, then the key; back the same way; and the key first.
     plugins.put("db.wasm", &new);
@@ -264,7 +267,7 @@ fn a_handler_that_was_changed_while_koid_was_off_is_the_one_that_starts() {
 #[test]
 fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() {
     let plugins = Folder::default();
-    plugins.put("db.wasm", &says("its handler").build());
+    plugins.put("db.wasm", &weighed("its handler").build());
     let builder = Cluster::builder().nodes(3).service("10-db", named("db"));
     let cluster = builder.set("plugins.dirs", &plugins.setting()).start();
     let mut master = cluster.wait_healthy();
@@ -273,7 +276,7 @@ fn what_is_promoted_is_demoted_by_its_handler_whatever_its_folder_says_by_now() 
         let file = node.services.join("10-db/service.toml");
         let (good, demotes) = (fs::read(&file).expect("it is there"), count(node, "its handler: demote"));
         replace(&file, lost.as_bytes());
-        cluster.wait_shown(node, &["status"], 0, &["db", "goes on as it was until it is stopped"]);
+        cluster.wait_shown(node, &["status"], 3, &["db", "goes on as it was until it is stopped"]);
         assert_eq!(cluster.master().as_ref(), Some(&master), "{lost:?}: nothing is moved");
         let other = cluster.others(&master).next().expect("there are three").name.clone();
         cluster.any().order(&["promote", &other]).exits(0);
