@@ -270,7 +270,8 @@ impl Transport {
             self.count("for-another");
             return None;
         }
-        let verdict = self.filter.accept(message.from, message.session, message.seq);
+        let proves = message.to.is_some_and(|to| (to.node, to.session) == self.me);
+        let verdict = self.filter.accept(message.from, message.session, message.seq, proves);
         let trust = self.trust_in(&message, verdict, source);
         if let Some(trust) = trust {
             self.peers.heard(message.from, source, trust, now);
