@@ -59,6 +59,11 @@ pub enum Concern {
     Mute {
         id: NodeId,
     },
+    /// An elector whose disk is so slow that elections wait for it.
+    SlowDisk {
+        node: String,
+        takes: Duration,
+    },
     /// This node's guardian does not stand guard (R8); why.
     Unguarded {
         why: String,
@@ -135,6 +140,7 @@ impl Concern {
             | Concern::Mute { .. }
             | Concern::Absurd { .. }
             | Concern::Unguarded { .. }
+            | Concern::SlowDisk { .. }
             | Concern::NodeTooMany { .. }
             | Concern::ElectorsTooMany { .. }
             | Concern::ElectorTooMany { .. }
@@ -196,6 +202,11 @@ impl fmt::Display for Concern {
             ),
             Concern::Absurd { what } => f.write_str(what),
             Concern::Unguarded { why } => f.write_str(why),
+            Concern::SlowDisk { node, takes } => write!(
+                f,
+                "the disk of {node} takes {} ms to keep a state: an election may take as long",
+                takes.as_millis()
+            ),
             Concern::NodeTooMany { id, most } => write!(
                 f,
                 "{id} is one node too many: a cluster has at most {most}; stop koid there, or on one of the others"

@@ -12,6 +12,9 @@ use crate::record::{Record, Standing};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
+/// A campaign waits for disks no longer than this.
+const SLOWEST_DISKS: Duration = Duration::from_secs(2);
+
 /// The elector half of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Election {
@@ -46,7 +49,7 @@ pub(crate) enum Role {
     /// It follows, or listens.
     Follower,
     /// It asks whether it would be elected; no term is spent.
-    Polling { term: Term, yes: BTreeSet<NodeId>, until: Time, resend: Time, rival: bool },
+    Polling { term: Term, yes: BTreeSet<NodeId>, until: Time, resend: Time, rival: bool, disks: Duration },
     /// It claims the term.
     Claiming { term: Term, votes: BTreeMap<NodeId, Ballot>, until: Time, resend: Time },
     /// It leads; see `Leadership`.
@@ -96,7 +99,7 @@ impl Election {
     /// A run of a node is over, or what it led in terms up to `term`: what was promised to it then binds no more (R1).
     pub(crate) fn release(&mut self, node: NodeId, session: Session, term: Option<Term>) {
         let ends = |(n, s, t): (NodeId, Session, Term)| {
-            n == node && s == session && (term.is_none_or(|over| t <= over) || broken!(ResignationForEver))
+            n == node && s == session && term.is_none_or(|over| t <= over)
         };
         if self.promise.is_some_and(|p| p.to.is_some_and(ends)) {
             self.promise = None;
@@ -105,7 +108,7 @@ impl Election {
 
     /// Whether a lease shorter than the one on disk may take its place: no promise of the longer one binds any more.
     pub(crate) fn may_shorten(&self, now: Time) -> bool {
-        now >= self.longest_until || self.promise.is_none() || broken!(PromiseForgotten)
+        now >= self.longest_until || self.promise.is_none()
     }
 
     /// How long the promise keeps this elector from voting for `candidate`.
@@ -281,6 +284,7 @@ impl Node {
             until: now + self.settings.election_timeout(),
             resend: now + self.settings.heartbeat,
             rival: false,
+            disks: Duration::ZERO,
         };
         self.send_poll(term);
         self.count_poll(now);
@@ -340,15 +344,17 @@ impl Node {
             Role::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
             Role::Polling { .. } if granted => {
                 self.election.role = Role::Follower;
-                self.election.next_try = now + self.settings.election_timeout();
+                self.election.next_try =
+                    now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
             }
             Role::Follower if granted => {
-                let room = now + self.settings.election_timeout();
+                let room = now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
                 self.election.next_try = self.election.next_try.max(room);
             }
             Role::Polling { .. } | Role::Follower | Role::Claiming { .. } | Role::Leading => {}
         }
-        let answer = PollAnswer { term: poll.term, granted, newest, wait, record: None };
+        let answer =
+            PollAnswer { term: poll.term, granted, newest, wait, record: None, disk: self.disk_takes };
         self.answer(from, session, Body::PollAnswer(answer));
     }
 
@@ -364,7 +370,8 @@ impl Node {
         if self.knows_members() && self.is_established() && self.is_durable() {
             let record = self.durable.record.clone();
             let (newest, wait) = (self.durable.term, Duration::ZERO);
-            let answer = PollAnswer { term, granted: false, newest, wait, record: Some(record) };
+            let disk = self.disk_takes;
+            let answer = PollAnswer { term, granted: false, newest, wait, record: Some(record), disk };
             self.answer(from, session, Body::PollAnswer(answer));
         }
     }
@@ -379,6 +386,9 @@ impl Node {
     }
 
     pub(crate) fn on_poll_answer(&mut self, from: NodeId, session: Session, answer: &PollAnswer, now: Time) {
+        if let Some(peer) = self.peers.run_mut(from, session) {
+            peer.disk = answer.disk;
+        }
         if let Some(record) = &answer.record {
             if self.durable.record.supersedes(record) {
                 // The other one is behind: it may be a member without knowing.
@@ -392,9 +402,10 @@ impl Node {
         }
         self.election.newest = self.election.newest.max(answer.newest);
         let newest = self.election.newest;
-        let Role::Polling { term, yes, resend, .. } = &mut self.election.role else { return };
+        let Role::Polling { term, yes, resend, disks, .. } = &mut self.election.role else { return };
         if answer.term == *term && answer.granted {
             yes.insert(from);
+            *disks = (*disks).max(answer.disk);
             return self.count_poll(now);
         }
         if newest >= *term {
@@ -416,8 +427,15 @@ impl Node {
         }
     }
 
+    /// How much longer than usual a campaign takes: the own vote and those of others must reach disks, of which the slowest takes `disks`. Leases
+    /// and promises never adapt.
+    fn disk_patience(&self, disks: Duration) -> Duration {
+        (self.disk_takes + disks).min(SLOWEST_DISKS)
+    }
+
     fn start_claim(&mut self, now: Time) {
-        let Role::Polling { term, .. } = self.election.role else { return };
+        let Role::Polling { term, disks, .. } = self.election.role else { return };
+        let patience = self.settings.election_timeout() + self.disk_patience(disks);
         self.durable.term = term;
         self.durable.vote = Some((self.id, self.session));
         self.dirty = true;
@@ -425,7 +443,7 @@ impl Node {
         self.election.role = Role::Claiming {
             term,
             votes: BTreeMap::new(),
-            until: now + self.settings.election_timeout(),
+            until: now + patience,
             resend: now + self.settings.heartbeat,
         };
         self.when_durable(Deferred::Claim(term), now); // R1: on disk before it is said
@@ -474,7 +492,7 @@ impl Node {
         self.dirty = true;
         self.election.newest = self.election.newest.max(claim.term);
         self.election.role = Role::Follower;
-        self.election.next_try = now + self.settings.election_timeout();
+        self.election.next_try = now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
         self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
     }
 

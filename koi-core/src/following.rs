@@ -52,6 +52,9 @@ impl Node {
         // One that is no member may have spent a term beyond its leader's in vain: it reports without a word that could count.
         if self.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
+            if self.promise_is_durable(term, lease) {
+                return self.acknowledge(from, term, number, lease, now);
+            }
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
             if !self.is_durable() && !broken!(ReportAwaitsDisk) {
                 // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.

@@ -30,6 +30,9 @@ impl Node {
         if let Some(why) = self.unfit(now).filter(|_| !(acting && self.settings.runner)) {
             concerns.push(Concern::Unfit { node: self.settings.name.clone(), why });
         }
+        if self.settings.elector && self.disk_takes > self.settings.leader_lease / 2 {
+            concerns.push(Concern::SlowDisk { node: self.settings.name.clone(), takes: self.disk_takes });
+        }
         if let Some(why) = self.runner.guarded.clone().err() {
             concerns.push(Concern::Unguarded { why });
         }
@@ -142,6 +145,9 @@ impl Node {
             let votes = peer.card.elector && self.counts(id);
             if peer.card.elector && self.knows_members() && !votes {
                 concerns.push(Concern::NoMember { node: node.clone(), id });
+            }
+            if votes && peer.disk > self.settings.leader_lease / 2 {
+                concerns.push(Concern::SlowDisk { node: node.clone(), takes: peer.disk });
             }
             if self.is_deaf(id, now) {
                 concerns.push(Concern::Deaf { node });

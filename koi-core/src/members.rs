@@ -29,8 +29,10 @@ impl Quorum {
         } else if record.version == Version::default() && !broken!(FoundingByMajority) {
             Quorum::Every(record.members.clone())
         } else {
-            let after = record.change.map(|_| record.members_after()).filter(|_| !broken!(ChangeNotJoint));
-            Quorum::Majorities([Some(record.members.clone()), after].into_iter().flatten().collect())
+            let before =
+                Some(record.members.clone()).filter(|_| record.change.is_none() || !broken!(ChangeNotJoint));
+            let after = record.change.map(|_| record.members_after());
+            Quorum::Majorities([before, after].into_iter().flatten().collect())
         }
     }
 

@@ -416,6 +416,10 @@ pub struct PollAnswer {
     /// For one who is no member, or from one who is none: the newest record that is on the sender's disk (R13).
     #[n(4)]
     pub record: Option<Record>,
+    /// How long the voter's disk takes: its vote will take so long.
+    #[n(5)]
+    #[cbor(default, with = "span")]
+    pub disk: Duration,
 }
 
 /// See [`Body::Claim`].

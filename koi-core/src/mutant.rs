@@ -54,7 +54,7 @@ pub enum Mutant {
     HooksInMaintenance,
     /// R13: the members in the record are not looked at; whoever is configured to vote counts.
     MembersIgnored,
-    /// R13: while a change stands a quorum of the members before is enough.
+    /// R13: the members after a change are in force at once, without those before.
     ChangeNotJoint,
     /// R13: a node counts its own voice though it is no member.
     OwnVoiceAssumed,
@@ -72,12 +72,8 @@ pub enum Mutant {
     CopyAdopts,
     /// Freshness: a message counts though it may have been recorded.
     OldIsNews,
-    /// Freshness: a resignation frees what was promised in later terms.
-    ResignationForEver,
     /// Numbers: whatever an authenticated peer says is taken.
     AbsurdTaken,
-    /// Numbers: the promised lease on disk shrinks though a longer promise binds.
-    PromiseForgotten,
     /// Patience: what repeats itself does not wait.
     NoBackOff,
     /// Patience: what status says against a hook that has just ended is no failure, however often.
@@ -94,7 +90,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 42] = [
+    pub const ALL: [Mutant; 40] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -128,9 +124,7 @@ impl Mutant {
         Mutant::NewerRunFrees,
         Mutant::CopyAdopts,
         Mutant::OldIsNews,
-        Mutant::ResignationForEver,
         Mutant::AbsurdTaken,
-        Mutant::PromiseForgotten,
         Mutant::NoBackOff,
         Mutant::ContradictionIgnored,
         Mutant::DoubtedTaken,

@@ -39,8 +39,12 @@ pub struct Node {
     /// The number of the newest state handed out, and of the newest that is on disk.
     persist_issued: u64,
     persist_done: u64,
-    /// The version of the record in each state handed out and not yet on disk.
-    versions: VecDeque<(u64, Version)>,
+    /// The states handed out and not yet on disk.
+    issued: VecDeque<Issued>,
+    /// The term and the promised lease that are on disk: an acknowledgement waits for no more.
+    promised_on_disk: (Term, Duration),
+    /// How long a state took lately to reach the disk.
+    pub(crate) disk_takes: Duration,
     /// The version of the record that is on disk.
     pub(crate) record_on_disk: Version,
     deferred: VecDeque<(u64, Deferred)>,
@@ -80,6 +84,15 @@ pub struct Node {
     pub(crate) masterships: Masterships,
 }
 
+/// A state on its way to the disk.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    number: u64,
+    version: Version,
+    promised: (Term, Duration),
+    at: Time,
+}
+
 /// What must be on disk before it is done.
 #[derive(Clone, Debug)]
 pub(crate) enum Deferred {
@@ -111,6 +124,7 @@ impl Node {
         let left = left.filter(|_| !broken!(MarkIgnored));
         let listen = settings.leader_lease;
         let on_disk = durable.record.version;
+        let promised_on_disk = (durable.term, durable.promised_lease);
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
         let masterships = Masterships::found(&durable.applied);
         let mut node = Node {
@@ -121,7 +135,9 @@ impl Node {
             dirty: false,
             persist_issued: 0,
             persist_done: 0,
-            versions: VecDeque::new(),
+            issued: VecDeque::new(),
+            promised_on_disk,
+            disk_takes: Duration::ZERO,
             record_on_disk: on_disk,
             deferred: VecDeque::new(),
             effects: VecDeque::new(),
@@ -231,7 +247,7 @@ impl Node {
         self.effects.len()
             + self.local.len()
             + self.deferred.len()
-            + self.versions.len()
+            + self.issued.len()
             + self.reports.len()
             + self.failures.len()
             + commands
@@ -420,6 +436,12 @@ impl Node {
         self.deferred.push_back((number, what));
     }
 
+    /// What an acknowledgement promises is on disk: its term, and a lease that is no shorter. Whatever else is on its way there may follow.
+    pub(crate) fn promise_is_durable(&self, term: Term, lease: Duration) -> bool {
+        let (on_disk, promised) = self.promised_on_disk;
+        on_disk == term && self.durable.term == term && promised >= lease
+    }
+
     pub(crate) fn is_durable(&self) -> bool {
         !self.dirty && self.persist_done == self.persist_issued
     }
@@ -427,7 +449,12 @@ impl Node {
     fn flush(&mut self) {
         if std::mem::take(&mut self.dirty) {
             self.persist_issued += 1;
-            self.versions.push_back((self.persist_issued, self.durable.record.version));
+            self.issued.push_back(Issued {
+                number: self.persist_issued,
+                version: self.durable.record.version,
+                promised: (self.durable.term, self.durable.promised_lease),
+                at: self.now,
+            });
             let durable = Box::new(self.durable.clone());
             self.fitness.handed_out(self.now);
             self.effects.push_back(Effect::Persist { number: self.persist_issued, durable });
@@ -437,9 +464,12 @@ impl Node {
     fn persisted(&mut self, number: u64, now: Time) {
         self.persist_done = self.persist_done.max(number.min(self.persist_issued));
         self.fitness.written(self.persist_done == self.persist_issued, now);
-        while self.versions.front().is_some_and(|(n, _)| *n <= self.persist_done) {
-            if let Some((_, version)) = self.versions.pop_front() {
-                self.record_on_disk = version;
+        while self.issued.front().is_some_and(|issued| issued.number <= self.persist_done) {
+            if let Some(issued) = self.issued.pop_front() {
+                self.record_on_disk = issued.version;
+                self.promised_on_disk = issued.promised;
+                // The slow ones count, and are forgotten by and by.
+                self.disk_takes = now.since(issued.at).max(self.disk_takes * 7 / 8);
             }
         }
         while self.deferred.front().is_some_and(|(n, _)| *n <= self.persist_done) {

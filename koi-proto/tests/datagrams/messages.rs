@@ -204,9 +204,9 @@ fn body() -> impl Strategy<Value = Body> {
         (card(), term(), members())
             .prop_map(|(card, term, founding)| Body::Poll(Poll { card, term, founding }))
             .boxed(),
-        (term(), any::<bool>(), term(), span(), option::of(record()))
-            .prop_map(|(term, granted, newest, wait, record)| {
-                Body::PollAnswer(PollAnswer { term, granted, newest, wait, record })
+        (term(), any::<bool>(), term(), span(), option::of(record()), span())
+            .prop_map(|(term, granted, newest, wait, record, disk)| {
+                Body::PollAnswer(PollAnswer { term, granted, newest, wait, record, disk })
             })
             .boxed(),
         (card(), term(), members())
@@ -387,6 +387,7 @@ pub(crate) fn largest() -> Vec<Message> {
             newest: term,
             wait: LONGEST,
             record: Some(record.clone()),
+            disk: LONGEST,
         }),
         Body::Vote(Vote {
             term,

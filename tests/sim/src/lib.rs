@@ -12,6 +12,7 @@ pub mod machine;
 pub mod members;
 pub mod nemesis;
 pub mod rng;
+mod schedules;
 pub mod stories;
 pub mod survey;
 mod versions;

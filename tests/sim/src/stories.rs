@@ -6,23 +6,28 @@ use koi_core::types::Hook;
 
 use crate::invariants::leaders::Masters;
 use crate::nemesis::{Report, SHAPES};
-use crate::whims;
 use crate::world::{MS, Shape, World};
+use crate::{schedules, whims};
 
 type Story = Result<(), String>;
 
 /// How many there are.
-const STORIES: u64 = 13;
+const STORIES: u64 = 20;
 
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
     let shape = match turn % STORIES {
         5 | 7 | 12 => SHAPES[2],
-        6 => SHAPES[0],
+        6 | 13..=19 => SHAPES[0],
         _ => SHAPES[(turn / STORIES) as usize % 3],
     };
     let mut world = World::new(seed, shape);
+    if turn % STORIES == 15 {
+        let told = schedules::two_sets_found_a_cluster(&mut world);
+        world.invariants.violations.extend(told.err());
+        return Report { seed, shape, violations: world.invariants.violations, story: world.story };
+    }
     (0..world.founders).for_each(|machine| world.boot(machine));
     let told = calm(&mut world).and_then(|()| match turn % STORIES {
         0 => leader_is_lost(&mut world),
@@ -37,7 +42,13 @@ pub fn run(seed: u64) -> Report {
         9 => whims::everywhere(&mut world),
         10 => whims::one_contradicts_itself(&mut world),
         11 => whims::the_masters_disk_is_full(&mut world),
-        _ => whims::a_standbys_disk_is_full(&mut world),
+        12 => whims::a_standbys_disk_is_full(&mut world),
+        13 => schedules::a_change_begins_in_a_partition(&mut world),
+        14 => schedules::a_leader_removes_itself(&mut world),
+        16 => schedules::a_removed_elector_has_spent_a_term(&mut world),
+        17 => schedules::a_copy_of_a_master_that_is_cut_off(&mut world),
+        18 => schedules::a_copy_of_a_master_in_maintenance(&mut world),
+        _ => schedules::recordings_are_no_news(&mut world),
     });
     world.invariants.violations.extend(told.err());
     Report { seed, shape, violations: world.invariants.violations, story: world.story }

@@ -710,6 +710,14 @@ impl World {
         self.later(1, Happening::Deliver { to, message: Box::new(message) });
     }
 
+    /// Every old datagram for this machine comes again.
+    pub fn replay_to(&mut self, machine: usize) {
+        let recorded = self.attic.iter().filter(|(to, _)| *to == machine).cloned().collect::<Vec<_>>();
+        for (to, message) in recorded {
+            self.later(1, Happening::Deliver { to, message: Box::new(message) });
+        }
+    }
+
     /// An operator says something to a node.
     pub fn command(&mut self, machine: usize, command: Command) {
         self.counter += 1;
