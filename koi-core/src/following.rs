@@ -52,11 +52,12 @@ impl Node {
         // One that is no member may have spent a term beyond its leader's in vain: it reports without a word that could count.
         if self.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
-            if self.promise_is_durable(term, lease) {
-                return self.acknowledge(from, term, number, lease, now);
-            }
+            let on_its_way = !self.is_durable();
+            // What else is on its way to the disk, the record above all, is told when it is there.
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
-            if !self.is_durable() && !broken!(ReportAwaitsDisk) {
+            if on_its_way && self.promise_is_durable(term, lease) {
+                self.acknowledge(from, term, number, lease, now);
+            } else if on_its_way && !broken!(ReportAwaitsDisk) {
                 // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
                 self.report(None, now);
             }

@@ -30,7 +30,8 @@ impl Node {
         if let Some(why) = self.unfit(now).filter(|_| !(acting && self.settings.runner)) {
             concerns.push(Concern::Unfit { node: self.settings.name.clone(), why });
         }
-        if self.settings.elector && self.disk_takes > self.settings.leader_lease / 2 {
+        let lately = now.since(self.disk_measured) < TOLD_FOR;
+        if self.settings.elector && lately && self.disk_takes > self.settings.leader_lease / 2 {
             concerns.push(Concern::SlowDisk { node: self.settings.name.clone(), takes: self.disk_takes });
         }
         if let Some(why) = self.runner.guarded.clone().err() {
@@ -146,8 +147,9 @@ impl Node {
             if peer.card.elector && self.knows_members() && !votes {
                 concerns.push(Concern::NoMember { node: node.clone(), id });
             }
-            if votes && peer.disk > self.settings.leader_lease / 2 {
-                concerns.push(Concern::SlowDisk { node: node.clone(), takes: peer.disk });
+            let (takes, told) = peer.disk;
+            if votes && takes > self.settings.leader_lease / 2 && now.since(told) < TOLD_FOR {
+                concerns.push(Concern::SlowDisk { node: node.clone(), takes });
             }
             if self.is_deaf(id, now) {
                 concerns.push(Concern::Deaf { node });

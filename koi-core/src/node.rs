@@ -43,8 +43,9 @@ pub struct Node {
     issued: VecDeque<Issued>,
     /// The term and the promised lease that are on disk: an acknowledgement waits for no more.
     promised_on_disk: (Term, Duration),
-    /// How long a state took lately to reach the disk.
+    /// How long a state took lately to reach the disk, and when that was measured.
     pub(crate) disk_takes: Duration,
+    pub(crate) disk_measured: Time,
     /// The version of the record that is on disk.
     pub(crate) record_on_disk: Version,
     deferred: VecDeque<(u64, Deferred)>,
@@ -138,6 +139,7 @@ impl Node {
             issued: VecDeque::new(),
             promised_on_disk,
             disk_takes: Duration::ZERO,
+            disk_measured: boot.now,
             record_on_disk: on_disk,
             deferred: VecDeque::new(),
             effects: VecDeque::new(),
@@ -470,6 +472,7 @@ impl Node {
                 self.promised_on_disk = issued.promised;
                 // The slow ones count, and are forgotten by and by.
                 self.disk_takes = now.since(issued.at).max(self.disk_takes * 7 / 8);
+                self.disk_measured = now;
             }
         }
         while self.deferred.front().is_some_and(|(n, _)| *n <= self.persist_done) {

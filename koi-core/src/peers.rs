@@ -27,8 +27,8 @@ pub(crate) struct Peer {
     pub(crate) stated: Option<SocketAddr>,
     /// The lowest number of its messages that named this run of this node: what is numbered after it is fresh.
     addressed: Option<u64>,
-    /// How long its disk takes, as it said when it was last asked for its vote.
-    pub(crate) disk: Duration,
+    /// How long its disk takes, as it said when it was last asked for its vote, and when that was.
+    pub(crate) disk: (Duration, Time),
     /// It still calls for its own id, and takes part in nothing.
     pub(crate) calls: bool,
     /// It has given way to an older machine with its id.
@@ -85,7 +85,7 @@ impl Peer {
             address: None,
             stated: None,
             addressed: None,
-            disk: Duration::ZERO,
+            disk: (Duration::ZERO, Time(0)),
             calls: false,
             mute: false,
             summary: None,
