@@ -293,7 +293,7 @@ impl Node {
     fn successor(&self, entry: &MasterEntry) -> Option<&Seen> {
         let lead = self.lead.as_ref()?;
         let later = |seen: &&Seen| seen.session != entry.session && self.succeeds(seen.session, entry);
-        lead.runners.of_node(entry.node).filter(later).next_back()
+        lead.runners.of_node(entry.node).rfind(later)
     }
 
     /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was

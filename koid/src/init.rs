@@ -31,7 +31,7 @@ pub(crate) fn stand_in() -> Option<ExitCode> {
         }
         Ok(Forked::Parent { child }) => Some(wait_for(child, &signals)),
         Err(error) => {
-            eprintln!("koid: process 1 cannot start koid proper: {error}");
+            crate::say::error(&format!("koid: process 1 cannot start koid proper: {error}"));
             Some(ExitCode::FAILURE)
         }
     }

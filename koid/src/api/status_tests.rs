@@ -32,6 +32,9 @@ pub(crate) fn view() -> View {
             last_epoch: Epoch(196_609),
             ..Record::default()
         },
+        quorum: 2,
+        electors_known: 3,
+        electors: Vec::new(),
         electors_seen: 2,
         nodes: vec![node_view(1, "a", NodeState::Standby), node_view(2, "b", NodeState::Master)],
         services: vec![ServiceView {
