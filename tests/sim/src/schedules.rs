@@ -42,9 +42,9 @@ pub(crate) fn a_change_begins_in_a_partition(world: &mut World) -> Story {
     let (leader, spare) = leader_is_master_beside_a_spare(world)?;
     let others: Vec<usize> = (0..world.founders).filter(|m| *m != leader).collect();
     let (old, new) = (id_of(world, others[0])?, id_of(world, spare)?);
-    world.command(leader, Command::Electors(ElectorChange::Replace { old, new }));
-    world.run_for(1);
+    // The leader cannot know it yet: all have just acknowledged.
     part(world, &[leader, spare], &others);
+    world.command(leader, Command::Electors(ElectorChange::Replace { old, new }));
     world.run_for(15_000 * MS);
     world.network.cut.clear();
     world.run_for(3000 * MS);
