@@ -589,6 +589,13 @@ impl Node {
         lead.committed == record.version && !own && !idle
     }
 
+    /// The names of these nodes, in their order.
+    pub(crate) fn names_of<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<String> {
+        let mut names: Vec<String> = nodes.into_iter().map(|id| self.name_of(*id)).collect();
+        names.sort_unstable();
+        names
+    }
+
     pub(crate) fn name_of(&self, node: NodeId) -> String {
         if node == self.id {
             return self.settings.name.clone();

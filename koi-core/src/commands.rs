@@ -275,7 +275,7 @@ impl Node {
                 );
             }
         };
-        let names: Vec<String> = members.iter().map(|id| self.name_of(*id)).collect();
+        let names: Vec<String> = self.names_of(&members);
         let message = format!("the cluster begins with these electors: {}", names.join(", "));
         if dry_run {
             return Ok(Answered { message, steps: names });

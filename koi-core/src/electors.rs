@@ -83,7 +83,7 @@ impl Node {
         let next = Record { change: Some(change), ..self.durable.record.clone() };
         self.names_stay_unique(&next)?;
         self.has_both_quorums(&next, now)?;
-        let names: Vec<String> = next.members_after().iter().map(|id| self.name_of(*id)).collect();
+        let names: Vec<String> = self.names_of(&next.members_after());
         let message = format!(
             "the electors are to be {}: a quorum is {} of them. Set cluster.electors so in every koi.toml",
             names.join(", "),
@@ -229,7 +229,7 @@ impl Node {
         let after = Record { members: next.members_after(), ..before.clone() };
         for (record, when) in [(&before, "now"), (&after, "afterwards")] {
             if !crate::members::Quorum::of(record, &self.settings).is_met_by(&there) {
-                let missing: Vec<String> = missing.iter().map(|id| self.name_of(*id)).collect();
+                let missing: Vec<String> = self.names_of(&missing);
                 return Err(Refusal::Unsafe {
                     message: format!(
                         "the electors that answer would be no quorum {when}: {} must answer first",

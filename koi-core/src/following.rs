@@ -169,7 +169,7 @@ impl Node {
             self.event(Event::Manual { on: after.manual });
         }
         if before.members != after.members && after.change.is_none() {
-            let members = after.members.iter().map(|id| self.name_of(*id)).collect();
+            let members = self.names_of(&after.members);
             self.event(Event::Electors { members });
         }
         let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);

@@ -118,7 +118,7 @@ impl Node {
 
     /// Begins a cluster with these members, or, with quorum off, with whoever comes.
     pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
-        let electors = members.iter().map(|id| self.name_of(*id)).collect();
+        let electors = self.names_of(&members);
         self.event(Event::NewCluster { electors });
         self.durable.standing = Standing::Founder;
         self.durable.record = Record { members, ..Record::default() };

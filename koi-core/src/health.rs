@@ -131,7 +131,7 @@ impl Node {
             concerns.push(Concern::ElectorsTooMany { seen, configured });
         } else if seen < configured {
             let members = self.durable.record.members.iter().filter(|_| self.knows_members());
-            let names = members.filter(|id| !self.is_around(**id, now)).map(|id| self.name_of(*id)).collect();
+            let names = self.names_of(members.filter(|id| !self.is_around(**id, now)));
             concerns.push(Concern::ElectorsMissing { missing: configured - seen, configured, names });
         }
         if self.knows_members() {
@@ -224,7 +224,7 @@ impl Node {
     /// The configuration founds a cluster; afterwards the record holds, and this says which file is to be mended.
     fn look_at_configured_electors(&self, concerns: &mut Vec<Concern>, now: Time) {
         let members = &self.durable.record.members;
-        let electors: Vec<String> = members.iter().map(|id| self.name_of(*id)).collect();
+        let electors = self.names_of(members);
         let mut compare = |node: &str, agreed: &Agreed, named: bool| {
             let (node, electors) = (node.to_owned(), electors.clone());
             if usize::from(agreed.electors) != members.len() {
