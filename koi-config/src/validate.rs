@@ -11,7 +11,7 @@ use crate::keys::called;
 use crate::load::{Format, Identity};
 
 /// Electors that a cluster may have: more make it slower, not safer.
-pub const ELECTORS: u16 = 9;
+pub const ELECTORS: u16 = 15;
 /// Bytes that a node's name may have.
 pub const NAME_BYTES: usize = 63;
 /// Hooks that may run at once.

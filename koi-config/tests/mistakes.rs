@@ -262,13 +262,13 @@ fn a_quorum_must_be_a_majority_of_known_electors() {
         set cluster.electors
     "#);
     insta::assert_snapshot!(error("electors = 16"), @r#"
-    /etc/koi/koi.toml:3: a cluster has 1 to 9 electors, not 16
+    /etc/koi/koi.toml:3: a cluster has 1 to 15 electors, not 16
         3 or 5 are usual; further nodes can be runners only
     "#);
     insta::assert_snapshot!(error("electors = []\n[node]\nname = \"a\""), @r#"
     /etc/koi/koi.toml:3: cluster.electors does not name this node, "a", which is an elector
         add it to cluster.electors on every node, or set node.elector = false, or set node.name
-    /etc/koi/koi.toml:3: a cluster has 1 to 9 electors, not 0
+    /etc/koi/koi.toml:3: a cluster has 1 to 15 electors, not 0
         3 or 5 are usual; further nodes can be runners only
     "#);
 }

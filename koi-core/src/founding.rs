@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::Event;
+use crate::limits;
 use crate::message::{Card, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
@@ -59,7 +60,9 @@ impl Node {
         let mut names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
         names.insert(self.settings.name.as_str());
         let electors = &self.settings.electors;
-        let exact = 1 + around.len() == usize::from(electors.count()) && names.len() == 1 + around.len();
+        let count = 1 + around.len();
+        let exact =
+            count == usize::from(electors.count()) && names.len() == count && count <= limits::MEMBERS;
         let ready = |p: &Peer| p.knows_us() && !p.calls && may_begin(&p.card);
         let all =
             exact && names.iter().all(|name| electors.admits(name)) && around.iter().all(|(_, p)| ready(p));
@@ -86,6 +89,11 @@ impl Node {
             format!("{name} is configured to vote, and cluster.electors does not name it")
         } else if let Some((_, peer)) = old {
             format!("{} runs a koid that does not know membership: upgrade it", peer.card.name)
+        } else if configured > limits::MEMBERS {
+            format!(
+                "cluster.electors is {configured}, and a cluster has at most {} electors: set it right everywhere",
+                limits::MEMBERS
+            )
         } else if seen < configured {
             let missing = configured - seen;
             format!(
@@ -142,6 +150,7 @@ impl Node {
         let names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
         let count = 1 + around.len();
         let exact = count == usize::from(self.settings.electors.count())
+            && count <= limits::MEMBERS
             && names.len() == around.len()
             && !names.contains(self.settings.name.as_str());
         (exact && around.iter().all(ready))

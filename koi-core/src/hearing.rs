@@ -63,7 +63,8 @@ impl Node {
         self.hears_since(node).is_some_and(late) && !broken!(DeafUnsaid)
     }
 
-    /// An elector that hears this leader and does not acknowledge it: its disk does not take what it must promise.
+    /// An elector that hears this leader and does not acknowledge it, or has not kept the version that counts: its disk does not take what it
+    /// must promise.
     pub(crate) fn is_unacknowledging(&self, node: NodeId, now: Time) -> bool {
         let Some(lead) = &self.lead else { return false };
         let patience = self.hearing_patience();
@@ -71,7 +72,7 @@ impl Node {
         self.hears_since(node).is_some()
             && !self.is_deaf(node, now)
             && now.since(lead.won) > patience
-            && late(lead.acknowledged_at(node))
+            && (late(lead.acknowledged_at(node)) || lead.is_behind(node, patience, now))
     }
 
     fn hears_since(&self, node: NodeId) -> Option<Time> {

@@ -32,8 +32,9 @@ pub(crate) struct Leadership {
     met: BTreeSet<NodeId>,
     /// The version that each elector has on disk.
     copies: BTreeMap<NodeId, Version>,
-    /// The newest version that counts.
+    /// The newest version that counts, and since when.
     pub(crate) committed: Version,
+    counted_since: Time,
     /// A node may be chosen once it acts on this version or a newer one: those before it may say maintenance.
     pub(crate) act_since: Version,
     /// R6: the latest acknowledgement that any voter gave to an earlier leader.
@@ -82,6 +83,11 @@ impl Leadership {
         self.acknowledged.get(&elector).is_some_and(|at| now.since(*at) < span)
     }
 
+    /// Whether a version has counted for longer than `patience` that this elector does not have on its disk.
+    pub(crate) fn is_behind(&self, elector: NodeId, patience: Duration, now: Time) -> bool {
+        now.since(self.counted_since) > patience && !self.holds_what_counts(elector)
+    }
+
     /// Whether this elector has the version that counts on its disk.
     pub(crate) fn holds_what_counts(&self, elector: NodeId) -> bool {
         self.copies.get(&elector) == Some(&self.committed)
@@ -111,6 +117,7 @@ impl Node {
             met: BTreeSet::new(),
             copies: BTreeMap::new(),
             committed: Version::default(),
+            counted_since: now,
             act_since: Version { term, n: 0 },
             inherited,
             granted: None,
@@ -373,6 +380,7 @@ impl Node {
             return;
         }
         lead.committed = version;
+        lead.counted_since = now;
         lead.heartbeat_due = now;
         let (done, waiting) =
             std::mem::take(&mut lead.commands).into_iter().partition(|(_, v, _)| *v <= version);
