@@ -177,8 +177,10 @@ impl Transport {
         }
         unicast.extend(self.unicast.iter().copied());
         for node in self.peers.nodes() {
-            // A node that the configuration does not name, or names by another address.
-            if !self.peers.addresses(node, now).any(|a| self.unicast.contains(&a)) {
+            // A node that the configuration does not name, or names by another address. One that has moved is heard from its new address while
+            // the old one is still remembered.
+            let freshest = self.peers.addresses(node, now).next();
+            if freshest.is_some_and(|address| !self.unicast.contains(&address)) {
                 unicast.extend(self.peers.addresses(node, now));
             }
         }
