@@ -167,3 +167,26 @@ pub(crate) fn recordings_are_no_news(world: &mut World) -> Story {
         false => Ok(()),
     }
 }
+
+/// In the instant in which something is promoted koid and its guardian are killed, and koid starts again at once: it finds its mark, and takes
+/// down what its earlier run has left before anyone else is promoted (R8).
+pub(crate) fn both_are_killed_at_a_promotion(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let other = world.machines.iter().find(|m| m.settings.runner && m.disk.id.is_some() && !m.promoted());
+    let other = other.map(|m| m.index).ok_or("no other runner")?;
+    let node = id_of(world, other)?;
+    world.command(leader, Command::Promote { node, dry_run: false });
+    let mut patience = 400_000;
+    while !world.machines[other].promoted() {
+        world.run_for(MS / 20);
+        patience -= 1;
+        if patience == 0 {
+            return Err("a promotion by hand was not carried out".to_owned());
+        }
+    }
+    world.tell(format!("m{other}: koid and its guardian are killed"));
+    world.machines[other].kill_daemon();
+    world.boot_later(other, 20 * MS);
+    world.run_for(15_000 * MS);
+    Ok(())
+}

@@ -12,14 +12,14 @@ use crate::{schedules, whims};
 type Story = Result<(), String>;
 
 /// How many there are.
-const STORIES: u64 = 20;
+const STORIES: u64 = 21;
 
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
     let shape = match turn % STORIES {
         5 | 7 | 12 => SHAPES[2],
-        6 | 13..=19 => SHAPES[0],
+        6 | 13..=20 => SHAPES[0],
         _ => SHAPES[(turn / STORIES) as usize % 3],
     };
     let mut world = World::new(seed, shape);
@@ -48,7 +48,8 @@ pub fn run(seed: u64) -> Report {
         16 => schedules::a_removed_elector_has_spent_a_term(&mut world),
         17 => schedules::a_copy_of_a_master_that_is_cut_off(&mut world),
         18 => schedules::a_copy_of_a_master_in_maintenance(&mut world),
-        _ => schedules::recordings_are_no_news(&mut world),
+        19 => schedules::recordings_are_no_news(&mut world),
+        _ => schedules::both_are_killed_at_a_promotion(&mut world),
     });
     world.invariants.violations.extend(told.err());
     Report { seed, shape, violations: world.invariants.violations, story: world.story }

@@ -255,7 +255,7 @@ impl World {
             if done(self) {
                 return true;
             }
-            self.run_for(10 * MS);
+            self.run_for(50 * MS);
         }
         done(self)
     }
