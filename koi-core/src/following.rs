@@ -55,9 +55,10 @@ impl Node {
             let on_its_way = !self.is_durable();
             // What else is on its way to the disk, the record above all, is told when it is there.
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
+            let on_its_way = on_its_way && !broken!(ReportAwaitsDisk);
             if on_its_way && self.promise_is_durable(term, lease) {
                 self.acknowledge(from, term, number, lease, now);
-            } else if on_its_way && !broken!(ReportAwaitsDisk) {
+            } else if on_its_way {
                 // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
                 self.report(None, now);
             }
