@@ -63,7 +63,9 @@ pub fn may_lose_a_disk(world: &World, machine: usize) -> bool {
     };
     let sound = |id: &NodeId| own(id).any(|m| record_of(m).is_some() && !m.disk.full);
     let copied = world.machines[machine].disk.id.is_some_and(|id| own(&id).count() > 1);
-    members.len() > 2 && members.iter().all(sound) && !copied && world.leader().is_some()
+    // A change of the members that is under way is a fault already.
+    let changing = world.machines.iter().filter_map(record_of).any(|d| d.record.change.is_some());
+    members.len() > 2 && members.iter().all(sound) && !copied && !changing && world.leader().is_some()
 }
 
 /// An operator changes the electors: with a spare machine, or one whose disk was wiped.
