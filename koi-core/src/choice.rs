@@ -86,8 +86,7 @@ impl Node {
         if !settled || !self.acting(now) {
             return;
         }
-        let record = self.durable.record.clone();
-        let mut next = record.clone();
+        let mut next = self.durable.record.clone();
         let mut wake = Time::NEVER;
         if self.members_moved(&mut next, now) {
             return self.propose(next, now);
@@ -106,7 +105,7 @@ impl Node {
         if let Some(lead) = &mut self.lead {
             lead.decide_at = if wake > now { wake } else { Time::NEVER };
         }
-        if next != record {
+        if next != self.durable.record {
             self.propose(next, now);
         }
     }

@@ -157,14 +157,14 @@ impl Node {
     }
 
     /// What makes a quorum of electors, by the newest record that this node has.
-    pub(crate) fn quorum(&self) -> Quorum {
+    pub(crate) fn quorum(&self) -> Quorum<'_> {
         self.quorum_by(&self.durable.record)
     }
 
-    fn quorum_by(&self, record: &Record) -> Quorum {
+    fn quorum_by<'a>(&self, record: &'a Record) -> Quorum<'a> {
         let mut quorum = Quorum::of(record, &self.settings);
-        if let (Quorum::Majorities(sets), true) = (&mut quorum, broken!(OwnVoiceAssumed)) {
-            for set in sets.iter_mut().filter(|set| !set.contains(&self.id)) {
+        if let (Quorum::Majorities { members, after }, true) = (&mut quorum, broken!(OwnVoiceAssumed)) {
+            for set in [members.to_mut()].into_iter().chain(after).filter(|set| !set.contains(&self.id)) {
                 set.pop_last();
                 set.insert(self.id);
             }

@@ -370,15 +370,15 @@ impl Node {
     pub(crate) fn count_copies(&mut self, now: Time) {
         let version = self.durable.record.version;
         let own = (self.record_on_disk == version).then_some(self.id);
-        let quorum = self.quorum();
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &self.lead else { return };
         if version.term != lead.term || lead.committed == version {
             return;
         }
         let copies = lead.copies.iter().filter(|(_, v)| **v == version).map(|(id, _)| *id).chain(own);
-        if !quorum.is_met_by(&copies.collect()) && !broken!(CommittedAlone) {
+        if !self.quorum().is_met_by(&copies.collect()) && !broken!(CommittedAlone) {
             return;
         }
+        let Some(lead) = &mut self.lead else { return };
         lead.committed = version;
         lead.counted_since = now;
         lead.heartbeat_due = now;
@@ -409,8 +409,12 @@ impl Node {
     // --- reports in, answers out (R5) ---
 
     pub(crate) fn on_report(&mut self, from: NodeId, session: Session, report: Report, now: Time) {
-        self.note_report(from, session, &report, now);
-        self.note_hearing(from, session, &report, now);
+        let run = self.peers.run_mut(from, session);
+        let newest = run.is_none_or(|run| run.reports(report.number));
+        if newest {
+            self.note_report(from, session, &report, now);
+            self.note_hearing(from, session, &report, now);
+        }
         // Members or not: one that is to become a member must hold the record first (R13).
         let admitted = self.knows_members() || self.settings.electors.admits(&report.card.name);
         let master = self.durable.record.master.as_ref().filter(|m| m.node == from);
@@ -430,11 +434,12 @@ impl Node {
                     run.proven = run.proven.max(*sent);
                 }
             }
-            lead.copies.insert(from, report.durable);
+            if newest {
+                lead.copies.insert(from, report.durable);
+            }
         }
         let beginner = report.card.elector && report.card.standing == Standing::Empty && admitted;
-        let stale = lead.runners.of_run(from, session).is_some_and(|s| s.report >= report.number);
-        if let Some(summary) = report.runner.filter(|_| !stale) {
+        if let Some(summary) = report.runner.filter(|_| newest) {
             let (report, applied, uptime) = (report.number, report.applied, report.uptime);
             let seen = Seen { session, report, at: now, summary, applied, uptime };
             lead.runners.insert(from, seen, master_run);

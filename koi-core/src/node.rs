@@ -218,6 +218,10 @@ impl Node {
 
     /// When [`Input::Tick`] is due, unless something happens before.
     pub fn next_deadline(&self) -> Time {
+        self.expected
+    }
+
+    fn deadline(&self) -> Time {
         if self.finished {
             return Time::NEVER;
         }
@@ -229,9 +233,7 @@ impl Node {
             let hangs = self.disk_hangs_at();
             next = next.min(if hangs > self.now { hangs } else { Time::NEVER });
         }
-        if self.lead.is_none() || !self.is_established() {
-            next = next.min(self.hello_due);
-        }
+        next = next.min(self.hello_deadline());
         if let Some(leader) = &self.leader {
             let silent = leader.heard + self.patience();
             next = next.min(if silent > self.now { silent } else { Time::NEVER });
@@ -307,7 +309,7 @@ impl Node {
         self.notice_ears(now);
         self.notice_silence(now);
         self.try_leaving(now);
-        self.expected = self.next_deadline();
+        self.expected = self.deadline();
     }
 
     fn advance_runner(&mut self, now: Time) {
@@ -529,18 +531,9 @@ impl Node {
 
     /// Whether this run is one to listen to: there is room for it, and its end has not been told.
     fn admit(&mut self, from: NodeId, session: Session, now: Time) -> bool {
-        let kept = self.runs_that_matter(from);
-        let keep = |run: Session| kept.contains(&run);
-        self.peers.meet(from, session, &keep, now).is_some_and(|run| run.gone.is_none())
-    }
-
-    /// The runs of this node whose end matters: the record, a promise, or what this node follows names them.
-    fn runs_that_matter(&self, node: NodeId) -> Vec<Session> {
-        let masters = [&self.durable.record.master, &self.durable.applied.master];
-        let masters = masters.into_iter().flatten().filter(|m| m.node == node).map(|m| m.session);
-        let promised = self.election.promise.and_then(|p| p.to).filter(|to| to.0 == node).map(|to| to.1);
-        let followed = self.leader.as_ref().filter(|l| l.id == node).map(|l| l.session);
-        masters.chain(promised).chain(followed).collect()
+        let Node { durable, election, leader, peers, .. } = self;
+        let keep = |run: Session| matters(durable, election, leader.as_ref(), from, run);
+        peers.meet(from, session, &keep, now).is_some_and(|run| run.gone.is_none())
     }
 
     /// The last words of a run are true for ever, and teach nothing else: no address, no life. True if this was one.
@@ -664,7 +657,9 @@ impl Node {
         let new = !peer.calls && (peer.card.name.is_empty() || peer.told_lost || !peer.told_seen);
         peer.told_seen |= !peer.calls;
         peer.told_lost &= peer.calls;
-        peer.card = card.clone();
+        if peer.card != *card {
+            peer.card = card.clone();
+        }
         self.remember_name(from, card);
         if new {
             self.event(Event::NodeSeen { node: card.name.clone() });
@@ -703,10 +698,10 @@ impl Node {
     /// A run of a node is over, by its own word, its guardian's, or that of the run that follows it on the same machine. Exactly that run, and
     /// whatever was heard since.
     fn on_gone(&mut self, from: NodeId, session: Session, gone: Gone, now: Time) {
-        let kept = self.runs_that_matter(from);
-        if self.peers.run(from, session).is_none() && kept.contains(&session) {
-            let keep = |run: Session| kept.contains(&run);
-            self.peers.meet(from, session, &keep, now);
+        let Node { durable, election, leader, peers, .. } = self;
+        let keep = |run: Session| matters(durable, election, leader.as_ref(), from, run);
+        if peers.run(from, session).is_none() && keep(session) {
+            peers.meet(from, session, &keep, now);
         }
         if self.peers.ends(from, session, gone) {
             let node = self.name_of(from);
@@ -763,6 +758,17 @@ impl Node {
             agreed: self.settings.agreed(),
             rules: RULES,
             follows: self.identity.follows,
+        }
+    }
+
+    /// When a hello may be due next: not while a leader is heard.
+    fn hello_deadline(&self) -> Time {
+        let heard = self.leader.as_ref().map(|leader| leader.heard + self.lately());
+        match heard {
+            _ if !self.is_established() => self.hello_due,
+            _ if self.lead.is_some() => Time::NEVER,
+            Some(until) if until >= self.now => self.hello_due.max(until + Duration::from_micros(1)),
+            Some(_) | None => self.hello_due,
         }
     }
 
@@ -889,6 +895,20 @@ impl Node {
     pub(crate) fn standing(&self) -> Standing {
         self.durable.standing
     }
+}
+
+/// Whether the end of this run of a node matters: the record, a promise, or what is followed names it.
+fn matters(
+    durable: &Durable,
+    election: &Election,
+    leader: Option<&Leader>,
+    node: NodeId,
+    run: Session,
+) -> bool {
+    let masters = [&durable.record.master, &durable.applied.master];
+    masters.into_iter().flatten().any(|m| m.node == node && m.session == run)
+        || election.promise.and_then(|p| p.to).is_some_and(|to| to.0 == node && to.1 == run)
+        || leader.is_some_and(|l| l.id == node && l.session == run)
 }
 
 /// What a message says of its sender.

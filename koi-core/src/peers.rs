@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) card: Card,
     /// When a fresh message came from it; [`Time`] 0: never.
     pub(crate) heard: Time,
+    /// The number of its newest report.
+    reported: u64,
     /// Where its last fresh message came from: only where to answer it now.
     pub(crate) address: Option<SocketAddr>,
     /// Where it says that it is reached.
@@ -82,6 +84,7 @@ impl Peer {
             session,
             card: Card::default(),
             heard: Time(0),
+            reported: 0,
             address: None,
             stated: None,
             addressed: None,
@@ -113,6 +116,13 @@ impl Peer {
             self.addressed = Some(self.addressed.map_or(seq, |lowest| lowest.min(seq)));
         }
         addressed || self.addressed.is_some_and(|lowest| seq > lowest) || broken!(OldIsNews)
+    }
+
+    /// Whether this report is its newest: datagrams overtake each other, and what is older says nothing of now.
+    pub(crate) fn reports(&mut self, number: u64) -> bool {
+        let newest = number > self.reported;
+        self.reported = self.reported.max(number);
+        newest
     }
 
     /// It has named this run of this node.

@@ -200,6 +200,12 @@ impl Runner {
             .or_else(|| self.services.failing().map(|name| format!("{name} is being taken down")))
     }
 
+    /// The node counts as failed.
+    fn has_failed(&self) -> bool {
+        let unread = matches!(self.phase, Phase::Scanning { .. }) && self.unreadable.is_some();
+        self.failure.is_some() || unread || self.services.is_barred() || self.services.failing().is_some()
+    }
+
     /// Why the node is not promotable, if it should be.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
         let unarmed = || self.unarmed(settings).cloned();
@@ -247,7 +253,7 @@ impl Runner {
     /// What the node does with its services.
     pub(crate) fn action(&self, settings: &Settings, around: &Surroundings) -> Action {
         let frozen = self.is_frozen(settings, around);
-        if self.failed().is_some() {
+        if self.has_failed() {
             Action::Fail
         } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
             Action::Stop
@@ -266,7 +272,7 @@ impl Runner {
     pub(crate) fn state(&self, settings: &Settings, around: &Surroundings) -> NodeState {
         if !settings.runner {
             NodeState::Elector
-        } else if self.failed().is_some() {
+        } else if self.has_failed() {
             NodeState::Failed
         } else if self.phase != Phase::Joined {
             NodeState::Disconnected
@@ -512,7 +518,7 @@ impl Runner {
 
     /// Forgets a failure when its time has come and everything is down; whether it did.
     fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) -> bool {
-        let barred = self.services.barred().is_some();
+        let barred = self.services.is_barred();
         let due = self.failure.as_ref().and_then(|f| f.recover_at).is_some_and(|at| at <= now);
         if due && self.services.all_down() && settings.auto_recover > 0 {
             out.push_back(Effect::Event(Event::Recovering { failures: self.fail_count }));
@@ -565,7 +571,7 @@ impl Runner {
     /// A mastership that its own node ended soon after it began, or under which nothing was ever promoted, counts against the node.
     fn judge(&mut self, held: &Holding, settings: &Settings, around: &Surroundings) {
         let bidden = around.stopped || around.leaving;
-        let own_fault = self.failed().is_some() || !self.all_promotable(settings);
+        let own_fault = self.has_failed() || !self.all_promotable(settings);
         let never_rose = held.lost.is_some() && !held.rose;
         if !bidden && !held.confirmed && (own_fault || never_rose) {
             self.in_vain.count(around.now);

@@ -182,6 +182,10 @@ impl Service {
         self.spec.problem.as_ref().map(|problem| format!("{}: {problem}", self.spec.name))
     }
 
+    pub(crate) fn is_barred(&self) -> bool {
+        self.spec.disabled || self.spec.problem.is_some()
+    }
+
     /// Nothing of it runs, and no hook does. One that could not be stopped may still be promoted, whatever its state says.
     pub(crate) fn holds_nothing(&self) -> bool {
         self.running.is_none() && self.is_down() && !self.up
@@ -263,7 +267,7 @@ impl Service {
             ServiceState::Stopped => match action {
                 Action::Fail | Action::Stop => Step::Nothing,
                 Action::Start | Action::Demote | Action::Promote => {
-                    let may = gates.start && self.barred().is_none();
+                    let may = gates.start && !self.is_barred();
                     if may { Step::Run(Hook::Start) } else { Step::Nothing }
                 }
             },

@@ -124,6 +124,11 @@ impl Services {
         self.list.iter().filter(|s| !s.newcomer).find_map(Service::barred)
     }
 
+    /// A service counts as failed without a failure.
+    pub(crate) fn is_barred(&self) -> bool {
+        self.list.iter().any(|s| !s.newcomer && s.is_barred())
+    }
+
     /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
     pub(crate) fn summary(&self, settled: bool) -> Summary {
         let list = || self.list.iter().filter(move |s| !(settled && s.newcomer));
@@ -329,7 +334,7 @@ impl Services {
             return true;
         }
         out.push_back(Effect::Event(Event::HookStarted { service: service.spec.name.clone(), hook }));
-        let going_up = matches!(want.action, Action::Promote) && service.barred().is_none();
+        let going_up = matches!(want.action, Action::Promote) && !service.is_barred();
         let role = match want.action {
             Action::Promote if going_up => Role::Promoted,
             Action::Promote | Action::Start | Action::Demote => Role::Standby,

@@ -159,7 +159,9 @@ pub struct Machine {
     pub earlier: Option<Session>,
     /// The daemon does not run until this instant of the world.
     pub paused_until: u64,
-    /// When the core wants to be woken next.
+    /// When the core wants to be woken next, on its clock.
+    pub alarm: Time,
+    /// The same in the time of the world.
     pub wake: u64,
     /// Hooks under way.
     pub hooks: BTreeMap<RunId, HookRun>,
@@ -188,6 +190,7 @@ impl Machine {
             earlier: None,
             newer: false,
             paused_until: 0,
+            alarm: Time(0),
             wake: 0,
             hooks: BTreeMap::new(),
             services: (0..services).map(|n| (format!("s{n}"), Real::default())).collect(),

@@ -82,7 +82,11 @@ fn change(world: &mut World) {
     {
         return;
     }
-    let old = world.rng().pick(&members).to_string();
+    let lost: Vec<NodeId> = members.iter().copied().filter(|id| is_wiped(world, id)).collect();
+    let old = match lost[..] {
+        [lost, ..] if members.len() < 4 => lost.to_string(),
+        _ => world.rng().pick(&members).to_string(),
+    };
     let new = match outsiders[..] {
         [] => None,
         _ => Some(world.rng().pick(&outsiders)),

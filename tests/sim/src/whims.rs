@@ -112,5 +112,5 @@ fn mended(world: &mut World) -> Story {
         world.machines[machine].services.values_mut().for_each(|s| s.broken = false);
         world.command(machine, Command::Recover);
     }
-    healing::check(world).map_or(Ok(()), Err)
+    healing::check(world, true).map_or(Ok(()), Err)
 }

@@ -1,7 +1,7 @@
 //! The world around the machines: time, the network, disks and hooks, in one queue of happenings. The same seed gives the same
 //! world, to the bit.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use koi_core::concern::Concern;
@@ -139,6 +139,33 @@ impl Happening {
     }
 }
 
+/// A happening in the queue: the first comes first, and of one instant what was said first.
+struct Due {
+    at: u64,
+    number: u64,
+    what: Happening,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Due) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Due) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
 /// The world.
 pub struct World {
     /// Now, µs.
@@ -154,8 +181,7 @@ pub struct World {
     /// What happened, for people.
     pub story: Vec<String>,
     rng: Rng,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    queue: BinaryHeap<Due>,
     counter: u64,
     commands: BTreeMap<CommandId, Command>,
     /// Answers to commands that have not been looked at.
@@ -202,7 +228,6 @@ impl World {
             story: Vec::new(),
             rng,
             queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
             counter: 0,
             commands: BTreeMap::new(),
             answers: Vec::new(),
@@ -228,34 +253,29 @@ impl World {
 
     fn later(&mut self, delay: u64, what: Happening) {
         self.counter += 1;
-        self.queue.push(Reverse((self.now.saturating_add(delay), self.counter)));
-        self.happenings.insert(self.counter, what);
+        self.queue.push(Due { at: self.now.saturating_add(delay), number: self.counter, what });
     }
 
     /// Lets `span` µs pass.
     pub fn run_for(&mut self, span: u64) {
         let end = self.now + span;
-        while let Some(Reverse((at, key))) = self.queue.peek().copied() {
-            if at > end {
-                break;
-            }
-            self.queue.pop();
-            self.now = self.now.max(at);
-            if let Some(what) = self.happenings.remove(&key) {
-                self.happen(what);
-            }
+        while self.queue.peek().is_some_and(|next| next.at <= end) {
+            let Some(due) = self.queue.pop() else { break };
+            self.now = self.now.max(due.at);
+            self.happen(due.what);
         }
         self.now = end;
     }
 
-    /// Lets time pass until `done`, at most `span` µs; whether it came true.
+    /// Lets time pass until `done`, at most `span` µs; whether it came true. Long spans are looked at less often: looking costs more than living.
     pub fn run_until(&mut self, span: u64, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now + span;
+        let step = (span / 200).clamp(50 * MS, 250 * MS);
         while self.now < end {
             if done(self) {
                 return true;
             }
-            self.run_for(50 * MS);
+            self.run_for(step);
         }
         done(self)
     }
@@ -348,16 +368,15 @@ impl World {
         }
         let (now, m) = (self.now, &self.machines[machine]);
         if let Some(core) = &m.core {
-            let (life, at) = (m.life, m.clock.world(core.next_deadline()));
-            let planned = m.wake;
-            if at == planned && at > now {
+            if core.next_deadline() == m.alarm && m.wake > now {
                 return;
             }
-            self.machines[machine].wake = at;
-            let m = &self.machines[machine];
-            if let (Some(core), true) = (&m.core, at != u64::MAX) {
-                let local = m.clock.at(now);
-                assert!(core.next_deadline() > local, "m{machine} wants to wake in the past: {core:?}");
+            let (life, alarm) = (m.life, core.next_deadline());
+            let at = m.clock.world(alarm);
+            let late = core.next_deadline() <= m.clock.at(now);
+            assert!(!late, "m{machine} wants to wake in the past: {core:?}");
+            (self.machines[machine].alarm, self.machines[machine].wake) = (alarm, at);
+            if at != u64::MAX {
                 self.later(at.saturating_sub(now).max(1), Happening::Wake { machine, life });
             }
         }
@@ -495,13 +514,13 @@ impl World {
             return;
         }
         let older = self.machines[from].newer && !self.machines[to].newer;
-        let message = if older { versions::as_read_by_an_older(message) } else { message.clone() };
         let copies = 1 + u64::from(self.rng.percent(self.network.duplicates));
         for _ in 0..copies {
             let slow =
                 self.network.slow.iter().find(|(a, b, _)| (*a, *b) == (from, to)).map_or(0, |(_, _, d)| *d);
             let delay = slow + self.rng.between(50, self.network.delay.max(51));
-            self.later(delay, Happening::Deliver { to, message: Box::new(message.clone()) });
+            let copy = if older { versions::as_read_by_an_older(message) } else { message.clone() };
+            self.later(delay, Happening::Deliver { to, message: Box::new(copy) });
         }
     }
 
