@@ -2,10 +2,11 @@
 
 mod kit;
 
-use kit::{Cluster, ms, saw};
+use kit::{Cluster, fails, ms, saw};
 use koi_core::io::{Command, Observed};
+use koi_core::message::Body;
 use koi_core::settings::Electors;
-use koi_core::types::Hook;
+use koi_core::types::{Hook, NodeState};
 
 fn warns(cluster: &Cluster, m: usize, what: &str) -> bool {
     cluster.view(m).warnings.iter().any(|w| w.contains(what))
@@ -174,4 +175,22 @@ fn two_nodes_with_the_same_name_are_named() {
     cluster.run(2000);
     let twice = format!("two nodes are called {}", cluster.name(one));
     assert!(warns(&cluster, leader, &twice), "{:?}", cluster.view(leader).warnings);
+}
+
+#[test]
+fn a_report_that_was_overtaken_changes_nothing() {
+    let mut cluster = Cluster::with_master(3);
+    let leader = cluster.leader().expect("someone leads");
+    let master = cluster.master().expect("someone is master");
+    let other = (0..3).find(|m| *m != leader && *m != master).unwrap_or((leader + 1) % 3);
+    let late =
+        cluster.sent.iter().rev().find(|(from, m)| *from == other && matches!(m.body, Body::Report(_)));
+    let late = late.map(|(_, message)| message.clone()).expect("it has reported");
+    cluster.ending(other, "web", Hook::Status, fails());
+    let id = cluster.machines[other].id;
+    let state = |c: &Cluster| c.view(leader).nodes.iter().find(|n| n.id == id).map(|n| n.state);
+    cluster.run_until(11_000, "it fails", |c| state(c) == Some(NodeState::Failed));
+    cluster.deliver_later(leader, late, 0);
+    cluster.run(1);
+    assert_eq!(state(&cluster), Some(NodeState::Failed), "what it said before says nothing of now");
 }
