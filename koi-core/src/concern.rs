@@ -98,6 +98,20 @@ pub enum Concern {
         node: String,
         why: String,
     },
+    /// An elector that runs no services, and cannot keep what it would promise.
+    CannotVote {
+        node: String,
+        why: String,
+    },
+    /// Maintenance is over, and nobody has seen yet how its services are.
+    Unasked {
+        node: String,
+    },
+    /// Its clock and this node's run at different speeds: in parts per thousand, positive where its clock is fast.
+    Clock {
+        node: String,
+        fast: i64,
+    },
     Disagreement {
         one: String,
         other: String,
@@ -147,6 +161,9 @@ impl Concern {
             | Concern::Deaf { .. }
             | Concern::Unacknowledging { .. }
             | Concern::Unfit { .. }
+            | Concern::CannotVote { .. }
+            | Concern::Unasked { .. }
+            | Concern::Clock { .. }
             | Concern::Disagreement { .. }
             | Concern::SameName { .. }
             | Concern::Flapping { .. }
@@ -227,6 +244,19 @@ impl fmt::Display for Concern {
                 "{node} hears the leader and does not acknowledge it: its disk may be full, or hang; its log says more"
             ),
             Concern::Unfit { node, why } => write!(f, "{node} cannot be master: {why}"),
+            Concern::CannotVote { node, why } => write!(f, "{node} cannot vote: {why}"),
+            Concern::Unasked { node } => write!(
+                f,
+                "maintenance is over, and the status of some service on {node} has not yet said how it is"
+            ),
+            Concern::Clock { node, fast } => write!(
+                f,
+                "the clock of {node} runs {}.{} % too {}, measured by this node's: leases are kept by clocks that differ by less than 1 %; \
+                 look at its clock source",
+                fast.abs() / 10,
+                fast.abs() % 10,
+                if *fast > 0 { "fast" } else { "slow" }
+            ),
             Concern::Disagreement { one, other, keys } => {
                 write!(
                     f,

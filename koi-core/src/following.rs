@@ -10,6 +10,7 @@ use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
 use crate::node::{Deferred, Node};
 use crate::record::{Record, Standing};
+use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
@@ -241,6 +242,10 @@ impl Node {
             uptime: now.since(self.started),
             address: self.address,
             heard: self.leader.as_ref().filter(|_| self.lead.is_none()).map(|leader| leader.number),
+            unfit: (!self.settings.runner)
+                .then(|| self.unfit(now))
+                .flatten()
+                .map(|why| clip(&why, limits::UNFIT_BYTES)),
         };
         let recipient = Some(Recipient { node: leader, session });
         self.send(Destination::Node(leader), recipient, Body::Report(report));

@@ -28,7 +28,11 @@ impl Node {
             self.look_at_runners(&mut concerns, now);
         }
         if let Some(why) = self.unfit(now).filter(|_| !(acting && self.settings.runner)) {
-            concerns.push(Concern::Unfit { node: self.settings.name.clone(), why });
+            let node = self.settings.name.clone();
+            concerns.push(match self.settings.runner {
+                true => Concern::Unfit { node, why },
+                false => Concern::CannotVote { node, why },
+            });
         }
         let lately = now.since(self.disk_measured) < TOLD_FOR;
         if self.settings.elector && lately && self.disk_takes > self.settings.leader_lease / 2 {
@@ -143,6 +147,9 @@ impl Node {
                 continue;
             }
             let node = peer.card.name.clone();
+            if let Some(fast) = peer.pace.strays() {
+                concerns.push(Concern::Clock { node: node.clone(), fast });
+            }
             let votes = peer.card.elector && self.counts(id);
             if peer.card.elector && self.knows_members() && !votes {
                 concerns.push(Concern::NoMember { node: node.clone(), id });
@@ -155,6 +162,8 @@ impl Node {
                 concerns.push(Concern::Deaf { node });
             } else if votes && peer.card.standing == Standing::Empty && self.too_many_electors(id, now) {
                 concerns.push(Concern::ElectorTooMany { node, configured });
+            } else if let Some(why) = peer.unfit.clone().filter(|_| votes) {
+                concerns.push(Concern::CannotVote { node, why });
             } else if votes
                 && peer.card.standing == Standing::Member
                 && self.is_unacknowledging(id, now)
@@ -172,6 +181,9 @@ impl Node {
             if let Some(restless) = &seen.summary.restless {
                 let (service, times) = (restless.service.clone(), restless.times);
                 concerns.push(Concern::Restless { node: node.clone(), service, times });
+            }
+            if seen.summary.unasked {
+                concerns.push(Concern::Unasked { node: node.clone() });
             }
             if let Some(why) = seen.summary.unfit.clone() {
                 concerns.push(Concern::Unfit { node, why });

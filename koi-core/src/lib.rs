@@ -23,6 +23,7 @@ macro_rules! broken {
 
 mod bounds;
 mod choice;
+mod clocks;
 mod commands;
 pub mod concern;
 mod election;

@@ -457,8 +457,10 @@ impl Node {
         if let Some(peer) = self.peers.run_mut(from, session) {
             peer.stated = report.address;
             peer.summary = report.runner.clone();
+            peer.unfit = report.unfit.clone();
             peer.applied = report.applied;
             peer.since = now - report.uptime;
+            peer.pace.says(report.uptime, now);
         }
         if let Some(note) = note {
             self.remember_failure(name, note, now);

@@ -242,6 +242,10 @@ pub struct Report {
     /// The newest heartbeat of this leader that the node has heard, also when it does not acknowledge it; none: it does not say.
     #[n(10)]
     pub heard: Option<u64>,
+    /// Why an elector that runs no services cannot keep what it would promise, at most [`crate::limits::UNFIT_BYTES`]. A runner says it in its
+    /// summary.
+    #[n(11)]
+    pub unfit: Option<String>,
 }
 
 /// A runner's services in one line.
@@ -307,6 +311,10 @@ pub struct RunnerSummary {
     #[n(18)]
     #[cbor(default)]
     pub suspect: bool,
+    /// Maintenance is over, and the status of some service has not said since how it is.
+    #[n(19)]
+    #[cbor(default)]
+    pub unasked: bool,
 }
 
 /// A service that changes by itself again and again.

@@ -84,13 +84,19 @@ pub enum Mutant {
     UnfitNamed,
     /// A node that does not hear the leader counts as if it did.
     DeafUnsaid,
+    /// R1: a resignation frees what was promised to a later term of the same run.
+    ResignUnbound,
+    /// A campaign does not wait for slow disks.
+    DisksHurried,
+    /// What comes out of maintenance is well before its status has said so.
+    MaintenanceTrusted,
     /// A report waits for a disk that hangs, and with it a sitting master's lease.
     ReportAwaitsDisk,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 40] = [
+    pub const ALL: [Mutant; 43] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -130,6 +136,9 @@ impl Mutant {
         Mutant::DoubtedTaken,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,
+        Mutant::ResignUnbound,
+        Mutant::DisksHurried,
+        Mutant::MaintenanceTrusted,
         Mutant::ReportAwaitsDisk,
     ];
 }

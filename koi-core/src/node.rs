@@ -542,7 +542,8 @@ impl Node {
             Body::Obituary(obituary) => Gone::Dead { all_down: obituary.all_down },
             Body::Farewell(farewell) => Gone::Left(farewell.released),
             Body::Resign(resign) => {
-                self.leadership_over(from, session, Some(resign.term), now);
+                let term = Some(resign.term).filter(|_| !broken!(ResignUnbound));
+                self.leadership_over(from, session, term, now);
                 return true;
             }
             Body::Hello(_)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::clocks::Pace;
 use crate::limits;
 use crate::message::{Card, RunnerSummary};
 use crate::types::{Epoch, NodeId, Session, Time, Version};
@@ -36,6 +37,9 @@ pub(crate) struct Peer {
     /// It has given way to an older machine with its id.
     pub(crate) mute: bool,
     pub(crate) summary: Option<RunnerSummary>,
+    /// Why it cannot keep what it would promise, by its own word.
+    pub(crate) unfit: Option<String>,
+    pub(crate) pace: Pace,
     pub(crate) applied: Version,
     /// Its daemon's start, on our clock.
     pub(crate) since: Time,
@@ -92,6 +96,8 @@ impl Peer {
             calls: false,
             mute: false,
             summary: None,
+            unfit: None,
+            pace: Pace::default(),
             applied: Version::default(),
             since: now,
             proven: Time(0),

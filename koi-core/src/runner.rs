@@ -653,6 +653,7 @@ impl Runner {
                 .last(around.now)
                 .map(|last| InVain { times: self.in_vain.lately(around.now), ago: around.now.since(last) }),
             suspect: self.services.suspect(),
+            unasked: self.services.unasked(),
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Service {
     /// Hooks that have failed since the last that did not.
     pub(crate) failures: u32,
     pub(crate) next_status: Time,
+    /// It ran on unwatched in maintenance, and its status has not said since how it is.
+    pub(crate) unasked: bool,
     /// The hook that has just said that it is done, and of which no status has spoken yet.
     claimed: Option<Hook>,
     /// When status last contradicted each hook that said that it was done.
@@ -138,6 +140,7 @@ impl Service {
             cause: None,
             failures: 0,
             next_status: Time::NEVER,
+            unasked: false,
             claimed: None,
             doubts: BTreeMap::new(),
             suspect: false,
@@ -455,6 +458,7 @@ impl Service {
 
     fn stopped(&mut self) {
         self.started = false;
+        self.unasked = false;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.up = self.suspect;
@@ -473,6 +477,7 @@ impl Service {
     /// is that hook's failure.
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
+        self.unasked = false;
         self.next_status = now + self.spec.status_interval;
         if let Some((hook, message)) = self.contradicts(report.observed, now) {
             self.suspect = hook == Hook::Demote;
@@ -556,6 +561,7 @@ impl Service {
             self.wreck_seen = true;
             return Consequence::None;
         }
+        self.unasked = false;
         self.failures = self.failures.saturating_add(1);
         if cause.hook == Hook::Stop && self.state == ServiceState::Failing {
             return self.cannot_stop(cause, block);

@@ -228,7 +228,13 @@ impl Services {
     pub(crate) fn ask_all(&mut self, now: Time) {
         for service in &mut self.list {
             service.next_status = service.next_status.min(now);
+            service.unasked = service.status_wanted() && !broken!(MaintenanceTrusted);
         }
+    }
+
+    /// The status of some service has not said yet how it is since maintenance ended.
+    pub(crate) fn unasked(&self) -> bool {
+        self.list.iter().any(|s| s.unasked)
     }
 
     /// When the next status is due, or the rest of one that changes by itself again and again is over; never while there is no room for

@@ -2,10 +2,11 @@
 
 mod kit;
 
-use kit::Cluster;
+use kit::solo::Solo;
+use kit::{Cluster, ms};
 use koi_core::io::{Command, Refusal};
 use koi_core::message::{Body, Claim, Heartbeat, Message, Refuse};
-use koi_core::record::{Record, Standing};
+use koi_core::record::{Durable, Record, Standing};
 use koi_core::types::{NodeId, Session, Term};
 
 fn new_leader(cluster: &mut Cluster, old: usize) -> u64 {
@@ -200,6 +201,25 @@ fn a_restarted_elector_counts_as_having_acknowledged_at_its_own_start() {
     });
     let ago = votes.next_back().expect("a vote with an acknowledgement");
     assert!(ago / 1000 <= took, "as if at its start: {ago} µs ago");
+}
+
+#[test]
+fn a_longer_promise_outlives_a_setting_that_was_mended_and_then_costs_nothing() {
+    let mut solo = Solo::off(&[], |own| own.elector = true);
+    let record = solo.record.clone();
+    solo.machines[0].disk = Some(Durable { standing: Standing::Member, record, ..Durable::default() });
+    solo.start(0);
+    solo.pass(1000);
+    let on_disk = |solo: &Solo| solo.machines[0].disk.as_ref().map(|durable| durable.promised_lease);
+    solo.lease = ms(10_000);
+    solo.heartbeat();
+    solo.run(10);
+    assert_eq!(on_disk(&solo), Some(ms(10_000)));
+    solo.lease = ms(500);
+    solo.pass(9000);
+    assert_eq!(on_disk(&solo), Some(ms(10_000)), "a restart must not free it before the promise is over");
+    solo.pass(2000);
+    assert_eq!(on_disk(&solo), Some(ms(500)), "and later restarts wait no longer than they must");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod kit;
 
 use kit::{Cluster, fails, saw};
 use koi_core::concern::Concern;
+
 use koi_core::io::{Command, HookEnd, Input, Observed, StatusReport};
 use koi_core::types::{Hook, NodeState};
 
@@ -104,7 +105,7 @@ fn a_node_that_hears_nobody_is_no_standby_and_is_named() {
 }
 
 #[test]
-fn an_elector_that_promises_nothing_is_named() {
+fn an_elector_that_cannot_promise_says_why() {
     let (mut cluster, leader, master) = apart(3);
     let third = 3 - leader - master;
     cluster.machines[third].settings.runner = false;
@@ -116,12 +117,14 @@ fn an_elector_that_promises_nothing_is_named() {
     cluster.order(Command::Demote);
     cluster.order(Command::Promote { node: cluster.name(master), dry_run: false });
     cluster.run(3000);
-    let node = cluster.name(third);
-    let concerns = cluster.view(leader).concerns;
-    assert!(concerns.contains(&Concern::Unacknowledging { node }), "{concerns:?}");
+    let why = format!("{} cannot vote: its disk hangs", cluster.name(third));
+    assert!(warns(&cluster, &why), "{:?}", cluster.view(leader).concerns);
     cluster.mend_disk(third);
     cluster.run(2000);
-    assert!(!warns(&cluster, "does not acknowledge"));
+    assert!(!warns(&cluster, "cannot vote"));
+    cluster.input(third, Input::NotPersisted("no space left".to_owned()));
+    cluster.run(500);
+    assert!(warns(&cluster, "cannot vote: its state cannot be written: no space left"));
 }
 
 #[test]

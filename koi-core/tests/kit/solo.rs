@@ -1,6 +1,7 @@
 //! One real runner under a leader that the story plays.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use koi_core::io::{HookEnd, Input, ServiceSpec};
 use koi_core::message::{Answer, Body, Card, Heartbeat, Lease, Message, Recipient};
@@ -22,6 +23,8 @@ pub(crate) struct Solo {
     pub(crate) record: Record,
     pub(crate) term: Term,
     number: u64,
+    /// `L` of the leader.
+    pub(crate) lease: Duration,
     /// The lease that the leader grants.
     pub(crate) grants: Option<Epoch>,
     /// What the leader wants back.
@@ -53,7 +56,8 @@ impl Solo {
         cluster.machines.push(Machine::new(NodeId(1), own, services.to_vec()));
         let term = Term(5);
         let record = Record { version: Version { term, n: 1 }, last_epoch: Epoch(7), ..Record::default() };
-        Solo { cluster, record, term, number: 0, grants: None, wants_back: None, leader_speaks: true }
+        let lease = ms(500);
+        Solo { cluster, record, term, number: 0, lease, grants: None, wants_back: None, leader_speaks: true }
     }
 
     /// The same, started, under a leader that has said nothing yet.
@@ -142,7 +146,7 @@ impl Solo {
             card,
             term: self.term,
             number: self.number,
-            lease: ms(500),
+            lease: self.lease,
             record: self.record.clone(),
             committed: self.record.version,
             master_address: None,

@@ -123,12 +123,12 @@ prop_compose! {
             (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
         holds in option::of(epoch()), released in epoch(), up: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
-        (leaving, suspect) in any::<(bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
+        (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
         restless in option::of(restless()), in_vain in option::of(in_vain())
     ) -> RunnerSummary {
         RunnerSummary {
             state, holds, released, up, promotable, score, failure, failures, unclean, maintenance, grace,
-            services, promoted, reason, leaving, unfit, restless, in_vain, suspect,
+            services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked,
         }
     }
 }
@@ -161,9 +161,9 @@ prop_compose! {
     fn report()(
         card in card(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary()), uptime in span(),
-        (address, heard) in (option::of(address()), any::<Option<u64>>())
+        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
-        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address, heard }
+        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit }
     }
 }
 
@@ -331,6 +331,7 @@ fn largest_summary() -> RunnerSummary {
         restless: Some(Restless { service: "s".repeat(limits::NAME_BYTES), times: u32::MAX }),
         in_vain: Some(InVain { times: u32::MAX, ago: LONGEST }),
         suspect: true,
+        unasked: true,
     }
 }
 
@@ -371,6 +372,8 @@ pub(crate) fn largest() -> Vec<Message> {
             uptime: LONGEST,
             address: longest_address(),
             heard: Some(u64::MAX),
+            // Said only where there is no summary, which is longer.
+            unfit: None,
         }),
         Body::Answer(Answer {
             term,

@@ -43,6 +43,7 @@ fn war(seed: u64) -> Report {
     let mut world = World::new(seed, shape);
     let total = shape.founders();
     let wild_clocks = seed % 16 == 6;
+    world.wild_clocks = wild_clocks;
     for machine in 0..total {
         if wild_clocks {
             world.machines[machine].clock.ppm = world.rng().between(0, 100_000) as i64 - 50_000;

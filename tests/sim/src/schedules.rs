@@ -1,7 +1,10 @@
 //! Schedules of membership and identity that were holes once: each is told with everything that it needs, and nothing by chance.
 
-use koi_core::io::{Command, ElectorChange};
+use std::time::Duration;
+
+use koi_core::io::{Command, ElectorChange, Input};
 use koi_core::record::{Durable, Record, Standing};
+use koi_core::settings::Settings;
 use koi_core::types::NodeId;
 
 use crate::world::{MS, World};
@@ -165,6 +168,64 @@ pub(crate) fn recordings_are_no_news(world: &mut World) -> Story {
     match world.machines[node].services.values().any(|s| s.started) {
         true => Err(format!("m{node} has started services on the word of a recording")),
         false => Ok(()),
+    }
+}
+
+/// A leader resigns and leads again. Then someone repeats its resignation: that was true of an earlier term, and frees nothing now (R1).
+pub(crate) fn an_old_resignation_comes_again(world: &mut World) -> Story {
+    let first = world.leader().ok_or("the leader is gone")?;
+    let usual = world.machines[first].settings.clone();
+    let mut lease = usual.leader_lease;
+    for turn in 0.. {
+        let Some(leader) = world.leader() else { return Err("nobody leads".to_owned()) };
+        if turn > 0 && leader == first {
+            break;
+        }
+        if turn > 20 {
+            return Err(format!("m{first} is never elected again"));
+        }
+        // The lease is longer by one millisecond, which is reason enough.
+        lease += Duration::from_millis(1);
+        let settings = Settings { leader_lease: lease, ..world.machines[leader].settings.clone() };
+        world.say(leader, Input::Configure(Box::new(settings)));
+        world.run_for(20 * MS);
+        if !world.run_until(20_000 * MS, |w| w.leader().is_some()) {
+            return Err("nobody leads after a resignation".to_owned());
+        }
+        world.run_for(1000 * MS);
+    }
+    let term = |w: &World| {
+        w.machines[first].core.as_ref().map(|core| core.view(w.machines[first].clock.at(w.now)).term)
+    };
+    let before = term(world);
+    for machine in (0..world.founders).filter(|m| *m != first) {
+        world.replay_to(machine);
+    }
+    world.run_for(3000 * MS);
+    match world.leader() {
+        Some(leader) if leader == first && term(world) == before => Ok(()),
+        now => Err(format!("m{first} led, somebody repeated what it had said before, and now {now:?} leads")),
+    }
+}
+
+/// A service of the master crashes in maintenance. When that is over nobody says that all is well before its status has been asked.
+pub(crate) fn a_service_crashes_in_maintenance(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
+    world.command(leader, Command::Maintenance(true));
+    world.run_for(1000 * MS);
+    world.tell(format!("m{master}: every service has crashed"));
+    world.machines[master].services.values_mut().for_each(|s| (s.started, s.promoted) = (false, false));
+    world.command(leader, Command::Maintenance(false));
+    for _ in 0..20_000 {
+        world.run_for(MS / 4);
+        if world.concerns().is_some_and(|all| all.is_empty()) && world.masters().is_empty() {
+            return Err("all is well, it says, and nothing is promoted".to_owned());
+        }
+    }
+    match world.run_until(60_000 * MS, World::is_well) {
+        true => Ok(()),
+        false => Err("it is not well after maintenance".to_owned()),
     }
 }
 

@@ -12,14 +12,14 @@ use crate::{schedules, whims};
 type Story = Result<(), String>;
 
 /// How many there are.
-const STORIES: u64 = 21;
+const STORIES: u64 = 24;
 
 /// One run.
 pub fn run(seed: u64) -> Report {
     let turn = seed / 4;
     let shape = match turn % STORIES {
         5 | 7 | 12 => SHAPES[2],
-        6 | 13..=20 => SHAPES[0],
+        6 | 13..=23 => SHAPES[0],
         _ => SHAPES[(turn / STORIES) as usize % 3],
     };
     let mut world = World::new(seed, shape);
@@ -49,6 +49,9 @@ pub fn run(seed: u64) -> Report {
         17 => schedules::a_copy_of_a_master_that_is_cut_off(&mut world),
         18 => schedules::a_copy_of_a_master_in_maintenance(&mut world),
         19 => schedules::recordings_are_no_news(&mut world),
+        20 => schedules::an_old_resignation_comes_again(&mut world),
+        21 => schedules::a_service_crashes_in_maintenance(&mut world),
+        22 => disks_are_slow(&mut world),
         _ => schedules::both_are_killed_at_a_promotion(&mut world),
     });
     world.invariants.violations.extend(told.err());
@@ -93,6 +96,19 @@ fn leader_is_lost(world: &mut World) -> Story {
     }
     world.run_for(8000 * MS);
     before.unmoved(world)
+}
+
+/// Every disk takes longer than an election usually does: campaigns wait for them, and somebody leads.
+fn disks_are_slow(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    world.tell("every disk takes up to a second");
+    world.machines.iter_mut().for_each(|m| m.disk_delay = 1000 * MS);
+    world.run_for(5000 * MS);
+    world.lose_power(leader);
+    match world.run_until(30_000 * MS, |w| w.leader().is_some_and(|l| l != leader)) {
+        true => Ok(()),
+        false => Err("no new leader 30 s after the old one was lost, beside slow disks".to_owned()),
+    }
 }
 
 /// One elector hears the leader no more, and all others do: it may ask, and nobody elects it (R1).
