@@ -166,6 +166,7 @@ impl Node {
         let after = self.durable.applied.clone();
         if before.maintenance != after.maintenance {
             self.event(Event::Maintenance { on: after.maintenance });
+            self.watched_since = after.version;
         }
         if before.manual != after.manual {
             self.event(Event::Manual { on: after.manual });

@@ -182,7 +182,8 @@ impl Node {
                 let (service, times) = (restless.service.clone(), restless.times);
                 concerns.push(Concern::Restless { node: node.clone(), service, times });
             }
-            if seen.summary.unasked {
+            // One that does not know yet that maintenance is over has asked nobody.
+            if seen.summary.unasked || (seen.applied < self.watched_since && !broken!(MaintenanceTrusted)) {
                 concerns.push(Concern::Unasked { node: node.clone() });
             }
             if let Some(why) = seen.summary.unfit.clone() {

@@ -83,6 +83,8 @@ pub struct Node {
     pub(crate) fitness: Fitness,
     pub(crate) ears: Ears,
     pub(crate) masterships: Masterships,
+    /// The version of the record with which maintenance ended last, as far as this run has seen it.
+    pub(crate) watched_since: Version,
 }
 
 /// A state on its way to the disk.
@@ -169,6 +171,7 @@ impl Node {
             fitness: Fitness::default(),
             ears: Ears::default(),
             masterships,
+            watched_since: Version::default(),
             settings,
         };
         node.advance(boot.now);
