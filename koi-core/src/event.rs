@@ -52,7 +52,7 @@ pub enum Event {
     Electors { members: Vec<String> },
     SameId { session: Session, younger: bool },
     Restored { known: u64, own: u64 },
-    Joined,
+    Joined { votes: bool },
     TakingDown { reason: String },
     Commanded { what: String },
     Warned { what: String },
@@ -94,7 +94,7 @@ impl Event {
             Event::Electors { .. } => "electors",
             Event::SameId { .. } => "same-id",
             Event::Restored { .. } => "restored",
-            Event::Joined => "joined",
+            Event::Joined { .. } => "joined",
             Event::TakingDown { .. } => "taking-down",
             Event::Commanded { .. } => "commanded",
             Event::Warned { .. } => "warned",
@@ -241,7 +241,12 @@ impl fmt::Display for Event {
                  an elector without a record"
             ),
             Event::Electors { members } => write!(f, "the electors are {}", members.join(", ")),
-            Event::Joined => f.write_str("this elector has taken the cluster's record and votes from now on"),
+            Event::Joined { votes: true } => {
+                f.write_str("this elector has taken the cluster's record and votes from now on")
+            }
+            Event::Joined { votes: false } => {
+                f.write_str("this node has taken the cluster's record; it is no elector of this cluster")
+            }
             Event::TakingDown { reason } => {
                 write!(f, "taking down what may still run before joining: {reason}")
             }

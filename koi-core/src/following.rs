@@ -301,7 +301,7 @@ impl Node {
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
         self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), true);
         self.election.acknowledged = Some(now);
-        self.event(Event::Joined);
+        self.event(Event::Joined { votes: self.votes() });
     }
 
     /// Where the master can be reached, by its own word. A datagram's source is nobody's word.

@@ -8,7 +8,7 @@ use crate::message::{Card, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::record::{Record, Standing};
-use crate::types::{NodeId, Term, Time};
+use crate::types::{NodeId, Term, Time, Version};
 
 impl Node {
     /// Begins a new cluster when exactly the configured electors are there, each hears the others, and none has a record. With quorum
@@ -36,10 +36,18 @@ impl Node {
     /// of them is needed, so nobody can lead them without it.
     fn may_found(&self) -> bool {
         match self.durable.standing {
-            Standing::Empty => true,
+            Standing::Empty => !self.knows_a_cluster(),
             Standing::Founder => self.durable.term == Term(0) && !self.durable.record.members.is_empty(),
             Standing::Member => false,
         }
+    }
+
+    /// An elector without a record that has followed one, in this run or before, or has heard of one: the cluster goes on somewhere, also where
+    /// nobody who has its record is heard any more. Only an operator knows better.
+    fn knows_a_cluster(&self) -> bool {
+        let followed = self.durable.applied.version != Version::default();
+        let heard = || self.peers.iter().any(|(_, p)| p.card.elector && p.card.standing == Standing::Member);
+        (followed || heard()) && !broken!(FoundsBesideCluster)
     }
 
     /// The electors heard of late.
@@ -89,6 +97,13 @@ impl Node {
             format!("{name} is configured to vote, and cluster.electors does not name it")
         } else if let Some((_, peer)) = old {
             format!("{} runs a koid that does not know membership: upgrade it", peer.card.name)
+        } else if self.durable.standing == Standing::Empty && self.knows_a_cluster() {
+            let electors = self.names_of(&self.durable.applied.members);
+            let whose =
+                if electors.is_empty() { String::new() } else { format!(" of {}", electors.join(", ")) };
+            format!(
+                "this elector has no record, and knows that there is a cluster{whose}: it waits to be given the record"
+            )
         } else if configured > limits::MEMBERS {
             format!(
                 "cluster.electors is {configured}, and a cluster has at most {} electors: set it right everywhere",

@@ -60,6 +60,8 @@ pub enum Mutant {
     OwnVoiceAssumed,
     /// R13: a majority founds a cluster.
     FoundingByMajority,
+    /// R10: electors without a record that have followed a cluster begin another when they do not hear it any more.
+    FoundsBesideCluster,
     /// R13: one that is no member refuses leaders of terms before its own vote.
     OutsiderMeasuresByVote,
     /// Identities: a run begins to take part without calling for its own id.
@@ -96,7 +98,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 43] = [
+    pub const ALL: [Mutant; 44] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -124,6 +126,7 @@ impl Mutant {
         Mutant::ChangeNotJoint,
         Mutant::OwnVoiceAssumed,
         Mutant::FoundingByMajority,
+        Mutant::FoundsBesideCluster,
         Mutant::OutsiderMeasuresByVote,
         Mutant::NeverCalls,
         Mutant::TwinsSpeak,

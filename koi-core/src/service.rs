@@ -60,8 +60,8 @@ pub(crate) struct Service {
     /// Hooks that have failed since the last that did not.
     pub(crate) failures: u32,
     pub(crate) next_status: Time,
-    /// It ran on unwatched in maintenance, and its status has not said since how it is.
-    pub(crate) unasked: bool,
+    /// It ran on unwatched in maintenance: so many statuses must end before one has said how it is since.
+    pub(crate) unasked: u8,
     /// The hook that has just said that it is done, and of which no status has spoken yet.
     claimed: Option<Hook>,
     /// When status last contradicted each hook that said that it was done.
@@ -140,7 +140,7 @@ impl Service {
             cause: None,
             failures: 0,
             next_status: Time::NEVER,
-            unasked: false,
+            unasked: 0,
             claimed: None,
             doubts: BTreeMap::new(),
             suspect: false,
@@ -458,7 +458,7 @@ impl Service {
 
     fn stopped(&mut self) {
         self.started = false;
-        self.unasked = false;
+        self.unasked = 0;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.up = self.suspect;
@@ -477,8 +477,8 @@ impl Service {
     /// is that hook's failure.
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
-        self.unasked = false;
-        self.next_status = now + self.spec.status_interval;
+        self.unasked = self.unasked.saturating_sub(1);
+        self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some((hook, message)) = self.contradicts(report.observed, now) {
             self.suspect = hook == Hook::Demote;
             self.up |= self.suspect;
@@ -561,7 +561,7 @@ impl Service {
             self.wreck_seen = true;
             return Consequence::None;
         }
-        self.unasked = false;
+        self.unasked = 0;
         self.failures = self.failures.saturating_add(1);
         if cause.hook == Hook::Stop && self.state == ServiceState::Failing {
             return self.cannot_stop(cause, block);
@@ -636,9 +636,21 @@ impl Service {
 
     /// Its status is due, as far as the clock goes.
     pub(crate) fn status_wanted(&self) -> bool {
-        self.running.is_none()
-            && self.spec.hooks.has(Hook::Status)
+        self.running.is_none() && self.has_status()
+    }
+
+    fn has_status(&self) -> bool {
+        self.spec.hooks.has(Hook::Status)
             && matches!(self.state, ServiceState::Started | ServiceState::Promoted)
+    }
+
+    /// Maintenance is over: nobody knows how it is. A status that runs already may have looked before.
+    pub(crate) fn ask(&mut self, now: Time) {
+        self.next_status = self.next_status.min(now);
+        if self.has_status() && !broken!(MaintenanceTrusted) {
+            let asked_before = self.running.as_ref().is_some_and(|r| r.hook == Hook::Status);
+            self.unasked = 1 + u8::from(asked_before);
+        }
     }
 
     /// `Failing` is over.

@@ -226,15 +226,12 @@ impl Services {
 
     /// Every status is due now: after maintenance nobody knows how things are.
     pub(crate) fn ask_all(&mut self, now: Time) {
-        for service in &mut self.list {
-            service.next_status = service.next_status.min(now);
-            service.unasked = service.status_wanted() && !broken!(MaintenanceTrusted);
-        }
+        self.list.iter_mut().for_each(|service| service.ask(now));
     }
 
     /// The status of some service has not said yet how it is since maintenance ended.
     pub(crate) fn unasked(&self) -> bool {
-        self.list.iter().any(|s| s.unasked)
+        self.list.iter().any(|s| s.unasked > 0)
     }
 
     /// When the next status is due, or the rest of one that changes by itself again and again is over; never while there is no room for

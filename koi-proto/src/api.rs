@@ -306,6 +306,8 @@ pub struct Local {
     pub dropped: std::collections::BTreeMap<String, u64>,
     /// What is wrong with this node, or will be, a sentence each; every status has them too.
     pub warnings: Vec<String>,
+    /// What this node noticed that is no fault, a sentence each; every status has them too.
+    pub advice: Vec<String>,
 }
 
 /// `POST /v1/promote`.

@@ -20,6 +20,7 @@ use crate::fence;
 use crate::giver::Giver;
 use crate::guardian::Guardian;
 use crate::hooks::Order;
+use crate::refusals::Told;
 use crate::sys::{self, BootTimer};
 use crate::transport::{Dropped, Transport, Wire};
 use crate::writer::{Disk, Writer, Written};
@@ -64,6 +65,8 @@ pub(crate) struct Look {
     pub(crate) view: View,
     /// Datagrams that were dropped.
     pub(crate) dropped: Dropped,
+    /// What was not taken of late.
+    pub(crate) refused: Told,
 }
 
 /// Why a command has no good answer.
@@ -319,7 +322,9 @@ impl Loop {
                 self.handle(Input::Command { id, command });
             }
             Request::Look { reply } => {
-                let look = Look { view: self.node.view(sys::now()), dropped: self.transport.dropped() };
+                let now = sys::now();
+                let (view, dropped) = (self.node.view(now), self.transport.dropped());
+                let look = Look { view, dropped, refused: self.transport.refused(now) };
                 // Whoever asked may have gone.
                 let _ = reply.send(look);
             }

@@ -104,7 +104,7 @@ mod tests {
         assert_eq!((kept[0].number, kept[0].kind.as_str()), (6, "node-seen"));
         let (late, _) = hub.follow(KEPT as u64 + 5);
         assert_eq!(late.len(), 1);
-        hub.push("a", &Event::Joined);
+        hub.push("a", &Event::Joined { votes: true });
         assert_eq!(following.recv().await.unwrap().number, KEPT as u64 + 6);
     }
 }

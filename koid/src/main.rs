@@ -27,6 +27,7 @@ mod notify;
 mod peers;
 mod pins;
 mod plugins;
+mod refusals;
 mod reload;
 mod say;
 mod services;

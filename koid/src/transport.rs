@@ -11,12 +11,13 @@ use koi_core::message::{Body, Message, Obituary};
 use koi_core::types::{NodeId, Session, Time};
 use koi_proto::key::Keyring;
 use koi_proto::replay::{Filter, GUARDIAN_SEQ, Verdict};
-use koi_proto::seal::{DATAGRAM_BYTES, OpenError, Sealer};
+use koi_proto::seal::{DATAGRAM_BYTES, Sealer};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::multicast::Groups;
 use crate::peers::{self, Peers};
+use crate::refusals::{Refusal, Refusals, Told};
 use crate::throttle::Throttle;
 
 /// How often the same complaint about the same source is made.
@@ -51,6 +52,7 @@ pub(crate) struct Transport {
     peers: Peers,
     dropped: BTreeMap<&'static str, u64>,
     complaints: Throttle<Option<IpAddr>>,
+    refusals: Refusals,
     next_refresh: Time,
     /// Where this node is reached, as far as it knows.
     own_address: Option<SocketAddr>,
@@ -76,6 +78,7 @@ impl Transport {
             peers: Peers::default(),
             dropped: BTreeMap::new(),
             complaints: Throttle::new(COMPLAIN_EVERY),
+            refusals: Refusals::default(),
             next_refresh: now,
             own_address: None,
         };
@@ -203,7 +206,7 @@ impl Transport {
 
     fn note_sent(&mut self, result: io::Result<usize>, to: SocketAddr, now: Time) {
         if let Err(error) = result {
-            self.complain("send-failed", Some(to.ip()), now, || format!("cannot send to {to}: {error}"));
+            self.refuse(Refusal::Unsent { to, error: error.to_string() }, to.ip(), now);
         }
     }
 
@@ -255,7 +258,8 @@ impl Transport {
         let message = match self.sealer.open(datagram) {
             Ok(message) => message,
             Err(error) => {
-                self.refuse(&error, source, now);
+                // scar 12: a wrong id or key makes nothing vanish without a word.
+                self.refuse(Refusal::Unopened { source, error }, source.ip(), now);
                 return None;
             }
         };
@@ -280,6 +284,9 @@ impl Transport {
         }
         if verdict != Verdict::Fresh {
             self.count(verdict.kind());
+            if verdict == Verdict::OldSession {
+                self.refusals.note(Refusal::OfOldRun { source }, now);
+            }
             return None;
         }
         // Scripts and the API are told of addresses, and would connect there.
@@ -315,16 +322,15 @@ impl Transport {
         }
     }
 
-    fn refuse(&mut self, error: &OpenError, source: SocketAddr, now: Time) {
-        // scar 12: a wrong id or key makes nothing vanish without a word.
-        self.complain(error.kind(), Some(source.ip()), now, || match error {
-            OpenError::UnknownKey(_) => format!("{source} uses another key: {error}"),
-            OpenError::OtherCluster(_) => format!("{source} belongs to another cluster: {error}"),
-            OpenError::Version(_) => format!("{source} speaks another version: {error}"),
-            OpenError::NotKoi | OpenError::Forged | OpenError::Malformed(_) | OpenError::TooLong => {
-                format!("a datagram from {source} was dropped: {error}")
-            }
-        });
+    /// Something did not come in or did not go out: it is logged now and then, and every status tells of it for a while.
+    fn refuse(&mut self, refusal: Refusal, other: IpAddr, now: Time) {
+        self.complain(refusal.kind(), Some(other), now, || refusal.sentence());
+        self.refusals.note(refusal, now);
+    }
+
+    /// What was refused of late.
+    pub(crate) fn refused(&self, now: Time) -> Told {
+        self.refusals.told(now)
     }
 
     fn count(&mut self, reason: &'static str) {

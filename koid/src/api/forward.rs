@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
+use koi_core::types::NodeState;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, Local, codes};
 use koi_proto::client::{Client, ClientError, Endpoint};
@@ -99,19 +100,31 @@ impl Api {
         Some(self.pass(asked, asked.body.clone(), &name, address).await)
     }
 
-    /// What each node other than this one says of itself. Those that do not answer in time are left out.
-    pub(super) async fn gather(&self, view: &View) -> Vec<Local> {
+    /// What each node other than this one says of itself, or why one that is heard does not.
+    pub(super) async fn gather(&self, view: &View) -> Vec<Result<Local, String>> {
         let mut asked = JoinSet::new();
         for node in view.nodes.iter().filter(|n| n.id != view.id && n.seen < ASK_WITHIN) {
             let Some(address) = node.address else { continue };
             let (client, name) = (self.client(address, GATHER_TIMEOUT), node.name.clone());
+            // Of one that is silent too that is said already.
+            let heard = node.state != NodeState::Disconnected;
             asked.spawn(async move {
-                let local = client.get::<Local>("/v1/local").await;
-                local.inspect_err(|e| tracing::debug!("{name} does not tell of its services: {e}")).ok()
+                match client.get::<Local>("/v1/local").await {
+                    Ok(local) => Some(Ok(local)),
+                    Err(failed) => heard.then(|| Err(unasked(&failed, &name, address))),
+                }
             });
         }
         asked.join_all().await.into_iter().flatten().collect()
     }
+}
+
+/// Commands would not reach it either, and it is heard: its datagrams pass and its connections do not.
+fn unasked(failed: &ClientError, name: &str, address: SocketAddr) -> String {
+    format!(
+        "{name} is heard and tells nothing of its services over TCP: {failed}; is TCP port {} open between the nodes?",
+        address.port()
+    )
 }
 
 fn not_passed(failed: &ClientError, name: &str, address: SocketAddr) -> ApiError {

@@ -67,14 +67,20 @@ impl Api {
 
     /// The leader's view if there is a leader, this node's own otherwise.
     async fn status(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
-        let view = self.look().await?.view;
+        let Look { view, refused, .. } = self.look().await?;
         let current = self.shared.get();
         let mut status = status::status(&view, current.config.cluster.id, &current.settings);
         status.nodes.iter_mut().for_each(|node| self.add_details(node));
-        warn_of(&mut status, &current.config.node.name, self.details.exposed());
+        let name = &current.config.node.name;
+        warn_of(&mut status, name, self.details.exposed());
+        warn_of(&mut status, name, refused.warnings);
+        advise_of(&mut status, name, refused.advice);
         if view.acting {
             for local in self.gather(&view).await {
-                merge(&mut status, local);
+                match local {
+                    Ok(local) => merge(&mut status, local),
+                    Err(unasked) => status::warn(&mut status, [unasked]),
+                }
             }
             warn_of_held(&mut status);
             return Ok(json(&status));
@@ -94,7 +100,7 @@ impl Api {
     }
 
     async fn local(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
-        let Look { view, dropped } = self.look().await?;
+        let Look { view, dropped, refused } = self.look().await?;
         if let Some(name) = asked.parameter("node")?
             && let Some(elsewhere) = self.pass_to_node(asked, &view, &name).await
         {
@@ -103,6 +109,8 @@ impl Api {
         let mut local = status::local(&view, self.port, self.started_at, dropped);
         self.add_details(&mut local.node);
         local.warnings = self.details.exposed();
+        local.warnings.extend(refused.warnings);
+        local.advice = refused.advice;
         Ok(json(&local))
     }
 
@@ -202,9 +210,15 @@ fn warn_of(status: &mut Status, node: &str, warnings: Vec<String>) {
     status.cluster.warnings.extend(warnings.into_iter().map(|warning| format!("{node}: {warning}")));
 }
 
+/// Adds what a node noticed that is no fault.
+fn advise_of(status: &mut Status, node: &str, advice: Vec<String>) {
+    status.cluster.advice.extend(advice.into_iter().map(|advice| format!("{node}: {advice}")));
+}
+
 /// Adds what a node says of itself to what the leader says of it.
 fn merge(status: &mut Status, local: koi_proto::api::Local) {
     warn_of(status, &local.node.name, local.warnings);
+    advise_of(status, &local.node.name, local.advice);
     if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
         node.services = local.node.services;
         node.action = local.node.action;

@@ -71,6 +71,7 @@ pub(crate) fn local(
         slowest_demote_ms: view.slowest_demote.map(ms),
         dropped,
         warnings: Vec::new(),
+        advice: Vec::new(),
     }
 }
 

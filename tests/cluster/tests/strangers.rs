@@ -235,3 +235,37 @@ fn half_a_request_is_not_waited_for_for_ever() {
     silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     assert!(silent.read(&mut [0; 64]).is_ok(), "it is told, or closed");
 }
+
+#[test]
+fn who_cannot_speak_to_the_cluster_is_told_of_in_every_status() {
+    let cluster = Cluster::builder().nodes(3).service("10-vip", Service::recorded()).start();
+    let master = cluster.wait_healthy();
+    let lost = cluster.others(&master).next().unwrap();
+    let here = cluster.others(&master).find(|n| n.name != lost.name).unwrap();
+    let right = lost.settings.borrow().clone();
+
+    // The key of another cluster.
+    let key = cluster.folder().join("another.key");
+    cluster.koi(&["keygen", &key.to_string_lossy()]).exits(0);
+    lost.stop();
+    lost.settings.borrow_mut().set_text("cluster.key_file", key.display());
+    lost.start();
+    cluster.wait_shown(here, &["status"], 3, &["uses another key", "cluster's key file"]);
+    let status =
+        cluster.wait_status("it is not called healthy", |status| !status.cluster.warnings.is_empty());
+    assert!(!status.cluster.healthy);
+    lost.stop();
+
+    // The id of another cluster: that may be right.
+    *lost.settings.borrow_mut() = right.clone();
+    lost.set("cluster.id", "77");
+    lost.start();
+    cluster.wait_shown(here, &["status"], 3, &["belongs to another cluster", "cluster.id"]);
+    lost.stop();
+
+    *lost.settings.borrow_mut() = right;
+    lost.start();
+    cluster.wait_healthy();
+    let again = cluster.wait_shown(here, &["status"], 0, &["all is well"]);
+    assert!(!again.out.contains("another key"), "{}", again.out);
+}

@@ -94,6 +94,28 @@ pub(crate) fn two_sets_found_a_cluster(world: &mut World) -> Story {
     }
 }
 
+/// Two electors lead a cluster, and a change waits for the full disk of one: the leader gives its record to nobody now. Two more electors,
+/// configured alike and without a record, follow it, and then hear only each other: they begin no cluster of their own.
+pub(crate) fn newcomers_lose_sight_of_the_cluster(world: &mut World) -> Story {
+    let leader = world.leader().ok_or("the leader is gone")?;
+    let other = (0..world.founders).find(|m| *m != leader).ok_or("there is only one")?;
+    world.fill_disk(other);
+    world.command(leader, Command::Maintenance(true));
+    world.run_for(500 * MS);
+    let spares: Vec<usize> = (world.founders..world.machines.len()).collect();
+    spares.iter().for_each(|machine| world.boot(*machine));
+    world.run_for(3000 * MS);
+    let founders: Vec<usize> = (0..world.founders).collect();
+    part(world, &founders, &spares);
+    world.run_for(5000 * MS);
+    for machine in spares {
+        world.lose_power(machine);
+        world.boot(machine);
+    }
+    world.run_for(10_000 * MS);
+    Ok(())
+}
+
 /// An elector claims a term in vain, is cut off, and is removed in the old term. Back, it follows the leader of that term.
 pub(crate) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;

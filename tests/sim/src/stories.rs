@@ -12,7 +12,7 @@ use crate::{schedules, whims};
 type Story = Result<(), String>;
 
 /// How many there are.
-const STORIES: u64 = 24;
+const STORIES: u64 = 25;
 
 /// One run.
 pub fn run(seed: u64) -> Report {
@@ -20,6 +20,7 @@ pub fn run(seed: u64) -> Report {
     let shape = match turn % STORIES {
         5 | 7 | 12 => SHAPES[2],
         6 | 13..=23 => SHAPES[0],
+        24 => SHAPES[3],
         _ => SHAPES[(turn / STORIES) as usize % 3],
     };
     let mut world = World::new(seed, shape);
@@ -52,7 +53,8 @@ pub fn run(seed: u64) -> Report {
         20 => schedules::an_old_resignation_comes_again(&mut world),
         21 => schedules::a_service_crashes_in_maintenance(&mut world),
         22 => disks_are_slow(&mut world),
-        _ => schedules::both_are_killed_at_a_promotion(&mut world),
+        23 => schedules::both_are_killed_at_a_promotion(&mut world),
+        _ => schedules::newcomers_lose_sight_of_the_cluster(&mut world),
     });
     world.invariants.violations.extend(told.err());
     Report { seed, shape, violations: world.invariants.violations, story: world.story }
