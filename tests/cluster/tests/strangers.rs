@@ -249,6 +249,7 @@ fn who_cannot_speak_to_the_cluster_is_told_of_in_every_status() {
     cluster.koi(&["keygen", &key.to_string_lossy()]).exits(0);
     lost.stop();
     lost.settings.borrow_mut().set_text("cluster.key_file", key.display());
+    lost.write_config();
     lost.start();
     cluster.wait_shown(here, &["status"], 3, &["uses another key", "cluster's key file"]);
     let status =
@@ -264,6 +265,7 @@ fn who_cannot_speak_to_the_cluster_is_told_of_in_every_status() {
     lost.stop();
 
     *lost.settings.borrow_mut() = right;
+    lost.write_config();
     lost.start();
     cluster.wait_healthy();
     let again = cluster.wait_shown(here, &["status"], 0, &["all is well"]);
