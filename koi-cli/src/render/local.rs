@@ -39,7 +39,7 @@ fn facts(local: &Local, view: &View) -> String {
     let dropped: Vec<String> = local.dropped.iter().map(|(why, n)| format!("{why}: {n}")).collect();
     say("dropped", &dropped.join(", "), Tone::Warn);
     local.warnings.iter().for_each(|warning| say("warning", warning, Tone::Warn));
-    local.advice.iter().for_each(|advice| say("advice", advice, Tone::Plain));
+    local.advice.iter().for_each(|advice| say("note", advice, Tone::Plain));
     lines
 }
 
