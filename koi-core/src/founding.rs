@@ -45,8 +45,7 @@ impl Node {
     /// An elector without a record that has followed one, in this run or before, or has heard of one: the cluster goes on somewhere, also where
     /// nobody who has its record is heard any more. Only an operator knows better.
     fn knows_a_cluster(&self) -> bool {
-        let followed =
-            self.durable.followed != Term(0) || self.durable.applied.version != Version::default();
+        let followed = self.durable.followed != Term(0) || self.durable.applied.version != Version::default();
         let heard = || self.peers.iter().any(|(_, p)| p.card.elector && p.card.standing == Standing::Member);
         (followed || heard()) && !broken!(FoundsBesideCluster)
     }

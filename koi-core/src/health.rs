@@ -111,9 +111,10 @@ impl Node {
     }
 
     fn look_at_nodes(&self, nodes: &[NodeView], concerns: &mut Vec<Concern>) {
-        // A runner that said farewell and does not vote is nobody's loss.
+        // A runner that said farewell and does not vote is nobody's loss. Who votes is in the record, whatever its own configuration says (R13).
+        let votes = |n: &NodeView| if self.knows_members() { self.counts(n.id) } else { n.elector };
         let left = |n: &NodeView| {
-            matches!(self.peers.get(n.id), Some(Peer { gone: Some(Gone::Left(Some(_))), .. })) && !n.elector
+            matches!(self.peers.get(n.id), Some(Peer { gone: Some(Gone::Left(Some(_))), .. })) && !votes(n)
         };
         for node in nodes {
             let name = node.name.clone();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use koi_proto::api::{Done, Failures, Local, Status};
+use koi_proto::api::{Done, Electors, Failures, Local, Status};
 use koi_proto::client::{Client, ClientError, Endpoint};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -312,6 +312,29 @@ impl Node {
     /// The failures that the leader knows.
     pub fn failures(&self) -> Result<Failures, ClientError> {
         self.get("/v1/failures")
+    }
+
+    /// The names of the nodes of this membership (`member`, `outside`), as it or the leader knows; empty: nobody answers.
+    pub fn electors(&self, membership: &str) -> Vec<String> {
+        let all = self.get::<Electors>("/v1/electors").map(|list| list.electors).unwrap_or_default();
+        all.into_iter().filter(|e| e.membership == membership).map(|e| e.name).collect()
+    }
+
+    /// Gives it a copy of another node's identity and state, and nothing else of its state folder. No daemon of its own may run.
+    ///
+    /// # Panics
+    /// If the files cannot be copied.
+    pub fn copy_state_of(&self, original: &Node) {
+        self.lose_state();
+        fs::create_dir_all(&self.state_dir).expect("a folder can be made");
+        for file in ["state", "identity"] {
+            fs::copy(original.state_dir.join(file), self.state_dir.join(file)).expect("a file can be copied");
+        }
+    }
+
+    /// Its state folder is gone: to the others it is a new machine. No daemon may run.
+    pub fn lose_state(&self) {
+        let _ = fs::remove_dir_all(&self.state_dir);
     }
 
     fn client(&self) -> Client {

@@ -2,7 +2,7 @@
 //! what they guard. That alone the promise leaves to a fence.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use koi_sim::rng::Rng;
 use nix::sys::signal::Signal;
@@ -50,6 +50,26 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A number that whoever runs a test may give.
+///
+/// # Panics
+/// If it is none.
+pub fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text:?}: {error}")))
+}
+
+/// `KOI_NEMESIS_SEED`, or one that is drawn. To be printed: it brings the same faults, not the same instants.
+pub fn seed() -> u64 {
+    let drawn = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::from(d.subsec_nanos()));
+    from_environment("KOI_NEMESIS_SEED").unwrap_or_else(drawn)
+}
+
+/// `KOI_NEMESIS_SECONDS`: how long faults come.
+pub fn seconds(usual: u64) -> u64 {
+    from_environment("KOI_NEMESIS_SECONDS").unwrap_or(usual)
+}
+
 /// Draws the next fault for so many nodes with these names.
 pub fn draw(rng: &mut Rng, names: &[String]) -> Fault {
     let nodes = names.len();
@@ -81,6 +101,24 @@ pub fn draw(rng: &mut Rng, names: &[String]) -> Fault {
 /// # Panics
 /// If the promise is broken, or the cluster does not find together again.
 pub fn run(world: &World, seed: u64, duration: Duration) {
+    strike(world, seed, duration, |_| {});
+    mend(world);
+    let master = world.settle();
+    println!("{master} is master after {} promotions in all", world.promotions());
+}
+
+/// Everything works again, and every daemon runs.
+pub fn mend(world: &World) {
+    println!("everything is mended");
+    world.heal();
+    world.start_all();
+}
+
+/// Lets faults come for `duration`, and checks the promise after each; `meanwhile` is called after each too.
+///
+/// # Panics
+/// If the promise is broken.
+pub fn strike(world: &World, seed: u64, duration: Duration, mut meanwhile: impl FnMut(&World)) {
     let mut rng = Rng::new(seed);
     let names: Vec<String> = world.cluster.nodes().iter().map(|n| n.name.clone()).collect();
     let begun = Instant::now();
@@ -89,12 +127,8 @@ pub fn run(world: &World, seed: u64, duration: Duration) {
         println!("{:8.3} s ({:.3}): {fault}", begun.elapsed().as_secs_f64(), crate::now());
         commit(world, &fault);
         world.pass(Duration::from_millis(rng.between(20, 3000)));
+        meanwhile(world);
     }
-    println!("{:8.3} s: everything is mended", begun.elapsed().as_secs_f64());
-    world.heal();
-    world.start_all();
-    let master = world.settle();
-    println!("{master} is master after {} promotions in all", world.promotions());
 }
 
 fn commit(world: &World, fault: &Fault) {

@@ -27,6 +27,8 @@ const LOCK: &str = "/tmp/koi-netns.lock";
 /// What a world is to be like. Timings are koi's defaults, but for `status_interval`, unless they are set.
 pub struct Builder {
     nodes: usize,
+    /// So many of them begin the cluster; the others are not started.
+    founders: usize,
     settings: Vec<(String, String)>,
 }
 
@@ -41,6 +43,11 @@ pub struct World {
 }
 
 impl Builder {
+    /// So many nodes begin the cluster, and it has so many electors; the others are configured alike and not started.
+    pub fn founders(self, founders: usize) -> Builder {
+        Builder { founders, ..self.set("cluster.electors", &founders.to_string()) }
+    }
+
     /// A key on every node; `value` is TOML.
     pub fn set(mut self, key: &str, value: &str) -> Builder {
         self.settings.push((key.to_owned(), value.to_owned()));
@@ -67,13 +74,15 @@ impl Builder {
                 return None;
             }
         };
-        let (nodes, within) = (self.nodes, network.clone());
+        let (nodes, founders, within) = (self.nodes, self.founders, network.clone());
         let builder = Cluster::builder()
             .nodes(nodes)
             .service(service::NAME, service::address())
             .within(move |node| within.within(node))
             .tune(move |settings, node, ports| self.configure(settings, node, ports));
-        let cluster = builder.start();
+        // Each node has an address of its own: nobody else takes its port.
+        let cluster = builder.build();
+        cluster.nodes().iter().take(founders).for_each(Node::start);
         Some(World { cluster, network, lenient: Cell::new(false), _one_at_a_time: lock })
     }
 
@@ -105,7 +114,7 @@ fn missing() -> Option<String> {
 impl World {
     /// Begins one with so many nodes.
     pub fn builder(nodes: usize) -> Builder {
-        Builder { nodes, settings: Vec::new() }
+        Builder { nodes, founders: nodes, settings: Vec::new() }
     }
 
     /// A healthy one with so many nodes, and its master; see [`Builder::start`].
