@@ -373,7 +373,7 @@ pub(crate) enum Format {
     Classic,
 }
 
-/// Reads `500ms`, `6s`, `5m`, `1h`, or a bare number of milliseconds (classic.md §7).
+/// Reads `500ms`, `6s`, `5m`, `1h`, or a bare number of milliseconds (docs/configuration.md).
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

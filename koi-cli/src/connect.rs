@@ -18,7 +18,7 @@ use crate::cli::{ANSWER_TIMEOUT, Options};
 use crate::fail::{Fail, exit};
 use crate::output::Out;
 
-/// `node.socket`, `node.port` and `cluster.id` where no configuration says otherwise (interfaces.md).
+/// `node.socket`, `node.port` and `cluster.id` where no configuration says otherwise (docs/configuration.md).
 const SOCKET: &str = "/run/koi/koid.sock";
 const PORT: u16 = 42012;
 const CLUSTER_ID: u32 = 13;

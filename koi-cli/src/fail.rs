@@ -4,7 +4,7 @@ use std::io;
 
 use koi_proto::api::{ApiError, codes};
 
-/// The exit codes of interfaces.md.
+/// The exit codes, as `koi --help` lists them.
 pub(crate) mod exit {
     /// Done, well.
     pub(crate) const WELL: u8 = 0;

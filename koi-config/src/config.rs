@@ -1,4 +1,4 @@
-//! The settings, each with its default (interfaces.md). Paths are absolute once loaded.
+//! The settings, each with its default (docs/configuration.md). Paths are absolute once loaded.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -151,7 +151,7 @@ impl Draft {
     }
 }
 
-/// The defaults of interfaces.md; what a draft fills in later is empty.
+/// The defaults of docs/configuration.md; what a draft fills in later is empty.
 fn defaults() -> Config {
     Config {
         node: Node {

@@ -212,7 +212,7 @@ impl Judge<'_> {
         }
     }
 
-    /// design.md §3.
+    /// Leases under which the rules of docs/protocol.md hold.
     fn leases(&mut self) {
         let timing = &self.config.timing;
         let three = timing.heartbeat * 3;

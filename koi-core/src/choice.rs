@@ -1,4 +1,4 @@
-//! Who is master: when a mastership ends, and who gets the next (rules R6 and R9, classic.md §4).
+//! Who is master: when a mastership ends, and who gets the next (rules R6 and R9).
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ impl Node {
         let Some(lead) = &mut self.lead else { return };
         let Some(seen) = lead.runners.of_run(entry.node, entry.session) else { return };
         entry.unclean |= seen.summary.unclean;
-        // A grace or a lease that was raised since: the hold time first, then the leases (fine print).
+        // A grace or a lease was raised. The record takes the longer hold time before a longer lease is granted (R6).
         entry.hold = entry.hold.max(self.settings.hold(seen.summary.grace));
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
             entry.unclean = false;
@@ -413,7 +413,7 @@ impl Node {
         Choice::Name(best)
     }
 
-    /// Scar 7: a new leader learns how everyone is before it decides anything.
+    /// A new leader learns how everyone is before it decides anything.
     fn settling(&self, now: Time) -> Option<Blocked> {
         let lead = self.lead.as_ref()?;
         let until = lead.won + self.settings.election_timeout();
@@ -519,7 +519,7 @@ impl Node {
             .hint("koi status NODE says what each waits for")
     }
 
-    /// Could be promoted now (classic.md §4), leaving failures aside.
+    /// Could be promoted now (R9), leaving failures aside.
     pub(crate) fn is_candidate(&self, node: NodeId, record: &Record, now: Time) -> bool {
         let Some(lead) = &self.lead else { return false };
         self.seen_lately(node, now).is_some_and(|seen| {

@@ -73,7 +73,7 @@ impl Election {
         had_state: bool,
         listen: Duration,
     ) -> Election {
-        // Fine print: an elector that restarted counts as having acknowledged an earlier leader at its own start.
+        // R1: an elector that restarted counts as having acknowledged an earlier leader at its own start.
         let until = now + stretched(promised, DRIFT_PERCENT);
         Election {
             role: Role::Follower,
@@ -570,7 +570,7 @@ impl Node {
         others.fold(own, |newest, record| if record.supersedes(newest) { record } else { newest })
     }
 
-    /// A leader of a term that is over: tell it, so that it can claim again above it (fine print).
+    /// A leader of a term that is over: tell it, so that it can claim again above it (R11).
     pub(crate) fn refuse(&mut self, to: NodeId, session: Session) {
         if self.votes() {
             let newest = self.durable.term;

@@ -122,7 +122,7 @@ impl Node {
         Some(((total + 1).saturating_sub(nodes), last))
     }
 
-    /// Neither a failure nor a mastership in vain speaks against it (classic.md §4).
+    /// Neither a failure nor a mastership in vain speaks against it (R9).
     pub(crate) fn is_calm(&self, node: NodeId, seen: &Seen, now: Time) -> bool {
         let patience = self.settings.failure_promotion_timeout;
         let failed = seen.summary.failure.as_ref().map(|f| f.ago + now.since(seen.at));

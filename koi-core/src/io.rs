@@ -212,7 +212,7 @@ pub struct StatusReport {
     pub score: Option<i32>,
 }
 
-/// The states that `status` tells apart (classic.md §2).
+/// The states that `status` tells apart, by its exit code (docs/from-classic.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// 0: healthy, in whatever state it should be.

@@ -54,7 +54,7 @@ pub(crate) struct Leadership {
     pub(crate) decide_at: Time,
 }
 
-/// A sitting leader claims again above a term that someone spent in vain (fine print).
+/// A sitting leader claims again above a term that someone spent in vain (R11).
 #[derive(Clone, Debug)]
 struct Reclaim {
     term: Term,
@@ -139,7 +139,7 @@ impl Node {
         self.propose(record, now);
     }
 
-    /// Changes the record. The change takes effect nowhere before it counts (fine print).
+    /// Changes the record. The change takes effect nowhere before it counts (R4).
     pub(crate) fn propose(&mut self, record: Record, now: Time) {
         let Some(lead) = &mut self.lead else { return };
         let version = Version { term: lead.term, n: record.version.n.max(self.durable.record.version.n) + 1 };
@@ -228,7 +228,7 @@ impl Node {
             lead.sent.pop_front();
         }
         lead.sent.push_back((lead.number, now));
-        // Fine print: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
+        // R1: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
         let until = now + stretched(lease, DRIFT_PERCENT);
         let term = lead.term;
         let longest = lease >= self.durable.promised_lease;
@@ -355,7 +355,7 @@ impl Node {
         lead.copies.clear();
         lead.met.clear();
         lead.runners.clear();
-        // Scar 7: how everyone is, it learns anew.
+        // How everyone is, it learns anew.
         lead.won = now;
         let latest = reclaim.votes.values().filter_map(|b| b.acknowledged).max();
         lead.inherited = lead.inherited.max(latest);

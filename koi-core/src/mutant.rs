@@ -3,14 +3,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A rule of design.md §3, broken.
+/// A rule of docs/protocol.md, broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// R1: votes although another leader was promised otherwise.
     PromiseIgnored,
     /// R1: the vote leaves before it is on disk.
     VoteNotDurable,
-    /// R1, fine print: a restarted elector thinks that it has acknowledged nobody.
+    /// R1: a restarted elector thinks that it has acknowledged nobody.
     RestartForgetsPromise,
     /// R2: never gives way to a lower rank.
     NeverYields,
@@ -32,7 +32,7 @@ pub enum Mutant {
     InheritanceIgnored,
     /// R6: a master in maintenance is taken over by time.
     MaintenanceTakenOver,
-    /// R6, fine print: a released epoch is accepted again.
+    /// R6: a released epoch is accepted again.
     ReleasedAccepted,
     /// R7: a lost lease is no reason to demote.
     LostLeaseIgnored,
@@ -48,9 +48,9 @@ pub enum Mutant {
     EmptyVotes,
     /// R11: nothing is reported when it happens.
     ChangesUntold,
-    /// Fine print: a leader whose heartbeat is refused does not claim again.
+    /// R11: a leader whose heartbeat is refused does not claim again.
     NoReclaim,
-    /// Fine print: hooks run in maintenance mode.
+    /// Hooks run in maintenance mode.
     HooksInMaintenance,
     /// R13: the members in the record are not looked at; whoever is configured to vote counts.
     MembersIgnored,

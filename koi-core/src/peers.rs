@@ -10,7 +10,7 @@ use crate::limits;
 use crate::message::{Card, RunnerSummary};
 use crate::types::{Epoch, NodeId, Session, Time, Version};
 
-/// A node that is unheard for so long is forgotten (classic.md §4).
+/// A node that is unheard for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
 /// Runs of one node that are remembered.
 const RUNS: usize = 4;

@@ -1,5 +1,5 @@
 //! What this node wants of its services: its state, its lease on the mastership, failure and recovery
-//! (classic.md §2–§3, rules R5 and R7).
+//! (rules R5 and R7).
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -268,7 +268,7 @@ impl Runner {
         }
     }
 
-    /// The node's state (classic.md §3).
+    /// The node's state.
     pub(crate) fn state(&self, settings: &Settings, around: &Surroundings) -> NodeState {
         if !settings.runner {
             NodeState::Elector
@@ -658,7 +658,7 @@ impl Runner {
     }
 }
 
-/// `auto_recover_time` × factor^failures; none: it does not recover by itself (scar 9: zero means never).
+/// `auto_recover_time` × factor^failures; none: it does not recover by itself (zero recoveries mean never).
 fn recovery_wait(settings: &Settings, failures: u32) -> Option<Duration> {
     if failures >= settings.auto_recover {
         return None;

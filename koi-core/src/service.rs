@@ -1,4 +1,4 @@
-//! One service: its state, what its hooks' ends mean, and its next step towards what the node wants (classic.md §2).
+//! One service: its state, what its hooks' ends mean, and its next step towards what the node wants.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl Service {
         self.must_stop = take_down;
     }
 
-    /// Cannot or must not run at all: the node counts as failed, without recovery, while that is so (scar 8).
+    /// Cannot or must not run at all: the node counts as failed, without recovery, while that is so.
     pub(crate) fn barred(&self) -> Option<String> {
         if self.spec.disabled {
             return Some(format!(
@@ -285,7 +285,7 @@ impl Service {
 
     fn failing_step(&self, gates: Gates) -> Step {
         if !self.wreck_seen {
-            return Step::Run(Hook::Failed); // scar 6: before stop
+            return Step::Run(Hook::Failed); // before stop clears the wreck away
         }
         if self.wants_proof() {
             return Step::Run(Hook::Status);
@@ -473,7 +473,7 @@ impl Service {
         }
     }
 
-    /// 90–93 are taken as the truth (classic.md §2), but what contradicts a hook that has just said that it is done, and does so again,
+    /// 90–93 are taken as the truth, but what contradicts a hook that has just said that it is done, and does so again,
     /// is that hook's failure.
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;

@@ -36,7 +36,7 @@ pub(crate) struct Want {
     pub(crate) cause: Option<Cause>,
 }
 
-/// The node's summary of its services (classic.md §2).
+/// The node's summary of its services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Summary {
     Error,
@@ -246,7 +246,7 @@ impl Services {
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
-    /// for the next step (scar 2: only one copy of anything runs, whatever follows from what).
+    /// for the next step (only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
         if !want.frozen && want.action >= Action::Start {
             self.try_newcomers_again(want.now);

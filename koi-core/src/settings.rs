@@ -147,7 +147,7 @@ impl Timeouts {
 }
 
 impl Default for Timeouts {
-    /// classic.md §2.
+    /// Those of docs/from-classic.md.
     fn default() -> Timeouts {
         let s = Duration::from_secs;
         Timeouts { start: s(360), stop: s(360), status: s(120), promote: s(30), demote: s(30), failed: s(20) }

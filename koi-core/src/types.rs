@@ -239,7 +239,7 @@ impl NodeState {
     }
 }
 
-/// The state of a service, in the order that comparisons use (classic.md §2).
+/// The state of a service, in the order that comparisons use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceState {
     /// Failed and taken down.

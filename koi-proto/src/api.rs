@@ -88,7 +88,7 @@ pub struct Waiting {
     pub node: Option<String>,
     /// Milliseconds until the wait is over by itself; none: it is not.
     pub remaining_ms: Option<u64>,
-    /// The rule of design.md that demands it (`R6`), if one does.
+    /// The rule of docs/protocol.md that demands it (`R6`), if one does.
     pub rule: Option<String>,
     /// What an operator can do to shorten it; may be empty.
     pub hint: String,
@@ -148,7 +148,7 @@ pub struct ServiceStatus {
     pub priority: Option<u8>,
     /// Which handler runs it.
     pub handler: String,
-    /// The word of classic.md §2.
+    /// The word of docs/from-classic.md.
     pub state: String,
     /// The hook that runs now.
     pub hook: Option<String>,

@@ -258,7 +258,7 @@ impl Transport {
         let message = match self.sealer.open(datagram) {
             Ok(message) => message,
             Err(error) => {
-                // scar 12: a wrong id or key makes nothing vanish without a word.
+                // A wrong id or key makes nothing vanish without a word.
                 self.refuse(Refusal::Unopened { source, error }, source.ip(), now);
                 return None;
             }

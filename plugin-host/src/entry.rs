@@ -1,4 +1,4 @@
-//! The name of an entry in the services folder (classic.md §2): `[NN-]name`.
+//! The name of an entry in the services folder (docs/from-classic.md): `[NN-]name`.
 
 use std::ffi::OsStr;
 

@@ -1,4 +1,4 @@
-//! `service.toml`: what a service says of itself (interfaces.md).
+//! `service.toml`: what a service says of itself (docs/handlers.md).
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

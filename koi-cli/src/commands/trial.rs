@@ -14,7 +14,7 @@ use crate::fail::{Fail, exit};
 use crate::koid;
 use crate::output::Out;
 
-/// `services.folder` where no configuration says otherwise (interfaces.md).
+/// `services.folder` where no configuration says otherwise (docs/configuration.md).
 const SERVICES: &str = "/etc/koi/services";
 
 /// Runs `koid plugin-check`.

@@ -10,7 +10,7 @@ use super::{View, service, text};
 /// Columns of a service's name.
 const NAME: usize = 32;
 
-/// The classic four letters: failed, leader, runner, elector (classic.md §6).
+/// The classic four letters: failed, leader, runner, elector (docs/from-classic.md).
 pub(crate) fn flags(node: &NodeStatus) -> String {
     let flag = |set: bool, letter: char| if set { letter } else { '.' };
     let failed = node.state == "Failed";

@@ -386,6 +386,7 @@ fn a_node_as_it_sees_itself() {
         warnings: vec![
             "/etc/koi/koi.toml may be changed by others (mode 0666): `chmod go-w /etc/koi/koi.toml`".into(),
         ],
+        advice: vec!["10.0.0.9:7600 belongs to another cluster".to_owned()],
     };
     assert_snapshot!(fits(local::local(&value, &PLAIN)));
 }

@@ -68,7 +68,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// What `koi` exits with (interfaces.md): 1 failed or refused, 2 wrong usage, 4 no answer or no leader, 5 refused
+    /// What `koi` exits with: 1 failed or refused, 2 wrong usage, 4 no answer or no leader, 5 refused
     /// because it would not be safe.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-/// Between SIGTERM and SIGKILL (classic.md §2).
+/// Between SIGTERM and SIGKILL.
 pub(crate) const TERM_GRACE: Duration = Duration::from_secs(1);
 
 /// How long killed processes are waited for. One that hangs in the kernel (a dead disk or file server) does not even

@@ -1,5 +1,5 @@
 //! The built-in handler: a folder of scripts, or a single executable file, run the way classic koi ran them
-//! (classic.md §2).
+//! (docs/from-classic.md).
 //!
 //! A hook is one process in a process group of its own. The hook is over when that process exits; what it has started in
 //! the background lives on, and its output is still read. When the hook is to end early the whole group is ended.

@@ -1,4 +1,4 @@
-//! What a script's exit means (classic.md §2).
+//! What a script's exit means (docs/from-classic.md).
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

@@ -103,7 +103,7 @@ impl HookLog {
         self.0.iter().position(is)
     }
 
-    /// The promise (design.md §3): from the beginning of the first promote to the end of the last demote (or stop)
+    /// The promise (docs/safety.md): from the beginning of the first promote to the end of the last demote (or stop)
     /// nobody else promotes. Returns the nodes that are promoted at the end.
     ///
     /// # Panics

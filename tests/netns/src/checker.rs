@@ -1,4 +1,4 @@
-//! The promise (design.md §3), computed from the hook log: who was promoted when.
+//! The promise (docs/safety.md), computed from the hook log: who was promoted when.
 //!
 //! A node counts as promoted from the beginning of its first promote hook to the end of the demote or stop hook of the last of
 //! its services. A hook that was killed has no end in the log: then the node counts as promoted until the hook that koid, its

@@ -188,7 +188,7 @@ fn power_is_lost_at_an_answer(world: &mut World) -> Story {
 }
 
 /// The leader, which is master too, is acknowledged by one elector only; that one restarts, and from then on hears only the third. Its word
-/// would let the third take over at once, if it forgot what it had promised (R1, R6, fine print).
+/// would let the third take over at once, if it forgot what it had promised (R1, R6).
 fn the_only_voter_restarts(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     world.command(leader, Command::Promote { node: format!("m{leader}"), dry_run: false });
@@ -227,7 +227,7 @@ fn answers_are_slow(world: &mut World) -> Story {
 }
 
 /// An elector claimed a term that nobody gave it, and comes back with it: the sitting leader claims again above it, the master stays, and
-/// nobody is shut out (fine print).
+/// nobody is shut out (R11).
 fn a_term_was_spent_in_vain(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let before = Masters::of(world);

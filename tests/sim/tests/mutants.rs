@@ -8,6 +8,14 @@ use koi_sim::survey;
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
 
+/// Whoever looks up a rule finds what shows that it is kept.
+#[test]
+fn the_protocols_page_names_every_mutant() {
+    let page = include_str!("../../../docs/protocol.md");
+    let unnamed: Vec<_> = Mutant::ALL.into_iter().filter(|m| !page.contains(&format!("`{m:?}`"))).collect();
+    assert!(unnamed.is_empty(), "docs/protocol.md does not name {unnamed:?}");
+}
+
 /// `KOI_MUTANT=NAME` hunts one only.
 #[test]
 fn every_broken_rule_is_found_out() {
