@@ -533,7 +533,7 @@ impl Node {
                 // A new master must write its mark (R8). One that is promoted has done so.
                 && (s.unfit.is_none() || s.up)
                 && !self.is_deaf(node, now)
-                // It must have left maintenance, as far as it was ever on.
+                // It must act on a version from after the end of maintenance.
                 && seen.applied >= lead.act_since
         })
     }

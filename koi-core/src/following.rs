@@ -102,7 +102,7 @@ impl Node {
         if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
             self.event(Event::LeaderElected { leader, term: heartbeat.term });
-            // R2: to let another go first was for the campaign that has ended with this.
+            // R2: the campaign is over, and with it the reason to yield to a lower rank.
             self.election.yields_until = now;
         }
         self.leader = Some(Leader {

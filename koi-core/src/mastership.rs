@@ -533,8 +533,8 @@ impl Node {
             Answer { term: lead.term, report: seen.report, lease: None, release: None, record: None };
         match &entry {
             Some(entry) if seen.summary.released < entry.epoch => {
-                // R5: counted from when the report was sent, which was not after it came.
-                // Not beyond the hold time in the record, by which another leader would wait.
+                // R5: counted from when the report was sent, which was not after it came. Another leader would wait for the hold time in
+                // the record, so the lease is no longer than that.
                 let lease = self.settings.master_lease.min(entry.hold.saturating_sub(seen.summary.grace));
                 let remaining = (basis + lease).since(seen.at);
                 answer.lease = (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining });
@@ -545,7 +545,7 @@ impl Node {
                 answer.release = lead.ordered.as_ref().map(|(e, _)| *e).filter(|e| *e == entry.epoch);
             }
             Some(_) => {}
-            // What it holds is not the record's: R6 asks to release only what was assigned so far.
+            // It holds an epoch that the record does not name: it is asked to release that one, and none that may be given later (R6).
             None => answer.release = seen.summary.holds,
         }
         if answer.lease.is_none() && answer.release.is_none() {

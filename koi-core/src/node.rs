@@ -396,7 +396,7 @@ impl Node {
     fn configure(&mut self, settings: Settings, now: Time) {
         let old = std::mem::replace(&mut self.settings, settings);
         if old.runner != self.settings.runner {
-            // Services that run would be nobody's.
+            // A change here would leave services running that no supervisor watches.
             self.settings.runner = old.runner;
             let what = "node.runner has changed: restart koid for that".to_owned();
             self.event(Event::Warned { what });
@@ -404,7 +404,7 @@ impl Node {
         if old.elector && !self.settings.elector {
             self.resign("this node is no elector any more", now);
         } else if old.leader_lease != self.settings.leader_lease {
-            // Electors have promised the lease that its heartbeats named: the new one begins with a new leadership.
+            // Electors have promised the old lease. The leader resigns, so that the new lease begins with a new term.
             self.resign("the leader lease was changed", now);
         }
     }

@@ -546,7 +546,7 @@ impl Runner {
         if self.phase == Phase::TakingDown && self.services.all_down() {
             self.phase = Phase::Joined;
         }
-        // What could not be stopped keeps the mark until it could.
+        // The mark is cleared only when nothing can be promoted any more.
         outcome.clear_mark = self.phase == Phase::Joined && !self.services.up();
         let (up, confirmed) = (self.services.up(), self.services.confirmed());
         let Some(held) = &mut self.holding else { return outcome };

@@ -157,7 +157,7 @@ impl Service {
             self.spec = spec;
         } else {
             self.spec.disabled = spec.disabled;
-            // Of one that an earlier run of the daemon has left the newest reason is told.
+            // A service that an earlier run of the daemon has left shows the newest problem.
             if self.spec.problem.is_some() && spec.problem.is_some() {
                 self.spec.problem = spec.problem;
             }

@@ -447,7 +447,7 @@ impl Order {
             let Some(priority) = service.spec.priority else { continue };
             let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
             let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
-            // One that has to be stopped first is not up for others to build on.
+            // A service that must be stopped first does not count as started for higher priorities.
             if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut order.lowest_unstarted);
                 if !service.newcomer {

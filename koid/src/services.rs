@@ -123,8 +123,8 @@ impl Seen {
         }
     }
 
-    /// At the first look nobody knows yet what an earlier run of the daemon has left: it is told as that had it. The next look
-    /// follows at once.
+    /// At the first look the core does not know yet what runs. Each service is reported with the handler that the earlier run of the daemon
+    /// recorded. The next look follows at once.
     fn hold_as_left(&mut self, pins: &Pins) -> Held {
         let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
         let left: Vec<InForce> = good
@@ -138,7 +138,7 @@ impl Seen {
         held
     }
 
-    /// The same for the guardian, of services that were held by the core alone: their folder was gone, or could not be read.
+    /// Keeps the guardian's entry of a service while the core still runs its old handler: its folder is gone, or cannot be read.
     fn keep_pins_of_what_runs(&mut self, pins: &Pins, running: Option<&BTreeMap<String, (u64, bool)>>) {
         let code =
             |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.code);

@@ -402,7 +402,7 @@ impl Registry {
     }
 }
 
-/// What is only kept because services use it goes when there is a file with its name: that is what they use from now on.
+/// Drops a plugin whose file is gone once another file has its name: services use that one from then on.
 fn lay_ghosts(plugins: &mut Vec<Plugin>) {
     let there: BTreeSet<String> =
         plugins.iter().filter(|p| p.ready && !p.gone).map(|p| p.name.clone()).collect();
