@@ -21,6 +21,9 @@ use crate::versions;
 /// A millisecond of the world's time, which is counted in µs.
 pub const MS: u64 = 1000;
 
+/// More happenings than this in one span are a storm: the longest span of a calm world has some ten thousand.
+const STORM: u64 = 500_000;
+
 /// Old datagrams that are kept.
 const ATTIC: usize = 4096;
 
@@ -262,7 +265,9 @@ impl World {
     /// Lets `span` µs pass.
     pub fn run_for(&mut self, span: u64) {
         let end = self.now + span;
+        let before = self.counter;
         while self.queue.peek().is_some_and(|next| next.at <= end) {
+            assert!(self.counter - before < STORM, "a storm: {STORM} happenings within {} ms", span / MS);
             let Some(due) = self.queue.pop() else { break };
             self.now = self.now.max(due.at);
             self.happen(due.what);
