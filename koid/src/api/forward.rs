@@ -101,7 +101,7 @@ impl Api {
     }
 
     /// What each node other than this one says of itself, or why one that is heard does not.
-    pub(super) async fn gather(&self, view: &View) -> Vec<Result<Local, String>> {
+    pub(super) async fn gather(&self, view: &View) -> Vec<Result<Local, Unasked>> {
         let mut asked = JoinSet::new();
         for node in view.nodes.iter().filter(|n| n.id != view.id && n.seen < ASK_WITHIN) {
             let Some(address) = node.address else { continue };
@@ -111,7 +111,7 @@ impl Api {
             asked.spawn(async move {
                 match client.get::<Local>("/v1/local").await {
                     Ok(local) => Some(Ok(local)),
-                    Err(failed) => heard.then(|| Err(unasked(&failed, &name, address))),
+                    Err(failed) => heard.then(|| Err(Unasked { name, port: address.port(), failed })),
                 }
             });
         }
@@ -119,12 +119,15 @@ impl Api {
     }
 }
 
-/// Commands would not reach it either, and it is heard: its datagrams pass and its connections do not.
-fn unasked(failed: &ClientError, name: &str, address: SocketAddr) -> String {
-    format!(
-        "{name} is heard and tells nothing of its services over TCP: {failed}; is TCP port {} open between the nodes?",
-        address.port()
-    )
+/// A node's datagrams pass and its connections do not. Commands would not reach it either.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{name} is heard and tells nothing of its services over TCP: {failed}; is TCP port {port} open between the nodes?"
+)]
+pub(super) struct Unasked {
+    name: String,
+    port: u16,
+    failed: ClientError,
 }
 
 fn not_passed(failed: &ClientError, name: &str, address: SocketAddr) -> ApiError {

@@ -79,7 +79,7 @@ impl Api {
             for local in self.gather(&view).await {
                 match local {
                     Ok(local) => merge(&mut status, local),
-                    Err(unasked) => status::warn(&mut status, [unasked]),
+                    Err(unasked) => status::warn(&mut status, [unasked.to_string()]),
                 }
             }
             warn_of_held(&mut status);
