@@ -48,7 +48,9 @@ pub(crate) fn hand_over(socket: BorrowedFd<'_>, fate: Fate, pipes: &[BorrowedFd<
 
 /// The keeper's life.
 pub fn keep() -> ExitCode {
-    sys::ignore_signals();
+    // It is started when a hook is, and hooks are in a hurry: what it is to hold waits in the socket.
+    sys::give_way();
+    sys::outlive_signals();
     // With fewer it can hold fewer.
     let _ = sys::open_many_files();
     let stdin = io::stdin();

@@ -16,6 +16,7 @@ pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi};
 pub use start::{command, run_exactly};
+pub use sys::outlive_signals;
 
 /// The first thing that a program does: notes what it was started with, for its children, and undoes what would keep it from
 /// hearing signals and from waiting for children. Must be called before there is a second thread.
@@ -23,8 +24,7 @@ pub use start::{command, run_exactly};
 /// `keeper`: the program that is started with the argument [`KEEP`] when output is first read; none: nobody holds it beside this
 /// process.
 pub fn begin(keeper: Option<&'static str>) {
-    sys::note_inherited();
-    sys::hear_signals();
+    sys::begin();
     if let Some(program) = keeper {
         output::keep_with(program);
     }

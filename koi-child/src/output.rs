@@ -12,7 +12,6 @@ use tokio::net::unix::pipe;
 
 use crate::keeper::{Fate, KEEP, hand_over};
 use crate::start::command;
-use crate::sys;
 
 /// The way to the keeper.
 #[derive(Debug, Default)]
@@ -69,8 +68,6 @@ fn start(program: &'static str) -> Option<OwnedFd> {
     let run = move || {
         let started = {
             let mut keeper = command(program);
-            // It is started when a hook is, and hooks are in a hurry: what it is to hold waits in the socket.
-            sys::give_way(&mut keeper);
             let keeper =
                 keeper.arg(KEEP).stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
             // A signal for this process's group is not meant for it.

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::sys;
 
-/// A command whose process finds things as koid found them when it was started: every signal with its default action and none
-/// blocked, the resource limits, the umask, the scheduling, the I/O priority and the score for the OOM killer that koid was
+/// A command whose process finds things as koid found them when it was started: every signal with its default action (but for the two
+/// that the C library keeps for itself) and none blocked, the resource limits, the umask, the scheduling, the I/O priority and the score for the OOM killer that koid was
 /// given, and no open file but its standard ones. Its environment is that of this process until the caller says otherwise.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

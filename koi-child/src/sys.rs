@@ -2,6 +2,10 @@
 //!
 //! The one module of this crate that may use `unsafe`. What runs between fork and exec makes system calls and touches its own
 //! stack, nothing else: no allocation, no lock.
+//!
+//! A fork copies the page tables of the daemon, whose memory is locked: that takes longer than all the rest of a hook's start. So this
+//! process keeps itself such that a child needs no step of its own before exec, and the standard library starts it as vfork does. Only
+//! where something differs from what this process was started with is it put back after a fork.
 
 #![allow(unsafe_code)]
 
@@ -28,15 +32,14 @@ const RESET_ON_FORK: c_int = libc::SCHED_RESET_ON_FORK;
 /// Where the score for the OOM killer is.
 const SCORE: &std::ffi::CStr = c"/proc/self/oom_score_adj";
 
-/// What a process was started with.
-#[derive(Clone, Copy)]
+/// What a process was started with, and its children are to have. The umask belongs to it as well, and nothing here changes that.
+#[derive(Clone, Copy, PartialEq)]
 struct Inherited {
     limits: [Option<libc::rlimit>; LIMITS],
-    umask: libc::mode_t,
     policy: c_int,
     priority: c_int,
     nice: c_int,
-    /// None: this kernel has none.
+    /// None: this kernel has none, or a real-time thread asked, which is told of one that children do not inherit.
     io_priority: Option<c_int>,
     score: [u8; SCORE_BYTES],
     score_length: usize,
@@ -44,9 +47,13 @@ struct Inherited {
 
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
-/// Notes what this process was started with. It counts only the first time.
-pub(crate) fn note_inherited() {
-    INHERITED.get_or_init(look);
+/// Notes what this process was started with, and undoes at once what no child is to inherit. It counts only the first time.
+pub(crate) fn begin() {
+    INHERITED.get_or_init(|| {
+        hear_signals();
+        close_on_exec();
+        look()
+    });
 }
 
 fn look() -> Inherited {
@@ -61,59 +68,95 @@ fn look() -> Inherited {
     let text = std::fs::read(SCORE.to_str().unwrap_or_default()).unwrap_or_default();
     let score_length = if text.len() > SCORE_BYTES { 0 } else { text.len() };
     score[..score_length].copy_from_slice(&text[..score_length]);
-    // SAFETY: these take and return numbers; umask is put back at once, and there is no other thread yet. sched_param is plain
-    // numbers, and outlives the call.
+    // SAFETY: these take and return numbers. sched_param is plain numbers, and outlives the call.
     unsafe {
-        let umask = libc::umask(0o077);
-        libc::umask(umask);
         let mut parameters: libc::sched_param = zeroed();
         libc::sched_getparam(0, &mut parameters);
         let policy = libc::sched_getscheduler(0);
         // Whoever asked for that did not want it for children.
-        let ordinary = policy < 0 || policy & RESET_ON_FORK != 0;
+        let own = policy >= 0 && policy & RESET_ON_FORK != 0;
+        let ordinary = policy < 0 || own;
         let io_priority = libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) as c_int;
         Inherited {
             limits,
-            umask,
             policy: if ordinary { libc::SCHED_OTHER } else { policy },
             priority: if ordinary { 0 } else { parameters.sched_priority },
             nice: libc::getpriority(libc::PRIO_PROCESS, 0),
-            io_priority: (io_priority >= 0).then_some(io_priority),
+            io_priority: (io_priority >= 0 && !own).then_some(io_priority),
             score,
             score_length,
         }
     }
 }
 
-/// This process hears signals that its parent had blocked, and may wait for its children though its parent did not want to.
-pub(crate) fn hear_signals() {
-    // SAFETY: an empty set is made before it is used; neither call runs code of ours.
+/// The signals that its parent had blocked reach this process, and what its parent had ignored has its default action again: that is
+/// inherited through exec, and a handler is not. Must be called before handlers are installed.
+fn hear_signals() {
+    // SAFETY: an empty set is made before it is used; the actions are whole values on this stack; none of it runs code of ours.
     unsafe {
         let mut none: libc::sigset_t = zeroed();
         libc::sigemptyset(&mut none);
         libc::pthread_sigmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        // SIGPIPE is ignored by the standard library, which gives children its default.
+        for signal in (1..=SIGNALS).filter(|signal| *signal != libc::SIGPIPE) {
+            let mut found: libc::sigaction = zeroed();
+            match libc::sigaction(signal, std::ptr::null(), &mut found) {
+                0 if found.sa_sigaction == libc::SIG_IGN => drop(libc::signal(signal, libc::SIG_DFL)),
+                0 => {}
+                // The C library hides two of them, which a parent may have ignored all the same. It has installed nothing for them
+                // yet. All zeros are the default action, no flags and an empty mask, whatever the order of the kernel's fields.
+                _ => {
+                    let (default, none) = ([0_u64; 8], std::ptr::null_mut::<u64>());
+                    let mask_bytes = size_of::<u64>();
+                    libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, mask_bytes);
+                }
+            }
+        }
     }
 }
 
-/// This process goes on whatever is sent to it but SIGKILL.
-pub(crate) fn ignore_signals() {
-    for signal in [
-        libc::SIGHUP,
-        libc::SIGINT,
-        libc::SIGTERM,
-        libc::SIGQUIT,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-        libc::SIGPIPE,
-    ] {
-        // SAFETY: ignoring a signal runs no code of ours.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+/// What this process was left open by its parent is nobody else's.
+fn close_on_exec() {
+    // SAFETY: it takes numbers, and closes nothing now.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// This process goes on whatever is sent to it but SIGKILL. Its children do not.
+pub fn outlive_signals() {
+    extern "C" fn nothing(_: c_int) {}
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: the action is a whole value, and its handler does nothing. Were the signal ignored, children would ignore it too.
+        unsafe {
+            let mut action: libc::sigaction = zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(c_int) as libc::sighandler_t;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
     }
+}
+
+/// This process lets others go first, and so do its children.
+pub(crate) fn give_way() {
+    const NICENESS: c_int = 10;
+    // SAFETY: it takes numbers.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+}
+
+/// Whether a child of this thread would find everything as this process found it, without a step between fork and exec.
+fn is_as_begun() -> bool {
+    let Some(begun) = INHERITED.get() else { return false };
+    let mut now = look();
+    if now.io_priority.is_none() {
+        now.io_priority = begun.io_priority;
+    }
+    now == *begun
 }
 
 /// The child of this command finds everything as this process found it.
 pub(crate) fn start_clean(command: &mut Command) {
+    if is_as_begun() {
+        return;
+    }
     let inherited = *INHERITED.get_or_init(look);
     // SAFETY: `give_back` makes system calls only, and what it needs was copied before.
     unsafe {
@@ -124,24 +167,11 @@ pub(crate) fn start_clean(command: &mut Command) {
     };
 }
 
-/// The child of this command lets others go first.
-pub(crate) fn give_way(command: &mut Command) {
-    const NICENESS: c_int = 10;
-    // SAFETY: it makes one system call with numbers.
-    unsafe {
-        command.pre_exec(|| {
-            libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
-            Ok(())
-        })
-    };
-}
-
 /// Between fork and exec. What cannot be given back stays as it is: that is no reason not to run.
 fn give_back(to: &Inherited) {
     // SAFETY: system calls with numbers and with pointers to whole values on this stack or in `to`.
     unsafe {
-        // By the kernel's own call: the C library hides two of them, which a parent may have ignored all the same. All zeros are the
-        // default action, no flags and an empty mask, whatever the order of the kernel's fields.
+        // As in `hear_signals`: this process may not have begun.
         let default = [0_u64; 8];
         for signal in 1..=SIGNALS {
             let (none, mask_bytes) = (std::ptr::null_mut::<u64>(), size_of::<u64>());
@@ -155,7 +185,6 @@ fn give_back(to: &Inherited) {
                 libc::setrlimit(kind as _, limit);
             }
         }
-        libc::umask(to.umask);
         if libc::sched_getscheduler(0) != to.policy {
             let mut parameters: libc::sched_param = zeroed();
             parameters.sched_priority = to.priority;
@@ -172,8 +201,7 @@ fn give_back(to: &Inherited) {
                 libc::close(file);
             }
         }
-        // Whatever koid was left open by its own parent is nobody else's.
-        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        close_on_exec();
     }
 }
 
@@ -199,13 +227,17 @@ impl Exec {
     }
 }
 
-/// The child of this command becomes that program by the kernel's word alone.
+/// The child of this command becomes that program by the kernel's word alone. Without a step between fork and exec it does so anyway:
+/// posix_spawn(3) leaves out the shell.
 pub(crate) fn run_exactly(
     command: &mut Command,
     program: CString,
     arguments: Vec<CString>,
     variables: Vec<CString>,
 ) {
+    if is_as_begun() {
+        return;
+    }
     let list = |texts: &[CString]| {
         let texts = texts.iter().map(|text| text.as_ptr());
         texts.chain([std::ptr::null()]).collect::<Vec<_>>()

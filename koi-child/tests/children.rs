@@ -58,7 +58,8 @@ impl Drop for Mortal {
     }
 }
 
-const SIGNALS: &str = "grep -E '^Sig(Blk|Ign):' /proc/self/status";
+/// The two signals that the C library keeps for itself, 32 and 33, are left out: its posix_spawn(3) makes every child ignore them.
+const SIGNALS: &str = "grep -E '^Sig(Blk|Ign):' /proc/self/status | sed 's/180000000$/000000000/'";
 
 #[test]
 fn signals_that_were_ignored_or_blocked_have_their_default_again() {

@@ -130,14 +130,24 @@ pub(crate) fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
 /// are first touched, so that reserved address space costs nothing.
 pub(crate) fn lock_memory() -> io::Result<()> {
     let unlimited: rlim_t = nix::libc::RLIM_INFINITY;
-    // With a limit, every later allocation beyond it would fail: locked without bounds, or not at all.
-    if getrlimit(Resource::RLIMIT_MEMLOCK)?.0 != unlimited {
+    // With a limit, every later allocation beyond it would fail: locked without bounds, or not at all. For whoever has CAP_IPC_LOCK no
+    // limit counts, and children keep theirs.
+    if !may_lock_memory() && getrlimit(Resource::RLIMIT_MEMLOCK)?.0 != unlimited {
         setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited)?;
     }
     let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
     // SAFETY: mlockall takes flags only and touches no memory of ours.
     Errno::result(unsafe { libc::mlockall(flags) })?;
     Ok(())
+}
+
+/// Whether this process has CAP_IPC_LOCK.
+fn may_lock_memory() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
 }
 
 /// Makes the calling thread real-time, at the lowest such priority. Threads and processes that it starts are ordinary
@@ -197,10 +207,7 @@ pub(crate) fn kill_parent(known: i32) {
 /// A process of its own: no signal of a terminal, nor one that is meant for the daemon, ends it.
 pub(crate) fn leave_terminal() {
     let _ = nix::unistd::setsid();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
-        // SAFETY: ignoring a signal runs no code of ours.
-        let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
-    }
+    koi_child::outlive_signals();
 }
 
 /// Who one is after [`fork`].
