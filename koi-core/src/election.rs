@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::durability::Deferred;
 use crate::event::Event;
 use crate::io::Destination;
 use crate::members::Quorum;
 use crate::message::{Body, Card, Claim, Poll, PollAnswer, RULES, Recipient, Refuse, Vote};
-use crate::node::{Deferred, Node};
+use crate::node::Node;
 use crate::record::{Record, Standing};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
@@ -196,9 +197,8 @@ impl Node {
         if self.durable.standing == Standing::Empty || !record.supersedes(&self.durable.record) {
             return;
         }
-        self.durable.record = record;
-        self.durable.standing = Standing::Member;
-        self.dirty = true;
+        self.durable.take_record(record);
+        self.durable.set_standing(Standing::Member);
         if !self.votes() && !matches!(self.election.role, Role::Leading) {
             self.election.role = Role::Follower;
         }
@@ -264,7 +264,7 @@ impl Node {
                 }
                 if now >= *resend {
                     *resend = now + self.settings.heartbeat;
-                    if self.is_durable() {
+                    if self.durable.is_on_disk() {
                         self.send_claim(term);
                     }
                 }
@@ -345,16 +345,23 @@ impl Node {
             Role::Polling { .. } if granted => {
                 self.election.role = Role::Follower;
                 self.election.next_try =
-                    now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
+                    now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
             }
             Role::Follower if granted => {
-                let room = now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
+                let room =
+                    now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
                 self.election.next_try = self.election.next_try.max(room);
             }
             Role::Polling { .. } | Role::Follower | Role::Claiming { .. } | Role::Leading => {}
         }
-        let answer =
-            PollAnswer { term: poll.term, granted, newest, wait, record: None, disk: self.disk_takes };
+        let answer = PollAnswer {
+            term: poll.term,
+            granted,
+            newest,
+            wait,
+            record: None,
+            disk: self.durable.disk_takes(),
+        };
         self.answer(from, session, Body::PollAnswer(answer));
     }
 
@@ -367,10 +374,10 @@ impl Node {
     }
 
     fn pass_on_record(&mut self, from: NodeId, session: Session, term: Term) {
-        if self.knows_members() && self.is_established() && self.is_durable() {
+        if self.knows_members() && self.is_established() && self.durable.is_on_disk() {
             let record = self.durable.record.clone();
             let (newest, wait) = (self.durable.term, Duration::ZERO);
-            let disk = self.disk_takes;
+            let disk = self.durable.disk_takes();
             let answer = PollAnswer { term, granted: false, newest, wait, record: Some(record), disk };
             self.answer(from, session, Body::PollAnswer(answer));
         }
@@ -433,15 +440,13 @@ impl Node {
         if broken!(DisksHurried) {
             return Duration::ZERO;
         }
-        (self.disk_takes + disks).min(SLOWEST_DISKS)
+        (self.durable.disk_takes() + disks).min(SLOWEST_DISKS)
     }
 
     fn start_claim(&mut self, now: Time) {
         let Role::Polling { term, disks, .. } = self.election.role else { return };
         let patience = self.settings.election_timeout() + self.disk_patience(disks);
-        self.durable.term = term;
-        self.durable.vote = Some((self.id, self.session));
-        self.dirty = true;
+        self.durable.vote(term, (self.id, self.session));
         self.election.newest = term;
         self.election.role = Role::Claiming {
             term,
@@ -490,12 +495,11 @@ impl Node {
             let vote = self.vote(claim.term, false, wait, now);
             return self.answer(from, session, Body::Vote(vote));
         }
-        self.durable.term = claim.term;
-        self.durable.vote = Some(candidate);
-        self.dirty = true;
+        self.durable.vote(claim.term, candidate);
         self.election.newest = self.election.newest.max(claim.term);
         self.election.role = Role::Follower;
-        self.election.next_try = now + self.settings.election_timeout() + self.disk_patience(self.disk_takes);
+        self.election.next_try =
+            now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
         self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
     }
 

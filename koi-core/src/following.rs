@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::durability::Deferred;
 use crate::election::Role;
 use crate::event::Event;
 use crate::io::Destination;
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
-use crate::node::{Deferred, Node};
+use crate::node::Node;
 use crate::record::{Record, Standing};
 use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
@@ -53,11 +54,11 @@ impl Node {
         // One that is no member may have spent a term beyond its leader's in vain: it reports without a word that could count.
         if self.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
-            let on_its_way = !self.is_durable();
+            let on_its_way = !self.durable.is_on_disk();
             // What else is on its way to the disk, the record above all, is told when it is there.
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
             let on_its_way = on_its_way && !broken!(ReportAwaitsDisk);
-            if on_its_way && self.promise_is_durable(term, lease) {
+            if on_its_way && self.durable.promise_is_on_disk(term, lease) {
                 self.acknowledge(from, term, number, lease, now);
             } else if on_its_way {
                 // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
@@ -89,15 +90,7 @@ impl Node {
     }
 
     fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat, now: Time) {
-        if heartbeat.term > self.durable.term {
-            self.durable.term = heartbeat.term;
-            self.durable.vote = None;
-            self.dirty = true;
-        }
-        if heartbeat.term > self.durable.followed {
-            self.durable.followed = heartbeat.term;
-            self.dirty = true;
-        }
+        self.durable.follow(heartbeat.term);
         self.election.newest = self.election.newest.max(heartbeat.term);
         if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
@@ -127,13 +120,9 @@ impl Node {
         let newer = heartbeat.record.supersedes(&self.durable.record)
             || (self.settings.quorum == 0 && heartbeat.record != self.durable.record);
         if newer {
-            self.durable.record = heartbeat.record.clone();
-            self.dirty = true;
+            self.durable.take_record(heartbeat.record.clone());
         }
-        if self.durable.standing != Standing::Member {
-            self.durable.standing = Standing::Member;
-            self.dirty = true;
-        }
+        self.durable.set_standing(Standing::Member);
         self.keep_promised_lease(heartbeat.lease, now);
         let counts = heartbeat.record.version == heartbeat.committed;
         let known = heartbeat.committed > self.durable.applied.version || self.settings.quorum == 0;
@@ -154,15 +143,13 @@ impl Node {
     pub(crate) fn keep_promised_lease(&mut self, lease: Duration, now: Time) {
         let kept = self.durable.promised_lease;
         if lease > kept || (lease < kept && self.election.may_shorten(now)) {
-            self.durable.promised_lease = lease;
-            self.dirty = true;
+            self.durable.set_promised_lease(lease);
         }
     }
 
     /// A version counts: the node acts on it from now on.
     pub(crate) fn apply(&mut self, record: Record) {
-        let before = std::mem::replace(&mut self.durable.applied, record);
-        self.dirty = true;
+        let before = self.durable.apply(record);
         let after = self.durable.applied.clone();
         if before.maintenance != after.maintenance {
             self.event(Event::Maintenance { on: after.maintenance });
@@ -236,7 +223,7 @@ impl Node {
             durable: if broken!(AcknowledgedNotDurable) {
                 self.durable.record.version
             } else {
-                self.record_on_disk
+                self.durable.record_on_disk()
             },
             applied: self.durable.applied.version,
             runner,
@@ -276,8 +263,7 @@ impl Node {
             }
             if new {
                 // R8: the mark is on disk before the first promote hook begins.
-                self.durable.held = Some(lease.epoch);
-                self.dirty = true;
+                self.durable.set_mark(lease.epoch);
                 self.when_durable(Deferred::Mark(lease.epoch), now);
             }
         }
@@ -293,11 +279,7 @@ impl Node {
         }
         let Some(leader) = self.leader.as_ref().filter(|l| l.id == from) else { return };
         let (to, lease) = ((from, leader.session, leader.term), leader.lease);
-        self.durable.promised_lease = self.durable.promised_lease.max(lease);
-        self.durable.term = self.durable.term.max(term);
-        self.durable.record = record;
-        self.durable.standing = Standing::Member;
-        self.dirty = true;
+        self.durable.join(record, term, lease);
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
         self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), true);
         self.election.acknowledged = Some(now);

@@ -143,9 +143,8 @@ impl Node {
     pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
         let electors = self.names_of(&members);
         self.event(Event::NewCluster { electors });
-        self.durable.standing = Standing::Founder;
-        self.durable.record = Record { members, ..Record::default() };
-        self.dirty = true;
+        self.durable.set_standing(Standing::Founder);
+        self.durable.take_record(Record { members, ..Record::default() });
     }
 
     /// R13: a cluster from before membership takes its first members when exactly the configured electors acknowledge, hold the record that

@@ -34,9 +34,12 @@ impl Node {
                 false => Concern::CannotVote { node, why },
             });
         }
-        let lately = now.since(self.disk_measured) < TOLD_FOR;
-        if self.settings.elector && lately && self.disk_takes > self.settings.leader_lease / 2 {
-            concerns.push(Concern::SlowDisk { node: self.settings.name.clone(), takes: self.disk_takes });
+        let lately = now.since(self.durable.disk_measured()) < TOLD_FOR;
+        if self.settings.elector && lately && self.durable.disk_takes() > self.settings.leader_lease / 2 {
+            concerns.push(Concern::SlowDisk {
+                node: self.settings.name.clone(),
+                takes: self.durable.disk_takes(),
+            });
         }
         if let Some(why) = self.runner.guarded.clone().err() {
             concerns.push(Concern::Unguarded { why });

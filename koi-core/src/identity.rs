@@ -144,8 +144,7 @@ impl Node {
     fn fall_mute(&mut self, other: Session, now: Time) {
         self.step_down("another machine has this node's id", now);
         self.leader = None;
-        self.durable.mute = Some(other);
-        self.dirty = true;
+        self.durable.mute(other);
     }
 
     /// A node that hears us tells of another run of this node.

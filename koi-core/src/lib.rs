@@ -26,6 +26,7 @@ mod choice;
 mod clocks;
 mod commands;
 pub mod concern;
+mod durability;
 mod election;
 mod electors;
 pub mod event;

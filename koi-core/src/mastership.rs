@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::durability::Deferred;
 use crate::election::{Ballot, Role};
 use crate::event::Event;
 use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
-use crate::node::{Deferred, Node};
+use crate::node::Node;
 use crate::record::{Record, Standing};
 use crate::reports::{Reports, Seen};
 use crate::settings::DRIFT_PERCENT;
@@ -128,8 +129,8 @@ impl Node {
             reclaim: None,
             decide_at: Time::NEVER,
         });
-        self.durable.standing = Standing::Member;
-        self.durable.promised_lease = self.durable.promised_lease.max(self.settings.leader_lease);
+        self.durable.set_standing(Standing::Member);
+        self.durable.set_promised_lease(self.durable.promised_lease.max(self.settings.leader_lease));
         self.event(Event::LeadershipGained { term, votes: count });
         self.adopt_newest(&votes, now);
     }
@@ -144,8 +145,7 @@ impl Node {
         let Some(lead) = &mut self.lead else { return };
         let version = Version { term: lead.term, n: record.version.n.max(self.durable.record.version.n) + 1 };
         lead.heartbeat_due = now;
-        self.durable.record = Record { version, ..record };
-        self.dirty = true;
+        self.durable.take_record(Record { version, ..record });
         self.when_durable(Deferred::Record, now);
     }
 
@@ -319,9 +319,7 @@ impl Node {
         let term = Term(newest.0.max(self.durable.term.0).saturating_add(1));
         let resend = now + self.settings.heartbeat;
         lead.reclaim = Some(Reclaim { term, votes: BTreeMap::new(), resend, said: false });
-        self.durable.term = term;
-        self.durable.vote = Some((self.id, self.session));
-        self.dirty = true;
+        self.durable.vote(term, (self.id, self.session));
         self.when_durable(Deferred::Claim(term), now);
     }
 
@@ -369,7 +367,7 @@ impl Node {
     /// The own copy, or a follower's, has reached a disk: perhaps a quorum has it now.
     pub(crate) fn count_copies(&mut self, now: Time) {
         let version = self.durable.record.version;
-        let own = (self.record_on_disk == version).then_some(self.id);
+        let own = (self.durable.record_on_disk() == version).then_some(self.id);
         let Some(lead) = &self.lead else { return };
         if version.term != lead.term || lead.committed == version {
             return;

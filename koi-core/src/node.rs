@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::durability::{Deferred, Durability};
 use crate::election::{Election, Role};
 use crate::event::Event;
 use crate::fitness::Fitness;
@@ -32,23 +33,7 @@ pub struct Node {
     pub(crate) id: NodeId,
     pub(crate) session: Session,
     pub(crate) started: Time,
-    /// What is, or will be, on disk.
-    pub(crate) durable: Durable,
-    /// `durable` has changed since it was last handed out.
-    pub(crate) dirty: bool,
-    /// The number of the newest state handed out, and of the newest that is on disk.
-    persist_issued: u64,
-    persist_done: u64,
-    /// The states handed out and not yet on disk.
-    issued: VecDeque<Issued>,
-    /// The term and the promised lease that are on disk: an acknowledgement waits for no more.
-    promised_on_disk: (Term, Duration),
-    /// How long a state took lately to reach the disk, and when that was measured.
-    pub(crate) disk_takes: Duration,
-    pub(crate) disk_measured: Time,
-    /// The version of the record that is on disk.
-    pub(crate) record_on_disk: Version,
-    deferred: VecDeque<(u64, Deferred)>,
+    pub(crate) durable: Durability,
     effects: VecDeque<Effect>,
     /// Messages of this node to itself.
     local: VecDeque<Body>,
@@ -87,30 +72,6 @@ pub struct Node {
     pub(crate) watched_since: Version,
 }
 
-/// A state on its way to the disk.
-#[derive(Clone, Copy, Debug)]
-struct Issued {
-    number: u64,
-    version: Version,
-    promised: (Term, Duration),
-    at: Time,
-}
-
-/// What must be on disk before it is done.
-#[derive(Clone, Debug)]
-pub(crate) enum Deferred {
-    /// Acknowledge this heartbeat of the leader.
-    Acknowledge { leader: NodeId, term: Term, number: u64, lease: Duration },
-    /// Send a vote.
-    Vote { to: NodeId, session: Session, term: Term },
-    /// Claim a term, with the own vote.
-    Claim(Term),
-    /// Count the own copy of the leader's record.
-    Record,
-    /// Promote under this mastership.
-    Mark(Epoch),
-}
-
 /// A shutdown under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
@@ -126,24 +87,13 @@ impl Node {
         let left = durable.held.or_else(|| boot.damaged.then_some(Epoch(0)));
         let left = left.filter(|_| !broken!(MarkIgnored));
         let listen = settings.leader_lease;
-        let on_disk = durable.record.version;
-        let promised_on_disk = (durable.term, durable.promised_lease);
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
         let masterships = Masterships::found(&durable.applied);
         let mut node = Node {
             id: boot.id,
             session: boot.session,
             started: boot.now,
-            durable,
-            dirty: false,
-            persist_issued: 0,
-            persist_done: 0,
-            issued: VecDeque::new(),
-            promised_on_disk,
-            disk_takes: Duration::ZERO,
-            disk_measured: boot.now,
-            record_on_disk: on_disk,
-            deferred: VecDeque::new(),
+            durable: Durability::new(durable, boot.now),
             effects: VecDeque::new(),
             local: VecDeque::new(),
             seq: 0,
@@ -253,8 +203,7 @@ impl Node {
         let commands = self.lead.as_ref().map_or(0, |l| l.backlog());
         self.effects.len()
             + self.local.len()
-            + self.deferred.len()
-            + self.issued.len()
+            + self.durable.backlog()
             + self.reports.len()
             + self.failures.len()
             + commands
@@ -321,9 +270,8 @@ impl Node {
         }
         let around = self.surroundings(now);
         let outcome = self.runner.advance(&self.settings, &around, &mut self.effects);
-        if outcome.clear_mark && self.durable.held.is_some() && self.runner.holding.is_none() {
-            self.durable.held = None;
-            self.dirty = true;
+        if outcome.clear_mark && self.runner.holding.is_none() {
+            self.durable.clear_mark();
         }
         let state = self.runner.state(&self.settings, &self.surroundings(now));
         if let Some(from) = self.last_state.replace(state)
@@ -422,68 +370,23 @@ impl Node {
 
     /// Does `what` as soon as the state as it is now is on disk; at once if it is.
     pub(crate) fn when_durable(&mut self, what: Deferred, now: Time) {
-        let hasty = match &what {
-            Deferred::Acknowledge { .. } => broken!(AcknowledgedNotDurable),
-            Deferred::Vote { .. } | Deferred::Claim(_) => broken!(VoteNotDurable),
-            Deferred::Record => broken!(CommittedAlone),
-            Deferred::Mark(_) => broken!(MarkNotDurable),
-        };
-        if hasty || self.is_durable() {
-            return self.do_deferred(what, now);
+        if let Some(what) = self.durable.defer(what) {
+            self.do_deferred(what, now);
         }
-        let number = self.persist_issued + u64::from(self.dirty);
-        // A disk that hangs must not pile up what waits for it: these are asked for again, and the oldest is worth least.
-        let repeats =
-            |(_, d): &(u64, Deferred)| matches!(d, Deferred::Acknowledge { .. } | Deferred::Vote { .. });
-        if self.deferred.len() >= limits::IN_FLIGHT
-            && let Some(oldest) = self.deferred.iter().position(repeats)
-        {
-            self.deferred.remove(oldest);
-        }
-        self.deferred.push_back((number, what));
-    }
-
-    /// What an acknowledgement promises is on disk: its term, and a lease that is no shorter. Whatever else is on its way there may follow.
-    pub(crate) fn promise_is_durable(&self, term: Term, lease: Duration) -> bool {
-        let (on_disk, promised) = self.promised_on_disk;
-        on_disk == term && self.durable.term == term && promised >= lease
-    }
-
-    pub(crate) fn is_durable(&self) -> bool {
-        !self.dirty && self.persist_done == self.persist_issued
     }
 
     fn flush(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            self.persist_issued += 1;
-            self.issued.push_back(Issued {
-                number: self.persist_issued,
-                version: self.durable.record.version,
-                promised: (self.durable.term, self.durable.promised_lease),
-                at: self.now,
-            });
-            let durable = Box::new(self.durable.clone());
+        if let Some((number, durable)) = self.durable.hand_out(self.now) {
             self.fitness.handed_out(self.now);
-            self.effects.push_back(Effect::Persist { number: self.persist_issued, durable });
+            self.effects.push_back(Effect::Persist { number, durable });
         }
     }
 
     fn persisted(&mut self, number: u64, now: Time) {
-        self.persist_done = self.persist_done.max(number.min(self.persist_issued));
-        self.fitness.written(self.persist_done == self.persist_issued, now);
-        while self.issued.front().is_some_and(|issued| issued.number <= self.persist_done) {
-            if let Some(issued) = self.issued.pop_front() {
-                self.record_on_disk = issued.version;
-                self.promised_on_disk = issued.promised;
-                // The slow ones count, and are forgotten by and by.
-                self.disk_takes = now.since(issued.at).max(self.disk_takes * 7 / 8);
-                self.disk_measured = now;
-            }
-        }
-        while self.deferred.front().is_some_and(|(n, _)| *n <= self.persist_done) {
-            if let Some((_, what)) = self.deferred.pop_front() {
-                self.do_deferred(what, now);
-            }
+        self.durable.written(number, now);
+        self.fitness.written(self.durable.all_written(), now);
+        while let Some(what) = self.durable.next_due() {
+            self.do_deferred(what, now);
         }
     }
 
@@ -664,22 +567,10 @@ impl Node {
         if peer.card != *card {
             peer.card = card.clone();
         }
-        self.remember_name(from, card);
+        self.durable.remember_name(from, &card.name);
         if new {
             self.event(Event::NodeSeen { node: card.name.clone() });
         }
-    }
-
-    /// The names of the electors are kept: one that is lost is still called by its name after a restart.
-    fn remember_name(&mut self, node: NodeId, card: &Card) {
-        let record = &self.durable.record;
-        let known = self.durable.names.get(&node).is_some_and(|name| *name == card.name);
-        if known || card.name.is_empty() || !record.has_member(node) {
-            return;
-        }
-        self.durable.names.retain(|id, _| record.has_member(*id));
-        self.durable.names.insert(node, card.name.clone());
-        self.dirty = true;
     }
 
     fn dispatch(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
@@ -854,7 +745,7 @@ impl Node {
         self.leaving = Some(Leaving { down_since: Some(since) });
         let waited = now.since(since) >= self.settings.election_timeout();
         let handed_over = self.lead.is_none() || self.handed_over();
-        if !(waited || handed_over && self.is_durable()) {
+        if !(waited || handed_over && self.durable.is_on_disk()) {
             return;
         }
         self.finish(now);
