@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use koi_core::concern::Concern;
+use koi_core::event::Event;
 use koi_core::guard::Watch;
 use koi_core::io::{
     Answered, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Refusal, RunId,
@@ -440,6 +441,9 @@ impl World {
                 }
             }
             Effect::Event(event) => {
+                if let Event::LeadershipGained { term, .. } = event {
+                    self.invariants.elected(self.now, machine, self.machines[machine].life, term);
+                }
                 if !event.is_routine() {
                     self.tell(format!("m{machine}: {event}"));
                 }

@@ -1,7 +1,7 @@
 //! What must hold at every instant. One invariant, one file.
 
 use koi_core::io::{Answered, Command, HookRun, Refusal};
-use koi_core::types::Hook;
+use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
 
@@ -13,6 +13,7 @@ mod maintenance;
 mod once;
 mod pace;
 mod promises;
+mod terms;
 
 /// All of them, and what each remembers.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,7 @@ pub struct Invariants {
     epochs: epochs::Epochs,
     promises: promises::Promises,
     pace: pace::Pace,
+    terms: terms::Terms,
     /// What was violated, in order.
     pub violations: Vec<String>,
 }
@@ -30,6 +32,10 @@ impl Invariants {
         self.violations.extend(self.epochs.check(now, machine, run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
+    }
+
+    pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {
+        self.violations.extend(self.terms.check(now, machine, life, term));
     }
 
     pub(crate) fn asked(&mut self, command: &Command) {
