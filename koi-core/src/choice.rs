@@ -217,6 +217,17 @@ impl Node {
         }
     }
 
+    /// Whether `old` is what the machine of `node` was called before: it bears its name, and was heard last before that run began.
+    pub(crate) fn was_before(&self, old: NodeId, node: NodeId) -> bool {
+        let began = match node == self.id {
+            true => Some(self.started),
+            false => self.peers.get(node).map(|p| p.since),
+        };
+        let name = self.name_of(node);
+        let earlier = |p: &Peer| p.card.name == name && began.is_some_and(|began| p.heard < began);
+        old != node && self.peers.get(old).is_some_and(earlier)
+    }
+
     /// A target that cannot become master is none any more; normal choice goes on.
     fn drop_target(&mut self, next: &mut Record, now: Time) {
         let Some(target) = next.target else { return };

@@ -80,7 +80,8 @@ impl Node {
             }
             Command::Start(node) => {
                 let node = self.resolve(&node)?;
-                next.stopped.remove(&node);
+                // Nor is a stop of what it was before its disk was lost carried over to it any more.
+                next.stopped.retain(|id| *id != node && !self.was_before(*id, node));
                 Ok((next, said(format!("services may run on {}", self.name_of(node)))))
             }
             Command::Stop(node) => self.stop(&node),
