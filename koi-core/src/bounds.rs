@@ -92,7 +92,7 @@ impl Node {
     }
 
     fn term(&self, term: Term) -> Result<(), Absurd> {
-        let known = self.durable.term.max(self.election.newest).0;
+        let known = self.durable.term.max(self.election.newest()).0;
         match term.0 < TERMS && term.0 <= known.saturating_add(LEAP) {
             true => Ok(()),
             false => Err(Absurd::Term(term)),

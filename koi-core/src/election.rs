@@ -16,37 +16,37 @@ use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 /// A campaign waits for disks no longer than this.
 const SLOWEST_DISKS: Duration = Duration::from_secs(2);
 
-/// The elector half of a node.
+/// The elector half of a node. Its fields are changed in this file alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Election {
-    pub(crate) role: Role,
+    role: Role,
     /// R1: whom this elector has acknowledged last, and until when it votes for nobody else.
-    pub(crate) promise: Option<Promise>,
+    promise: Option<Promise>,
     /// When every promise of the longest lease that is on disk is over: then a shorter one may take its place there.
     longest_until: Time,
     /// When it last acknowledged any leader, itself included (R6).
-    pub(crate) acknowledged: Option<Time>,
+    acknowledged: Option<Time>,
     /// It has followed a leader in this run.
-    pub(crate) followed: bool,
+    followed: bool,
     /// The newest term heard of; proposals go beyond it.
-    pub(crate) newest: Term,
+    newest: Term,
     /// R2: until then a lower rank may win, for this node's own campaign did not.
-    pub(crate) yields_until: Time,
+    yields_until: Time,
     /// No campaign before this instant.
-    pub(crate) next_try: Time,
+    next_try: Time,
     tries: u32,
 }
 
 /// R1. An unknown leader (`None`) is the one that an earlier run of this node may have acknowledged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Promise {
-    pub(crate) to: Option<(NodeId, Session, Term)>,
-    pub(crate) until: Time,
+struct Promise {
+    to: Option<(NodeId, Session, Term)>,
+    until: Time,
 }
 
 /// What this elector is doing about the leadership.
 #[derive(Clone, Debug)]
-pub(crate) enum Role {
+enum Role {
     /// It follows, or listens.
     Follower,
     /// It asks whether it would be elected; no term is spent.
@@ -89,12 +89,70 @@ impl Election {
         }
     }
 
-    /// R1: votes for nobody else until then. `longest`: no lease on disk is longer than this one.
-    pub(crate) fn promise(&mut self, to: (NodeId, Session, Term), until: Time, longest: bool) {
+    /// R1: acknowledges a leadership now, and votes for nobody else until then. `longest`: no lease on disk is longer than the one
+    /// that was acknowledged.
+    pub(crate) fn acknowledge(&mut self, to: (NodeId, Session, Term), until: Time, longest: bool, now: Time) {
+        self.count_as_acknowledged(to, until, longest, now);
+        self.followed = true;
+    }
+
+    /// The same of an elector that may have acknowledged somebody before its disk was wiped. It has followed nobody in this run.
+    pub(crate) fn count_as_acknowledged(
+        &mut self,
+        to: (NodeId, Session, Term),
+        until: Time,
+        longest: bool,
+        now: Time,
+    ) {
         self.promise = Some(Promise { to: Some(to), until });
         if longest {
             self.longest_until = self.longest_until.max(until);
         }
+        self.acknowledged = Some(now);
+    }
+
+    /// The newest term heard of.
+    pub(crate) fn newest(&self) -> Term {
+        self.newest
+    }
+
+    /// Somebody has spoken of a term.
+    pub(crate) fn hear_of(&mut self, term: Term) {
+        self.newest = self.newest.max(term);
+    }
+
+    /// Somebody leads: the own campaign, if there is one, is over.
+    pub(crate) fn follow(&mut self) {
+        self.role = Role::Follower;
+    }
+
+    /// R2: a campaign has ended, and with it the reason to yield to a lower rank.
+    pub(crate) fn stop_yielding(&mut self, now: Time) {
+        self.yields_until = now;
+    }
+
+    /// This node leads.
+    pub(crate) fn lead(&mut self, now: Time) {
+        self.role = Role::Leading;
+        self.stop_yielding(now);
+    }
+
+    /// This node leads no more, and campaigns no earlier than `next_try`.
+    pub(crate) fn step_down(&mut self, next_try: Time) {
+        self.role = Role::Follower;
+        self.next_try = next_try;
+    }
+
+    /// R11: the leader is gone, by its own word: whoever follows need not wait.
+    pub(crate) fn leader_is_gone(&mut self, now: Time) {
+        if matches!(self.role, Role::Follower) {
+            self.next_try = now;
+        }
+    }
+
+    /// Whether a promise to this run binds.
+    pub(crate) fn is_bound_to(&self, node: NodeId, run: Session) -> bool {
+        self.promise.and_then(|p| p.to).is_some_and(|to| to.0 == node && to.1 == run)
     }
 
     /// A run of a node is over, or what it led in terms up to `term`: what was promised to it then binds no more (R1).
@@ -496,7 +554,7 @@ impl Node {
             return self.answer(from, session, Body::Vote(vote));
         }
         self.durable.vote(claim.term, candidate);
-        self.election.newest = self.election.newest.max(claim.term);
+        self.election.hear_of(claim.term);
         self.election.role = Role::Follower;
         self.election.next_try =
             now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::durability::Deferred;
-use crate::election::Role;
 use crate::event::Event;
 use crate::io::Destination;
 use crate::limits;
@@ -39,9 +38,7 @@ impl Node {
         if self.lead.is_some() && !self.yields_to(from, &heartbeat, now) {
             return;
         }
-        if !matches!(self.election.role, Role::Follower) {
-            self.election.role = Role::Follower;
-        }
+        self.election.follow();
         self.follow(from, session, &heartbeat, now);
         if self.durable.standing == Standing::Empty && self.settings.elector {
             // R10: a heartbeat initialises nobody; the answer to this report does.
@@ -91,12 +88,11 @@ impl Node {
 
     fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat, now: Time) {
         self.durable.follow(heartbeat.term);
-        self.election.newest = self.election.newest.max(heartbeat.term);
+        self.election.hear_of(heartbeat.term);
         if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
             self.event(Event::LeaderElected { leader, term: heartbeat.term });
-            // R2: the campaign is over, and with it the reason to yield to a lower rank.
-            self.election.yields_until = now;
+            self.election.stop_yielding(now);
         }
         self.leader = Some(Leader {
             id: from,
@@ -191,9 +187,7 @@ impl Node {
         }
         let to = (leader, current.session, term);
         let longest = lease >= self.durable.promised_lease;
-        self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), longest);
-        self.election.acknowledged = Some(now);
-        self.election.followed = true;
+        self.election.acknowledge(to, now + stretched(lease, DRIFT_PERCENT), longest, now);
         self.report(Some(number), now);
     }
 
@@ -281,8 +275,7 @@ impl Node {
         let (to, lease) = ((from, leader.session, leader.term), leader.lease);
         self.durable.join(record, term, lease);
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
-        self.election.promise(to, now + stretched(lease, DRIFT_PERCENT), true);
-        self.election.acknowledged = Some(now);
+        self.election.count_as_acknowledged(to, now + stretched(lease, DRIFT_PERCENT), true, now);
         self.event(Event::Joined { votes: self.votes() });
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::durability::Deferred;
-use crate::election::{Ballot, Role};
+use crate::election::Ballot;
 use crate::event::Event;
 use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
 use crate::limits;
@@ -104,8 +104,7 @@ impl Node {
         let count = votes.len();
         let inherited = votes.values().filter_map(|b| b.acknowledged).max();
         let cold = votes.values().all(|b| !b.followed);
-        self.election.role = Role::Leading;
-        self.election.yields_until = now;
+        self.election.lead(now);
         self.leader = None;
         self.lead = Some(Leadership {
             term,
@@ -155,8 +154,7 @@ impl Node {
             self.effect(Effect::Answer { id, result: Err(Refusal::LostLeadership) });
         }
         self.event(Event::LeadershipEnded { term: lead.term, reason: reason.to_owned() });
-        self.election.role = Role::Follower;
-        self.election.next_try = now + self.settings.election_timeout();
+        self.election.step_down(now + self.settings.election_timeout());
     }
 
     // --- the lease (R3) ---
@@ -232,9 +230,7 @@ impl Node {
         let until = now + stretched(lease, DRIFT_PERCENT);
         let term = lead.term;
         let longest = lease >= self.durable.promised_lease;
-        self.election.promise((self.id, self.session, term), until, longest);
-        self.election.acknowledged = Some(now);
-        self.election.followed = true;
+        self.election.acknowledge((self.id, self.session, term), until, longest, now);
         if let Some(message) = self.heartbeat() {
             // Whoever has not answered this leader in its term may not know yet that its words are fresh: it is named.
             let lately = self.lately() * 2;
@@ -310,7 +306,7 @@ impl Node {
         if !self.counts(from) {
             return self.turn_away(from, session, newest);
         }
-        self.election.newest = self.election.newest.max(newest);
+        self.election.hear_of(newest);
         let Some(lead) = &mut self.lead else { return };
         let beyond = lead.reclaim.as_ref().map_or(lead.term, |r| r.term);
         if newest <= beyond || broken!(NoReclaim) {

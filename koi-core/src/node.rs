@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::durability::{Deferred, Durability};
-use crate::election::{Election, Role};
+use crate::election::Election;
 use crate::event::Event;
 use crate::fitness::Fitness;
 use crate::flapping::Masterships;
@@ -617,9 +617,7 @@ impl Node {
             if let Some(leader) = self.leader.take() {
                 self.event(Event::LeaderLost { leader: leader.name });
             }
-            if matches!(self.election.role, Role::Follower) {
-                self.election.next_try = now;
-            }
+            self.election.leader_is_gone(now);
         }
     }
 
@@ -802,7 +800,7 @@ fn matters(
 ) -> bool {
     let masters = [&durable.record.master, &durable.applied.master];
     masters.into_iter().flatten().any(|m| m.node == node && m.session == run)
-        || election.promise.and_then(|p| p.to).is_some_and(|to| to.0 == node && to.1 == run)
+        || election.is_bound_to(node, run)
         || leader.is_some_and(|l| l.id == node && l.session == run)
 }
 
