@@ -8,7 +8,7 @@ use crate::peers::{Gone, Peer};
 use crate::record::{MasterEntry, Record};
 use crate::reports::Seen;
 use crate::settings::DRIFT_PERCENT;
-use crate::types::{NodeId, NodeState, Session, Time, stretched};
+use crate::types::{Epoch, NodeId, NodeState, Session, Term, Time, Version, stretched};
 use crate::view::Waiting;
 
 /// What is to become of the record's master.
@@ -77,11 +77,72 @@ impl Blocked {
     }
 }
 
+/// What a leader's decisions about masterships build on.
+#[derive(Clone, Debug)]
+pub(crate) struct Placement {
+    /// A node may be chosen once it acts on this version or a newer one: those before it may say maintenance.
+    act_since: Version,
+    /// R6: the latest acknowledgement that any voter gave to an earlier leader.
+    inherited: Option<Time>,
+    /// R6: the newest basis used in a grant to the record's master, or the report from which its hold time is counted
+    /// anew after maintenance.
+    granted: Option<(Epoch, Time)>,
+    /// No voter has followed a leader in its present run: the cluster starts.
+    cold: bool,
+    /// The mastership that is wanted back.
+    wanted_back: Option<Epoch>,
+    /// The next instant at which time alone changes a decision.
+    decide_at: Time,
+}
+
+impl Placement {
+    pub(crate) fn new(term: Term, inherited: Option<Time>, cold: bool) -> Placement {
+        Placement {
+            act_since: Version { term, n: 0 },
+            inherited,
+            granted: None,
+            cold,
+            wanted_back: None,
+            decide_at: Time::NEVER,
+        }
+    }
+
+    /// A lease was granted on this basis, or is counted as if it had been.
+    pub(crate) fn grant(&mut self, epoch: Epoch, basis: Time) {
+        let at = match self.granted {
+            Some((granted, at)) if granted == epoch => at.max(basis),
+            Some(_) | None => basis,
+        };
+        self.granted = Some((epoch, at));
+    }
+
+    /// The mastership that is wanted back.
+    pub(crate) fn wanted_back(&self) -> Option<Epoch> {
+        self.wanted_back
+    }
+
+    /// Whoever acts on an earlier version may still act on maintenance.
+    pub(crate) fn maintenance_ended(&mut self, version: Version) {
+        self.act_since = version;
+    }
+
+    /// The leader leads in a later term now; `inherited`: the latest acknowledgement that any voter gave to an earlier leader.
+    pub(crate) fn reclaimed(&mut self, term: Term, inherited: Option<Time>) {
+        self.act_since = Version { term, n: 0 };
+        self.inherited = self.inherited.max(inherited);
+    }
+
+    /// When the next decision is due, unless something happens before.
+    pub(crate) fn deadline(&self) -> Time {
+        self.decide_at
+    }
+}
+
 impl Node {
     /// One decision: everything that the leader does by itself. It builds only on what counts.
     pub(crate) fn decide(&mut self, now: Time) {
         let Some(lead) = &mut self.lead else { return };
-        lead.decide_at = Time::NEVER;
+        lead.placement.decide_at = Time::NEVER;
         let settled = lead.committed == self.durable.record.version;
         if !settled || !self.acting(now) {
             return;
@@ -103,7 +164,7 @@ impl Node {
             }
         }
         if let Some(lead) = &mut self.lead {
-            lead.decide_at = if wake > now { wake } else { Time::NEVER };
+            lead.placement.decide_at = if wake > now { wake } else { Time::NEVER };
         }
         if next != self.durable.record {
             self.propose(next, now);
@@ -116,8 +177,8 @@ impl Node {
             Fate::Keep => {}
             Fate::Order(reason) => {
                 let Some(lead) = &mut self.lead else { return };
-                if lead.ordered.as_ref().is_none_or(|(epoch, _)| *epoch != entry.epoch) {
-                    lead.ordered = Some((entry.epoch, reason.clone()));
+                if lead.placement.wanted_back != Some(entry.epoch) {
+                    lead.placement.wanted_back = Some(entry.epoch);
                     self.event(Event::MasterDropped { node: entry.name.clone(), epoch: entry.epoch, reason });
                     self.answer_runner(entry.node, entry.session, now);
                 }
@@ -154,8 +215,8 @@ impl Node {
                 if next.target == Some(node) {
                     next.target = None;
                 }
-                lead.cold = false;
-                lead.ordered = None;
+                lead.placement.cold = false;
+                lead.placement.wanted_back = None;
             }
         }
     }
@@ -176,14 +237,10 @@ impl Node {
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
             entry.unclean = false;
         }
-        if entry.in_maintenance && !maintenance && seen.applied >= lead.act_since {
+        if entry.in_maintenance && !maintenance && seen.applied >= lead.placement.act_since {
             // It acts on a version with maintenance off: its hold time is counted anew from this report.
             entry.in_maintenance = false;
-            let from = match lead.granted {
-                Some((epoch, at)) if epoch == entry.epoch => at.max(now),
-                _ => now,
-            };
-            lead.granted = Some((entry.epoch, from));
+            lead.placement.grant(entry.epoch, now);
         }
     }
 
@@ -384,11 +441,11 @@ impl Node {
             return Fate::Wait(Box::new(wait(what)));
         }
         let Some(lead) = &self.lead else { return Fate::Keep };
-        let own = lead.granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
+        let own = lead.placement.granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
         let last = if broken!(InheritanceIgnored) {
             own.unwrap_or(Time(0))
         } else {
-            own.max(lead.inherited).unwrap_or(lead.won)
+            own.max(lead.placement.inherited).unwrap_or(lead.won)
         };
         let hold = if broken!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
         let over = last + stretched(hold, DRIFT_PERCENT);
@@ -442,7 +499,7 @@ impl Node {
 
     /// A starting cluster waits for better candidates, until all are there.
     fn starting(&self, record: &Record, now: Time) -> Option<Blocked> {
-        let lead = self.lead.as_ref().filter(|l| l.cold)?;
+        let lead = self.lead.as_ref().filter(|l| l.placement.cold)?;
         let until = lead.won + self.settings.initial_promotion_delay;
         if now >= until || record.target.is_some() {
             return None;
@@ -545,7 +602,7 @@ impl Node {
                 && (s.unfit.is_none() || s.up)
                 && !self.is_deaf(node, now)
                 // It must act on a version from after the end of maintenance.
-                && seen.applied >= lead.act_since
+                && seen.applied >= lead.placement.act_since
         })
     }
 

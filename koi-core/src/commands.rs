@@ -49,7 +49,7 @@ impl Node {
                     self.propose(record, now);
                     let version = self.durable.record.version;
                     if let Some(lead) = self.lead.as_mut().filter(|_| maintenance_off) {
-                        lead.act_since = version;
+                        lead.placement.maintenance_ended(version);
                     }
                 }
                 self.answer_when_counted(id, answered);

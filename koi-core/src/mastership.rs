@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::choice::Placement;
 use crate::durability::Deferred;
 use crate::election::Ballot;
 use crate::event::Event;
@@ -14,7 +15,7 @@ use crate::node::Node;
 use crate::record::{Record, Standing};
 use crate::reports::{Reports, Seen};
 use crate::settings::DRIFT_PERCENT;
-use crate::types::{Epoch, NodeId, Session, Term, Time, Version, stretched};
+use crate::types::{NodeId, Session, Term, Time, Version, stretched};
 
 /// What a leader knows and does.
 #[derive(Clone, Debug)]
@@ -36,23 +37,12 @@ pub(crate) struct Leadership {
     /// The newest version that counts, and since when.
     pub(crate) committed: Version,
     counted_since: Time,
-    /// A node may be chosen once it acts on this version or a newer one: those before it may say maintenance.
-    pub(crate) act_since: Version,
-    /// R6: the latest acknowledgement that any voter gave to an earlier leader.
-    pub(crate) inherited: Option<Time>,
-    /// R6: the newest basis used in a grant to the record's master, or the report from which its hold time is counted
-    /// anew after maintenance.
-    pub(crate) granted: Option<(Epoch, Time)>,
-    /// No voter has followed a leader in its present run: the cluster starts.
-    pub(crate) cold: bool,
     /// The latest report of each runner in this term, the own one included.
     pub(crate) runners: Reports,
-    /// The mastership that is wanted back, and why.
-    pub(crate) ordered: Option<(Epoch, String)>,
     pub(crate) commands: VecDeque<(CommandId, Version, Answered)>,
     reclaim: Option<Reclaim>,
-    /// The next instant at which time alone changes a decision.
-    pub(crate) decide_at: Time,
+    /// What its decisions about masterships build on.
+    pub(crate) placement: Placement,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -118,15 +108,10 @@ impl Node {
             copies: BTreeMap::new(),
             committed: Version::default(),
             counted_since: now,
-            act_since: Version { term, n: 0 },
-            inherited,
-            granted: None,
-            cold,
             runners: Reports::default(),
-            ordered: None,
             commands: VecDeque::new(),
             reclaim: None,
-            decide_at: Time::NEVER,
+            placement: Placement::new(term, inherited, cold),
         });
         self.durable.set_standing(Standing::Member);
         self.durable.set_promised_lease(self.durable.promised_lease.max(self.settings.leader_lease));
@@ -184,7 +169,8 @@ impl Node {
 
     pub(crate) fn leading_deadline(&self) -> Time {
         let Some(lead) = &self.lead else { return Time::NEVER };
-        let mut next = lead.heartbeat_due.min(lead.repeat_due).min(self.leadership_end()).min(lead.decide_at);
+        let mut next =
+            lead.heartbeat_due.min(lead.repeat_due).min(self.leadership_end()).min(lead.placement.deadline());
         if let Some(reclaim) = &lead.reclaim {
             next = next.min(reclaim.resend);
         }
@@ -345,14 +331,13 @@ impl Node {
         let Some(lead) = &mut self.lead else { return };
         let Some(reclaim) = lead.reclaim.take_if(|_| elected) else { return };
         lead.term = reclaim.term;
-        lead.act_since = Version { term: reclaim.term, n: 0 };
         lead.copies.clear();
         lead.met.clear();
         lead.runners.clear();
         // How everyone is, it learns anew.
         lead.won = now;
         let latest = reclaim.votes.values().filter_map(|b| b.acknowledged).max();
-        lead.inherited = lead.inherited.max(latest);
+        lead.placement.reclaimed(reclaim.term, latest);
         let votes = reclaim.votes.len();
         self.event(Event::LeadershipGained { term: reclaim.term, votes });
         self.adopt_newest(&reclaim.votes, now);
@@ -532,11 +517,8 @@ impl Node {
                 let lease = self.settings.master_lease.min(entry.hold.saturating_sub(seen.summary.grace));
                 let remaining = (basis + lease).since(seen.at);
                 answer.lease = (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining });
-                lead.granted = Some(match lead.granted {
-                    Some((epoch, at)) if epoch == entry.epoch => (epoch, at.max(basis)),
-                    _ => (entry.epoch, basis),
-                });
-                answer.release = lead.ordered.as_ref().map(|(e, _)| *e).filter(|e| *e == entry.epoch);
+                lead.placement.grant(entry.epoch, basis);
+                answer.release = lead.placement.wanted_back().filter(|epoch| *epoch == entry.epoch);
             }
             Some(_) => {}
             // It holds an epoch that the record does not name: it is asked to release that one, and none that may be given later (R6).
