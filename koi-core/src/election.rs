@@ -451,9 +451,7 @@ impl Node {
     }
 
     pub(crate) fn on_poll_answer(&mut self, from: NodeId, session: Session, answer: &PollAnswer, now: Time) {
-        if let Some(peer) = self.peers.run_mut(from, session) {
-            peer.disk = (answer.disk, now);
-        }
+        self.peers.note_disk(from, session, answer.disk, now);
         if let Some(record) = &answer.record {
             if self.durable.record.supersedes(record) {
                 // The other one is behind: it may be a member without knowing.

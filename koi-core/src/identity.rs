@@ -120,8 +120,8 @@ impl Node {
     fn answer_own_id(&mut self, session: Session, now: Time) {
         let (id, pause) = (self.id, self.settings.heartbeat / CALLS);
         let keep = |_| false;
-        let Some(run) = self.peers.meet(id, session, &keep, now) else { return };
-        if run.may_answer(pause, now) {
+        self.peers.meet(id, session, &keep, now);
+        if self.peers.may_answer(id, session, pause, now) {
             let hello = self.hello(vec![session.random], now);
             self.send(Destination::Node(id), Some(Recipient { node: id, session }), Body::Hello(hello));
         }

@@ -388,8 +388,7 @@ impl Node {
     // --- reports in, answers out (R5) ---
 
     pub(crate) fn on_report(&mut self, from: NodeId, session: Session, report: Report, now: Time) {
-        let run = self.peers.run_mut(from, session);
-        let newest = run.is_none_or(|run| run.reports(report.number));
+        let newest = self.peers.is_newest_report(from, session, report.number);
         if newest {
             self.note_report(from, session, &report, now);
             self.note_hearing(from, session, &report, now);
@@ -409,9 +408,7 @@ impl Node {
             {
                 let newest = lead.acknowledged.entry(from).or_insert(*sent);
                 *newest = (*newest).max(*sent);
-                if let Some(run) = self.peers.run_mut(from, session) {
-                    run.proven = run.proven.max(*sent);
-                }
+                self.peers.prove(from, session, *sent);
             }
             if newest {
                 lead.copies.insert(from, report.durable);
@@ -433,14 +430,7 @@ impl Node {
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
         let name = report.card.name.clone();
         let note = report.runner.as_ref().and_then(|r| r.failure.clone());
-        if let Some(peer) = self.peers.run_mut(from, session) {
-            peer.stated = report.address;
-            peer.summary = report.runner.clone();
-            peer.unfit = report.unfit.clone();
-            peer.applied = report.applied;
-            peer.since = now - report.uptime;
-            peer.pace.says(report.uptime, now);
-        }
+        self.peers.note_report(from, session, report, now);
         if let Some(note) = note {
             self.remember_failure(name, note, now);
         }

@@ -19,7 +19,7 @@ use crate::mastership::Leadership;
 use crate::message::{
     Body, Card, FailureNote, Farewell, Hello, Message, RULES, Recipient, Resign, RunnerSummary,
 };
-use crate::peers::{Gone, Peers};
+use crate::peers::{Gone, Peer, Peers};
 use crate::record::{Durable, Record, Standing};
 use crate::runner::{Runner, Surroundings};
 use crate::settings::Settings;
@@ -426,9 +426,10 @@ impl Node {
             return;
         }
         let addressed = to.is_some() || names(&body, self.session);
-        let Some(run) = self.peers.run_mut(from, session) else { return };
-        if !run.is_fresh(seq, addressed) {
-            return self.unproven(from, session, body, now);
+        match self.peers.is_fresh(from, session, seq, addressed) {
+            None => return,
+            Some(false) => return self.unproven(from, session, body, now),
+            Some(true) => {}
         }
         self.note_run(from, session, source, &body, now);
         self.note_card(from, session, &body);
@@ -500,8 +501,7 @@ impl Node {
 
     fn ask_for_a_word(&mut self, from: NodeId, session: Session, now: Time) {
         let pause = self.settings.heartbeat;
-        let Some(run) = self.peers.run_mut(from, session) else { return };
-        if run.may_ask(pause, now) {
+        if self.peers.may_ask(from, session, pause, now) {
             let hello = self.hello(Vec::new(), now);
             self.send(Destination::Node(from), Some(Recipient { node: from, session }), Body::Hello(hello));
         }
@@ -511,10 +511,9 @@ impl Node {
     fn on_hello(&mut self, from: NodeId, session: Session, hello: &Hello, now: Time) {
         let pause = self.settings.heartbeat;
         if hello.calls || !hello.heard.contains(&self.session.random) {
-            let Some(run) = self.peers.run_mut(from, session) else { return };
-            let known = run.knows_us();
+            let known = self.peers.run(from, session).is_some_and(Peer::knows_us);
             let pause = if hello.calls { pause / 4 } else { pause };
-            if !run.may_answer(pause, now) {
+            if !self.peers.may_answer(from, session, pause, now) {
                 return;
             }
             if self.lead.is_some() {
@@ -541,32 +540,13 @@ impl Node {
         now: Time,
     ) {
         let lately = self.lately();
-        if let Some(run) = self.peers.run_mut(from, session) {
-            match body {
-                Body::Hello(hello) => {
-                    (run.calls, run.mute) = (hello.calls, hello.mute);
-                    run.since = now - hello.uptime;
-                    run.stated = hello.address.or(run.stated);
-                }
-                Body::Report(report) => {
-                    run.calls = false;
-                    run.since = now - report.uptime;
-                }
-                _ => run.calls = false,
-            }
-        }
+        self.peers.note_message(from, session, body, now);
         self.peers.hear(from, session, source, lately, now);
     }
 
     fn note_card(&mut self, from: NodeId, session: Session, body: &Body) {
         let Some(card) = card_of(body) else { return };
-        let Some(peer) = self.peers.run_mut(from, session) else { return };
-        let new = !peer.calls && (peer.card.name.is_empty() || peer.told_lost || !peer.told_seen);
-        peer.told_seen |= !peer.calls;
-        peer.told_lost &= peer.calls;
-        if peer.card != *card {
-            peer.card = card.clone();
-        }
+        let new = self.peers.note_card(from, session, card);
         self.durable.remember_name(from, &card.name);
         if new {
             self.event(Event::NodeSeen { node: card.name.clone() });
@@ -706,15 +686,7 @@ impl Node {
             return;
         }
         self.peers.forget_old(now);
-        let mut lost = Vec::new();
-        for (_, peer) in self.peers.iter_mut() {
-            let silent = now.since(peer.heard) > lately && peer.gone.is_none() && peer.told_seen;
-            if silent && !peer.told_lost {
-                peer.told_lost = true;
-                lost.push(peer.card.name.clone());
-            }
-        }
-        for node in lost {
+        for node in self.peers.fallen_silent(lately, now) {
             self.event(Event::NodeLost { node });
         }
     }

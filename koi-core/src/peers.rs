@@ -1,5 +1,5 @@
 //! The other nodes, as far as they were heard. Each run of a node's daemon is heard for itself: two may speak at once, when a machine was
-//! copied or a datagram was slow.
+//! copied or a datagram was slow. What is known of a run is changed in this file alone: no other is handed one to change.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clocks::Pace;
 use crate::limits;
-use crate::message::{Card, RunnerSummary};
+use crate::message::{Body, Card, Report, RunnerSummary};
 use crate::types::{Epoch, NodeId, Session, Time, Version};
 
 /// A node that is unheard for so long is forgotten.
@@ -116,16 +116,14 @@ impl Peer {
         before.is_none()
     }
 
-    /// Whether message `seq` was made after this run of this node began: it names it (`addressed`), or is numbered after one that did.
-    pub(crate) fn is_fresh(&mut self, seq: u64, addressed: bool) -> bool {
+    fn is_fresh(&mut self, seq: u64, addressed: bool) -> bool {
         if addressed {
             self.addressed = Some(self.addressed.map_or(seq, |lowest| lowest.min(seq)));
         }
         addressed || self.addressed.is_some_and(|lowest| seq > lowest) || broken!(OldIsNews)
     }
 
-    /// Whether this report is its newest: datagrams overtake each other, and what is older says nothing of now.
-    pub(crate) fn reports(&mut self, number: u64) -> bool {
+    fn reports(&mut self, number: u64) -> bool {
         let newest = number > self.reported;
         self.reported = self.reported.max(number);
         newest
@@ -141,8 +139,7 @@ impl Peer {
         !self.calls && self.gone.is_none() && self.heard > Time(0) && now.since(self.heard) <= lately
     }
 
-    /// Whether it may be answered now; at most once in `pause`, whatever it says.
-    pub(crate) fn may_answer(&mut self, pause: Duration, now: Time) -> bool {
+    fn may_answer(&mut self, pause: Duration, now: Time) -> bool {
         let may = now >= self.quiet_until;
         if may {
             self.quiet_until = now + pause;
@@ -150,8 +147,7 @@ impl Peer {
         may
     }
 
-    /// Whether it is to be asked now for a word that names this run: each time after a longer pause.
-    pub(crate) fn may_ask(&mut self, pause: Duration, now: Time) -> bool {
+    fn may_ask(&mut self, pause: Duration, now: Time) -> bool {
         let may = now >= self.ask_at;
         if may {
             self.ask_again = (self.ask_again * 2).clamp(pause, pause * 16);
@@ -235,8 +231,102 @@ impl Peers {
         self.map.get(&id)?.get(session)
     }
 
-    pub(crate) fn run_mut(&mut self, id: NodeId, session: Session) -> Option<&mut Peer> {
+    fn run_mut(&mut self, id: NodeId, session: Session) -> Option<&mut Peer> {
         self.map.get_mut(&id)?.get_mut(session)
+    }
+
+    /// Whether message `seq` of that run was made after this run of this node began: it names it (`addressed`), or is numbered after one
+    /// that did. None: that run is not known.
+    pub(crate) fn is_fresh(
+        &mut self,
+        id: NodeId,
+        session: Session,
+        seq: u64,
+        addressed: bool,
+    ) -> Option<bool> {
+        Some(self.run_mut(id, session)?.is_fresh(seq, addressed))
+    }
+
+    /// Whether that run may be answered now; at most once in `pause`, whatever it says.
+    pub(crate) fn may_answer(&mut self, id: NodeId, session: Session, pause: Duration, now: Time) -> bool {
+        self.run_mut(id, session).is_some_and(|run| run.may_answer(pause, now))
+    }
+
+    /// Whether that run is to be asked now for a word that names this run: each time after a longer pause.
+    pub(crate) fn may_ask(&mut self, id: NodeId, session: Session, pause: Duration, now: Time) -> bool {
+        self.run_mut(id, session).is_some_and(|run| run.may_ask(pause, now))
+    }
+
+    /// What a fresh message says of the run that sent it, whatever it is about.
+    pub(crate) fn note_message(&mut self, id: NodeId, session: Session, body: &Body, now: Time) {
+        let Some(run) = self.run_mut(id, session) else { return };
+        match body {
+            Body::Hello(hello) => {
+                (run.calls, run.mute) = (hello.calls, hello.mute);
+                run.since = now - hello.uptime;
+                run.stated = hello.address.or(run.stated);
+            }
+            Body::Report(report) => {
+                run.calls = false;
+                run.since = now - report.uptime;
+            }
+            _ => run.calls = false,
+        }
+    }
+
+    /// What that run says that it is; true if it is to be told that it is there.
+    pub(crate) fn note_card(&mut self, id: NodeId, session: Session, card: &Card) -> bool {
+        let Some(run) = self.run_mut(id, session) else { return false };
+        let new = !run.calls && (run.card.name.is_empty() || run.told_lost || !run.told_seen);
+        run.told_seen |= !run.calls;
+        run.told_lost &= run.calls;
+        if run.card != *card {
+            run.card = card.clone();
+        }
+        new
+    }
+
+    /// Whether this report is the newest of that run: datagrams overtake each other, and what is older says nothing of now.
+    pub(crate) fn is_newest_report(&mut self, id: NodeId, session: Session, number: u64) -> bool {
+        self.run_mut(id, session).is_none_or(|run| run.reports(number))
+    }
+
+    /// How that run says that it is.
+    pub(crate) fn note_report(&mut self, id: NodeId, session: Session, report: &Report, now: Time) {
+        let Some(run) = self.run_mut(id, session) else { return };
+        run.stated = report.address;
+        run.summary = report.runner.clone();
+        run.unfit = report.unfit.clone();
+        run.applied = report.applied;
+        run.since = now - report.uptime;
+        run.pace.says(report.uptime, now);
+    }
+
+    /// That run has acknowledged a heartbeat that was sent then: it lived.
+    pub(crate) fn prove(&mut self, id: NodeId, session: Session, sent: Time) {
+        if let Some(run) = self.run_mut(id, session) {
+            run.proven = run.proven.max(sent);
+        }
+    }
+
+    /// How long that run's disk takes, by its own word.
+    pub(crate) fn note_disk(&mut self, id: NodeId, session: Session, takes: Duration, now: Time) {
+        if let Some(run) = self.run_mut(id, session) {
+            run.disk = (takes, now);
+        }
+    }
+
+    /// The names of those that are not heard any more, each once.
+    pub(crate) fn fallen_silent(&mut self, lately: Duration, now: Time) -> Vec<String> {
+        let mut names = Vec::new();
+        for run in self.iter_mut() {
+            let silent = now.since(run.heard) > lately && run.gone.is_none() && run.told_seen;
+            if silent && !run.told_lost {
+                run.told_lost = true;
+                names.push(run.card.name.clone());
+            }
+        }
+        names
     }
 
     /// The nodes of which a fresh message ever came, each with the run that speaks for it.
@@ -245,10 +335,10 @@ impl Peers {
         current.filter(|(_, peer)| peer.heard > Time(0))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Peer)> {
-        self.map.iter_mut().filter_map(|(id, runs)| {
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.map.values_mut().filter_map(|runs| {
             let current = runs.current;
-            Some((*id, runs.get_mut(current).filter(|peer| peer.heard > Time(0))?))
+            runs.get_mut(current).filter(|peer| peer.heard > Time(0))
         })
     }
 
@@ -264,7 +354,7 @@ impl Peers {
         session: Session,
         keep: &dyn Fn(Session) -> bool,
         now: Time,
-    ) -> Option<&mut Peer> {
+    ) -> Option<&Peer> {
         if !self.map.contains_key(&id) && self.map.len() >= limits::NODES {
             self.forget_old(now);
             // Who was never heard afresh may be a recording.
@@ -282,7 +372,7 @@ impl Peers {
             runs.list.push(Peer::new(session, now));
             runs.make_room(keep);
         }
-        runs.get_mut(session)
+        runs.get(session)
     }
 
     /// A fresh message came from this run.
