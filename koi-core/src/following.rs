@@ -250,11 +250,8 @@ impl Node {
             return;
         }
         if let Some(lease) = answer.lease {
-            let mut out = std::collections::VecDeque::new();
-            let new = self.runner.leased(lease, sent, self.settings.demote_grace, now, &mut out);
-            for effect in out {
-                self.effect(effect);
-            }
+            let grace = self.settings.demote_grace;
+            let new = self.runner.leased(lease, sent, grace, now, self.outbox.effects());
             if new {
                 // R8: the mark is on disk before the first promote hook begins.
                 self.durable.set_mark(lease.epoch);

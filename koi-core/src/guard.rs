@@ -1,10 +1,11 @@
 //! What a guardian must know (rule R8): what may be promoted or runs here, and until when that is allowed without a word of
 //! the daemon; and how it takes services down when the daemon cannot.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::io::{Effect, Input, ServiceSpec};
 use crate::node::Node;
+use crate::outbox::Effects;
 use crate::services::{Services, Want};
 use crate::settings::Settings;
 use crate::types::{Epoch, NodeState, Time};
@@ -70,7 +71,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub struct TakeDown {
     services: Services,
-    effects: VecDeque<Effect>,
+    effects: Effects,
     settings: Settings,
     overdue: Option<Time>,
     epoch: Epoch,
@@ -87,16 +88,16 @@ impl TakeDown {
         epoch: Epoch,
         now: Time,
     ) -> TakeDown {
-        let mut effects = VecDeque::new();
+        // That they are found is no news.
+        let mut unsaid = Effects::default();
         let mut services = Services::default();
         services.update(
             specs.into_iter().filter(|s| standing.contains_key(&s.name)).collect(),
             false,
-            &mut effects,
+            &mut unsaid,
         );
         services.presume_each(|name| standing.get(name) == Some(&Standing::Promoted));
-        effects.clear();
-        let mut down = TakeDown { services, effects, settings, overdue: by, epoch };
+        let mut down = TakeDown { services, effects: Effects::default(), settings, overdue: by, epoch };
         down.advance(now);
         down
     }
@@ -131,7 +132,7 @@ impl TakeDown {
 
     /// The next thing to do: hooks to run and to abort, and events.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.effects.next()
     }
 
     /// When to call [`TakeDown::handle`] with [`Input::Tick`], unless something happens before.

@@ -47,6 +47,7 @@ pub mod message;
 pub mod mutant;
 mod newcomer;
 pub mod node;
+mod outbox;
 mod patience;
 mod peers;
 pub mod record;

@@ -19,6 +19,7 @@ use crate::mastership::Leadership;
 use crate::message::{
     Body, Card, FailureNote, Farewell, Hello, Message, RULES, Recipient, Resign, RunnerSummary,
 };
+use crate::outbox::Outbox;
 use crate::peers::{Gone, Peer, Peers};
 use crate::record::{Durable, Record, Standing};
 use crate::runner::{Runner, Surroundings};
@@ -34,10 +35,7 @@ pub struct Node {
     pub(crate) session: Session,
     pub(crate) started: Time,
     pub(crate) durable: Durability,
-    effects: VecDeque<Effect>,
-    /// Messages of this node to itself.
-    local: VecDeque<Body>,
-    seq: u64,
+    pub(crate) outbox: Outbox,
     pub(crate) peers: Peers,
     pub(crate) identity: Identity,
     /// Where this node is reached.
@@ -94,9 +92,7 @@ impl Node {
             session: boot.session,
             started: boot.now,
             durable: Durability::new(durable, boot.now),
-            effects: VecDeque::new(),
-            local: VecDeque::new(),
-            seq: 0,
+            outbox: Outbox::new(boot.id, boot.session),
             peers: Peers::default(),
             identity: Identity::new(boot.now, settings.heartbeat),
             address: None,
@@ -140,7 +136,7 @@ impl Node {
             Input::Received { message, source } => self.received(*message, source, now),
             Input::HookFinished { run, ended } => {
                 self.fitness.ran(&ended);
-                self.runner.hook_ended(run, ended, &self.settings, now, &mut self.effects);
+                self.runner.hook_ended(run, ended, &self.settings, now, self.outbox.effects());
             }
             Input::Persisted { number } => self.persisted(number, now),
             Input::NotPersisted(why) => self.fitness.refused(why),
@@ -148,7 +144,7 @@ impl Node {
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
                 let adopts = maintenance && (self.identity.follows.is_some() || broken!(CopyAdopts));
-                self.runner.found(specs, adopts, now, &mut self.effects);
+                self.runner.found(specs, adopts, now, self.outbox.effects());
             }
             Input::Follows(session) => self.follows_run(session, now),
             Input::Address(address) => self.address = address,
@@ -166,7 +162,7 @@ impl Node {
 
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.outbox.effects().next()
     }
 
     /// When [`Input::Tick`] is due, unless something happens before.
@@ -201,12 +197,7 @@ impl Node {
     /// happens.
     pub fn backlog(&self) -> usize {
         let commands = self.lead.as_ref().map_or(0, |l| l.backlog());
-        self.effects.len()
-            + self.local.len()
-            + self.durable.backlog()
-            + self.reports.len()
-            + self.failures.len()
-            + commands
+        self.outbox.backlog() + self.durable.backlog() + self.reports.len() + self.failures.len() + commands
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -250,7 +241,7 @@ impl Node {
             self.tell_changes(now);
             self.report_again(now);
             self.flush();
-            match self.local.pop_front() {
+            match self.outbox.next_local() {
                 Some(body) => self.dispatch(self.id, self.session, body, now),
                 // A decision has made a heartbeat due at once.
                 None if self.lead.as_ref().is_some_and(|l| l.heartbeat_due <= now) => {}
@@ -269,7 +260,7 @@ impl Node {
             return;
         }
         let around = self.surroundings(now);
-        let outcome = self.runner.advance(&self.settings, &around, &mut self.effects);
+        let outcome = self.runner.advance(&self.settings, &around, self.outbox.effects());
         if outcome.clear_mark && self.runner.holding.is_none() {
             self.durable.clear_mark();
         }
@@ -378,7 +369,7 @@ impl Node {
     fn flush(&mut self) {
         if let Some((number, durable)) = self.durable.hand_out(self.now) {
             self.fitness.handed_out(self.now);
-            self.effects.push_back(Effect::Persist { number, durable });
+            self.effect(Effect::Persist { number, durable });
         }
     }
 
@@ -602,22 +593,15 @@ impl Node {
     }
 
     pub(crate) fn send(&mut self, to: Destination, recipient: Option<Recipient>, body: Body) {
-        if recipient.is_some_and(|r| r.node == self.id && r.session == self.session) {
-            self.local.push_back(body);
-            return;
-        }
-        self.seq += 1;
-        let message =
-            Box::new(Message { from: self.id, session: self.session, seq: self.seq, to: recipient, body });
-        self.effects.push_back(Effect::Send { to, message });
+        self.outbox.send(to, recipient, body);
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.effects.push_back(Effect::Event(event));
+        self.outbox.effects().event(event);
     }
 
     pub(crate) fn effect(&mut self, effect: Effect) {
-        self.effects.push_back(effect);
+        self.outbox.effects().push(effect);
     }
 
     pub(crate) fn card(&self) -> Card {
@@ -753,7 +737,7 @@ impl Node {
         }
         self.step_down("this node is stopping", now);
         self.finished = true;
-        self.effects.push_back(Effect::Finished);
+        self.effect(Effect::Finished);
     }
 
     /// Whether this elector's state is worth anything (R10).

@@ -1,7 +1,6 @@
 //! What this node wants of its services: its state, its lease on the mastership, failure and recovery
 //! (rules R5 and R7).
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::event::Event;
 use crate::io::{Cause, Effect, HookEnd, RunId, ServiceSpec};
 use crate::limits;
 use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
+use crate::outbox::Effects;
 use crate::patience::Patience;
 use crate::service::Consequence;
 use crate::services::{Services, Summary, Want};
@@ -157,13 +157,7 @@ impl Runner {
 
     /// The services folder was read. The first time decides what becomes of what an earlier run left (R8): it is taken down or, in maintenance and
     /// on the machine that it ran on, adopted. A copied disk says nothing of this machine.
-    pub(crate) fn found(
-        &mut self,
-        specs: Vec<ServiceSpec>,
-        adopts: bool,
-        now: Time,
-        out: &mut VecDeque<Effect>,
-    ) {
+    pub(crate) fn found(&mut self, specs: Vec<ServiceSpec>, adopts: bool, now: Time, out: &mut Effects) {
         self.unreadable = None;
         self.services.update(specs, self.holding.is_some(), out);
         let Phase::Scanning { left } = self.phase else { return };
@@ -177,7 +171,7 @@ impl Runner {
             return;
         }
         let reason = "the last run of this daemon did not end cleanly".to_owned();
-        out.push_back(Effect::Event(Event::TakingDown { reason }));
+        out.event(Event::TakingDown { reason });
         self.services.presume(true, true);
         self.phase = Phase::TakingDown;
     }
@@ -297,7 +291,7 @@ impl Runner {
         sent: Time,
         grace: Duration,
         now: Time,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) -> bool {
         let ends = if broken!(LeaseFromAnswer) { now } else { sent } + lease.remaining;
         if (lease.epoch <= self.released && !broken!(ReleasedAccepted))
@@ -314,7 +308,7 @@ impl Runner {
             }
             Some(_) | None => {
                 self.holding = Some(Holding::new(lease.epoch, ends, grace, now));
-                out.push_back(Effect::Event(Event::LeaseGained { epoch: lease.epoch }));
+                out.event(Event::LeaseGained { epoch: lease.epoch });
                 true
             }
         }
@@ -344,7 +338,7 @@ impl Runner {
         end: HookEnd,
         settings: &Settings,
         now: Time,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) {
         let (block, grace) = (settings.block_on_stop_failure, settings.demote_grace);
         let Some(trouble) = self.services.finished(run, end, now, block, grace, out) else { return };
@@ -372,7 +366,7 @@ impl Runner {
         cause: Cause,
         settings: &Settings,
         now: Time,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) {
         let note = FailureNote {
             service: clip(service, limits::NAME_BYTES),
@@ -392,7 +386,7 @@ impl Runner {
         }
         let recovers_in = recovery_wait(settings, self.fail_count).filter(|_| !cause.lasting);
         self.fail_count = self.fail_count.saturating_add(1);
-        out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in }));
+        out.event(Event::Failed { reason: reason.clone(), recovers_in });
         // Whoever mends it and waits should know that it waits too.
         let reason = match recovers_in {
             Some(_) => reason,
@@ -429,7 +423,7 @@ impl Runner {
         &mut self,
         settings: &Settings,
         around: &Surroundings,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) -> Outcome {
         let frozen = self.is_frozen(settings, around);
         self.met_leader |= around.connected && around.informed;
@@ -451,10 +445,12 @@ impl Runner {
     }
 
     /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
-    fn tell_of_bars(&mut self, out: &mut VecDeque<Effect>) {
+    fn tell_of_bars(&mut self, out: &mut Effects) {
         let trouble = self.services.newcomers_trouble();
         if trouble != self.trouble_before {
-            out.extend(trouble.clone().map(|what| Effect::Event(Event::Warned { what })));
+            if let Some(what) = trouble.clone() {
+                out.event(Event::Warned { what });
+            }
             self.trouble_before = trouble;
         }
         let barred = self.services.barred();
@@ -462,7 +458,7 @@ impl Runner {
             return;
         }
         if let Some(reason) = barred.clone() {
-            out.push_back(Effect::Event(Event::Barred { reason }));
+            out.event(Event::Barred { reason });
         }
         self.barred_before = barred;
     }
@@ -487,7 +483,7 @@ impl Runner {
     }
 
     /// R7: a lease that ran out ends the mastership at once; the grace is one absolute deadline.
-    fn watch_lease(&mut self, settings: &Settings, around: &Surroundings, out: &mut VecDeque<Effect>) {
+    fn watch_lease(&mut self, settings: &Settings, around: &Surroundings, out: &mut Effects) {
         let up = self.services.up();
         let learned_now = self.frozen_before;
         let Some(held) = &mut self.holding else { return };
@@ -495,7 +491,7 @@ impl Runner {
             // After maintenance the grace counts from the moment the node learns that it is over.
             let from = if learned_now { around.now } else { held.ends };
             held.lost = Some(from + held.grace.min(settings.demote_grace));
-            out.push_back(Effect::Event(Event::LeaseLost { epoch: held.epoch }));
+            out.event(Event::LeaseLost { epoch: held.epoch });
         }
         let overdue = held.lost.is_some_and(|deadline| around.now >= deadline);
         if !overdue || !up || held.fenced {
@@ -505,11 +501,11 @@ impl Runner {
         let reason =
             format!("something was still promoted {:?} after the lease ran out", settings.demote_grace);
         if settings.fenced {
-            out.push_back(Effect::Event(Event::Fenced { reason: reason.clone() }));
-            out.push_back(Effect::Fence { reason: reason.clone() });
+            out.event(Event::Fenced { reason: reason.clone() });
+            out.push(Effect::Fence { reason: reason.clone() });
         }
         if self.failure.is_none() {
-            out.push_back(Effect::Event(Event::Failed { reason: reason.clone(), recovers_in: None }));
+            out.event(Event::Failed { reason: reason.clone(), recovers_in: None });
             let cause =
                 Cause { hook: Hook::Demote, message: reason.clone(), timed_out: true, lasting: false };
             self.failure = Some(Failure { reason, cause: Some(cause), recover_at: None });
@@ -517,11 +513,11 @@ impl Runner {
     }
 
     /// Forgets a failure when its time has come and everything is down; whether it did.
-    fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut VecDeque<Effect>) -> bool {
+    fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut Effects) -> bool {
         let barred = self.services.is_barred();
         let due = self.failure.as_ref().and_then(|f| f.recover_at).is_some_and(|at| at <= now);
         if due && self.services.all_down() && settings.auto_recover > 0 {
-            out.push_back(Effect::Event(Event::Recovering { failures: self.fail_count }));
+            out.event(Event::Recovering { failures: self.fail_count });
             self.failure = None;
             self.services.recover();
             return true;
@@ -540,7 +536,7 @@ impl Runner {
         frozen: bool,
         settings: &Settings,
         around: &Surroundings,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) -> Outcome {
         let mut outcome = Outcome::default();
         if self.phase == Phase::TakingDown && self.services.all_down() {
@@ -563,7 +559,7 @@ impl Runner {
             self.holding = None;
             self.services.no_more_newcomers();
             outcome.clear_mark = true;
-            out.push_back(Effect::Event(Event::LeaseReleased { epoch: held.epoch }));
+            out.event(Event::LeaseReleased { epoch: held.epoch });
         }
         outcome
     }

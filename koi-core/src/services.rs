@@ -1,12 +1,13 @@
 //! All services of this node: their order by priority, their next steps, and the node's summary of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::Event;
 use crate::guard::Standing;
 use crate::io::{Cause, Effect, HookEnd, HookRun, Role, RunId, ServiceSpec};
 use crate::limits;
+use crate::outbox::Effects;
 use crate::service::{Consequence, Gates, Service, Step};
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Time};
 use crate::view::{Action, ServiceView};
@@ -152,7 +153,7 @@ impl Services {
     }
 
     /// Takes what the folder has now; what stays keeps its state.
-    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, master: bool, out: &mut VecDeque<Effect>) {
+    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, master: bool, out: &mut Effects) {
         let mut old = std::mem::take(&mut self.list);
         for spec in specs.into_iter().take(limits::SERVICES) {
             match old.iter().position(|s| s.spec.name == spec.name) {
@@ -163,7 +164,7 @@ impl Services {
                     self.list.push(service);
                 }
                 None => {
-                    out.push_back(Effect::Event(Event::ServiceFound { service: spec.name.clone() }));
+                    out.event(Event::ServiceFound { service: spec.name.clone() });
                     let mut service = Service::new(spec);
                     service.newcomer = master;
                     self.list.push(service);
@@ -171,17 +172,14 @@ impl Services {
             }
         }
         for mut gone in old {
-            out.push_back(Effect::Event(Event::ServiceGone {
-                service: gone.spec.name.clone(),
-                was: gone.state,
-            }));
+            out.event(Event::ServiceGone { service: gone.spec.name.clone(), was: gone.state });
             // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
             // had a hook to run is not.
             if gone.up && (gone.taken.start || gone.taken.promote) {
                 gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
                 self.list.push(gone);
             } else if let Some(running) = gone.running {
-                out.push_back(Effect::AbortHook { run: running.run, now: false });
+                out.push(Effect::AbortHook { run: running.run, now: false });
             }
         }
         // Services without a number come last: they wait for nobody and nobody waits for them.
@@ -247,7 +245,7 @@ impl Services {
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (only one copy of anything runs, whatever follows from what).
-    pub(crate) fn step(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
+    pub(crate) fn step(&mut self, want: &Want, out: &mut Effects) {
         if !want.frozen && want.action >= Action::Start {
             self.try_newcomers_again(want.now);
         }
@@ -270,14 +268,7 @@ impl Services {
     }
 
     /// One step of one service; whether the others may move on because of it.
-    fn step_one(
-        &mut self,
-        at: usize,
-        gates: Gates,
-        running: usize,
-        want: &Want,
-        out: &mut VecDeque<Effect>,
-    ) -> bool {
+    fn step_one(&mut self, at: usize, gates: Gates, running: usize, want: &Want, out: &mut Effects) -> bool {
         let service = &mut self.list[at];
         let too_late = |r: &crate::service::Running| want.overdue.is_some_and(|end| r.since < end);
         if service.up && !want.frozen && service.running.as_ref().is_some_and(too_late) {
@@ -323,7 +314,7 @@ impl Services {
     }
 
     /// Runs a hook; true if it was over at once, because the handler does not have it.
-    fn run(&mut self, at: usize, hook: Hook, want: &Want, out: &mut VecDeque<Effect>) -> bool {
+    fn run(&mut self, at: usize, hook: Hook, want: &Want, out: &mut Effects) -> bool {
         self.last_run += 1;
         let run = RunId(self.last_run);
         let service = &mut self.list[at];
@@ -336,14 +327,14 @@ impl Services {
             changed(service, from, out);
             return true;
         }
-        out.push_back(Effect::Event(Event::HookStarted { service: service.spec.name.clone(), hook }));
+        out.event(Event::HookStarted { service: service.spec.name.clone(), hook });
         let going_up = matches!(want.action, Action::Promote) && !service.is_barred();
         let role = match want.action {
             Action::Promote if going_up => Role::Promoted,
             Action::Promote | Action::Start | Action::Demote => Role::Standby,
             Action::Fail | Action::Stop => Role::None,
         };
-        out.push_back(Effect::RunHook(Box::new(HookRun {
+        out.push(Effect::RunHook(Box::new(HookRun {
             run,
             service: service.spec.name.clone(),
             code: service.spec.code,
@@ -359,7 +350,7 @@ impl Services {
         false
     }
 
-    fn run_due_statuses(&mut self, want: &Want, out: &mut VecDeque<Effect>) {
+    fn run_due_statuses(&mut self, want: &Want, out: &mut Effects) {
         if want.frozen || !want.may_ask || want.action < Action::Start {
             return;
         }
@@ -381,24 +372,24 @@ impl Services {
         now: Time,
         block: bool,
         grace: Duration,
-        out: &mut VecDeque<Effect>,
+        out: &mut Effects,
     ) -> Option<Trouble> {
         let service = self.list.iter_mut().find(|s| s.running.is_some_and(|r| r.run == run))?;
         let (hook, took) = service.hook_for(now)?;
         let name = service.spec.name.clone();
         let (how, failed) = describe(&end);
-        out.push_back(Effect::Event(Event::HookEnded { service: name.clone(), hook, took, how, failed }));
+        out.event(Event::HookEnded { service: name.clone(), hook, took, how, failed });
         if hook == Hook::Demote {
             self.slowest_demote = self.slowest_demote.max(Some(took));
             if took > grace / 2 {
-                out.push_back(Effect::Event(Event::SlowDemote { service: name.clone(), took, grace }));
+                out.event(Event::SlowDemote { service: name.clone(), took, grace });
             }
         }
         let from = service.state;
         let consequence = service.end(hook, end, now, block);
         changed(service, from, out);
         if consequence == Consequence::Unclean {
-            out.push_back(Effect::Event(Event::Unclean { service: name.clone() }));
+            out.event(Event::Unclean { service: name.clone() });
         }
         Some(Trouble { service: name, consequence })
     }
@@ -507,19 +498,19 @@ fn taken_down() -> Cause {
     Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false, lasting: false }
 }
 
-fn abort(service: &mut Service, now: bool, out: &mut VecDeque<Effect>) {
+fn abort(service: &mut Service, now: bool, out: &mut Effects) {
     if let Some(running) = &mut service.running
         && running.aborting.is_none_or(|was| now && !was)
     {
         running.aborting = Some(now);
-        out.push_back(Effect::AbortHook { run: running.run, now });
+        out.push(Effect::AbortHook { run: running.run, now });
     }
 }
 
-fn changed(service: &Service, from: ServiceState, out: &mut VecDeque<Effect>) {
+fn changed(service: &Service, from: ServiceState, out: &mut Effects) {
     if service.state != from {
         let (service, to) = (service.spec.name.clone(), service.state);
-        out.push_back(Effect::Event(Event::ServiceChanged { service, from, to }));
+        out.event(Event::ServiceChanged { service, from, to });
     }
 }
 
