@@ -273,7 +273,7 @@ impl Node {
         if let Some(promise) = self.election.promise {
             due = due.max(promise.until);
         }
-        if let Some(leader) = &self.leader {
+        if let Some(leader) = self.following.leader() {
             due = due.max(leader.heard + stretched(leader.lease, DRIFT_PERCENT));
         }
         due
@@ -333,7 +333,7 @@ impl Node {
 
     pub(crate) fn start_poll(&mut self, now: Time) {
         let term = Term(self.durable.term.max(self.election.newest).0.saturating_add(1));
-        if let Some(leader) = self.leader.take() {
+        if let Some(leader) = self.following.leave() {
             self.event(Event::LeaderLost { leader: leader.name });
         }
         self.election.role = Role::Polling {

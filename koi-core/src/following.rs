@@ -1,5 +1,6 @@
 //! The follower's side of a leadership: heartbeats in, reports out, leases and records back (rules R1, R4, R5 and R10).
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -28,6 +29,70 @@ pub(crate) struct Leader {
     pub(crate) master_address: Option<SocketAddr>,
     /// Where its API answers, by its own word.
     pub(crate) address: Option<SocketAddr>,
+}
+
+/// The follower's half of a node: whom it follows, and what it has told that leader. A leader reports to itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Following {
+    leader: Option<Leader>,
+    /// Reports of which an answer still counts, with the instant that they were sent.
+    reports: VecDeque<(u64, Time)>,
+    /// The number of the last report.
+    last_report: u64,
+    /// The newest report that was answered.
+    answered: u64,
+    /// This run has heard from a leader what counts: what its disk said may be old.
+    informed: bool,
+}
+
+impl Following {
+    /// The leader that was heard last.
+    pub(crate) fn leader(&self) -> Option<&Leader> {
+        self.leader.as_ref()
+    }
+
+    /// Follows nobody any more.
+    pub(crate) fn leave(&mut self) -> Option<Leader> {
+        self.leader.take()
+    }
+
+    /// This run knows what counts.
+    pub(crate) fn is_informed(&self) -> bool {
+        self.informed
+    }
+
+    /// A leader has said what counts, or this node leads and a quorum has its record.
+    pub(crate) fn inform(&mut self) {
+        self.informed = true;
+    }
+
+    /// Numbers a report that is sent now.
+    fn number_report(&mut self, now: Time) -> u64 {
+        self.last_report += 1;
+        if self.reports.len() >= limits::IN_FLIGHT {
+            self.reports.pop_front();
+        }
+        self.reports.push_back((self.last_report, now));
+        self.last_report
+    }
+
+    /// A report was answered; returns when it was sent, if that still counts.
+    fn answered(&mut self, report: u64) -> Option<Time> {
+        let (_, sent) = *self.reports.iter().find(|(number, _)| *number == report)?;
+        self.answered = self.answered.max(report);
+        Some(sent)
+    }
+
+    /// When the newest report was sent, if no leader has answered it.
+    pub(crate) fn unanswered_since(&self) -> Option<Time> {
+        self.leader.as_ref().filter(|_| self.answered < self.last_report)?;
+        self.reports.back().map(|(_, sent)| *sent)
+    }
+
+    /// How much is kept for later.
+    pub(crate) fn backlog(&self) -> usize {
+        self.reports.len()
+    }
 }
 
 impl Node {
@@ -89,12 +154,12 @@ impl Node {
     fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat, now: Time) {
         self.durable.follow(heartbeat.term);
         self.election.hear_of(heartbeat.term);
-        if self.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
+        if self.following.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.card.name.clone();
             self.event(Event::LeaderElected { leader, term: heartbeat.term });
             self.election.stop_yielding(now);
         }
-        self.leader = Some(Leader {
+        self.following.leader = Some(Leader {
             id: from,
             session,
             term: heartbeat.term,
@@ -130,8 +195,9 @@ impl Node {
             self.apply(self.durable.record.clone());
         }
         // A leader that has just begun has nothing that counts yet: what it says is not known to hold.
-        self.informed |=
-            heartbeat.committed.term == heartbeat.term && self.durable.applied.version == heartbeat.committed;
+        if heartbeat.committed.term == heartbeat.term && self.durable.applied.version == heartbeat.committed {
+            self.following.inform();
+        }
     }
 
     /// The lease on disk says how long an unknown promise may bind after a restart. It grows at once, and shrinks only when no promise of the
@@ -181,7 +247,9 @@ impl Node {
         lease: Duration,
         now: Time,
     ) {
-        let Some(current) = self.leader.as_ref().filter(|l| l.id == leader && l.term == term) else { return };
+        let Some(current) = self.following.leader().filter(|l| l.id == leader && l.term == term) else {
+            return;
+        };
         if self.durable.term != term {
             return; // it has voted for another since
         }
@@ -196,7 +264,7 @@ impl Node {
         if !self.is_established() {
             return;
         }
-        let to = match (&self.lead, &self.leader) {
+        let to = match (&self.lead, self.following.leader()) {
             (Some(lead), _) => (self.id, self.session, lead.term),
             (None, Some(leader)) => (leader.id, leader.session, leader.term),
             (None, None) => return,
@@ -204,15 +272,11 @@ impl Node {
         let (leader, session, term) = to;
         let runner =
             self.settings.runner.then(|| self.runner.summary(&self.settings, &self.surroundings(now)));
-        self.last_report += 1;
-        if self.reports.len() >= limits::IN_FLIGHT {
-            self.reports.pop_front();
-        }
-        self.reports.push_back((self.last_report, now));
+        let number = self.following.number_report(now);
         let report = Report {
             card: self.card(),
             term,
-            number: self.last_report,
+            number,
             acknowledged,
             durable: if broken!(AcknowledgedNotDurable) {
                 self.durable.record.version
@@ -223,7 +287,7 @@ impl Node {
             runner,
             uptime: now.since(self.started),
             address: self.address,
-            heard: self.leader.as_ref().filter(|_| self.lead.is_none()).map(|leader| leader.number),
+            heard: self.following.leader().filter(|_| self.lead.is_none()).map(|leader| leader.number),
             unfit: (!self.settings.runner)
                 .then(|| self.unfit(now))
                 .flatten()
@@ -235,14 +299,15 @@ impl Node {
 
     /// The leader has answered a report.
     pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer, now: Time) {
-        let leads = match (&self.lead, &self.leader) {
+        let leads = match (&self.lead, self.following.leader()) {
             (Some(lead), _) => from == self.id && answer.term == lead.term,
             (None, Some(leader)) => from == leader.id && answer.term == leader.term,
             (None, None) => false,
         };
-        let sent = self.reports.iter().find(|(number, _)| *number == answer.report).map(|(_, sent)| *sent);
-        let (true, Some(sent)) = (leads, sent) else { return };
-        self.answered = self.answered.max(answer.report);
+        if !leads {
+            return;
+        }
+        let Some(sent) = self.following.answered(answer.report) else { return };
         if let Some(record) = answer.record {
             self.join(from, record, answer.term, now);
         }
@@ -268,7 +333,7 @@ impl Node {
         if !self.settings.elector || self.standing() != Standing::Empty {
             return;
         }
-        let Some(leader) = self.leader.as_ref().filter(|l| l.id == from) else { return };
+        let Some(leader) = self.following.leader().filter(|l| l.id == from) else { return };
         let (to, lease) = ((from, leader.session, leader.term), leader.lease);
         self.durable.join(record, term, lease);
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
@@ -282,6 +347,6 @@ impl Node {
             return self.address.map(|a| a.ip());
         }
         let stated = self.peers.get(master).and_then(|p| p.stated).filter(|_| self.lead.is_some());
-        stated.or_else(|| self.leader.as_ref().and_then(|l| l.master_address)).map(|a| a.ip())
+        stated.or_else(|| self.following.leader().and_then(|l| l.master_address)).map(|a| a.ip())
     }
 }

@@ -143,7 +143,7 @@ impl Node {
     /// It leads no more, votes no more and takes its services down, until an operator gives it an identity of its own.
     fn fall_mute(&mut self, other: Session, now: Time) {
         self.step_down("another machine has this node's id", now);
-        self.leader = None;
+        self.following.leave();
         self.durable.mute(other);
     }
 

@@ -95,7 +95,7 @@ impl Node {
         let inherited = votes.values().filter_map(|b| b.acknowledged).max();
         let cold = votes.values().all(|b| !b.followed);
         self.election.lead(now);
-        self.leader = None;
+        self.following.leave();
         self.lead = Some(Leadership {
             term,
             won: now,
@@ -368,7 +368,7 @@ impl Node {
         for (id, _, answered) in done {
             self.effect(Effect::Answer { id, result: Ok(answered) });
         }
-        self.informed = true;
+        self.following.inform();
         self.apply(self.durable.record.clone());
         if let Some((master, session)) = self.durable.record.master.as_ref().map(|m| (m.node, m.session)) {
             self.answer_runner(master, session, now);

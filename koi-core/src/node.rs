@@ -12,9 +12,11 @@ use crate::election::Election;
 use crate::event::Event;
 use crate::fitness::Fitness;
 use crate::flapping::Masterships;
+use crate::following::{Following, Leader};
 use crate::hearing::Ears;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
+use crate::limits;
 use crate::mastership::Leadership;
 use crate::message::{
     Body, Card, FailureNote, Farewell, Hello, Message, RULES, Recipient, Resign, RunnerSummary,
@@ -25,7 +27,6 @@ use crate::record::{Durable, Record, Standing};
 use crate::runner::{Runner, Surroundings};
 use crate::settings::Settings;
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Time, Version};
-use crate::{following::Leader, limits};
 
 /// The brain of one machine.
 #[derive(Clone, Debug)]
@@ -42,15 +43,8 @@ pub struct Node {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) election: Election,
     pub(crate) lead: Option<Leadership>,
-    pub(crate) leader: Option<Leader>,
+    pub(crate) following: Following,
     pub(crate) runner: Runner,
-    /// Reports of which an answer still counts, with the instant that they were sent.
-    pub(crate) reports: VecDeque<(u64, Time)>,
-    pub(crate) last_report: u64,
-    /// The newest report that was answered.
-    pub(crate) answered: u64,
-    /// This run has heard from a leader what counts: what its disk said may be old.
-    pub(crate) informed: bool,
     told: Option<RunnerSummary>,
     pub(crate) hello_due: Time,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
@@ -98,12 +92,8 @@ impl Node {
             address: None,
             election,
             lead: None,
-            leader: None,
+            following: Following::default(),
             runner: Runner::new(left),
-            reports: VecDeque::new(),
-            last_report: 0,
-            answered: 0,
-            informed: false,
             told: None,
             hello_due: boot.now,
             listen_until: boot.now,
@@ -183,7 +173,7 @@ impl Node {
             next = next.min(if hangs > self.now { hangs } else { Time::NEVER });
         }
         next = next.min(self.hello_deadline());
-        if let Some(leader) = &self.leader {
+        if let Some(leader) = self.following.leader() {
             let silent = leader.heard + self.patience();
             next = next.min(if silent > self.now { silent } else { Time::NEVER });
         }
@@ -197,7 +187,11 @@ impl Node {
     /// happens.
     pub fn backlog(&self) -> usize {
         let commands = self.lead.as_ref().map_or(0, |l| l.backlog());
-        self.outbox.backlog() + self.durable.backlog() + self.reports.len() + self.failures.len() + commands
+        self.outbox.backlog()
+            + self.durable.backlog()
+            + self.following.backlog()
+            + self.failures.len()
+            + commands
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -277,7 +271,7 @@ impl Node {
         Surroundings {
             now,
             connected: self.connected(now) && self.is_established(),
-            informed: self.informed,
+            informed: self.following.is_informed(),
             maintenance: record.maintenance,
             stopped: record.stopped.contains(&self.id) || self.durable.mute.is_some(),
             leaving: self.leaving.is_some(),
@@ -293,7 +287,7 @@ impl Node {
     }
 
     pub(crate) fn connected(&self, now: Time) -> bool {
-        self.lead.is_some() || self.leader.as_ref().is_some_and(|l| now.since(l.heard) < self.patience())
+        self.lead.is_some() || self.following.leader().is_some_and(|l| now.since(l.heard) < self.patience())
     }
 
     /// R11: what has changed is said when it changes.
@@ -322,12 +316,9 @@ impl Node {
     }
 
     fn report_again_at(&self) -> Time {
-        let waits = self.lead.is_none()
-            && self.leader.is_some()
-            && self.answered < self.last_report
-            && self.runner.holding.is_some_and(|h| h.lost.is_none());
-        match self.reports.back() {
-            Some((_, sent)) if waits => *sent + self.settings.heartbeat / 4,
+        let waits = self.lead.is_none() && self.runner.holding.is_some_and(|h| h.lost.is_none());
+        match self.following.unanswered_since() {
+            Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,
         }
     }
@@ -429,8 +420,8 @@ impl Node {
 
     /// Whether this run is one to listen to: there is room for it, and its end has not been told.
     fn admit(&mut self, from: NodeId, session: Session, now: Time) -> bool {
-        let Node { durable, election, leader, peers, .. } = self;
-        let keep = |run: Session| matters(durable, election, leader.as_ref(), from, run);
+        let Node { durable, election, following, peers, .. } = self;
+        let keep = |run: Session| matters(durable, election, following.leader(), from, run);
         peers.meet(from, session, &keep, now).is_some_and(|run| run.gone.is_none())
     }
 
@@ -564,8 +555,8 @@ impl Node {
     /// A run of a node is over, by its own word, its guardian's, or that of the run that follows it on the same machine. Exactly that run, and
     /// whatever was heard since.
     fn on_gone(&mut self, from: NodeId, session: Session, gone: Gone, now: Time) {
-        let Node { durable, election, leader, peers, .. } = self;
-        let keep = |run: Session| matters(durable, election, leader.as_ref(), from, run);
+        let Node { durable, election, following, peers, .. } = self;
+        let keep = |run: Session| matters(durable, election, following.leader(), from, run);
         if peers.run(from, session).is_none() && keep(session) {
             peers.meet(from, session, &keep, now);
         }
@@ -584,8 +575,8 @@ impl Node {
     fn leadership_over(&mut self, node: NodeId, session: Session, term: Option<Term>, now: Time) {
         self.election.release(node, session, term);
         let led = |l: &Leader| l.id == node && l.session == session && term.is_none_or(|over| l.term <= over);
-        if self.leader.as_ref().is_some_and(led) {
-            if let Some(leader) = self.leader.take() {
+        if self.following.leader().is_some_and(led) {
+            if let Some(leader) = self.following.leave() {
                 self.event(Event::LeaderLost { leader: leader.name });
             }
             self.election.leader_is_gone(now);
@@ -620,7 +611,7 @@ impl Node {
 
     /// When a hello may be due next: not while a leader is heard.
     fn hello_deadline(&self) -> Time {
-        let heard = self.leader.as_ref().map(|leader| leader.heard + self.lately());
+        let heard = self.following.leader().map(|leader| leader.heard + self.lately());
         match heard {
             _ if !self.is_established() => self.hello_due,
             _ if self.lead.is_some() => Time::NEVER,

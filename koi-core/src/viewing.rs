@@ -69,7 +69,7 @@ impl Node {
     }
 
     pub(crate) fn known_leader(&self, now: Time) -> Option<NodeId> {
-        self.leader.as_ref().filter(|l| now.since(l.heard) <= self.lately()).map(|l| l.id)
+        self.following.leader().filter(|l| now.since(l.heard) <= self.lately()).map(|l| l.id)
     }
 
     fn own_view(&self, now: Time) -> NodeView {
@@ -128,7 +128,7 @@ impl Node {
 
     /// Where a node's API answers, by its own word. A koid from before R13 does not say: there it is where its datagrams come from.
     fn address_of(&self, id: NodeId, peer: &Peer) -> Option<std::net::SocketAddr> {
-        let leader = self.leader.as_ref().filter(|l| l.id == id).and_then(|l| l.address);
+        let leader = self.following.leader().filter(|l| l.id == id).and_then(|l| l.address);
         let source = peer.address.filter(|_| peer.card.rules < RULES);
         leader.or(peer.stated).or(source)
     }
