@@ -124,7 +124,6 @@ impl TakeDown {
             max_parallel: self.settings.max_parallel,
             state: NodeState::Failed,
             epoch: self.epoch,
-            master: None,
             cause: None,
         };
         self.services.step(&want, &mut self.effects);

@@ -254,6 +254,9 @@ impl Node {
             return;
         }
         let around = self.surroundings(now);
+        let address = self.durable.applied.master.as_ref().and_then(|m| self.master_address(m.node));
+        let master = self.durable.applied.master.as_ref().map(|m| (m.name.as_str(), address));
+        self.runner.services.note_master(master);
         let outcome = self.runner.advance(&self.settings, &around, self.outbox.effects());
         if outcome.clear_mark && self.runner.holding.is_none() {
             self.durable.clear_mark();
@@ -276,7 +279,6 @@ impl Node {
             stopped: record.stopped.contains(&self.id) || self.durable.mute.is_some(),
             leaving: self.leaving.is_some(),
             epoch: record.last_epoch,
-            master: record.master.as_ref().map(|m| (m.name.clone(), self.master_address(m.node))),
             unfit: self.unfit(now),
         }
     }

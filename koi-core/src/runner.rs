@@ -1,7 +1,6 @@
 //! What this node wants of its services: its state, its lease on the mastership, failure and recovery
 //! (rules R5 and R7).
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -32,8 +31,6 @@ pub(crate) struct Surroundings {
     pub(crate) leaving: bool,
     /// The newest epoch that the node knows of, for hooks.
     pub(crate) epoch: Epoch,
-    /// Who is master, for hooks.
-    pub(crate) master: Option<(String, Option<IpAddr>)>,
     /// Why this node cannot do now what a new master must.
     pub(crate) unfit: Option<String>,
 }
@@ -477,7 +474,6 @@ impl Runner {
             max_parallel: settings.max_parallel,
             state: self.state(settings, around),
             epoch: self.holding.map_or(around.epoch, |h| h.epoch),
-            master: around.master.clone(),
             cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.barred()),
         }
     }

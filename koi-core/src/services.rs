@@ -1,6 +1,7 @@
 //! All services of this node: their order by priority, their next steps, and the node's summary of them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -32,7 +33,6 @@ pub(crate) struct Want {
     pub(crate) max_parallel: usize,
     pub(crate) state: NodeState,
     pub(crate) epoch: Epoch,
-    pub(crate) master: Option<(String, Option<std::net::IpAddr>)>,
     /// Why the node fails, for services that are taken down with another.
     pub(crate) cause: Option<Cause>,
 }
@@ -59,11 +59,20 @@ pub(crate) struct Trouble {
 pub(crate) struct Services {
     pub(crate) list: Vec<Service>,
     last_run: u64,
+    /// Who is master, and where it is reached, for hooks.
+    master: Option<(String, Option<IpAddr>)>,
     /// The slowest demote of this run.
     pub(crate) slowest_demote: Option<Duration>,
 }
 
 impl Services {
+    /// Who is master now, and where it is reached: hooks that begin from now on are told.
+    pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
+        if self.master.as_ref().map(|(name, address)| (name.as_str(), *address)) != master {
+            self.master = master.map(|(name, address)| (name.to_owned(), address));
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -344,7 +353,7 @@ impl Services {
             role,
             state: want.state,
             epoch: want.epoch,
-            master: want.master.clone(),
+            master: self.master.clone(),
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false
