@@ -264,7 +264,7 @@ impl Node {
 
     /// Could lead now.
     fn fit(&self, now: Time) -> bool {
-        self.votes() && self.leaving.is_none() && now >= self.listen_until
+        self.votes() && !self.leaving.has_begun() && now >= self.listen_until
     }
 
     /// When this elector starts a campaign unless it hears a leader before.
@@ -280,7 +280,7 @@ impl Node {
     }
 
     pub(crate) fn election_deadline(&self) -> Time {
-        if !self.votes() || self.leaving.is_some() {
+        if !self.votes() || self.leaving.has_begun() {
             return Time::NEVER;
         }
         match &self.election.role {
@@ -292,7 +292,7 @@ impl Node {
 
     /// Lets time take effect on the election.
     pub(crate) fn advance_election(&mut self, now: Time) {
-        if !self.votes() || self.leaving.is_some() {
+        if !self.votes() || self.leaving.has_begun() {
             return;
         }
         match &mut self.election.role {

@@ -297,6 +297,21 @@ impl Node {
         self.send(Destination::Node(leader), recipient, Body::Report(report));
     }
 
+    /// The master whose report was not answered reports again: the answer is its lease.
+    pub(crate) fn report_again(&mut self, now: Time) {
+        if now >= self.report_again_at() {
+            self.report(None, now);
+        }
+    }
+
+    pub(crate) fn report_again_at(&self) -> Time {
+        let waits = self.lead.is_none() && self.runner.holding.is_some_and(|h| h.lost.is_none());
+        match self.following.unanswered_since() {
+            Some(sent) if waits => sent + self.settings.heartbeat / 4,
+            Some(_) | None => Time::NEVER,
+        }
+    }
+
     /// The leader has answered a report.
     pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer, now: Time) {
         let leads = match (&self.lead, self.following.leader()) {

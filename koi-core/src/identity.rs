@@ -51,7 +51,7 @@ impl Node {
         if self.lead.is_some() || self.known_leader(now).is_some() {
             self.report(None, now);
         } else {
-            self.hello_due = now;
+            self.greeting.hasten(now);
         }
     }
 

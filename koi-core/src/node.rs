@@ -12,21 +12,20 @@ use crate::election::Election;
 use crate::event::Event;
 use crate::fitness::Fitness;
 use crate::flapping::Masterships;
-use crate::following::{Following, Leader};
+use crate::following::Following;
+use crate::greeting::Greeting;
 use crate::hearing::Ears;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
-use crate::limits;
+use crate::leaving::Leaving;
 use crate::mastership::Leadership;
-use crate::message::{
-    Body, Card, FailureNote, Farewell, Hello, Message, RULES, Recipient, Resign, RunnerSummary,
-};
+use crate::message::{Body, Card, FailureNote, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
-use crate::peers::{Gone, Peer, Peers};
-use crate::record::{Durable, Record, Standing};
+use crate::peers::Peers;
+use crate::record::{Record, Standing};
 use crate::runner::{Runner, Surroundings};
 use crate::settings::Settings;
-use crate::types::{Epoch, NodeId, NodeState, Session, Term, Time, Version};
+use crate::types::{Epoch, NodeId, NodeState, Session, Time, Version};
 
 /// The brain of one machine.
 #[derive(Clone, Debug)]
@@ -46,13 +45,12 @@ pub struct Node {
     pub(crate) following: Following,
     pub(crate) runner: Runner,
     told: Option<RunnerSummary>,
-    pub(crate) hello_due: Time,
+    pub(crate) greeting: Greeting,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
     pub(crate) listen_until: Time,
     expected: Time,
     now: Time,
-    pub(crate) leaving: Option<Leaving>,
-    finished: bool,
+    pub(crate) leaving: Leaving,
     pub(crate) failures: VecDeque<(Time, String, FailureNote)>,
     last_state: Option<NodeState>,
     /// Who said something absurd last, what, and when.
@@ -62,13 +60,6 @@ pub struct Node {
     pub(crate) masterships: Masterships,
     /// The version of the record with which maintenance ended last, as far as this run has seen it.
     pub(crate) watched_since: Version,
-}
-
-/// A shutdown under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaving {
-    /// When the last service was down.
-    down_since: Option<Time>,
 }
 
 impl Node {
@@ -95,12 +86,11 @@ impl Node {
             following: Following::default(),
             runner: Runner::new(left),
             told: None,
-            hello_due: boot.now,
+            greeting: Greeting::new(boot.now),
             listen_until: boot.now,
             expected: boot.now,
             now: boot.now,
-            leaving: None,
-            finished: false,
+            leaving: Leaving::default(),
             failures: VecDeque::new(),
             last_state: None,
             absurd: None,
@@ -119,7 +109,7 @@ impl Node {
         let now = now.max(self.now);
         self.notice_lateness(now);
         self.now = now;
-        if self.finished {
+        if self.leaving.is_finished() {
             return;
         }
         match input {
@@ -142,9 +132,7 @@ impl Node {
             Input::Armed(armed) => self.runner.armed = armed,
             Input::Guarded(guarded) => self.runner.guarded = guarded,
             Input::Configure(settings) => self.configure(*settings, now),
-            Input::Shutdown => {
-                self.leaving.get_or_insert(Leaving { down_since: None });
-            }
+            Input::Shutdown => self.leaving.begin(),
             Input::Tick => {}
         }
         self.advance(now);
@@ -161,7 +149,7 @@ impl Node {
     }
 
     fn deadline(&self) -> Time {
-        if self.finished {
+        if self.leaving.is_finished() {
             return Time::NEVER;
         }
         let around = self.surroundings(self.now);
@@ -177,10 +165,7 @@ impl Node {
             let silent = leader.heard + self.patience();
             next = next.min(if silent > self.now { silent } else { Time::NEVER });
         }
-        if let Some(Leaving { down_since: Some(since) }) = self.leaving {
-            next = next.min(since + self.settings.election_timeout());
-        }
-        next
+        next.min(self.leaving_deadline())
     }
 
     /// How much this node keeps for later: effects, messages, reports, commands, states on their way to disk. Bounded, whatever
@@ -277,7 +262,7 @@ impl Node {
             informed: self.following.is_informed(),
             maintenance: record.maintenance,
             stopped: record.stopped.contains(&self.id) || self.durable.mute.is_some(),
-            leaving: self.leaving.is_some(),
+            leaving: self.leaving.has_begun(),
             epoch: record.last_epoch,
             unfit: self.unfit(now),
         }
@@ -307,21 +292,6 @@ impl Node {
         if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
             self.told = Some(summary);
             self.report(None, now);
-        }
-    }
-
-    /// The master whose report was not answered reports again: the answer is its lease.
-    fn report_again(&mut self, now: Time) {
-        if now >= self.report_again_at() {
-            self.report(None, now);
-        }
-    }
-
-    fn report_again_at(&self) -> Time {
-        let waits = self.lead.is_none() && self.runner.holding.is_some_and(|h| h.lost.is_none());
-        match self.following.unanswered_since() {
-            Some(sent) if waits => sent + self.settings.heartbeat / 4,
-            Some(_) | None => Time::NEVER,
         }
     }
 
@@ -386,205 +356,6 @@ impl Node {
         }
     }
 
-    // --- messages ---
-
-    fn received(&mut self, message: Message, source: Option<SocketAddr>, now: Time) {
-        let Message { from, session, seq, to, body } = message;
-        if to.is_some_and(|to| to.node != self.id || to.session != self.session) {
-            return;
-        }
-        if from == self.id {
-            return self.heard_own_id(session, &body, now);
-        }
-        if let Err(absurd) = self.plausible(&body) {
-            return self.refuse_absurd(from, absurd, now);
-        }
-        if self.last_word(from, session, &body, now) {
-            return;
-        }
-        if let Some(followed) = card_of(&body).and_then(|card| card.follows) {
-            // The word of that run's guardian, by the run that came after it on the same machine.
-            self.on_gone(from, followed, Gone::Dead { all_down: false }, now);
-        }
-        if !self.admit(from, session, now) {
-            return;
-        }
-        let addressed = to.is_some() || names(&body, self.session);
-        match self.peers.is_fresh(from, session, seq, addressed) {
-            None => return,
-            Some(false) => return self.unproven(from, session, body, now),
-            Some(true) => {}
-        }
-        self.note_run(from, session, source, &body, now);
-        self.note_card(from, session, &body);
-        self.dispatch(from, session, body, now);
-    }
-
-    /// Whether this run is one to listen to: there is room for it, and its end has not been told.
-    fn admit(&mut self, from: NodeId, session: Session, now: Time) -> bool {
-        let Node { durable, election, following, peers, .. } = self;
-        let keep = |run: Session| matters(durable, election, following.leader(), from, run);
-        peers.meet(from, session, &keep, now).is_some_and(|run| run.gone.is_none())
-    }
-
-    /// The last words of a run are true for ever, and teach nothing else: no address, no life. True if this was one.
-    fn last_word(&mut self, from: NodeId, session: Session, body: &Body, now: Time) -> bool {
-        let gone = match body {
-            Body::Obituary(obituary) => Gone::Dead { all_down: obituary.all_down },
-            Body::Farewell(farewell) => Gone::Left(farewell.released),
-            Body::Resign(resign) => {
-                let term = Some(resign.term).filter(|_| !broken!(ResignUnbound));
-                self.leadership_over(from, session, term, now);
-                return true;
-            }
-            Body::Hello(_)
-            | Body::Heartbeat(_)
-            | Body::Report(_)
-            | Body::Answer(_)
-            | Body::Poll(_)
-            | Body::PollAnswer(_)
-            | Body::Claim(_)
-            | Body::Vote(_)
-            | Body::Refuse(_)
-            | Body::OtherRun(_) => return false,
-        };
-        self.on_gone(from, session, gone, now);
-        true
-    }
-
-    /// A message that may be a recording: it does not show that it was made after this run began. Polls and claims are guarded by their terms.
-    /// Whoever sent the others is asked for a word that names this run.
-    fn unproven(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
-        match body {
-            Body::Poll(poll) => self.on_poll(from, session, &poll, now),
-            Body::Claim(claim) => self.on_claim(from, session, &claim, now),
-            Body::Hello(hello) => self.on_hello(from, session, &hello, now),
-            Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.card) => {
-                self.note_run(from, session, None, &Body::Heartbeat(heartbeat.clone()), now);
-                self.note_card(from, session, &Body::Heartbeat(heartbeat.clone()));
-                self.on_heartbeat(from, session, heartbeat, now);
-            }
-            Body::Heartbeat(_) => self.ask_for_a_word(from, session, now),
-            Body::Report(_)
-            | Body::Answer(_)
-            | Body::PollAnswer(_)
-            | Body::Vote(_)
-            | Body::Refuse(_)
-            | Body::Resign(_)
-            | Body::Farewell(_)
-            | Body::Obituary(_)
-            | Body::OtherRun(_) => {}
-        }
-    }
-
-    /// A koid from before R13 answers no hello: its heartbeats are taken as they come, while the record has no members, which is until the last
-    /// one is upgraded.
-    fn is_from_before(&self, card: &Card) -> bool {
-        card.rules < RULES && self.durable.record.members.is_empty()
-    }
-
-    fn ask_for_a_word(&mut self, from: NodeId, session: Session, now: Time) {
-        let pause = self.settings.heartbeat;
-        if self.peers.may_ask(from, session, pause, now) {
-            let hello = self.hello(Vec::new(), now);
-            self.send(Destination::Node(from), Some(Recipient { node: from, session }), Body::Hello(hello));
-        }
-    }
-
-    /// Someone says that it is there. Unless it has a fresh word of this run it is answered: by a leader with its heartbeat.
-    fn on_hello(&mut self, from: NodeId, session: Session, hello: &Hello, now: Time) {
-        let pause = self.settings.heartbeat;
-        if hello.calls || !hello.heard.contains(&self.session.random) {
-            let known = self.peers.run(from, session).is_some_and(Peer::knows_us);
-            let pause = if hello.calls { pause / 4 } else { pause };
-            if !self.peers.may_answer(from, session, pause, now) {
-                return;
-            }
-            if self.lead.is_some() {
-                self.answer_with_heartbeat(from, session);
-            } else if self.is_established() || !known {
-                let answer = self.hello(vec![session.random], now);
-                self.send(
-                    Destination::Node(from),
-                    Some(Recipient { node: from, session }),
-                    Body::Hello(answer),
-                );
-            }
-            self.tell_of_other_run(from, session, hello.calls, now);
-        }
-    }
-
-    /// What a fresh message says of the run that sent it, whatever it is about.
-    fn note_run(
-        &mut self,
-        from: NodeId,
-        session: Session,
-        source: Option<SocketAddr>,
-        body: &Body,
-        now: Time,
-    ) {
-        let lately = self.lately();
-        self.peers.note_message(from, session, body, now);
-        self.peers.hear(from, session, source, lately, now);
-    }
-
-    fn note_card(&mut self, from: NodeId, session: Session, body: &Body) {
-        let Some(card) = card_of(body) else { return };
-        let new = self.peers.note_card(from, session, card);
-        self.durable.remember_name(from, &card.name);
-        if new {
-            self.event(Event::NodeSeen { node: card.name.clone() });
-        }
-    }
-
-    fn dispatch(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
-        match body {
-            Body::Hello(hello) => self.on_hello(from, session, &hello, now),
-            Body::Heartbeat(heartbeat) => self.on_heartbeat(from, session, heartbeat, now),
-            Body::Report(report) => self.on_report(from, session, report, now),
-            Body::Answer(answer) => self.on_answer(from, answer, now),
-            Body::Poll(poll) => self.on_poll(from, session, &poll, now),
-            Body::PollAnswer(answer) => self.on_poll_answer(from, session, &answer, now),
-            Body::Claim(claim) => self.on_claim(from, session, &claim, now),
-            Body::Vote(vote) => self.on_vote(from, &vote, now),
-            Body::Refuse(refuse) => self.on_refuse(from, session, refuse.newest, now),
-            Body::OtherRun(other) => self.on_other_run(&other, now),
-            // Last words were heard before.
-            Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
-        }
-    }
-
-    /// A run of a node is over, by its own word, its guardian's, or that of the run that follows it on the same machine. Exactly that run, and
-    /// whatever was heard since.
-    fn on_gone(&mut self, from: NodeId, session: Session, gone: Gone, now: Time) {
-        let Node { durable, election, following, peers, .. } = self;
-        let keep = |run: Session| matters(durable, election, following.leader(), from, run);
-        if peers.run(from, session).is_none() && keep(session) {
-            peers.meet(from, session, &keep, now);
-        }
-        if self.peers.ends(from, session, gone) {
-            let node = self.name_of(from);
-            self.event(match gone {
-                Gone::Left(_) => Event::NodeLeft { node },
-                Gone::Dead { .. } => Event::NodeDead { node },
-            });
-        }
-        self.leadership_over(from, session, None, now);
-        self.runner_gone(from, session);
-    }
-
-    /// What this run of `node` led, up to `term`, is over: votes are free (R1), and a follower need not wait (R11).
-    fn leadership_over(&mut self, node: NodeId, session: Session, term: Option<Term>, now: Time) {
-        self.election.release(node, session, term);
-        let led = |l: &Leader| l.id == node && l.session == session && term.is_none_or(|over| l.term <= over);
-        if self.following.leader().is_some_and(led) {
-            if let Some(leader) = self.following.leave() {
-                self.event(Event::LeaderLost { leader: leader.name });
-            }
-            self.election.leader_is_gone(now);
-        }
-    }
-
     pub(crate) fn send(&mut self, to: Destination, recipient: Option<Recipient>, body: Body) {
         self.outbox.send(to, recipient, body);
     }
@@ -611,168 +382,13 @@ impl Node {
         }
     }
 
-    /// When a hello may be due next: not while a leader is heard.
-    fn hello_deadline(&self) -> Time {
-        let heard = self.following.leader().map(|leader| leader.heard + self.lately());
-        match heard {
-            _ if !self.is_established() => self.hello_due,
-            _ if self.lead.is_some() => Time::NEVER,
-            Some(until) if until >= self.now => self.hello_due.max(until + Duration::from_micros(1)),
-            Some(_) | None => self.hello_due,
-        }
-    }
-
-    /// A node that follows nobody says that it is there, so that others see it (R10). One that calls for its own id does, and one that is mute.
-    fn say_hello(&mut self, now: Time) {
-        if now < self.hello_due {
-            return;
-        }
-        if !self.is_established() {
-            self.hello_due = now + self.call_pause();
-        } else {
-            self.hello_due = now + self.settings.heartbeat;
-            if self.lead.is_some() || self.known_leader(now).is_some() {
-                return;
-            }
-        }
-        let hello = self.hello(self.fresh_runs(now), now);
-        self.send(Destination::Everyone, None, Body::Hello(hello));
-    }
-
-    /// The call for the own id has ended: others see at once that this run takes part.
-    pub(crate) fn tell_where_it_is(&mut self, now: Time) {
-        self.hello_due = now;
-        self.report(None, now);
-    }
-
-    /// The random parts of the runs of which there is fresh word.
-    fn fresh_runs(&self, now: Time) -> Vec<u64> {
-        let lately = self.settings.election_timeout() * 3;
-        let fresh = self.peers.iter().filter(|(_, p)| now.since(p.heard) <= lately);
-        fresh.map(|(_, p)| p.session.random).take(limits::NODES).collect()
-    }
-
-    /// Tells once of each node that is not heard any more.
-    fn notice_silence(&mut self, now: Time) {
-        if now < self.listen_until {
-            return;
-        }
-        let lately = self.lately();
-        // Only a leader hears everyone all the time, and only once they had time to answer it.
-        if self.lead.as_ref().is_none_or(|lead| now < lead.won + lately) {
-            return;
-        }
-        self.peers.forget_old(now);
-        for node in self.peers.fallen_silent(lately, now) {
-            self.event(Event::NodeLost { node });
-        }
-    }
-
     /// How long a node that is there may be silent.
     pub(crate) fn lately(&self) -> Duration {
         self.settings.leader_lease.max(self.settings.heartbeat * 3)
-    }
-
-    /// R11: a clean stop says farewell; a leader hands over first.
-    fn try_leaving(&mut self, now: Time) {
-        let Some(leaving) = self.leaving else { return };
-        let around = self.surroundings(now);
-        if self.finished {
-            return;
-        }
-        let busy = self.settings.runner && !self.runner.may_leave(&self.settings, &around);
-        // R7: the leader must know first that something may still be promoted here.
-        let owes = self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean();
-        if busy || owes {
-            // Also when it was down before: maintenance mode may have ended meanwhile.
-            self.leaving = Some(Leaving { down_since: None });
-            return;
-        }
-        let since = leaving.down_since.unwrap_or(now);
-        self.leaving = Some(Leaving { down_since: Some(since) });
-        let waited = now.since(since) >= self.settings.election_timeout();
-        let handed_over = self.lead.is_none() || self.handed_over();
-        if !(waited || handed_over && self.durable.is_on_disk()) {
-            return;
-        }
-        self.finish(now);
-    }
-
-    /// The record that counts says that this node could not take everything down.
-    fn marked_unclean(&self) -> bool {
-        let entry = self.durable.applied.master.as_ref();
-        entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
-    }
-
-    /// Ends without a word: nothing was begun.
-    pub(crate) fn end_here(&mut self) {
-        self.finished = true;
-    }
-
-    fn finish(&mut self, now: Time) {
-        let released = (!self.runner.up() || !self.settings.runner).then(|| {
-            // Every epoch that was ever given to this run is given back.
-            let own = self.runner.released;
-            self.durable
-                .record
-                .master
-                .as_ref()
-                .filter(|m| m.node == self.id)
-                .map_or(own, |m| m.epoch.max(own))
-        });
-        let term = self.durable.term;
-        // Datagrams may get lost; what is lost here costs a time-out.
-        for _ in 0..2 {
-            if self.lead.is_some() {
-                self.send(Destination::Everyone, None, Body::Resign(Resign { term }));
-            }
-            self.send(Destination::Everyone, None, Body::Farewell(Farewell { released }));
-        }
-        self.step_down("this node is stopping", now);
-        self.finished = true;
-        self.effect(Effect::Finished);
     }
 
     /// Whether this elector's state is worth anything (R10).
     pub(crate) fn standing(&self) -> Standing {
         self.durable.standing
     }
-}
-
-/// Whether the end of this run of a node matters: the record, a promise, or what is followed names it.
-fn matters(
-    durable: &Durable,
-    election: &Election,
-    leader: Option<&Leader>,
-    node: NodeId,
-    run: Session,
-) -> bool {
-    let masters = [&durable.record.master, &durable.applied.master];
-    masters.into_iter().flatten().any(|m| m.node == node && m.session == run)
-        || election.is_bound_to(node, run)
-        || leader.is_some_and(|l| l.id == node && l.session == run)
-}
-
-/// What a message says of its sender.
-fn card_of(body: &Body) -> Option<&Card> {
-    match body {
-        Body::Hello(m) => Some(&m.card),
-        Body::Heartbeat(m) => Some(&m.card),
-        Body::Report(m) => Some(&m.card),
-        Body::Poll(m) => Some(&m.card),
-        Body::Claim(m) => Some(&m.card),
-        Body::Answer(_)
-        | Body::PollAnswer(_)
-        | Body::Vote(_)
-        | Body::Refuse(_)
-        | Body::Resign(_)
-        | Body::Farewell(_)
-        | Body::Obituary(_)
-        | Body::OtherRun(_) => None,
-    }
-}
-
-/// A hello that names this run was made after it began, though it is for everyone.
-fn names(body: &Body, session: Session) -> bool {
-    matches!(body, Body::Hello(hello) if hello.heard.contains(&session.random))
 }
