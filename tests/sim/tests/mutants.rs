@@ -8,6 +8,9 @@ use koi_sim::survey;
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
 
+/// A seed that shows what few others do, a campaign that does not wait for disks. It is tried after the first thousand.
+const RARE: u64 = 7291;
+
 /// Whoever looks up a rule finds what shows that it is kept.
 #[test]
 fn the_protocols_page_names_every_mutant() {
@@ -29,7 +32,8 @@ fn every_broken_rule_is_found_out() {
             continue;
         }
         break_rule(Some(mutant));
-        match survey::survey(0..BUDGET, |_| {}) {
+        let rare = || survey::survey(RARE..RARE + 1, |_| {});
+        match survey::survey(0..1000, |_| {}).or_else(rare).or_else(|| survey::survey(1000..BUDGET, |_| {})) {
             Some(report) => {
                 let violation = report.violations.first().cloned().unwrap_or_default();
                 println!("{name:24} seed {:6}  {violation}", report.seed);
