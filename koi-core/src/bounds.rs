@@ -48,7 +48,7 @@ impl fmt::Display for Absurd {
 impl Node {
     /// Whether every number of a message is one that a node could have come to.
     pub(crate) fn plausible(&self, body: &Body) -> Result<(), Absurd> {
-        if broken!(AbsurdTaken) {
+        if mutant!(AbsurdTaken) {
             return Ok(());
         }
         match body {

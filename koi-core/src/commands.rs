@@ -6,7 +6,7 @@ use crate::limits;
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::record::{Record, Standing};
-use crate::reports::Seen;
+use crate::reports::RunnerReport;
 use crate::types::{NodeId, NodeState, Time};
 
 type Change = Result<(Record, Answered), Refusal>;
@@ -185,7 +185,7 @@ impl Node {
         let reports = || self.lead.iter().flat_map(|lead| lead.runners.of_node(node));
         // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
         let master = next.master.as_ref().filter(|m| m.node == node);
-        let speaks = |seen: &&Seen| master.is_none_or(|m| self.succeeds(seen.session, m));
+        let speaks = |seen: &&RunnerReport| master.is_none_or(|m| self.succeeds(seen.session, m));
         let alive = node == self.id && master.is_none_or(|m| self.succeeds(self.session, m))
             || reports().filter(speaks).any(|seen| now.since(seen.at) <= lately);
         let unclean = reports().any(|seen| seen.summary.unclean);

@@ -36,10 +36,10 @@ impl Deferred {
     /// A mutant does not wait for the disk.
     fn is_hasty(&self) -> bool {
         match self {
-            Deferred::Acknowledge { .. } => broken!(AcknowledgedNotDurable),
-            Deferred::Vote { .. } | Deferred::Claim(_) => broken!(VoteNotDurable),
-            Deferred::Record => broken!(CommittedAlone),
-            Deferred::Mark(_) => broken!(MarkNotDurable),
+            Deferred::Acknowledge { .. } => mutant!(AcknowledgedNotDurable),
+            Deferred::Vote { .. } | Deferred::Claim(_) => mutant!(VoteNotDurable),
+            Deferred::Record => mutant!(CommittedAlone),
+            Deferred::Mark(_) => mutant!(MarkNotDurable),
         }
     }
 }

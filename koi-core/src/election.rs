@@ -19,7 +19,7 @@ const SLOWEST_DISKS: Duration = Duration::from_secs(2);
 /// The elector half of a node. Its fields are changed in this file alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Election {
-    role: Role,
+    phase: ElectionPhase,
     /// R1: whom this elector has acknowledged last, and until when it votes for nobody else.
     promise: Option<Promise>,
     /// When every promise of the longest lease that is on disk is over: then a shorter one may take its place there.
@@ -46,7 +46,7 @@ struct Promise {
 
 /// What this elector is doing about the leadership.
 #[derive(Clone, Debug)]
-enum Role {
+enum ElectionPhase {
     /// It follows, or listens.
     Follower,
     /// It asks whether it would be elected; no term is spent.
@@ -77,10 +77,10 @@ impl Election {
         // R1: an elector that restarted counts as having acknowledged an earlier leader at its own start.
         let until = now + stretched(promised, DRIFT_PERCENT);
         Election {
-            role: Role::Follower,
-            promise: (had_state && !broken!(RestartForgetsPromise)).then_some(Promise { to: None, until }),
+            phase: ElectionPhase::Follower,
+            promise: (had_state && !mutant!(RestartForgetsPromise)).then_some(Promise { to: None, until }),
             longest_until: until,
-            acknowledged: (had_state && !broken!(RestartForgetsPromise)).then_some(now),
+            acknowledged: (had_state && !mutant!(RestartForgetsPromise)).then_some(now),
             followed: false,
             newest: term,
             yields_until: Time(0),
@@ -123,7 +123,7 @@ impl Election {
 
     /// Somebody leads: the own campaign, if there is one, is over.
     pub(crate) fn follow(&mut self) {
-        self.role = Role::Follower;
+        self.phase = ElectionPhase::Follower;
     }
 
     /// R2: a campaign has ended, and with it the reason to yield to a lower rank.
@@ -133,19 +133,19 @@ impl Election {
 
     /// This node leads.
     pub(crate) fn lead(&mut self, now: Time) {
-        self.role = Role::Leading;
+        self.phase = ElectionPhase::Leading;
         self.stop_yielding(now);
     }
 
     /// This node leads no more, and campaigns no earlier than `next_try`.
     pub(crate) fn step_down(&mut self, next_try: Time) {
-        self.role = Role::Follower;
+        self.phase = ElectionPhase::Follower;
         self.next_try = next_try;
     }
 
     /// R11: the leader is gone, by its own word: whoever follows need not wait.
     pub(crate) fn leader_is_gone(&mut self, now: Time) {
-        if matches!(self.role, Role::Follower) {
+        if matches!(self.phase, ElectionPhase::Follower) {
             self.next_try = now;
         }
     }
@@ -174,7 +174,7 @@ impl Election {
     fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
         let other = |p: &Promise| p.to.is_none_or(|(node, session, _)| (node, session) != candidate);
         match self.promise {
-            _ if broken!(PromiseIgnored) => Duration::ZERO,
+            _ if mutant!(PromiseIgnored) => Duration::ZERO,
             Some(p) if other(&p) => p.until.since(now),
             _ => Duration::ZERO,
         }
@@ -190,13 +190,13 @@ impl Node {
     pub(crate) fn votes(&self) -> bool {
         self.settings.elector
             && self.is_established()
-            && (self.durable.standing != Standing::Empty || broken!(EmptyVotes))
+            && (self.durable.standing != Standing::Empty || mutant!(EmptyVotes))
             && self.counts(self.id)
     }
 
     /// Who the electors are is in the record (R13), and not a matter of the configuration.
     pub(crate) fn knows_members(&self) -> bool {
-        self.settings.quorum > 0 && !self.durable.record.members.is_empty() && !broken!(MembersIgnored)
+        self.settings.quorum > 0 && !self.durable.record.members.is_empty() && !mutant!(MembersIgnored)
     }
 
     /// Whether the voice of this node counts: it is a member or, while the record has no members, the configuration admits it.
@@ -222,7 +222,7 @@ impl Node {
 
     fn quorum_by<'a>(&self, record: &'a Record) -> Quorum<'a> {
         let mut quorum = Quorum::of(record, &self.settings);
-        if let (Quorum::Majorities { members, after }, true) = (&mut quorum, broken!(OwnVoiceAssumed)) {
+        if let (Quorum::Majorities { members, after }, true) = (&mut quorum, mutant!(OwnVoiceAssumed)) {
             for set in [members.to_mut()].into_iter().chain(after).filter(|set| !set.contains(&self.id)) {
                 set.pop_last();
                 set.insert(self.id);
@@ -257,8 +257,8 @@ impl Node {
         }
         self.durable.take_record(record);
         self.durable.set_standing(Standing::Member);
-        if !self.votes() && !matches!(self.election.role, Role::Leading) {
-            self.election.role = Role::Follower;
+        if !self.votes() && !matches!(self.election.phase, ElectionPhase::Leading) {
+            self.election.phase = ElectionPhase::Follower;
         }
     }
 
@@ -283,10 +283,12 @@ impl Node {
         if !self.votes() || self.leaving.has_begun() {
             return Time::NEVER;
         }
-        match &self.election.role {
-            Role::Follower => self.campaign_due(),
-            Role::Polling { until, resend, .. } | Role::Claiming { until, resend, .. } => *until.min(resend),
-            Role::Leading => Time::NEVER,
+        match &self.election.phase {
+            ElectionPhase::Follower => self.campaign_due(),
+            ElectionPhase::Polling { until, resend, .. } | ElectionPhase::Claiming { until, resend, .. } => {
+                *until.min(resend)
+            }
+            ElectionPhase::Leading => Time::NEVER,
         }
     }
 
@@ -295,13 +297,13 @@ impl Node {
         if !self.votes() || self.leaving.has_begun() {
             return;
         }
-        match &mut self.election.role {
-            Role::Follower => {
+        match &mut self.election.phase {
+            ElectionPhase::Follower => {
                 if now >= self.campaign_due() {
                     self.start_poll(now);
                 }
             }
-            Role::Polling { term, until, resend, rival, .. } => {
+            ElectionPhase::Polling { term, until, resend, rival, .. } => {
                 let term = *term;
                 if now >= *until {
                     // With quorum off nobody has to agree: being unopposed is enough (classic bully).
@@ -315,7 +317,7 @@ impl Node {
                     self.send_poll(term);
                 }
             }
-            Role::Claiming { term, until, resend, .. } => {
+            ElectionPhase::Claiming { term, until, resend, .. } => {
                 let term = *term;
                 if now >= *until {
                     return self.give_up(now);
@@ -327,7 +329,7 @@ impl Node {
                     }
                 }
             }
-            Role::Leading => {}
+            ElectionPhase::Leading => {}
         }
     }
 
@@ -336,7 +338,7 @@ impl Node {
         if let Some(leader) = self.following.leave() {
             self.event(Event::LeaderLost { leader: leader.name });
         }
-        self.election.role = Role::Polling {
+        self.election.phase = ElectionPhase::Polling {
             term,
             yes: BTreeSet::from([self.id]),
             until: now + self.settings.election_timeout(),
@@ -367,8 +369,8 @@ impl Node {
             .wrapping_add(u64::from(self.election.tries))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let jitter = Duration::from_micros((mix >> 32) % (timeout.as_micros() as u64).max(1));
-        self.election.role = Role::Follower;
-        if !broken!(NeverYields) {
+        self.election.phase = ElectionPhase::Follower;
+        if !mutant!(NeverYields) {
             self.election.yields_until = now + timeout * 2;
         }
         self.election.next_try = now + timeout + jitter;
@@ -389,7 +391,7 @@ impl Node {
         // R2: a fit elector of higher rank answers a campaign with its own.
         if granted && outranked && self.fit(now) && now >= self.election.yields_until {
             granted = false;
-            if matches!(self.election.role, Role::Follower) {
+            if matches!(self.election.phase, ElectionPhase::Follower) {
                 self.start_poll(now);
             }
         }
@@ -398,19 +400,22 @@ impl Node {
             self.election.yields_until =
                 self.election.yields_until.max(now + self.settings.election_timeout());
         }
-        match &mut self.election.role {
-            Role::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
-            Role::Polling { .. } if granted => {
-                self.election.role = Role::Follower;
+        match &mut self.election.phase {
+            ElectionPhase::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
+            ElectionPhase::Polling { .. } if granted => {
+                self.election.phase = ElectionPhase::Follower;
                 self.election.next_try =
                     now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
             }
-            Role::Follower if granted => {
+            ElectionPhase::Follower if granted => {
                 let room =
                     now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
                 self.election.next_try = self.election.next_try.max(room);
             }
-            Role::Polling { .. } | Role::Follower | Role::Claiming { .. } | Role::Leading => {}
+            ElectionPhase::Polling { .. }
+            | ElectionPhase::Follower
+            | ElectionPhase::Claiming { .. }
+            | ElectionPhase::Leading => {}
         }
         let answer = PollAnswer {
             term: poll.term,
@@ -465,7 +470,9 @@ impl Node {
         }
         self.election.newest = self.election.newest.max(answer.newest);
         let newest = self.election.newest;
-        let Role::Polling { term, yes, resend, disks, .. } = &mut self.election.role else { return };
+        let ElectionPhase::Polling { term, yes, resend, disks, .. } = &mut self.election.phase else {
+            return;
+        };
         if answer.term == *term && answer.granted {
             yes.insert(from);
             *disks = (*disks).max(answer.disk);
@@ -484,7 +491,7 @@ impl Node {
     }
 
     fn count_poll(&mut self, now: Time) {
-        let Role::Polling { yes, .. } = &self.election.role else { return };
+        let ElectionPhase::Polling { yes, .. } = &self.election.phase else { return };
         if self.settings.quorum > 0 && self.quorum().is_met_by(yes) {
             self.start_claim(now);
         }
@@ -493,18 +500,18 @@ impl Node {
     /// How much longer than usual a campaign takes: the own vote and those of others must reach disks, of which the slowest takes `disks`. Leases
     /// and promises never adapt.
     fn disk_patience(&self, disks: Duration) -> Duration {
-        if broken!(DisksHurried) {
+        if mutant!(DisksHurried) {
             return Duration::ZERO;
         }
         (self.durable.disk_takes() + disks).min(SLOWEST_DISKS)
     }
 
     fn start_claim(&mut self, now: Time) {
-        let Role::Polling { term, disks, .. } = self.election.role else { return };
+        let ElectionPhase::Polling { term, disks, .. } = self.election.phase else { return };
         let patience = self.settings.election_timeout() + self.disk_patience(disks);
         self.durable.vote(term, (self.id, self.session));
         self.election.newest = term;
-        self.election.role = Role::Claiming {
+        self.election.phase = ElectionPhase::Claiming {
             term,
             votes: BTreeMap::new(),
             until: now + patience,
@@ -516,12 +523,14 @@ impl Node {
     /// The own vote is on disk.
     pub(crate) fn claim_is_durable(&mut self, term: Term, now: Time) {
         let own = self.own_ballot();
-        match &mut self.election.role {
-            Role::Claiming { term: claimed, votes, .. } if *claimed == term => {
+        match &mut self.election.phase {
+            ElectionPhase::Claiming { term: claimed, votes, .. } if *claimed == term => {
                 votes.insert(self.id, own);
             }
-            Role::Leading => return self.reclaim_is_durable(term, own, now),
-            Role::Claiming { .. } | Role::Follower | Role::Polling { .. } => return,
+            ElectionPhase::Leading => return self.reclaim_is_durable(term, own, now),
+            ElectionPhase::Claiming { .. } | ElectionPhase::Follower | ElectionPhase::Polling { .. } => {
+                return;
+            }
         }
         self.send_claim(term);
         self.count_votes(now);
@@ -553,7 +562,7 @@ impl Node {
         }
         self.durable.vote(claim.term, candidate);
         self.election.hear_of(claim.term);
-        self.election.role = Role::Follower;
+        self.election.phase = ElectionPhase::Follower;
         self.election.next_try =
             now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
         self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
@@ -594,20 +603,23 @@ impl Node {
             }),
             followed: vote.followed,
         };
-        match &mut self.election.role {
-            Role::Claiming { term, votes, .. } if *term == vote.term => {
+        match &mut self.election.phase {
+            ElectionPhase::Claiming { term, votes, .. } if *term == vote.term => {
                 if vote.granted {
                     votes.insert(from, ballot);
                     self.count_votes(now);
                 }
             }
-            Role::Leading if vote.granted => self.on_reclaim_vote(from, vote.term, ballot, now),
-            Role::Leading | Role::Claiming { .. } | Role::Follower | Role::Polling { .. } => {}
+            ElectionPhase::Leading if vote.granted => self.on_reclaim_vote(from, vote.term, ballot, now),
+            ElectionPhase::Leading
+            | ElectionPhase::Claiming { .. }
+            | ElectionPhase::Follower
+            | ElectionPhase::Polling { .. } => {}
         }
     }
 
     fn count_votes(&mut self, now: Time) {
-        let Role::Claiming { term, votes, .. } = &self.election.role else { return };
+        let ElectionPhase::Claiming { term, votes, .. } = &self.election.phase else { return };
         if votes.contains_key(&self.id) && self.elects(votes) {
             let (term, votes) = (*term, votes.clone());
             self.win(term, votes, now);
@@ -626,7 +638,7 @@ impl Node {
     /// The newest record of this node and of its voters.
     pub(crate) fn newest_record<'a>(&'a self, votes: &'a BTreeMap<NodeId, Ballot>) -> &'a Record {
         let own = &self.durable.record;
-        let others = votes.values().map(|ballot| &ballot.record).filter(|_| !broken!(OwnRecordKept));
+        let others = votes.values().map(|ballot| &ballot.record).filter(|_| !mutant!(OwnRecordKept));
         others.fold(own, |newest, record| if record.supersedes(newest) { record } else { newest })
     }
 

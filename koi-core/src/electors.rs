@@ -32,7 +32,7 @@ impl Node {
     /// A leader that is no member any more has said that this counts, and resigns.
     fn leave_if_removed(&mut self, now: Time) {
         let said = self.lead.as_ref().is_some_and(|lead| lead.heartbeat_due > now);
-        if said && self.knows_members() && !self.counts(self.id) && !broken!(OwnVoiceAssumed) {
+        if said && self.knows_members() && !self.counts(self.id) && !mutant!(OwnVoiceAssumed) {
             self.resign("this node is no elector any more", now);
         }
     }

@@ -51,7 +51,7 @@ impl Fitness {
 impl Node {
     /// Why this node cannot do now what a new master must.
     pub(crate) fn unfit(&self, now: Time) -> Option<String> {
-        if broken!(UnfitNamed) {
+        if mutant!(UnfitNamed) {
             return None;
         }
         if let Some(why) = &self.fitness.trouble {

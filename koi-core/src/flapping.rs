@@ -7,7 +7,7 @@ use crate::limits;
 use crate::node::Node;
 use crate::patience::{Patience, RECENT, wait};
 use crate::record::Record;
-use crate::reports::Seen;
+use crate::reports::RunnerReport;
 use crate::types::{Epoch, NodeId, Time};
 
 /// Masterships that came to nothing, of late and anywhere, that make a cluster one that flaps.
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// Masterships that came to nothing on this node of late, and when the last one ended.
-    fn in_vain(&self, node: NodeId, seen: &Seen, now: Time) -> Option<(u32, Time)> {
+    fn in_vain(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Option<(u32, Time)> {
         let own = seen.summary.in_vain.map(|v| (v.times, seen.at - v.ago));
         let blamed = self.masterships.blamed.get(&node);
         let blamed = blamed.and_then(|p| Some((p.lately(now), p.last(now)?)));
@@ -123,7 +123,7 @@ impl Node {
     }
 
     /// Neither a failure nor a mastership in vain speaks against it (R9).
-    pub(crate) fn is_calm(&self, node: NodeId, seen: &Seen, now: Time) -> bool {
+    pub(crate) fn is_calm(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
         let patience = self.settings.failure_promotion_timeout;
         let failed = seen.summary.failure.as_ref().map(|f| f.ago + now.since(seen.at));
         failed.is_none_or(|ago| ago >= patience)
@@ -132,10 +132,10 @@ impl Node {
 
     /// Until when a node is not made master, unless an operator says so: its last masterships came to nothing. Where they did everywhere,
     /// the next node does not begin at once where the last one has ended.
-    pub(crate) fn rests_until(&self, node: NodeId, seen: &Seen, now: Time) -> Time {
+    pub(crate) fn rests_until(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Time {
         match (self.in_vain(node, seen, now), self.all_in_vain(now)) {
             // What is promoted already is not worse off as a master.
-            _ if seen.summary.holds.is_some() || broken!(NoBackOff) => Time(0),
+            _ if seen.summary.holds.is_some() || mutant!(NoBackOff) => Time(0),
             (Some(_), Some((times, last))) => last + wait(times),
             (None, _) | (_, None) => Time(0),
         }

@@ -119,7 +119,7 @@ impl Node {
             let on_its_way = !self.durable.is_on_disk();
             // What else is on its way to the disk, the record above all, is told when it is there.
             self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
-            let on_its_way = on_its_way && !broken!(ReportAwaitsDisk);
+            let on_its_way = on_its_way && !mutant!(ReportAwaitsDisk);
             if on_its_way && self.durable.promise_is_on_disk(term, lease) {
                 self.acknowledge(from, term, number, lease, now);
             } else if on_its_way {
@@ -133,7 +133,7 @@ impl Node {
 
     /// R13: what a node that is no member has claimed or voted for is nobody's business; it measures leaders by those that it has followed.
     fn oldest_acceptable_term(&self) -> Term {
-        if self.knows_members() && !self.counts(self.id) && !broken!(OutsiderMeasuresByVote) {
+        if self.knows_members() && !self.counts(self.id) && !mutant!(OutsiderMeasuresByVote) {
             return self.durable.followed;
         }
         self.durable.term
@@ -271,14 +271,14 @@ impl Node {
         };
         let (leader, session, term) = to;
         let runner =
-            self.settings.runner.then(|| self.runner.summary(&self.settings, &self.surroundings(now)));
+            self.settings.runner.then(|| self.runner.summary(&self.settings, &self.node_context(now)));
         let number = self.following.number_report(now);
         let report = Report {
             card: self.card(),
             term,
             number,
             acknowledged,
-            durable: if broken!(AcknowledgedNotDurable) {
+            durable: if mutant!(AcknowledgedNotDurable) {
                 self.durable.record.version
             } else {
                 self.durable.record_on_disk()
@@ -305,7 +305,7 @@ impl Node {
     }
 
     pub(crate) fn report_again_at(&self) -> Time {
-        let waits = self.lead.is_none() && self.runner.holding.is_some_and(|h| h.lost.is_none());
+        let waits = self.lead.is_none() && self.runner.lease.is_some_and(|h| h.lost.is_none());
         match self.following.unanswered_since() {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,
@@ -339,7 +339,7 @@ impl Node {
             }
         }
         if let Some(epoch) = answer.release {
-            self.runner.ordered_back(epoch);
+            self.runner.request_demote(epoch);
         }
     }
 

@@ -47,7 +47,7 @@ impl Node {
     fn knows_a_cluster(&self) -> bool {
         let followed = self.durable.followed != Term(0) || self.durable.applied.version != Version::default();
         let heard = || self.peers.iter().any(|(_, p)| p.card.elector && p.card.standing == Standing::Member);
-        (followed || heard()) && !broken!(FoundsBesideCluster)
+        (followed || heard()) && !mutant!(FoundsBesideCluster)
     }
 
     /// The electors heard of late.

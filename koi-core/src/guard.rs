@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::io::{Effect, Input, ServiceSpec};
 use crate::node::Node;
 use crate::outbox::Effects;
-use crate::services::{Services, Want};
+use crate::services::{Goal, Services};
 use crate::settings::Settings;
 use crate::types::{Epoch, NodeState, Time};
 use crate::view::Action;
@@ -46,14 +46,14 @@ pub enum Standing {
 impl Node {
     /// What a guardian is to watch.
     pub fn watch(&self) -> Watch {
-        let around = self.surroundings(self.now());
-        if self.settings.runner && self.runner.is_frozen(&self.settings, &around) {
+        let around = self.node_context(self.now());
+        if self.settings.runner && self.runner.is_in_maintenance(&self.settings, &around) {
             return Watch::Frozen;
         }
-        match self.runner.holding {
+        match self.runner.lease {
             Some(held) if held.lost.is_none() => Watch::Lease { ends: held.ends, epoch: held.epoch },
             // When the grace is over the daemon has done what it can, and is Failed.
-            Some(held) => match held.lost.filter(|_| !held.fenced && self.runner.services.up()) {
+            Some(held) => match held.lost.filter(|_| !held.fenced && self.runner.services.maybe_promoted()) {
                 Some(by) => Watch::Demoting { by, epoch: held.epoch },
                 None => Watch::Nothing,
             },
@@ -112,13 +112,13 @@ impl TakeDown {
     }
 
     fn advance(&mut self, now: Time) {
-        let want = Want {
+        let want = Goal {
             now,
             action: Action::Stop,
             urgent: true,
             overdue: self.overdue.filter(|by| *by <= now),
             may_promote: false,
-            frozen: false,
+            in_maintenance: false,
             may_ask: false,
             block_on_stop_failure: self.settings.block_on_stop_failure,
             max_parallel: self.settings.max_parallel,
@@ -136,12 +136,12 @@ impl TakeDown {
 
     /// When to call [`TakeDown::handle`] with [`Input::Tick`], unless something happens before.
     pub fn next_deadline(&self, now: Time) -> Time {
-        self.overdue.filter(|by| *by > now && self.services.up()).unwrap_or(Time::NEVER)
+        self.overdue.filter(|by| *by > now && self.services.maybe_promoted()).unwrap_or(Time::NEVER)
     }
 
     /// Something is, or may be, promoted.
     pub fn promoted(&self) -> bool {
-        self.services.up()
+        self.services.maybe_promoted()
     }
 
     /// There is nothing left to do.

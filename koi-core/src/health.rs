@@ -8,7 +8,7 @@ use crate::message::{Agreed, Card};
 use crate::node::Node;
 use crate::peers::{Gone, Peer};
 use crate::record::{MasterEntry, Record, Standing};
-use crate::reports::Seen;
+use crate::reports::RunnerReport;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::NodeView;
 
@@ -187,7 +187,7 @@ impl Node {
                 concerns.push(Concern::Restless { node: node.clone(), service, times });
             }
             // One that does not know yet that maintenance is over has asked nobody.
-            if seen.summary.unasked || (seen.applied < self.watched_since && !broken!(MaintenanceTrusted)) {
+            if seen.summary.unasked || (seen.applied < self.watched_since && !mutant!(MaintenanceTrusted)) {
                 concerns.push(Concern::Unasked { node: node.clone() });
             }
             if let Some(why) = seen.summary.unfit.clone() {
@@ -234,7 +234,7 @@ impl Node {
         }
     }
 
-    fn rests(&self, node: NodeId, seen: &Seen, now: Time) -> bool {
+    fn rests(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
         self.rests_until(node, seen, now) > now
     }
 

@@ -60,7 +60,7 @@ impl Node {
     /// It is heard, and has not heard this leader for so long that it cannot be counted on.
     pub(crate) fn is_deaf(&self, node: NodeId, now: Time) -> bool {
         let late = |heard: Time| now.since(heard) > self.hearing_patience();
-        self.hears_since(node).is_some_and(late) && !broken!(DeafUnsaid)
+        self.hears_since(node).is_some_and(late) && !mutant!(DeafUnsaid)
     }
 
     /// An elector that hears this leader and does not acknowledge it, or has not kept the version that counts: its disk does not take what it

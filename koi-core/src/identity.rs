@@ -34,7 +34,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(now: Time, heartbeat: Duration) -> Identity {
-        let (calls_until, established) = (now + heartbeat, broken!(NeverCalls));
+        let (calls_until, established) = (now + heartbeat, mutant!(NeverCalls));
         Identity { follows: None, calls_until, established, told: None, twin: None }
     }
 }
@@ -135,7 +135,7 @@ impl Node {
         if first && self.durable.mute.is_none() {
             self.event(Event::SameId { session, younger: own < (uptime, session.random) });
         }
-        if own < (uptime, session.random) && self.durable.mute.is_none() && !broken!(TwinsSpeak) {
+        if own < (uptime, session.random) && self.durable.mute.is_none() && !mutant!(TwinsSpeak) {
             self.fall_mute(session, now);
         }
     }

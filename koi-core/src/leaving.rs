@@ -53,7 +53,7 @@ impl Node {
     /// R11: a clean stop says farewell; a leader hands over first.
     pub(crate) fn try_leaving(&mut self, now: Time) {
         let Phase::Begun { down_since } = self.leaving.0 else { return };
-        let around = self.surroundings(now);
+        let around = self.node_context(now);
         let busy = self.settings.runner && !self.runner.may_leave(&self.settings, &around);
         // R7: the leader must know first that something may still be promoted here.
         let owes = self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean();
@@ -84,7 +84,7 @@ impl Node {
     }
 
     fn finish(&mut self, now: Time) {
-        let released = (!self.runner.up() || !self.settings.runner).then(|| {
+        let released = (!self.runner.maybe_promoted() || !self.settings.runner).then(|| {
             // Every epoch that was ever given to this run is given back.
             let own = self.runner.released;
             self.durable

@@ -5,13 +5,13 @@
 //!
 //! From the ground up: [`types`], [`settings`], [`record`], [`message`]; a service's states (`service`) and all services of
 //! a node (`services`); what the node wants of them (`runner`); who leads (`election`); what a follower (`following`) and
-//! a leader (`mastership`, `choice`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and [`node`], which composes them. Rules R1 to R11 of the design are
+//! a leader (`leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and [`node`], which composes them. Rules R1 to R11 of the design are
 //! named where they are kept.
 
 #![forbid(unsafe_code)]
 
 /// Whether a test build has broken a rule; a constant in all others.
-macro_rules! broken {
+macro_rules! mutant {
     ($mutant:ident) => {{
         #[cfg(koi_mutants)]
         let broken = crate::mutant::is_broken(crate::mutant::Mutant::$mutant);
@@ -22,7 +22,6 @@ macro_rules! broken {
 }
 
 mod bounds;
-mod choice;
 mod clocks;
 mod commands;
 pub mod concern;
@@ -40,9 +39,9 @@ mod health;
 mod hearing;
 mod identity;
 pub mod io;
+mod leader;
 mod leaving;
 pub mod limits;
-mod mastership;
 mod members;
 pub mod message;
 #[cfg(koi_mutants)]
@@ -52,6 +51,7 @@ pub mod node;
 mod outbox;
 mod patience;
 mod peers;
+mod placement;
 mod receiving;
 pub mod record;
 mod reports;
@@ -59,8 +59,8 @@ mod runner;
 mod service;
 mod services;
 pub mod settings;
+mod status_builder;
 pub mod types;
 pub mod view;
-mod viewing;
 
 pub use node::Node;

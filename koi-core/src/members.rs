@@ -26,11 +26,11 @@ impl<'a> Quorum<'a> {
     pub(crate) fn of(record: &'a Record, settings: &Settings) -> Quorum<'a> {
         if settings.quorum == 0 {
             Quorum::Off
-        } else if record.members.is_empty() || broken!(MembersIgnored) {
+        } else if record.members.is_empty() || mutant!(MembersIgnored) {
             Quorum::Configured(settings.votes_needed())
-        } else if record.version == Version::default() && !broken!(FoundingByMajority) {
+        } else if record.version == Version::default() && !mutant!(FoundingByMajority) {
             Quorum::Every(&record.members)
-        } else if record.change.is_some() && broken!(ChangeNotJoint) {
+        } else if record.change.is_some() && mutant!(ChangeNotJoint) {
             Quorum::Majorities { members: Cow::Owned(record.members_after()), after: None }
         } else {
             Quorum::Majorities {

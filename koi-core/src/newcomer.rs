@@ -27,7 +27,7 @@ impl Service {
         match hook {
             Hook::Start => {
                 // It counted as promoted, and nothing of it ever ran.
-                self.up &= self.taken.promote;
+                self.maybe_promoted &= self.taken.promote;
                 self.taken.start |= has;
             }
             Hook::Promote => self.taken.promote |= has,
@@ -87,7 +87,7 @@ impl Service {
     }
 
     fn trouble(&self) -> Option<String> {
-        let why = match (self.barred(), &self.cause) {
+        let why = match (self.ineligible_reason(), &self.cause) {
             (Some(barred), _) => barred,
             (None, Some(cause)) if self.failed => {
                 format!("{}: {}: {}", self.spec.name, cause.hook.word(), cause.message)

@@ -17,13 +17,13 @@ use crate::greeting::Greeting;
 use crate::hearing::Ears;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
+use crate::leader::Leadership;
 use crate::leaving::Leaving;
-use crate::mastership::Leadership;
 use crate::message::{Body, Card, FailureNote, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::record::{Record, Standing};
-use crate::runner::{Runner, Surroundings};
+use crate::runner::{NodeContext, Runner};
 use crate::settings::Settings;
 use crate::types::{Epoch, NodeId, NodeState, Session, Time, Version};
 
@@ -68,7 +68,7 @@ impl Node {
         let had_state = boot.durable.is_some();
         let durable = boot.durable.unwrap_or_default();
         let left = durable.held.or_else(|| boot.damaged.then_some(Epoch(0)));
-        let left = left.filter(|_| !broken!(MarkIgnored));
+        let left = left.filter(|_| !mutant!(MarkIgnored));
         let listen = settings.leader_lease;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
         let masterships = Masterships::found(&durable.applied);
@@ -123,7 +123,7 @@ impl Node {
             Input::Command { id, command } => self.command(id, command, now),
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
-                let adopts = maintenance && (self.identity.follows.is_some() || broken!(CopyAdopts));
+                let adopts = maintenance && (self.identity.follows.is_some() || mutant!(CopyAdopts));
                 self.runner.found(specs, adopts, now, self.outbox.effects());
             }
             Input::Follows(session) => self.follows_run(session, now),
@@ -152,7 +152,7 @@ impl Node {
         if self.leaving.is_finished() {
             return Time::NEVER;
         }
-        let around = self.surroundings(self.now);
+        let around = self.node_context(self.now);
         let mut next = self.election_deadline().min(self.leading_deadline()).min(self.report_again_at());
         next = next.min(self.call_deadline());
         if self.settings.runner {
@@ -238,15 +238,15 @@ impl Node {
         if !self.settings.runner {
             return;
         }
-        let around = self.surroundings(now);
+        let around = self.node_context(now);
         let address = self.durable.applied.master.as_ref().and_then(|m| self.master_address(m.node));
         let master = self.durable.applied.master.as_ref().map(|m| (m.name.as_str(), address));
         self.runner.services.note_master(master);
         let outcome = self.runner.advance(&self.settings, &around, self.outbox.effects());
-        if outcome.clear_mark && self.runner.holding.is_none() {
+        if outcome.clear_mark && self.runner.lease.is_none() {
             self.durable.clear_mark();
         }
-        let state = self.runner.state(&self.settings, &self.surroundings(now));
+        let state = self.runner.state(&self.settings, &self.node_context(now));
         if let Some(from) = self.last_state.replace(state)
             && from != state
         {
@@ -254,9 +254,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn surroundings(&self, now: Time) -> Surroundings {
+    pub(crate) fn node_context(&self, now: Time) -> NodeContext {
         let record = &self.durable.applied;
-        Surroundings {
+        NodeContext {
             now,
             connected: self.connected(now) && self.is_established(),
             informed: self.following.is_informed(),
@@ -282,14 +282,14 @@ impl Node {
         if !self.settings.runner {
             return;
         }
-        let mut summary = self.runner.summary(&self.settings, &self.surroundings(now));
+        let mut summary = self.runner.summary(&self.settings, &self.node_context(now));
         if let Some(note) = &mut summary.failure {
             note.ago = Duration::ZERO;
         }
         if let Some(in_vain) = &mut summary.in_vain {
             in_vain.ago = Duration::ZERO;
         }
-        if self.told.as_ref() != Some(&summary) && !broken!(ChangesUntold) {
+        if self.told.as_ref() != Some(&summary) && !mutant!(ChangesUntold) {
             self.told = Some(summary);
             self.report(None, now);
         }

@@ -55,7 +55,7 @@ impl Patience {
     pub(crate) fn until(&self, free: u32) -> Time {
         match self.count.saturating_sub(free) {
             0 => Time(0),
-            _ if broken!(NoBackOff) => Time(0),
+            _ if mutant!(NoBackOff) => Time(0),
             beyond => self.last + wait(beyond),
         }
     }

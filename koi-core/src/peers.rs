@@ -120,7 +120,7 @@ impl Peer {
         if addressed {
             self.addressed = Some(self.addressed.map_or(seq, |lowest| lowest.min(seq)));
         }
-        addressed || self.addressed.is_some_and(|lowest| seq > lowest) || broken!(OldIsNews)
+        addressed || self.addressed.is_some_and(|lowest| seq > lowest) || mutant!(OldIsNews)
     }
 
     fn reports(&mut self, number: u64) -> bool {

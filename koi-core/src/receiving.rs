@@ -57,7 +57,7 @@ impl Node {
             Body::Obituary(obituary) => Gone::Dead { all_down: obituary.all_down },
             Body::Farewell(farewell) => Gone::Left(farewell.released),
             Body::Resign(resign) => {
-                let term = Some(resign.term).filter(|_| !broken!(ResignUnbound));
+                let term = Some(resign.term).filter(|_| !mutant!(ResignUnbound));
                 self.leadership_over(from, session, term, now);
                 return true;
             }

@@ -11,7 +11,7 @@ const RUNS: usize = 2;
 
 /// A runner's latest report.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct RunnerReport {
     pub(crate) session: Session,
     pub(crate) report: u64,
     pub(crate) at: Time,
@@ -23,28 +23,28 @@ pub(crate) struct Seen {
 /// The latest report of each run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reports {
-    map: BTreeMap<(NodeId, Session), Seen>,
+    map: BTreeMap<(NodeId, Session), RunnerReport>,
 }
 
 impl Reports {
     /// The report of this run.
-    pub(crate) fn of_run(&self, node: NodeId, session: Session) -> Option<&Seen> {
+    pub(crate) fn of_run(&self, node: NodeId, session: Session) -> Option<&RunnerReport> {
         self.map.get(&(node, session))
     }
 
     /// The reports of every run of this node, the earliest run first.
-    pub(crate) fn of_node(&self, node: NodeId) -> impl DoubleEndedIterator<Item = &Seen> {
+    pub(crate) fn of_node(&self, node: NodeId) -> impl DoubleEndedIterator<Item = &RunnerReport> {
         let all = (node, Session::default())..=(node, Session { count: u64::MAX, random: u64::MAX });
         self.map.range(all).map(|(_, seen)| seen)
     }
 
     /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Seen)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &RunnerReport)> {
         self.map.iter().map(|((node, _), seen)| (*node, seen))
     }
 
     /// Keeps a report. `keep`: the run whose report must not be dropped.
-    pub(crate) fn insert(&mut self, node: NodeId, seen: Seen, keep: Option<Session>) {
+    pub(crate) fn insert(&mut self, node: NodeId, seen: RunnerReport, keep: Option<Session>) {
         self.map.insert((node, seen.session), seen);
         while self.of_node(node).count() > RUNS {
             let spare = self.of_node(node).filter(|seen| Some(seen.session) != keep);

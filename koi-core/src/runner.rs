@@ -10,14 +10,14 @@ use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
 use crate::patience::Patience;
 use crate::service::Consequence;
-use crate::services::{Services, Summary, Want};
+use crate::services::{Goal, Services, Summary};
 use crate::settings::Settings;
 use crate::types::{Epoch, Hook, NodeState, Time};
 use crate::view::Action;
 
 /// What the runner must know of the rest of the node.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct NodeContext {
     pub(crate) now: Time,
     /// A leader has been heard of late.
     pub(crate) connected: bool,
@@ -53,7 +53,7 @@ enum Phase {
 
 /// A mastership that this node has accepted and not yet released.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Holding {
+pub(crate) struct MasterLease {
     pub(crate) epoch: Epoch,
     /// When the lease runs out (R5).
     pub(crate) ends: Time,
@@ -62,7 +62,7 @@ pub(crate) struct Holding {
     /// The mark is on disk: promotion may begin.
     pub(crate) marked: bool,
     /// The leader wants it back (switch-over, stop): demote, in no hurry.
-    pub(crate) ordered_back: bool,
+    pub(crate) demote_requested: bool,
     /// The lease ran out: everything must be down by this instant (R7).
     pub(crate) lost: Option<Time>,
     /// The grace is over, and what could be done then was done.
@@ -75,14 +75,14 @@ pub(crate) struct Holding {
     confirmed: bool,
 }
 
-impl Holding {
-    fn new(epoch: Epoch, ends: Time, grace: Duration, now: Time) -> Holding {
-        Holding {
+impl MasterLease {
+    fn new(epoch: Epoch, ends: Time, grace: Duration, now: Time) -> MasterLease {
+        MasterLease {
             epoch,
             ends,
             grace,
             marked: false,
-            ordered_back: false,
+            demote_requested: false,
             lost: None,
             fenced: false,
             since: now,
@@ -110,12 +110,12 @@ pub(crate) struct Runner {
     /// Whether a guardian stands, and if not, why (R8).
     pub(crate) guarded: Result<(), String>,
     failure: Option<Failure>,
-    barred_before: Option<String>,
+    ineligible_before: Option<String>,
     trouble_before: Option<String>,
-    frozen_before: bool,
+    was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
-    pub(crate) holding: Option<Holding>,
+    pub(crate) lease: Option<MasterLease>,
     pub(crate) released: Epoch,
     /// Masterships that came to nothing because of this node itself.
     in_vain: Patience,
@@ -140,12 +140,12 @@ impl Runner {
             armed: Err("the watchdog is not armed yet".to_owned()),
             guarded: Ok(()),
             failure: None,
-            barred_before: None,
+            ineligible_before: None,
             trouble_before: None,
-            frozen_before: false,
+            was_in_maintenance: false,
             fail_count: 0,
             last_failure: None,
-            holding: None,
+            lease: None,
             released: Epoch(0),
             in_vain: Patience::of_masterships(),
             met_leader: false,
@@ -156,7 +156,7 @@ impl Runner {
     /// on the machine that it ran on, adopted. A copied disk says nothing of this machine.
     pub(crate) fn found(&mut self, specs: Vec<ServiceSpec>, adopts: bool, now: Time, out: &mut Effects) {
         self.unreadable = None;
-        self.services.update(specs, self.holding.is_some(), out);
+        self.services.update(specs, self.lease.is_some(), out);
         let Phase::Scanning { left } = self.phase else { return };
         self.phase = Phase::Joined;
         let Some(epoch) = left else { return };
@@ -164,7 +164,8 @@ impl Runner {
             // An upgrade in maintenance mode: it was left running on purpose.
             self.services.presume(true, false);
             self.met_leader = true;
-            self.holding = Some(Holding { marked: true, ..Holding::new(epoch, now, Duration::MAX, now) });
+            self.lease =
+                Some(MasterLease { marked: true, ..MasterLease::new(epoch, now, Duration::MAX, now) });
             return;
         }
         let reason = "the last run of this daemon did not end cleanly".to_owned();
@@ -185,7 +186,7 @@ impl Runner {
         self.failure
             .as_ref()
             .map(|f| f.reason.clone())
-            .or_else(|| self.services.barred())
+            .or_else(|| self.services.ineligible_reason())
             .or_else(|| unread.cloned())
             // `koi recover` was said meanwhile: what has begun to fail is taken down first, with all that builds on it.
             .or_else(|| self.services.failing().map(|name| format!("{name} is being taken down")))
@@ -194,7 +195,7 @@ impl Runner {
     /// The node counts as failed.
     fn has_failed(&self) -> bool {
         let unread = matches!(self.phase, Phase::Scanning { .. }) && self.unreadable.is_some();
-        self.failure.is_some() || unread || self.services.is_barred() || self.services.failing().is_some()
+        self.failure.is_some() || unread || self.services.is_ineligible() || self.services.failing().is_some()
     }
 
     /// Why the node is not promotable, if it should be.
@@ -206,15 +207,15 @@ impl Runner {
     }
 
     /// What the others hear when one cannot run at all.
-    fn barred(&self) -> Option<Cause> {
-        let message = self.services.barred()?;
+    fn ineligible_reason(&self) -> Option<Cause> {
+        let message = self.services.ineligible_reason()?;
         Some(Cause { hook: Hook::Status, message, timed_out: false, lasting: true })
     }
 
     /// Mastership is held, and services may be promoted under it.
     fn may_be_master(&self, now: Time) -> bool {
-        self.holding.is_some_and(|h| {
-            h.lost.is_none() && !h.ordered_back && (now < h.ends || broken!(LostLeaseIgnored))
+        self.lease.is_some_and(|h| {
+            h.lost.is_none() && !h.demote_requested && (now < h.ends || mutant!(LostLeaseIgnored))
         })
     }
 
@@ -222,8 +223,8 @@ impl Runner {
     /// is promoted already is safest as it is.
     fn all_promotable(&self, settings: &Settings) -> bool {
         // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
-        let summary = self.services.summary(self.holding.is_some());
-        let guarded = self.guarded.is_ok() || self.services.up();
+        let summary = self.services.summary(self.lease.is_some());
+        let guarded = self.guarded.is_ok() || self.services.maybe_promoted();
         summary >= Summary::Promotable && self.unarmed(settings).is_none() && guarded
     }
 
@@ -232,27 +233,28 @@ impl Runner {
         self.armed.as_ref().err().filter(|_| settings.arms)
     }
 
-    pub(crate) fn is_frozen(&self, settings: &Settings, around: &Surroundings) -> bool {
+    pub(crate) fn is_in_maintenance(&self, settings: &Settings, around: &NodeContext) -> bool {
         // A node that holds the mastership takes its own maintenance flag only when it has given it back: the leader
         // must know before anything may stay promoted without a lease (R6).
-        if broken!(HooksInMaintenance) {
+        if mutant!(HooksInMaintenance) {
             return false;
         }
-        around.maintenance || (settings.maintenance && self.holding.is_none() && !self.services.up())
+        around.maintenance
+            || (settings.maintenance && self.lease.is_none() && !self.services.maybe_promoted())
     }
 
     /// What the node does with its services.
-    pub(crate) fn action(&self, settings: &Settings, around: &Surroundings) -> Action {
-        let frozen = self.is_frozen(settings, around);
+    pub(crate) fn action(&self, settings: &Settings, around: &NodeContext) -> Action {
+        let in_maintenance = self.is_in_maintenance(settings, around);
         if self.has_failed() {
             Action::Fail
         } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
             Action::Stop
-        } else if (self.may_be_master(around.now) || (frozen && self.holding.is_some()))
+        } else if (self.may_be_master(around.now) || (in_maintenance && self.lease.is_some()))
             && self.all_promotable(settings)
         {
             Action::Promote
-        } else if self.services.up() {
+        } else if self.services.maybe_promoted() {
             Action::Demote
         } else {
             Action::Start
@@ -260,7 +262,7 @@ impl Runner {
     }
 
     /// The node's state.
-    pub(crate) fn state(&self, settings: &Settings, around: &Surroundings) -> NodeState {
+    pub(crate) fn state(&self, settings: &Settings, around: &NodeContext) -> NodeState {
         if !settings.runner {
             NodeState::Elector
         } else if self.has_failed() {
@@ -269,7 +271,7 @@ impl Runner {
             NodeState::Disconnected
         } else if around.stopped || around.leaving {
             NodeState::Stopped
-        } else if !around.connected && self.holding.is_none() {
+        } else if !around.connected && self.lease.is_none() {
             NodeState::Disconnected
         } else if !self.all_promotable(settings) {
             NodeState::Live
@@ -290,21 +292,21 @@ impl Runner {
         now: Time,
         out: &mut Effects,
     ) -> bool {
-        let ends = if broken!(LeaseFromAnswer) { now } else { sent } + lease.remaining;
-        if (lease.epoch <= self.released && !broken!(ReleasedAccepted))
+        let ends = if mutant!(LeaseFromAnswer) { now } else { sent } + lease.remaining;
+        if (lease.epoch <= self.released && !mutant!(ReleasedAccepted))
             || ends <= now
             || matches!(self.phase, Phase::Scanning { .. })
         {
             return false;
         }
-        match &mut self.holding {
+        match &mut self.lease {
             Some(held) if held.lost.is_some() || held.epoch > lease.epoch => false,
             Some(held) if held.epoch == lease.epoch => {
                 held.ends = held.ends.max(ends);
                 false
             }
             Some(_) | None => {
-                self.holding = Some(Holding::new(lease.epoch, ends, grace, now));
+                self.lease = Some(MasterLease::new(lease.epoch, ends, grace, now));
                 out.event(Event::LeaseGained { epoch: lease.epoch });
                 true
             }
@@ -312,18 +314,18 @@ impl Runner {
     }
 
     /// The leader wants everything up to `epoch` back.
-    pub(crate) fn ordered_back(&mut self, epoch: Epoch) {
-        match &mut self.holding {
-            Some(held) if held.epoch <= epoch => held.ordered_back = true,
+    pub(crate) fn request_demote(&mut self, epoch: Epoch) {
+        match &mut self.lease {
+            Some(held) if held.epoch <= epoch => held.demote_requested = true,
             Some(_) => {}
-            None if !self.services.up() => self.released = self.released.max(epoch),
+            None if !self.services.maybe_promoted() => self.released = self.released.max(epoch),
             None => {}
         }
     }
 
     /// The mark of this mastership is on disk.
     pub(crate) fn marked(&mut self, epoch: Epoch) {
-        if let Some(held) = self.holding.as_mut().filter(|h| h.epoch == epoch) {
+        if let Some(held) = self.lease.as_mut().filter(|h| h.epoch == epoch) {
             held.marked = true;
         }
     }
@@ -419,26 +421,26 @@ impl Runner {
     pub(crate) fn advance(
         &mut self,
         settings: &Settings,
-        around: &Surroundings,
+        around: &NodeContext,
         out: &mut Effects,
     ) -> Outcome {
-        let frozen = self.is_frozen(settings, around);
+        let in_maintenance = self.is_in_maintenance(settings, around);
         self.met_leader |= around.connected && around.informed;
-        if self.frozen_before && !frozen {
+        if self.was_in_maintenance && !in_maintenance {
             self.services.ask_all(around.now);
         }
-        if !frozen {
+        if !in_maintenance {
             self.watch_lease(settings, around, out);
         }
-        self.frozen_before = frozen;
+        self.was_in_maintenance = in_maintenance;
         self.tell_of_bars(out);
-        let want = self.want(settings, around, frozen);
+        let want = self.want(settings, around, in_maintenance);
         self.services.step(&want, out);
-        if !frozen && self.try_recovery(settings, around.now, out) {
-            let want = self.want(settings, around, frozen);
+        if !in_maintenance && self.try_recovery(settings, around.now, out) {
+            let want = self.want(settings, around, in_maintenance);
             self.services.step(&want, out);
         }
-        self.settle(frozen, settings, around, out)
+        self.settle(in_maintenance, settings, around, out)
     }
 
     /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
@@ -450,40 +452,40 @@ impl Runner {
             }
             self.trouble_before = trouble;
         }
-        let barred = self.services.barred();
-        if barred == self.barred_before {
+        let barred = self.services.ineligible_reason();
+        if barred == self.ineligible_before {
             return;
         }
         if let Some(reason) = barred.clone() {
             out.event(Event::Barred { reason });
         }
-        self.barred_before = barred;
+        self.ineligible_before = barred;
     }
 
-    fn want(&self, settings: &Settings, around: &Surroundings, frozen: bool) -> Want {
-        let lost = self.holding.and_then(|h| h.lost);
-        Want {
+    fn want(&self, settings: &Settings, around: &NodeContext, in_maintenance: bool) -> Goal {
+        let lost = self.lease.and_then(|h| h.lost);
+        Goal {
             now: around.now,
             action: self.action(settings, around),
             urgent: lost.is_some(),
             overdue: lost.filter(|deadline| *deadline <= around.now),
-            may_promote: self.holding.is_some_and(|h| h.marked),
-            frozen,
+            may_promote: self.lease.is_some_and(|h| h.marked),
+            in_maintenance,
             may_ask: self.unreadable.is_none(),
             block_on_stop_failure: settings.block_on_stop_failure,
             max_parallel: settings.max_parallel,
             state: self.state(settings, around),
-            epoch: self.holding.map_or(around.epoch, |h| h.epoch),
-            cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.barred()),
+            epoch: self.lease.map_or(around.epoch, |h| h.epoch),
+            cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.ineligible_reason()),
         }
     }
 
     /// R7: a lease that ran out ends the mastership at once; the grace is one absolute deadline.
-    fn watch_lease(&mut self, settings: &Settings, around: &Surroundings, out: &mut Effects) {
-        let up = self.services.up();
-        let learned_now = self.frozen_before;
-        let Some(held) = &mut self.holding else { return };
-        if held.lost.is_none() && around.now >= held.ends && !broken!(LostLeaseIgnored) {
+    fn watch_lease(&mut self, settings: &Settings, around: &NodeContext, out: &mut Effects) {
+        let up = self.services.maybe_promoted();
+        let learned_now = self.was_in_maintenance;
+        let Some(held) = &mut self.lease else { return };
+        if held.lost.is_none() && around.now >= held.ends && !mutant!(LostLeaseIgnored) {
             // After maintenance the grace counts from the moment the node learns that it is over.
             let from = if learned_now { around.now } else { held.ends };
             held.lost = Some(from + held.grace.min(settings.demote_grace));
@@ -510,7 +512,7 @@ impl Runner {
 
     /// Forgets a failure when its time has come and everything is down; whether it did.
     fn try_recovery(&mut self, settings: &Settings, now: Time, out: &mut Effects) -> bool {
-        let barred = self.services.is_barred();
+        let barred = self.services.is_ineligible();
         let due = self.failure.as_ref().and_then(|f| f.recover_at).is_some_and(|at| at <= now);
         if due && self.services.all_down() && settings.auto_recover > 0 {
             out.event(Event::Recovering { failures: self.fail_count });
@@ -529,9 +531,9 @@ impl Runner {
     /// Ends what is over: the taking down after a start, and a mastership of which nothing is promoted any more.
     fn settle(
         &mut self,
-        frozen: bool,
+        in_maintenance: bool,
         settings: &Settings,
-        around: &Surroundings,
+        around: &NodeContext,
         out: &mut Effects,
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -539,9 +541,9 @@ impl Runner {
             self.phase = Phase::Joined;
         }
         // The mark is cleared only when nothing can be promoted any more.
-        outcome.clear_mark = self.phase == Phase::Joined && !self.services.up();
-        let (up, confirmed) = (self.services.up(), self.services.confirmed());
-        let Some(held) = &mut self.holding else { return outcome };
+        outcome.clear_mark = self.phase == Phase::Joined && !self.services.maybe_promoted();
+        let (up, confirmed) = (self.services.maybe_promoted(), self.services.confirmed());
+        let Some(held) = &mut self.lease else { return outcome };
         held.rose |= up;
         if confirmed && !held.confirmed && around.now.since(held.since) >= SOON {
             held.confirmed = true;
@@ -549,10 +551,10 @@ impl Runner {
         }
         let held = *held;
         let wanted = self.action(settings, around) == Action::Promote;
-        if !frozen && !wanted && !self.services.up() {
+        if !in_maintenance && !wanted && !self.services.maybe_promoted() {
             self.judge(&held, settings, around);
             self.released = self.released.max(held.epoch);
-            self.holding = None;
+            self.lease = None;
             self.services.no_more_newcomers();
             outcome.clear_mark = true;
             out.event(Event::LeaseReleased { epoch: held.epoch });
@@ -561,7 +563,7 @@ impl Runner {
     }
 
     /// A mastership that its own node ended soon after it began, or under which nothing was ever promoted, counts against the node.
-    fn judge(&mut self, held: &Holding, settings: &Settings, around: &Surroundings) {
+    fn judge(&mut self, held: &MasterLease, settings: &Settings, around: &NodeContext) {
         let bidden = around.stopped || around.leaving;
         let own_fault = self.has_failed() || !self.all_promotable(settings);
         let never_rose = held.lost.is_some() && !held.rose;
@@ -571,15 +573,15 @@ impl Runner {
     }
 
     /// The next instant at which time alone changes something.
-    pub(crate) fn next_deadline(&self, settings: &Settings, around: &Surroundings) -> Time {
-        if self.is_frozen(settings, around) {
+    pub(crate) fn next_deadline(&self, settings: &Settings, around: &NodeContext) -> Time {
+        if self.is_in_maintenance(settings, around) {
             return Time::NEVER;
         }
         let mut next = Time::NEVER;
         if self.action(settings, around) >= Action::Start && self.unreadable.is_none() {
             next = next.min(self.services.next_deadline(around.now, settings.max_parallel));
         }
-        if let Some(held) = &self.holding {
+        if let Some(held) = &self.lease {
             next = next.min(match held.lost {
                 None => held.ends,
                 Some(deadline) if !held.fenced => deadline,
@@ -595,8 +597,8 @@ impl Runner {
     }
 
     /// Nothing is left to do before the daemon may end.
-    pub(crate) fn may_leave(&self, settings: &Settings, around: &Surroundings) -> bool {
-        match self.is_frozen(settings, around) {
+    pub(crate) fn may_leave(&self, settings: &Settings, around: &NodeContext) -> bool {
+        match self.is_in_maintenance(settings, around) {
             true => self.services.quiet(),
             false => self.services.all_down() || matches!(self.phase, Phase::Scanning { .. }),
         }
@@ -605,22 +607,23 @@ impl Runner {
     /// Something could not be stopped, and its lease is not over yet: others may still count on this node's word. When lease and
     /// grace are over, the fence has acted, or there is none.
     pub(crate) fn owes_a_word(&self) -> bool {
-        self.services.unclean() && self.holding.is_none_or(|h| !h.fenced)
+        self.services.unclean() && self.lease.is_none_or(|h| !h.fenced)
     }
 
     /// Something is, or may be, promoted here.
-    pub(crate) fn up(&self) -> bool {
-        self.services.up() || matches!(self.phase, Phase::TakingDown | Phase::Scanning { left: Some(_) })
+    pub(crate) fn maybe_promoted(&self) -> bool {
+        self.services.maybe_promoted()
+            || matches!(self.phase, Phase::TakingDown | Phase::Scanning { left: Some(_) })
     }
 
     /// The services in one line, for the leader.
-    pub(crate) fn summary(&self, settings: &Settings, around: &Surroundings) -> RunnerSummary {
+    pub(crate) fn summary(&self, settings: &Settings, around: &NodeContext) -> RunnerSummary {
         let state = self.state(settings, around);
         RunnerSummary {
             state,
-            holds: self.holding.map(|h| h.epoch),
+            holds: self.lease.map(|h| h.epoch),
             released: self.released,
-            up: self.up(),
+            up: self.maybe_promoted(),
             promotable: matches!(state, NodeState::Standby | NodeState::Master),
             score: self.services.score(),
             failure: self
@@ -656,7 +659,7 @@ fn recovery_wait(settings: &Settings, failures: u32) -> Option<Duration> {
         return None;
     }
     let factor = settings.auto_recover_wait_factor.saturating_pow(failures.min(16));
-    let shortest = if failures == 0 || broken!(NoBackOff) { Duration::ZERO } else { SHORTEST_RECOVERY };
+    let shortest = if failures == 0 || mutant!(NoBackOff) { Duration::ZERO } else { SHORTEST_RECOVERY };
     settings.auto_recover_time.checked_mul(factor).map(|wait| wait.max(shortest))
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Service {
     /// It has failed itself, and is not just taken down with another.
     pub(crate) failed: bool,
     /// A promote has begun, and nothing since has proved that it is not promoted.
-    pub(crate) up: bool,
+    pub(crate) maybe_promoted: bool,
     /// Started since it was last stopped.
     started: bool,
     /// To be stopped before anything else: its start was aborted, or a stop has to be tried again.
@@ -125,7 +125,7 @@ impl Service {
             state: ServiceState::Stopped,
             running: None,
             failed: false,
-            up: false,
+            maybe_promoted: false,
             started: false,
             must_stop: false,
             wreck_seen: false,
@@ -153,7 +153,7 @@ impl Service {
     /// The folder says this of it now. What runs is not stopped because nobody knows any more how to run it, and it is taken down as
     /// it was started (R7): until it is down only that it is disabled counts of a spec that would part it from its handler.
     pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
-        if self.holds_nothing() || !self.spec.parts_from(&spec, self.up) {
+        if self.holds_nothing() || !self.spec.parts_from(&spec, self.maybe_promoted) {
             self.spec = spec;
         } else {
             self.spec.disabled = spec.disabled;
@@ -167,7 +167,7 @@ impl Service {
     /// Presumed to be what an earlier run of the daemon left (R8): to be taken down, or adopted in maintenance.
     pub(crate) fn presume(&mut self, promoted: bool, take_down: bool) {
         self.state = if promoted { ServiceState::Promoted } else { ServiceState::Started };
-        self.up = promoted;
+        self.maybe_promoted = promoted;
         self.started = true;
         self.taken = Taken { start: true, promote: promoted };
         self.promotable = true;
@@ -175,7 +175,7 @@ impl Service {
     }
 
     /// Cannot or must not run at all: the node counts as failed, without recovery, while that is so.
-    pub(crate) fn barred(&self) -> Option<String> {
+    pub(crate) fn ineligible_reason(&self) -> Option<String> {
         if self.spec.disabled {
             return Some(format!(
                 "{} is disabled: remove the file `disabled` from its folder",
@@ -185,13 +185,13 @@ impl Service {
         self.spec.problem.as_ref().map(|problem| format!("{}: {problem}", self.spec.name))
     }
 
-    pub(crate) fn is_barred(&self) -> bool {
+    pub(crate) fn is_ineligible(&self) -> bool {
         self.spec.disabled || self.spec.problem.is_some()
     }
 
     /// Nothing of it runs, and no hook does. One that could not be stopped may still be promoted, whatever its state says.
     pub(crate) fn holds_nothing(&self) -> bool {
-        self.running.is_none() && self.is_down() && !self.up
+        self.running.is_none() && self.is_down() && !self.maybe_promoted
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -243,9 +243,9 @@ impl Service {
     pub(crate) fn begin(&mut self, hook: Hook, run: RunId, now: Time) {
         self.state = self.state_during(hook);
         self.takes(hook);
-        let was_up = self.up;
+        let was_up = self.maybe_promoted;
         if hook == Hook::Promote {
-            self.up = true;
+            self.maybe_promoted = true;
             self.confirmations = 0;
         }
         if hook != Hook::Status {
@@ -270,7 +270,7 @@ impl Service {
             ServiceState::Stopped => match action {
                 Action::Fail | Action::Stop => Step::Nothing,
                 Action::Start | Action::Demote | Action::Promote => {
-                    let may = gates.start && !self.is_barred();
+                    let may = gates.start && !self.is_ineligible();
                     if may { Step::Run(Hook::Start) } else { Step::Nothing }
                 }
             },
@@ -290,7 +290,7 @@ impl Service {
         if self.wants_proof() {
             return Step::Run(Hook::Status);
         }
-        match (self.started || self.up) && !self.stop_failed {
+        match (self.started || self.maybe_promoted) && !self.stop_failed {
             true if gates.stop => Step::Run(Hook::Stop),
             true => Step::Nothing,
             false => Step::Settle,
@@ -363,7 +363,7 @@ impl Service {
         self.message = None;
         self.state = ServiceState::Stopped;
         if std::mem::take(&mut self.stop_failed) {
-            self.state = if self.up { ServiceState::Promoted } else { ServiceState::Started };
+            self.state = if self.maybe_promoted { ServiceState::Promoted } else { ServiceState::Started };
             self.must_stop = true;
         }
     }
@@ -400,9 +400,9 @@ impl Service {
             HookEnd::NoRoom(_) => true,
             HookEnd::Done => false,
         };
-        if !still || broken!(DoubtedTaken) {
+        if !still || mutant!(DoubtedTaken) {
             self.suspect = false;
-            self.up = false;
+            self.maybe_promoted = false;
             return Consequence::None;
         }
         let message = match end {
@@ -437,7 +437,7 @@ impl Service {
             }
             Hook::Demote => {
                 self.state = ServiceState::Started;
-                self.up = false;
+                self.maybe_promoted = false;
                 self.taken.promote = false;
                 self.next_status = now + self.spec.status_interval;
                 if self.doubts.contains_key(&Hook::Demote) {
@@ -461,7 +461,7 @@ impl Service {
         self.unasked = 0;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
-        self.up = self.suspect;
+        self.maybe_promoted = self.suspect;
         self.taken = Taken::default();
         self.must_stop = false;
         self.stop_failed = false;
@@ -481,7 +481,7 @@ impl Service {
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some((hook, message)) = self.contradicts(report.observed, now) {
             self.suspect = hook == Hook::Demote;
-            self.up |= self.suspect;
+            self.maybe_promoted |= self.suspect;
             return self.went_wrong(Cause { hook, message, timed_out: false, lasting: false }, block);
         }
         if self.surprised_by(report.observed) {
@@ -494,13 +494,13 @@ impl Service {
             Observed::Promoted => {
                 self.state = ServiceState::Promoted;
                 self.taken = Taken { start: true, promote: true };
-                self.up = true;
+                self.maybe_promoted = true;
                 self.promotable = true;
             }
             Observed::Standby => {
                 self.state = ServiceState::Started;
                 self.taken = Taken { start: true, promote: false };
-                self.up = false;
+                self.maybe_promoted = false;
                 self.promotable = true;
             }
             Observed::Stopped => self.stopped(),
@@ -524,7 +524,7 @@ impl Service {
             (Hook::Promote, Observed::Standby) => self.spec.hooks.has(Hook::Promote),
             _ => false,
         };
-        if !against || broken!(ContradictionIgnored) {
+        if !against || mutant!(ContradictionIgnored) {
             self.doubts.remove(&hook);
             return None;
         }
@@ -577,7 +577,7 @@ impl Service {
         self.failed = true;
         self.started = false;
         self.message = Some(format!("cannot be stopped: {}", cause.message));
-        if !(block && self.up) || broken!(UncleanReleased) {
+        if !(block && self.maybe_promoted) || mutant!(UncleanReleased) {
             self.suspect = false;
             self.stopped();
             return if first { Consequence::Failed(cause) } else { Consequence::None };
@@ -596,7 +596,7 @@ impl Service {
             }
             Hook::Promote => {
                 self.state = ServiceState::Started;
-                self.up = was_up;
+                self.maybe_promoted = was_up;
                 self.setbacks.count(now);
             }
             Hook::Stop | Hook::Demote | Hook::Failed => {
@@ -647,7 +647,7 @@ impl Service {
     /// Maintenance is over: nobody knows how it is. A status that runs already may have looked before.
     pub(crate) fn ask(&mut self, now: Time) {
         self.next_status = self.next_status.min(now);
-        if self.has_status() && !broken!(MaintenanceTrusted) {
+        if self.has_status() && !mutant!(MaintenanceTrusted) {
             let asked_before = self.running.as_ref().is_some_and(|r| r.hook == Hook::Status);
             self.unasked = 1 + u8::from(asked_before);
         }

@@ -15,7 +15,7 @@ use crate::view::{Action, ServiceView};
 
 /// What the node wants of its services now, and what hooks are told.
 #[derive(Clone, Debug)]
-pub(crate) struct Want {
+pub(crate) struct Goal {
     pub(crate) now: Time,
     pub(crate) action: Action,
     /// The lease is lost: a promote that runs is ended.
@@ -26,7 +26,7 @@ pub(crate) struct Want {
     /// The mark that something is promoted is on disk (R8).
     pub(crate) may_promote: bool,
     /// Maintenance: no hook runs; a start is presumed successful.
-    pub(crate) frozen: bool,
+    pub(crate) in_maintenance: bool,
     /// The services folder can be read: while it cannot, a failing status would say nothing about the service.
     pub(crate) may_ask: bool,
     pub(crate) block_on_stop_failure: bool,
@@ -78,8 +78,8 @@ impl Services {
     }
 
     /// Some service is, or may be, `Demoting` or above.
-    pub(crate) fn up(&self) -> bool {
-        self.list.iter().any(|s| s.up)
+    pub(crate) fn maybe_promoted(&self) -> bool {
+        self.list.iter().any(|s| s.maybe_promoted)
     }
 
     /// No hook runs and everything is down.
@@ -99,12 +99,12 @@ impl Services {
 
     /// Something promoted could not be stopped.
     pub(crate) fn unclean(&self) -> bool {
-        self.list.iter().any(|s| s.stop_failed && s.up)
+        self.list.iter().any(|s| s.stop_failed && s.maybe_promoted)
     }
 
     /// Its status calls a service promoted that koi has demoted and stopped.
     pub(crate) fn suspect(&self) -> bool {
-        self.list.iter().any(|s| s.up && s.is_suspect())
+        self.list.iter().any(|s| s.maybe_promoted && s.is_suspect())
     }
 
     /// All are promoted, and their statuses have agreed often enough.
@@ -130,13 +130,13 @@ impl Services {
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
-    pub(crate) fn barred(&self) -> Option<String> {
-        self.list.iter().filter(|s| !s.newcomer).find_map(Service::barred)
+    pub(crate) fn ineligible_reason(&self) -> Option<String> {
+        self.list.iter().filter(|s| !s.newcomer).find_map(Service::ineligible_reason)
     }
 
     /// A service counts as failed without a failure.
-    pub(crate) fn is_barred(&self) -> bool {
-        self.list.iter().any(|s| !s.newcomer && s.is_barred())
+    pub(crate) fn is_ineligible(&self) -> bool {
+        self.list.iter().any(|s| !s.newcomer && s.is_ineligible())
     }
 
     /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
@@ -184,7 +184,7 @@ impl Services {
             out.event(Event::ServiceGone { service: gone.spec.name.clone(), was: gone.state });
             // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
             // had a hook to run is not.
-            if gone.up && (gone.taken.start || gone.taken.promote) {
+            if gone.maybe_promoted && (gone.taken.start || gone.taken.promote) {
                 gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
                 self.list.push(gone);
             } else if let Some(running) = gone.running {
@@ -216,7 +216,7 @@ impl Services {
 
     /// The services that are not down.
     pub(crate) fn standing(&self) -> BTreeMap<String, Standing> {
-        let standing = |s: &Service| match (s.up, s.running.is_none() && s.is_down()) {
+        let standing = |s: &Service| match (s.maybe_promoted, s.running.is_none() && s.is_down()) {
             (true, _) => Some(Standing::Promoted),
             (false, false) => Some(Standing::Started),
             (false, true) => None,
@@ -254,17 +254,17 @@ impl Services {
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (only one copy of anything runs, whatever follows from what).
-    pub(crate) fn step(&mut self, want: &Want, out: &mut Effects) {
-        if !want.frozen && want.action >= Action::Start {
-            self.try_newcomers_again(want.now);
+    pub(crate) fn step(&mut self, goal: &Goal, out: &mut Effects) {
+        if !goal.in_maintenance && goal.action >= Action::Start {
+            self.try_newcomers_again(goal.now);
         }
         loop {
             let mut order = Order::of(&self.list);
             let mut again = false;
             for at in 0..self.list.len() {
-                let gates = order.gates(&self.list[at], want.overdue.is_some());
+                let gates = order.gates(&self.list[at], goal.overdue.is_some());
                 let before = (self.list[at].state, self.list[at].running.is_some());
-                again |= self.step_one(at, gates, order.running, want, out);
+                again |= self.step_one(at, gates, order.running, goal, out);
                 if before != (self.list[at].state, self.list[at].running.is_some()) {
                     order = Order::of(&self.list);
                 }
@@ -273,19 +273,19 @@ impl Services {
                 break;
             }
         }
-        self.run_due_statuses(want, out);
+        self.run_due_statuses(goal, out);
     }
 
     /// One step of one service; whether the others may move on because of it.
-    fn step_one(&mut self, at: usize, gates: Gates, running: usize, want: &Want, out: &mut Effects) -> bool {
+    fn step_one(&mut self, at: usize, gates: Gates, running: usize, goal: &Goal, out: &mut Effects) -> bool {
         let service = &mut self.list[at];
-        let too_late = |r: &crate::service::Running| want.overdue.is_some_and(|end| r.since < end);
-        if service.up && !want.frozen && service.running.as_ref().is_some_and(too_late) {
+        let too_late = |r: &crate::service::Running| goal.overdue.is_some_and(|end| r.since < end);
+        if service.maybe_promoted && !goal.in_maintenance && service.running.as_ref().is_some_and(too_late) {
             abort(service, true, out);
         }
-        let gates = gates.resting(service.rests_until() > want.now);
-        let step = service.next_step(want.action, gates, want.urgent);
-        if want.frozen {
+        let gates = gates.resting(service.rests_until() > goal.now);
+        let step = service.next_step(goal.action, gates, goal.urgent);
+        if goal.in_maintenance {
             if step == Step::Run(Hook::Start) && service.state == ServiceState::Stopped {
                 let from = service.state;
                 service.presume(false, false);
@@ -298,7 +298,7 @@ impl Services {
             Step::Nothing => false,
             Step::Abort => {
                 let is_status = service.running.is_some_and(|r| r.hook == Hook::Status);
-                abort(service, want.urgent && is_status, out);
+                abort(service, goal.urgent && is_status, out);
                 false
             }
             Step::Settle => {
@@ -309,36 +309,36 @@ impl Services {
             }
             Step::BeginFailing => {
                 let from = service.state;
-                service.begin_failing(want.cause.clone().unwrap_or_else(taken_down));
+                service.begin_failing(goal.cause.clone().unwrap_or_else(taken_down));
                 changed(service, from, out);
                 true
             }
-            Step::Run(Hook::Promote) if !want.may_promote => false,
+            Step::Run(Hook::Promote) if !goal.may_promote => false,
             Step::Run(hook) => {
                 // What goes down never waits for room.
-                let full = running >= want.max_parallel && matches!(hook, Hook::Start | Hook::Promote);
-                !full && self.run(at, hook, want, out)
+                let full = running >= goal.max_parallel && matches!(hook, Hook::Start | Hook::Promote);
+                !full && self.run(at, hook, goal, out)
             }
         }
     }
 
     /// Runs a hook; true if it was over at once, because the handler does not have it.
-    fn run(&mut self, at: usize, hook: Hook, want: &Want, out: &mut Effects) -> bool {
+    fn run(&mut self, at: usize, hook: Hook, goal: &Goal, out: &mut Effects) -> bool {
         self.last_run += 1;
         let run = RunId(self.last_run);
         let service = &mut self.list[at];
         let from = service.state;
-        service.begin(hook, run, want.now);
+        service.begin(hook, run, goal.now);
         changed(service, from, out);
         if !service.spec.hooks.has(hook) {
             let from = service.state;
-            service.end(hook, HookEnd::Done, want.now, want.block_on_stop_failure);
+            service.end(hook, HookEnd::Done, goal.now, goal.block_on_stop_failure);
             changed(service, from, out);
             return true;
         }
         out.event(Event::HookStarted { service: service.spec.name.clone(), hook });
-        let going_up = matches!(want.action, Action::Promote) && !service.is_barred();
-        let role = match want.action {
+        let going_up = matches!(goal.action, Action::Promote) && !service.is_ineligible();
+        let role = match goal.action {
             Action::Promote if going_up => Role::Promoted,
             Action::Promote | Action::Start | Action::Demote => Role::Standby,
             Action::Fail | Action::Stop => Role::None,
@@ -351,23 +351,23 @@ impl Services {
             timeout: service.spec.timeouts.of(hook),
             attempt: service.failures.saturating_add(1),
             role,
-            state: want.state,
-            epoch: want.epoch,
+            state: goal.state,
+            epoch: goal.epoch,
             master: self.master.clone(),
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false
     }
 
-    fn run_due_statuses(&mut self, want: &Want, out: &mut Effects) {
-        if want.frozen || !want.may_ask || want.action < Action::Start {
+    fn run_due_statuses(&mut self, goal: &Goal, out: &mut Effects) {
+        if goal.in_maintenance || !goal.may_ask || goal.action < Action::Start {
             return;
         }
         let mut running = self.list.iter().filter(|s| s.running.is_some()).count();
         for at in 0..self.list.len() {
             let service = &self.list[at];
-            if service.status_wanted() && service.next_status <= want.now && running < want.max_parallel {
-                self.run(at, Hook::Status, want, out);
+            if service.status_wanted() && service.next_status <= goal.now && running < goal.max_parallel {
+                self.run(at, Hook::Status, goal, out);
                 running += 1;
             }
         }
@@ -412,14 +412,14 @@ impl Services {
                 handler: s.spec.handler.clone(),
                 code: s.spec.code,
                 down: s.holds_nothing(),
-                up: s.up,
+                up: s.maybe_promoted,
                 state: s.state,
                 hook: s.hook_for(now),
                 failed: s.failed || s.spec.problem.is_some(),
                 disabled: s.spec.disabled,
                 promotable: s.promotable,
                 score: s.score,
-                message: s.barred().or_else(|| resting(s, now)).or_else(|| s.message.clone()),
+                message: s.ineligible_reason().or_else(|| resting(s, now)).or_else(|| s.message.clone()),
             })
             .collect()
     }
@@ -460,7 +460,7 @@ impl Order {
                     lower(&mut order.lowest_unpromoted_of_old);
                 }
             }
-            if service.up {
+            if service.maybe_promoted {
                 higher(&mut order.highest_up);
             }
             if !service.is_down() {

@@ -6,14 +6,14 @@ use crate::event::Event;
 use crate::node::Node;
 use crate::peers::{Gone, Peer};
 use crate::record::{MasterEntry, Record};
-use crate::reports::Seen;
+use crate::reports::RunnerReport;
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Time, Version, stretched};
 use crate::view::Waiting;
 
 /// What is to become of the record's master.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum MasterDecision {
     /// It stays.
     Keep,
     /// It is to demote, in no hurry; why.
@@ -21,19 +21,19 @@ pub(crate) enum Fate {
     /// It holds nothing any more; why.
     Free(String),
     /// Nothing can be done before this.
-    Wait(Box<Blocked>),
+    Wait(Box<WaitReason>),
 }
 
 /// Whom to make master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Name(NodeId),
-    Wait(Box<Blocked>),
+    Wait(Box<WaitReason>),
 }
 
 /// Why nothing happens, and until when that is so by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Blocked {
+pub(crate) struct WaitReason {
     pub(crate) what: String,
     pub(crate) node: Option<String>,
     pub(crate) until: Option<Time>,
@@ -41,27 +41,27 @@ pub(crate) struct Blocked {
     pub(crate) hint: String,
 }
 
-impl Blocked {
-    fn new(what: impl Into<String>) -> Blocked {
-        Blocked { what: what.into(), ..Blocked::default() }
+impl WaitReason {
+    fn new(what: impl Into<String>) -> WaitReason {
+        WaitReason { what: what.into(), ..WaitReason::default() }
     }
 
-    fn of(mut self, node: &str) -> Blocked {
+    fn of(mut self, node: &str) -> WaitReason {
         self.node = Some(node.to_owned());
         self
     }
 
-    fn until(mut self, until: Time) -> Blocked {
+    fn until(mut self, until: Time) -> WaitReason {
         self.until = Some(until);
         self
     }
 
-    fn rule(mut self, rule: &'static str) -> Blocked {
+    fn rule(mut self, rule: &'static str) -> WaitReason {
         self.rule = Some(rule);
         self
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Blocked {
+    fn hint(mut self, hint: impl Into<String>) -> WaitReason {
         self.hint = hint.into();
         self
     }
@@ -152,10 +152,10 @@ impl Node {
         if self.members_moved(&mut next, now) {
             return self.propose(next, now);
         }
-        self.keep_marks(&mut next, now);
-        self.carry_stops(&mut next, now);
+        self.update_master_flags(&mut next, now);
+        self.migrate_stop_flags(&mut next, now);
         if next.maintenance {
-            self.reseat(&mut next);
+            self.readopt_master(&mut next);
         } else {
             self.drop_target(&mut next, now);
             self.end_mastership(&mut next, &mut wake, now);
@@ -174,8 +174,8 @@ impl Node {
     fn end_mastership(&mut self, next: &mut Record, wake: &mut Time, now: Time) {
         let Some(entry) = next.master.clone() else { return };
         match self.fate(&entry, next, now) {
-            Fate::Keep => {}
-            Fate::Order(reason) => {
+            MasterDecision::Keep => {}
+            MasterDecision::Order(reason) => {
                 let Some(lead) = &mut self.lead else { return };
                 if lead.placement.wanted_back != Some(entry.epoch) {
                     lead.placement.wanted_back = Some(entry.epoch);
@@ -183,8 +183,8 @@ impl Node {
                     self.answer_runner(entry.node, entry.session, now);
                 }
             }
-            Fate::Free(_) => next.master = None,
-            Fate::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
+            MasterDecision::Free(_) => next.master = None,
+            MasterDecision::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
         }
     }
 
@@ -201,7 +201,7 @@ impl Node {
                     .iter()
                     .flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
                 let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
-                let epoch = if broken!(EpochStands) { newest } else { newest.next_in(lead.term) };
+                let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term) };
                 next.last_epoch = epoch;
                 next.master = Some(MasterEntry {
                     node,
@@ -222,7 +222,7 @@ impl Node {
     }
 
     /// R6: marks the master entry while its node may stay promoted without a lease.
-    fn keep_marks(&mut self, next: &mut Record, now: Time) {
+    fn update_master_flags(&mut self, next: &mut Record, now: Time) {
         let maintenance = next.maintenance;
         let Some(entry) = &mut next.master else { return };
         // R7: it left, or was restarted, and could not take everything down. No time that passes makes that better.
@@ -245,7 +245,7 @@ impl Node {
     }
 
     /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.
-    fn carry_stops(&self, next: &mut Record, now: Time) {
+    fn migrate_stop_flags(&self, next: &mut Record, now: Time) {
         let silent = |id: &NodeId| self.peers.get(*id).filter(|p| now.since(p.heard) > self.lately());
         let moved = next.stopped.iter().find_map(|old| {
             let name = &silent(old)?.card.name;
@@ -262,11 +262,11 @@ impl Node {
 
     /// In maintenance a master that was restarted on its machine adopts what its earlier run left running, and is given a new mastership
     /// over it. A copy of its disk on another machine adopts nothing.
-    fn reseat(&mut self, next: &mut Record) {
+    fn readopt_master(&mut self, next: &mut Record) {
         let Some(lead) = &self.lead else { return };
         let Some(entry) = &mut next.master else { return };
         let newest = || lead.runners.of_node(entry.node).next_back().filter(|s| s.session > entry.session);
-        let heir = if broken!(CopyAdopts) { newest() } else { self.successor(entry) };
+        let heir = if mutant!(CopyAdopts) { newest() } else { self.successor(entry) };
         if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
             entry.session = seen.session;
             entry.epoch = next.last_epoch.next_in(lead.term);
@@ -314,18 +314,18 @@ impl Node {
     }
 
     /// The last report in this term of the run that speaks for a node.
-    pub(crate) fn latest(&self, node: NodeId) -> Option<&Seen> {
+    pub(crate) fn latest(&self, node: NodeId) -> Option<&RunnerReport> {
         self.lead.as_ref()?.runners.of_run(node, self.current_run(node)?)
     }
 
     /// The same, if it is recent, and the run is not over.
-    pub(crate) fn seen_lately(&self, node: NodeId, now: Time) -> Option<&Seen> {
+    pub(crate) fn seen_lately(&self, node: NodeId, now: Time) -> Option<&RunnerReport> {
         let there = node == self.id || self.peers.get(node).is_some_and(|p| p.gone.is_none());
         self.latest(node).filter(|s| there && now.since(s.at) <= self.lately())
     }
 
     /// The last report of each node's run that speaks for it.
-    pub(crate) fn latest_reports(&self) -> impl Iterator<Item = (NodeId, &Seen)> {
+    pub(crate) fn latest_reports(&self) -> impl Iterator<Item = (NodeId, &RunnerReport)> {
         let all = self.lead.iter().flat_map(|lead| lead.runners.iter());
         all.filter(|(id, seen)| self.current_run(*id) == Some(seen.session))
     }
@@ -357,25 +357,28 @@ impl Node {
     }
 
     /// The report of a run that came after the master's on the same machine: the master's is over, daemon and guardian.
-    fn successor(&self, entry: &MasterEntry) -> Option<&Seen> {
+    fn successor(&self, entry: &MasterEntry) -> Option<&RunnerReport> {
         let lead = self.lead.as_ref()?;
-        let later = |seen: &&Seen| seen.session != entry.session && self.succeeds(seen.session, entry);
+        let later =
+            |seen: &&RunnerReport| seen.session != entry.session && self.succeeds(seen.session, entry);
         lead.runners.of_node(entry.node).rfind(later)
     }
 
     /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
     /// master: it may be another machine.
-    pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record, now: Time) -> Fate {
+    pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record, now: Time) -> MasterDecision {
         if let Some(reason) = self.released(entry) {
-            return Fate::Free(reason);
+            return MasterDecision::Free(reason);
         }
-        let Some(lead) = &self.lead else { return Fate::Keep };
-        let recent = |seen: &&Seen| now.since(seen.at) <= self.lately();
+        let Some(lead) = &self.lead else { return MasterDecision::Keep };
+        let recent = |seen: &&RunnerReport| now.since(seen.at) <= self.lately();
         if let Some(seen) = lead.runners.of_run(entry.node, entry.session).filter(recent) {
-            return self.reason_to_drop(entry, seen, record, now).map_or(Fate::Keep, Fate::Order);
+            return self
+                .reason_to_drop(entry, seen, record, now)
+                .map_or(MasterDecision::Keep, MasterDecision::Order);
         }
         match self.successor(entry).filter(recent) {
-            Some(seen) => Fate::Wait(Box::new(restarted(entry, seen))),
+            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, seen))),
             None => self.lost(entry, now),
         }
     }
@@ -396,13 +399,19 @@ impl Node {
         if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
             return Some("it is released".to_owned());
         }
-        let clean = |seen: &&Seen| !seen.summary.up && seen.summary.holds.is_none();
+        let clean = |seen: &&RunnerReport| !seen.summary.up && seen.summary.holds.is_none();
         let newer = || lead.runners.of_node(entry.node).rfind(|s| s.session > entry.session);
-        let heir = if broken!(NewerRunFrees) { newer() } else { self.successor(entry) };
+        let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
         heir.filter(clean).map(|_| "it was restarted, and nothing is promoted there".to_owned())
     }
 
-    fn reason_to_drop(&self, entry: &MasterEntry, seen: &Seen, record: &Record, now: Time) -> Option<String> {
+    fn reason_to_drop(
+        &self,
+        entry: &MasterEntry,
+        seen: &RunnerReport,
+        record: &Record,
+        now: Time,
+    ) -> Option<String> {
         let summary = &seen.summary;
         if summary.leaving {
             return Some("it is stopping".to_owned());
@@ -429,41 +438,41 @@ impl Node {
     }
 
     /// The master is silent: only time, its own word or an operator ends its mastership.
-    fn lost(&self, entry: &MasterEntry, now: Time) -> Fate {
+    fn lost(&self, entry: &MasterEntry, now: Time) -> MasterDecision {
         let attest = format!("if it is surely down: koi confirm-down {}", entry.name);
-        let wait = |what: String| Blocked::new(what).of(&entry.name).rule("R6").hint(attest.clone());
-        if entry.in_maintenance && !broken!(MaintenanceTakenOver) {
+        let wait = |what: String| WaitReason::new(what).of(&entry.name).rule("R6").hint(attest.clone());
+        if entry.in_maintenance && !mutant!(MaintenanceTakenOver) {
             let what = format!("{} was master in maintenance mode, and may still be promoted", entry.name);
-            return Fate::Wait(Box::new(wait(what)));
+            return MasterDecision::Wait(Box::new(wait(what)));
         }
         if entry.unclean {
             let what = format!("{} could not stop what it had promoted", entry.name);
-            return Fate::Wait(Box::new(wait(what)));
+            return MasterDecision::Wait(Box::new(wait(what)));
         }
-        let Some(lead) = &self.lead else { return Fate::Keep };
+        let Some(lead) = &self.lead else { return MasterDecision::Keep };
         let own = lead.placement.granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
-        let last = if broken!(InheritanceIgnored) {
+        let last = if mutant!(InheritanceIgnored) {
             own.unwrap_or(Time(0))
         } else {
             own.max(lead.placement.inherited).unwrap_or(lead.won)
         };
-        let hold = if broken!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
+        let hold = if mutant!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
         let over = last + stretched(hold, DRIFT_PERCENT);
-        let over = if broken!(TakeoverAtOnce) { now } else { over };
+        let over = if mutant!(TakeoverAtOnce) { now } else { over };
         if now >= over {
-            return Fate::Free("its lease and its grace are over".to_owned());
+            return MasterDecision::Free("its lease and its grace are over".to_owned());
         }
         let what =
             format!("{} is silent, and may be promoted until its lease and its grace are over", entry.name);
-        Fate::Wait(Box::new(wait(what).until(over)))
+        MasterDecision::Wait(Box::new(wait(what).until(over)))
     }
 
     /// Whom to make master now (R9).
     pub(crate) fn choose(&self, record: &Record, now: Time) -> Choice {
-        let wait = |blocked: Blocked| Choice::Wait(Box::new(blocked));
+        let wait = |blocked: WaitReason| Choice::Wait(Box::new(blocked));
         if record.manual && record.target.is_none() {
             let hint = "koi promote NODE, or koi elect";
-            return wait(Blocked::new("the master was demoted by hand, and none is chosen").hint(hint));
+            return wait(WaitReason::new("the master was demoted by hand, and none is chosen").hint(hint));
         }
         if let Some(blocked) = self.settling(now) {
             return wait(blocked);
@@ -482,7 +491,7 @@ impl Node {
     }
 
     /// A new leader learns how everyone is before it decides anything.
-    fn settling(&self, now: Time) -> Option<Blocked> {
+    fn settling(&self, now: Time) -> Option<WaitReason> {
         let lead = self.lead.as_ref()?;
         let until = lead.won + self.settings.election_timeout();
         if now >= until {
@@ -494,11 +503,11 @@ impl Node {
         });
         let (_, peer) = awaited?;
         let what = format!("the new leader has not heard yet how {} is", peer.card.name);
-        Some(Blocked::new(what).of(&peer.card.name).until(until))
+        Some(WaitReason::new(what).of(&peer.card.name).until(until))
     }
 
     /// A starting cluster waits for better candidates, until all are there.
-    fn starting(&self, record: &Record, now: Time) -> Option<Blocked> {
+    fn starting(&self, record: &Record, now: Time) -> Option<WaitReason> {
         let lead = self.lead.as_ref().filter(|l| l.placement.cold)?;
         let until = lead.won + self.settings.initial_promotion_delay;
         if now >= until || record.target.is_some() {
@@ -520,7 +529,7 @@ impl Node {
             }
             None => return None,
         };
-        Some(Blocked::new(what).until(until).hint("it is cut short by `koi promote NODE`"))
+        Some(WaitReason::new(what).until(until).hint("it is cut short by `koi promote NODE`"))
     }
 
     /// Electors heard from now, this node included.
@@ -540,7 +549,7 @@ impl Node {
     }
 
     /// None is chosen while another runner still has something promoted: the old master must be down first.
-    fn still_up(&self, but: NodeId, now: Time) -> Option<Blocked> {
+    fn still_up(&self, but: NodeId, now: Time) -> Option<WaitReason> {
         let lead = self.lead.as_ref()?;
         let hold = self.patience();
         let chosen = self.current_run(but);
@@ -554,25 +563,25 @@ impl Node {
             let what =
                 format!("{name} is no master, and its status calls it promoted: {}", seen.summary.reason);
             let hint = format!("mend that, and say `koi recover {name}`; or stop koid on {name}");
-            return Some(Blocked::new(what).of(&name).rule("R7").hint(hint));
+            return Some(WaitReason::new(what).of(&name).rule("R7").hint(hint));
         }
         let what = format!("{name} still has something promoted ({})", seen.summary.state.word());
-        Some(Blocked::new(what).of(&name).rule("R6"))
+        Some(WaitReason::new(what).of(&name).rule("R6"))
     }
 
     /// Every candidate has been master in vain of late: the next try waits.
-    fn resting(&self, record: &Record, now: Time) -> Option<Blocked> {
+    fn resting(&self, record: &Record, now: Time) -> Option<WaitReason> {
         let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record, now));
         let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s, now), id)).min()?;
         let name = self.name_of(id);
         let what = format!("{name} has been master in vain of late, and rests before the next try");
         let hint = format!("koi promote {name} does not wait; koi failures");
-        (until > now).then(|| Blocked::new(what).of(&name).until(until).hint(hint))
+        (until > now).then(|| WaitReason::new(what).of(&name).until(until).hint(hint))
     }
 
-    fn no_candidate(&self, now: Time) -> Blocked {
+    fn no_candidate(&self, now: Time) -> WaitReason {
         if self.latest_reports().next().is_none() {
-            return Blocked::new("no runner is there")
+            return WaitReason::new("no runner is there")
                 .hint("start koid on a machine with node.runner = true");
         }
         let mut why: Vec<String> = self
@@ -583,7 +592,7 @@ impl Node {
             })
             .collect();
         why.truncate(5);
-        Blocked::new(format!("no runner can be promoted: {}", why.join(", ")))
+        WaitReason::new(format!("no runner can be promoted: {}", why.join(", ")))
             .hint("koi status NODE says what each waits for")
     }
 
@@ -610,10 +619,10 @@ impl Node {
     pub(crate) fn best_candidate(&self, record: &Record, but: Option<NodeId>, now: Time) -> Option<NodeId> {
         let others = || self.latest_reports().filter(move |(id, _)| Some(*id) != but);
         let candidates = || others().filter(|(id, _)| self.is_candidate(*id, record, now));
-        let calm = |id: NodeId, s: &Seen| self.is_calm(id, s, now);
+        let calm = |id: NodeId, s: &RunnerReport| self.is_calm(id, s, now);
         let any_calm = candidates().any(|(id, s)| calm(id, s));
-        let rests = |id: NodeId, s: &Seen| self.rests_until(id, s, now) > now;
-        let key = |id: NodeId, s: &Seen| {
+        let rests = |id: NodeId, s: &RunnerReport| self.rests_until(id, s, now) > now;
+        let key = |id: NodeId, s: &RunnerReport| {
             let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
             // Seconds, so that a report's way does not decide between nodes that started together.
             let uptime: Duration = s.uptime + now.since(s.at);
@@ -675,19 +684,19 @@ impl Node {
 }
 
 /// R7: its status calls something promoted, and no mastership ever gave it the right to that.
-fn unbidden(seen: &Seen) -> bool {
+fn unbidden(seen: &RunnerReport) -> bool {
     seen.summary.unclean && seen.summary.suspect && seen.summary.holds.is_none()
 }
 
-fn restarted(entry: &MasterEntry, seen: &Seen) -> Blocked {
+fn restarted(entry: &MasterEntry, seen: &RunnerReport) -> WaitReason {
     if seen.summary.unclean {
         let hint = format!("mend it and say `koi recover {0}`, or `koi confirm-down {0}`", entry.name);
-        return Blocked::new(format!("{} could not stop what it had promoted", entry.name))
+        return WaitReason::new(format!("{} could not stop what it had promoted", entry.name))
             .of(&entry.name)
             .rule("R7")
             .hint(hint);
     }
-    Blocked::new(format!("{} was restarted and takes down what its earlier run left", entry.name))
+    WaitReason::new(format!("{} was restarted and takes down what its earlier run left", entry.name))
         .of(&entry.name)
         .rule("R8")
 }

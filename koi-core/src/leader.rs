@@ -1,10 +1,9 @@
 //! The leader's side: its lease, the record's replication, and what it answers to reports (rules R3, R4 and R5).
-//! Whom it makes master is `choice`'s business.
+//! Whom it makes master is decided in `placement`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::choice::Placement;
 use crate::durability::Deferred;
 use crate::election::Ballot;
 use crate::event::Event;
@@ -12,8 +11,9 @@ use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
 use crate::node::Node;
+use crate::placement::Placement;
 use crate::record::{Record, Standing};
-use crate::reports::{Reports, Seen};
+use crate::reports::{Reports, RunnerReport};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Session, Term, Time, Version, stretched};
 
@@ -146,10 +146,10 @@ impl Node {
 
     /// When the leader sent the newest heartbeat that a quorum of electors has acknowledged. Its own heartbeat is its own
     /// acknowledgement, which counts only if it is a member (R13).
-    pub(crate) fn basis(&self) -> Option<Time> {
+    pub(crate) fn quorum_ack_time(&self) -> Option<Time> {
         let lead = self.lead.as_ref()?;
         let own = lead.sent.back().map(|(_, at)| *at)?;
-        if broken!(BasisWithoutQuorum) {
+        if mutant!(BasisWithoutQuorum) {
             return Some(own);
         }
         self.quorum().since(&lead.acknowledged, (self.id, own))
@@ -158,12 +158,12 @@ impl Node {
     /// Until when this node may act as leader.
     pub(crate) fn leadership_end(&self) -> Time {
         let Some(lead) = &self.lead else { return Time(0) };
-        self.basis().unwrap_or(lead.won) + self.settings.leader_lease
+        self.quorum_ack_time().unwrap_or(lead.won) + self.settings.leader_lease
     }
 
     /// May act as leader now.
     pub fn acting(&self, now: Time) -> bool {
-        self.basis().is_some_and(|basis| now < basis + self.settings.leader_lease)
+        self.quorum_ack_time().is_some_and(|basis| now < basis + self.settings.leader_lease)
             && self.lead.as_ref().is_some_and(|l| l.committed.term == l.term)
     }
 
@@ -295,7 +295,7 @@ impl Node {
         self.election.hear_of(newest);
         let Some(lead) = &mut self.lead else { return };
         let beyond = lead.reclaim.as_ref().map_or(lead.term, |r| r.term);
-        if newest <= beyond || broken!(NoReclaim) {
+        if newest <= beyond || mutant!(NoReclaim) {
             return;
         }
         let term = Term(newest.0.max(self.durable.term.0).saturating_add(1));
@@ -354,7 +354,7 @@ impl Node {
             return;
         }
         let copies = lead.copies.iter().filter(|(_, v)| **v == version).map(|(id, _)| *id).chain(own);
-        if !self.quorum().is_met_by(&copies.collect()) && !broken!(CommittedAlone) {
+        if !self.quorum().is_met_by(&copies.collect()) && !mutant!(CommittedAlone) {
             return;
         }
         let Some(lead) = &mut self.lead else { return };
@@ -417,7 +417,7 @@ impl Node {
         let beginner = report.card.elector && report.card.standing == Standing::Empty && admitted;
         if let Some(summary) = report.runner.filter(|_| newest) {
             let (report, applied, uptime) = (report.number, report.applied, report.uptime);
-            let seen = Seen { session, report, at: now, summary, applied, uptime };
+            let seen = RunnerReport { session, report, at: now, summary, applied, uptime };
             lead.runners.insert(from, seen, master_run);
         }
         self.count_copies(now);
@@ -492,7 +492,7 @@ impl Node {
         if !self.acting(now) {
             return;
         }
-        let Some(basis) = self.basis() else { return };
+        let Some(basis) = self.quorum_ack_time() else { return };
         let own = (&self.durable.record, &self.durable.applied);
         let entry = own.0.master.clone().filter(|m| own.1.master.as_ref().map(|a| a.epoch) == Some(m.epoch));
         let Some(lead) = &mut self.lead else { return };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::choice::{Choice, Fate};
 use crate::message::RULES;
 use crate::node::Node;
 use crate::peers::Peer;
+use crate::placement::{Choice, MasterDecision};
 use crate::record::Standing;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::{FailureView, NodeView, View, Waiting};
@@ -14,7 +14,7 @@ impl Node {
     /// What this node knows at `now`.
     pub fn view(&self, now: Time) -> View {
         let acting = self.acting(now);
-        let around = self.surroundings(now);
+        let around = self.node_context(now);
         let mut nodes = vec![self.own_view(now)];
         nodes.extend(
             self.peers
@@ -42,8 +42,8 @@ impl Node {
             electors: self.elector_views(now),
             electors_seen: u16::try_from(self.electors_seen(now)).unwrap_or(u16::MAX),
             services: self.runner.services.views(now),
-            lease: self.runner.holding.map(|h| h.ends.since(now)),
-            holds: self.runner.holding.map(|h| h.epoch),
+            lease: self.runner.lease.map(|h| h.ends.since(now)),
+            holds: self.runner.lease.map(|h| h.epoch),
             action: runner.then(|| self.runner.action(&self.settings, &around)),
             reason: if runner { self.runner.reason(&self.settings) } else { String::new() },
             recovers_in: self.runner.recovers_in(now),
@@ -73,7 +73,7 @@ impl Node {
     }
 
     fn own_view(&self, now: Time) -> NodeView {
-        let around = self.surroundings(now);
+        let around = self.node_context(now);
         NodeView {
             id: self.id,
             name: self.settings.name.clone(),
@@ -169,14 +169,14 @@ impl Node {
             });
         }
         match record.master.as_ref().map(|m| (m, self.fate(m, record, now))) {
-            Some((_, Fate::Wait(blocked))) => waiting.push(blocked.view(now)),
-            Some((m, Fate::Order(why))) => waiting.push(Waiting {
+            Some((_, MasterDecision::Wait(blocked))) => waiting.push(blocked.view(now)),
+            Some((m, MasterDecision::Order(why))) => waiting.push(Waiting {
                 what: format!("{} is demoting: {why}", m.name),
                 node: Some(m.name.clone()),
                 ..Waiting::default()
             }),
-            Some((m, Fate::Keep)) => waiting.extend(self.waiting_for_promotion(m)),
-            Some((_, Fate::Free(_))) => {}
+            Some((m, MasterDecision::Keep)) => waiting.extend(self.waiting_for_promotion(m)),
+            Some((_, MasterDecision::Free(_))) => {}
             None => {
                 if let Choice::Wait(blocked) = self.choose(record, now) {
                     waiting.push(blocked.view(now));
