@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_belongs_to_a_stranger_is_not_relied_on() {
         if !is_root() {
-            eprintln!("SKIPPED: only root can give files away");
+            koi_testkit::skip("only root can give files away");
             return;
         }
         let folder = tempfile::tempdir().unwrap();

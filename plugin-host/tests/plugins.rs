@@ -47,7 +47,7 @@ fn native(path: &Path, says: &str) -> bool {
     match compiled {
         Ok(status) => assert!(status.success(), "the plugin compiles"),
         Err(error) => {
-            println!("SKIPPED: no C compiler: {error}");
+            koi_testkit::skip(&format!("no C compiler: {error} (apt-get install gcc libc6-dev)"));
             return false;
         }
     }

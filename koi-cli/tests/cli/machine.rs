@@ -180,7 +180,7 @@ fn a_secret_in_the_environment_needs_no_configuration_and_one_in_ps_is_warned_of
 #[test]
 fn root_does_not_read_the_configuration_of_whoever_owns_the_folder_it_is_in() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can give a file away");
+        koi_testkit::skip("only root can give a file away");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -49,10 +49,10 @@ impl Probe {
         match std::fs::read(&path) {
             Ok(component) => Some(Probe { node: Node::new(), component, needed }),
             Err(_) => {
-                println!(
-                    "SKIPPED: {} is not there; `plugins/examples/build {name}` makes it",
+                koi_testkit::skip(&format!(
+                    "{} is not there; `plugins/examples/build {name}` makes it",
                     path.display()
-                );
+                ));
                 None
             }
         }

@@ -31,17 +31,11 @@ mod settings;
 pub use builder::{Builder, Format};
 pub use cluster::{Cluster, LAST_LINES, PATIENCE};
 pub use hooklog::{Entry, HookLog};
+pub use koi_testkit::skip;
 pub use node::{Node, Ran};
 pub use ports::free_ports;
 pub use service::Service;
 pub use settings::Settings;
-
-/// Says on standard error, whatever the test runner captures, that a part of a test was left out.
-pub fn skip(why: &str) {
-    use std::io::Write;
-    // The test runner captures what `eprintln!` writes, and not this.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
 
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
