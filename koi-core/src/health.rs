@@ -41,7 +41,7 @@ impl Node {
                 takes: self.durable.disk_takes(),
             });
         }
-        if let Some(why) = self.runner.guarded.clone().err() {
+        if let Some(why) = self.runner.unguarded().cloned() {
             concerns.push(Concern::Unguarded { why });
         }
         self.look_at_agreement(&mut concerns, now);

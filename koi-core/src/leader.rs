@@ -428,31 +428,10 @@ impl Node {
     }
 
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
-        let name = report.card.name.clone();
-        let note = report.runner.as_ref().and_then(|r| r.failure.clone());
         self.peers.note_report(from, session, report, now);
-        if let Some(note) = note {
-            self.remember_failure(name, note, now);
+        if let Some(note) = report.runner.as_ref().and_then(|r| r.failure.clone()) {
+            self.failures.note(&report.card.name, note, now);
         }
-    }
-
-    fn remember_failure(&mut self, node: String, note: crate::message::FailureNote, now: Time) {
-        let at = now - note.ago;
-        let near = Duration::from_secs(2);
-        let same = |(was, name, old): &(Time, String, crate::message::FailureNote)| {
-            *name == node
-                && old.service == note.service
-                && old.hook == note.hook
-                && at.since(*was) < near
-                && was.since(at) < near
-        };
-        if self.failures.iter().any(same) {
-            return;
-        }
-        if self.failures.len() >= limits::FAILURES {
-            self.failures.pop_front();
-        }
-        self.failures.push_back((at, node, note));
     }
 
     /// R10: gives an elector without state the record that counts; this leader's quorum stands without it.

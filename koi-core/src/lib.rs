@@ -29,6 +29,7 @@ mod durability;
 mod election;
 mod electors;
 pub mod event;
+mod failures;
 mod fitness;
 mod flapping;
 mod following;

@@ -3,13 +3,13 @@
 //! [`Node::handle`] takes one input, lets it and the time take effect everywhere, and leaves what is to be done for
 //! [`Node::poll_effect`]. A node's messages to itself go through the same doors as those of others.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::durability::{Deferred, Durability};
 use crate::election::Election;
 use crate::event::Event;
+use crate::failures::Failures;
 use crate::fitness::Fitness;
 use crate::flapping::Masterships;
 use crate::following::Following;
@@ -19,7 +19,7 @@ use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::leader::Leadership;
 use crate::leaving::Leaving;
-use crate::message::{Body, Card, FailureNote, RULES, Recipient, Resign, RunnerSummary};
+use crate::message::{Body, Card, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::record::{Record, Standing};
@@ -51,7 +51,7 @@ pub struct Node {
     expected: Time,
     now: Time,
     pub(crate) leaving: Leaving,
-    pub(crate) failures: VecDeque<(Time, String, FailureNote)>,
+    pub(crate) failures: Failures,
     last_state: Option<NodeState>,
     /// Who said something absurd last, what, and when.
     pub(crate) absurd: Option<(NodeId, String, Time)>,
@@ -91,7 +91,7 @@ impl Node {
             expected: boot.now,
             now: boot.now,
             leaving: Leaving::default(),
-            failures: VecDeque::new(),
+            failures: Failures::default(),
             last_state: None,
             absurd: None,
             fitness: Fitness::default(),
@@ -129,8 +129,8 @@ impl Node {
             Input::Follows(session) => self.follows_run(session, now),
             Input::Address(address) => self.address = address,
             Input::ServicesUnreadable(why) => self.runner.unreadable(why),
-            Input::Armed(armed) => self.runner.armed = armed,
-            Input::Guarded(guarded) => self.runner.guarded = guarded,
+            Input::Armed(armed) => self.runner.note_armed(armed),
+            Input::Guarded(guarded) => self.runner.note_guarded(guarded),
             Input::Configure(settings) => self.configure(*settings, now),
             Input::Shutdown => self.leaving.begin(),
             Input::Tick => {}

@@ -106,9 +106,9 @@ pub(crate) struct Runner {
     phase: Phase,
     unreadable: Option<String>,
     /// Whether the fence is armed, and if not, why.
-    pub(crate) armed: Result<(), String>,
+    armed: Result<(), String>,
     /// Whether a guardian stands, and if not, why (R8).
-    pub(crate) guarded: Result<(), String>,
+    guarded: Result<(), String>,
     failure: Option<Failure>,
     ineligible_before: Option<String>,
     trouble_before: Option<String>,
@@ -174,6 +174,21 @@ impl Runner {
         self.phase = Phase::TakingDown;
     }
 
+    /// Whether the fence is armed, and if not, why.
+    pub(crate) fn note_armed(&mut self, armed: Result<(), String>) {
+        self.armed = armed;
+    }
+
+    /// Whether a guardian stands, and if not, why.
+    pub(crate) fn note_guarded(&mut self, guarded: Result<(), String>) {
+        self.guarded = guarded;
+    }
+
+    /// Why no guardian stands, if none does.
+    pub(crate) fn unguarded(&self) -> Option<&String> {
+        self.guarded.as_ref().err()
+    }
+
     /// The services folder cannot be read. What runs goes on; a node that has never read it counts as failed.
     pub(crate) fn unreadable(&mut self, why: String) {
         self.unreadable = Some(why);
@@ -201,7 +216,7 @@ impl Runner {
     /// Why the node is not promotable, if it should be.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
         let unarmed = || self.unarmed(settings).cloned();
-        let unguarded = || self.guarded.clone().err();
+        let unguarded = || self.unguarded().cloned();
         let trouble = self.failed().or_else(unarmed).or_else(unguarded);
         trouble.or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
     }

@@ -136,12 +136,12 @@ impl Node {
     fn failure_views(&self, now: Time) -> Vec<FailureView> {
         self.failures
             .iter()
-            .map(|(at, node, note)| FailureView {
-                node: node.clone(),
-                message: note.message.clone(),
-                service: note.service.clone(),
-                hook: note.hook.clone(),
-                ago: now.since(*at),
+            .map(|failed| FailureView {
+                node: failed.node.clone(),
+                message: failed.note.message.clone(),
+                service: failed.note.service.clone(),
+                hook: failed.note.hook.clone(),
+                ago: now.since(failed.at),
             })
             .collect()
     }
