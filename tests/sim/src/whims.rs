@@ -15,8 +15,8 @@ const SPAN: u64 = 120_000 * MS;
 const STARTS: usize = 16;
 /// Masterships within that, wherever: each rests longer than the last.
 const MASTERSHIPS: usize = 14;
-/// By when a contradiction has a name: two statuses, or two masterships, with hooks that hang in between.
-const NAMED: u64 = 60_000 * MS;
+/// By when a contradiction has a name: three statuses, or two masterships, each with hooks that hang for 20 s.
+const NAMED: u64 = 100_000 * MS;
 
 /// The same service takes to something everywhere. Nothing repeats itself fast, and when it is over all is well again.
 pub(crate) fn everywhere(world: &mut World) -> Story {

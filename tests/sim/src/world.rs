@@ -766,6 +766,11 @@ impl World {
         })
     }
 
+    /// The hooks that run now: on which machine, in which life of its daemon, and which run.
+    pub fn running_hooks(&self) -> Vec<(usize, u64, RunId)> {
+        self.machines.iter().flat_map(|m| m.hooks.keys().map(|run| (m.index, m.life, *run))).collect()
+    }
+
     /// When a hook of this kind last began, anywhere.
     pub fn last_begin(&self, hook: Hook) -> Option<u64> {
         self.begun.get(&hook).copied()

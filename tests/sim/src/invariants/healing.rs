@@ -11,7 +11,10 @@ const SHORT_CALM: u64 = 3000 * MS;
 
 /// Lets time pass; what was wrong. `long`: in calm too.
 pub fn check(world: &mut World, long: bool) -> Option<String> {
-    if !world.run_until(BOUND, World::is_well) {
+    // A status that hangs has not told yet what was mended meanwhile.
+    let hanging = world.running_hooks();
+    let over = |w: &World| w.running_hooks().iter().all(|hook| !hanging.contains(hook));
+    if !world.run_until(BOUND, |w| w.is_well() && over(w)) {
         return Some(format!(
             "{} s after healing the masters are {:?}; {}",
             BOUND / MS / 1000,
