@@ -6,9 +6,10 @@ use std::process::Command;
 
 use crate::sys;
 
-/// A command whose process finds things as koid found them when it was started: every signal with its default action (but for the two
-/// that the C library keeps for itself) and none blocked, the resource limits, the umask, the scheduling, the I/O priority and the score for the OOM killer that koid was
-/// given, and no open file but its standard ones. Its environment is that of this process until the caller says otherwise.
+/// A command whose process finds things as koid found them when it was started: every signal with its default action and none
+/// blocked, the resource limits, the umask, the scheduling, the I/O priority and the score for the OOM killer that koid was
+/// given, and no open file but its standard ones. Only signals 32 and 33 may be ignored: glibc's posix_spawn(3), for which they are internal,
+/// starts every process so. The environment is that of this process until the caller says otherwise.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     sys::start_clean(&mut command);

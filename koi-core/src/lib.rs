@@ -3,10 +3,11 @@
 //! Pure: inputs and the time go in, effects come out. There is no clock, socket, thread, logger or randomness in here,
 //! so that the simulator and the daemon run the very same code, to the bit.
 //!
-//! From the ground up: [`types`], [`settings`], [`record`], [`message`]; a service's states (`service`) and all services of
-//! a node (`services`); what the node wants of them (`runner`); who leads (`election`); what a follower (`following`) and
-//! a leader (`leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and [`node`], which composes them. Rules R1 to R11 of the design are
-//! named where they are kept.
+//! From the ground up: [`types`], [`settings`], [`record`], [`message`]; what is on disk (`durability`) and what leaves
+//! (`outbox`); a service's states (`service`) and all services of a node (`services`); what the node wants of them (`runner`);
+//! the other nodes (`peers`, `receiving`, `greeting`); who leads (`election`); what a follower (`following`) and a leader
+//! (`leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and
+//! [`node`], which composes them. Rules R1 to R11 and R13 are named where they are kept.
 
 #![forbid(unsafe_code)]
 

@@ -84,9 +84,10 @@ impl Node {
             Body::Claim(claim) => self.on_claim(from, session, &claim, now),
             Body::Hello(hello) => self.on_hello(from, session, &hello, now),
             Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.card) => {
-                self.note_run(from, session, None, &Body::Heartbeat(heartbeat.clone()), now);
-                self.note_card(from, session, &Body::Heartbeat(heartbeat.clone()));
-                self.on_heartbeat(from, session, heartbeat, now);
+                let body = Body::Heartbeat(heartbeat);
+                self.note_run(from, session, None, &body, now);
+                self.note_card(from, session, &body);
+                self.dispatch(from, session, body, now);
             }
             Body::Heartbeat(_) => self.ask_for_a_word(from, session, now),
             Body::Report(_)
