@@ -67,9 +67,9 @@ impl Node {
                 }
                 answer.record.as_ref().map_or(Ok(()), |record| self.record(record, Some(answer.term)))
             }
-            Body::Poll(poll) => self.term(poll.term),
-            Body::Claim(claim) => self.term(claim.term),
-            Body::PollAnswer(answer) => {
+            Body::PreVote(poll) => self.term(poll.term),
+            Body::RequestVote(claim) => self.term(claim.term),
+            Body::PreVoteAnswer(answer) => {
                 self.term(answer.newest)?;
                 answer.record.as_ref().map_or(Ok(()), |record| self.record(record, None))
             }
@@ -77,7 +77,7 @@ impl Node {
                 self.term(vote.newest)?;
                 self.record(&vote.record, None)
             }
-            Body::Refuse(refuse) => self.term(refuse.newest),
+            Body::StaleTerm(refuse) => self.term(refuse.newest),
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) | Body::Hello(_) | Body::OtherRun(_) => {
                 Ok(())
             }

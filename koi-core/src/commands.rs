@@ -5,7 +5,7 @@ use crate::io::{Answered, Command, CommandId, Effect, Refusal};
 use crate::limits;
 use crate::node::Node;
 use crate::peers::Peer;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::reports::RunnerReport;
 use crate::types::{NodeId, NodeState, Time};
 
@@ -126,7 +126,7 @@ impl Node {
             return not_now("maintenance mode is on: nothing is promoted or demoted".to_owned(), hint);
         }
         let runner =
-            node == self.id && self.settings.runner || self.peers.get(node).is_some_and(|p| p.card.runner);
+            node == self.id && self.settings.runner || self.peers.get(node).is_some_and(|p| p.info.runner);
         if !runner {
             return not_now(
                 format!("{name} runs no services"),
@@ -250,7 +250,7 @@ impl Node {
         if !self.settings.elector {
             return not_now("this node is no elector".to_owned(), "say it on an elector");
         }
-        if self.durable.standing == Standing::Member {
+        if self.durable.origin == StateOrigin::Member {
             return not_now("this elector has a record already: there is nothing to begin".to_owned(), "");
         }
         if self.known_leader(now).is_some() {
@@ -305,7 +305,7 @@ impl Node {
         {
             return Ok(id);
         }
-        let named = |p: &Peer| p.card.name == node;
+        let named = |p: &Peer| p.info.name == node;
         let there = |p: &Peer| p.gone.is_none() && self.now().since(p.heard) <= self.lately();
         let bearers: Vec<NodeId> =
             self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();

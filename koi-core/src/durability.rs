@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::limits;
-use crate::record::{Durable, Record, Standing};
+use crate::record::{Durable, Record, StateOrigin};
 use crate::types::{Epoch, NodeId, Session, Term, Time, Version};
 
 /// What must be on disk before it is done.
@@ -19,8 +19,8 @@ pub(crate) enum Deferred {
     Acknowledge { leader: NodeId, term: Term, number: u64, lease: Duration },
     /// Send a vote.
     Vote { to: NodeId, session: Session, term: Term },
-    /// Claim a term, with the own vote.
-    Claim(Term),
+    /// RequestVote a term, with the own vote.
+    RequestVote(Term),
     /// Count the own copy of the leader's record.
     Record,
     /// Promote under this mastership.
@@ -37,7 +37,7 @@ impl Deferred {
     fn is_hasty(&self) -> bool {
         match self {
             Deferred::Acknowledge { .. } => mutant!(AcknowledgedNotDurable),
-            Deferred::Vote { .. } | Deferred::Claim(_) => mutant!(VoteNotDurable),
+            Deferred::Vote { .. } | Deferred::RequestVote(_) => mutant!(VoteNotDurable),
             Deferred::Record => mutant!(CommittedAlone),
             Deferred::Mark(_) => mutant!(MarkNotDurable),
         }
@@ -139,9 +139,9 @@ impl Durability {
     }
 
     /// Where this elector's knowledge comes from now (R10).
-    pub(crate) fn set_standing(&mut self, standing: Standing) {
-        if self.standing != standing {
-            self.change().standing = standing;
+    pub(crate) fn set_origin(&mut self, origin: StateOrigin) {
+        if self.origin != origin {
+            self.change().origin = origin;
         }
     }
 
@@ -151,7 +151,7 @@ impl Durability {
         state.promised_lease = state.promised_lease.max(lease);
         state.term = state.term.max(term);
         state.record = record;
-        state.standing = Standing::Member;
+        state.origin = StateOrigin::Member;
     }
 
     /// The lease that an unknown promise may bind for after a restart.

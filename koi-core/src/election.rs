@@ -7,9 +7,11 @@ use crate::durability::Deferred;
 use crate::event::Event;
 use crate::io::Destination;
 use crate::members::Quorum;
-use crate::message::{Body, Card, Claim, Poll, PollAnswer, RULES, Recipient, Refuse, Vote};
+use crate::message::{
+    Body, NodeInfo, PreVote, PreVoteAnswer, RULES, Recipient, RequestVote, StaleTerm, Vote,
+};
 use crate::node::Node;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
@@ -190,7 +192,7 @@ impl Node {
     pub(crate) fn votes(&self) -> bool {
         self.settings.elector
             && self.is_established()
-            && (self.durable.standing != Standing::Empty || mutant!(EmptyVotes))
+            && (self.durable.origin != StateOrigin::Empty || mutant!(EmptyVotes))
             && self.counts(self.id)
     }
 
@@ -206,13 +208,13 @@ impl Node {
         }
         match self.peers.get(id) {
             _ if id == self.id => self.settings.elector && self.settings.electors.admits(&self.settings.name),
-            Some(peer) => self.admits(&peer.card),
+            Some(peer) => self.admits(&peer.info),
             None => false,
         }
     }
 
-    fn admits(&self, card: &Card) -> bool {
-        card.elector && self.settings.electors.admits(&card.name)
+    fn admits(&self, info: &NodeInfo) -> bool {
+        info.elector && self.settings.electors.admits(&info.name)
     }
 
     /// What makes a quorum of electors, by the newest record that this node has.
@@ -233,30 +235,30 @@ impl Node {
 
     /// The members with which this node founds a cluster; empty: it has a record, or is from before R13.
     fn founding(&self) -> BTreeSet<NodeId> {
-        match self.durable.standing {
-            Standing::Founder => self.durable.record.members.clone(),
-            Standing::Empty | Standing::Member => BTreeSet::new(),
+        match self.durable.origin {
+            StateOrigin::Founder => self.durable.record.members.clone(),
+            StateOrigin::Empty | StateOrigin::Member => BTreeSet::new(),
         }
     }
 
     /// R13: whether `from` may be elected, as far as membership goes.
-    fn may_be_elected(&self, from: NodeId, card: &Card, founding: &BTreeSet<NodeId>) -> bool {
+    fn may_be_elected(&self, from: NodeId, info: &NodeInfo, founding: &BTreeSet<NodeId>) -> bool {
         if !self.counts(from) {
             return false;
         }
         let own = self.founding();
         let same_set = own.is_empty() || founding.is_empty() || *founding == own;
-        same_set && (!self.knows_members() || card.rules >= RULES)
+        same_set && (!self.knows_members() || info.rules >= RULES)
     }
 
     /// The newest record, in the answer of or to one who is no member (R13). Its members are in force before it counts; nothing else of it is.
     fn learn(&mut self, record: Record) {
         // R10: an elector without state is initialised by the answer to its own report alone.
-        if self.durable.standing == Standing::Empty || !record.supersedes(&self.durable.record) {
+        if self.durable.origin == StateOrigin::Empty || !record.supersedes(&self.durable.record) {
             return;
         }
         self.durable.take_record(record);
-        self.durable.set_standing(Standing::Member);
+        self.durable.set_origin(StateOrigin::Member);
         if !self.votes() && !matches!(self.election.phase, ElectionPhase::Leading) {
             self.election.phase = ElectionPhase::Follower;
         }
@@ -351,13 +353,13 @@ impl Node {
     }
 
     fn send_poll(&mut self, term: Term) {
-        let (card, founding) = (self.card(), self.founding());
-        self.send(Destination::Everyone, None, Body::Poll(Poll { card, term, founding }));
+        let (info, founding) = (self.info(), self.founding());
+        self.send(Destination::Everyone, None, Body::PreVote(PreVote { info, term, founding }));
     }
 
     pub(crate) fn send_claim(&mut self, term: Term) {
-        let (card, founding) = (self.card(), self.founding());
-        self.send(Destination::Everyone, None, Body::Claim(Claim { card, term, founding }));
+        let (info, founding) = (self.info(), self.founding());
+        self.send(Destination::Everyone, None, Body::RequestVote(RequestVote { info, term, founding }));
     }
 
     /// R2: a campaign that did not win within one election timeout lets the lower rank win.
@@ -376,16 +378,16 @@ impl Node {
         self.election.next_try = now + timeout + jitter;
     }
 
-    pub(crate) fn on_poll(&mut self, from: NodeId, session: Session, poll: &Poll, now: Time) {
+    pub(crate) fn on_poll(&mut self, from: NodeId, session: Session, poll: &PreVote, now: Time) {
         if !self.votes() {
             return self.turn_away(from, session, poll.term);
         }
-        if !self.may_be_elected(from, &poll.card, &poll.founding) {
+        if !self.may_be_elected(from, &poll.info, &poll.founding) {
             return self.turn_away(from, session, poll.term);
         }
         let wait = self.bound_to_others(from, session, now);
         let newest = self.durable.term;
-        let theirs = Rank { priority: poll.card.priority, id: from };
+        let theirs = Rank { priority: poll.info.priority, id: from };
         let outranked = self.rank() > theirs;
         let mut granted = wait.is_zero() && poll.term > newest;
         // R2: a fit elector of higher rank answers a campaign with its own.
@@ -417,7 +419,7 @@ impl Node {
             | ElectionPhase::Claiming { .. }
             | ElectionPhase::Leading => {}
         }
-        let answer = PollAnswer {
+        let answer = PreVoteAnswer {
             term: poll.term,
             granted,
             newest,
@@ -425,7 +427,7 @@ impl Node {
             record: None,
             disk: self.durable.disk_takes(),
         };
-        self.answer(from, session, Body::PollAnswer(answer));
+        self.answer(from, session, Body::PreVoteAnswer(answer));
     }
 
     /// A poll, claim or refusal of one who is no member raises no term. The answer says who the members are; so does that of one who is none
@@ -441,8 +443,8 @@ impl Node {
             let record = self.durable.record.clone();
             let (newest, wait) = (self.durable.term, Duration::ZERO);
             let disk = self.durable.disk_takes();
-            let answer = PollAnswer { term, granted: false, newest, wait, record: Some(record), disk };
-            self.answer(from, session, Body::PollAnswer(answer));
+            let answer = PreVoteAnswer { term, granted: false, newest, wait, record: Some(record), disk };
+            self.answer(from, session, Body::PreVoteAnswer(answer));
         }
     }
 
@@ -455,7 +457,13 @@ impl Node {
         wait
     }
 
-    pub(crate) fn on_poll_answer(&mut self, from: NodeId, session: Session, answer: &PollAnswer, now: Time) {
+    pub(crate) fn on_poll_answer(
+        &mut self,
+        from: NodeId,
+        session: Session,
+        answer: &PreVoteAnswer,
+        now: Time,
+    ) {
         self.peers.note_disk(from, session, answer.disk, now);
         if let Some(record) = &answer.record {
             if self.durable.record.supersedes(record) {
@@ -517,7 +525,7 @@ impl Node {
             until: now + patience,
             resend: now + self.settings.heartbeat,
         };
-        self.when_durable(Deferred::Claim(term), now); // R1: on disk before it is said
+        self.when_durable(Deferred::RequestVote(term), now); // R1: on disk before it is said
     }
 
     /// The own vote is on disk.
@@ -544,11 +552,11 @@ impl Node {
         }
     }
 
-    pub(crate) fn on_claim(&mut self, from: NodeId, session: Session, claim: &Claim, now: Time) {
+    pub(crate) fn on_claim(&mut self, from: NodeId, session: Session, claim: &RequestVote, now: Time) {
         if !self.votes() {
             return;
         }
-        if !self.may_be_elected(from, &claim.card, &claim.founding) {
+        if !self.may_be_elected(from, &claim.info, &claim.founding) {
             return self.turn_away(from, session, claim.term);
         }
         let candidate = (from, session);
@@ -646,7 +654,7 @@ impl Node {
     pub(crate) fn refuse(&mut self, to: NodeId, session: Session) {
         if self.votes() {
             let newest = self.durable.term;
-            self.answer(to, session, Body::Refuse(Refuse { newest }));
+            self.answer(to, session, Body::StaleTerm(StaleTerm { newest }));
         }
     }
 

@@ -45,7 +45,7 @@ impl Node {
             true => record.members.iter().copied().chain(change.add).collect(),
             false => BTreeSet::new(),
         };
-        let around = self.peers.iter().filter(|(_, p)| p.card.elector && p.is_around(self.lately(), now));
+        let around = self.peers.iter().filter(|(_, p)| p.info.elector && p.is_around(self.lately(), now));
         ids.extend(around.map(|(id, _)| id).chain(self.settings.elector.then_some(self.id)));
         let there =
             |id: NodeId| id == self.id || self.peers.get(id).is_some_and(|p| p.is_around(self.lately(), now));
@@ -145,7 +145,7 @@ impl Node {
         let own = (self.id, self.settings.name.as_str());
         let there =
             self.peers.iter().filter(|(_, p)| p.gone.is_none() && now.since(p.heard) <= self.lately());
-        let there = there.map(|(id, p)| (id, p.card.name.as_str())).chain([own]);
+        let there = there.map(|(id, p)| (id, p.info.name.as_str())).chain([own]);
         let bears = |(id, name): &(NodeId, &str)| *name == who || id.to_string() == who;
         let (members, others): (Vec<_>, Vec<_>) =
             there.filter(bears).partition(|(id, _)| record.has_member(*id));
@@ -171,7 +171,7 @@ impl Node {
         let name = self.name_of(id);
         let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
         let (elector, rules) = match self.peers.get(id) {
-            Some(peer) if now.since(peer.heard) <= self.lately() => (peer.card.elector, peer.card.rules),
+            Some(peer) if now.since(peer.heard) <= self.lately() => (peer.info.elector, peer.info.rules),
             _ => (self.settings.elector, RULES),
         };
         if !elector {

@@ -170,18 +170,18 @@ impl fmt::Display for Event {
             Event::NodeLeft { node } => write!(f, "{node} has said farewell"),
             Event::NodeDead { node } => write!(f, "{node}'s daemon is dead, its guardian says"),
             Event::StateChanged { from, to } => {
-                write!(f, "this node was {} and is {}", from.word(), to.word())
+                write!(f, "this node was {} and is {}", from.as_str(), to.as_str())
             }
             Event::ServiceChanged { service, from, to } => {
-                write!(f, "{service} was {} and is {}", from.word(), to.word())
+                write!(f, "{service} was {} and is {}", from.as_str(), to.as_str())
             }
             Event::ServiceFound { service } => write!(f, "the service {service} is in the folder"),
             Event::ServiceGone { service, was } => {
-                write!(f, "the service {service} has gone from the folder; it was {}", was.word())
+                write!(f, "the service {service} has gone from the folder; it was {}", was.as_str())
             }
-            Event::HookStarted { service, hook } => write!(f, "{service}: {} begins", hook.word()),
+            Event::HookStarted { service, hook } => write!(f, "{service}: {} begins", hook.as_str()),
             Event::HookEnded { service, hook, took, how, .. } => {
-                write!(f, "{service}: {} ended after {} ms: {how}", hook.word(), took.as_millis())
+                write!(f, "{service}: {} ended after {} ms: {how}", hook.as_str(), took.as_millis())
             }
             Event::LeaseGained { epoch } => write!(f, "this node is master, epoch {}", epoch.0),
             Event::LeaseLost { epoch } => {

@@ -10,7 +10,7 @@ use crate::io::Destination;
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
 use crate::node::Node;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
@@ -105,7 +105,7 @@ impl Node {
         }
         self.election.follow();
         self.follow(from, session, &heartbeat, now);
-        if self.durable.standing == Standing::Empty && self.settings.elector {
+        if self.durable.origin == StateOrigin::Empty && self.settings.elector {
             // R10: a heartbeat initialises nobody; the answer to this report does.
             return self.report(None, now);
         }
@@ -143,10 +143,10 @@ impl Node {
     /// higher rank does (classic bully).
     fn yields_to(&mut self, from: NodeId, heartbeat: &Heartbeat, now: Time) -> bool {
         let own = self.lead.as_ref().map_or(Term(0), |l| l.term);
-        let theirs = Rank { priority: heartbeat.card.priority, id: from };
+        let theirs = Rank { priority: heartbeat.info.priority, id: from };
         let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
         if yields {
-            self.step_down(&format!("{} leads in term {}", heartbeat.card.name, heartbeat.term.0), now);
+            self.step_down(&format!("{} leads in term {}", heartbeat.info.name, heartbeat.term.0), now);
         }
         yields
     }
@@ -155,7 +155,7 @@ impl Node {
         self.durable.follow(heartbeat.term);
         self.election.hear_of(heartbeat.term);
         if self.following.leader.as_ref().is_none_or(|l| l.id != from || l.session != session) {
-            let leader = heartbeat.card.name.clone();
+            let leader = heartbeat.info.name.clone();
             self.event(Event::LeaderElected { leader, term: heartbeat.term });
             self.election.stop_yielding(now);
         }
@@ -163,7 +163,7 @@ impl Node {
             id: from,
             session,
             term: heartbeat.term,
-            name: heartbeat.card.name.clone(),
+            name: heartbeat.info.name.clone(),
             heard: now,
             number: heartbeat.number,
             lease: heartbeat.lease,
@@ -183,7 +183,7 @@ impl Node {
         if newer {
             self.durable.take_record(heartbeat.record.clone());
         }
-        self.durable.set_standing(Standing::Member);
+        self.durable.set_origin(StateOrigin::Member);
         self.keep_promised_lease(heartbeat.lease, now);
         let counts = heartbeat.record.version == heartbeat.committed;
         let known = heartbeat.committed > self.durable.applied.version || self.settings.quorum == 0;
@@ -274,7 +274,7 @@ impl Node {
             self.settings.runner.then(|| self.runner.summary(&self.settings, &self.node_context(now)));
         let number = self.following.number_report(now);
         let report = Report {
-            card: self.card(),
+            info: self.info(),
             term,
             number,
             acknowledged,
@@ -345,7 +345,7 @@ impl Node {
 
     /// R10: an elector without state takes the record from the answer to its own report.
     fn join(&mut self, from: NodeId, record: Record, term: Term, now: Time) {
-        if !self.settings.elector || self.standing() != Standing::Empty {
+        if !self.settings.elector || self.origin() != StateOrigin::Empty {
             return;
         }
         let Some(leader) = self.following.leader().filter(|l| l.id == from) else { return };

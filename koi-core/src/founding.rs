@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::limits;
-use crate::message::{Card, RULES};
+use crate::message::{NodeInfo, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, Term, Time, Version};
 
 impl Node {
@@ -18,8 +18,8 @@ impl Node {
             return;
         }
         if self.settings.quorum == 0 {
-            let member = |p: &Peer| p.card.standing == Standing::Member;
-            if self.durable.standing == Standing::Empty && !self.electors_around(now).any(|(_, p)| member(p))
+            let member = |p: &Peer| p.info.origin == StateOrigin::Member;
+            if self.durable.origin == StateOrigin::Empty && !self.electors_around(now).any(|(_, p)| member(p))
             {
                 self.found(BTreeSet::new());
             }
@@ -35,10 +35,10 @@ impl Node {
     /// An elector without a record. One that has chosen its members may choose others until it has voted with them: the vote of every one
     /// of them is needed, so nobody can lead them without it.
     fn may_found(&self) -> bool {
-        match self.durable.standing {
-            Standing::Empty => !self.knows_a_cluster(),
-            Standing::Founder => self.durable.term == Term(0) && !self.durable.record.members.is_empty(),
-            Standing::Member => false,
+        match self.durable.origin {
+            StateOrigin::Empty => !self.knows_a_cluster(),
+            StateOrigin::Founder => self.durable.term == Term(0) && !self.durable.record.members.is_empty(),
+            StateOrigin::Member => false,
         }
     }
 
@@ -46,7 +46,7 @@ impl Node {
     /// nobody who has its record is heard any more. Only an operator knows better.
     fn knows_a_cluster(&self) -> bool {
         let followed = self.durable.followed != Term(0) || self.durable.applied.version != Version::default();
-        let heard = || self.peers.iter().any(|(_, p)| p.card.elector && p.card.standing == Standing::Member);
+        let heard = || self.peers.iter().any(|(_, p)| p.info.elector && p.info.origin == StateOrigin::Member);
         (followed || heard()) && !mutant!(FoundsBesideCluster)
     }
 
@@ -54,10 +54,10 @@ impl Node {
     fn electors_around(&self, now: Time) -> impl Iterator<Item = (NodeId, &Peer)> {
         let lately = self.settings.election_timeout() * 3;
         self.peers.iter().filter(move |(_, p)| {
-            p.card.elector
+            p.info.elector
                 && p.gone.is_none()
                 && !p.mute
-                && !p.card.name.is_empty()
+                && !p.info.name.is_empty()
                 && now.since(p.heard) <= lately
         })
     }
@@ -65,13 +65,13 @@ impl Node {
     /// This node and the electors around it, if they are exactly the configured ones and may begin a cluster.
     fn configured_founders(&self, now: Time) -> Option<BTreeSet<NodeId>> {
         let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
-        let mut names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        let mut names: BTreeSet<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
         names.insert(self.settings.name.as_str());
         let electors = &self.settings.electors;
         let count = 1 + around.len();
         let exact =
             count == usize::from(electors.count()) && names.len() == count && count <= limits::MEMBERS;
-        let ready = |p: &Peer| p.knows_us() && !p.calls && may_begin(&p.card);
+        let ready = |p: &Peer| p.knows_us() && !p.calls && may_begin(&p.info);
         let all =
             exact && names.iter().all(|name| electors.admits(name)) && around.iter().all(|(_, p)| ready(p));
         all.then(|| around.iter().map(|(id, _)| *id).chain([self.id]).collect())
@@ -82,22 +82,22 @@ impl Node {
         let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
         let configured = usize::from(self.settings.electors.count());
         let seen = 1 + around.len();
-        let mut names: Vec<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        let mut names: Vec<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
         names.push(&self.settings.name);
         names.sort_unstable();
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let unnamed = names.iter().find(|name| !self.settings.electors.admits(name));
-        let member = around.iter().find(|(_, p)| p.card.standing == Standing::Member);
-        let old = around.iter().find(|(_, p)| p.card.rules < RULES);
+        let member = around.iter().find(|(_, p)| p.info.origin == StateOrigin::Member);
+        let old = around.iter().find(|(_, p)| p.info.rules < RULES);
         if let Some((_, peer)) = member {
-            format!("{} has the record of a cluster: this elector waits to be given it", peer.card.name)
+            format!("{} has the record of a cluster: this elector waits to be given it", peer.info.name)
         } else if let Some(name) = twice {
             format!("several electors are called {name}: give each its own node.name")
         } else if let Some(name) = unnamed {
             format!("{name} is configured to vote, and cluster.electors does not name it")
         } else if let Some((_, peer)) = old {
-            format!("{} runs a koid that does not know membership: upgrade it", peer.card.name)
-        } else if self.durable.standing == Standing::Empty && self.knows_a_cluster() {
+            format!("{} runs a koid that does not know membership: upgrade it", peer.info.name)
+        } else if self.durable.origin == StateOrigin::Empty && self.knows_a_cluster() {
             let electors = self.names_of(&self.durable.applied.members);
             let whose =
                 if electors.is_empty() { String::new() } else { format!(" of {}", electors.join(", ")) };
@@ -119,7 +119,7 @@ impl Node {
                 "{seen} electors without a record are seen and cluster.electors is {configured}: set it right everywhere, or stop those that \
                  are not to vote"
             )
-        } else if self.durable.standing == Standing::Founder {
+        } else if self.durable.origin == StateOrigin::Founder {
             "a cluster begins: its first leader needs the vote of every one of its electors".to_owned()
         } else {
             "this elector has no record yet, and waits to be given the cluster's".to_owned()
@@ -131,8 +131,8 @@ impl Node {
     pub(crate) fn bootstrap_members(&self, now: Time) -> Result<BTreeSet<NodeId>, String> {
         let mut members = BTreeSet::from([self.id]);
         for (id, peer) in self.electors_around(now).filter(|(_, p)| p.knows_us()) {
-            if !may_begin(&peer.card) {
-                return Err(peer.card.name.clone());
+            if !may_begin(&peer.info) {
+                return Err(peer.info.name.clone());
             }
             members.insert(id);
         }
@@ -143,7 +143,7 @@ impl Node {
     pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
         let electors = self.names_of(&members);
         self.event(Event::NewCluster { electors });
-        self.durable.set_standing(Standing::Founder);
+        self.durable.set_origin(StateOrigin::Founder);
         self.durable.take_record(Record { members, ..Record::default() });
     }
 
@@ -154,14 +154,14 @@ impl Node {
         let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
         let agreed = self.settings.agreed();
         let ready = |(id, p): &(NodeId, &Peer)| {
-            p.card.rules >= RULES
-                && p.card.agreed == agreed
-                && p.card.standing == Standing::Member
-                && self.settings.electors.admits(&p.card.name)
+            p.info.rules >= RULES
+                && p.info.agreed == agreed
+                && p.info.origin == StateOrigin::Member
+                && self.settings.electors.admits(&p.info.name)
                 && lead.holds_what_counts(*id)
                 && lead.acknowledged_within(*id, self.settings.leader_lease, now)
         };
-        let names: BTreeSet<&str> = around.iter().map(|(_, p)| p.card.name.as_str()).collect();
+        let names: BTreeSet<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
         let count = 1 + around.len();
         let exact = count == usize::from(self.settings.electors.count())
             && count <= limits::MEMBERS
@@ -173,6 +173,6 @@ impl Node {
 }
 
 /// Has no record, and knows that a cluster has members.
-fn may_begin(card: &Card) -> bool {
-    card.standing != Standing::Member && card.rules >= RULES
+fn may_begin(info: &NodeInfo) -> bool {
+    info.origin != StateOrigin::Member && info.rules >= RULES
 }

@@ -36,7 +36,7 @@ pub enum Watch {
 
 /// How far up a service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum ServiceLevel {
     /// It runs, or is being started or stopped.
     Started,
     /// It is, or may be, promoted.
@@ -62,14 +62,14 @@ impl Node {
     }
 
     /// The services that are up, by name; those that are not in it are down.
-    pub fn standing_services(&self) -> BTreeMap<String, Standing> {
-        self.runner.services.standing()
+    pub fn service_levels(&self) -> BTreeMap<String, ServiceLevel> {
+        self.runner.services.levels()
     }
 }
 
 /// Takes services down without a cluster around: demote, then stop, by priority, with what R7 wants when that fails.
 #[derive(Clone, Debug)]
-pub struct TakeDown {
+pub struct Teardown {
     services: Services,
     effects: Effects,
     settings: Settings,
@@ -77,27 +77,27 @@ pub struct TakeDown {
     epoch: Epoch,
 }
 
-impl TakeDown {
-    /// Of these services, as far as `standing` has them. `by`: when the grace is over; what hangs then is killed. `epoch`: what
+impl Teardown {
+    /// Of these services, as far as `levels` has them. `by`: when the grace is over; what hangs then is killed. `epoch`: what
     /// the hooks are told.
     pub fn new(
         settings: Settings,
         specs: Vec<ServiceSpec>,
-        standing: &BTreeMap<String, Standing>,
+        levels: &BTreeMap<String, ServiceLevel>,
         by: Option<Time>,
         epoch: Epoch,
         now: Time,
-    ) -> TakeDown {
+    ) -> Teardown {
         // That they are found is no news.
         let mut unsaid = Effects::default();
         let mut services = Services::default();
         services.update(
-            specs.into_iter().filter(|s| standing.contains_key(&s.name)).collect(),
+            specs.into_iter().filter(|s| levels.contains_key(&s.name)).collect(),
             false,
             &mut unsaid,
         );
-        services.presume_each(|name| standing.get(name) == Some(&Standing::Promoted));
-        let mut down = TakeDown { services, effects: Effects::default(), settings, overdue: by, epoch };
+        services.presume_each(|name| levels.get(name) == Some(&ServiceLevel::Promoted));
+        let mut down = Teardown { services, effects: Effects::default(), settings, overdue: by, epoch };
         down.advance(now);
         down
     }
@@ -134,7 +134,7 @@ impl TakeDown {
         self.effects.next()
     }
 
-    /// When to call [`TakeDown::handle`] with [`Input::Tick`], unless something happens before.
+    /// When to call [`Teardown::handle`] with [`Input::Tick`], unless something happens before.
     pub fn next_deadline(&self, now: Time) -> Time {
         self.overdue.filter(|by| *by > now && self.services.maybe_promoted()).unwrap_or(Time::NEVER)
     }

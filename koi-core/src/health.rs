@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::concern::Concern;
-use crate::message::{Agreed, Card};
+use crate::message::{NodeInfo, SharedSettings};
 use crate::node::Node;
 use crate::peers::{Gone, Peer};
-use crate::record::{MasterEntry, Record, Standing};
+use crate::record::{MasterEntry, Record, StateOrigin};
 use crate::reports::RunnerReport;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::NodeView;
@@ -147,15 +147,15 @@ impl Node {
         }
         for (id, peer) in self.peers.iter() {
             let there = peer.gone.is_none() && now.since(peer.heard) <= self.lately();
-            if !there || peer.card.name.is_empty() {
+            if !there || peer.info.name.is_empty() {
                 continue;
             }
-            let node = peer.card.name.clone();
+            let node = peer.info.name.clone();
             if let Some(fast) = peer.pace.strays() {
                 concerns.push(Concern::Clock { node: node.clone(), fast });
             }
-            let votes = peer.card.elector && self.counts(id);
-            if peer.card.elector && self.knows_members() && !votes {
+            let votes = peer.info.elector && self.counts(id);
+            if peer.info.elector && self.knows_members() && !votes {
                 concerns.push(Concern::NoMember { node: node.clone(), id });
             }
             let (takes, told) = peer.disk;
@@ -164,12 +164,12 @@ impl Node {
             }
             if self.is_deaf(id, now) {
                 concerns.push(Concern::Deaf { node });
-            } else if votes && peer.card.standing == Standing::Empty && self.too_many_electors(id, now) {
+            } else if votes && peer.info.origin == StateOrigin::Empty && self.too_many_electors(id, now) {
                 concerns.push(Concern::ElectorTooMany { node, configured });
             } else if let Some(why) = peer.unfit.clone().filter(|_| votes) {
                 concerns.push(Concern::CannotVote { node, why });
             } else if votes
-                && peer.card.standing == Standing::Member
+                && peer.info.origin == StateOrigin::Member
                 && self.is_unacknowledging(id, now)
                 && self.seen_lately(id, now).is_none_or(|s| s.summary.unfit.is_none())
             {
@@ -203,7 +203,7 @@ impl Node {
         if record.maintenance || self.takeover(now).is_some() {
             return;
         }
-        let there = |p: &Peer| p.card.runner && !matches!(p.gone, Some(Gone::Left(_)));
+        let there = |p: &Peer| p.info.runner && !matches!(p.gone, Some(Gone::Left(_)));
         let others = self.peers.iter().filter(|(id, p)| *id != master && there(p)).map(|(id, _)| id);
         let own = (self.settings.runner && self.id != master).then_some(self.id);
         let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record, now)).collect();
@@ -226,7 +226,7 @@ impl Node {
         } else if summary.leaving {
             format!("{name} is stopping")
         } else if !summary.promotable {
-            format!("{name} is {}", summary.state.word())
+            format!("{name} is {}", summary.state.as_str())
         } else if self.rests(node, seen, now) {
             format!("{name} has been master in vain of late")
         } else {
@@ -242,7 +242,7 @@ impl Node {
     fn look_at_configured_electors(&self, concerns: &mut Vec<Concern>, now: Time) {
         let members = &self.durable.record.members;
         let electors = self.names_of(members);
-        let mut compare = |node: &str, agreed: &Agreed, named: bool| {
+        let mut compare = |node: &str, agreed: &SharedSettings, named: bool| {
             let (node, electors) = (node.to_owned(), electors.clone());
             if usize::from(agreed.electors) != members.len() {
                 let (key, is) = ("cluster.electors", agreed.electors);
@@ -256,8 +256,8 @@ impl Node {
         };
         let named = electors.iter().all(|name| self.settings.electors.admits(name));
         compare(&self.settings.name, &self.settings.agreed(), named);
-        let around = self.peers.iter().filter(|(id, p)| self.is_around(*id, now) && !p.card.name.is_empty());
-        around.for_each(|(_, peer)| compare(&peer.card.name, &peer.card.agreed, true));
+        let around = self.peers.iter().filter(|(id, p)| self.is_around(*id, now) && !p.info.name.is_empty());
+        around.for_each(|(_, peer)| compare(&peer.info.name, &peer.info.agreed, true));
     }
 
     fn is_around(&self, id: NodeId, now: Time) -> bool {
@@ -272,7 +272,7 @@ impl Node {
             concerns.push(Concern::SameId { node: self.settings.name.clone(), id: self.id });
         }
         for (id, peer) in self.peers.iter().filter(|(id, _)| self.is_twice(*id, now)) {
-            concerns.push(Concern::SameId { node: peer.card.name.clone(), id });
+            concerns.push(Concern::SameId { node: peer.info.name.clone(), id });
         }
     }
 
@@ -310,11 +310,11 @@ impl Node {
         for (_, peer) in
             self.peers.iter().filter(|(_, p)| now.since(p.heard) <= self.lately() && p.gone.is_none())
         {
-            let card = &peer.card;
-            *names.entry(card.name.as_str()).or_default() += 1;
-            let keys = differing(&own, card, self.knows_members());
-            if !card.name.is_empty() && !keys.is_empty() {
-                let (one, other) = (self.settings.name.clone(), card.name.clone());
+            let info = &peer.info;
+            *names.entry(info.name.as_str()).or_default() += 1;
+            let keys = differing(&own, info, self.knows_members());
+            if !info.name.is_empty() && !keys.is_empty() {
+                let (one, other) = (self.settings.name.clone(), info.name.clone());
                 concerns.push(Concern::Disagreement { one, other, keys });
             }
         }
@@ -325,8 +325,8 @@ impl Node {
 }
 
 /// Where there are members, each configuration of the electors is compared with the record instead.
-fn differing(own: &Agreed, card: &Card, members_known: bool) -> Vec<&'static str> {
-    let their = &card.agreed;
+fn differing(own: &SharedSettings, info: &NodeInfo, members_known: bool) -> Vec<&'static str> {
+    let their = &info.agreed;
     [
         (own.electors != their.electors && !members_known, "cluster.electors"),
         (own.quorum != their.quorum && !members_known, "cluster.quorum"),

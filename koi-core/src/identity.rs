@@ -176,7 +176,7 @@ impl Node {
         }
         let lately = self.lately();
         let Some(run) = self.peers.run(node, session) else { return };
-        let (since, follows) = (run.since, run.card.follows);
+        let (since, follows) = (run.since, run.info.follows);
         let speaks = |p: &Peer| p.is_around(lately, now) && p.since < since && p.proven > since;
         let newer = |p: &Peer| calls && !p.mute && p.session.count >= session.count && p.heard > Time(0);
         let others = self.peers.runs(node).filter(|p| p.session != session && Some(p.session) != follows);
@@ -194,7 +194,7 @@ impl Node {
     /// The hello of this run, to those whose words are fresh.
     pub(crate) fn hello(&self, heard: Vec<u64>, now: Time) -> Hello {
         Hello {
-            card: self.card(),
+            info: self.info(),
             heard,
             calls: !self.is_established(),
             uptime: now.since(self.started),

@@ -143,7 +143,7 @@ pub struct HookRun {
     /// 1 for the first try since the last success.
     pub attempt: u32,
     /// What the service is to be.
-    pub role: Role,
+    pub role: TargetRole,
     /// The node's state, for `KOI_STATE`.
     pub state: NodeState,
     /// The fencing token.
@@ -156,7 +156,7 @@ pub struct HookRun {
 
 /// What a service is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum TargetRole {
     /// Not running.
     None,
     /// Running, ready for promotion.

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
 use crate::node::Node;
 use crate::placement::Placement;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::reports::{Reports, RunnerReport};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, Session, Term, Time, Version, stretched};
@@ -113,7 +113,7 @@ impl Node {
             reclaim: None,
             placement: Placement::new(term, inherited, cold),
         });
-        self.durable.set_standing(Standing::Member);
+        self.durable.set_origin(StateOrigin::Member);
         self.durable.set_promised_lease(self.durable.promised_lease.max(self.settings.leader_lease));
         self.event(Event::LeadershipGained { term, votes: count });
         self.adopt_newest(&votes, now);
@@ -252,7 +252,7 @@ impl Node {
         let record = self.durable.record.clone();
         let master = record.master.as_ref().map(|m| m.node);
         Some(Heartbeat {
-            card: self.card(),
+            info: self.info(),
             term: lead.term,
             number: lead.number,
             lease: self.settings.leader_lease,
@@ -302,7 +302,7 @@ impl Node {
         let resend = now + self.settings.heartbeat;
         lead.reclaim = Some(Reclaim { term, votes: BTreeMap::new(), resend, said: false });
         self.durable.vote(term, (self.id, self.session));
-        self.when_durable(Deferred::Claim(term), now);
+        self.when_durable(Deferred::RequestVote(term), now);
     }
 
     pub(crate) fn reclaim_is_durable(&mut self, term: Term, own: Ballot, now: Time) {
@@ -394,7 +394,7 @@ impl Node {
             self.note_hearing(from, session, &report, now);
         }
         // Members or not: one that is to become a member must hold the record first (R13).
-        let admitted = self.knows_members() || self.settings.electors.admits(&report.card.name);
+        let admitted = self.knows_members() || self.settings.electors.admits(&report.info.name);
         let master = self.durable.record.master.as_ref().filter(|m| m.node == from);
         let master_run = master.map(|m| m.session);
         let Some(lead) = &mut self.lead else { return };
@@ -402,7 +402,7 @@ impl Node {
             return;
         }
         lead.met.insert(from);
-        if report.card.elector && admitted && from != self.id {
+        if report.info.elector && admitted && from != self.id {
             if let Some(number) = report.acknowledged
                 && let Some((_, sent)) = lead.sent.iter().find(|(n, _)| *n == number)
             {
@@ -414,7 +414,7 @@ impl Node {
                 lead.copies.insert(from, report.durable);
             }
         }
-        let beginner = report.card.elector && report.card.standing == Standing::Empty && admitted;
+        let beginner = report.info.elector && report.info.origin == StateOrigin::Empty && admitted;
         if let Some(summary) = report.runner.filter(|_| newest) {
             let (report, applied, uptime) = (report.number, report.applied, report.uptime);
             let seen = RunnerReport { session, report, at: now, summary, applied, uptime };
@@ -430,7 +430,7 @@ impl Node {
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
         self.peers.note_report(from, session, report, now);
         if let Some(note) = report.runner.as_ref().and_then(|r| r.failure.clone()) {
-            self.failures.note(&report.card.name, note, now);
+            self.failures.note(&report.info.name, note, now);
         }
     }
 
@@ -455,12 +455,12 @@ impl Node {
             return false;
         }
         let configured = usize::from(self.settings.electors.count());
-        let name = self.peers.get(newcomer).map(|p| p.card.name.as_str()).unwrap_or_default();
+        let name = self.peers.get(newcomer).map(|p| p.info.name.as_str()).unwrap_or_default();
         let members = self.peers.iter().filter(|(id, p)| {
             *id != newcomer
-                && p.card.elector
-                && p.card.standing == Standing::Member
-                && p.card.name != name
+                && p.info.elector
+                && p.info.origin == StateOrigin::Member
+                && p.info.name != name
                 && now.since(p.heard) <= self.lately() * 10
         });
         configured > 0 && 1 + members.count() >= configured

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span};
 
 /// A body with its sender.
@@ -60,19 +60,19 @@ pub enum Body {
     Answer(#[n(0)] Answer),
     /// Would you vote for me? Spends no term.
     #[n(4)]
-    Poll(#[n(0)] Poll),
+    PreVote(#[n(0)] PreVote),
     /// The answer to a poll.
     #[n(5)]
-    PollAnswer(#[n(0)] PollAnswer),
+    PreVoteAnswer(#[n(0)] PreVoteAnswer),
     /// Vote for me.
     #[n(6)]
-    Claim(#[n(0)] Claim),
+    RequestVote(#[n(0)] RequestVote),
     /// The answer to a claim.
     #[n(7)]
     Vote(#[n(0)] Vote),
     /// Your heartbeat's term is over; this is the newest that I know.
     #[n(8)]
-    Refuse(#[n(0)] Refuse),
+    StaleTerm(#[n(0)] StaleTerm),
     /// I lead no more, and you are free to vote.
     #[n(9)]
     Resign(#[n(0)] Resign),
@@ -89,7 +89,7 @@ pub enum Body {
 
 /// The parts of the settings on which all nodes must agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Agreed {
+pub struct SharedSettings {
     /// How many electors the cluster has; zero: unknown.
     #[n(0)]
     pub electors: u16,
@@ -115,7 +115,7 @@ pub const RULES: u16 = 13;
 
 /// Who speaks, in a form for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Card {
+pub struct NodeInfo {
     /// `node.name`, at most [`crate::limits::NAME_BYTES`].
     #[n(0)]
     pub name: String,
@@ -133,10 +133,10 @@ pub struct Card {
     pub priority: i32,
     /// What its state on disk is worth.
     #[n(5)]
-    pub standing: Standing,
+    pub origin: StateOrigin,
     /// What it was configured with.
     #[n(6)]
-    pub agreed: Agreed,
+    pub agreed: SharedSettings,
     /// The newest rule that it knows, as [`RULES`]; 0: it is from before R13.
     #[n(7)]
     #[cbor(default)]
@@ -152,7 +152,7 @@ pub struct Card {
 pub struct Hello {
     /// Who speaks.
     #[n(0)]
-    pub card: Card,
+    pub info: NodeInfo,
     /// The random parts of the sessions of which the sender has fresh word: whoever finds its own here knows that this hello was made after
     /// it started, and is not an old one; whoever does not, answers it. At most [`crate::limits::NODES`].
     #[n(1)]
@@ -180,7 +180,7 @@ pub struct Hello {
 pub struct Heartbeat {
     /// The leader.
     #[n(0)]
-    pub card: Card,
+    pub info: NodeInfo,
     /// Its term.
     #[n(1)]
     pub term: Term,
@@ -212,7 +212,7 @@ pub struct Heartbeat {
 pub struct Report {
     /// Who speaks.
     #[n(0)]
-    pub card: Card,
+    pub info: NodeInfo,
     /// The term of the leader that this is for.
     #[n(1)]
     pub term: Term,
@@ -390,12 +390,12 @@ pub struct Lease {
     pub remaining: Duration,
 }
 
-/// See [`Body::Poll`].
+/// See [`Body::PreVote`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Poll {
+pub struct PreVote {
     /// Who asks.
     #[n(0)]
-    pub card: Card,
+    pub info: NodeInfo,
     /// The term that it would claim.
     #[n(1)]
     pub term: Term,
@@ -405,9 +405,9 @@ pub struct Poll {
     pub founding: BTreeSet<NodeId>,
 }
 
-/// See [`Body::PollAnswer`]. Also what the refusal of one who is no member is answered with.
+/// See [`Body::PreVoteAnswer`]. Also what the refusal of one who is no member is answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct PollAnswer {
+pub struct PreVoteAnswer {
     /// The term that was asked for.
     #[n(0)]
     pub term: Term,
@@ -430,12 +430,12 @@ pub struct PollAnswer {
     pub disk: Duration,
 }
 
-/// See [`Body::Claim`].
+/// See [`Body::RequestVote`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Claim {
+pub struct RequestVote {
     /// Who claims.
     #[n(0)]
-    pub card: Card,
+    pub info: NodeInfo,
     /// The term claimed.
     #[n(1)]
     pub term: Term,
@@ -472,9 +472,9 @@ pub struct Vote {
     pub wait: Duration,
 }
 
-/// See [`Body::Refuse`].
+/// See [`Body::StaleTerm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Refuse {
+pub struct StaleTerm {
     /// The newest term that the sender knows.
     #[n(0)]
     pub newest: Term,

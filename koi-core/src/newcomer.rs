@@ -90,7 +90,7 @@ impl Service {
         let why = match (self.ineligible_reason(), &self.cause) {
             (Some(barred), _) => barred,
             (None, Some(cause)) if self.failed => {
-                format!("{}: {}: {}", self.spec.name, cause.hook.word(), cause.message)
+                format!("{}: {}: {}", self.spec.name, cause.hook.as_str(), cause.message)
             }
             (None, _) => return None,
         };

@@ -19,11 +19,11 @@ use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::leader::Leadership;
 use crate::leaving::Leaving;
-use crate::message::{Body, Card, RULES, Recipient, Resign, RunnerSummary};
+use crate::message::{Body, NodeInfo, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
-use crate::record::{Record, Standing};
-use crate::runner::{NodeContext, Runner};
+use crate::record::{Record, StateOrigin};
+use crate::runner::{NodeContext, ServiceSupervisor};
 use crate::settings::Settings;
 use crate::types::{Epoch, NodeId, NodeState, Session, Time, Version};
 
@@ -43,7 +43,7 @@ pub struct Node {
     pub(crate) election: Election,
     pub(crate) lead: Option<Leadership>,
     pub(crate) following: Following,
-    pub(crate) runner: Runner,
+    pub(crate) runner: ServiceSupervisor,
     told: Option<RunnerSummary>,
     pub(crate) greeting: Greeting,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
@@ -84,7 +84,7 @@ impl Node {
             election,
             lead: None,
             following: Following::default(),
-            runner: Runner::new(left),
+            runner: ServiceSupervisor::new(left),
             told: None,
             greeting: Greeting::new(boot.now),
             listen_until: boot.now,
@@ -350,7 +350,7 @@ impl Node {
                 self.acknowledge(leader, term, number, lease, now);
             }
             Deferred::Vote { to, session, term } => self.vote_is_durable(to, session, term, now),
-            Deferred::Claim(term) => self.claim_is_durable(term, now),
+            Deferred::RequestVote(term) => self.claim_is_durable(term, now),
             Deferred::Record => self.count_copies(now),
             Deferred::Mark(epoch) => self.runner.marked(epoch),
         }
@@ -368,14 +368,14 @@ impl Node {
         self.outbox.effects().push(effect);
     }
 
-    pub(crate) fn card(&self) -> Card {
-        Card {
+    pub(crate) fn info(&self) -> NodeInfo {
+        NodeInfo {
             name: self.settings.name.clone(),
             version: self.settings.version.clone(),
             elector: self.settings.elector,
             runner: self.settings.runner,
             priority: self.settings.priority,
-            standing: self.durable.standing,
+            origin: self.durable.origin,
             agreed: self.settings.agreed(),
             rules: RULES,
             follows: self.identity.follows,
@@ -388,7 +388,7 @@ impl Node {
     }
 
     /// Whether this elector's state is worth anything (R10).
-    pub(crate) fn standing(&self) -> Standing {
-        self.durable.standing
+    pub(crate) fn origin(&self) -> StateOrigin {
+        self.durable.origin
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clocks::Pace;
 use crate::limits;
-use crate::message::{Body, Card, Report, RunnerSummary};
+use crate::message::{Body, NodeInfo, Report, RunnerSummary};
 use crate::types::{Epoch, NodeId, Session, Time, Version};
 
 /// A node that is unheard for so long is forgotten.
@@ -19,7 +19,7 @@ const RUNS: usize = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) session: Session,
-    pub(crate) card: Card,
+    pub(crate) info: NodeInfo,
     /// When a fresh message came from it; [`Time`] 0: never.
     pub(crate) heard: Time,
     /// The number of its newest report.
@@ -86,7 +86,7 @@ impl Peer {
     fn new(session: Session, now: Time) -> Peer {
         Peer {
             session,
-            card: Card::default(),
+            info: NodeInfo::default(),
             heard: Time(0),
             reported: 0,
             address: None,
@@ -193,13 +193,13 @@ impl Runs {
         let replaces = current.calls && !heard.calls || !current.is_around(lately, now);
         if session != current.session && heard.gone.is_none() && (newer || replaces) {
             // That a node is back is told, if it was told that it had gone.
-            let (card, told_lost) = (current.card.clone(), current.told_lost || current.gone.is_some());
+            let (info, told_lost) = (current.info.clone(), current.told_lost || current.gone.is_some());
             let told_seen = current.told_seen;
             self.current = session;
             if let Some(run) = self.get_mut(session) {
                 (run.told_lost, run.told_seen) = (told_lost, told_seen);
-                if run.card.name.is_empty() {
-                    run.card = card;
+                if run.info.name.is_empty() {
+                    run.info = info;
                 }
             }
         }
@@ -275,13 +275,13 @@ impl Peers {
     }
 
     /// What that run says that it is; true if it is to be told that it is there.
-    pub(crate) fn note_card(&mut self, id: NodeId, session: Session, card: &Card) -> bool {
+    pub(crate) fn note_card(&mut self, id: NodeId, session: Session, info: &NodeInfo) -> bool {
         let Some(run) = self.run_mut(id, session) else { return false };
-        let new = !run.calls && (run.card.name.is_empty() || run.told_lost || !run.told_seen);
+        let new = !run.calls && (run.info.name.is_empty() || run.told_lost || !run.told_seen);
         run.told_seen |= !run.calls;
         run.told_lost &= run.calls;
-        if run.card != *card {
-            run.card = card.clone();
+        if run.info != *info {
+            run.info = info.clone();
         }
         new
     }
@@ -323,7 +323,7 @@ impl Peers {
             let silent = now.since(run.heard) > lately && run.gone.is_none() && run.told_seen;
             if silent && !run.told_lost {
                 run.told_lost = true;
-                names.push(run.card.name.clone());
+                names.push(run.info.name.clone());
             }
         }
         names

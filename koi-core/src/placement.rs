@@ -248,10 +248,10 @@ impl Node {
     fn migrate_stop_flags(&self, next: &mut Record, now: Time) {
         let silent = |id: &NodeId| self.peers.get(*id).filter(|p| now.since(p.heard) > self.lately());
         let moved = next.stopped.iter().find_map(|old| {
-            let name = &silent(old)?.card.name;
+            let name = &silent(old)?.info.name;
             // It has answered this leader: an old datagram of an earlier identity does not count.
             let there = |id| id != *old && self.seen_lately(id, now).is_some();
-            let heir = self.peers.iter().find(|(id, p)| p.card.name == *name && there(*id));
+            let heir = self.peers.iter().find(|(id, p)| p.info.name == *name && there(*id));
             heir.map(|(id, _)| (*old, id))
         });
         if let Some((old, heir)) = moved {
@@ -281,7 +281,7 @@ impl Node {
             false => self.peers.get(node).map(|p| p.since),
         };
         let name = self.name_of(node);
-        let earlier = |p: &Peer| p.card.name == name && began.is_some_and(|began| p.heard < began);
+        let earlier = |p: &Peer| p.info.name == name && began.is_some_and(|began| p.heard < began);
         old != node && self.peers.get(old).is_some_and(earlier)
     }
 
@@ -340,7 +340,7 @@ impl Node {
             }
             let before = match self.peers.run(entry.node, run) {
                 _ if entry.node == self.id && run == self.session => self.identity.follows,
-                Some(peer) => peer.card.follows,
+                Some(peer) => peer.info.follows,
                 None => None,
             };
             let Some(before) = before else { return false };
@@ -434,7 +434,7 @@ impl Node {
             return Some(format!("it cannot promote anything: {why}"));
         }
         // Its earlier reports may have been on their way before it knew of its mastership.
-        (!summary.promotable).then(|| format!("it is {}, not promotable", summary.state.word()))
+        (!summary.promotable).then(|| format!("it is {}, not promotable", summary.state.as_str()))
     }
 
     /// The master is silent: only time, its own word or an operator ends its mastership.
@@ -499,11 +499,11 @@ impl Node {
         }
         let lately = self.lately();
         let awaited = self.peers.iter().find(|(id, p)| {
-            p.card.runner && p.gone.is_none() && now.since(p.heard) <= lately && self.latest(*id).is_none()
+            p.info.runner && p.gone.is_none() && now.since(p.heard) <= lately && self.latest(*id).is_none()
         });
         let (_, peer) = awaited?;
-        let what = format!("the new leader has not heard yet how {} is", peer.card.name);
-        Some(WaitReason::new(what).of(&peer.card.name).until(until))
+        let what = format!("the new leader has not heard yet how {} is", peer.info.name);
+        Some(WaitReason::new(what).of(&peer.info.name).until(until))
     }
 
     /// A starting cluster waits for better candidates, until all are there.
@@ -525,7 +525,7 @@ impl Node {
                 format!("the cluster is starting; {missing} of {electors} electors are missing")
             }
             Some((id, s)) => {
-                format!("the cluster is starting; {} is {}", self.name_of(id), s.summary.state.word())
+                format!("the cluster is starting; {} is {}", self.name_of(id), s.summary.state.as_str())
             }
             None => return None,
         };
@@ -535,7 +535,7 @@ impl Node {
     /// Electors heard from now, this node included.
     pub(crate) fn electors_seen(&self, now: Time) -> usize {
         let others = self.peers.iter().filter(|(id, p)| {
-            p.card.elector && p.gone.is_none() && self.counts(*id) && now.since(p.heard) <= self.lately()
+            p.info.elector && p.gone.is_none() && self.counts(*id) && now.since(p.heard) <= self.lately()
         });
         usize::from(self.settings.elector && self.counts(self.id)) + others.count()
     }
@@ -565,7 +565,7 @@ impl Node {
             let hint = format!("mend that, and say `koi recover {name}`; or stop koid on {name}");
             return Some(WaitReason::new(what).of(&name).rule("R7").hint(hint));
         }
-        let what = format!("{name} still has something promoted ({})", seen.summary.state.word());
+        let what = format!("{name} still has something promoted ({})", seen.summary.state.as_str());
         Some(WaitReason::new(what).of(&name).rule("R6"))
     }
 
@@ -587,7 +587,7 @@ impl Node {
         let mut why: Vec<String> = self
             .latest_reports()
             .map(|(id, s)| match self.bears_its_name(id, now) {
-                true => format!("{} is {}", self.name_of(id), s.summary.state.word()),
+                true => format!("{} is {}", self.name_of(id), s.summary.state.as_str()),
                 false => format!("{id} is called {} as another is", self.name_of(id)),
             })
             .collect();
@@ -644,7 +644,7 @@ impl Node {
         let others = self
             .peers
             .iter()
-            .filter(|(id, p)| *id != node && p.card.name == name && p.is_around(self.lately(), now));
+            .filter(|(id, p)| *id != node && p.info.name == name && p.is_around(self.lately(), now));
         let own =
             (node != self.id && self.settings.name == name).then_some((self.id, now.since(self.started)));
         let uptime = match self.peers.get(node) {
@@ -677,7 +677,7 @@ impl Node {
             return self.settings.name.clone();
         }
         match self.peers.get(node) {
-            Some(peer) if !peer.card.name.is_empty() => peer.card.name.clone(),
+            Some(peer) if !peer.info.name.is_empty() => peer.info.name.clone(),
             _ => self.durable.names.get(&node).cloned().unwrap_or_else(|| node.to_string()),
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::election::Election;
 use crate::event::Event;
 use crate::following::Leader;
-use crate::message::{Body, Card, Message, RULES};
+use crate::message::{Body, Message, NodeInfo, RULES};
 use crate::node::Node;
 use crate::peers::Gone;
 use crate::record::Durable;
@@ -26,7 +26,7 @@ impl Node {
         if self.last_word(from, session, &body, now) {
             return;
         }
-        if let Some(followed) = card_of(&body).and_then(|card| card.follows) {
+        if let Some(followed) = card_of(&body).and_then(|info| info.follows) {
             // The word of that run's guardian, by the run that came after it on the same machine.
             self.on_gone(from, followed, Gone::Dead { all_down: false }, now);
         }
@@ -65,11 +65,11 @@ impl Node {
             | Body::Heartbeat(_)
             | Body::Report(_)
             | Body::Answer(_)
-            | Body::Poll(_)
-            | Body::PollAnswer(_)
-            | Body::Claim(_)
+            | Body::PreVote(_)
+            | Body::PreVoteAnswer(_)
+            | Body::RequestVote(_)
             | Body::Vote(_)
-            | Body::Refuse(_)
+            | Body::StaleTerm(_)
             | Body::OtherRun(_) => return false,
         };
         self.on_gone(from, session, gone, now);
@@ -80,10 +80,10 @@ impl Node {
     /// Whoever sent the others is asked for a word that names this run.
     fn unproven(&mut self, from: NodeId, session: Session, body: Body, now: Time) {
         match body {
-            Body::Poll(poll) => self.on_poll(from, session, &poll, now),
-            Body::Claim(claim) => self.on_claim(from, session, &claim, now),
+            Body::PreVote(poll) => self.on_poll(from, session, &poll, now),
+            Body::RequestVote(claim) => self.on_claim(from, session, &claim, now),
             Body::Hello(hello) => self.on_hello(from, session, &hello, now),
-            Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.card) => {
+            Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.info) => {
                 let body = Body::Heartbeat(heartbeat);
                 self.note_run(from, session, None, &body, now);
                 self.note_card(from, session, &body);
@@ -92,9 +92,9 @@ impl Node {
             Body::Heartbeat(_) => self.ask_for_a_word(from, session, now),
             Body::Report(_)
             | Body::Answer(_)
-            | Body::PollAnswer(_)
+            | Body::PreVoteAnswer(_)
             | Body::Vote(_)
-            | Body::Refuse(_)
+            | Body::StaleTerm(_)
             | Body::Resign(_)
             | Body::Farewell(_)
             | Body::Obituary(_)
@@ -104,8 +104,8 @@ impl Node {
 
     /// A koid from before R13 answers no hello: its heartbeats are taken as they come, while the record has no members, which is until the last
     /// one is upgraded.
-    fn is_from_before(&self, card: &Card) -> bool {
-        card.rules < RULES && self.durable.record.members.is_empty()
+    fn is_from_before(&self, info: &NodeInfo) -> bool {
+        info.rules < RULES && self.durable.record.members.is_empty()
     }
 
     /// What a fresh message says of the run that sent it, whatever it is about.
@@ -123,11 +123,11 @@ impl Node {
     }
 
     fn note_card(&mut self, from: NodeId, session: Session, body: &Body) {
-        let Some(card) = card_of(body) else { return };
-        let new = self.peers.note_card(from, session, card);
-        self.durable.remember_name(from, &card.name);
+        let Some(info) = card_of(body) else { return };
+        let new = self.peers.note_card(from, session, info);
+        self.durable.remember_name(from, &info.name);
         if new {
-            self.event(Event::NodeSeen { node: card.name.clone() });
+            self.event(Event::NodeSeen { node: info.name.clone() });
         }
     }
 
@@ -137,11 +137,11 @@ impl Node {
             Body::Heartbeat(heartbeat) => self.on_heartbeat(from, session, heartbeat, now),
             Body::Report(report) => self.on_report(from, session, report, now),
             Body::Answer(answer) => self.on_answer(from, answer, now),
-            Body::Poll(poll) => self.on_poll(from, session, &poll, now),
-            Body::PollAnswer(answer) => self.on_poll_answer(from, session, &answer, now),
-            Body::Claim(claim) => self.on_claim(from, session, &claim, now),
+            Body::PreVote(poll) => self.on_poll(from, session, &poll, now),
+            Body::PreVoteAnswer(answer) => self.on_poll_answer(from, session, &answer, now),
+            Body::RequestVote(claim) => self.on_claim(from, session, &claim, now),
             Body::Vote(vote) => self.on_vote(from, &vote, now),
-            Body::Refuse(refuse) => self.on_refuse(from, session, refuse.newest, now),
+            Body::StaleTerm(refuse) => self.on_refuse(from, session, refuse.newest, now),
             Body::OtherRun(other) => self.on_other_run(&other, now),
             // Last words were heard before.
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
@@ -195,17 +195,17 @@ fn matters(
 }
 
 /// What a message says of its sender.
-fn card_of(body: &Body) -> Option<&Card> {
+fn card_of(body: &Body) -> Option<&NodeInfo> {
     match body {
-        Body::Hello(m) => Some(&m.card),
-        Body::Heartbeat(m) => Some(&m.card),
-        Body::Report(m) => Some(&m.card),
-        Body::Poll(m) => Some(&m.card),
-        Body::Claim(m) => Some(&m.card),
+        Body::Hello(m) => Some(&m.info),
+        Body::Heartbeat(m) => Some(&m.info),
+        Body::Report(m) => Some(&m.info),
+        Body::PreVote(m) => Some(&m.info),
+        Body::RequestVote(m) => Some(&m.info),
         Body::Answer(_)
-        | Body::PollAnswer(_)
+        | Body::PreVoteAnswer(_)
         | Body::Vote(_)
-        | Body::Refuse(_)
+        | Body::StaleTerm(_)
         | Body::Resign(_)
         | Body::Farewell(_)
         | Body::Obituary(_)

@@ -119,7 +119,7 @@ pub struct Durable {
     pub promised_lease: Duration,
     /// Where this elector's knowledge comes from (R10).
     #[n(5)]
-    pub standing: Standing,
+    pub origin: StateOrigin,
     /// Set before anything is promoted, cleared when nothing is any more. Found at a start, it means that the last run
     /// did not end cleanly and that something may still be promoted (R8).
     #[n(6)]
@@ -140,7 +140,7 @@ pub struct Durable {
 /// What an elector's state on disk is worth (R10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[cbor(index_only)]
-pub enum Standing {
+pub enum StateOrigin {
     /// Nothing on disk: it neither votes nor leads.
     #[default]
     #[n(0)]

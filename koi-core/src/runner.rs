@@ -101,7 +101,7 @@ struct Failure {
 
 /// The runner half of a node.
 #[derive(Clone, Debug)]
-pub(crate) struct Runner {
+pub(crate) struct ServiceSupervisor {
     pub(crate) services: Services,
     phase: Phase,
     unreadable: Option<String>,
@@ -130,10 +130,10 @@ pub(crate) struct Outcome {
     pub(crate) clear_mark: bool,
 }
 
-impl Runner {
+impl ServiceSupervisor {
     /// `left`: what an earlier run may have left promoted.
-    pub(crate) fn new(left: Option<Epoch>) -> Runner {
-        Runner {
+    pub(crate) fn new(left: Option<Epoch>) -> ServiceSupervisor {
+        ServiceSupervisor {
             services: Services::default(),
             phase: Phase::Scanning { left },
             unreadable: None,
@@ -384,11 +384,11 @@ impl Runner {
     ) {
         let note = FailureNote {
             service: clip(service, limits::NAME_BYTES),
-            hook: cause.hook.word().to_owned(),
+            hook: cause.hook.as_str().to_owned(),
             message: clip(&cause.message, limits::REASON_BYTES),
             ago: Duration::ZERO,
         };
-        let reason = format!("{service}: {}: {}", cause.hook.word(), cause.message);
+        let reason = format!("{service}: {}: {}", cause.hook.as_str(), cause.message);
         let calm =
             self.last_failure.as_ref().is_some_and(|(at, _)| now.since(*at) > settings.failcount_reset);
         self.last_failure = Some((now, note));

@@ -541,7 +541,7 @@ impl Service {
             Observed::Stopped => "stopped (92)",
             Observed::Live => "live (93)",
         };
-        again.then(|| (hook, format!("status says {word} after {}", hook.word())))
+        again.then(|| (hook, format!("status says {word} after {}", hook.as_str())))
     }
 
     /// Status tells of a change that koi has not made, and that makes it do something.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
-use crate::guard::Standing;
-use crate::io::{Cause, Effect, HookEnd, HookRun, Role, RunId, ServiceSpec};
+use crate::guard::ServiceLevel;
+use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
 use crate::service::{Consequence, Gates, Service, Step};
@@ -215,13 +215,13 @@ impl Services {
     }
 
     /// The services that are not down.
-    pub(crate) fn standing(&self) -> BTreeMap<String, Standing> {
-        let standing = |s: &Service| match (s.maybe_promoted, s.running.is_none() && s.is_down()) {
-            (true, _) => Some(Standing::Promoted),
-            (false, false) => Some(Standing::Started),
+    pub(crate) fn levels(&self) -> BTreeMap<String, ServiceLevel> {
+        let level = |s: &Service| match (s.maybe_promoted, s.running.is_none() && s.is_down()) {
+            (true, _) => Some(ServiceLevel::Promoted),
+            (false, false) => Some(ServiceLevel::Started),
             (false, true) => None,
         };
-        self.list.iter().filter_map(|s| Some((s.spec.name.clone(), standing(s)?))).collect()
+        self.list.iter().filter_map(|s| Some((s.spec.name.clone(), level(s)?))).collect()
     }
 
     /// Forgets failures.
@@ -259,14 +259,14 @@ impl Services {
             self.try_newcomers_again(goal.now);
         }
         loop {
-            let mut order = Order::of(&self.list);
+            let mut order = PriorityGates::for_services(&self.list);
             let mut again = false;
             for at in 0..self.list.len() {
                 let gates = order.gates(&self.list[at], goal.overdue.is_some());
                 let before = (self.list[at].state, self.list[at].running.is_some());
                 again |= self.step_one(at, gates, order.running, goal, out);
                 if before != (self.list[at].state, self.list[at].running.is_some()) {
-                    order = Order::of(&self.list);
+                    order = PriorityGates::for_services(&self.list);
                 }
             }
             if !again {
@@ -339,9 +339,9 @@ impl Services {
         out.event(Event::HookStarted { service: service.spec.name.clone(), hook });
         let going_up = matches!(goal.action, Action::Promote) && !service.is_ineligible();
         let role = match goal.action {
-            Action::Promote if going_up => Role::Promoted,
-            Action::Promote | Action::Start | Action::Demote => Role::Standby,
-            Action::Fail | Action::Stop => Role::None,
+            Action::Promote if going_up => TargetRole::Promoted,
+            Action::Promote | Action::Start | Action::Demote => TargetRole::Standby,
+            Action::Fail | Action::Stop => TargetRole::None,
         };
         out.push(Effect::RunHook(Box::new(HookRun {
             run,
@@ -427,7 +427,7 @@ impl Services {
 
 /// How far up and down the priorities things have come: what the gates of each service are made of.
 #[derive(Clone, Copy, Debug, Default)]
-struct Order {
+struct PriorityGates {
     lowest_unstarted: Option<u8>,
     lowest_unpromoted: Option<u8>,
     /// The same without newcomers: what ran before does not wait for them.
@@ -439,35 +439,35 @@ struct Order {
     running: usize,
 }
 
-impl Order {
-    fn of(list: &[Service]) -> Order {
-        let mut order = Order::default();
+impl PriorityGates {
+    fn for_services(list: &[Service]) -> PriorityGates {
+        let mut gates = PriorityGates::default();
         for service in list {
-            order.running += usize::from(service.running.is_some());
+            gates.running += usize::from(service.running.is_some());
             let Some(priority) = service.spec.priority else { continue };
             let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
             let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
             // A service that must be stopped first does not count as started for higher priorities.
             if service.state < ServiceState::Started || service.must_stop {
-                lower(&mut order.lowest_unstarted);
+                lower(&mut gates.lowest_unstarted);
                 if !service.newcomer {
-                    lower(&mut order.lowest_unstarted_of_old);
+                    lower(&mut gates.lowest_unstarted_of_old);
                 }
             }
             if service.state != ServiceState::Promoted {
-                lower(&mut order.lowest_unpromoted);
+                lower(&mut gates.lowest_unpromoted);
                 if !service.newcomer {
-                    lower(&mut order.lowest_unpromoted_of_old);
+                    lower(&mut gates.lowest_unpromoted_of_old);
                 }
             }
             if service.maybe_promoted {
-                higher(&mut order.highest_up);
+                higher(&mut gates.highest_up);
             }
             if !service.is_down() {
-                higher(&mut order.highest_standing);
+                higher(&mut gates.highest_standing);
             }
         }
-        order
+        gates
     }
 
     /// What a service may do. One without a priority waits for nobody; a newcomer that goes down never was what others were built on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::message::Agreed;
+use crate::message::SharedSettings;
 use crate::types::Hook;
 
 /// By how many percent the rates of any two machines' clocks may differ (`ρ`).
@@ -59,8 +59,8 @@ pub struct Settings {
 
 impl Settings {
     /// The part on which all nodes must agree.
-    pub fn agreed(&self) -> Agreed {
-        Agreed {
+    pub fn agreed(&self) -> SharedSettings {
+        SharedSettings {
             electors: self.electors.count(),
             quorum: self.quorum,
             heartbeat: self.heartbeat,

@@ -6,7 +6,7 @@ use crate::message::RULES;
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::placement::{Choice, MasterDecision};
-use crate::record::Standing;
+use crate::record::StateOrigin;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::{FailureView, NodeView, View, Waiting};
 
@@ -19,7 +19,7 @@ impl Node {
         nodes.extend(
             self.peers
                 .iter()
-                .filter(|(id, p)| !p.card.name.is_empty() && !self.superseded(*id, p, now))
+                .filter(|(id, p)| !p.info.name.is_empty() && !self.superseded(*id, p, now))
                 .map(|(id, p)| self.peer_view(id, p, now)),
         );
         let waiting = self.waiting(acting, now);
@@ -29,7 +29,7 @@ impl Node {
             id: self.id,
             session: self.session,
             term: self.durable.term,
-            standing: self.durable.standing,
+            origin: self.durable.origin,
             leader: if acting { Some(self.id) } else { self.known_leader(now) },
             acting,
             record: self.durable.applied.clone(),
@@ -63,9 +63,9 @@ impl Node {
     fn superseded(&self, id: NodeId, peer: &Peer, now: Time) -> bool {
         let silent = now.since(peer.heard) > self.lately();
         let same_name = |(other, p): (NodeId, &Peer)| {
-            other != id && p.card.name == peer.card.name && p.heard > peer.heard
+            other != id && p.info.name == peer.info.name && p.heard > peer.heard
         };
-        silent && (peer.card.name == self.settings.name || self.peers.iter().any(same_name))
+        silent && (peer.info.name == self.settings.name || self.peers.iter().any(same_name))
     }
 
     pub(crate) fn known_leader(&self, now: Time) -> Option<NodeId> {
@@ -102,15 +102,15 @@ impl Node {
             // What it has said before says nothing of now.
             _ if silent || deaf => NodeState::Disconnected,
             Some(summary) => summary.state,
-            None if peer.card.runner => NodeState::Disconnected,
+            None if peer.info.runner => NodeState::Disconnected,
             None => NodeState::Elector,
         };
         NodeView {
             id,
-            name: peer.card.name.clone(),
-            version: peer.card.version.clone(),
-            elector: peer.card.elector,
-            runner: peer.card.runner,
+            name: peer.info.name.clone(),
+            version: peer.info.version.clone(),
+            elector: peer.info.elector,
+            runner: peer.info.runner,
             state,
             address: self.address_of(id, peer),
             seen,
@@ -129,7 +129,7 @@ impl Node {
     /// Where a node's API answers, by its own word. A koid from before R13 does not say: there it is where its datagrams come from.
     fn address_of(&self, id: NodeId, peer: &Peer) -> Option<std::net::SocketAddr> {
         let leader = self.following.leader().filter(|l| l.id == id).and_then(|l| l.address);
-        let source = peer.address.filter(|_| peer.card.rules < RULES);
+        let source = peer.address.filter(|_| peer.info.rules < RULES);
         leader.or(peer.stated).or(source)
     }
 
@@ -210,7 +210,7 @@ impl Node {
         }
         let configured = self.electors_known();
         let seen = self.electors_seen(now);
-        if self.settings.elector && self.durable.standing != Standing::Member && self.settings.quorum > 0 {
+        if self.settings.elector && self.durable.origin != StateOrigin::Member && self.settings.quorum > 0 {
             let what = self.founding_waits_for(now);
             let hint =
                 "for a new cluster without them: koi bootstrap, on each elector that is there".to_owned();

@@ -218,7 +218,7 @@ pub enum NodeState {
 
 impl NodeState {
     /// The word that people read and that the API carries.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             NodeState::Failed => "Failed",
             NodeState::Disconnected => "Disconnected",
@@ -231,10 +231,10 @@ impl NodeState {
     }
 
     /// The word in `KOI_STATE`, which classic scripts compare.
-    pub fn classic_word(self) -> &'static str {
+    pub fn as_classic_str(self) -> &'static str {
         match self {
             NodeState::Standby => "Slave",
-            other => other.word(),
+            other => other.as_str(),
         }
     }
 }
@@ -264,7 +264,7 @@ pub enum ServiceState {
 
 impl ServiceState {
     /// The word that people read and that the API carries.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             ServiceState::Failed => "Failed",
             ServiceState::Failing => "Failing",
@@ -302,7 +302,7 @@ impl Hook {
         [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
 
     /// Its name: the script's name, and the first argument of a single-file service.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Hook::Start => "start",
             Hook::Stop => "stop",

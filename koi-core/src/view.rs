@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::concern::Concern;
-use crate::record::{Record, Standing};
+use crate::record::{Record, StateOrigin};
 use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term};
 
 /// A node's knowledge at one instant.
@@ -17,7 +17,7 @@ pub struct View {
     /// The newest term that it knows.
     pub term: Term,
     /// What its state on disk is worth.
-    pub standing: Standing,
+    pub origin: StateOrigin,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeId>,
     /// It leads itself, and its lease holds: what it says of the cluster is true.
@@ -94,7 +94,7 @@ pub enum Membership {
 
 impl Membership {
     /// The word that people read and that the API carries.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Membership::Member => "member",
             Membership::Joining => "joining",
@@ -186,7 +186,7 @@ pub enum Action {
 
 impl Action {
     /// The word that people read and that the API carries.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Action::Fail => "Fail",
             Action::Stop => "Stop",

@@ -374,7 +374,7 @@ fn a_target_survives_a_leader_that_has_to_claim_again() {
     // Someone spent a term in vain; the target's next report is late.
     cluster.cut(target, leader);
     let newest = koi_core::types::Term(cluster.view(leader).term.0 + 1);
-    let body = koi_core::message::Body::Refuse(koi_core::message::Refuse { newest });
+    let body = koi_core::message::Body::StaleTerm(koi_core::message::StaleTerm { newest });
     cluster.say((leader + 2) % 3, body);
     cluster.run(150);
     cluster.mend();

@@ -5,8 +5,8 @@ mod kit;
 use kit::solo::Solo;
 use kit::{Cluster, ms};
 use koi_core::io::{Command, Refusal};
-use koi_core::message::{Body, Claim, Heartbeat, Message, Refuse};
-use koi_core::record::{Durable, Record, Standing};
+use koi_core::message::{Body, Heartbeat, Message, RequestVote, StaleTerm};
+use koi_core::record::{Durable, Record, StateOrigin};
 use koi_core::types::{NodeId, Session, Term};
 
 fn new_leader(cluster: &mut Cluster, old: usize) -> u64 {
@@ -168,9 +168,10 @@ fn a_promise_blocks_votes_until_it_is_over() {
     let [voter, other] = [1, 2].map(|n| (leader + n) % 3);
     let (mut claim, beat) = heartbeat(&cluster, leader);
     (claim.from, claim.session) = (cluster.machines[other].id, Session { count: 9, random: 9 });
-    let mut card = beat.card.clone();
-    card.name = cluster.name(other);
-    claim.body = Body::Claim(Claim { card, term: Term(beat.term.0 + 7), founding: Default::default() });
+    let mut info = beat.info.clone();
+    info.name = cluster.name(other);
+    claim.body =
+        Body::RequestVote(RequestVote { info, term: Term(beat.term.0 + 7), founding: Default::default() });
     cluster.deliver_later(voter, claim, 1000);
     cluster.run(5);
     let answer = |b: &Body| match b {
@@ -207,7 +208,7 @@ fn a_restarted_elector_counts_as_having_acknowledged_at_its_own_start() {
 fn a_longer_promise_outlives_a_setting_that_was_mended_and_then_costs_nothing() {
     let mut solo = Solo::off(&[], |own| own.elector = true);
     let record = solo.record.clone();
-    solo.machines[0].disk = Some(Durable { standing: Standing::Member, record, ..Durable::default() });
+    solo.machines[0].disk = Some(Durable { origin: StateOrigin::Member, record, ..Durable::default() });
     solo.start(0);
     solo.pass(1000);
     let on_disk = |solo: &Solo| solo.machines[0].disk.as_ref().map(|durable| durable.promised_lease);
@@ -229,7 +230,7 @@ fn a_refused_leader_claims_again_and_the_master_is_not_disturbed() {
     let other = (leader + 1) % 3;
     (0..3).for_each(|m| _ = cluster.began(m));
     let newest = Term(cluster.view(leader).term.0 + 5);
-    cluster.say(other, Body::Refuse(Refuse { newest }));
+    cluster.say(other, Body::StaleTerm(StaleTerm { newest }));
     cluster.run(2000);
     assert_eq!(cluster.leader(), Some(leader));
     assert!(cluster.view(leader).term > newest);
@@ -275,7 +276,7 @@ fn electors_without_state_wait_until_all_have_been_seen() {
     cluster.start(1);
     cluster.run(20_000);
     assert_eq!(cluster.leader(), None);
-    assert!([0, 1].into_iter().all(|m| cluster.machines[m].standing() == Standing::Empty));
+    assert!([0, 1].into_iter().all(|m| cluster.machines[m].origin() == StateOrigin::Empty));
     let waiting = &cluster.view(0).waiting[0];
     assert_eq!(waiting.rule, Some("R10"));
     assert!(waiting.what.contains("1 missing"), "{}", waiting.what);
@@ -296,7 +297,7 @@ fn bootstrap_begins_a_cluster_without_the_rest() {
     cluster.run_until(3000, "a leader", |c| c.leader().is_some());
     cluster.start(2);
     cluster.run(2000);
-    assert_eq!(cluster.machines[2].standing(), Standing::Member, "the third is given the record");
+    assert_eq!(cluster.machines[2].origin(), StateOrigin::Member, "the third is given the record");
     assert!(matches!(cluster.command(2, Command::Bootstrap { dry_run: false }), Err(Refusal::NotNow { .. })));
 }
 
@@ -315,7 +316,7 @@ fn a_wiped_disk_neither_votes_nor_leads_until_it_is_given_the_record() {
     cluster.start(leader);
     cluster.run_until(5000, "a leader", |c| c.leader().is_some());
     cluster.run(7000);
-    assert_eq!(cluster.machines[wiped].standing(), Standing::Member);
+    assert_eq!(cluster.machines[wiped].origin(), StateOrigin::Member);
     assert_eq!(cluster.count(wiped, "joined"), 1);
 }
 
@@ -331,7 +332,7 @@ fn heartbeats_alone_initialise_nobody() {
     cluster.start(wiped);
     (0..20).for_each(|n| cluster.deliver_later(wiped, old.clone(), 1000 * n));
     cluster.run(3000);
-    assert_eq!(cluster.machines[wiped].standing(), Standing::Empty);
+    assert_eq!(cluster.machines[wiped].origin(), StateOrigin::Empty);
     assert!(cluster.machines[wiped].disk.as_ref().is_none_or(|d| d.record == Record::default()));
 }
 
@@ -369,7 +370,7 @@ fn a_known_member_keeps_empty_electors_from_beginning_anew() {
     cluster.run(500);
     (3..6).for_each(|m| cluster.start(m));
     cluster.run(10_000);
-    assert!((3..6).all(|m| cluster.machines[m].standing() == Standing::Empty), "{}", cluster.story());
+    assert!((3..6).all(|m| cluster.machines[m].origin() == StateOrigin::Empty), "{}", cluster.story());
 }
 
 // --- what grows ---

@@ -28,7 +28,7 @@ fn whatever_a_newcomer_cannot_do_the_master_goes_on() {
     for hook in [Hook::Start, Hook::Status, Hook::Promote] {
         // The newcomer's number is below that of what runs, above, and none.
         for name in ["10-b", "90-b", "b"] {
-            let why = format!("{} of {name}", hook.word());
+            let why = format!("{} of {name}", hook.as_str());
             let mut solo = Solo::master(&[service("50-a")]);
             solo.hooks();
             solo.will_end("b", hook, fails());
@@ -97,7 +97,7 @@ fn a_newcomer_that_goes_again_while_it_starts_takes_nothing_with_it() {
         solo.folder(0, &[service("a")]);
         solo.pass(5_000);
         assert_eq!(solo.view(0).services.len(), 1);
-        assert_peace(&mut solo, hook.word());
+        assert_peace(&mut solo, hook.as_str());
     }
 }
 

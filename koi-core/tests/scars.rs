@@ -181,7 +181,7 @@ fn scar_11_a_heartbeat_of_a_large_cluster_fits_a_datagram() {
         .expect("it leads");
     let Body::Heartbeat(heartbeat) = &mut beat.body else { unreachable!("it was just matched") };
     let name = "n".repeat(koi_core::limits::NAME_BYTES);
-    heartbeat.card.name.clone_from(&name);
+    heartbeat.info.name.clone_from(&name);
     heartbeat.record.stopped =
         (0..koi_core::limits::NODES as u128).map(|n| koi_core::types::NodeId(u128::MAX - n)).collect();
     heartbeat.record.master.as_mut().expect("there is one").name = name;

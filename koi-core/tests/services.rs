@@ -197,7 +197,7 @@ fn a_stop_aborts_start_promote_and_status() {
         solo.hooks();
         solo.change(|record| _ = record.stopped.insert(NodeId(1)));
         solo.pass(200);
-        assert_eq!(solo.machines[0].aborted, [(format!("web.{}", hook.word()), false)], "TERM, not KILL");
+        assert_eq!(solo.machines[0].aborted, [(format!("web.{}", hook.as_str()), false)], "TERM, not KILL");
         let expected = if hook == Hook::Promote { vec!["web.demote", "web.stop"] } else { vec!["web.stop"] };
         assert_eq!(solo.hooks(), expected, "{hook:?}");
         assert_eq!(solo.is("web"), ServiceState::Stopped);
@@ -377,11 +377,14 @@ fn the_states_of_a_service_and_of_a_node_are_ordered_as_ever() {
         S::Promoted,
     ];
     assert!(services.is_sorted());
-    let words = services.map(ServiceState::word).join(" ");
+    let words = services.map(ServiceState::as_str).join(" ");
     assert_eq!(words, "Failed Failing Stopped Stopping Starting Started Demoting Promoting Promoted");
     use NodeState as N;
     let nodes = [N::Failed, N::Disconnected, N::Stopped, N::Live, N::Standby, N::Master];
     assert!(nodes.is_sorted());
-    assert_eq!(nodes.map(NodeState::classic_word).join(" "), "Failed Disconnected Stopped Live Slave Master");
-    assert_eq!(N::Standby.word(), "Standby");
+    assert_eq!(
+        nodes.map(NodeState::as_classic_str).join(" "),
+        "Failed Disconnected Stopped Live Slave Master"
+    );
+    assert_eq!(N::Standby.as_str(), "Standby");
 }

@@ -19,7 +19,7 @@ use crate::events::EventHub;
 use crate::fence;
 use crate::giver::Giver;
 use crate::guardian::Guardian;
-use crate::hooks::Order;
+use crate::hooks::HookCommand;
 use crate::refusals::Told;
 use crate::sys::{self, BootTimer};
 use crate::transport::{Dropped, Transport, Wire};
@@ -47,7 +47,7 @@ pub(crate) struct Parts<D> {
     pub(crate) hub: EventHub,
     pub(crate) guardian: Guardian,
     /// Bounded by the core, which has at most `services.max_parallel` hooks running.
-    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) orders: mpsc::UnboundedSender<HookCommand>,
     /// For handlers that ask.
     pub(crate) newest_epoch: NewestEpoch,
 }
@@ -202,7 +202,7 @@ struct Loop {
     timer: BootTimer,
     inbox: mpsc::Receiver<Request>,
     writer: Writer,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<HookCommand>,
     hub: EventHub,
     guardian: Guardian,
     /// A service has moved, and the guardian has not been told.
@@ -354,7 +354,7 @@ impl Loop {
     /// R8: the guardian knows what is up before a hook begins that changes it, and each lease as it comes.
     fn tell_guardian(&mut self) {
         if std::mem::take(&mut self.moved) {
-            self.guardian.services(self.node.standing_services());
+            self.guardian.services(self.node.service_levels());
         }
         self.guardian.watch(self.node.watch());
     }
@@ -384,9 +384,9 @@ impl Loop {
             Effect::Persist { number, durable } => self.writer.submit(number, durable),
             Effect::RunHook(run) => {
                 self.tell_guardian();
-                self.order(Order::Run(run));
+                self.order(HookCommand::Run(run));
             }
-            Effect::AbortHook { run, now } => self.order(Order::Abort { run, now }),
+            Effect::AbortHook { run, now } => self.order(HookCommand::Abort { run, now }),
             Effect::Answer { id, result } => {
                 if let Some(reply) = self.waiting.remove(&id) {
                     let _ = reply.send(result.map_err(CommandError::Refused));
@@ -407,7 +407,7 @@ impl Loop {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: HookCommand) {
         // The hook runner ends only after this loop.
         let _ = self.orders.send(order);
     }

@@ -21,7 +21,7 @@ use crate::details::Details;
 use crate::events::{EventHub, unix_ms};
 use crate::giver::Giver;
 use crate::guardian::{Guardian, Heard};
-use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
+use crate::hooks::{Groups, Handlers, HookCommand, HookExecutor, KillOnDrop};
 use crate::log::Sink;
 use crate::plugins::Plugins;
 use crate::reload::{InForce, Reload};
@@ -218,7 +218,7 @@ impl Daemon {
     fn run(
         self,
         runtime: &Runtime,
-        (hooks_wanted, looks): (mpsc::UnboundedReceiver<Order>, Looks),
+        (hooks_wanted, looks): (mpsc::UnboundedReceiver<HookCommand>, Looks),
         tcp: Vec<TcpListener>,
         socket: LocalListener,
         (end, wait_for_guardian): (oneshot::Receiver<End>, impl FnOnce() + Send + 'static),
@@ -230,7 +230,7 @@ impl Daemon {
         let handlers = Handlers::default();
         let Reload { cluster, shared, identity, guardian, plugins, look_now, .. } = self.reload.clone();
         let details = Details::default();
-        let runner = Runner {
+        let runner = HookExecutor {
             orders: hooks_wanted,
             handlers: handlers.clone(),
             identity,
@@ -398,7 +398,7 @@ async fn say_what_is_waited_for(cluster: &Cluster, name: &str) {
 /// What keeps the daemon from ending.
 fn unfinished(view: &View) -> String {
     let running = |s: &koi_core::view::ServiceView| {
-        s.hook.map(|(hook, since)| format!("{} of {} (for {} s)", hook.word(), s.name, since.as_secs()))
+        s.hook.map(|(hook, since)| format!("{} of {} (for {} s)", hook.as_str(), s.name, since.as_secs()))
     };
     let mut all: Vec<String> = view.services.iter().filter_map(running).collect();
     all.extend(view.waiting.iter().map(api::sentence));

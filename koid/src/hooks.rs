@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use koi_core::io::{Cause, HookEnd, HookRun, Input, Observed, Role, RunId, StatusReport};
+use koi_core::io::{Cause, HookEnd, HookRun, Input, Observed, RunId, StatusReport, TargetRole};
 use koi_core::types::Hook;
 use koi_plugin_api as plugin;
 use koi_plugin_api::{
@@ -27,7 +27,7 @@ const PATIENCE: Patience = Patience { late: Duration::from_secs(10), told: Durat
 
 /// What the core wants of hooks.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum HookCommand {
     /// Run this one.
     Run(Box<HookRun>),
     /// End this one early.
@@ -140,8 +140,8 @@ impl Drop for KillOnDrop {
 }
 
 /// Runs hooks until the cluster loop is gone.
-pub(crate) struct Runner {
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+pub(crate) struct HookExecutor {
+    pub(crate) orders: mpsc::UnboundedReceiver<HookCommand>,
     pub(crate) handlers: Handlers,
     pub(crate) identity: Arc<RwLock<Identity>>,
     pub(crate) groups: Groups,
@@ -154,7 +154,7 @@ pub(crate) struct Runner {
     pub(crate) guardian: Option<Guardian>,
 }
 
-impl Runner {
+impl HookExecutor {
     /// Runs until the cluster loop is gone.
     pub(crate) async fn run(mut self) {
         let mut running: HashMap<RunId, Aborter> = HashMap::new();
@@ -164,13 +164,13 @@ impl Runner {
             tokio::select! {
                 order = self.orders.recv() => match order {
                     None => return,
-                    Some(Order::Abort { run, now }) => {
+                    Some(HookCommand::Abort { run, now }) => {
                         // It may have ended by itself a moment ago.
                         if let Some(aborter) = running.get(&run) {
                             aborter.abort(if now { Abort::Now } else { Abort::Gently });
                         }
                     }
-                    Some(Order::Run(hook)) => {
+                    Some(HookCommand::Run(hook)) => {
                         let (aborter, abort) = plugin::abort_pair();
                         let run = hook.run;
                         running.insert(run, aborter);
@@ -216,7 +216,7 @@ impl Runner {
             };
             let log = HookLog {
                 service: hook.service.clone(),
-                hook: hook.hook.word(),
+                hook: hook.hook.as_str(),
                 run: hook.run,
                 groups,
                 guardian,
@@ -399,11 +399,11 @@ fn context(hook: HookRun, runnable: &Runnable, identity: &Identity) -> Context {
         call_id: hook.run.0,
         attempt: hook.attempt,
         role: match hook.role {
-            Role::None => plugin::Role::None,
-            Role::Standby => plugin::Role::Standby,
-            Role::Promoted => plugin::Role::Promoted,
+            TargetRole::None => plugin::Role::None,
+            TargetRole::Standby => plugin::Role::Standby,
+            TargetRole::Promoted => plugin::Role::Promoted,
         },
-        node_state: hook.state.classic_word().to_owned(),
+        node_state: hook.state.as_classic_str().to_owned(),
         epoch: hook.epoch.0,
         master,
         timeout: hook.timeout,

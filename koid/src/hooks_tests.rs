@@ -42,11 +42,11 @@ impl Handler for Scripted {
 }
 
 /// A runner with one scripted service, and the inputs that it sends.
-fn runner() -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
+fn runner() -> (mpsc::UnboundedSender<HookCommand>, mpsc::Receiver<Input>, Groups) {
     runner_with(Details::default())
 }
 
-fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receiver<Input>, Groups) {
+fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, mpsc::Receiver<Input>, Groups) {
     let (orders, wanted) = mpsc::unbounded_channel();
     let (cluster, inputs) = Cluster::of_inputs();
     let handlers = Handlers::default();
@@ -69,7 +69,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receive
     let groups = Groups::default();
     let identity = Arc::new(RwLock::new(identity));
     tokio::spawn(
-        Runner {
+        HookExecutor {
             orders: wanted,
             handlers,
             identity,
@@ -84,15 +84,15 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<Order>, mpsc::Receive
     (orders, inputs, groups)
 }
 
-fn hook(run: u64, hook: Hook) -> Order {
-    Order::Run(Box::new(HookRun {
+fn hook(run: u64, hook: Hook) -> HookCommand {
+    HookCommand::Run(Box::new(HookRun {
         run: RunId(run),
         service: "web".into(),
         code: 0,
         hook,
         timeout: Duration::from_secs(30),
         attempt: 1,
-        role: Role::Standby,
+        role: TargetRole::Standby,
         state: NodeState::Standby,
         epoch: Epoch(5),
         master: Some(("a".into(), None)),
@@ -159,7 +159,7 @@ async fn a_hook_is_aborted_and_others_go_on() {
     orders.send(hook(1, Hook::Promote)).unwrap();
     orders.send(hook(2, Hook::Start)).unwrap();
     assert_eq!(ended(&mut inputs).await, (2, HookEnd::Done));
-    orders.send(Order::Abort { run: RunId(1), now: false }).unwrap();
+    orders.send(HookCommand::Abort { run: RunId(1), now: false }).unwrap();
     assert_eq!(ended(&mut inputs).await, (1, HookEnd::Aborted));
 }
 
@@ -203,7 +203,7 @@ impl Handler for Crowded {
 }
 
 async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, HookError> {
-    let Order::Run(run) = super::tests::hook(1, hook) else { unreachable!("it is one") };
+    let HookCommand::Run(run) = super::tests::hook(1, hook) else { unreachable!("it is one") };
     let identity = Identity { name: "a".into(), id: "id".into(), cluster: "13".into(), address: None };
     let runnable = Runnable {
         code: 0,
@@ -217,7 +217,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
     let context = Context { timeout, ..context(*run, &runnable, &identity) };
     let log = HookLog {
         service: "web".into(),
-        hook: hook.word(),
+        hook: hook.as_str(),
         run: RunId(1),
         groups: Groups::default(),
         guardian: None,

@@ -53,7 +53,7 @@ pub(crate) fn interval() -> Duration {
 /// How things are, in one line.
 pub(crate) fn line(view: &View) -> String {
     let name = |id| view.nodes.iter().find(|n| n.id == id).map_or("?", |n| n.name.as_str());
-    let own = view.nodes.iter().find(|n| n.id == view.id).map_or("starting", |n| n.state.word());
+    let own = view.nodes.iter().find(|n| n.id == view.id).map_or("starting", |n| n.state.as_str());
     let leader = match view.leader {
         Some(id) if id == view.id => "leads".to_owned(),
         Some(id) => format!("{} leads", name(id)),

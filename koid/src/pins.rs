@@ -62,7 +62,7 @@ impl Kept {
             hooks: Hook::ALL
                 .iter()
                 .filter(|hook| spec.hooks.has(**hook))
-                .map(|hook| hook.word().to_owned())
+                .map(|hook| hook.as_str().to_owned())
                 .collect(),
             timeouts_ms: Hook::ALL.map(|hook| ms(spec.timeouts.of(hook))),
             home: runnable.home.clone(),
@@ -74,8 +74,10 @@ impl Kept {
 
     /// For the core.
     pub(crate) fn spec(&self, name: &str) -> ServiceSpec {
-        let hooks: HookSet =
-            Hook::ALL.into_iter().filter(|hook| self.hooks.iter().any(|word| word == hook.word())).collect();
+        let hooks: HookSet = Hook::ALL
+            .into_iter()
+            .filter(|hook| self.hooks.iter().any(|word| word == hook.as_str()))
+            .collect();
         let [start, stop, promote, demote, status, failed] = self.timeouts_ms.map(Duration::from_millis);
         ServiceSpec {
             name: name.to_owned(),

@@ -81,7 +81,7 @@ impl Refusal {
                     "if it is to be of this cluster, set cluster.id there; else it does no harm"
                 }
                 OpenError::Version(_) | OpenError::Malformed(_) => "bring every node to one version of koi",
-                OpenError::Forged => "look for a bad cable or network card, or for who sends it",
+                OpenError::Forged => "look for a bad cable or network info, or for who sends it",
                 OpenError::NotKoi | OpenError::TooLong => "look at what runs there; it does no harm",
             },
             Refusal::Unsent { .. } => "look at routes, firewalls and cluster.transport",

@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use koi_core::message::{Body, Recipient, Refuse};
+use koi_core::message::{Body, Recipient, StaleTerm};
 use koi_core::types::Term;
 use koi_proto::key::Key;
 
@@ -45,7 +45,7 @@ impl Peer {
             session: session(self.id.0),
             seq: self.seq,
             to: to.map(|node| Recipient { node, session: session(node.0) }),
-            body: Body::Refuse(Refuse { newest: Term(self.seq) }),
+            body: Body::StaleTerm(StaleTerm { newest: Term(self.seq) }),
         }
     }
 

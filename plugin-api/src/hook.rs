@@ -26,7 +26,7 @@ impl Hook {
         [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
 
     /// Its name: the script's name, and the first argument of a single-file service.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Hook::Start => "start",
             Hook::Stop => "stop",

@@ -95,10 +95,10 @@ fn check_names(folder: &Path, warnings: &mut Vec<Warning>) {
         let Some(hook) = meant_hook(name) else { continue };
         let message = if path.is_dir() {
             "a folder, and so not a hook; remove or rename it".to_owned()
-        } else if name == hook.word() {
+        } else if name == hook.as_str() {
             continue;
         } else {
-            format!("not a hook, and never run; if it is meant to be `{0}`, call it {0}", hook.word())
+            format!("not a hook, and never run; if it is meant to be `{0}`, call it {0}", hook.as_str())
         };
         warnings.push(Warning::new(Severity::Warning, "name", &path, message));
     }
@@ -112,8 +112,8 @@ fn meant_hook(name: &str) -> Option<Hook> {
     let stem = name.split('.').next().unwrap_or(name).to_lowercase();
     Hook::ALL
         .into_iter()
-        .find(|hook| stem == hook.word())
-        .or_else(|| Hook::ALL.into_iter().find(|hook| strsim::osa_distance(&stem, hook.word()) == 1))
+        .find(|hook| stem == hook.as_str())
+        .or_else(|| Hook::ALL.into_iter().find(|hook| strsim::osa_distance(&stem, hook.as_str()) == 1))
 }
 
 /// Whether everybody may write into a folder and remove what others put there.

@@ -48,7 +48,7 @@ impl Timeouts {
     }
 
     fn set(&mut self, key: &str, time: Duration) {
-        match Hook::ALL.into_iter().find(|hook| hook.word() == key) {
+        match Hook::ALL.into_iter().find(|hook| hook.as_str() == key) {
             Some(hook) => self.hooks[hook as usize] = Some(time),
             None => self.status_interval = Some(time),
         }

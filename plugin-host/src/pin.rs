@@ -125,12 +125,12 @@ impl PluginPin {
         let key = |k: &ConfigKey| (k.name.clone(), k.description.clone(), k.required, k.default.clone());
         PluginPin {
             path,
-            kind: kind.word().to_owned(),
+            kind: kind.as_str().to_owned(),
             hash,
             name: said.name.clone(),
             version: said.version.clone(),
             description: said.description.clone(),
-            hooks: said.hooks.iter().map(|hook| hook.word().to_owned()).collect(),
+            hooks: said.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
             capabilities: said.capabilities.iter().map(capability).collect(),
             config: said.config.iter().map(key).collect(),
             api: facts.api.clone(),
@@ -139,7 +139,7 @@ impl PluginPin {
     }
 
     fn kind(&self) -> Option<Kind> {
-        [Kind::Native, Kind::Wasm].into_iter().find(|kind| kind.word() == self.kind)
+        [Kind::Native, Kind::Wasm].into_iter().find(|kind| kind.as_str() == self.kind)
     }
 
     fn facts(&self) -> Facts {
@@ -161,8 +161,10 @@ impl PluginPin {
                 required: *required,
                 default: default.clone(),
             };
-        let hooks: HookSet =
-            Hook::ALL.into_iter().filter(|hook| self.hooks.iter().any(|word| word == hook.word())).collect();
+        let hooks: HookSet = Hook::ALL
+            .into_iter()
+            .filter(|hook| self.hooks.iter().any(|word| word == hook.as_str()))
+            .collect();
         Facts {
             metadata: Metadata {
                 name: self.name.clone(),

@@ -23,7 +23,7 @@ pub enum Kind {
 
 impl Kind {
     /// The word in `koi plugins list`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Builtin => "builtin",
             Kind::Native => "native",

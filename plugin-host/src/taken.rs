@@ -60,7 +60,7 @@ pub enum OnDisk {
 
 impl OnDisk {
     /// The word in the API.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             OnDisk::Same => "same",
             OnDisk::Changed => "changed",

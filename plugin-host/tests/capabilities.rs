@@ -72,7 +72,7 @@ async fn a_directory_that_has_gone_keeps_no_service_from_being_taken_down() {
     for hook in [Hook::Demote, Hook::Stop] {
         assert_eq!(ask.hook(hook).await, Ok(Outcome::Done));
         let log = ask.log.lines().join("\n");
-        assert!(log.contains(&format!("{} goes on without it", hook.word())), "{log}");
+        assert!(log.contains(&format!("{} goes on without it", hook.as_str())), "{log}");
     }
 }
 

@@ -173,7 +173,7 @@ fn an_unknown_handler_says_which_there_are() {
     assert!(why.starts_with("its handler cannot be used: "), "{why}");
     assert_eq!(found.services[2].problem, None);
     let known = folder.registry().plugins();
-    let known: Vec<_> = known.iter().map(|h| (h.name.as_str(), h.kind.word())).collect();
+    let known: Vec<_> = known.iter().map(|h| (h.name.as_str(), h.kind.as_str())).collect();
     assert_eq!(known, [("shell", "builtin")]);
 }
 

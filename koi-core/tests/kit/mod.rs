@@ -17,7 +17,7 @@ use koi_core::io::{
     RunId, ServiceSpec, StatusReport,
 };
 use koi_core::message::{Body, Farewell, Message, Obituary};
-use koi_core::record::{Durable, Record, Standing};
+use koi_core::record::{Durable, Record, StateOrigin};
 use koi_core::settings::{Electors, Settings, Timeouts};
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState, Session, Time};
 use koi_core::view::{ServiceView, View};
@@ -361,7 +361,7 @@ impl Cluster {
         if run.hook == Hook::Promote {
             machine.promoted.insert(run.service.clone());
         }
-        machine.began.push(format!("{}.{}", run.service, run.hook.word()));
+        machine.began.push(format!("{}.{}", run.service, run.hook.as_str()));
         machine.calls.push(run.clone());
         let key = (run.service.clone(), run.hook);
         let id = run.run;
@@ -375,7 +375,7 @@ impl Cluster {
     fn abort_hook(&mut self, m: usize, run: RunId, now: bool) {
         let machine = &mut self.machines[m];
         let Some(hook) = machine.running.get(&run) else { return };
-        machine.aborted.push((format!("{}.{}", hook.service, hook.hook.word()), now));
+        machine.aborted.push((format!("{}.{}", hook.service, hook.hook.as_str()), now));
         if now || !machine.stubborn {
             self.end_hook(m, run, HookEnd::Aborted);
         }
@@ -395,7 +395,7 @@ impl Cluster {
     pub(crate) fn finish(&mut self, m: usize, service: &str, hook: Hook, end: HookEnd) {
         let found = self.machines[m].running.values().find(|r| r.service == service && r.hook == hook);
         let run =
-            found.unwrap_or_else(|| panic!("{service}.{} does not run\n{}", hook.word(), self.story())).run;
+            found.unwrap_or_else(|| panic!("{service}.{} does not run\n{}", hook.as_str(), self.story())).run;
         self.end_hook(m, run, end);
     }
 
@@ -620,8 +620,8 @@ impl Machine {
         }
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        self.disk.as_ref().map_or(Standing::Empty, |d| d.standing)
+    pub(crate) fn origin(&self) -> StateOrigin {
+        self.disk.as_ref().map_or(StateOrigin::Empty, |d| d.origin)
     }
 }
 

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use koi_core::io::{HookEnd, Input, ServiceSpec};
-use koi_core::message::{Answer, Body, Card, Heartbeat, Lease, Message, Recipient};
-use koi_core::record::{MasterEntry, Record, Standing};
+use koi_core::message::{Answer, Body, Heartbeat, Lease, Message, NodeInfo, Recipient};
+use koi_core::record::{MasterEntry, Record, StateOrigin};
 use koi_core::settings::Settings;
 use koi_core::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term, Version};
 
@@ -135,15 +135,15 @@ impl Solo {
     /// One heartbeat of the leader.
     pub(crate) fn heartbeat(&mut self) {
         self.number += 1;
-        let card = Card {
+        let info = NodeInfo {
             name: "leader".to_owned(),
             elector: true,
-            standing: Standing::Member,
+            origin: StateOrigin::Member,
             agreed: self.cluster.machines[0].settings.agreed(),
-            ..Card::default()
+            ..NodeInfo::default()
         };
         let heartbeat = Heartbeat {
-            card,
+            info,
             term: self.term,
             number: self.number,
             lease: self.lease,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use koi_core::limits;
 use koi_core::message::{
-    Agreed, Answer, Body, Card, Claim, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message,
-    Obituary, OtherRun, Poll, PollAnswer, Recipient, Refuse, Report, Resign, Restless, RunnerSummary, Vote,
+    Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
+    OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
+    SharedSettings, StaleTerm, Vote,
 };
-use koi_core::record::{MasterEntry, MemberChange, Record, Standing};
+use koi_core::record::{MasterEntry, MemberChange, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -55,19 +56,19 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 
 prop_compose! {
     fn agreed()(electors: u16, quorum: u16, heartbeat in span(), leader_lease in span(), master_lease in span())
-        -> Agreed
+        -> SharedSettings
     {
-        Agreed { electors, quorum, heartbeat, leader_lease, master_lease }
+        SharedSettings { electors, quorum, heartbeat, leader_lease, master_lease }
     }
 }
 
 prop_compose! {
-    fn card()(
+    fn info()(
         name in text(limits::NAME_BYTES), version in text(16), elector: bool, runner: bool, priority: i32,
-        standing in prop_oneof![Just(Standing::Empty), Just(Standing::Founder), Just(Standing::Member)],
+        origin in prop_oneof![Just(StateOrigin::Empty), Just(StateOrigin::Founder), Just(StateOrigin::Member)],
         agreed in agreed(), rules: u16, follows in option::of(session())
-    ) -> Card {
-        Card { name, version, elector, runner, priority, standing, agreed, rules, follows }
+    ) -> NodeInfo {
+        NodeInfo { name, version, elector, runner, priority, origin, agreed, rules, follows }
     }
 }
 
@@ -93,19 +94,19 @@ prop_compose! {
 
 prop_compose! {
     fn hello()(
-        card in card(), heard in vec(any::<u64>(), 0..=limits::NODES), calls: bool, uptime in span(),
+        info in info(), heard in vec(any::<u64>(), 0..=limits::NODES), calls: bool, uptime in span(),
         address in option::of(address()), mute: bool
     ) -> Hello {
-        Hello { card, heard, calls, uptime, address, mute }
+        Hello { info, heard, calls, uptime, address, mute }
     }
 }
 
 prop_compose! {
     fn heartbeat()(
-        card in card(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
+        info in info(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
         master_address in option::of(address()), address in option::of(address())
     ) -> Heartbeat {
-        Heartbeat { card, term, number, lease, record, committed, master_address, address }
+        Heartbeat { info, term, number, lease, record, committed, master_address, address }
     }
 }
 
@@ -159,11 +160,11 @@ fn node_state() -> impl Strategy<Value = NodeState> {
 
 prop_compose! {
     fn report()(
-        card in card(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
+        info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary()), uptime in span(),
         (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
-        Report { card, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit }
+        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit }
     }
 }
 
@@ -201,19 +202,19 @@ fn body() -> impl Strategy<Value = Body> {
         heartbeat().prop_map(Body::Heartbeat).boxed(),
         report().prop_map(Body::Report).boxed(),
         answer().prop_map(Body::Answer).boxed(),
-        (card(), term(), members())
-            .prop_map(|(card, term, founding)| Body::Poll(Poll { card, term, founding }))
+        (info(), term(), members())
+            .prop_map(|(info, term, founding)| Body::PreVote(PreVote { info, term, founding }))
             .boxed(),
         (term(), any::<bool>(), term(), span(), option::of(record()), span())
             .prop_map(|(term, granted, newest, wait, record, disk)| {
-                Body::PollAnswer(PollAnswer { term, granted, newest, wait, record, disk })
+                Body::PreVoteAnswer(PreVoteAnswer { term, granted, newest, wait, record, disk })
             })
             .boxed(),
-        (card(), term(), members())
-            .prop_map(|(card, term, founding)| Body::Claim(Claim { card, term, founding }))
+        (info(), term(), members())
+            .prop_map(|(info, term, founding)| Body::RequestVote(RequestVote { info, term, founding }))
             .boxed(),
         vote().prop_map(Body::Vote).boxed(),
-        term().prop_map(|newest| Body::Refuse(Refuse { newest })).boxed(),
+        term().prop_map(|newest| Body::StaleTerm(StaleTerm { newest })).boxed(),
         term().prop_map(|term| Body::Resign(Resign { term })).boxed(),
         option::of(epoch()).prop_map(|released| Body::Farewell(Farewell { released })).boxed(),
         any::<bool>().prop_map(|all_down| Body::Obituary(Obituary { all_down })).boxed(),
@@ -240,10 +241,10 @@ pub(crate) fn smallest() -> Message {
 
 /// A hello of a node with this name.
 pub(crate) fn hello_from(name: String) -> Message {
-    let card = Card { name, ..Card::default() };
+    let info = NodeInfo { name, ..NodeInfo::default() };
     Message {
         body: Body::Hello(Hello {
-            card,
+            info,
             heard: Vec::new(),
             calls: false,
             uptime: Duration::ZERO,
@@ -258,15 +259,15 @@ const LONGEST: Duration = Duration::from_micros(u64::MAX);
 const SESSION: Session = Session { count: u64::MAX, random: u64::MAX };
 const VERSION: Version = Version { term: Term(u64::MAX), n: u64::MAX };
 
-fn largest_card() -> Card {
-    Card {
+fn largest_card() -> NodeInfo {
+    NodeInfo {
         name: "n".repeat(limits::NAME_BYTES),
         version: "100.100.100-rc.1".into(),
         elector: true,
         runner: true,
         priority: i32::MIN,
-        standing: Standing::Member,
-        agreed: Agreed {
+        origin: StateOrigin::Member,
+        agreed: SharedSettings {
             electors: u16::MAX,
             quorum: u16::MAX,
             heartbeat: LONGEST,
@@ -341,10 +342,10 @@ fn longest_address() -> Option<SocketAddr> {
 
 /// The largest message of every kind that can grow.
 pub(crate) fn largest() -> Vec<Message> {
-    let (card, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
+    let (info, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
     let bodies = [
         Body::Hello(Hello {
-            card: card.clone(),
+            info: info.clone(),
             heard: vec![u64::MAX; limits::NODES],
             calls: true,
             uptime: LONGEST,
@@ -352,7 +353,7 @@ pub(crate) fn largest() -> Vec<Message> {
             mute: true,
         }),
         Body::Heartbeat(Heartbeat {
-            card: card.clone(),
+            info: info.clone(),
             term,
             number: u64::MAX,
             lease: LONGEST,
@@ -362,7 +363,7 @@ pub(crate) fn largest() -> Vec<Message> {
             address: longest_address(),
         }),
         Body::Report(Report {
-            card: card.clone(),
+            info: info.clone(),
             term,
             number: u64::MAX,
             acknowledged: Some(u64::MAX),
@@ -382,9 +383,9 @@ pub(crate) fn largest() -> Vec<Message> {
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
         }),
-        Body::Poll(Poll { card: card.clone(), term, founding: largest_members() }),
-        Body::Claim(Claim { card, term, founding: largest_members() }),
-        Body::PollAnswer(PollAnswer {
+        Body::PreVote(PreVote { info: info.clone(), term, founding: largest_members() }),
+        Body::RequestVote(RequestVote { info, term, founding: largest_members() }),
+        Body::PreVoteAnswer(PreVoteAnswer {
             term,
             granted: true,
             newest: term,

@@ -1,7 +1,7 @@
 //! Mixed versions work together: a message of a newer version, with fields that this one does not know, is read.
 
 use koi_core::message::{Body, Farewell, Message, Report};
-use koi_core::record::Standing;
+use koi_core::record::StateOrigin;
 use koi_core::types::{Epoch, NodeId, Session, Term, Version};
 use minicbor::Encoder;
 
@@ -50,8 +50,8 @@ fn a_farewell_with_more_in_it_is_read() {
     assert_eq!(read, message(Body::Farewell(Farewell { released: Some(Epoch(65_537)) })));
 }
 
-/// A card with eleven fields instead of nine, its agreed settings with six instead of five.
-fn card(e: &mut Writer) {
+/// A info with eleven fields instead of nine, its agreed settings with six instead of five.
+fn info(e: &mut Writer) {
     e.array(11).unwrap().str("a").unwrap().str("9.0.0").unwrap().bool(true).unwrap().bool(false).unwrap();
     e.i32(-3).unwrap().u8(2).unwrap();
     e.array(6).unwrap();
@@ -79,8 +79,8 @@ fn a_poll_and_a_vote_of_an_older_koid_are_read() {
     e.u64(8).unwrap();
     end_message(&mut e);
     let read: Message = minicbor::decode(&bytes(e)).unwrap();
-    let Body::Poll(poll) = read.body else { panic!("not a poll: {read:?}") };
-    assert_eq!((poll.term, poll.card.rules, poll.card.follows), (Term(8), 0, None));
+    let Body::PreVote(poll) = read.body else { panic!("not a poll: {read:?}") };
+    assert_eq!((poll.term, poll.info.rules, poll.info.follows), (Term(8), 0, None));
     assert!(poll.founding.is_empty());
 
     let mut e = Encoder::new(Vec::new());
@@ -103,7 +103,7 @@ fn a_report_with_more_at_every_level_is_read() {
     begin_message(&mut e);
     e.array(2).unwrap().u32(2).unwrap().array(1).unwrap();
     e.array(13).unwrap();
-    card(&mut e);
+    info(&mut e);
     e.u64(8).unwrap().u64(21).unwrap().null().unwrap();
     e.array(2).unwrap().u64(8).unwrap().u64(1).unwrap();
     e.array(3).unwrap().u64(7).unwrap().u64(6).unwrap();
@@ -116,8 +116,8 @@ fn a_report_with_more_at_every_level_is_read() {
     let read: Message = minicbor::decode(&bytes(e)).unwrap();
     assert_eq!((read.from, read.seq), (NodeId(9), 77));
     let Body::Report(report) = read.body else { panic!("not a report: {read:?}") };
-    assert_eq!((report.card.name.as_str(), report.card.standing), ("a", Standing::Member));
-    assert_eq!(report.card.agreed.master_lease.as_secs(), 1);
+    assert_eq!((report.info.name.as_str(), report.info.origin), ("a", StateOrigin::Member));
+    assert_eq!(report.info.agreed.master_lease.as_secs(), 1);
     let Report { term, number, acknowledged, durable, applied, runner, uptime, .. } = report;
     assert_eq!((term, number, acknowledged, runner), (Term(8), 21, None, None));
     assert_eq!((durable, applied), (Version { term: Term(8), n: 1 }, Version { term: Term(7), n: 6 }));

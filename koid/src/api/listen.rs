@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 
 use super::line::Line;
 use super::places::Entrance;
+use super::reopening::ReopeningListener;
 use super::serve::Visit;
-use super::standing::Standing;
 use super::{Api, Caller};
 use crate::sys;
 use crate::throttle::Throttle;
@@ -152,7 +152,7 @@ fn not_root(error: io::Error) -> io::Result<bool> {
 /// Serves the socket until the runtime ends. Root is always let in: who mends a machine must not be locked out by whoever
 /// else may use the socket.
 pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()> {
-    let mut listener = Standing::new(local)?;
+    let mut listener = ReopeningListener::new(local)?;
     let (root, others) = (Arc::new(Entrance::for_one()), Arc::new(Entrance::for_many()));
     loop {
         match listener.accept().await {

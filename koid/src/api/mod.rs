@@ -8,10 +8,10 @@ mod line;
 mod listen;
 mod places;
 pub(crate) mod plugins;
+mod reopening;
 mod request;
 mod routes;
 mod serve;
-mod standing;
 mod status;
 
 use std::net::SocketAddr;

@@ -68,10 +68,10 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
     let facts = info.facts.clone().unwrap_or_default();
     api::Plugin {
         name: info.name.clone(),
-        kind: info.kind.word().to_owned(),
+        kind: info.kind.as_str().to_owned(),
         version: facts.metadata.version,
         api: facts.api,
-        hooks: facts.metadata.hooks.iter().map(|hook| hook.word().to_owned()).collect(),
+        hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
         services: info.used_by.iter().map(|used| used.service.clone()).collect(),
         state: state(info).to_owned(),
         error: info.error.clone(),
@@ -80,7 +80,7 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         hash: info.hash.map(|hash| hash.to_string()),
         loading_ms: info.loading.map(ms),
         problems: info.used_by.iter().filter_map(problem).collect(),
-        on_disk: registry.on_disk(info).map(|on_disk| on_disk.word().to_owned()).unwrap_or_default(),
+        on_disk: registry.on_disk(info).map(|on_disk| on_disk.as_str().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -119,7 +119,7 @@ impl Api {
         if node.id != self.me.to_string() {
             return;
         }
-        let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::word);
+        let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
             service.details = self.details.of(&service.name);
             service.held = self.details.held(&service.name);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_core::record::Standing;
+use koi_core::record::StateOrigin;
 use koi_core::settings::Settings;
 use koi_core::types::NodeId;
 use koi_core::view::{FailureView, NodeView, ServiceView, View, Waiting};
@@ -62,10 +62,10 @@ pub(crate) fn local(
         lease_ms: view.lease.map(ms),
         epoch: view.holds.map(|e| e.0),
         term: view.term.0,
-        standing: match view.standing {
-            Standing::Empty => "empty",
-            Standing::Founder => "founder",
-            Standing::Member => "member",
+        standing: match view.origin {
+            StateOrigin::Empty => "empty",
+            StateOrigin::Founder => "founder",
+            StateOrigin::Member => "member",
         }
         .to_owned(),
         slowest_demote_ms: view.slowest_demote.map(ms),
@@ -80,7 +80,7 @@ pub(crate) fn electors(view: &View) -> api::Electors {
     let elector = |e: &koi_core::view::ElectorView| api::Elector {
         name: e.name.clone(),
         id: e.id.to_string(),
-        membership: e.membership.word().to_owned(),
+        membership: e.membership.as_str().to_owned(),
         there: e.there,
     };
     let mut electors: Vec<_> = view.electors.iter().map(elector).collect();
@@ -139,7 +139,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         name: node.name.clone(),
         id: node.id.to_string(),
         address: node.address.map(|a| a.to_string()),
-        state: node.state.word().to_owned(),
+        state: node.state.as_str().to_owned(),
         elector: node.elector,
         runner: node.runner,
         leader: leader(view) == Some(node.id),
@@ -151,7 +151,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         maintenance: node.maintenance,
         unclean: node.unclean,
         deaf: node.deaf,
-        action: view.action.filter(|_| own).map(|a| a.word().to_owned()),
+        action: view.action.filter(|_| own).map(|a| a.as_str().to_owned()),
         message: if own { view.reason.clone() } else { node.reason.clone() },
         recovers_in_ms: view.recovers_in.filter(|_| own).map(ms),
         services: own.then(|| view.services.iter().map(service).collect()),
@@ -163,8 +163,8 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         name: service.name.clone(),
         priority: service.priority,
         handler: service.handler.clone(),
-        state: service.state.word().to_owned(),
-        hook: service.hook.map(|(hook, _)| hook.word().to_owned()),
+        state: service.state.as_str().to_owned(),
+        hook: service.hook.map(|(hook, _)| hook.as_str().to_owned()),
         hook_ms: service.hook.map(|(_, since)| ms(since)),
         failed: service.failed,
         disabled: service.disabled,

@@ -14,7 +14,7 @@ pub(crate) fn view() -> View {
         id: NodeId(1),
         session,
         term: Term(3),
-        standing: Standing::Member,
+        origin: StateOrigin::Member,
         leader: Some(NodeId(1)),
         acting: true,
         record: Record {

@@ -24,7 +24,7 @@ pub(super) struct Node {
     pub(super) sealed: Client,
     /// Reloads that were asked for.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
-    _orders: mpsc::UnboundedReceiver<crate::hooks::Order>,
+    _orders: mpsc::UnboundedReceiver<crate::hooks::HookCommand>,
 }
 
 async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str) -> Node {

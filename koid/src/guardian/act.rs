@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use koi_config::Config;
-use koi_core::guard::TakeDown;
+use koi_core::guard::Teardown;
 use koi_core::io::{Effect, Input, ServiceSpec};
 use koi_plugin_api::NewestEpoch;
 use koi_plugin_host::{Host, Registry};
@@ -15,7 +15,7 @@ use super::words::{Route, Setup, Watching};
 use super::{Cause, Ward};
 use crate::cluster::Cluster;
 use crate::details::Details;
-use crate::hooks::{Groups, Handlers, KillOnDrop, Order, Runner};
+use crate::hooks::{Groups, Handlers, HookCommand, HookExecutor, KillOnDrop};
 use crate::services::look;
 use crate::{pins, reload, settings, sys};
 
@@ -92,7 +92,7 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
     let _kill = KillOnDrop(groups.clone());
     let identity = Arc::new(RwLock::new(reload::identity(config, id)));
     tokio::spawn(
-        Runner {
+        HookExecutor {
             orders: wanted,
             handlers,
             identity,
@@ -106,7 +106,7 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
     );
     let core_settings = settings::of(config);
     let mut down =
-        TakeDown::new(core_settings, specs, &ward.services, ward.grace_ends(), ward.epoch(), sys::now());
+        Teardown::new(core_settings, specs, &ward.services, ward.grace_ends(), ward.epoch(), sys::now());
     let mut words_left = LAST_WORDS;
     loop {
         while let Some(effect) = down.poll_effect() {
@@ -175,11 +175,11 @@ async fn known_services(ward: &Ward, config: &Config, handlers: &Handlers) -> Op
     Some(specs)
 }
 
-fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<Order>) {
+fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
     match effect {
         // The runner ends only after this loop.
-        Effect::RunHook(run) => drop(orders.send(Order::Run(run))),
-        Effect::AbortHook { run, now } => drop(orders.send(Order::Abort { run, now })),
+        Effect::RunHook(run) => drop(orders.send(HookCommand::Run(run))),
+        Effect::AbortHook { run, now } => drop(orders.send(HookCommand::Abort { run, now })),
         Effect::Event(event) if !event.is_routine() => tracing::info!("{event}"),
         Effect::Event(_)
         | Effect::Send { .. }
@@ -230,7 +230,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use koi_core::guard::Standing;
+    use koi_core::guard::ServiceLevel;
     use koi_core::types::{Hook, HookSet};
 
     use super::*;
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn ward(services: &[&str]) -> Ward {
-        let services = services.iter().map(|name| ((*name).to_owned(), Standing::Promoted)).collect();
+        let services = services.iter().map(|name| ((*name).to_owned(), ServiceLevel::Promoted)).collect();
         Ward {
             setup: None,
             route: None,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use koi_config::{Config, Key};
-use koi_core::guard::{Standing, Watch};
+use koi_core::guard::{ServiceLevel, Watch};
 use koi_core::types::Time;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ struct Told {
     setup: Option<Box<Setup>>,
     route: Option<Route>,
     watch: Option<Watching>,
-    services: BTreeMap<String, Standing>,
+    services: BTreeMap<String, ServiceLevel>,
     groups: BTreeMap<u64, i32>,
     leaving: bool,
 }
@@ -235,7 +235,7 @@ impl Guardian {
     }
 
     /// How far up each service is; said before a hook that changes it begins.
-    pub(crate) fn services(&self, standing: BTreeMap<String, Standing>) {
+    pub(crate) fn services(&self, standing: BTreeMap<String, ServiceLevel>) {
         let mut told = self.lock();
         let before = std::mem::replace(&mut told.services, standing);
         let mut words: Vec<Word> = Vec::new();
@@ -294,8 +294,8 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<Heard>) -> 
     }
 }
 
-fn service(name: &str, standing: Option<Standing>) -> Word {
-    Word::Service(Service { name: name.to_owned(), promoted: standing.map(|s| s == Standing::Promoted) })
+fn service(name: &str, standing: Option<ServiceLevel>) -> Word {
+    Word::Service(Service { name: name.to_owned(), promoted: standing.map(|s| s == ServiceLevel::Promoted) })
 }
 
 fn spawn(arguments: &Args) -> io::Result<(Child, OwnedFd)> {

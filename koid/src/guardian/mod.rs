@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use dog::Dog;
 use koi_config::Fence;
-use koi_core::guard::Standing;
+use koi_core::guard::ServiceLevel;
 use koi_core::types::{Epoch, Time};
 
 pub(crate) use link::{Guardian, Heard};
@@ -44,7 +44,7 @@ struct Ward {
     setup: Option<Box<Setup>>,
     route: Option<Route>,
     watching: Watching,
-    services: BTreeMap<String, Standing>,
+    services: BTreeMap<String, ServiceLevel>,
     groups: BTreeMap<u64, i32>,
     /// The grace of this node, for deadlines.
     grace: Duration,
@@ -160,8 +160,8 @@ impl Ward {
             Word::Service(service) => {
                 match service.promoted {
                     None => self.services.remove(&service.name),
-                    Some(false) => self.services.insert(service.name, Standing::Started),
-                    Some(true) => self.services.insert(service.name, Standing::Promoted),
+                    Some(false) => self.services.insert(service.name, ServiceLevel::Started),
+                    Some(true) => self.services.insert(service.name, ServiceLevel::Promoted),
                 };
             }
             Word::Group(group) => {
@@ -204,7 +204,7 @@ impl Ward {
 
     /// Pets the watchdog as far as the lease allows.
     fn tend_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == Standing::Promoted);
+        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
         let must_end = match self.watching {
             Watching::Frozen => None,
             _ if !promoted => None,
@@ -219,7 +219,7 @@ impl Ward {
 
     /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
     fn release_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == Standing::Promoted);
+        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
         if let Some(mut dog) = self.dog.take()
             && (!promoted || self.watching == Watching::Frozen)
         {

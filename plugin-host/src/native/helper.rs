@@ -42,7 +42,7 @@ impl Phase {
         match self {
             Phase::Loading => "while the plugin was loaded".to_owned(),
             Phase::Creating => "in create".to_owned(),
-            Phase::Calling(hook) => format!("in {}", hook.word()),
+            Phase::Calling(hook) => format!("in {}", hook.as_str()),
             Phase::Idle => "between two calls".to_owned(),
         }
     }

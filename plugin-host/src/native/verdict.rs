@@ -20,12 +20,12 @@ pub(super) fn of_hook(hook: Hook, ended: Ended) -> Result<Outcome, HookError> {
         abi::STATE_LIVE => Observed::Live,
         abi::STATE_STOPPED => Observed::Stopped,
         abi::STATE_FAILED if hook == Hook::Status => return Err(HookError::Failed(why(&ended))),
-        _ => return Err(error(hook.word(), &ended)),
+        _ => return Err(error(hook.as_str(), &ended)),
     };
     match hook {
         Hook::Status => Ok(report(observed, ended)),
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => {
-            Err(error(hook.word(), &ended))
+            Err(error(hook.as_str(), &ended))
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
         {
             let Err(HookError::Failed(text)) = of_hook(hook, ended(code)) else { panic!("{hook:?} {code}") };
             let expected =
-                format!("the plugin returned {code} from {}, which means nothing there", hook.word());
+                format!("the plugin returned {code} from {}, which means nothing there", hook.as_str());
             assert!(text.starts_with(&expected), "{text}");
         }
     }

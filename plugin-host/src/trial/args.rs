@@ -81,7 +81,7 @@ fn role(word: &OsStr) -> Result<Role, String> {
 }
 
 fn hook_of(word: &OsStr) -> Result<Hook, String> {
-    let found = Hook::ALL.into_iter().find(|hook| Some(hook.word()) == word.to_str());
+    let found = Hook::ALL.into_iter().find(|hook| Some(hook.as_str()) == word.to_str());
     found.ok_or_else(|| format!("{} is not a hook", word.display()))
 }
 

@@ -32,13 +32,13 @@ pub(super) fn check(args: &Args, target: &Target) -> Result<u8, String> {
     let scratch = Scratch::new(target.kind(), None, &target.name)?;
     let mut report = Report::new(args);
     let mut unchecked = Vec::new();
-    let mut facts = json!({ "file": target.path(), "kind": target.kind().word() });
+    let mut facts = json!({ "file": target.path(), "kind": target.kind().as_str() });
     let mut code = exit::FAILED;
     report.part(&format!("loading {}", target.path().display()));
     if let Some(subject) = load(target, &scratch, &mut report) {
         let metadata = &subject.facts().metadata;
         facts = json!({
-            "file": target.path(), "kind": target.kind().word(), "name": metadata.name, "version": metadata.version,
+            "file": target.path(), "kind": target.kind().as_str(), "name": metadata.name, "version": metadata.version,
             "api": subject.facts().api,
         });
         if let Some((handler, config)) = open(target, &subject, &mut report, &mut unchecked) {
@@ -237,7 +237,7 @@ impl<'c> Check<'c> {
             let (given, whole) = (shown(case.timeout), shown(whole));
             said.push_str(&format!(" (it was late before: from then on it gets {given}, not {whole})"));
         }
-        let what = [step.hook.word(), step.what].join(" ");
+        let what = [step.hook.as_str(), step.what].join(" ");
         self.report.add(verdict, what.trim(), &said, ran.took);
         if verdict == Verdict::Fail {
             self.report.log(&ran.lines);

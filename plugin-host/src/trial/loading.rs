@@ -29,7 +29,7 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
     };
     report.add(Verdict::Ok, "load", &about_file(target, &subject), began.elapsed());
     let metadata = &subject.facts().metadata;
-    let hooks: Vec<_> = metadata.hooks.iter().map(Hook::word).collect();
+    let hooks: Vec<_> = metadata.hooks.iter().map(Hook::as_str).collect();
     let others = if hooks.len() == Hook::ALL.len() { "" } else { "; the others count as done" };
     let (name, version, about) = (&metadata.name, &metadata.version, &metadata.description);
     let said = format!("{name} {version}, {about}; hooks: {}{others}", hooks.join(", "));

@@ -73,7 +73,7 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
             timeout,
         };
         let (verdict, said) = judge(case, &ran);
-        check.report.add(verdict, &format!("{}, {what}", hook.word()), &said, ran.took);
+        check.report.add(verdict, &format!("{}, {what}", hook.as_str()), &said, ran.took);
         if verdict == Verdict::Fail {
             check.report.log(&ran.lines);
         }

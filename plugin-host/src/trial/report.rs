@@ -32,7 +32,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
             Verdict::Note => "note",
@@ -113,7 +113,7 @@ impl Report {
     pub(super) fn add(&mut self, verdict: Verdict, what: &str, said: &str, took: Duration) {
         let said = clean(&cut(&squeezed(said)));
         let time = if took.is_zero() { String::new() } else { format!(" ({})", shown(took)) };
-        let mark = painted(&format!("{:<4}", verdict.word()), verdict.color(), self.color);
+        let mark = painted(&format!("{:<4}", verdict.as_str()), verdict.color(), self.color);
         if !self.quiet || verdict != Verdict::Ok {
             self.title();
             self.text(&format!("  {mark}  {what}: {said}{time}\n"));
@@ -123,7 +123,7 @@ impl Report {
         }
         self.counts[verdict as usize] += 1;
         let check = json!({
-            "part": self.part, "check": what, "verdict": verdict.word(), "message": said, "ms": millis(took),
+            "part": self.part, "check": what, "verdict": verdict.as_str(), "message": said, "ms": millis(took),
         });
         self.checks.push(check);
     }

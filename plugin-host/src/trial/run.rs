@@ -117,7 +117,7 @@ fn page(hook: Hook, ran: &Ran, color: bool) -> String {
     };
     let word = painted(word, if well { "32" } else { "1;31" }, color);
     let text = if text.is_empty() { text } else { format!(": {}", clean(&text)) };
-    let mut page = format!("{}: {word} in {}{text}\n", hook.word(), shown(ran.took));
+    let mut page = format!("{}: {word} in {}{text}\n", hook.as_str(), shown(ran.took));
     if let End::Result(Ok(Outcome::Status(report))) = &ran.end {
         if let Some(score) = report.score {
             page.push_str(&format!("  score  {score}\n"));
@@ -137,7 +137,7 @@ fn document(hook: Hook, ran: &Ran) -> Value {
     let log: Vec<_> =
         ran.lines.iter().map(|(level, text)| json!({ "level": level_word(*level), "text": text })).collect();
     let mut document = json!({
-        "hook": hook.word(), "ok": matches!(ran.end, End::Result(Ok(_))), "outcome": word, "message": text,
+        "hook": hook.as_str(), "ok": matches!(ran.end, End::Result(Ok(_))), "outcome": word, "message": text,
         "ms": millis(ran.took), "log": log, "score": null, "details": [],
     });
     if let End::Result(Ok(Outcome::Status(report))) = &ran.end {

@@ -221,7 +221,7 @@ mod tests {
             for hook in Hook::ALL {
                 let is_cut =
                     |step: &Step| step.hook == hook && matches!(step.want, Want::Cancelled(_) | Want::CutOff);
-                assert!(steps.iter().any(is_cut), "{title}: {}", hook.word());
+                assert!(steps.iter().any(is_cut), "{title}: {}", hook.as_str());
             }
         }
     }

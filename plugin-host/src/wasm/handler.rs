@@ -128,7 +128,7 @@ async fn attempt(
                 return Ended::Over(*over);
             }
             trouble::log_backtrace(&error, &*log);
-            return Ended::Itself(Err(HookError::Failed(trouble::text(hook.word(), &error))));
+            return Ended::Itself(Err(HookError::Failed(trouble::text(hook.as_str(), &error))));
         }
     };
     Ended::Itself(match said {

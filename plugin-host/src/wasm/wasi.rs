@@ -43,7 +43,7 @@ impl Grants {
         for (directory, writable) in self.directories() {
             match open_to(builder, directory, writable) {
                 Err(why) if matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed) => {
-                    log.line(LogLevel::Warn, &format!("{why}; {} goes on without it", hook.word()));
+                    log.line(LogLevel::Warn, &format!("{why}; {} goes on without it", hook.as_str()));
                 }
                 opened => opened?,
             }

@@ -77,7 +77,7 @@ async fn hello_c_goes_through_all_hooks() {
     refuses_an_old_epoch(&bench, &plugin).await;
 
     let facts = bench.registry.plugin_in(&plugin).unwrap().facts.unwrap();
-    let hooks: Vec<_> = facts.metadata.hooks.iter().map(Hook::word).collect();
+    let hooks: Vec<_> = facts.metadata.hooks.iter().map(Hook::as_str).collect();
     assert_eq!(hooks, ["promote", "demote", "status"]);
     assert_eq!((facts.api.as_str(), facts.metadata.name.as_str()), ("native 1.0", "hello-c"));
 }

@@ -14,7 +14,7 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     let (master_name, master_addr) = context.master.clone().unwrap_or_default();
     let mut add = |name: &str, value: &str| all.push((name.into(), clean(value).into()));
     add("KOI_SERVICE", &context.service);
-    add("KOI_EVENT", hook.word());
+    add("KOI_EVENT", hook.as_str());
     add("KOI_NODE", &context.node);
     add("KOI_NODE_ID", &context.node_id);
     add("KOI_CLUSTER", &context.cluster);
@@ -24,7 +24,7 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     add("KOI_MASTER_NAME", &master_name);
     add("KOI_MASTER_ADDR", &master_addr);
     if let (Hook::Failed, Some(cause)) = (hook, &context.cause) {
-        add("KOI_FAILED_EVENT", cause.hook.word());
+        add("KOI_FAILED_EVENT", cause.hook.as_str());
         add("KOI_FAILED_MESSAGE", &cause.message);
     }
     for (key, value) in &context.config {

@@ -34,7 +34,7 @@ impl Shape {
     /// What koi runs for `hook`, whether it is there or not.
     pub fn script(&self, hook: Hook) -> PathBuf {
         match self {
-            Shape::Folder(folder) => folder.join(hook.word()),
+            Shape::Folder(folder) => folder.join(hook.as_str()),
             Shape::File(file) => file.clone(),
         }
     }

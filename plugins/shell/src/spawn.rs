@@ -111,7 +111,7 @@ impl Script {
 
     fn complete(&self, mut command: Command, context: &Context) -> ChildCommand {
         if self.folder.is_none() {
-            command.arg(self.hook.word());
+            command.arg(self.hook.as_str());
         }
         command
             .current_dir(&self.workdir)
@@ -134,7 +134,7 @@ impl Script {
             ));
         }
         if let Some(why) = no_room(error) {
-            return HookError::NoRoom(format!("{}: {why}", self.hook.word()));
+            return HookError::NoRoom(format!("{}: {why}", self.hook.as_str()));
         }
         let found = || obstacles(&self.path);
         let why = match error.raw_os_error().map(Errno::from_raw) {
@@ -148,7 +148,7 @@ impl Script {
 
     /// The hook cannot be run, and why.
     pub(crate) fn cannot(&self, why: std::fmt::Arguments<'_>) -> HookError {
-        HookError::CannotRun(format!("{}: {why}", self.hook.word()))
+        HookError::CannotRun(format!("{}: {why}", self.hook.as_str()))
     }
 }
 

@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-use koi_core::message::{Body, Card, Claim, Heartbeat, Poll, RULES, Refuse};
-use koi_core::record::{Record, Standing};
+use koi_core::message::{Body, Heartbeat, NodeInfo, PreVote, RULES, RequestVote, StaleTerm};
+use koi_core::record::{Record, StateOrigin};
 use koi_core::settings::Settings;
 use koi_core::types::{Epoch, Term, Version};
 
 /// One of them.
 pub(crate) fn body(draw: u64, term: Term, record: Record, settings: &Settings) -> Body {
     let far = Term([u64::MAX, u64::MAX - 1, 1 << 47, term.0 + (1 << 33)][(draw >> 8) as usize % 4]);
-    let card = Card {
+    let info = NodeInfo {
         name: settings.name.clone(),
         elector: true,
         runner: settings.runner,
-        standing: Standing::Member,
+        origin: StateOrigin::Member,
         agreed: settings.agreed(),
         rules: RULES,
-        ..Card::default()
+        ..NodeInfo::default()
     };
     let next = Term(term.0 + 1);
     let beat = |term: Term, lease: Duration, record: Record| {
         let (committed, number) = (record.version, 1);
-        let (card, master_address, address) = (card.clone(), None, None);
-        Body::Heartbeat(Heartbeat { card, term, number, lease, record, committed, master_address, address })
+        let (info, master_address, address) = (info.clone(), None, None);
+        Body::Heartbeat(Heartbeat { info, term, number, lease, record, committed, master_address, address })
     };
     let at = |term: Term, n: u64| Record { version: Version { term, n }, ..record.clone() };
     let lease = settings.leader_lease;
@@ -34,8 +34,10 @@ pub(crate) fn body(draw: u64, term: Term, record: Record, settings: &Settings) -
         3 => beat(next, lease, at(next, u64::MAX)),
         4 => beat(next, lease, at(far, record.version.n)),
         5 => beat(next, lease, Record { last_epoch: Epoch(u64::MAX), ..at(term, record.version.n) }),
-        6 => Body::Refuse(Refuse { newest: far }),
-        _ if draw & 1 << 20 == 0 => Body::Claim(Claim { card, term: far, founding: Default::default() }),
-        _ => Body::Poll(Poll { card, term: far, founding: Default::default() }),
+        6 => Body::StaleTerm(StaleTerm { newest: far }),
+        _ if draw & 1 << 20 == 0 => {
+            Body::RequestVote(RequestVote { info, term: far, founding: Default::default() })
+        }
+        _ => Body::PreVote(PreVote { info, term: far, founding: Default::default() }),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use koi_core::io::{Command, ElectorChange, Input};
-use koi_core::record::{Durable, Standing};
+use koi_core::record::{Durable, StateOrigin};
 use koi_core::settings::Electors;
 use koi_core::types::NodeId;
 
@@ -43,7 +43,7 @@ pub fn strike(world: &mut World, total: usize, backups: &mut Backups) {
 
 /// The record that a disk has.
 fn record_of(machine: &Machine) -> Option<&Durable> {
-    machine.disk.synced.as_ref().filter(|d| d.standing == Standing::Member)
+    machine.disk.synced.as_ref().filter(|d| d.origin == StateOrigin::Member)
 }
 
 /// The members as the newest record on any disk has them, the change that is under way included.

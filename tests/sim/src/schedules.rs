@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use koi_core::io::{Command, ElectorChange, Input};
-use koi_core::record::{Durable, Record, Standing};
+use koi_core::record::{Durable, Record, StateOrigin};
 use koi_core::settings::Settings;
 use koi_core::types::NodeId;
 
@@ -81,7 +81,7 @@ pub(crate) fn two_sets_found_a_cluster(world: &mut World) -> Story {
     for machine in 0..4 {
         let members = if machine < 2 { [id(0), id(1), id(2)] } else { [id(1), id(2), id(3)] };
         let record = Record { members: members.into(), ..Record::default() };
-        let durable = Durable { record, standing: Standing::Founder, ..Durable::default() };
+        let durable = Durable { record, origin: StateOrigin::Founder, ..Durable::default() };
         let disk = &mut world.machines[machine].disk;
         (disk.id, disk.synced) = (Some(id(machine)), Some(durable));
     }

@@ -50,14 +50,14 @@ fn grown(bytes: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use koi_core::message::{Body, Refuse, Resign};
+    use koi_core::message::{Body, Resign, StaleTerm};
     use koi_core::types::{NodeId, Session, Term};
 
     use super::*;
 
     #[test]
     fn an_older_node_reads_what_it_knows() {
-        for body in [Body::Refuse(Refuse { newest: Term(7) }), Body::Resign(Resign { term: Term(8) })] {
+        for body in [Body::StaleTerm(StaleTerm { newest: Term(7) }), Body::Resign(Resign { term: Term(8) })] {
             let message =
                 Message { from: NodeId(1), session: Session { count: 2, random: 3 }, seq: 4, to: None, body };
             assert_eq!(as_read_by_an_older(&message), message);

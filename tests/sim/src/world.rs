@@ -354,7 +354,7 @@ impl World {
             m.hook_ends(&hook, dice)
         };
         self.ended.insert((machine, hook.hook), self.now);
-        self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.word()));
+        self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.as_str()));
         self.input(machine, Input::HookFinished { run, ended });
     }
 
@@ -475,7 +475,7 @@ impl World {
             self.tell(format!(
                 "m{machine}: {} {} begins, epoch {}",
                 run.service,
-                run.hook.word(),
+                run.hook.as_str(),
                 run.epoch.0
             ));
         }
@@ -805,7 +805,7 @@ impl World {
             let view = m.core.as_ref()?.view(m.clock.at(self.now));
             let members = m.disk.synced.as_ref().map_or(0, |d| d.record.members.len());
             let what = view.waiting.first().map(|w| w.what.clone()).unwrap_or_default();
-            Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.standing))
+            Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.origin))
         };
         self.machines.iter().filter_map(waits).collect::<Vec<_>>().join("; ")
     }
@@ -818,7 +818,7 @@ impl World {
         let nodes: Vec<String> = view
             .nodes
             .iter()
-            .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.word(), n.reason))
+            .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.as_str(), n.reason))
             .collect();
         let waiting: Vec<&str> = view.waiting.iter().map(|w| w.what.as_str()).collect();
         format!("m{leader} sees {nodes:?}, waits for {waiting:?}, warns {:?}", view.warnings)

@@ -10,7 +10,7 @@ pub(super) fn check(now: u64, machine: &Machine, run: &HookRun) -> Option<String
         format!(
             "a hook in maintenance at {now} µs: m{} runs {} of {}",
             machine.index,
-            run.hook.word(),
+            run.hook.as_str(),
             run.service
         )
     })

@@ -38,7 +38,7 @@ impl Pace {
         (lately.len() > BOUND).then(|| {
             format!(
                 "no patience at {now} µs: m{machine} runs {} of {} for the {}th time in {} s",
-                run.hook.word(),
+                run.hook.as_str(),
                 run.service,
                 lately.len(),
                 SPAN / MS / 1000

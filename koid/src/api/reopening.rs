@@ -13,7 +13,7 @@ use super::LocalListener;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The socket, listened on and kept in its place.
-pub(super) struct Standing {
+pub(super) struct ReopeningListener {
     local: LocalListener,
     listener: UnixListener,
     look: Interval,
@@ -21,12 +21,12 @@ pub(super) struct Standing {
     complained: bool,
 }
 
-impl Standing {
+impl ReopeningListener {
     /// Must be called in a runtime.
-    pub(super) fn new(local: LocalListener) -> io::Result<Standing> {
+    pub(super) fn new(local: LocalListener) -> io::Result<ReopeningListener> {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Standing { listener: local.listen()?, local, look, complained: false })
+        Ok(ReopeningListener { listener: local.listen()?, local, look, complained: false })
     }
 
     /// The next connection.
