@@ -13,6 +13,7 @@ use crate::message::{
 use crate::node::Node;
 use crate::record::{Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
+use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
 /// A campaign waits for disks no longer than this.
@@ -281,22 +282,28 @@ impl Node {
         due
     }
 
-    pub(crate) fn election_deadline(&self) -> Time {
-        if !self.votes() || self.leaving.has_begun() {
-            return Time::NEVER;
+    /// Whether this node takes part in campaigns.
+    fn campaigns(&self) -> bool {
+        self.votes() && !self.leaving.has_begun()
+    }
+
+    pub(crate) fn set_election_timers(&self, timers: &mut Timers) {
+        if !self.campaigns() {
+            return;
         }
         match &self.election.phase {
-            ElectionPhase::Follower => self.campaign_due(),
+            ElectionPhase::Follower => timers.set(Timer::Campaign, self.campaign_due()),
             ElectionPhase::Polling { until, resend, .. } | ElectionPhase::Claiming { until, resend, .. } => {
-                *until.min(resend)
+                timers.set(Timer::CampaignRepeat, *resend);
+                timers.set(Timer::CampaignEnd, *until);
             }
-            ElectionPhase::Leading => Time::NEVER,
+            ElectionPhase::Leading => {}
         }
     }
 
     /// Lets time take effect on the election.
     pub(crate) fn advance_election(&mut self, now: Time) {
-        if !self.votes() || self.leaving.has_begun() {
+        if !self.campaigns() {
             return;
         }
         match &mut self.election.phase {

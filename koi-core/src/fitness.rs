@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::io::HookEnd;
 use crate::node::Node;
+use crate::timers::{Timer, Timers};
 use crate::types::Time;
 
 /// A disk that has not taken a state within this hangs. Busy disks take longer than a heartbeat now and then.
@@ -63,8 +64,14 @@ impl Node {
         (now >= self.disk_hangs_at()).then(|| "its disk hangs: its state is not written in time".to_owned())
     }
 
+    pub(crate) fn set_fitness_timers(&self, timers: &mut Timers) {
+        if self.settings.runner {
+            timers.set_after(Timer::DiskHang, self.disk_hangs_at(), self.now());
+        }
+    }
+
     /// When a disk that has not answered counts as one that hangs.
-    pub(crate) fn disk_hangs_at(&self) -> Time {
+    fn disk_hangs_at(&self) -> Time {
         self.fitness.waiting_since.map_or(Time::NEVER, |since| since + self.lately().max(HANGS_AFTER))
     }
 }

@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::record::{Record, StateOrigin};
 use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
+use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
 /// The leader that this node follows.
@@ -304,7 +305,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn report_again_at(&self) -> Time {
+    pub(crate) fn set_following_timers(&self, timers: &mut Timers) {
+        timers.set(Timer::ReportRepeat, self.report_again_at());
+        if let Some(leader) = self.following.leader() {
+            timers.set_after(Timer::LeaderSilence, leader.heard + self.patience(), self.now());
+        }
+    }
+
+    fn report_again_at(&self) -> Time {
         let waits = self.lead.is_none() && self.runner.lease.is_some_and(|h| h.lost.is_none());
         match self.following.unanswered_since() {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,

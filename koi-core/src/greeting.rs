@@ -8,6 +8,7 @@ use crate::limits;
 use crate::message::{Body, Hello, Recipient};
 use crate::node::Node;
 use crate::peers::Peer;
+use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Time};
 
 /// When this node says that it is there.
@@ -28,8 +29,12 @@ impl Greeting {
 }
 
 impl Node {
+    pub(crate) fn set_greeting_timers(&self, timers: &mut Timers) {
+        timers.set(Timer::Hello, self.hello_due());
+    }
+
     /// When a hello may be due next: not while a leader is heard.
-    pub(crate) fn hello_deadline(&self) -> Time {
+    fn hello_due(&self) -> Time {
         let heard = self.following.leader().map(|leader| leader.heard + self.lately());
         match heard {
             _ if !self.is_established() => self.greeting.due,

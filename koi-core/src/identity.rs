@@ -8,6 +8,7 @@ use crate::io::{Destination, Effect};
 use crate::message::{Body, Hello, OtherRun, Recipient};
 use crate::node::Node;
 use crate::peers::Peer;
+use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Time};
 
 /// Calls of a run that begins, in one heartbeat interval.
@@ -61,8 +62,10 @@ impl Node {
     }
 
     /// Until the call ends, or [`Time::NEVER`].
-    pub(crate) fn call_deadline(&self) -> Time {
-        if self.identity.established { Time::NEVER } else { self.identity.calls_until }
+    pub(crate) fn set_identity_timers(&self, timers: &mut Timers) {
+        if !self.identity.established {
+            timers.set(Timer::IdentityCall, self.identity.calls_until);
+        }
     }
 
     /// How long until the next call, for a run that calls or is mute.

@@ -15,6 +15,7 @@ use crate::placement::Placement;
 use crate::record::{Record, StateOrigin};
 use crate::reports::{Reports, RunnerReport};
 use crate::settings::DRIFT_PERCENT;
+use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version, stretched};
 
 /// What a leader knows and does.
@@ -167,14 +168,15 @@ impl Node {
             && self.lead.as_ref().is_some_and(|l| l.committed.term == l.term)
     }
 
-    pub(crate) fn leading_deadline(&self) -> Time {
-        let Some(lead) = &self.lead else { return Time::NEVER };
-        let mut next =
-            lead.heartbeat_due.min(lead.repeat_due).min(self.leadership_end()).min(lead.placement.deadline());
+    pub(crate) fn set_leading_timers(&self, timers: &mut Timers) {
+        let Some(lead) = &self.lead else { return };
+        timers.set(Timer::LeadershipEnd, self.leadership_end());
+        timers.set(Timer::Heartbeat, lead.heartbeat_due);
+        timers.set(Timer::HeartbeatRepeat, lead.repeat_due);
+        timers.set(Timer::Decision, lead.placement.decide_at());
         if let Some(reclaim) = &lead.reclaim {
-            next = next.min(reclaim.resend);
+            timers.set(Timer::ReclaimRepeat, reclaim.resend);
         }
-        next
     }
 
     /// Lets time take effect on the leadership.

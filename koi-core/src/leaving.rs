@@ -3,6 +3,7 @@
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Farewell, Resign};
 use crate::node::Node;
+use crate::timers::{Timer, Timers};
 use crate::types::Time;
 
 /// How far a stop has come.
@@ -42,12 +43,16 @@ impl Leaving {
 }
 
 impl Node {
-    /// When it stops without waiting for anybody any longer.
-    pub(crate) fn leaving_deadline(&self) -> Time {
+    pub(crate) fn set_leaving_timers(&self, timers: &mut Timers) {
         match self.leaving.0 {
-            Phase::Begun { down_since: Some(since) } => since + self.settings.election_timeout(),
-            Phase::Begun { down_since: None } | Phase::Staying | Phase::Finished => Time::NEVER,
+            Phase::Begun { down_since: Some(since) } => timers.set(Timer::Departure, self.departure(since)),
+            Phase::Begun { down_since: None } | Phase::Staying | Phase::Finished => {}
         }
+    }
+
+    /// When it stops without waiting for anybody any longer. `down_since`: when the last service was down.
+    fn departure(&self, down_since: Time) -> Time {
+        down_since + self.settings.election_timeout()
     }
 
     /// R11: a clean stop says farewell; a leader hands over first.
@@ -64,7 +69,7 @@ impl Node {
         }
         let since = down_since.unwrap_or(now);
         self.leaving.0 = Phase::Begun { down_since: Some(since) };
-        let waited = now.since(since) >= self.settings.election_timeout();
+        let waited = now >= self.departure(since);
         let handed_over = self.lead.is_none() || self.handed_over();
         if !(waited || handed_over && self.durable.is_on_disk()) {
             return;

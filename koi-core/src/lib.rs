@@ -62,6 +62,7 @@ mod service;
 mod services;
 pub mod settings;
 mod status_builder;
+pub mod timers;
 pub mod types;
 pub mod view;
 

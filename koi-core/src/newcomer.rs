@@ -86,6 +86,11 @@ impl Service {
         self.newcomer && self.state == ServiceState::Failed && !self.stop_failed
     }
 
+    /// When a failed newcomer is tried again; never: it is none.
+    pub(crate) fn tried_again_at(&self) -> Time {
+        if self.waits_for_another_try() { self.again_at } else { Time::NEVER }
+    }
+
     fn trouble(&self) -> Option<String> {
         let why = match (self.ineligible_reason(), &self.cause) {
             (Some(barred), _) => barred,
@@ -101,16 +106,10 @@ impl Service {
 impl Services {
     /// Failed newcomers whose time has come are as if they had just been found.
     pub(crate) fn try_newcomers_again(&mut self, now: Time) {
-        for service in self.list.iter_mut().filter(|s| s.waits_for_another_try() && s.again_at <= now) {
+        for service in self.list.iter_mut().filter(|s| s.tried_again_at() <= now) {
             service.again_at = Time::NEVER;
             service.recover();
         }
-    }
-
-    /// When the first of them is.
-    pub(crate) fn newcomers_again_at(&self) -> Time {
-        let waiting = self.list.iter().filter(|s| s.waits_for_another_try());
-        waiting.map(|s| s.again_at).min().unwrap_or(Time::NEVER)
     }
 
     /// Something has changed in the folder: whatever has failed there may have been mended.

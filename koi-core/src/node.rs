@@ -25,6 +25,7 @@ use crate::peers::Peers;
 use crate::record::{Record, StateOrigin};
 use crate::runner::{NodeContext, ServiceSupervisor};
 use crate::settings::Settings;
+use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, NodeId, NodeState, Session, Time, Version};
 
 /// The brain of one machine.
@@ -48,7 +49,7 @@ pub struct Node {
     pub(crate) greeting: Greeting,
     /// R10 and late loops: until then it listens, and takes nobody's silence for an absence.
     pub(crate) listen_until: Time,
-    expected: Time,
+    timers: Timers,
     now: Time,
     pub(crate) leaving: Leaving,
     pub(crate) failures: Failures,
@@ -88,7 +89,7 @@ impl Node {
             told: None,
             greeting: Greeting::new(boot.now),
             listen_until: boot.now,
-            expected: boot.now,
+            timers: Timers::default(),
             now: boot.now,
             leaving: Leaving::default(),
             failures: Failures::default(),
@@ -145,27 +146,30 @@ impl Node {
 
     /// When [`Input::Tick`] is due, unless something happens before.
     pub fn next_deadline(&self) -> Time {
-        self.expected
+        self.next_timer().map_or(Time::NEVER, |(_, at)| at)
     }
 
-    fn deadline(&self) -> Time {
-        if self.leaving.is_finished() {
-            return Time::NEVER;
+    /// The same, and why.
+    pub fn next_timer(&self) -> Option<(Timer, Time)> {
+        self.timers.next()
+    }
+
+    /// Every part sets its timers, from the state as it is now.
+    fn set_timers(&mut self) {
+        let mut timers = Timers::default();
+        if !self.leaving.is_finished() {
+            self.set_identity_timers(&mut timers);
+            self.set_election_timers(&mut timers);
+            self.set_leading_timers(&mut timers);
+            self.set_following_timers(&mut timers);
+            self.set_greeting_timers(&mut timers);
+            self.set_fitness_timers(&mut timers);
+            self.set_leaving_timers(&mut timers);
+            if self.settings.runner {
+                self.runner.set_timers(&self.settings, &self.node_context(self.now), &mut timers);
+            }
         }
-        let around = self.node_context(self.now);
-        let mut next = self.election_deadline().min(self.leading_deadline()).min(self.report_again_at());
-        next = next.min(self.call_deadline());
-        if self.settings.runner {
-            next = next.min(self.runner.next_deadline(&self.settings, &around));
-            let hangs = self.disk_hangs_at();
-            next = next.min(if hangs > self.now { hangs } else { Time::NEVER });
-        }
-        next = next.min(self.hello_deadline());
-        if let Some(leader) = self.following.leader() {
-            let silent = leader.heard + self.patience();
-            next = next.min(if silent > self.now { silent } else { Time::NEVER });
-        }
-        next.min(self.leaving_deadline())
+        self.timers = timers;
     }
 
     /// How much this node keeps for later: effects, messages, reports, commands, states on their way to disk. Bounded, whatever
@@ -200,8 +204,8 @@ impl Node {
 
     /// A node whose own loop ran late does not count that time as others' silence: it listens first.
     fn notice_lateness(&mut self, now: Time) {
-        let late = now.since(self.expected);
-        if self.expected != Time::NEVER && late > self.settings.heartbeat {
+        let late = self.next_timer().map_or(Duration::ZERO, |(_, at)| now.since(at));
+        if late > self.settings.heartbeat {
             self.listen_until = self.listen_until.max(now + self.settings.heartbeat * 2);
         }
     }
@@ -231,7 +235,7 @@ impl Node {
         self.notice_ears(now);
         self.notice_silence(now);
         self.try_leaving(now);
-        self.expected = self.deadline();
+        self.set_timers();
     }
 
     fn advance_runner(&mut self, now: Time) {

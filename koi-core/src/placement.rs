@@ -133,7 +133,7 @@ impl Placement {
     }
 
     /// When the next decision is due, unless something happens before.
-    pub(crate) fn deadline(&self) -> Time {
+    pub(crate) fn decide_at(&self) -> Time {
         self.decide_at
     }
 }

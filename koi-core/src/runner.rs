@@ -12,6 +12,7 @@ use crate::patience::Patience;
 use crate::service::Consequence;
 use crate::services::{Goal, Services, Summary};
 use crate::settings::Settings;
+use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, Time};
 use crate::view::Action;
 
@@ -587,28 +588,25 @@ impl ServiceSupervisor {
         }
     }
 
-    /// The next instant at which time alone changes something.
-    pub(crate) fn next_deadline(&self, settings: &Settings, around: &NodeContext) -> Time {
+    pub(crate) fn set_timers(&self, settings: &Settings, around: &NodeContext, timers: &mut Timers) {
         if self.is_in_maintenance(settings, around) {
-            return Time::NEVER;
+            return;
         }
-        let mut next = Time::NEVER;
         if self.action(settings, around) >= Action::Start && self.unreadable.is_none() {
-            next = next.min(self.services.next_deadline(around.now, settings.max_parallel));
+            self.services.set_timers(around.now, settings.max_parallel, timers);
         }
         if let Some(held) = &self.lease {
-            next = next.min(match held.lost {
-                None => held.ends,
-                Some(deadline) if !held.fenced => deadline,
-                Some(_) => Time::NEVER,
-            });
+            match held.lost {
+                None => timers.set(Timer::LeaseEnd, held.ends),
+                Some(deadline) if !held.fenced => timers.set(Timer::GraceEnd, deadline),
+                Some(_) => {}
+            }
         }
         if let Some(at) = self.failure.as_ref().and_then(|f| f.recover_at)
             && self.services.all_down()
         {
-            next = next.min(at);
+            timers.set(Timer::Recovery, at);
         }
-        next
     }
 
     /// Nothing is left to do before the daemon may end.

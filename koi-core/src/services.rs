@@ -10,6 +10,7 @@ use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole}
 use crate::limits;
 use crate::outbox::Effects;
 use crate::service::{Consequence, Gates, Service, Step};
+use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Time};
 use crate::view::{Action, ServiceView};
 
@@ -241,15 +242,18 @@ impl Services {
         self.list.iter().any(|s| s.unasked > 0)
     }
 
-    /// When the next status is due, or the rest of one that changes by itself again and again is over; never while there is no room for
-    /// it: then the end of a hook makes some.
-    pub(crate) fn next_deadline(&self, now: Time, max_parallel: usize) -> Time {
+    /// Sets none while there is no room for another hook: then the end of one makes room.
+    pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
         if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
-            return Time::NEVER;
+            return;
         }
-        let statuses = self.list.iter().filter(|s| s.status_wanted()).map(|s| s.next_status);
-        let rests = self.list.iter().map(Service::rests_until).filter(|until| *until > now);
-        statuses.chain(rests).min().unwrap_or(Time::NEVER).min(self.newcomers_again_at())
+        for service in &self.list {
+            if service.status_wanted() {
+                timers.set(Timer::ServiceStatus, service.next_status);
+            }
+            timers.set_after(Timer::ServiceRest, service.rests_until(), now);
+            timers.set(Timer::NewcomerRetry, service.tried_again_at());
+        }
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room

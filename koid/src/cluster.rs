@@ -300,7 +300,8 @@ impl Loop {
             }
         }
         let now = sys::now();
-        if now >= self.node.next_deadline() {
+        if let Some((timer, _)) = self.node.next_timer().filter(|(_, at)| now >= *at) {
+            tracing::trace!(%timer, "woken");
             self.handle(Input::Tick);
         }
         self.transport.refresh_if_due(now);

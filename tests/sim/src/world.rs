@@ -255,7 +255,12 @@ impl World {
 
     /// Notes a line of the story.
     pub fn tell(&mut self, line: impl AsRef<str>) {
-        self.story.push(format!("{:>12.3} ms  {}", self.now as f64 / 1000.0, line.as_ref()));
+        let line = self.line(line.as_ref());
+        self.story.push(line);
+    }
+
+    fn line(&self, text: &str) -> String {
+        format!("{:>12.3} ms  {text}", self.now as f64 / 1000.0)
     }
 
     fn later(&mut self, delay: u64, what: Happening) {
@@ -318,7 +323,7 @@ impl World {
             Happening::Wake { machine, life } => {
                 // An alarm that was set anew since is void.
                 if self.machines[machine].life == life && self.machines[machine].wake <= self.now {
-                    self.input(machine, Input::Tick);
+                    self.wake(machine);
                 }
             }
             Happening::Boot { machine } => self.boot(machine),
@@ -340,6 +345,17 @@ impl World {
                     self.kill_daemon(machine);
                 }
             }
+        }
+    }
+
+    /// The story names the timer if anything that it tells came of it: most are heartbeats.
+    fn wake(&mut self, machine: usize) {
+        let timer = self.machines[machine].core.as_ref().and_then(koi_core::Node::next_timer);
+        let told = self.story.len();
+        self.input(machine, Input::Tick);
+        if let (Some((timer, _)), true) = (timer, self.story.len() > told) {
+            let line = self.line(&format!("m{machine}: timer {timer}"));
+            self.story.insert(told, line);
         }
     }
 

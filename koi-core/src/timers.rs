@@ -1,0 +1,151 @@
+//! What time alone can cause, by name.
+//!
+//! Each part of a node sets its own timers, beside the code that acts on them. All of them are set anew after every input, from the
+//! state as it is then: a timer whose reason is gone cannot go off.
+
+use std::fmt;
+
+use crate::types::Time;
+
+/// Why a node is to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The run of this node has waited long enough for another run with its id.
+    IdentityCall,
+    /// No leader was heard for so long that this elector campaigns (R1).
+    Campaign,
+    /// Electors that have not answered the campaign are asked again.
+    CampaignRepeat,
+    /// The campaign has failed: a lower rank may win (R2).
+    CampaignEnd,
+    /// No quorum has acknowledged for so long that the leadership is over (R3).
+    LeadershipEnd,
+    /// The leader's next heartbeat.
+    Heartbeat,
+    /// The newest heartbeat is sent again to whoever has not answered it.
+    HeartbeatRepeat,
+    /// The leader asks again for votes above a term that was spent in vain (R11).
+    ReclaimRepeat,
+    /// A wait of the leader's decisions is over: a lease and its grace (R6), or the start of the cluster (R9).
+    Decision,
+    /// The leader has not answered a report of the master: it is sent again.
+    ReportRepeat,
+    /// The leader is silent for so long that this node counts as disconnected.
+    LeaderSilence,
+    /// A node that hears no leader says that it is there.
+    Hello,
+    /// The lease on the mastership runs out (R5).
+    LeaseEnd,
+    /// Everything must be demoted (R7).
+    GraceEnd,
+    /// A failed node tries again.
+    Recovery,
+    /// The status of a service is due.
+    ServiceStatus,
+    /// A service that changed by itself again and again may be started again.
+    ServiceRest,
+    /// A new service that failed is tried again.
+    NewcomerRetry,
+    /// The disk has not taken a state for so long that it counts as one that hangs.
+    DiskHang,
+    /// A node that stops waits no longer for the others.
+    Departure,
+}
+
+impl Timer {
+    /// Every timer.
+    pub const ALL: [Timer; 20] = [
+        Timer::IdentityCall,
+        Timer::Campaign,
+        Timer::CampaignRepeat,
+        Timer::CampaignEnd,
+        Timer::LeadershipEnd,
+        Timer::Heartbeat,
+        Timer::HeartbeatRepeat,
+        Timer::ReclaimRepeat,
+        Timer::Decision,
+        Timer::ReportRepeat,
+        Timer::LeaderSilence,
+        Timer::Hello,
+        Timer::LeaseEnd,
+        Timer::GraceEnd,
+        Timer::Recovery,
+        Timer::ServiceStatus,
+        Timer::ServiceRest,
+        Timer::NewcomerRetry,
+        Timer::DiskHang,
+        Timer::Departure,
+    ];
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// When each timer goes off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timers([Time; Timer::ALL.len()]);
+
+impl Default for Timers {
+    /// None is set.
+    fn default() -> Timers {
+        Timers([Time::NEVER; Timer::ALL.len()])
+    }
+}
+
+impl Timers {
+    /// Sets a timer, unless it is set to an earlier instant. [`Time::NEVER`] changes nothing.
+    pub(crate) fn set(&mut self, timer: Timer, at: Time) {
+        let slot = &mut self.0[timer as usize];
+        *slot = (*slot).min(at);
+    }
+
+    /// Sets a timer for something that only the passing of this instant changes: if it is over, it has had its effect.
+    pub(crate) fn set_after(&mut self, timer: Timer, at: Time, now: Time) {
+        if at > now {
+            self.set(timer, at);
+        }
+    }
+
+    /// The timer that goes off next. Of several at one instant, the first in the order of [`Timer`].
+    pub(crate) fn next(&self) -> Option<(Timer, Time)> {
+        let set = Timer::ALL.into_iter().map(|timer| (timer, self.0[timer as usize]));
+        set.filter(|(_, at)| *at != Time::NEVER).min_by_key(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_timer_has_a_place_of_its_own() {
+        let places: Vec<usize> = Timer::ALL.iter().map(|timer| *timer as usize).collect();
+        assert_eq!(places, (0..Timer::ALL.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_earliest_goes_off_first_and_never_is_not_set() {
+        let mut timers = Timers::default();
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Hello, Time::NEVER);
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Hello, Time(7));
+        timers.set(Timer::LeaseEnd, Time(5));
+        timers.set(Timer::LeaseEnd, Time(9));
+        assert_eq!(timers.next(), Some((Timer::LeaseEnd, Time(5))));
+        timers.set(Timer::Heartbeat, Time(5));
+        assert_eq!(timers.next(), Some((Timer::Heartbeat, Time(5))), "the first in the order of the table");
+    }
+
+    #[test]
+    fn what_has_had_its_effect_is_not_set() {
+        let mut timers = Timers::default();
+        timers.set_after(Timer::DiskHang, Time(5), Time(5));
+        assert_eq!(timers.next(), None);
+        timers.set_after(Timer::DiskHang, Time(6), Time(5));
+        assert_eq!(timers.next(), Some((Timer::DiskHang, Time(6))));
+    }
+}
