@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use koi_hook::{Observed, StatusReport, TargetRole};
+
 use crate::event::Event;
 use crate::message::Message;
 use crate::record::Durable;
@@ -154,17 +156,6 @@ pub struct HookRun {
     pub cause: Option<Cause>,
 }
 
-/// What a service is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetRole {
-    /// Not running.
-    None,
-    /// Running, ready for promotion.
-    Standby,
-    /// The master.
-    Promoted,
-}
-
 /// Why `failed` is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
@@ -199,32 +190,6 @@ pub enum HookEnd {
     /// Not at all: the machine has no room for it now, in a few words. Nothing of it has run. Not said of what takes down, which is tried
     /// until its time-out.
     NoRoom(String),
-}
-
-/// What `status` saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusReport {
-    /// The state observed.
-    pub observed: Observed,
-    /// One line for people; may be empty.
-    pub message: String,
-    /// Preference among candidates, higher is better.
-    pub score: Option<i32>,
-}
-
-/// The states that `status` tells apart, by its exit code (docs/from-classic.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
-    /// 0: healthy, in whatever state it should be.
-    Healthy,
-    /// 90: healthy, and promoted.
-    Promoted,
-    /// 91: healthy, and standby.
-    Standby,
-    /// 92: stopped.
-    Stopped,
-    /// 93: running, but not promotable now.
-    Live,
 }
 
 /// A service as the services folder has it.

@@ -448,7 +448,7 @@ impl Service {
             }
             Hook::Status => {
                 let observed = Observed::Healthy;
-                let report = StatusReport { observed, message: String::new(), score: None };
+                let report = observed.into();
                 return self.observed(report, now, block);
             }
             Hook::Failed => self.wreck_seen = true,

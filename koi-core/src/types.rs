@@ -5,6 +5,7 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use koi_hook::{Hook, HookSet};
 use minicbor::{Decode, Encode};
 
 /// A machine's identity: a UUID drawn once, at its first start, and kept in its state folder.
@@ -276,73 +277,6 @@ impl ServiceState {
             ServiceState::Promoting => "Promoting",
             ServiceState::Promoted => "Promoted",
         }
-    }
-}
-
-/// The calls that a service's handler may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hook {
-    /// Start it as standby.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Make it the master.
-    Promote,
-    /// Make it a standby again.
-    Demote,
-    /// Say how it is.
-    Status,
-    /// It has failed: look at the wreck before it is stopped.
-    Failed,
-}
-
-impl Hook {
-    /// Every hook.
-    pub const ALL: [Hook; 6] =
-        [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
-
-    /// Its name: the script's name, and the first argument of a single-file service.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Hook::Start => "start",
-            Hook::Stop => "stop",
-            Hook::Promote => "promote",
-            Hook::Demote => "demote",
-            Hook::Status => "status",
-            Hook::Failed => "failed",
-        }
-    }
-}
-
-/// Which hooks a handler has. One that it does not have counts as success at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct HookSet(u8);
-
-impl HookSet {
-    /// Every hook.
-    pub const ALL: HookSet = HookSet(0b11_1111);
-
-    /// The set with `hook` in it too.
-    #[must_use]
-    pub fn with(self, hook: Hook) -> HookSet {
-        HookSet(self.0 | 1 << hook as u8)
-    }
-
-    /// The set without `hook`.
-    #[must_use]
-    pub fn without(self, hook: Hook) -> HookSet {
-        HookSet(self.0 & !(1 << hook as u8))
-    }
-
-    /// Whether `hook` is in it.
-    pub fn has(self, hook: Hook) -> bool {
-        self.0 & (1 << hook as u8) != 0
-    }
-}
-
-impl FromIterator<Hook> for HookSet {
-    fn from_iter<I: IntoIterator<Item = Hook>>(hooks: I) -> HookSet {
-        hooks.into_iter().fold(HookSet::default(), HookSet::with)
     }
 }
 

@@ -8,7 +8,7 @@ use koi_core::types::{Hook, NodeState, ServiceState};
 
 /// A status with a score.
 fn scores(score: i32) -> HookEnd {
-    HookEnd::Status(StatusReport { observed: Observed::Healthy, message: String::new(), score: Some(score) })
+    HookEnd::Status(StatusReport { score: Some(score), ..Observed::Healthy.into() })
 }
 
 fn stop(name: &str) -> Command {

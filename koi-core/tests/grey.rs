@@ -9,7 +9,7 @@ use koi_core::io::{Command, HookEnd, Input, Observed, StatusReport};
 use koi_core::types::{Hook, NodeState};
 
 fn scores(score: i32) -> HookEnd {
-    HookEnd::Status(StatusReport { observed: Observed::Healthy, message: String::new(), score: Some(score) })
+    HookEnd::Status(StatusReport { score: Some(score), ..Observed::Healthy.into() })
 }
 
 fn warns(cluster: &Cluster, what: &str) -> bool {

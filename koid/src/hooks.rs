@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use koi_core::io::{Cause, HookEnd, HookRun, Input, Observed, RunId, StatusReport, TargetRole};
+use koi_core::io::{Cause, HookEnd, HookRun, Input, RunId, StatusReport, TargetRole};
 use koi_core::types::Hook;
 use koi_plugin_api as plugin;
 use koi_plugin_api::{
@@ -348,17 +348,8 @@ fn failed(message: String) -> HookEnd {
 fn ended_well(outcome: Outcome) -> HookEnd {
     match outcome {
         Outcome::Done => HookEnd::Done,
-        Outcome::Status(seen) => HookEnd::Status(StatusReport {
-            observed: match seen.observed {
-                plugin::Observed::Healthy => Observed::Healthy,
-                plugin::Observed::Promoted => Observed::Promoted,
-                plugin::Observed::Standby => Observed::Standby,
-                plugin::Observed::Stopped => Observed::Stopped,
-                plugin::Observed::Live => Observed::Live,
-            },
-            message: seen.message,
-            score: seen.score,
-        }),
+        // The core decides nothing by details: who shows them has them already.
+        Outcome::Status(seen) => HookEnd::Status(StatusReport { details: Vec::new(), ..seen }),
     }
 }
 

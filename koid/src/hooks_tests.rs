@@ -117,7 +117,7 @@ async fn what_a_handler_says_reaches_the_core() {
     assert_eq!(ended(&mut inputs).await, (2, failed));
     orders.send(hook(3, Hook::Status)).unwrap();
     let message = r#"Some(("a", "127.0.0.7"))"#.to_owned();
-    let seen = StatusReport { observed: Observed::Standby, message, score: Some(3) };
+    let seen = StatusReport { message, score: Some(3), ..koi_core::io::Observed::Standby.into() };
     assert_eq!(ended(&mut inputs).await, (3, HookEnd::Status(seen)), "its own address, if it is the master");
 }
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-use crate::hook::{Context, Hook, LogLevel};
+use koi_hook::Hook;
+
+use crate::hook::{Context, LogLevel};
 
 /// One hook, to be run now.
 pub struct Call {

@@ -3,82 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The calls that a handler may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hook {
-    /// Start the service as standby.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Make it the master.
-    Promote,
-    /// Make it a standby again. Must be idempotent.
-    Demote,
-    /// Say how it is.
-    Status,
-    /// It has failed: look at the wreck before it is stopped.
-    Failed,
-}
-
-impl Hook {
-    /// Every hook.
-    pub const ALL: [Hook; 6] =
-        [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
-
-    /// Its name: the script's name, and the first argument of a single-file service.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Hook::Start => "start",
-            Hook::Stop => "stop",
-            Hook::Promote => "promote",
-            Hook::Demote => "demote",
-            Hook::Status => "status",
-            Hook::Failed => "failed",
-        }
-    }
-}
-
-/// Which hooks a handler has. One that it does not have counts as success at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct HookSet(u8);
-
-impl HookSet {
-    /// Every hook.
-    pub const ALL: HookSet = HookSet(0b11_1111);
-
-    /// The set with `hook` in it too.
-    #[must_use]
-    pub fn with(self, hook: Hook) -> HookSet {
-        HookSet(self.0 | 1 << hook as u8)
-    }
-
-    /// Whether `hook` is in it.
-    pub fn has(self, hook: Hook) -> bool {
-        self.0 & (1 << hook as u8) != 0
-    }
-
-    /// The hooks in it.
-    pub fn iter(self) -> impl Iterator<Item = Hook> {
-        Hook::ALL.into_iter().filter(move |h| self.has(*h))
-    }
-}
-
-impl FromIterator<Hook> for HookSet {
-    fn from_iter<I: IntoIterator<Item = Hook>>(hooks: I) -> HookSet {
-        hooks.into_iter().fold(HookSet::default(), HookSet::with)
-    }
-}
-
-/// The role that koi has given to the service on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It is not to run.
-    None,
-    /// It is to run, ready for promotion.
-    Standby,
-    /// It is to be the master.
-    Promoted,
-}
+use koi_hook::{Hook, StatusReport, TargetRole};
 
 /// Everything that koi knows about one call.
 #[derive(Clone, Debug)]
@@ -96,7 +21,7 @@ pub struct Context {
     /// 1 for the first try.
     pub attempt: u32,
     /// What the service is to be.
-    pub role: Role,
+    pub role: TargetRole,
     /// The node's state in classic words: `Failed Disconnected Stopped Live Slave Master`.
     pub node_state: String,
     /// The fencing token: the epoch of the current mastership, a number that only grows. Zero: there was none yet.
@@ -133,34 +58,6 @@ pub enum Outcome {
     Done,
     /// What `status` saw.
     Status(StatusReport),
-}
-
-/// What `status` saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusReport {
-    /// The state observed.
-    pub observed: Observed,
-    /// One line for people; may be empty.
-    pub message: String,
-    /// Preference among standbys, higher is better; none: no opinion.
-    pub score: Option<i32>,
-    /// Free-form keys and values for people.
-    pub details: Vec<(String, String)>,
-}
-
-/// The states that `status` tells apart, with the exit codes of a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
-    /// 0: healthy, in whatever state it should be.
-    Healthy,
-    /// 90: healthy, and promoted.
-    Promoted,
-    /// 91: healthy, and standby.
-    Standby,
-    /// 92: stopped.
-    Stopped,
-    /// 93: running, but not promotable now.
-    Live,
 }
 
 /// A call that did not end well. The text is one line for people: what happened, and what to do about it.

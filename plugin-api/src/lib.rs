@@ -22,7 +22,8 @@ pub mod native;
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
-pub use hook::{Context, Failure, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role, StatusReport};
+pub use hook::{Context, Failure, HookError, LogLevel, Outcome};
+pub use koi_hook::{Hook, HookSet, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]
 pub use lines::{LINE_BYTES, LineCutter, for_people};
 pub use metadata::{Capability, ConfigKey, Metadata};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hook::HookSet;
+use koi_hook::HookSet;
 
 /// What a handler says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use koi_core::Node;
 use koi_core::event::Event;
 use koi_core::io::{
     Answered, Boot, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Observed, Refusal,
-    RunId, ServiceSpec, StatusReport,
+    RunId, ServiceSpec,
 };
 use koi_core::message::{Body, Farewell, Message, Obituary};
 use koi_core::record::{Durable, Record, StateOrigin};
@@ -31,7 +31,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
 
 /// What `status` saw.
 pub(crate) fn saw(observed: Observed) -> HookEnd {
-    HookEnd::Status(StatusReport { observed, message: String::new(), score: None })
+    HookEnd::Status(observed.into())
 }
 
 /// A hook that ends badly.

@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_hook::{Hook, Observed, StatusReport, TargetRole};
+
 use super::abi::{self, Text};
 use super::handler::{Error, Host, Key, NativeHandler, Setup};
-use crate::hook::{Context, Failure, Hook, Observed, Role, StatusReport};
+use crate::hook::{Context, Failure};
 
 /// Exports a type that implements [`NativeHandler`](crate::native::NativeHandler) as the plugin of this library. Once per library.
 #[macro_export]
@@ -203,9 +205,9 @@ unsafe fn context_of(context: &abi::Context) -> Context {
             call_id: context.call_id,
             attempt: context.attempt,
             role: match context.role {
-                abi::ROLE_PROMOTED => Role::Promoted,
-                abi::ROLE_STANDBY => Role::Standby,
-                _ => Role::None,
+                abi::ROLE_PROMOTED => TargetRole::Promoted,
+                abi::ROLE_STANDBY => TargetRole::Standby,
+                _ => TargetRole::None,
             },
             node_state: context.node_state.string().unwrap_or_default(),
             epoch: context.epoch,

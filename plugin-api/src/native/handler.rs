@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_hook::{Hook, StatusReport};
+
 use super::abi;
-use crate::hook::{Context, Hook, LogLevel, Observed, StatusReport};
+use crate::hook::{Context, LogLevel};
 
 /// A handler in a native plugin. One value of it serves one service, in a process of its own; its hooks are called one at a time.
 /// After a crash, a panic or a call that did not end in time the process is started anew, and with it the value: what must
@@ -135,13 +137,6 @@ impl From<&str> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
         Error::Retry(error.to_string())
-    }
-}
-
-/// Nothing further to say.
-impl From<Observed> for StatusReport {
-    fn from(observed: Observed) -> StatusReport {
-        StatusReport { observed, message: String::new(), score: None, details: Vec::new() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koi_core::Node;
-use koi_core::io::{Boot, HookEnd, HookRun, Observed, RunId, ServiceSpec, StatusReport};
+use koi_core::io::{Boot, HookEnd, HookRun, Observed, RunId, ServiceSpec};
 use koi_core::record::Durable;
 use koi_core::settings::{Electors, Settings, Timeouts};
 use koi_core::types::{Epoch, Hook, HookSet, NodeId, Session, Time};
@@ -295,7 +295,7 @@ impl Machine {
             Hook::Demote => (service.promoted, service.demoted) = (false, true),
             Hook::Status => {
                 let observed = service.observed(dice);
-                return HookEnd::Status(StatusReport { observed, message: String::new(), score: None });
+                return HookEnd::Status(observed.into());
             }
             Hook::Promote | Hook::Failed => {}
         }

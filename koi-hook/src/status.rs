@@ -1,0 +1,36 @@
+//! What a handler answers to `status`.
+
+/// What `status` saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusReport {
+    /// The state observed.
+    pub observed: Observed,
+    /// One line for people; may be empty.
+    pub message: String,
+    /// Preference among standbys, higher is better; none: no opinion.
+    pub score: Option<i32>,
+    /// Free-form keys and values for people. Nothing is decided by them.
+    pub details: Vec<(String, String)>,
+}
+
+impl From<Observed> for StatusReport {
+    /// The state alone.
+    fn from(observed: Observed) -> StatusReport {
+        StatusReport { observed, message: String::new(), score: None, details: Vec::new() }
+    }
+}
+
+/// The states that `status` tells apart, with the exit codes of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// 0: healthy, in whatever state it should be.
+    Healthy,
+    /// 90: healthy, and promoted.
+    Promoted,
+    /// 91: healthy, and standby.
+    Standby,
+    /// 92: stopped.
+    Stopped,
+    /// 93: running, but not promotable now.
+    Live,
+}
