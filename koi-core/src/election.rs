@@ -1,25 +1,15 @@
-//! Who leads: promises, polls, claims and votes (rules R1, R2, R3 and R10).
+//! What an elector has promised, and how far its own campaign has come (rules R1 and R2). Messages come and go in `campaign`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::durability::Deferred;
-use crate::event::Event;
-use crate::io::Destination;
-use crate::members::Quorum;
-use crate::message::{
-    Body, NodeInfo, PreVote, PreVoteAnswer, RULES, Recipient, RequestVote, StaleTerm, Vote,
-};
-use crate::node::Node;
-use crate::record::{Record, StateOrigin};
+use crate::message::PreVoteAnswer;
+use crate::record::Record;
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
-use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
+use crate::types::{NodeId, Session, Term, Time, stretched};
 
-/// A campaign waits for disks no longer than this.
-const SLOWEST_DISKS: Duration = Duration::from_secs(2);
-
-/// The elector half of a node. Its fields are changed in this file alone.
+/// The elector half of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Election {
     phase: ElectionPhase,
@@ -58,6 +48,43 @@ enum ElectionPhase {
     Claiming { term: Term, votes: BTreeMap<NodeId, Ballot>, until: Time, resend: Time },
     /// It leads; see `Leadership`.
     Leading,
+}
+
+/// What a campaign has to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CampaignStep {
+    /// Nothing.
+    Wait,
+    /// Electors that have not answered the poll are asked again.
+    AskAgain(Term),
+    /// Those that have not answered the claim are.
+    ClaimAgain(Term),
+    /// The time of the poll is over without a quorum; `opposed`: somebody of higher rank campaigns too.
+    PollOver { opposed: bool },
+    /// That of the claim is.
+    ClaimOver,
+}
+
+/// What the answer to a poll means for the campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PollStep {
+    /// Nothing more.
+    Wait,
+    /// Perhaps it is a quorum now.
+    Count,
+    /// The term is spent: the poll begins anew with a later one.
+    AskAnew(Term),
+}
+
+/// Which claim of this node a vote is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimKind {
+    /// Its campaign's. The vote is counted.
+    Campaign,
+    /// That of a sitting leader, perhaps (R11).
+    Reclaim,
+    /// None any more.
+    Over,
 }
 
 /// What a vote brought.
@@ -148,7 +175,7 @@ impl Election {
 
     /// R11: the leader is gone, by its own word: whoever follows need not wait.
     pub(crate) fn leader_is_gone(&mut self, now: Time) {
-        if matches!(self.phase, ElectionPhase::Follower) {
+        if self.is_follower() {
             self.next_try = now;
         }
     }
@@ -174,7 +201,7 @@ impl Election {
     }
 
     /// How long the promise keeps this elector from voting for `candidate`.
-    fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
+    pub(crate) fn bound(&self, candidate: (NodeId, Session), now: Time) -> Duration {
         let other = |p: &Promise| p.to.is_none_or(|(node, session, _)| (node, session) != candidate);
         match self.promise {
             _ if mutant!(PromiseIgnored) => Duration::ZERO,
@@ -182,117 +209,35 @@ impl Election {
             _ => Duration::ZERO,
         }
     }
-}
 
-impl Node {
-    pub(crate) fn rank(&self) -> Rank {
-        Rank { priority: self.settings.priority, id: self.id }
+    // --- the campaign ---
+
+    /// When this node last acknowledged a leader (R6), and whether it has followed one in this run: what its votes say.
+    pub(crate) fn acknowledged(&self) -> (Option<Time>, bool) {
+        (self.acknowledged, self.followed)
     }
 
-    /// Takes part in elections (R10, R13).
-    pub(crate) fn votes(&self) -> bool {
-        self.settings.elector
-            && self.is_established()
-            && (self.durable.origin != StateOrigin::Empty || mutant!(EmptyVotes))
-            && self.counts(self.id)
+    /// It neither campaigns nor leads.
+    pub(crate) fn is_follower(&self) -> bool {
+        matches!(self.phase, ElectionPhase::Follower)
     }
 
-    /// Who the electors are is in the record (R13), and not a matter of the configuration.
-    pub(crate) fn knows_members(&self) -> bool {
-        self.settings.quorum > 0 && !self.durable.record.members.is_empty() && !mutant!(MembersIgnored)
-    }
-
-    /// Whether the voice of this node counts: it is a member or, while the record has no members, the configuration admits it.
-    pub(crate) fn counts(&self, id: NodeId) -> bool {
-        if self.knows_members() {
-            return self.durable.record.has_member(id);
-        }
-        match self.peers.get(id) {
-            _ if id == self.id => self.settings.elector && self.settings.electors.admits(&self.settings.name),
-            Some(peer) => self.admits(&peer.info),
-            None => false,
+    /// This node is no elector any more: its campaign is over. A leader steps down by itself.
+    pub(crate) fn give_up_campaign(&mut self) {
+        if !matches!(self.phase, ElectionPhase::Leading) {
+            self.phase = ElectionPhase::Follower;
         }
     }
 
-    fn admits(&self, info: &NodeInfo) -> bool {
-        info.elector && self.settings.electors.admits(&info.name)
+    /// The earliest instant of a campaign, as far as this elector's own promises and tries go.
+    pub(crate) fn may_campaign_at(&self) -> Time {
+        self.next_try.max(self.promise.map_or(Time(0), |promise| promise.until))
     }
 
-    /// What makes a quorum of electors, by the newest record that this node has.
-    pub(crate) fn quorum(&self) -> Quorum<'_> {
-        self.quorum_by(&self.durable.record)
-    }
-
-    fn quorum_by<'a>(&self, record: &'a Record) -> Quorum<'a> {
-        let mut quorum = Quorum::of(record, &self.settings);
-        if let (Quorum::Majorities { members, after }, true) = (&mut quorum, mutant!(OwnVoiceAssumed)) {
-            for set in [members.to_mut()].into_iter().chain(after).filter(|set| !set.contains(&self.id)) {
-                set.pop_last();
-                set.insert(self.id);
-            }
-        }
-        quorum
-    }
-
-    /// The members with which this node founds a cluster; empty: it has a record, or is from before R13.
-    fn founding(&self) -> BTreeSet<NodeId> {
-        match self.durable.origin {
-            StateOrigin::Founder => self.durable.record.members.clone(),
-            StateOrigin::Empty | StateOrigin::Member => BTreeSet::new(),
-        }
-    }
-
-    /// R13: whether `from` may be elected, as far as membership goes.
-    fn may_be_elected(&self, from: NodeId, info: &NodeInfo, founding: &BTreeSet<NodeId>) -> bool {
-        if !self.counts(from) {
-            return false;
-        }
-        let own = self.founding();
-        let same_set = own.is_empty() || founding.is_empty() || *founding == own;
-        same_set && (!self.knows_members() || info.rules >= RULES)
-    }
-
-    /// The newest record, in the answer of or to one who is no member (R13). Its members are in force before it counts; nothing else of it is.
-    fn learn(&mut self, record: Record) {
-        // R10: an elector without state is initialised by the answer to its own report alone.
-        if self.durable.origin == StateOrigin::Empty || !record.supersedes(&self.durable.record) {
-            return;
-        }
-        self.durable.take_record(record);
-        self.durable.set_origin(StateOrigin::Member);
-        if !self.votes() && !matches!(self.election.phase, ElectionPhase::Leading) {
-            self.election.phase = ElectionPhase::Follower;
-        }
-    }
-
-    /// Could lead now.
-    fn fit(&self, now: Time) -> bool {
-        self.votes() && !self.leaving.has_begun() && now >= self.listen_until
-    }
-
-    /// When this elector starts a campaign unless it hears a leader before.
-    fn campaign_due(&self) -> Time {
-        let mut due = self.election.next_try.max(self.listen_until);
-        if let Some(promise) = self.election.promise {
-            due = due.max(promise.until);
-        }
-        if let Some(leader) = self.following.leader() {
-            due = due.max(leader.heard + stretched(leader.lease, DRIFT_PERCENT));
-        }
-        due
-    }
-
-    /// Whether this node takes part in campaigns.
-    fn campaigns(&self) -> bool {
-        self.votes() && !self.leaving.has_begun()
-    }
-
-    pub(crate) fn set_election_timers(&self, timers: &mut Timers) {
-        if !self.campaigns() {
-            return;
-        }
-        match &self.election.phase {
-            ElectionPhase::Follower => timers.set(Timer::Campaign, self.campaign_due()),
+    /// The timers of a campaign; `due`: when a follower begins one.
+    pub(crate) fn set_timers(&self, due: Time, timers: &mut Timers) {
+        match &self.phase {
+            ElectionPhase::Follower => timers.set(Timer::Campaign, due),
             ElectionPhase::Polling { until, resend, .. } | ElectionPhase::Claiming { until, resend, .. } => {
                 timers.set(Timer::CampaignRepeat, *resend);
                 timers.set(Timer::CampaignEnd, *until);
@@ -301,371 +246,168 @@ impl Node {
         }
     }
 
-    /// Lets time take effect on the election.
-    pub(crate) fn advance_election(&mut self, now: Time) {
-        if !self.campaigns() {
-            return;
+    /// Lets time take effect on a campaign that is under way.
+    pub(crate) fn advance(&mut self, heartbeat: Duration, now: Time) -> CampaignStep {
+        let (term, until, resend, polls) = match &mut self.phase {
+            ElectionPhase::Polling { term, until, resend, .. } => (*term, *until, resend, true),
+            ElectionPhase::Claiming { term, until, resend, .. } => (*term, *until, resend, false),
+            ElectionPhase::Follower | ElectionPhase::Leading => return CampaignStep::Wait,
+        };
+        if now < until && now < *resend {
+            return CampaignStep::Wait;
         }
-        match &mut self.election.phase {
-            ElectionPhase::Follower => {
-                if now >= self.campaign_due() {
-                    self.start_poll(now);
-                }
+        *resend = now + heartbeat;
+        match &self.phase {
+            ElectionPhase::Polling { rival, .. } if now >= until => {
+                CampaignStep::PollOver { opposed: *rival }
             }
-            ElectionPhase::Polling { term, until, resend, rival, .. } => {
-                let term = *term;
-                if now >= *until {
-                    // With quorum off nobody has to agree: being unopposed is enough (classic bully).
-                    if self.settings.quorum == 0 && !*rival {
-                        return self.start_claim(now);
-                    }
-                    return self.give_up(now);
-                }
-                if now >= *resend {
-                    *resend = now + self.settings.heartbeat;
-                    self.send_poll(term);
-                }
-            }
-            ElectionPhase::Claiming { term, until, resend, .. } => {
-                let term = *term;
-                if now >= *until {
-                    return self.give_up(now);
-                }
-                if now >= *resend {
-                    *resend = now + self.settings.heartbeat;
-                    if self.durable.is_on_disk() {
-                        self.send_claim(term);
-                    }
-                }
-            }
-            ElectionPhase::Leading => {}
+            _ if now >= until => CampaignStep::ClaimOver,
+            _ if polls => CampaignStep::AskAgain(term),
+            _ => CampaignStep::ClaimAgain(term),
         }
     }
 
-    pub(crate) fn start_poll(&mut self, now: Time) {
-        let term = Term(self.durable.term.max(self.election.newest).0.saturating_add(1));
-        if let Some(leader) = self.following.leave() {
-            self.event(Event::LeaderLost { leader: leader.name });
-        }
-        self.election.phase = ElectionPhase::Polling {
+    /// Begins a poll for the term after all that are known; `voted`: the newest in which this elector has voted.
+    pub(crate) fn start_poll(
+        &mut self,
+        voted: Term,
+        own: NodeId,
+        timeout: Duration,
+        heartbeat: Duration,
+        now: Time,
+    ) -> Term {
+        let term = Term(voted.max(self.newest).0.saturating_add(1));
+        self.phase = ElectionPhase::Polling {
             term,
-            yes: BTreeSet::from([self.id]),
-            until: now + self.settings.election_timeout(),
-            resend: now + self.settings.heartbeat,
+            yes: BTreeSet::from([own]),
+            until: now + timeout,
+            resend: now + heartbeat,
             rival: false,
             disks: Duration::ZERO,
         };
-        self.send_poll(term);
-        self.count_poll(now);
+        term
     }
 
-    fn send_poll(&mut self, term: Term) {
-        let (info, founding) = (self.info(), self.founding());
-        self.send(Destination::Everyone, None, Body::PreVote(PreVote { info, term, founding }));
-    }
-
-    pub(crate) fn send_claim(&mut self, term: Term) {
-        let (info, founding) = (self.info(), self.founding());
-        self.send(Destination::Everyone, None, Body::RequestVote(RequestVote { info, term, founding }));
+    /// Who would vote for this node, if it polls.
+    pub(crate) fn poll(&self) -> Option<&BTreeSet<NodeId>> {
+        match &self.phase {
+            ElectionPhase::Polling { yes, .. } => Some(yes),
+            ElectionPhase::Follower | ElectionPhase::Claiming { .. } | ElectionPhase::Leading => None,
+        }
     }
 
     /// R2: a campaign that did not win within one election timeout lets the lower rank win.
-    fn give_up(&mut self, now: Time) {
-        let timeout = self.settings.election_timeout();
-        self.election.tries = self.election.tries.wrapping_add(1);
+    pub(crate) fn give_up(&mut self, own: NodeId, timeout: Duration, now: Time) {
+        self.tries = self.tries.wrapping_add(1);
         // Two that always try at the same instant would always be in each other's way.
-        let mix = (self.id.0 as u64 ^ (self.id.0 >> 64) as u64)
-            .wrapping_add(u64::from(self.election.tries))
+        let mix = (own.0 as u64 ^ (own.0 >> 64) as u64)
+            .wrapping_add(u64::from(self.tries))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let jitter = Duration::from_micros((mix >> 32) % (timeout.as_micros() as u64).max(1));
-        self.election.phase = ElectionPhase::Follower;
+        self.phase = ElectionPhase::Follower;
         if !mutant!(NeverYields) {
-            self.election.yields_until = now + timeout * 2;
+            self.yields_until = now + timeout * 2;
         }
-        self.election.next_try = now + timeout + jitter;
+        self.next_try = now + timeout + jitter;
     }
 
-    pub(crate) fn on_poll(&mut self, from: NodeId, session: Session, poll: &PreVote, now: Time) {
-        if !self.votes() {
-            return self.turn_away(from, session, poll.term);
-        }
-        if !self.may_be_elected(from, &poll.info, &poll.founding) {
-            return self.turn_away(from, session, poll.term);
-        }
-        let wait = self.bound_to_others(from, session, now);
-        let newest = self.durable.term;
-        let theirs = Rank { priority: poll.info.priority, id: from };
-        let outranked = self.rank() > theirs;
-        let mut granted = wait.is_zero() && poll.term > newest;
-        // R2: a fit elector of higher rank answers a campaign with its own.
-        if granted && outranked && self.fit(now) && now >= self.election.yields_until {
-            granted = false;
-            if matches!(self.election.phase, ElectionPhase::Follower) {
-                self.start_poll(now);
-            }
-        }
-        if granted && !outranked {
-            // Who has just let a higher rank go first is in nobody's way.
-            self.election.yields_until =
-                self.election.yields_until.max(now + self.settings.election_timeout());
-        }
-        match &mut self.election.phase {
-            ElectionPhase::Polling { rival, .. } if self.settings.quorum == 0 && !outranked => *rival = true,
+    /// R2: lower ranks may win now, for this node's own campaign did not.
+    pub(crate) fn yields(&self, now: Time) -> bool {
+        now < self.yields_until
+    }
+
+    /// Who has just let a higher rank go first is in nobody's way for `timeout`.
+    pub(crate) fn yield_for(&mut self, timeout: Duration, now: Time) {
+        self.yields_until = self.yields_until.max(now + timeout);
+    }
+
+    /// Another elector campaigns. `granted`: it would get this elector's vote, and needs until `room` for its campaign. `opposes`: with
+    /// quorum off, one of higher rank.
+    pub(crate) fn hear_poll(&mut self, granted: bool, opposes: bool, room: Time) {
+        match &mut self.phase {
+            ElectionPhase::Polling { rival, .. } if opposes => *rival = true,
             ElectionPhase::Polling { .. } if granted => {
-                self.election.phase = ElectionPhase::Follower;
-                self.election.next_try =
-                    now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
+                self.phase = ElectionPhase::Follower;
+                self.next_try = room;
             }
-            ElectionPhase::Follower if granted => {
-                let room =
-                    now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
-                self.election.next_try = self.election.next_try.max(room);
-            }
+            ElectionPhase::Follower if granted => self.next_try = self.next_try.max(room),
             ElectionPhase::Polling { .. }
             | ElectionPhase::Follower
             | ElectionPhase::Claiming { .. }
             | ElectionPhase::Leading => {}
         }
-        let answer = PreVoteAnswer {
-            term: poll.term,
-            granted,
-            newest,
-            wait,
-            record: None,
-            disk: self.durable.disk_takes(),
-        };
-        self.answer(from, session, Body::PreVoteAnswer(answer));
     }
 
-    /// A poll, claim or refusal of one who is no member raises no term. The answer says who the members are; so does that of one who is none
-    /// any more to those who still count on its voice, because they have not heard that it was removed.
-    pub(crate) fn turn_away(&mut self, from: NodeId, session: Session, term: Term) {
-        if !self.counts(from) || !self.counts(self.id) {
-            self.pass_on_record(from, session, term);
-        }
-    }
-
-    fn pass_on_record(&mut self, from: NodeId, session: Session, term: Term) {
-        if self.knows_members() && self.is_established() && self.durable.is_on_disk() {
-            let record = self.durable.record.clone();
-            let (newest, wait) = (self.durable.term, Duration::ZERO);
-            let disk = self.durable.disk_takes();
-            let answer = PreVoteAnswer { term, granted: false, newest, wait, record: Some(record), disk };
-            self.answer(from, session, Body::PreVoteAnswer(answer));
-        }
-    }
-
-    /// R1: how long this elector may not vote for `candidate`, because of what it promised, or leads itself.
-    fn bound_to_others(&self, candidate: NodeId, session: Session, now: Time) -> Duration {
-        let mut wait = self.election.bound((candidate, session), now);
-        if self.lead.is_some() {
-            wait = wait.max(self.leadership_end().since(now)).max(Duration::from_micros(1));
-        }
-        wait
-    }
-
-    pub(crate) fn on_poll_answer(
+    /// An elector has answered this node's poll.
+    pub(crate) fn hear_poll_answer(
         &mut self,
+        own: NodeId,
         from: NodeId,
-        session: Session,
         answer: &PreVoteAnswer,
         now: Time,
-    ) {
-        self.peers.note_disk(from, session, answer.disk, now);
-        if let Some(record) = &answer.record {
-            if self.durable.record.supersedes(record) {
-                // The other one is behind: it may be a member without knowing.
-                self.pass_on_record(from, session, answer.term);
-            }
-            self.learn(record.clone());
-            self.count_poll(now);
-        }
-        if !self.counts(from) {
-            return;
-        }
-        self.election.newest = self.election.newest.max(answer.newest);
-        let newest = self.election.newest;
-        let ElectionPhase::Polling { term, yes, resend, disks, .. } = &mut self.election.phase else {
-            return;
+    ) -> PollStep {
+        self.hear_of(answer.newest);
+        let newest = self.newest;
+        let ElectionPhase::Polling { term, yes, resend, disks, .. } = &mut self.phase else {
+            return PollStep::Wait;
         };
         if answer.term == *term && answer.granted {
             yes.insert(from);
             *disks = (*disks).max(answer.disk);
-            return self.count_poll(now);
+            return PollStep::Count;
         }
         if newest >= *term {
-            let term_now = Term(newest.0.saturating_add(1));
-            *term = term_now;
-            *yes = BTreeSet::from([self.id]);
-            return self.send_poll(term_now);
+            *term = Term(newest.0.saturating_add(1));
+            *yes = BTreeSet::from([own]);
+            return PollStep::AskAnew(*term);
         }
         if !answer.wait.is_zero() {
             // Ask again the moment that the voter is free.
             *resend = (*resend).min(now + answer.wait);
         }
+        PollStep::Wait
     }
 
-    fn count_poll(&mut self, now: Time) {
-        let ElectionPhase::Polling { yes, .. } = &self.election.phase else { return };
-        if self.settings.quorum > 0 && self.quorum().is_met_by(yes) {
-            self.start_claim(now);
+    /// The term of the poll, and how long the slowest disk of its voters takes.
+    pub(crate) fn polled(&self) -> Option<(Term, Duration)> {
+        match self.phase {
+            ElectionPhase::Polling { term, disks, .. } => Some((term, disks)),
+            ElectionPhase::Follower | ElectionPhase::Claiming { .. } | ElectionPhase::Leading => None,
         }
     }
 
-    /// How much longer than usual a campaign takes: the own vote and those of others must reach disks, of which the slowest takes `disks`. Leases
-    /// and promises never adapt.
-    fn disk_patience(&self, disks: Duration) -> Duration {
-        if mutant!(DisksHurried) {
-            return Duration::ZERO;
-        }
-        (self.durable.disk_takes() + disks).min(SLOWEST_DISKS)
+    /// The poll has won: this node claims the term.
+    pub(crate) fn start_claim(&mut self, term: Term, until: Time, resend: Time) {
+        self.newest = term;
+        self.phase = ElectionPhase::Claiming { term, votes: BTreeMap::new(), until, resend };
     }
 
-    fn start_claim(&mut self, now: Time) {
-        let ElectionPhase::Polling { term, disks, .. } = self.election.phase else { return };
-        let patience = self.settings.election_timeout() + self.disk_patience(disks);
-        self.durable.vote(term, (self.id, self.session));
-        self.election.newest = term;
-        self.election.phase = ElectionPhase::Claiming {
-            term,
-            votes: BTreeMap::new(),
-            until: now + patience,
-            resend: now + self.settings.heartbeat,
-        };
-        self.when_durable(Deferred::RequestVote(term), now); // R1: on disk before it is said
-    }
-
-    /// The own vote is on disk.
-    pub(crate) fn claim_is_durable(&mut self, term: Term, now: Time) {
-        let own = self.own_ballot();
-        match &mut self.election.phase {
+    /// A vote for this node in `term`, its own too. It is counted if it is for the claim of its campaign.
+    pub(crate) fn take_vote(&mut self, from: NodeId, term: Term, ballot: &Ballot) -> ClaimKind {
+        match &mut self.phase {
             ElectionPhase::Claiming { term: claimed, votes, .. } if *claimed == term => {
-                votes.insert(self.id, own);
+                votes.insert(from, ballot.clone());
+                ClaimKind::Campaign
             }
-            ElectionPhase::Leading => return self.reclaim_is_durable(term, own, now),
+            ElectionPhase::Leading => ClaimKind::Reclaim,
             ElectionPhase::Claiming { .. } | ElectionPhase::Follower | ElectionPhase::Polling { .. } => {
-                return;
+                ClaimKind::Over
             }
         }
-        self.send_claim(term);
-        self.count_votes(now);
     }
 
-    fn own_ballot(&self) -> Ballot {
-        Ballot {
-            record: self.durable.record.clone(),
-            acknowledged: self.election.acknowledged,
-            followed: self.election.followed,
-        }
-    }
-
-    pub(crate) fn on_claim(&mut self, from: NodeId, session: Session, claim: &RequestVote, now: Time) {
-        if !self.votes() {
-            return;
-        }
-        if !self.may_be_elected(from, &claim.info, &claim.founding) {
-            return self.turn_away(from, session, claim.term);
-        }
-        let candidate = (from, session);
-        if claim.term == self.durable.term && self.durable.vote == Some(candidate) {
-            return self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
-        }
-        let wait = self.bound_to_others(from, session, now);
-        if claim.term <= self.durable.term || !wait.is_zero() {
-            let vote = self.vote(claim.term, false, wait, now);
-            return self.answer(from, session, Body::Vote(vote));
-        }
-        self.durable.vote(claim.term, candidate);
-        self.election.hear_of(claim.term);
-        self.election.phase = ElectionPhase::Follower;
-        self.election.next_try =
-            now + self.settings.election_timeout() + self.disk_patience(self.durable.disk_takes());
-        self.when_durable(Deferred::Vote { to: from, session, term: claim.term }, now);
-    }
-
-    /// The vote is on disk and may leave (R1).
-    pub(crate) fn vote_is_durable(&mut self, to: NodeId, session: Session, term: Term, now: Time) {
-        if self.durable.term == term && self.durable.vote == Some((to, session)) {
-            let vote = self.vote(term, true, Duration::ZERO, now);
-            self.answer(to, session, Body::Vote(vote));
+    /// The votes for the claim of this node's campaign, and its term.
+    pub(crate) fn votes(&self) -> Option<(Term, &BTreeMap<NodeId, Ballot>)> {
+        match &self.phase {
+            ElectionPhase::Claiming { term, votes, .. } => Some((*term, votes)),
+            ElectionPhase::Follower | ElectionPhase::Polling { .. } | ElectionPhase::Leading => None,
         }
     }
 
-    fn vote(&self, term: Term, granted: bool, wait: Duration, now: Time) -> Vote {
-        Vote {
-            term,
-            granted,
-            newest: self.durable.term,
-            record: self.durable.record.clone(),
-            acknowledged_ago_us: self.election.acknowledged.map(|at| crate::types::micros(now.since(at))),
-            followed: self.election.followed,
-            wait,
-        }
-    }
-
-    pub(crate) fn on_vote(&mut self, from: NodeId, vote: &Vote, now: Time) {
-        // A voter may know newer members than this node does: who counts is looked at when the votes are counted.
-        if self.counts(from) {
-            self.election.newest = self.election.newest.max(vote.newest);
-        } else if !self.knows_members() {
-            return;
-        }
-        let ballot = Ballot {
-            record: vote.record.clone(),
-            // The voter's clock may run faster than ours: at least this long ago, on ours.
-            acknowledged: vote.acknowledged_ago_us.map(|us| {
-                now - Duration::from_micros(us - us.div_ceil(100) * u64::from(DRIFT_PERCENT).min(us))
-            }),
-            followed: vote.followed,
-        };
-        match &mut self.election.phase {
-            ElectionPhase::Claiming { term, votes, .. } if *term == vote.term => {
-                if vote.granted {
-                    votes.insert(from, ballot);
-                    self.count_votes(now);
-                }
-            }
-            ElectionPhase::Leading if vote.granted => self.on_reclaim_vote(from, vote.term, ballot, now),
-            ElectionPhase::Leading
-            | ElectionPhase::Claiming { .. }
-            | ElectionPhase::Follower
-            | ElectionPhase::Polling { .. } => {}
-        }
-    }
-
-    fn count_votes(&mut self, now: Time) {
-        let ElectionPhase::Claiming { term, votes, .. } = &self.election.phase else { return };
-        if votes.contains_key(&self.id) && self.elects(votes) {
-            let (term, votes) = (*term, votes.clone());
-            self.win(term, votes, now);
-        }
-    }
-
-    /// Whether these votes are a quorum, by the newest record among them (R13).
-    pub(crate) fn elects(&self, votes: &BTreeMap<NodeId, Ballot>) -> bool {
-        let newest = self.newest_record(votes);
-        let quorum = self.quorum_by(newest);
-        let founds =
-            |ballot: &Ballot| !matches!(quorum, Quorum::Every(_)) || ballot.record.members == newest.members;
-        quorum.is_met_by(&votes.iter().filter(|(_, b)| founds(b)).map(|(id, _)| *id).collect())
-    }
-
-    /// The newest record of this node and of its voters.
-    pub(crate) fn newest_record<'a>(&'a self, votes: &'a BTreeMap<NodeId, Ballot>) -> &'a Record {
-        let own = &self.durable.record;
-        let others = votes.values().map(|ballot| &ballot.record).filter(|_| !mutant!(OwnRecordKept));
-        others.fold(own, |newest, record| if record.supersedes(newest) { record } else { newest })
-    }
-
-    /// A leader of a term that is over: tell it, so that it can claim again above it (R11).
-    pub(crate) fn refuse(&mut self, to: NodeId, session: Session) {
-        if self.votes() {
-            let newest = self.durable.term;
-            self.answer(to, session, Body::StaleTerm(StaleTerm { newest }));
-        }
-    }
-
-    pub(crate) fn answer(&mut self, to: NodeId, session: Session, body: Body) {
-        self.send(Destination::Node(to), Some(Recipient { node: to, session }), body);
+    /// R1: has voted for another, who has until `room` to win.
+    pub(crate) fn vote_for_another(&mut self, term: Term, room: Time) {
+        self.hear_of(term);
+        self.phase = ElectionPhase::Follower;
+        self.next_try = room;
     }
 }

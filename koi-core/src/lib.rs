@@ -5,7 +5,7 @@
 //!
 //! From the ground up: [`types`], [`settings`], [`record`], [`message`]; what is on disk (`durability`) and what leaves
 //! (`outbox`); a service's states (`service`) and all services of a node (`services`); what the node wants of them (`runner`);
-//! the other nodes (`peers`, `receiving`, `greeting`); who leads (`election`); what a follower (`following`) and a leader
+//! the other nodes (`peers`, `receiving`, `greeting`); who leads (`election`, `campaign`); what a follower (`following`) and a leader
 //! (`leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and
 //! [`node`], which composes them. Rules R1 to R11 and R13 are named where they are kept.
 
@@ -23,6 +23,7 @@ macro_rules! mutant {
 }
 
 mod bounds;
+mod campaign;
 mod clocks;
 mod commands;
 pub mod concern;
