@@ -35,7 +35,7 @@ impl Node {
             let leader = self.known_leader(now);
             return self.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
         }
-        if self.lead.as_ref().is_some_and(|l| l.commands.len() >= limits::COMMANDS) {
+        if self.lead.as_ref().is_some_and(|l| l.waiting_commands() >= limits::COMMANDS) {
             let message = "too many commands are waiting for a quorum of electors".to_owned();
             let hint = "try again in a moment".to_owned();
             return self.effect(Effect::Answer { id, result: Err(Refusal::NotNow { message, hint }) });
@@ -49,7 +49,7 @@ impl Node {
                     self.propose(record, now);
                     let version = self.durable.record.version;
                     if let Some(lead) = self.lead.as_mut().filter(|_| maintenance_off) {
-                        lead.placement.maintenance_ended(version);
+                        lead.placement_mut().maintenance_ended(version);
                     }
                 }
                 self.answer_when_counted(id, answered);
@@ -182,7 +182,7 @@ impl Node {
             .filter(|m| m.node == node)
             .map_or_else(|| self.name_of(node), |m| m.name.clone());
         let lately = self.lately();
-        let reports = || self.lead.iter().flat_map(|lead| lead.runners.of_node(node));
+        let reports = || self.lead.iter().flat_map(|lead| lead.runners().of_node(node));
         // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
         let master = next.master.as_ref().filter(|m| m.node == node);
         let speaks = |seen: &&RunnerReport| master.is_none_or(|m| self.succeeds(seen.session, m));
@@ -235,7 +235,7 @@ impl Node {
                 steps.push(format!("{} demotes its services, highest priority number first", master.name));
                 steps.push(format!("{} says that nothing is promoted there any more", master.name));
             }
-            let epoch = next.last_epoch.next_in(self.lead.as_ref().map(|l| l.term).unwrap_or_default());
+            let epoch = next.last_epoch.next_in(self.lead.as_ref().map(|l| l.term()).unwrap_or_default());
             steps.push(format!(
                 "{name} becomes master with epoch {}, on the disks of a quorum of electors",
                 epoch.0

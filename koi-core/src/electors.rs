@@ -31,7 +31,7 @@ impl Node {
 
     /// A leader that is no member any more has said that this counts, and resigns.
     fn leave_if_removed(&mut self, now: Time) {
-        let said = self.lead.as_ref().is_some_and(|lead| lead.heartbeat_due > now);
+        let said = self.lead.as_ref().is_some_and(|lead| !lead.heartbeat_is_due(now));
         if said && self.knows_members() && !self.counts(self.id) && !mutant!(OwnVoiceAssumed) {
             self.resign("this node is no elector any more", now);
         }
@@ -113,7 +113,7 @@ impl Node {
                 "try again when it is done: koi electors list",
             );
         }
-        if lead.committed != record.version || record.version.term != lead.term {
+        if lead.committed() != record.version || record.version.term != lead.term() {
             return not_now(
                 "the last change does not count yet: it waits for a quorum of electors",
                 "try again in a moment; koi status",

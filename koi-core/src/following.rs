@@ -143,7 +143,7 @@ impl Node {
     /// Two leaders meet. With quorum on the later term wins, and there is never one of the same; with quorum off the
     /// higher rank does (classic bully).
     fn yields_to(&mut self, from: NodeId, heartbeat: &Heartbeat, now: Time) -> bool {
-        let own = self.lead.as_ref().map_or(Term(0), |l| l.term);
+        let own = self.lead.as_ref().map_or(Term(0), |l| l.term());
         let theirs = Rank { priority: heartbeat.info.priority, id: from };
         let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
         if yields {
@@ -266,7 +266,7 @@ impl Node {
             return;
         }
         let to = match (&self.lead, self.following.leader()) {
-            (Some(lead), _) => (self.id, self.session, lead.term),
+            (Some(lead), _) => (self.id, self.session, lead.term()),
             (None, Some(leader)) => (leader.id, leader.session, leader.term),
             (None, None) => return,
         };
@@ -323,7 +323,7 @@ impl Node {
     /// The leader has answered a report.
     pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer, now: Time) {
         let leads = match (&self.lead, self.following.leader()) {
-            (Some(lead), _) => from == self.id && answer.term == lead.term,
+            (Some(lead), _) => from == self.id && answer.term == lead.term(),
             (None, Some(leader)) => from == leader.id && answer.term == leader.term,
             (None, None) => false,
         };

@@ -112,7 +112,7 @@ impl Node {
         }
         let lately = self.lately();
         // Only a leader hears everyone all the time, and only once they had time to answer it.
-        if self.lead.as_ref().is_none_or(|lead| now < lead.won + lately) {
+        if self.lead.as_ref().is_none_or(|lead| now < lead.won() + lately) {
             return;
         }
         self.peers.forget_old(now);

@@ -98,7 +98,7 @@ impl Node {
             concerns.push(Concern::Waiting);
         }
         let seen =
-            |m: &MasterEntry| self.lead.as_ref().and_then(|lead| lead.runners.of_run(m.node, m.session));
+            |m: &MasterEntry| self.lead.as_ref().and_then(|lead| lead.runners().of_run(m.node, m.session));
         match &record.master {
             None => concerns.push(Concern::NoMaster),
             Some(m) if !seen(m).is_some_and(|s| s.summary.promoted) => {

@@ -24,7 +24,7 @@ struct Hearing {
 impl Node {
     /// A node has reported to this leader.
     pub(crate) fn note_hearing(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
-        let Some(lead) = self.lead.as_ref().filter(|lead| lead.term == report.term) else { return };
+        let Some(lead) = self.lead.as_ref().filter(|lead| lead.term() == report.term) else { return };
         let heard = match report.heard.or(report.acknowledged) {
             Some(number) => lead.sent_at(number),
             // An older version does not say.
@@ -71,7 +71,7 @@ impl Node {
         let late = |then: Option<Time>| then.is_none_or(|then| now.since(then) > patience);
         self.hears_since(node).is_some()
             && !self.is_deaf(node, now)
-            && now.since(lead.won) > patience
+            && now.since(lead.won()) > patience
             && (late(lead.acknowledged_at(node)) || lead.is_behind(node, patience, now))
     }
 

@@ -6,7 +6,7 @@
 //! From the ground up: [`types`], [`settings`], [`record`], [`message`]; what is on disk (`durability`) and what leaves
 //! (`outbox`); a service's states (`service`) and all services of a node (`services`); what the node wants of them (`runner`);
 //! the other nodes (`peers`, `receiving`, `greeting`); who leads (`election`, `campaign`); what a follower (`following`) and a leader
-//! (`leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and
+//! (`leadership`, `leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and
 //! [`node`], which composes them. Rules R1 to R11 and R13 are named where they are kept.
 
 #![forbid(unsafe_code)]
@@ -43,6 +43,7 @@ mod hearing;
 mod identity;
 pub mod io;
 mod leader;
+mod leadership;
 mod leaving;
 pub mod limits;
 mod members;

@@ -17,7 +17,7 @@ use crate::greeting::Greeting;
 use crate::hearing::Ears;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
-use crate::leader::Leadership;
+use crate::leadership::Leadership;
 use crate::leaving::Leaving;
 use crate::message::{Body, NodeInfo, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
@@ -227,7 +227,7 @@ impl Node {
             match self.outbox.next_local() {
                 Some(body) => self.dispatch(self.id, self.session, body, now),
                 // A decision has made a heartbeat due at once.
-                None if self.lead.as_ref().is_some_and(|l| l.heartbeat_due <= now) => {}
+                None if self.lead.as_ref().is_some_and(|l| l.heartbeat_is_due(now)) => {}
                 None => break,
             }
         }
@@ -318,7 +318,7 @@ impl Node {
     /// Leads no more, and frees the votes that were promised to it, its own too (R1).
     pub(crate) fn resign(&mut self, reason: &str, now: Time) {
         let Some(lead) = &self.lead else { return };
-        let term = lead.term;
+        let term = lead.term();
         self.send(Destination::Everyone, None, Body::Resign(Resign { term }));
         self.step_down(reason, now);
         self.election.release(self.id, self.session, Some(term));

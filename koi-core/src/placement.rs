@@ -142,8 +142,8 @@ impl Node {
     /// One decision: everything that the leader does by itself. It builds only on what counts.
     pub(crate) fn decide(&mut self, now: Time) {
         let Some(lead) = &mut self.lead else { return };
-        lead.placement.decide_at = Time::NEVER;
-        let settled = lead.committed == self.durable.record.version;
+        lead.placement_mut().decide_at = Time::NEVER;
+        let settled = lead.committed() == self.durable.record.version;
         if !settled || !self.acting(now) {
             return;
         }
@@ -164,7 +164,7 @@ impl Node {
             }
         }
         if let Some(lead) = &mut self.lead {
-            lead.placement.decide_at = if wake > now { wake } else { Time::NEVER };
+            lead.placement_mut().decide_at = if wake > now { wake } else { Time::NEVER };
         }
         if next != self.durable.record {
             self.propose(next, now);
@@ -177,8 +177,8 @@ impl Node {
             MasterDecision::Keep => {}
             MasterDecision::Order(reason) => {
                 let Some(lead) = &mut self.lead else { return };
-                if lead.placement.wanted_back != Some(entry.epoch) {
-                    lead.placement.wanted_back = Some(entry.epoch);
+                if lead.placement().wanted_back != Some(entry.epoch) {
+                    lead.placement_mut().wanted_back = Some(entry.epoch);
                     self.event(Event::MasterDropped { node: entry.name.clone(), epoch: entry.epoch, reason });
                     self.answer_runner(entry.node, entry.session, now);
                 }
@@ -197,11 +197,11 @@ impl Node {
                 let Some(lead) = &mut self.lead else { return };
                 // R9: greater than all before. With quorum off another half may have given more.
                 let given = lead
-                    .runners
+                    .runners()
                     .iter()
                     .flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
                 let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
-                let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term) };
+                let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term()) };
                 next.last_epoch = epoch;
                 next.master = Some(MasterEntry {
                     node,
@@ -215,8 +215,8 @@ impl Node {
                 if next.target == Some(node) {
                     next.target = None;
                 }
-                lead.placement.cold = false;
-                lead.placement.wanted_back = None;
+                lead.placement_mut().cold = false;
+                lead.placement_mut().wanted_back = None;
             }
         }
     }
@@ -230,17 +230,17 @@ impl Node {
         entry.unclean |= self.peers.runs(entry.node).any(unclean);
         entry.unclean |= self.successor(entry).is_some_and(|seen| seen.summary.unclean);
         let Some(lead) = &mut self.lead else { return };
-        let Some(seen) = lead.runners.of_run(entry.node, entry.session) else { return };
+        let Some(seen) = lead.runners().of_run(entry.node, entry.session) else { return };
         entry.unclean |= seen.summary.unclean;
         // A grace or a lease was raised. The record takes the longer hold time before a longer lease is granted (R6).
         entry.hold = entry.hold.max(self.settings.hold(seen.summary.grace));
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
             entry.unclean = false;
         }
-        if entry.in_maintenance && !maintenance && seen.applied >= lead.placement.act_since {
+        if entry.in_maintenance && !maintenance && seen.applied >= lead.placement().act_since {
             // It acts on a version with maintenance off: its hold time is counted anew from this report.
             entry.in_maintenance = false;
-            lead.placement.grant(entry.epoch, now);
+            lead.placement_mut().grant(entry.epoch, now);
         }
     }
 
@@ -265,11 +265,11 @@ impl Node {
     fn readopt_master(&mut self, next: &mut Record) {
         let Some(lead) = &self.lead else { return };
         let Some(entry) = &mut next.master else { return };
-        let newest = || lead.runners.of_node(entry.node).next_back().filter(|s| s.session > entry.session);
+        let newest = || lead.runners().of_node(entry.node).next_back().filter(|s| s.session > entry.session);
         let heir = if mutant!(CopyAdopts) { newest() } else { self.successor(entry) };
         if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
             entry.session = seen.session;
-            entry.epoch = next.last_epoch.next_in(lead.term);
+            entry.epoch = next.last_epoch.next_in(lead.term());
             next.last_epoch = entry.epoch;
         }
     }
@@ -315,7 +315,7 @@ impl Node {
 
     /// The last report in this term of the run that speaks for a node.
     pub(crate) fn latest(&self, node: NodeId) -> Option<&RunnerReport> {
-        self.lead.as_ref()?.runners.of_run(node, self.current_run(node)?)
+        self.lead.as_ref()?.runners().of_run(node, self.current_run(node)?)
     }
 
     /// The same, if it is recent, and the run is not over.
@@ -326,7 +326,7 @@ impl Node {
 
     /// The last report of each node's run that speaks for it.
     pub(crate) fn latest_reports(&self) -> impl Iterator<Item = (NodeId, &RunnerReport)> {
-        let all = self.lead.iter().flat_map(|lead| lead.runners.iter());
+        let all = self.lead.iter().flat_map(|lead| lead.runners().iter());
         all.filter(|(id, seen)| self.current_run(*id) == Some(seen.session))
     }
 
@@ -352,7 +352,8 @@ impl Node {
     /// The master's run, or one that came after it on its machine, reports now.
     pub(crate) fn speaks_for(&self, entry: &MasterEntry, now: Time) -> bool {
         let Some(lead) = &self.lead else { return false };
-        let mut recent = lead.runners.of_node(entry.node).filter(|seen| now.since(seen.at) <= self.lately());
+        let mut recent =
+            lead.runners().of_node(entry.node).filter(|seen| now.since(seen.at) <= self.lately());
         recent.any(|seen| self.succeeds(seen.session, entry))
     }
 
@@ -361,7 +362,7 @@ impl Node {
         let lead = self.lead.as_ref()?;
         let later =
             |seen: &&RunnerReport| seen.session != entry.session && self.succeeds(seen.session, entry);
-        lead.runners.of_node(entry.node).rfind(later)
+        lead.runners().of_node(entry.node).rfind(later)
     }
 
     /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
@@ -372,7 +373,7 @@ impl Node {
         }
         let Some(lead) = &self.lead else { return MasterDecision::Keep };
         let recent = |seen: &&RunnerReport| now.since(seen.at) <= self.lately();
-        if let Some(seen) = lead.runners.of_run(entry.node, entry.session).filter(recent) {
+        if let Some(seen) = lead.runners().of_run(entry.node, entry.session).filter(recent) {
             return self
                 .reason_to_drop(entry, seen, record, now)
                 .map_or(MasterDecision::Keep, MasterDecision::Order);
@@ -395,12 +396,12 @@ impl Node {
             Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
         }
         let lead = self.lead.as_ref()?;
-        let own = lead.runners.of_run(entry.node, entry.session);
+        let own = lead.runners().of_run(entry.node, entry.session);
         if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
             return Some("it is released".to_owned());
         }
         let clean = |seen: &&RunnerReport| !seen.summary.up && seen.summary.holds.is_none();
-        let newer = || lead.runners.of_node(entry.node).rfind(|s| s.session > entry.session);
+        let newer = || lead.runners().of_node(entry.node).rfind(|s| s.session > entry.session);
         let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
         heir.filter(clean).map(|_| "it was restarted, and nothing is promoted there".to_owned())
     }
@@ -450,11 +451,11 @@ impl Node {
             return MasterDecision::Wait(Box::new(wait(what)));
         }
         let Some(lead) = &self.lead else { return MasterDecision::Keep };
-        let own = lead.placement.granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
+        let own = lead.placement().granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
         let last = if mutant!(InheritanceIgnored) {
             own.unwrap_or(Time(0))
         } else {
-            own.max(lead.placement.inherited).unwrap_or(lead.won)
+            own.max(lead.placement().inherited).unwrap_or(lead.won())
         };
         let hold = if mutant!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
         let over = last + stretched(hold, DRIFT_PERCENT);
@@ -493,7 +494,7 @@ impl Node {
     /// A new leader learns how everyone is before it decides anything.
     fn settling(&self, now: Time) -> Option<WaitReason> {
         let lead = self.lead.as_ref()?;
-        let until = lead.won + self.settings.election_timeout();
+        let until = lead.won() + self.settings.election_timeout();
         if now >= until {
             return None;
         }
@@ -508,8 +509,8 @@ impl Node {
 
     /// A starting cluster waits for better candidates, until all are there.
     fn starting(&self, record: &Record, now: Time) -> Option<WaitReason> {
-        let lead = self.lead.as_ref().filter(|l| l.placement.cold)?;
-        let until = lead.won + self.settings.initial_promotion_delay;
+        let lead = self.lead.as_ref().filter(|l| l.placement().cold)?;
+        let until = lead.won() + self.settings.initial_promotion_delay;
         if now >= until || record.target.is_some() {
             return None;
         }
@@ -553,7 +554,7 @@ impl Node {
         let lead = self.lead.as_ref()?;
         let hold = self.patience();
         let chosen = self.current_run(but);
-        let (id, seen) = lead.runners.iter().find(|(id, s)| {
+        let (id, seen) = lead.runners().iter().find(|(id, s)| {
             // An unclean node that is not the record's master any more was attested to be down; not one that never was.
             let attested = s.summary.unclean && !unbidden(s);
             (*id != but || Some(s.session) != chosen) && s.summary.up && !attested && now.since(s.at) <= hold
@@ -611,7 +612,7 @@ impl Node {
                 && (s.unfit.is_none() || s.up)
                 && !self.is_deaf(node, now)
                 // It must act on a version from after the end of maintenance.
-                && seen.applied >= lead.placement.act_since
+                && seen.applied >= lead.placement().act_since
         })
     }
 
@@ -662,7 +663,7 @@ impl Node {
         let own = record.master.as_ref().is_some_and(|m| m.node == self.id);
         let others = self.latest_reports().any(|(id, s)| id != self.id && s.summary.promotable);
         let idle = record.master.is_none() && others && !record.manual && !record.maintenance;
-        lead.committed == record.version && !own && !idle
+        lead.committed() == record.version && !own && !idle
     }
 
     /// The names of these nodes, in their order.

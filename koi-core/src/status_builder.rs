@@ -196,7 +196,7 @@ impl Node {
     }
 
     fn waiting_for_promotion(&self, master: &crate::record::MasterEntry) -> Option<Waiting> {
-        let seen = self.lead.as_ref()?.runners.of_run(master.node, master.session)?;
+        let seen = self.lead.as_ref()?.runners().of_run(master.node, master.session)?;
         (!seen.summary.promoted).then(|| Waiting {
             what: format!("{} is promoting its services", master.name),
             node: Some(master.name.clone()),
