@@ -313,7 +313,7 @@ impl Node {
     }
 
     fn report_again_at(&self) -> Time {
-        let waits = self.lead.is_none() && self.runner.lease.is_some_and(|h| h.lost.is_none());
+        let waits = self.lead.is_none() && self.runner.lease().is_some_and(|h| h.lost().is_none());
         match self.following.unanswered_since() {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,

@@ -50,20 +50,18 @@ impl Node {
         if self.settings.runner && self.runner.is_in_maintenance(&self.settings, &around) {
             return Watch::Frozen;
         }
-        match self.runner.lease {
-            Some(held) if held.lost.is_none() => Watch::Lease { ends: held.ends, epoch: held.epoch },
-            // When the grace is over the daemon has done what it can, and is Failed.
-            Some(held) => match held.lost.filter(|_| !held.fenced && self.runner.services.maybe_promoted()) {
-                Some(by) => Watch::Demoting { by, epoch: held.epoch },
-                None => Watch::Nothing,
-            },
-            None => Watch::Nothing,
+        let Some(held) = self.runner.lease() else { return Watch::Nothing };
+        let Some(by) = held.lost() else { return Watch::Lease { ends: held.ends(), epoch: held.epoch() } };
+        // When the grace is over the daemon has done what it can, and is Failed.
+        match !held.is_fenced() && self.runner.services().maybe_promoted() {
+            true => Watch::Demoting { by, epoch: held.epoch() },
+            false => Watch::Nothing,
         }
     }
 
     /// The services that are up, by name; those that are not in it are down.
     pub fn service_levels(&self) -> BTreeMap<String, ServiceLevel> {
-        self.runner.services.levels()
+        self.runner.services().levels()
     }
 }
 

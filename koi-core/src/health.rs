@@ -70,7 +70,7 @@ impl Node {
             ));
         }
         let grace = self.settings.demote_grace;
-        if let Some(took) = self.runner.services.slowest_demote.filter(|took| *took > grace / 2) {
+        if let Some(took) = self.runner.services().slowest_demote().filter(|took| *took > grace / 2) {
             advice.push(format!(
                 "a demote took {} ms here, more than half of demote_grace ({} ms): raise it, or make demote faster",
                 took.as_millis(),

@@ -91,7 +91,7 @@ impl Node {
     fn finish(&mut self, now: Time) {
         let released = (!self.runner.maybe_promoted() || !self.settings.runner).then(|| {
             // Every epoch that was ever given to this run is given back.
-            let own = self.runner.released;
+            let own = self.runner.released();
             self.durable
                 .record
                 .master

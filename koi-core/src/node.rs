@@ -245,9 +245,9 @@ impl Node {
         let around = self.node_context(now);
         let address = self.durable.applied.master.as_ref().and_then(|m| self.master_address(m.node));
         let master = self.durable.applied.master.as_ref().map(|m| (m.name.as_str(), address));
-        self.runner.services.note_master(master);
+        self.runner.note_master(master);
         let outcome = self.runner.advance(&self.settings, &around, self.outbox.effects());
-        if outcome.clear_mark && self.runner.lease.is_none() {
+        if outcome.clear_mark && self.runner.lease().is_none() {
             self.durable.clear_mark();
         }
         let state = self.runner.state(&self.settings, &self.node_context(now));

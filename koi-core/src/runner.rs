@@ -1,6 +1,7 @@
 //! What this node wants of its services: its state, its lease on the mastership, failure and recovery
 //! (rules R5 and R7).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -55,19 +56,19 @@ enum Phase {
 /// A mastership that this node has accepted and not yet released.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MasterLease {
-    pub(crate) epoch: Epoch,
+    epoch: Epoch,
     /// When the lease runs out (R5).
-    pub(crate) ends: Time,
+    ends: Time,
     /// `g` when it was accepted: a longer one counts for the next, of which the leader knows.
     grace: Duration,
     /// The mark is on disk: promotion may begin.
-    pub(crate) marked: bool,
+    marked: bool,
     /// The leader wants it back (switch-over, stop): demote, in no hurry.
-    pub(crate) demote_requested: bool,
+    demote_requested: bool,
     /// The lease ran out: everything must be down by this instant (R7).
-    pub(crate) lost: Option<Time>,
+    lost: Option<Time>,
     /// The grace is over, and what could be done then was done.
-    pub(crate) fenced: bool,
+    fenced: bool,
     /// When it was accepted.
     since: Time,
     /// Something was promoted under it.
@@ -77,6 +78,26 @@ pub(crate) struct MasterLease {
 }
 
 impl MasterLease {
+    /// The number of the mastership.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// When the lease runs out (R5).
+    pub(crate) fn ends(&self) -> Time {
+        self.ends
+    }
+
+    /// The lease ran out: everything must be down by this instant (R7).
+    pub(crate) fn lost(&self) -> Option<Time> {
+        self.lost
+    }
+
+    /// The grace is over, and what could be done then was done.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
     fn new(epoch: Epoch, ends: Time, grace: Duration, now: Time) -> MasterLease {
         MasterLease {
             epoch,
@@ -103,7 +124,7 @@ struct Failure {
 /// The runner half of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceSupervisor {
-    pub(crate) services: Services,
+    services: Services,
     phase: Phase,
     unreadable: Option<String>,
     /// Whether the fence is armed, and if not, why.
@@ -116,8 +137,8 @@ pub(crate) struct ServiceSupervisor {
     was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
-    pub(crate) lease: Option<MasterLease>,
-    pub(crate) released: Epoch,
+    lease: Option<MasterLease>,
+    released: Epoch,
     /// Masterships that came to nothing because of this node itself.
     in_vain: Patience,
     /// A leader has said in this run what counts: services may be started.
@@ -173,6 +194,26 @@ impl ServiceSupervisor {
         out.event(Event::TakingDown { reason });
         self.services.presume(true, true);
         self.phase = Phase::TakingDown;
+    }
+
+    /// The services of this node.
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The mastership that it has accepted and not yet released.
+    pub(crate) fn lease(&self) -> Option<&MasterLease> {
+        self.lease.as_ref()
+    }
+
+    /// Every mastership up to this one was given back.
+    pub(crate) fn released(&self) -> Epoch {
+        self.released
+    }
+
+    /// What hooks are told of the master: its name and address.
+    pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
+        self.services.note_master(master);
     }
 
     /// Whether the fence is armed, and if not, why.

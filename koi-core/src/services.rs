@@ -63,10 +63,15 @@ pub(crate) struct Services {
     /// Who is master, and where it is reached, for hooks.
     master: Option<(String, Option<IpAddr>)>,
     /// The slowest demote of this run.
-    pub(crate) slowest_demote: Option<Duration>,
+    slowest_demote: Option<Duration>,
 }
 
 impl Services {
+    /// The longest demote of this run.
+    pub(crate) fn slowest_demote(&self) -> Option<Duration> {
+        self.slowest_demote
+    }
+
     /// Who is master now, and where it is reached: hooks that begin from now on are told.
     pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
         if self.master.as_ref().map(|(name, address)| (name.as_str(), *address)) != master {
