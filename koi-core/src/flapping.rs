@@ -1,17 +1,11 @@
-//! How often the mastership moves, and whose fault that is. A mastership that came to nothing counts against its node; where that is
-//! so everywhere, the time between masterships grows.
+//! The masterships of late, and which of them came to nothing. What follows from that is in `node::flapping`.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::limits;
-use crate::node::Node;
-use crate::patience::{Patience, RECENT, wait};
+use crate::patience::{Patience, RECENT};
 use crate::record::Record;
-use crate::reports::RunnerReport;
 use crate::types::{Epoch, NodeId, Time};
-
-/// Masterships that came to nothing, of late and anywhere, that make a cluster one that flaps.
-const FLAPPING: u32 = 3;
 
 /// The masterships of late.
 #[derive(Clone, Debug, Default)]
@@ -27,13 +21,13 @@ pub(crate) struct Masterships {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Current {
-    epoch: Epoch,
-    node: NodeId,
+pub(crate) struct Current {
+    pub(crate) epoch: Epoch,
+    pub(crate) node: NodeId,
     /// Everything was promoted under it once, or this node cannot know.
-    rose: bool,
+    pub(crate) rose: bool,
     /// An operator wants it to end, or its node is going away in order.
-    bidden: bool,
+    pub(crate) bidden: bool,
 }
 
 /// How the mastership has moved of late.
@@ -55,7 +49,43 @@ impl Masterships {
         Masterships { current, target: record.target, ..Masterships::default() }
     }
 
-    fn begin(&mut self, current: Current, now: Time) {
+    /// The mastership that this node saw last.
+    pub(crate) fn current(&self) -> Option<Current> {
+        self.current
+    }
+
+    /// The same mastership, as it is now.
+    pub(crate) fn note_current(&mut self, current: Current) {
+        self.current = Some(current);
+    }
+
+    /// Whom an operator wants.
+    pub(crate) fn note_target(&mut self, target: Option<NodeId>) {
+        self.target = target;
+    }
+
+    /// The mastership is over; `leads`: this node leads and knows whose fault it was, if it came to nothing.
+    pub(crate) fn end(&mut self, leads: bool, now: Time) {
+        if let Some(old) = self.current.take().filter(|old| leads && !old.rose && !old.bidden) {
+            self.blame(old.node, now);
+        }
+    }
+
+    /// How many masterships this leader gave to a node of late under which not everything was ever promoted, and when the last ended.
+    pub(crate) fn in_vain(&self, node: NodeId, now: Time) -> Option<(u32, Time)> {
+        let patience = self.blamed.get(&node)?;
+        Some((patience.lately(now), patience.last(now)?))
+    }
+
+    /// How many began of late that no operator asked for, and when the first of them did.
+    pub(crate) fn lately(&self, now: Time) -> Flapping {
+        let lately = || self.begun.iter().filter(|at| now.since(**at) < RECENT);
+        let masterships = u32::try_from(lately().count()).unwrap_or(u32::MAX);
+        Flapping { masterships, since: lately().next().copied().unwrap_or(now) }
+    }
+
+    /// A mastership has begun.
+    pub(crate) fn begin(&mut self, current: Current, now: Time) {
         if self.target != Some(current.node) {
             if self.begun.len() >= limits::MASTERSHIPS {
                 self.begun.pop_front();
@@ -70,88 +100,5 @@ impl Masterships {
         if self.blamed.len() < limits::NODES {
             self.blamed.entry(node).or_insert_with(Patience::of_masterships).count(now);
         }
-    }
-}
-
-impl Node {
-    /// Looks whether a mastership has begun or ended.
-    pub(crate) fn notice_masterships(&mut self, now: Time) {
-        let record = &self.durable.applied;
-        let new = record.master.as_ref().map(|m| (m.epoch, m.node));
-        let leads = self.lead.is_some();
-        if self.masterships.current.map(|c| c.epoch) != new.map(|(epoch, _)| epoch) {
-            if let Some(old) = self.masterships.current.take()
-                && leads
-                && !old.rose
-                && !old.bidden
-            {
-                self.masterships.blame(old.node, now);
-            }
-            if let Some((epoch, node)) = new {
-                self.masterships.begin(Current { epoch, node, rose: !leads, bidden: false }, now);
-            }
-        }
-        self.masterships.target = record.target;
-        let Some(mut current) = self.masterships.current else { return };
-        let seen = self.latest(current.node);
-        current.rose |=
-            !leads || seen.is_some_and(|s| s.summary.holds == Some(current.epoch) && s.summary.promoted);
-        current.bidden |= record.manual
-            || record.maintenance
-            || record.target.is_some()
-            || record.stopped.contains(&current.node)
-            || seen.is_some_and(|s| s.summary.leaving);
-        self.masterships.current = Some(current);
-    }
-
-    /// Masterships that came to nothing on this node of late, and when the last one ended.
-    fn in_vain(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Option<(u32, Time)> {
-        let own = seen.summary.in_vain.map(|v| (v.times, seen.at - v.ago));
-        let blamed = self.masterships.blamed.get(&node);
-        let blamed = blamed.and_then(|p| Some((p.lately(now), p.last(now)?)));
-        own.max(blamed)
-    }
-
-    /// The same on all nodes together: how many beyond the first of each node but one, and when the last one ended.
-    fn all_in_vain(&self, now: Time) -> Option<(u32, Time)> {
-        self.lead.as_ref()?;
-        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
-        let last = each().map(|(_, last)| last).max()?;
-        let total: u32 = each().map(|(times, _)| times).sum();
-        let nodes = u32::try_from(each().count()).unwrap_or(u32::MAX);
-        Some(((total + 1).saturating_sub(nodes), last))
-    }
-
-    /// Neither a failure nor a mastership in vain speaks against it (R9).
-    pub(crate) fn is_calm(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
-        let patience = self.settings.failure_promotion_timeout;
-        let failed = seen.summary.failure.as_ref().map(|f| f.ago + now.since(seen.at));
-        failed.is_none_or(|ago| ago >= patience)
-            && self.in_vain(node, seen, now).is_none_or(|(_, last)| now.since(last) >= patience)
-    }
-
-    /// Until when a node is not made master, unless an operator says so: its last masterships came to nothing. Where they did everywhere,
-    /// the next node does not begin at once where the last one has ended.
-    pub(crate) fn rests_until(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Time {
-        match (self.in_vain(node, seen, now), self.all_in_vain(now)) {
-            // What is promoted already is not worse off as a master.
-            _ if seen.summary.holds.is_some() || mutant!(NoBackOff) => Time(0),
-            (Some(_), Some((times, last))) => last + wait(times),
-            (None, _) | (_, None) => Time(0),
-        }
-    }
-
-    /// Whether the mastership moves about without end.
-    pub(crate) fn flapping(&self, now: Time) -> Option<Flapping> {
-        self.lead.as_ref()?;
-        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
-        let in_vain: u32 = each().map(|(times, _)| times).sum();
-        let goes_on = each().any(|(_, last)| now.since(last) < RECENT);
-        if in_vain < FLAPPING || !goes_on {
-            return None;
-        }
-        let lately = || self.masterships.begun.iter().filter(|at| now.since(**at) < RECENT);
-        let masterships = u32::try_from(lately().count()).unwrap_or(u32::MAX);
-        Some(Flapping { masterships, since: lately().next().copied().unwrap_or(now) })
     }
 }

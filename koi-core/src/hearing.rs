@@ -1,85 +1,45 @@
-//! Who hears the leader. A node whose network passes only one way goes on speaking: its reports name the newest heartbeat that it has
-//! heard, and by that the leader tells.
+//! When each node last heard the leader, by its own word.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use crate::message::Report;
-use crate::node::Node;
 use crate::types::{NodeId, Session, Time};
 
-/// What the leader knows of each node's ears. Bounded by the peers.
+/// What the leader knows of who hears it. Bounded by the peers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ears {
-    map: BTreeMap<NodeId, Hearing>,
+pub(crate) struct Hearing {
+    nodes: BTreeMap<NodeId, Heard>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Hearing {
+struct Heard {
     session: Session,
     /// When the newest heartbeat was sent that it says it has heard; at first, when it was noticed.
-    heard: Time,
+    at: Time,
 }
 
-impl Node {
-    /// A node has reported to this leader.
-    pub(crate) fn note_hearing(&mut self, from: NodeId, session: Session, report: &Report, now: Time) {
-        let Some(lead) = self.lead.as_ref().filter(|lead| lead.term() == report.term) else { return };
-        let heard = match report.heard.or(report.acknowledged) {
-            Some(number) => lead.sent_at(number),
-            // An older version does not say.
-            None => Some(now),
-        };
-        if let (Some(heard), true) = (heard, from != self.id) {
-            let known = self.ears.map.entry(from).or_insert(Hearing { session, heard });
-            let newest = if known.session == session { known.heard.max(heard) } else { heard };
-            *known = Hearing { session, heard: newest };
+impl Hearing {
+    /// A node has heard what was sent at that instant.
+    pub(crate) fn note(&mut self, node: NodeId, session: Session, at: Time) {
+        let known = self.nodes.entry(node).or_insert(Heard { session, at });
+        let newest = if known.session == session { known.at.max(at) } else { at };
+        *known = Heard { session, at: newest };
+    }
+
+    /// Only these runs are there; each has been for as long as it is known.
+    pub(crate) fn keep(&mut self, there: BTreeMap<NodeId, Session>, now: Time) {
+        self.nodes.retain(|id, heard| there.get(id) == Some(&heard.session));
+        for (id, session) in there {
+            self.nodes.entry(id).or_insert(Heard { session, at: now });
         }
     }
 
-    /// Notices who is there: from then on it has a while to hear something.
-    pub(crate) fn notice_ears(&mut self, now: Time) {
-        if self.lead.is_none() {
-            return self.ears.map.clear();
-        }
-        let lately = self.lately();
-        let there = |session: Session, id: &NodeId, peers: &crate::peers::Peers| {
-            peers
-                .get(*id)
-                .is_some_and(|p| p.session == session && p.gone.is_none() && now.since(p.heard) <= lately)
-        };
-        let peers = &self.peers;
-        self.ears.map.retain(|id, hearing| there(hearing.session, id, peers));
-        for (id, peer) in peers.iter() {
-            if there(peer.session, &id, peers) {
-                self.ears.map.entry(id).or_insert(Hearing { session: peer.session, heard: now });
-            }
-        }
+    /// Nobody is there.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
     }
 
-    /// It is heard, and has not heard this leader for so long that it cannot be counted on.
-    pub(crate) fn is_deaf(&self, node: NodeId, now: Time) -> bool {
-        let late = |heard: Time| now.since(heard) > self.hearing_patience();
-        self.hears_since(node).is_some_and(late) && !mutant!(DeafUnsaid)
-    }
-
-    /// An elector that hears this leader and does not acknowledge it, or has not kept the version that counts: its disk does not take what it
-    /// must promise.
-    pub(crate) fn is_unacknowledging(&self, node: NodeId, now: Time) -> bool {
-        let Some(lead) = &self.lead else { return false };
-        let patience = self.hearing_patience();
-        let late = |then: Option<Time>| then.is_none_or(|then| now.since(then) > patience);
-        self.hears_since(node).is_some()
-            && !self.is_deaf(node, now)
-            && now.since(lead.won()) > patience
-            && (late(lead.acknowledged_at(node)) || lead.is_behind(node, patience, now))
-    }
-
-    fn hears_since(&self, node: NodeId) -> Option<Time> {
-        self.ears.map.get(&node).map(|hearing| hearing.heard)
-    }
-
-    fn hearing_patience(&self) -> Duration {
-        self.lately() * 2
+    /// Since when a node has heard nothing newer.
+    pub(crate) fn since(&self, node: NodeId) -> Option<Time> {
+        self.nodes.get(&node).map(|heard| heard.at)
     }
 }

@@ -1,9 +1,5 @@
-//! A clean stop: services down, the leadership handed over, farewell (rule R11).
+//! How far a clean stop has come. What it does is in `node::leaving`.
 
-use crate::io::{Destination, Effect};
-use crate::message::{Body, Farewell, Resign};
-use crate::node::Node;
-use crate::timers::{Timer, Timers};
 use crate::types::Time;
 
 /// How far a stop has come.
@@ -40,75 +36,29 @@ impl Leaving {
     pub(crate) fn is_finished(&self) -> bool {
         matches!(self.0, Phase::Finished)
     }
-}
 
-impl Node {
-    pub(crate) fn set_leaving_timers(&self, timers: &mut Timers) {
-        match self.leaving.0 {
-            Phase::Begun { down_since: Some(since) } => timers.set(Timer::Departure, self.departure(since)),
-            Phase::Begun { down_since: None } | Phase::Staying | Phase::Finished => {}
+    /// When the last service was down, if all are and the stop has begun.
+    pub(crate) fn down_since(&self) -> Option<Time> {
+        match self.0 {
+            Phase::Begun { down_since } => down_since,
+            Phase::Staying | Phase::Finished => None,
         }
     }
 
-    /// When it stops without waiting for anybody any longer. `down_since`: when the last service was down.
-    fn departure(&self, down_since: Time) -> Time {
-        down_since + self.settings.election_timeout()
+    /// Something is up, or is again: maintenance mode may have ended meanwhile.
+    pub(crate) fn not_down(&mut self) {
+        self.0 = Phase::Begun { down_since: None };
     }
 
-    /// R11: a clean stop says farewell; a leader hands over first.
-    pub(crate) fn try_leaving(&mut self, now: Time) {
-        let Phase::Begun { down_since } = self.leaving.0 else { return };
-        let around = self.node_context(now);
-        let busy = self.settings.runner && !self.runner.may_leave(&self.settings, &around);
-        // R7: the leader must know first that something may still be promoted here.
-        let owes = self.settings.runner && self.runner.owes_a_word() && !self.marked_unclean();
-        if busy || owes {
-            // Also when it was down before: maintenance mode may have ended meanwhile.
-            self.leaving.0 = Phase::Begun { down_since: None };
-            return;
-        }
-        let since = down_since.unwrap_or(now);
-        self.leaving.0 = Phase::Begun { down_since: Some(since) };
-        let waited = now >= self.departure(since);
-        let handed_over = self.lead.is_none() || self.handed_over();
-        if !(waited || handed_over && self.durable.is_on_disk()) {
-            return;
-        }
-        self.finish(now);
+    /// Everything is down now; returns since when.
+    pub(crate) fn note_down(&mut self, now: Time) -> Time {
+        let since = self.down_since().unwrap_or(now);
+        self.0 = Phase::Begun { down_since: Some(since) };
+        since
     }
 
-    /// The record that counts says that this node could not take everything down.
-    fn marked_unclean(&self) -> bool {
-        let entry = self.durable.applied.master.as_ref();
-        entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
-    }
-
-    /// Ends without a word: nothing was begun.
-    pub(crate) fn end_here(&mut self) {
-        self.leaving.0 = Phase::Finished;
-    }
-
-    fn finish(&mut self, now: Time) {
-        let released = (!self.runner.maybe_promoted() || !self.settings.runner).then(|| {
-            // Every epoch that was ever given to this run is given back.
-            let own = self.runner.released();
-            self.durable
-                .record
-                .master
-                .as_ref()
-                .filter(|m| m.node == self.id)
-                .map_or(own, |m| m.epoch.max(own))
-        });
-        let term = self.durable.term;
-        // Datagrams may get lost; what is lost here costs a time-out.
-        for _ in 0..2 {
-            if self.lead.is_some() {
-                self.send(Destination::Everyone, None, Body::Resign(Resign { term }));
-            }
-            self.send(Destination::Everyone, None, Body::Farewell(Farewell { released }));
-        }
-        self.step_down("this node is stopping", now);
-        self.leaving.0 = Phase::Finished;
-        self.effect(Effect::Finished);
+    /// It does nothing any more.
+    pub(crate) fn finish(&mut self) {
+        self.0 = Phase::Finished;
     }
 }

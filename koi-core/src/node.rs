@@ -3,6 +3,12 @@
 //! [`Node::handle`] takes one input, lets it and the time take effect everywhere, and leaves what is to be done for
 //! [`Node::poll_effect`]. A node's messages to itself go through the same doors as those of others.
 
+mod flapping;
+mod greeting;
+mod hearing;
+mod identity;
+mod leaving;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,7 +20,7 @@ use crate::fitness::Fitness;
 use crate::flapping::Masterships;
 use crate::following::Following;
 use crate::greeting::Greeting;
-use crate::hearing::Ears;
+use crate::hearing::Hearing;
 use crate::identity::Identity;
 use crate::io::{Boot, Destination, Effect, Input};
 use crate::leadership::Leadership;
@@ -57,7 +63,7 @@ pub struct Node {
     /// Who said something absurd last, what, and when.
     pub(crate) absurd: Option<(NodeId, String, Time)>,
     pub(crate) fitness: Fitness,
-    pub(crate) ears: Ears,
+    pub(crate) hearing: Hearing,
     pub(crate) masterships: Masterships,
     /// The version of the record with which maintenance ended last, as far as this run has seen it.
     pub(crate) watched_since: Version,
@@ -96,7 +102,7 @@ impl Node {
             last_state: None,
             absurd: None,
             fitness: Fitness::default(),
-            ears: Ears::default(),
+            hearing: Hearing::default(),
             masterships,
             watched_since: Version::default(),
             settings,
@@ -124,7 +130,7 @@ impl Node {
             Input::Command { id, command } => self.command(id, command, now),
             Input::Services(specs) => {
                 let maintenance = self.durable.applied.maintenance;
-                let adopts = maintenance && (self.identity.follows.is_some() || mutant!(CopyAdopts));
+                let adopts = maintenance && (self.identity.follows().is_some() || mutant!(CopyAdopts));
                 self.runner.found(specs, adopts, now, self.outbox.effects());
             }
             Input::Follows(session) => self.follows_run(session, now),
@@ -232,7 +238,7 @@ impl Node {
             }
         }
         self.say_hello(now);
-        self.notice_ears(now);
+        self.notice_hearing(now);
         self.notice_silence(now);
         self.try_leaving(now);
         self.set_timers();
@@ -382,7 +388,7 @@ impl Node {
             origin: self.durable.origin,
             agreed: self.settings.agreed(),
             rules: RULES,
-            follows: self.identity.follows,
+            follows: self.identity.follows(),
         }
     }
 

@@ -339,7 +339,7 @@ impl Node {
                 return true;
             }
             let before = match self.peers.run(entry.node, run) {
-                _ if entry.node == self.id && run == self.session => self.identity.follows,
+                _ if entry.node == self.id && run == self.session => self.identity.follows(),
                 Some(peer) => peer.info.follows,
                 None => None,
             };
