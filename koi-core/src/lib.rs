@@ -54,6 +54,7 @@ mod outbox;
 mod patience;
 mod peers;
 mod placement;
+pub mod reason;
 mod receiving;
 pub mod record;
 mod reports;
@@ -64,5 +65,6 @@ pub mod settings;
 mod status_builder;
 pub mod types;
 pub mod view;
+mod wording;
 
 pub use node::Node;
