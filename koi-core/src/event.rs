@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::reason::DropReason;
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
 /// How much it matters.
@@ -25,8 +26,8 @@ pub enum Event {
     LeadershipGained { term: Term, votes: usize },
     LeadershipEnded { term: Term, reason: String },
     MasterNamed { node: String, epoch: Epoch },
-    MasterDropped { node: String, epoch: Epoch, reason: String },
-    TargetDropped { node: String, reason: String },
+    MasterDropped { node: String, epoch: Epoch, reason: DropReason },
+    TargetDropped { node: String, reason: DropReason },
     NodeSeen { node: String },
     NodeLost { node: String },
     NodeLeft { node: String },

@@ -10,6 +10,7 @@ use crate::io::Destination;
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
 use crate::node::Node;
+use crate::reason::DropReason;
 use crate::record::{Record, StateOrigin};
 use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
@@ -232,7 +233,7 @@ impl Node {
         match (before.master, after.master) {
             (_, Some(m)) => self.event(Event::MasterNamed { node: m.name, epoch: m.epoch }),
             (Some(m), None) => {
-                let reason = "it is released".to_owned();
+                let reason = DropReason::Released;
                 self.event(Event::MasterDropped { node: m.name, epoch: m.epoch, reason });
             }
             (None, None) => {}

@@ -7,6 +7,7 @@ use crate::limits;
 use crate::message::{NodeInfo, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
+use crate::reason::FoundingWait;
 use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, Term, Time, Version};
 
@@ -77,8 +78,8 @@ impl Node {
         all.then(|| around.iter().map(|(id, _)| *id).chain([self.id]).collect())
     }
 
-    /// Why a cluster does not begin yet, for people.
-    pub(crate) fn founding_waits_for(&self, now: Time) -> String {
+    /// Why a cluster does not begin yet.
+    pub(crate) fn founding_waits_for(&self, now: Time) -> FoundingWait {
         let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
         let configured = usize::from(self.settings.electors.count());
         let seen = 1 + around.len();
@@ -90,39 +91,25 @@ impl Node {
         let member = around.iter().find(|(_, p)| p.info.origin == StateOrigin::Member);
         let old = around.iter().find(|(_, p)| p.info.rules < RULES);
         if let Some((_, peer)) = member {
-            format!("{} has the record of a cluster: this elector waits to be given it", peer.info.name)
+            FoundingWait::RecordElsewhere { node: peer.info.name.clone() }
         } else if let Some(name) = twice {
-            format!("several electors are called {name}: give each its own node.name")
+            FoundingWait::NameNotUnique { name: name.to_owned() }
         } else if let Some(name) = unnamed {
-            format!("{name} is configured to vote, and cluster.electors does not name it")
+            FoundingWait::NotConfigured { name: (*name).to_owned() }
         } else if let Some((_, peer)) = old {
-            format!("{} runs a koid that does not know membership: upgrade it", peer.info.name)
+            FoundingWait::MembershipUnknown { node: peer.info.name.clone() }
         } else if self.durable.origin == StateOrigin::Empty && self.knows_a_cluster() {
-            let electors = self.names_of(&self.durable.applied.members);
-            let whose =
-                if electors.is_empty() { String::new() } else { format!(" of {}", electors.join(", ")) };
-            format!(
-                "this elector has no record, and knows that there is a cluster{whose}: it waits to be given the record"
-            )
+            FoundingWait::ClusterExists { electors: self.names_of(&self.durable.applied.members) }
         } else if configured > limits::MEMBERS {
-            format!(
-                "cluster.electors is {configured}, and a cluster has at most {} electors: set it right everywhere",
-                limits::MEMBERS
-            )
+            FoundingWait::TooManyConfigured { configured }
         } else if seen < configured {
-            let missing = configured - seen;
-            format!(
-                "this elector has no record: it waits for a leader, or until all {configured} electors are seen ({missing} missing)"
-            )
+            FoundingWait::ElectorsMissing { configured, missing: configured - seen }
         } else if seen > configured {
-            format!(
-                "{seen} electors without a record are seen and cluster.electors is {configured}: set it right everywhere, or stop those that \
-                 are not to vote"
-            )
+            FoundingWait::TooManySeen { seen, configured }
         } else if self.durable.origin == StateOrigin::Founder {
-            "a cluster begins: its first leader needs the vote of every one of its electors".to_owned()
+            FoundingWait::FirstVote
         } else {
-            "this elector has no record yet, and waits to be given the cluster's".to_owned()
+            FoundingWait::RecordAwaited
         }
     }
 

@@ -56,6 +56,7 @@ mod outbox;
 mod patience;
 mod peers;
 mod placement;
+pub mod reason;
 mod receiving;
 pub mod record;
 mod reports;
@@ -67,5 +68,6 @@ mod status_builder;
 pub mod timers;
 pub mod types;
 pub mod view;
+mod wording;
 
 pub use node::Node;

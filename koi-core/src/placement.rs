@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::node::Node;
 use crate::peers::{Gone, Peer};
+use crate::reason::{CandidateObstacle, DropReason, WaitReason};
 use crate::record::{MasterEntry, Record};
 use crate::reports::RunnerReport;
 use crate::settings::DRIFT_PERCENT;
@@ -16,64 +17,42 @@ use crate::view::Waiting;
 pub(crate) enum MasterDecision {
     /// It stays.
     Keep,
-    /// It is to demote, in no hurry; why.
-    Order(String),
-    /// It holds nothing any more; why.
-    Free(String),
+    /// It is to demote, in no hurry.
+    Order(DropReason),
+    /// It holds nothing any more.
+    Free,
     /// Nothing can be done before this.
-    Wait(Box<WaitReason>),
+    Wait(Box<Wait>),
 }
 
 /// Whom to make master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Name(NodeId),
-    Wait(Box<WaitReason>),
+    Wait(Box<Wait>),
 }
 
 /// Why nothing happens, and until when that is so by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WaitReason {
-    pub(crate) what: String,
-    pub(crate) node: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) reason: WaitReason,
     pub(crate) until: Option<Time>,
-    pub(crate) rule: Option<&'static str>,
-    pub(crate) hint: String,
 }
 
-impl WaitReason {
-    fn new(what: impl Into<String>) -> WaitReason {
-        WaitReason { what: what.into(), ..WaitReason::default() }
-    }
-
-    fn of(mut self, node: &str) -> WaitReason {
-        self.node = Some(node.to_owned());
-        self
-    }
-
-    fn until(mut self, until: Time) -> WaitReason {
-        self.until = Some(until);
-        self
-    }
-
-    fn rule(mut self, rule: &'static str) -> WaitReason {
-        self.rule = Some(rule);
-        self
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> WaitReason {
-        self.hint = hint.into();
-        self
+impl Wait {
+    fn until(reason: WaitReason, until: Time) -> Wait {
+        Wait { reason, until: Some(until) }
     }
 
     pub(crate) fn view(&self, now: Time) -> Waiting {
-        Waiting {
-            what: self.what.clone(),
-            node: self.node.clone(),
-            remaining: self.until.map(|until| until.since(now)),
-            rule: self.rule,
-            hint: self.hint.clone(),
-        }
+        Waiting { reason: self.reason.clone(), remaining: self.until.map(|until| until.since(now)) }
+    }
+}
+
+/// A wait that something else than time ends.
+impl From<WaitReason> for Wait {
+    fn from(reason: WaitReason) -> Wait {
+        Wait { reason, until: None }
     }
 }
 
@@ -183,7 +162,7 @@ impl Node {
                     self.answer_runner(entry.node, entry.session, now);
                 }
             }
-            MasterDecision::Free(_) => next.master = None,
+            MasterDecision::Free => next.master = None,
             MasterDecision::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
         }
     }
@@ -290,10 +269,12 @@ impl Node {
         let Some(target) = next.target else { return };
         let reason = match self.seen_lately(target, now) {
             None if self.settling(now).is_some() => return,
-            None => "it is not there".to_owned(),
-            Some(s) if s.summary.leaving => "it is stopping".to_owned(),
-            Some(s) if s.summary.state == NodeState::Failed => format!("it has failed: {}", s.summary.reason),
-            Some(_) if next.stopped.contains(&target) => "it was stopped by hand".to_owned(),
+            None => DropReason::NotThere,
+            Some(s) if s.summary.leaving => DropReason::Stopping,
+            Some(s) if s.summary.state == NodeState::Failed => {
+                DropReason::Failed { reason: s.summary.reason.clone() }
+            }
+            Some(_) if next.stopped.contains(&target) => DropReason::StoppedByHand,
             Some(_) if next.master.as_ref().is_some_and(|m| m.node == target) => {
                 next.target = None;
                 return;
@@ -368,8 +349,8 @@ impl Node {
     /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
     /// master: it may be another machine.
     pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record, now: Time) -> MasterDecision {
-        if let Some(reason) = self.released(entry) {
-            return MasterDecision::Free(reason);
+        if self.has_released(entry) {
+            return MasterDecision::Free;
         }
         let Some(lead) = &self.lead else { return MasterDecision::Keep };
         let recent = |seen: &&RunnerReport| now.since(seen.at) <= self.lately();
@@ -379,31 +360,27 @@ impl Node {
                 .map_or(MasterDecision::Keep, MasterDecision::Order);
         }
         match self.successor(entry).filter(recent) {
-            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, seen))),
+            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, seen).into())),
             None => self.lost(entry, now),
         }
     }
 
     /// Whether this mastership's run, its guardian, or the run after it on the same machine has said that it holds nothing of it any more.
-    fn released(&self, entry: &MasterEntry) -> Option<String> {
+    fn has_released(&self, entry: &MasterEntry) -> bool {
         match self.peers.run(entry.node, entry.session).and_then(|run| run.gone) {
-            Some(Gone::Dead { all_down: true }) => {
-                return Some("its guardian says that all is down".to_owned());
-            }
-            Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => {
-                return Some("it said farewell".to_owned());
-            }
+            Some(Gone::Dead { all_down: true }) => return true,
+            Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => return true,
             Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
         }
-        let lead = self.lead.as_ref()?;
+        let Some(lead) = &self.lead else { return false };
         let own = lead.runners().of_run(entry.node, entry.session);
         if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
-            return Some("it is released".to_owned());
+            return true;
         }
         let clean = |seen: &&RunnerReport| !seen.summary.up && seen.summary.holds.is_none();
         let newer = || lead.runners().of_node(entry.node).rfind(|s| s.session > entry.session);
         let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
-        heir.filter(clean).map(|_| "it was restarted, and nothing is promoted there".to_owned())
+        heir.as_ref().is_some_and(clean)
     }
 
     fn reason_to_drop(
@@ -412,43 +389,40 @@ impl Node {
         seen: &RunnerReport,
         record: &Record,
         now: Time,
-    ) -> Option<String> {
+    ) -> Option<DropReason> {
         let summary = &seen.summary;
         if summary.leaving {
-            return Some("it is stopping".to_owned());
+            return Some(DropReason::Stopping);
         }
         if record.stopped.contains(&entry.node) {
-            return Some("it was stopped by hand".to_owned());
+            return Some(DropReason::StoppedByHand);
         }
         if summary.state == NodeState::Failed {
-            return Some(format!("it has failed: {}", summary.reason));
+            return Some(DropReason::Failed { reason: summary.reason.clone() });
         }
         let target = record.target.filter(|t| *t != entry.node);
         if let Some(target) = target.filter(|t| self.is_candidate(*t, record, now)) {
-            return Some(format!("{} is to be master", self.name_of(target)));
+            return Some(DropReason::OtherTarget { node: self.name_of(target) });
         }
         if record.manual && record.target.is_none() {
-            return Some("it was demoted by hand".to_owned());
+            return Some(DropReason::DemotedByHand);
         }
         // R7 alone ends a mastership over a disk; one under which nothing could ever be promoted has not begun.
         if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.up && summary.services > 0) {
-            return Some(format!("it cannot promote anything: {why}"));
+            return Some(DropReason::CannotPromote { why: why.clone() });
         }
         // Its earlier reports may have been on their way before it knew of its mastership.
-        (!summary.promotable).then(|| format!("it is {}, not promotable", summary.state.as_str()))
+        (!summary.promotable).then_some(DropReason::NotPromotable { state: summary.state })
     }
 
     /// The master is silent: only time, its own word or an operator ends its mastership.
     fn lost(&self, entry: &MasterEntry, now: Time) -> MasterDecision {
-        let attest = format!("if it is surely down: koi confirm-down {}", entry.name);
-        let wait = |what: String| WaitReason::new(what).of(&entry.name).rule("R6").hint(attest.clone());
+        let node = entry.name.clone();
         if entry.in_maintenance && !mutant!(MaintenanceTakenOver) {
-            let what = format!("{} was master in maintenance mode, and may still be promoted", entry.name);
-            return MasterDecision::Wait(Box::new(wait(what)));
+            return MasterDecision::Wait(Box::new(WaitReason::MasterInMaintenance { node }.into()));
         }
         if entry.unclean {
-            let what = format!("{} could not stop what it had promoted", entry.name);
-            return MasterDecision::Wait(Box::new(wait(what)));
+            return MasterDecision::Wait(Box::new(WaitReason::MasterUnclean { node }.into()));
         }
         let Some(lead) = &self.lead else { return MasterDecision::Keep };
         let own = lead.placement().granted.filter(|(epoch, _)| *epoch == entry.epoch).map(|(_, at)| at);
@@ -461,19 +435,16 @@ impl Node {
         let over = last + stretched(hold, DRIFT_PERCENT);
         let over = if mutant!(TakeoverAtOnce) { now } else { over };
         if now >= over {
-            return MasterDecision::Free("its lease and its grace are over".to_owned());
+            return MasterDecision::Free;
         }
-        let what =
-            format!("{} is silent, and may be promoted until its lease and its grace are over", entry.name);
-        MasterDecision::Wait(Box::new(wait(what).until(over)))
+        MasterDecision::Wait(Box::new(Wait::until(WaitReason::MasterSilent { node }, over)))
     }
 
     /// Whom to make master now (R9).
     pub(crate) fn choose(&self, record: &Record, now: Time) -> Choice {
-        let wait = |blocked: WaitReason| Choice::Wait(Box::new(blocked));
+        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
         if record.manual && record.target.is_none() {
-            let hint = "koi promote NODE, or koi elect";
-            return wait(WaitReason::new("the master was demoted by hand, and none is chosen").hint(hint));
+            return wait(WaitReason::DemotedByHand.into());
         }
         if let Some(blocked) = self.settling(now) {
             return wait(blocked);
@@ -483,16 +454,16 @@ impl Node {
         }
         let best = record.target.filter(|t| self.is_candidate(*t, record, now));
         let Some(best) = best.or_else(|| self.best_candidate(record, None, now)) else {
-            return wait(self.resting(record, now).unwrap_or_else(|| self.no_candidate(now)));
+            return wait(self.resting(record, now).unwrap_or_else(|| self.no_candidate(now).into()));
         };
         if let Some(blocked) = self.still_up(best, now) {
-            return wait(blocked);
+            return wait(blocked.into());
         }
         Choice::Name(best)
     }
 
     /// A new leader learns how everyone is before it decides anything.
-    fn settling(&self, now: Time) -> Option<WaitReason> {
+    fn settling(&self, now: Time) -> Option<Wait> {
         let lead = self.lead.as_ref()?;
         let until = lead.won() + self.settings.election_timeout();
         if now >= until {
@@ -503,12 +474,11 @@ impl Node {
             p.info.runner && p.gone.is_none() && now.since(p.heard) <= lately && self.latest(*id).is_none()
         });
         let (_, peer) = awaited?;
-        let what = format!("the new leader has not heard yet how {} is", peer.info.name);
-        Some(WaitReason::new(what).of(&peer.info.name).until(until))
+        Some(Wait::until(WaitReason::NoReportYet { node: peer.info.name.clone() }, until))
     }
 
     /// A starting cluster waits for better candidates, until all are there.
-    fn starting(&self, record: &Record, now: Time) -> Option<WaitReason> {
+    fn starting(&self, record: &Record, now: Time) -> Option<Wait> {
         let lead = self.lead.as_ref().filter(|l| l.placement().cold)?;
         let until = lead.won() + self.settings.initial_promotion_delay;
         if now >= until || record.target.is_some() {
@@ -518,19 +488,15 @@ impl Node {
         let missing = electors.saturating_sub(self.electors_seen(now));
         let unready =
             self.latest_reports().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
-        let what = match unready {
-            _ if electors == 0 => {
-                "the cluster is starting; how many electors it has is not configured".to_owned()
-            }
-            _ if missing > 0 => {
-                format!("the cluster is starting; {missing} of {electors} electors are missing")
-            }
+        let reason = match unready {
+            _ if electors == 0 => WaitReason::StartElectorsUnknown,
+            _ if missing > 0 => WaitReason::StartElectorsMissing { missing, electors },
             Some((id, s)) => {
-                format!("the cluster is starting; {} is {}", self.name_of(id), s.summary.state.as_str())
+                WaitReason::StartRunnerNotReady { node: self.name_of(id), state: s.summary.state }
             }
             None => return None,
         };
-        Some(WaitReason::new(what).until(until).hint("it is cut short by `koi promote NODE`"))
+        Some(Wait::until(reason, until))
     }
 
     /// Electors heard from now, this node included.
@@ -559,42 +525,31 @@ impl Node {
             let attested = s.summary.unclean && !unbidden(s);
             (*id != but || Some(s.session) != chosen) && s.summary.up && !attested && now.since(s.at) <= hold
         })?;
-        let name = self.name_of(id);
+        let node = self.name_of(id);
         if unbidden(seen) {
-            let what =
-                format!("{name} is no master, and its status calls it promoted: {}", seen.summary.reason);
-            let hint = format!("mend that, and say `koi recover {name}`; or stop koid on {name}");
-            return Some(WaitReason::new(what).of(&name).rule("R7").hint(hint));
+            let reason = seen.summary.reason.clone();
+            return Some(WaitReason::PromotedUnbidden { node, reason });
         }
-        let what = format!("{name} still has something promoted ({})", seen.summary.state.as_str());
-        Some(WaitReason::new(what).of(&name).rule("R6"))
+        Some(WaitReason::StillPromoted { node, state: seen.summary.state })
     }
 
     /// Every candidate has been master in vain of late: the next try waits.
-    fn resting(&self, record: &Record, now: Time) -> Option<WaitReason> {
+    fn resting(&self, record: &Record, now: Time) -> Option<Wait> {
         let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record, now));
         let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s, now), id)).min()?;
-        let name = self.name_of(id);
-        let what = format!("{name} has been master in vain of late, and rests before the next try");
-        let hint = format!("koi promote {name} does not wait; koi failures");
-        (until > now).then(|| WaitReason::new(what).of(&name).until(until).hint(hint))
+        let reason = WaitReason::CandidateRests { node: self.name_of(id) };
+        (until > now).then(|| Wait::until(reason, until))
     }
 
     fn no_candidate(&self, now: Time) -> WaitReason {
         if self.latest_reports().next().is_none() {
-            return WaitReason::new("no runner is there")
-                .hint("start koid on a machine with node.runner = true");
+            return WaitReason::NoRunner;
         }
-        let mut why: Vec<String> = self
-            .latest_reports()
-            .map(|(id, s)| match self.bears_its_name(id, now) {
-                true => format!("{} is {}", self.name_of(id), s.summary.state.as_str()),
-                false => format!("{id} is called {} as another is", self.name_of(id)),
-            })
-            .collect();
-        why.truncate(5);
-        WaitReason::new(format!("no runner can be promoted: {}", why.join(", ")))
-            .hint("koi status NODE says what each waits for")
+        let obstacle = |(id, s): (NodeId, &RunnerReport)| match self.bears_its_name(id, now) {
+            true => CandidateObstacle::State { node: self.name_of(id), state: s.summary.state },
+            false => CandidateObstacle::NameTaken { id, name: self.name_of(id) },
+        };
+        WaitReason::NoCandidate { obstacles: self.latest_reports().map(obstacle).take(5).collect() }
     }
 
     /// Could be promoted now (R9), leaving failures aside.
@@ -690,14 +645,9 @@ fn unbidden(seen: &RunnerReport) -> bool {
 }
 
 fn restarted(entry: &MasterEntry, seen: &RunnerReport) -> WaitReason {
-    if seen.summary.unclean {
-        let hint = format!("mend it and say `koi recover {0}`, or `koi confirm-down {0}`", entry.name);
-        return WaitReason::new(format!("{} could not stop what it had promoted", entry.name))
-            .of(&entry.name)
-            .rule("R7")
-            .hint(hint);
+    let node = entry.name.clone();
+    match seen.summary.unclean {
+        true => WaitReason::RestartedUnclean { node },
+        false => WaitReason::RestartedTakesDown { node },
     }
-    WaitReason::new(format!("{} was restarted and takes down what its earlier run left", entry.name))
-        .of(&entry.name)
-        .rule("R8")
 }

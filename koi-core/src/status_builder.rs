@@ -6,6 +6,7 @@ use crate::message::RULES;
 use crate::node::Node;
 use crate::peers::Peer;
 use crate::placement::{Choice, MasterDecision};
+use crate::reason::WaitReason;
 use crate::record::StateOrigin;
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::{FailureView, NodeView, View, Waiting};
@@ -152,31 +153,20 @@ impl Node {
             return self.waiting_for_leader(now);
         }
         let record = &self.durable.applied;
-        let mut waiting = Vec::new();
         if record.maintenance {
-            waiting.push(Waiting {
-                what: "maintenance mode is on: no hook runs, nobody is elected or demoted".to_owned(),
-                hint: "koi maintenance off".to_owned(),
-                ..Waiting::default()
-            });
-            return waiting;
+            return vec![WaitReason::Maintenance.into()];
         }
+        let mut waiting = Vec::new();
         if self.durable.record.version != record.version {
-            waiting.push(Waiting {
-                what: "a change of the record waits for the disks of a quorum of electors".to_owned(),
-                rule: Some("R4"),
-                ..Waiting::default()
-            });
+            waiting.push(WaitReason::RecordNotCommitted.into());
         }
         match record.master.as_ref().map(|m| (m, self.fate(m, record, now))) {
             Some((_, MasterDecision::Wait(blocked))) => waiting.push(blocked.view(now)),
-            Some((m, MasterDecision::Order(why))) => waiting.push(Waiting {
-                what: format!("{} is demoting: {why}", m.name),
-                node: Some(m.name.clone()),
-                ..Waiting::default()
-            }),
+            Some((m, MasterDecision::Order(why))) => {
+                waiting.push(WaitReason::Demoting { node: m.name.clone(), why }.into());
+            }
             Some((m, MasterDecision::Keep)) => waiting.extend(self.waiting_for_promotion(m)),
-            Some((_, MasterDecision::Free(_))) => {}
+            Some((_, MasterDecision::Free)) => {}
             None => {
                 if let Choice::Wait(blocked) = self.choose(record, now) {
                     waiting.push(blocked.view(now));
@@ -184,24 +174,14 @@ impl Node {
             }
         }
         if let Some(target) = record.target.filter(|t| !self.is_candidate(*t, record, now)) {
-            let name = self.name_of(target);
-            waiting.push(Waiting {
-                what: format!("{name} is to be master as soon as it is promotable"),
-                node: Some(name),
-                hint: "koi elect drops that wish".to_owned(),
-                ..Waiting::default()
-            });
+            waiting.push(WaitReason::TargetNotPromotable { node: self.name_of(target) }.into());
         }
         waiting
     }
 
     fn waiting_for_promotion(&self, master: &crate::record::MasterEntry) -> Option<Waiting> {
         let seen = self.lead.as_ref()?.runners().of_run(master.node, master.session)?;
-        (!seen.summary.promoted).then(|| Waiting {
-            what: format!("{} is promoting its services", master.name),
-            node: Some(master.name.clone()),
-            ..Waiting::default()
-        })
+        (!seen.summary.promoted).then(|| WaitReason::Promoting { node: master.name.clone() }.into())
     }
 
     fn waiting_for_leader(&self, now: Time) -> Vec<Waiting> {
@@ -211,21 +191,16 @@ impl Node {
         let configured = self.electors_known();
         let seen = self.electors_seen(now);
         if self.settings.elector && self.durable.origin != StateOrigin::Member && self.settings.quorum > 0 {
-            let what = self.founding_waits_for(now);
-            let hint =
-                "for a new cluster without them: koi bootstrap, on each elector that is there".to_owned();
-            return vec![Waiting { what, rule: Some("R10"), hint, ..Waiting::default() }];
+            return vec![WaitReason::Founding(self.founding_waits_for(now)).into()];
         }
         let needed = self.quorum().size();
         if seen < needed {
-            let what = format!("no quorum: {seen} of {configured} electors are seen, {needed} are needed");
-            let hint = "start koid on the others, or mend the network between them".to_owned();
-            return vec![Waiting { what, rule: Some("R3"), hint, ..Waiting::default() }];
+            return vec![WaitReason::NoQuorum { seen, configured, needed }.into()];
         }
-        let what = match self.lead {
-            Some(_) => "this node was elected, and waits for a quorum of electors to answer",
-            None => "an election is under way",
+        let reason = match self.lead {
+            Some(_) => WaitReason::LeadershipNotConfirmed,
+            None => WaitReason::Election,
         };
-        vec![Waiting { what: what.to_owned(), rule: Some("R1"), ..Waiting::default() }]
+        vec![reason.into()]
     }
 }

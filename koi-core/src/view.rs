@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::concern::Concern;
+use crate::reason::WaitReason;
 use crate::record::{Record, StateOrigin};
 use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term};
 
@@ -198,18 +199,19 @@ impl Action {
 }
 
 /// Something that must happen, or a time that must pass, before the next step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// A sentence.
-    pub what: String,
-    /// The node waited for.
-    pub node: Option<String>,
+    /// What for. Its words, rule and hint are methods of it.
+    pub reason: WaitReason,
     /// Until the wait is over by itself.
     pub remaining: Option<Duration>,
-    /// The rule that demands it.
-    pub rule: Option<&'static str>,
-    /// What an operator can do; may be empty.
-    pub hint: String,
+}
+
+/// A wait that something else than time ends.
+impl From<WaitReason> for Waiting {
+    fn from(reason: WaitReason) -> Waiting {
+        Waiting { reason, remaining: None }
+    }
 }
 
 /// A failure that is remembered.

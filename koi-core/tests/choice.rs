@@ -4,6 +4,7 @@ mod kit;
 
 use kit::{Cluster, fails, saw, service};
 use koi_core::io::{Command, HookEnd, Observed, Refusal, StatusReport};
+use koi_core::reason::WaitReason;
 use koi_core::types::{Hook, NodeState, ServiceState};
 
 /// A status with a score.
@@ -324,7 +325,8 @@ fn confirm_down_frees_the_mastership_of_a_machine_that_is_silent() {
     cluster.order(Command::Maintenance(false));
     cluster.run(10_000);
     assert_eq!(cluster.master(), None, "it may still be promoted: only its word or an operator's counts");
-    assert!(cluster.view(leader).waiting[0].hint.contains("koi confirm-down"));
+    let node = cluster.name(other);
+    assert_eq!(cluster.view(leader).waiting[0].reason, WaitReason::MasterInMaintenance { node });
     cluster.order(Command::ConfirmDown(cluster.name(other)));
     cluster.run_until(1000, "another master", |c| c.master().is_some());
 }

@@ -6,6 +6,7 @@ use kit::solo::Solo;
 use kit::{Cluster, ms};
 use koi_core::io::{Command, Refusal};
 use koi_core::message::{Body, Heartbeat, Message, RequestVote, StaleTerm};
+use koi_core::reason::{FoundingWait, WaitReason};
 use koi_core::record::{Durable, Record, StateOrigin};
 use koi_core::types::{NodeId, Session, Term};
 
@@ -277,9 +278,8 @@ fn electors_without_state_wait_until_all_have_been_seen() {
     cluster.run(20_000);
     assert_eq!(cluster.leader(), None);
     assert!([0, 1].into_iter().all(|m| cluster.machines[m].origin() == StateOrigin::Empty));
-    let waiting = &cluster.view(0).waiting[0];
-    assert_eq!(waiting.rule, Some("R10"));
-    assert!(waiting.what.contains("1 missing"), "{}", waiting.what);
+    let missing = FoundingWait::ElectorsMissing { configured: 3, missing: 1 };
+    assert_eq!(cluster.view(0).waiting[0].reason, WaitReason::Founding(missing));
     cluster.start(2);
     cluster.run_until(3000, "a leader", |c| c.leader().is_some());
 }

@@ -6,6 +6,7 @@ use kit::solo::Solo;
 use kit::{Cluster, fails, ms, saw, service};
 use koi_core::io::{Command, HookEnd, Input, Observed};
 use koi_core::message::{Body, Farewell};
+use koi_core::reason::WaitReason;
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState};
 
 #[test]
@@ -187,7 +188,7 @@ fn a_silent_master_is_replaced_when_its_lease_and_grace_are_over_and_not_before(
     cluster.lose_power(master);
     cluster.run(1000);
     let waiting = cluster.view(leader).waiting;
-    assert_eq!(waiting[0].rule, Some("R6"));
+    assert_eq!(waiting[0].reason, WaitReason::MasterSilent { node: cluster.name(master) });
     assert!(waiting[0].remaining.is_some_and(|r| r > ms(500) && r < ms(1100)), "{waiting:?}");
     let took = 1000 + cluster.run_until(2000, "another master", |c| c.master().is_some());
     assert!((1900..=2130).contains(&took), "{took} ms");
@@ -382,7 +383,8 @@ fn a_master_that_was_last_known_in_maintenance_is_not_taken_over_by_time() {
     cluster.run(60_000);
     assert_eq!(cluster.machines[master].promoted.len(), 1, "it does not know that maintenance is over");
     assert!((0..3).all(|m| m == master || cluster.machines[m].promoted.is_empty()));
-    assert!(cluster.view(leader).waiting[0].what.contains("maintenance"));
+    let node = cluster.name(master);
+    assert_eq!(cluster.view(leader).waiting[0].reason, WaitReason::MasterInMaintenance { node });
     cluster.began(master);
     cluster.mend();
     cluster.run(5000);

@@ -5,8 +5,10 @@ mod kit;
 use kit::{Cluster, fails, ms, saw};
 use koi_core::io::{Command, Observed};
 use koi_core::message::Body;
+use koi_core::reason::{CandidateObstacle, WaitReason};
 use koi_core::settings::Electors;
 use koi_core::types::{Hook, NodeState};
+use koi_core::view::Waiting;
 
 fn warns(cluster: &Cluster, m: usize, what: &str) -> bool {
     cluster.view(m).warnings.iter().any(|w| w.contains(what))
@@ -16,8 +18,8 @@ fn advises(cluster: &Cluster, m: usize, what: &str) -> bool {
     cluster.view(m).advice.iter().any(|a| a.contains(what))
 }
 
-fn waits(cluster: &Cluster, m: usize) -> koi_core::view::Waiting {
-    cluster.view(m).waiting.first().cloned().unwrap_or_default()
+fn waits(cluster: &Cluster, m: usize) -> Waiting {
+    cluster.view(m).waiting.first().cloned().expect("it waits for something")
 }
 
 #[test]
@@ -34,9 +36,8 @@ fn without_quorum_it_says_how_many_are_needed() {
     cluster.lose_power(1);
     cluster.lose_power(2);
     cluster.run(3000);
-    let waiting = waits(&cluster, 0);
-    assert_eq!(waiting.rule, Some("R3"));
-    assert!(waiting.what.contains("1 of 3") && waiting.what.contains("2 are needed"), "{}", waiting.what);
+    let reason = waits(&cluster, 0).reason;
+    assert_eq!(reason, WaitReason::NoQuorum { seen: 1, configured: 3, needed: 2 });
     assert!(!cluster.view(0).healthy);
 }
 
@@ -50,8 +51,7 @@ fn a_takeover_says_for_whom_it_waits_and_how_long() {
     cluster.lose_power(other);
     cluster.run(700);
     let (first, name) = (waits(&cluster, leader), cluster.name(other));
-    assert_eq!((first.rule, first.node.as_deref()), (Some("R6"), Some(name.as_str())));
-    assert_eq!(first.hint, format!("if it is surely down: koi confirm-down {name}"));
+    assert_eq!(first.reason, WaitReason::MasterSilent { node: name });
     cluster.run(300);
     let second = waits(&cluster, leader);
     assert_eq!(first.remaining.map(|r| r - ms(300)), second.remaining);
@@ -63,9 +63,9 @@ fn manual_mode_and_maintenance_say_how_to_leave_them() {
     let leader = cluster.leader().expect("someone leads");
     cluster.order(Command::Demote);
     cluster.run(1000);
-    assert!(waits(&cluster, leader).hint.contains("koi elect"));
+    assert_eq!(waits(&cluster, leader).reason, WaitReason::DemotedByHand);
     cluster.order(Command::Maintenance(true));
-    assert_eq!(waits(&cluster, leader).hint, "koi maintenance off");
+    assert_eq!(waits(&cluster, leader).reason, WaitReason::Maintenance);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_starting_cluster_says_who_is_missing() {
     cluster.run(2000);
     let leader = cluster.leader().expect("someone leads");
     let waiting = waits(&cluster, leader);
-    assert!(waiting.what.contains("1 of 3 electors are missing"), "{}", waiting.what);
+    assert_eq!(waiting.reason, WaitReason::StartElectorsMissing { missing: 1, electors: 3 });
     assert!(waiting.remaining.is_some_and(|r| r <= ms(5000)));
 }
 
@@ -91,7 +91,8 @@ fn a_target_that_is_not_promotable_yet_is_waited_for() {
     cluster.promote(&cluster.name(other)).expect("it is wanted");
     cluster.run(500);
     let leader = cluster.leader().expect("someone leads");
-    assert!(waits(&cluster, leader).what.contains("as soon as it is promotable"));
+    let node = cluster.name(other);
+    assert_eq!(waits(&cluster, leader).reason, WaitReason::TargetNotPromotable { node });
     assert!(cluster.master().is_some(), "meanwhile things stay as they are");
 }
 
@@ -102,8 +103,9 @@ fn no_candidate_says_how_each_runner_is() {
     cluster.start_all();
     cluster.run(8000);
     let leader = cluster.leader().expect("someone leads");
-    let what = waits(&cluster, leader).what;
-    assert_eq!(what, "no runner can be promoted: a is Live, b is Live, c is Live");
+    let live = |name: &str| CandidateObstacle::State { node: name.to_owned(), state: NodeState::Live };
+    let obstacles = vec![live("a"), live("b"), live("c")];
+    assert_eq!(waits(&cluster, leader).reason, WaitReason::NoCandidate { obstacles });
 }
 
 #[test]

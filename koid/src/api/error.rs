@@ -65,7 +65,7 @@ pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError 
 
 #[cfg(test)]
 mod tests {
-    use koi_core::view::Waiting;
+    use koi_core::reason::WaitReason;
 
     use super::super::status::tests::view;
     use super::*;
@@ -95,15 +95,10 @@ mod tests {
     #[test]
     fn without_a_leader_the_hint_says_what_is_waited_for() {
         let mut view = view();
-        view.waiting.push(Waiting {
-            what: "b and c are not heard from".into(),
-            rule: Some("R10"),
-            hint: "start koid there, or say `koi bootstrap` here".into(),
-            ..Waiting::default()
-        });
+        view.waiting.push(WaitReason::NoQuorum { seen: 1, configured: 3, needed: 2 }.into());
         let answered = of_command(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
         assert!(
-            answered.hint.contains("b and c are not heard from (R10); start koid there"),
+            answered.hint.contains("1 of 3 electors are seen, 2 are needed (R3); start koid on the others"),
             "{}",
             answered.hint
         );

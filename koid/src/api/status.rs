@@ -120,15 +120,16 @@ pub(crate) fn name_of(view: &View, id: NodeId) -> String {
 
 /// What is waited for, as one sentence with its details.
 pub(crate) fn sentence(waiting: &Waiting) -> String {
-    let mut text = waiting.what.clone();
+    let mut text = waiting.reason.to_string();
     if let Some(remaining) = waiting.remaining {
         text.push_str(&format!(", {:.1} s more", remaining.as_secs_f32()));
     }
-    if let Some(rule) = waiting.rule {
+    if let Some(rule) = waiting.reason.rule() {
         text.push_str(&format!(" ({rule})"));
     }
-    if !waiting.hint.is_empty() {
-        text.push_str(&format!("; {}", waiting.hint));
+    let hint = waiting.reason.hint();
+    if !hint.is_empty() {
+        text.push_str(&format!("; {hint}"));
     }
     text
 }
@@ -178,11 +179,11 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
 
 fn waiting(waiting: &Waiting) -> api::Waiting {
     api::Waiting {
-        what: waiting.what.clone(),
-        node: waiting.node.clone(),
+        what: waiting.reason.to_string(),
+        node: waiting.reason.node().map(str::to_owned),
         remaining_ms: waiting.remaining.map(ms),
-        rule: waiting.rule.map(str::to_owned),
-        hint: waiting.hint.clone(),
+        rule: waiting.reason.rule().map(str::to_owned),
+        hint: waiting.reason.hint(),
     }
 }
 

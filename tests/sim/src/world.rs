@@ -820,7 +820,7 @@ impl World {
         let waits = |m: &Machine| {
             let view = m.core.as_ref()?.view(m.clock.at(self.now));
             let members = m.disk.synced.as_ref().map_or(0, |d| d.record.members.len());
-            let what = view.waiting.first().map(|w| w.what.clone()).unwrap_or_default();
+            let what = view.waiting.first().map(|w| w.reason.to_string()).unwrap_or_default();
             Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.origin))
         };
         self.machines.iter().filter_map(waits).collect::<Vec<_>>().join("; ")
@@ -836,7 +836,7 @@ impl World {
             .iter()
             .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.as_str(), n.reason))
             .collect();
-        let waiting: Vec<&str> = view.waiting.iter().map(|w| w.what.as_str()).collect();
+        let waiting: Vec<String> = view.waiting.iter().map(|w| w.reason.to_string()).collect();
         format!("m{leader} sees {nodes:?}, waits for {waiting:?}, warns {:?}", view.warnings)
     }
 
