@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
 
-use crate::{api, say};
+use crate::api;
+use crate::reporting::say;
 
 /// The first word on the command line.
 pub(crate) const WORD: &str = "plugin-inspect";
@@ -69,7 +70,7 @@ fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
     let progress = Arc::new(|sentence: &str| say::error(&format!("koid: {sentence}")));
     let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
     let info = look(&registry, asked)?;
-    let detail = api::plugins::detail(&registry, &info);
+    let detail = api::endpoints::plugins::detail(&registry, &info);
     if let Some(hash) = info.hash.filter(|_| keeps) {
         // Only compiled code is worth keeping. It is removed at another time if it cannot be now.
         let _ = fs::remove_file(host.pinned_dir().join(hash.to_string()));

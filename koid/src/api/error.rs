@@ -4,8 +4,8 @@ use koi_core::io::Refusal;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, codes};
 
-use super::status::sentence;
-use crate::cluster::CommandError;
+use super::endpoints::view::sentence;
+use crate::cluster::event_loop::CommandError;
 
 /// An error with one of [`codes`].
 pub(crate) fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
@@ -67,7 +67,7 @@ pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError 
 mod tests {
     use koi_core::view::Waiting;
 
-    use super::super::status::tests::view;
+    use super::super::endpoints::view::tests::view;
     use super::*;
 
     fn refused(refusal: Refusal) -> ApiError {

@@ -1,18 +1,10 @@
 //! The API: HTTP/1.1 and JSON, on a Unix socket for this machine and sealed on the node's TCP port for others.
 
 mod body;
-mod commands;
+mod connection;
+pub(crate) mod endpoints;
 mod error;
-mod forward;
-mod line;
-mod listen;
-mod places;
-pub(crate) mod plugins;
-mod reopening;
 mod request;
-mod routes;
-mod serve;
-mod status;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,21 +13,19 @@ use koi_core::types::NodeId;
 use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cluster::Cluster;
-use crate::current::Shared;
-use crate::details::Details;
-use crate::events::EventHub;
-use crate::giver::Giver;
-use crate::plugins::Plugins;
-use crate::services::LookNow;
+use crate::cluster::event_loop::Cluster;
+use crate::cluster::requester::Giver;
+use crate::config::current::Shared;
+use crate::hooks::details::Details;
+use crate::reporting::events::EventHub;
+use crate::services::plugins::Plugins;
+use crate::services::watch::LookNow;
 
-#[cfg(test)]
-mod crowd_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use listen::{ListenError, LocalListener, serve_local, serve_sealed};
-pub(crate) use status::sentence;
+pub(crate) use connection::listen::{ListenError, LocalListener, serve_local, serve_sealed};
+pub(crate) use endpoints::view::sentence;
 
 /// Asks for a reload.
 #[derive(Debug)]

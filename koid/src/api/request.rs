@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Caller;
 use super::error::bad_request;
-use crate::giver::Giver;
+use crate::cluster::requester::Giver;
 
 /// The header of a request that another node passed on, and how often it was: so that none goes in circles.
 pub(crate) const PASSED: &str = "x-koi-passed";

@@ -11,10 +11,11 @@ use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
 
 use super::*;
-use crate::cluster::{self, Parts};
-use crate::current::Current;
-use crate::store::Store;
-use crate::{sockets, sys};
+use crate::cluster::event_loop::{self, Parts};
+use crate::cluster::sockets;
+use crate::config::current::Current;
+use crate::os::sys;
+use crate::storage::store::Store;
 
 /// A node, and the way to ask it.
 pub(super) struct Node {
@@ -24,7 +25,7 @@ pub(super) struct Node {
     pub(super) sealed: Client,
     /// Reloads that were asked for.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
-    _orders: mpsc::UnboundedReceiver<crate::hooks::HookCommand>,
+    _orders: mpsc::UnboundedReceiver<crate::hooks::executor::HookCommand>,
 }
 
 async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str) -> Node {
@@ -42,8 +43,8 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     let (id, session) = (opened.id, opened.session);
     let (orders, _orders) = mpsc::unbounded_channel();
     let hub = EventHub::new();
-    let (cluster, _) = cluster::start(Parts {
-        guardian: crate::guardian::Guardian::absent(),
+    let (cluster, _) = event_loop::start(Parts {
+        guardian: crate::guardian_client::client::Guardian::absent(),
         settings: current.settings.clone(),
         boot: Boot { id, session, durable: None, damaged: false, now: sys::now() },
         sockets: bound.udp,

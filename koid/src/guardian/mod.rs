@@ -4,39 +4,27 @@
 //! It is koid's own executable, started anew with its end of a socket as standard input. It holds no key: what it would say is
 //! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
 
-mod act;
-mod dog;
-mod link;
-mod words;
+mod teardown;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dog::Dog;
 use koi_config::Fence;
 use koi_core::guard::ServiceLevel;
 use koi_core::types::{Epoch, Time};
-
-pub(crate) use link::{Guardian, Heard};
-use words::{Route, Setup, WORD_BYTES, Watching, Word};
+use watchdog::Dog;
 
 use crate::args::Args;
-use crate::{log, sys};
-
-/// What a guardian is called in a list of processes.
-pub(crate) const NAME: &str = "koid-guardian";
-
-/// What a guardian says when it stands guard.
-const STANDS: &[u8] = b"stands";
-/// What it says when it is asked whether it is there.
-const HERE: &[u8] = b"here";
-/// What it says of the watchdog: armed, or not and why.
-const ARMED: &[u8] = b"armed";
-const UNARMED: &[u8] = b"unarmed ";
+use crate::guardian_client::protocol::{
+    ARMED, HERE, Route, STANDS, Setup, UNARMED, WORD_BYTES, Watching, Word,
+};
+use crate::os::sys;
+use crate::reporting::log;
 
 /// What the guardian knows.
 #[derive(Debug)]
@@ -61,22 +49,6 @@ enum Cause {
     Hangs,
 }
 
-/// Tells the guardian a word; it is never waited for.
-fn say(socket: &OwnedFd, word: &Word) -> io::Result<()> {
-    let bytes = minicbor::to_vec(word).map_err(io::Error::other)?;
-    sys::send_word(socket.as_fd(), &bytes)
-}
-
-/// Waits until the guardian at the other end stands guard.
-fn wait_until_it_stands(socket: &OwnedFd) -> io::Result<()> {
-    let mut buffer = [0; 16];
-    sys::wait_readable(socket.as_fd(), None)?;
-    match sys::receive_word(socket.as_fd(), &mut buffer)? {
-        Some(length) if &buffer[..length] == STANDS => Ok(()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
 /// The guardian's life.
 pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     let daemon = sys::parent();
@@ -95,7 +67,7 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     match guard() {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some((ward, cause))) => {
-            act::take_down(ward, cause, daemon);
+            teardown::take_down(ward, cause, daemon);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -177,7 +149,7 @@ impl Ward {
 
     /// Takes the configuration; what is to be said of the watchdog.
     fn set_up(&mut self, setup: Box<Setup>) -> Option<Vec<u8>> {
-        let config = act::config(&setup);
+        let config = teardown::config(&setup);
         self.setup = Some(setup);
         let config = config?;
         self.grace = config.timing.demote_grace;

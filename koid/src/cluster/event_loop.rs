@@ -1,0 +1,414 @@
+//! The cluster loop: feeds the core with what happens, and does what it says. It runs on a thread of its own and never
+//! blocks; whatever could is done elsewhere and comes back as an input.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use koi_config::Fence;
+use koi_core::io::{Answered, Boot, Command, CommandId, Effect, Input, Refusal};
+use koi_core::node::Node;
+use koi_core::settings::Settings;
+use koi_core::types::Time;
+use koi_core::view::View;
+use koi_plugin_api::NewestEpoch;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::cluster::refusals::Told;
+use crate::cluster::requester::Giver;
+use crate::cluster::transport::{Dropped, Transport, Wire};
+use crate::guardian_client::client::Guardian;
+use crate::hooks::executor::HookCommand;
+use crate::os::fence;
+use crate::os::sys::{self, BootTimer};
+use crate::reporting::events::EventHub;
+use crate::storage::writer::{Disk, Writer, Written};
+
+/// Requests that wait for the loop; whoever sends more waits.
+const REQUESTS: usize = 1024;
+/// Datagrams, and requests, that are handled before the deadline is looked at again.
+const PER_TURN: usize = 64;
+/// How long a command may take until it is confirmed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the loop may take to say what it knows.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the guardian is told whom to tell.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
+
+/// What the loop is made of.
+pub(crate) struct Parts<D> {
+    pub(crate) settings: Settings,
+    pub(crate) boot: Boot,
+    pub(crate) sockets: Vec<UdpSocket>,
+    pub(crate) wire: Wire,
+    pub(crate) disk: D,
+    pub(crate) fence: Fence,
+    pub(crate) hub: EventHub,
+    pub(crate) guardian: Guardian,
+    /// Bounded by the core, which has at most `services.max_parallel` hooks running.
+    pub(crate) orders: mpsc::UnboundedSender<HookCommand>,
+    /// For handlers that ask.
+    pub(crate) newest_epoch: NewestEpoch,
+}
+
+/// The way to the loop from other threads. Clones share the loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    requests: mpsc::Sender<Request>,
+}
+
+/// What the loop knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    /// The core's view.
+    pub(crate) view: View,
+    /// Datagrams that were dropped.
+    pub(crate) dropped: Dropped,
+    /// What was not taken of late.
+    pub(crate) refused: Told,
+}
+
+/// Why a command has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error("the change was not confirmed within {} ms; it may yet take effect", .0.as_millis())]
+    Timeout(Duration),
+    #[error("it was not begun: by the time it could be, nobody waited for it any more")]
+    NotBegun,
+    #[error("the daemon is ending")]
+    Ending,
+}
+
+#[derive(Debug)]
+enum Request {
+    Input(Input),
+    Command { command: Command, giver: Giver, reply: oneshot::Sender<Result<Answered, CommandError>> },
+    Look { reply: oneshot::Sender<Look> },
+    Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
+}
+
+impl Cluster {
+    /// Tells the core that something happened.
+    pub(crate) async fn input(&self, input: Input) {
+        // The loop has ended: nobody is left to be told.
+        let _ = self.requests.send(Request::Input(input)).await;
+    }
+
+    /// Carries out an operator's command, if its giver waits for it when it is its turn.
+    pub(crate) async fn command(&self, command: Command, giver: &Giver) -> Result<Answered, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.requests.send(Request::Command { command, giver: giver.clone(), reply }).await;
+        asked.map_err(|_| CommandError::Ending)?;
+        let wait = giver.at_most(COMMAND_TIMEOUT);
+        match tokio::time::timeout(wait, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(CommandError::Ending),
+            Err(_) => Err(CommandError::Timeout(wait)),
+        }
+    }
+
+    /// What the loop knows now; none: it does not answer.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.requests.send(Request::Look { reply }).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(LOOK_TIMEOUT, ask).await.ok().flatten()
+    }
+
+    /// Takes a new configuration.
+    pub(crate) async fn configure(&self, settings: Settings, wire: Wire, fence: Fence) {
+        let request = Request::Configure { settings: Box::new(settings), wire: Box::new(wire), fence };
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Takes services down and says farewell; the receiver of [`start`] says when that is done.
+    pub(crate) async fn shutdown(&self) {
+        self.input(Input::Shutdown).await;
+    }
+}
+
+impl Cluster {
+    /// One without a loop: the inputs come out at the other end. Must be called within a tokio runtime.
+    pub(crate) fn of_inputs() -> (Cluster, mpsc::Receiver<Input>) {
+        let (requests, mut inbox) = mpsc::channel(REQUESTS);
+        let (inputs, outside) = mpsc::channel(REQUESTS);
+        tokio::spawn(async move {
+            while let Some(request) = inbox.recv().await {
+                if let Request::Input(input) = request {
+                    // Nobody is left to be told.
+                    let _ = inputs.send(input).await;
+                }
+            }
+        });
+        (Cluster { requests }, outside)
+    }
+}
+
+/// How the loop has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It has left the cluster.
+    Left,
+    /// The state on disk was restored from a backup: koid is to begin again.
+    BeginAgain,
+}
+
+/// Starts the loop on its thread. The receiver gets a word when it has ended as it should, and an error when it died.
+pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::Receiver<End>)> {
+    let (requests, inbox) = mpsc::channel(REQUESTS);
+    let (ended, end) = oneshot::channel();
+    let cluster = Cluster { requests: requests.clone() };
+    let (began, begin) = std::sync::mpsc::sync_channel(1);
+    std::thread::Builder::new().name("cluster".into()).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(began.send(Err(error))),
+        };
+        runtime.block_on(async {
+            let lap = match Loop::new(parts, requests, inbox) {
+                Ok(lap) => lap,
+                Err(error) => return drop(began.send(Err(error))),
+            };
+            let _ = began.send(Ok(()));
+            prefer_this_thread();
+            let end = lap.run().await;
+            let _ = ended.send(end);
+        });
+    })?;
+    begin.recv().map_err(|_| io::Error::other("the cluster thread died as it started"))??;
+    Ok((cluster, end))
+}
+
+/// Real-time scheduling, where allowed.
+fn prefer_this_thread() {
+    match sys::make_realtime() {
+        Ok(()) => tracing::debug!("the cluster thread is real-time"),
+        Err(e) => tracing::info!(
+            "no real-time scheduling ({e}): on a busy machine leases may be lost. CAP_SYS_NICE allows it, or LimitRTPRIO \
+             in the unit"
+        ),
+    }
+}
+
+struct Loop {
+    node: Node,
+    name: String,
+    transport: Transport,
+    timer: BootTimer,
+    inbox: mpsc::Receiver<Request>,
+    writer: Writer,
+    orders: mpsc::UnboundedSender<HookCommand>,
+    hub: EventHub,
+    guardian: Guardian,
+    /// A service has moved, and the guardian has not been told.
+    moved: bool,
+    /// When the guardian is next told whom to tell.
+    route_due: Time,
+    /// Bounded by the core, which refuses more than `limits::COMMANDS`.
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, CommandError>>>,
+    next_command: u64,
+    fence: Fence,
+    /// For handlers that ask.
+    newest_epoch: NewestEpoch,
+    /// Where this node says that it is reached.
+    address: Option<SocketAddr>,
+    finished: bool,
+    /// This node's runs are to be counted on from here, and koid is to begin again.
+    begins_again: bool,
+}
+
+impl Loop {
+    fn new<D: Disk>(
+        parts: Parts<D>,
+        requests: mpsc::Sender<Request>,
+        inbox: mpsc::Receiver<Request>,
+    ) -> io::Result<Loop> {
+        let me = (parts.boot.id, parts.boot.session);
+        let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
+        // Weak: the loop must see when everyone else has gone.
+        let back = requests.downgrade();
+        let writer = Writer::start(parts.disk, move |written| {
+            let input = match written {
+                Written::Done(number) => Input::Persisted { number },
+                Written::Failed(why) => Input::NotPersisted(why),
+            };
+            if let Some(requests) = back.upgrade() {
+                let _ = requests.blocking_send(Request::Input(input));
+            }
+        })?;
+        Ok(Loop {
+            name: parts.settings.name.clone(),
+            node: Node::new(parts.settings, parts.boot),
+            transport,
+            timer: BootTimer::new()?,
+            inbox,
+            writer,
+            orders: parts.orders,
+            hub: parts.hub,
+            guardian: parts.guardian,
+            moved: true,
+            route_due: Time(0),
+            waiting: HashMap::new(),
+            next_command: 1,
+            fence: parts.fence,
+            newest_epoch: parts.newest_epoch,
+            address: None,
+            finished: false,
+            begins_again: false,
+        })
+    }
+
+    async fn run(mut self) -> End {
+        self.tell_address();
+        self.drain();
+        while !self.finished {
+            let deadline = self.node.next_deadline();
+            tokio::select! {
+                result = self.timer.wait_until(deadline) => {
+                    if let Err(error) = result {
+                        // Without a clock no lease can be kept; the daemon ends, and whoever restarts it is told why.
+                        panic!("the cluster's timer failed: {error}");
+                    }
+                }
+                () = self.transport.readable() => {}
+                request = self.inbox.recv() => match request {
+                    Some(request) => self.take(request),
+                    None => return End::Left,
+                },
+            }
+            self.turn();
+        }
+        // The writer ends with the loop, once all is on disk.
+        if self.begins_again { End::BeginAgain } else { End::Left }
+    }
+
+    /// Takes what has come, in bounded portions, and then looks at the clock: whoever was late listens before it judges
+    /// others silent.
+    fn turn(&mut self) {
+        for (message, source) in self.transport.receive(PER_TURN, sys::now()) {
+            self.handle(Input::Received { message: Box::new(message), source });
+        }
+        for _ in 0..PER_TURN {
+            match self.inbox.try_recv() {
+                Ok(request) => self.take(request),
+                Err(_) => break,
+            }
+        }
+        let now = sys::now();
+        if now >= self.node.next_deadline() {
+            self.handle(Input::Tick);
+        }
+        self.transport.refresh_if_due(now);
+        self.tell_address();
+        self.tell_guardian_the_way(now);
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Input(input) => self.handle(input),
+            Request::Command { giver, reply, .. } if reply.is_closed() || !giver.waits(sys::now()) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(CommandError::NotBegun));
+            }
+            Request::Command { command, reply, .. } => {
+                let id = CommandId(self.next_command);
+                self.next_command += 1;
+                self.waiting.insert(id, reply);
+                self.handle(Input::Command { id, command });
+            }
+            Request::Look { reply } => {
+                let now = sys::now();
+                let (view, dropped) = (self.node.view(now), self.transport.dropped());
+                let look = Look { view, dropped, refused: self.transport.refused(now) };
+                // Whoever asked may have gone.
+                let _ = reply.send(look);
+            }
+            Request::Configure { settings, wire, fence } => {
+                self.transport.configure(&wire, sys::now());
+                self.fence = fence;
+                self.name.clone_from(&settings.name);
+                self.handle(Input::Configure(settings));
+            }
+        }
+    }
+
+    /// One input, then all that follows from it.
+    fn handle(&mut self, input: Input) {
+        self.node.handle(sys::now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.node.poll_effect() {
+            self.carry_out(effect);
+        }
+        self.newest_epoch.raise(self.node.applied().last_epoch.0);
+        self.tell_guardian();
+    }
+
+    /// R8: the guardian knows what is up before a hook begins that changes it, and each lease as it comes.
+    fn tell_guardian(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            self.guardian.services(self.node.service_levels());
+        }
+        self.guardian.watch(self.node.watch());
+    }
+
+    /// The core states to the others where this node is reached.
+    fn tell_address(&mut self) {
+        let address = self.transport.own_address();
+        if address != self.address {
+            self.address = address;
+            self.handle(Input::Address(address));
+        }
+    }
+
+    fn tell_guardian_the_way(&mut self, now: Time) {
+        if now < self.route_due {
+            return;
+        }
+        self.route_due = now + ROUTE_EVERY;
+        if let Some(obituaries) = self.transport.obituaries() {
+            self.guardian.route(obituaries, &self.transport.everyone(now));
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } => self.transport.send(to, &message, sys::now()),
+            Effect::Persist { number, durable } => self.writer.submit(number, durable),
+            Effect::RunHook(run) => {
+                self.tell_guardian();
+                self.order(HookCommand::Run(run));
+            }
+            Effect::AbortHook { run, now } => self.order(HookCommand::Abort { run, now }),
+            Effect::Answer { id, result } => {
+                if let Some(reply) = self.waiting.remove(&id) {
+                    let _ = reply.send(result.map_err(CommandError::Refused));
+                }
+            }
+            Effect::Event(event) => {
+                use koi_core::event::Event::{ServiceChanged, ServiceFound, ServiceGone};
+                self.moved |=
+                    matches!(event, ServiceChanged { .. } | ServiceFound { .. } | ServiceGone { .. });
+                self.hub.push(&self.name, &event);
+            }
+            Effect::Fence { reason } => fence::fence(self.fence, &reason),
+            Effect::Finished => self.finished = true,
+            Effect::CountUp { beyond } => {
+                self.writer.count_up(beyond);
+                (self.finished, self.begins_again) = (true, true);
+            }
+        }
+    }
+
+    fn order(&self, order: HookCommand) {
+        // The hook runner ends only after this loop.
+        let _ = self.orders.send(order);
+    }
+}

@@ -1,0 +1,161 @@
+//! What may pass by itself is waited for at the start: an address that the network does not have yet, a disk that is full. A mistake in
+//! the configuration looks the same to whoever waits too long, so that koid ends after a while and says why; whatever keeps it
+//! running starts it again.
+
+use std::fmt::Display;
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::api::ListenError;
+use crate::cluster::sockets::BindError;
+use crate::reporting::systemd;
+use crate::storage::store::StoreError;
+
+/// How long it is waited for altogether; well below the unit's `TimeoutStartSec`.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pauses between tries: they double.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(4);
+
+/// The signals that end koid.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    pub(crate) term: Signal,
+    pub(crate) int: Signal,
+}
+
+impl Signals {
+    /// From now on none is missed. Must be called in a runtime.
+    pub(crate) fn new() -> io::Result<Signals> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+}
+
+/// An error that time alone may mend.
+pub(crate) trait Passing: Display {
+    /// Whether it is one.
+    fn may_pass(&self) -> bool;
+}
+
+/// Why it was not waited for any longer.
+#[derive(Debug)]
+pub(crate) enum NotDone<E> {
+    /// It is no such error, or has lasted too long.
+    Failed(E),
+    /// A signal asked for the end.
+    Told,
+}
+
+/// Waits for one thing after the other.
+#[derive(Debug)]
+pub(crate) struct Wait<'s> {
+    signals: &'s mut Signals,
+    until: Instant,
+}
+
+impl Wait<'_> {
+    /// All that is waited for shares one patience.
+    pub(crate) fn new(signals: &mut Signals) -> Wait<'_> {
+        Wait { signals, until: Instant::now() + PATIENCE }
+    }
+
+    /// Tries again as long as that may help.
+    pub(crate) async fn until_done<T, E: Passing>(
+        &mut self,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, NotDone<E>> {
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        loop {
+            let error = match attempt() {
+                Ok(done) => return Ok(done),
+                Err(error) if error.may_pass() && Instant::now() < self.until => error,
+                Err(error) => return Err(NotDone::Failed(error)),
+            };
+            let text = error.to_string();
+            if text != said {
+                tracing::warn!("not started yet, for that may pass: {text}");
+                systemd::waiting(&text);
+                said = text;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = self.signals.term.recv() => return Err(NotDone::Told),
+                _ = self.signals.int.recv() => return Err(NotDone::Told),
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+impl Passing for io::Error {
+    fn may_pass(&self) -> bool {
+        use io::ErrorKind as Kind;
+        let passing = [
+            Kind::StorageFull,
+            Kind::QuotaExceeded,
+            Kind::ReadOnlyFilesystem,
+            Kind::StaleNetworkFileHandle,
+            Kind::AddrNotAvailable,
+            Kind::NetworkDown,
+            Kind::OutOfMemory,
+        ];
+        // An interface that is not there yet has no kind of its own.
+        passing.contains(&self.kind()) || self.raw_os_error() == Some(libc::ENODEV)
+    }
+}
+
+impl Passing for BindError {
+    fn may_pass(&self) -> bool {
+        match self {
+            BindError::NotOurs { .. } => true,
+            BindError::Other { source, .. } => source.may_pass(),
+            BindError::InUse { .. } | BindError::AllInUse { .. } => false,
+        }
+    }
+}
+
+impl Passing for StoreError {
+    fn may_pass(&self) -> bool {
+        match self {
+            StoreError::Folder { source, .. }
+            | StoreError::Lock { source, .. }
+            | StoreError::Read { source, .. }
+            | StoreError::Write { source, .. } => source.may_pass(),
+            _ => false,
+        }
+    }
+}
+
+impl Passing for ListenError {
+    fn may_pass(&self) -> bool {
+        match self {
+            ListenError::Io { source, .. } => source.may_pass(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+        let mut signals = Signals::new().unwrap();
+        let mut wait = Wait::new(&mut signals);
+        let mut tries = 0;
+        let done = wait.until_done(|| {
+            tries += 1;
+            if tries < 3 { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(tries) }
+        });
+        assert!(matches!(done.await, Ok(3)));
+        let refused = wait.until_done(|| Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied)));
+        assert!(matches!(refused.await, Err(NotDone::Failed(_))));
+        wait.until = Instant::now();
+        let too_long = wait.until_done(|| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull)));
+        assert!(matches!(too_long.await, Err(NotDone::Failed(_))));
+    }
+}

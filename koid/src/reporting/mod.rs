@@ -1,0 +1,7 @@
+//! What people and systemd are told.
+
+pub(crate) mod events;
+pub(crate) mod log;
+pub(crate) mod say;
+pub(crate) mod systemd;
+pub(crate) mod throttle;
