@@ -17,13 +17,15 @@ mod os;
 mod reporting;
 mod services;
 mod storage;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::config::check;
-use crate::os::pid1;
+use crate::daemon::pid1;
 use crate::reporting::say;
 
 fn main() -> ExitCode {

@@ -4,8 +4,8 @@ use koi_core::io::Refusal;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, codes};
 
-use super::endpoints::view::sentence;
-use crate::cluster::event_loop::CommandError;
+use crate::cluster::handle::CommandError;
+use crate::reporting::waiting::sentence;
 
 /// An error with one of [`codes`].
 pub(crate) fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {

@@ -13,19 +13,20 @@ use koi_core::types::NodeId;
 use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cluster::event_loop::Cluster;
+use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Giver;
 use crate::config::current::Shared;
 use crate::hooks::details::Details;
 use crate::reporting::events::EventHub;
+use crate::services::findings::Findings;
 use crate::services::plugins::Plugins;
-use crate::services::watch::LookNow;
+use crate::services::scan_requests::LookNow;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connection::listen::{ListenError, LocalListener, serve_local, serve_sealed};
-pub(crate) use endpoints::view::sentence;
+pub(crate) use connection::listen::{serve_local, serve_sealed};
+pub(crate) use connection::local_listener::{ListenError, LocalListener};
 
 /// Asks for a reload.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(crate) struct Api {
     pub(crate) look_now: LookNow,
     /// What this node's services say besides their state.
     pub(crate) details: Details,
+    /// What looks at the services folder have found.
+    pub(crate) findings: Findings,
     /// The node's UDP and TCP port.
     pub(crate) port: u16,
     /// Seconds since 1970 at which the daemon started.

@@ -79,6 +79,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         plugins,
         look_now: LookNow::new().0,
         details,
+        findings: Findings::default(),
         port: bound.port,
         started_at: 0,
     };

@@ -169,7 +169,7 @@ mod tests {
     use std::fs::{create_dir_all, set_permissions, write};
 
     use super::*;
-    use crate::services::watch::tests::config;
+    use crate::testing::config;
 
     fn mode(path: &Path, mode: u32) {
         set_permissions(path, Permissions::from_mode(mode)).unwrap();

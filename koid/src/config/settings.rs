@@ -45,6 +45,12 @@ fn quorum(configured: Quorum, electors: u16) -> u16 {
     }
 }
 
+/// How much is logged.
+pub(crate) fn log_level(config: &Config, debug: bool) -> &str {
+    let configured = config.node.log_level.as_deref().unwrap_or("info");
+    if debug && configured != "trace" { "debug" } else { configured }
+}
+
 /// The default time-outs of hooks.
 pub(crate) fn timeouts(config: &Config) -> core::Timeouts {
     let t = &config.services.timeouts;

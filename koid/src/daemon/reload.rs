@@ -8,15 +8,15 @@ use koi_config::Config;
 use koi_proto::api::Done;
 use tokio::sync::oneshot;
 
-use crate::cluster::event_loop::Cluster;
+use crate::cluster::handle::Cluster;
 use crate::cluster::sockets;
 use crate::config::current::{Current, Shared};
-use crate::config::load;
+use crate::config::{load, settings};
 use crate::guardian_client::client::Guardian;
-use crate::hooks::executor::Identity;
+use crate::hooks::identity::NodeIdentity;
 use crate::reporting::log;
 use crate::services::plugins::Plugins;
-use crate::services::watch::LookNow;
+use crate::services::scan_requests::LookNow;
 
 /// What is wrong, of plugins and of services, that one answer names.
 const NAMED: usize = 3;
@@ -32,7 +32,7 @@ pub(crate) struct Reload {
     pub(crate) debug: bool,
     pub(crate) shared: Shared,
     pub(crate) cluster: Cluster,
-    pub(crate) identity: Arc<RwLock<Identity>>,
+    pub(crate) identity: Arc<RwLock<NodeIdentity>>,
     pub(crate) look_now: LookNow,
     pub(crate) guardian: Guardian,
     pub(crate) plugins: Plugins,
@@ -81,9 +81,9 @@ impl Reload {
     }
 
     async fn put_in_force(&self, new: Current) {
-        log::set_level(level(&new.config, self.debug));
+        log::set_level(settings::log_level(&new.config, self.debug));
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) =
-            identity(&new.config, &self.own_id());
+            NodeIdentity::from_config(&new.config, &self.own_id());
         self.cluster.configure(new.settings.clone(), new.wire(), new.config.node.fence).await;
         self.guardian.configure(&new.config, self.own_id());
         self.shared.set(new);
@@ -153,22 +153,6 @@ fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<Str
         }
     }
     notes
-}
-
-/// How much is logged.
-pub(crate) fn level(config: &Config, debug: bool) -> &str {
-    let configured = config.node.log_level.as_deref().unwrap_or("info");
-    if debug && configured != "trace" { "debug" } else { configured }
-}
-
-/// Who this node is, for hooks.
-pub(crate) fn identity(config: &Config, id: &str) -> Identity {
-    Identity {
-        name: config.node.name.clone(),
-        id: id.to_owned(),
-        cluster: config.cluster.id.to_string(),
-        address: Some(config.node.bind).filter(|ip| !ip.is_unspecified()),
-    }
 }
 
 /// Sockets and the state folder stay as they are while the daemon runs: the keys that differ are named and their old

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::api::ListenError;
 use crate::cluster::sockets::BindError;
 use crate::reporting::systemd;
-use crate::storage::store::StoreError;
+use crate::storage::error::StoreError;
 
 /// How long it is waited for altogether; well below the unit's `TimeoutStartSec`.
 const PATIENCE: Duration = Duration::from_secs(30);

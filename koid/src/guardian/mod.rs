@@ -4,6 +4,8 @@
 //! It is koid's own executable, started anew with its end of a socket as standard input. It holds no key: what it would say is
 //! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
 
+mod obituary;
+mod state;
 mod teardown;
 mod watchdog;
 
@@ -14,31 +16,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use koi_config::Fence;
-use koi_core::guard::ServiceLevel;
-use koi_core::types::{Epoch, Time};
-use watchdog::Dog;
-
+use self::state::Ward;
+use self::watchdog::Dog;
 use crate::args::Args;
-use crate::guardian_client::protocol::{
-    ARMED, HERE, Route, STANDS, Setup, UNARMED, WORD_BYTES, Watching, Word,
-};
+use crate::guardian_client::protocol::{HERE, STANDS, WORD_BYTES, Watching, Word};
 use crate::os::sys;
 use crate::reporting::log;
-
-/// What the guardian knows.
-#[derive(Debug)]
-struct Ward {
-    setup: Option<Box<Setup>>,
-    route: Option<Route>,
-    watching: Watching,
-    services: BTreeMap<String, ServiceLevel>,
-    groups: BTreeMap<u64, i32>,
-    /// The grace of this node, for deadlines.
-    grace: Duration,
-    /// With `fence = "watchdog"`.
-    dog: Option<Dog>,
-}
 
 /// Why the guardian acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,109 +103,6 @@ fn guard() -> io::Result<Option<(Ward, Cause)>> {
             Ok(Word::Ping) => drop(sys::send_word(socket.as_fd(), HERE)),
             Ok(word) => ward.hear(word),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
-        }
-    }
-}
-
-impl Ward {
-    fn hear(&mut self, word: Word) {
-        match word {
-            Word::Route(route) => self.route = Some(route),
-            Word::Watch(watching) => self.watching = watching,
-            Word::Service(service) => {
-                match service.promoted {
-                    None => self.services.remove(&service.name),
-                    Some(false) => self.services.insert(service.name, ServiceLevel::Started),
-                    Some(true) => self.services.insert(service.name, ServiceLevel::Promoted),
-                };
-            }
-            Word::Group(group) => {
-                match group.group {
-                    Some(id) => self.groups.insert(group.run, id),
-                    None => self.groups.remove(&group.run),
-                };
-            }
-            // Dealt with before.
-            Word::Setup(_) | Word::Bye | Word::Ping => {}
-        }
-    }
-
-    /// Takes the configuration; what is to be said of the watchdog.
-    fn set_up(&mut self, setup: Box<Setup>) -> Option<Vec<u8>> {
-        let config = teardown::config(&setup);
-        self.setup = Some(setup);
-        let config = config?;
-        self.grace = config.timing.demote_grace;
-        if config.node.fence != Fence::Watchdog {
-            self.release_dog();
-            return None;
-        }
-        if self.dog.is_some() {
-            return Some(ARMED.to_vec());
-        }
-        match Dog::arm(&config.node.watchdog, config.timing.master_lease + self.grace) {
-            Ok(dog) => {
-                self.dog = Some(dog);
-                Some(ARMED.to_vec())
-            }
-            Err(why) => {
-                tracing::error!(
-                    "{why}; nothing is promoted here until it is armed: mend it, then say `koi reconfigure`"
-                );
-                Some([UNARMED, why.as_bytes()].concat())
-            }
-        }
-    }
-
-    /// Pets the watchdog as far as the lease allows.
-    fn tend_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        let must_end = match self.watching {
-            Watching::Frozen => None,
-            _ if !promoted => None,
-            // Promoted, and without a lease: it could not be taken down (R7).
-            Watching::Nothing => Some(Time(0)),
-            Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(),
-        };
-        if let Some(dog) = &mut self.dog {
-            dog.tend(must_end, sys::now());
-        }
-    }
-
-    /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
-    fn release_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        if let Some(mut dog) = self.dog.take()
-            && (!promoted || self.watching == Watching::Frozen)
-        {
-            dog.disarm();
-        }
-    }
-
-    /// When koid has hung for too long. At the end of a lease koid begins to demote by itself, and says so: it gets a part of
-    /// the grace for that.
-    fn deadline(&self) -> Option<Time> {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => None,
-            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace / 4),
-            Watching::Demoting { by_us, .. } => Some(Time(by_us) + self.grace / 4),
-        }
-    }
-
-    /// The mastership that koid held, for hooks.
-    fn epoch(&self) -> Epoch {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => Epoch(0),
-            Watching::Lease { epoch, .. } | Watching::Demoting { epoch, .. } => Epoch(epoch),
-        }
-    }
-
-    /// When everything promoted must be down, whoever does the work (R7).
-    fn grace_ends(&self) -> Option<Time> {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => None,
-            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace),
-            Watching::Demoting { by_us, .. } => Some(Time(by_us)),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What the guardian does when koid cannot: ends koid and its hooks, tells the others, takes services down.
 
-use std::net::UdpSocket;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -11,27 +10,25 @@ use koi_plugin_api::NewestEpoch;
 use koi_plugin_host::{Host, Registry};
 use tokio::sync::mpsc;
 
-use super::{Cause, Ward};
-use crate::cluster::event_loop::Cluster;
+use super::Cause;
+use super::obituary::Herald;
+use super::state::{Ward, config};
 use crate::config::settings;
-use crate::daemon::reload;
-use crate::guardian_client::protocol::{Route, Setup, Watching};
+use crate::guardian_client::protocol::Watching;
 use crate::hooks::details::Details;
-use crate::hooks::executor::{Groups, Handlers, HookCommand, HookExecutor, KillOnDrop};
+use crate::hooks::executor::{HookCommand, HookExecutor};
+use crate::hooks::handlers::Handlers;
+use crate::hooks::identity::NodeIdentity;
+use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
 use crate::os::sys;
+use crate::services::scan::look;
 use crate::services::teardown_manifest as pins;
-use crate::services::watch::look;
 
 /// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
 const HOOKS_END: Duration = Duration::from_millis(200);
 /// How often, and how many times, the last word is said: datagrams may get lost.
 const LAST_WORD_EVERY: Duration = Duration::from_millis(30);
 const LAST_WORDS: u32 = 10;
-
-/// The configuration that koid sent.
-pub(super) fn config(setup: &Setup) -> Option<Config> {
-    koi_config::parse_toml(&setup.config, std::path::Path::new("/")).ok().map(|loaded| loaded.config)
-}
 
 /// Does all that is left to be done on this machine.
 pub(super) fn take_down(mut ward: Ward, cause: Cause, daemon: i32) {
@@ -88,19 +85,19 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
     let handlers = Handlers::default();
     let Some(specs) = known_services(ward, config, &handlers).await else { return true };
     let (orders, wanted) = mpsc::unbounded_channel();
-    let (cluster, mut ended) = Cluster::of_inputs();
-    let groups = Groups::default();
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let groups = ProcessGroups::default();
     // Nobody tells a guardian of newer ones.
     let newest_epoch = NewestEpoch::default();
     let _kill = KillOnDrop(groups.clone());
-    let identity = Arc::new(RwLock::new(reload::identity(config, id)));
+    let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, id)));
     tokio::spawn(
         HookExecutor {
             orders: wanted,
             handlers,
             identity,
             groups,
-            cluster,
+            ended,
             newest_epoch,
             details: Details::default(),
             guardian: None,
@@ -133,7 +130,7 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
             pause = pause.min(dog.next().since(sys::now()));
         }
         let input = tokio::select! {
-            Some(input) = ended.recv() => input,
+            Some((run, ended)) = ends.recv() => Input::HookFinished { run, ended },
             () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => Input::Tick,
         };
         down.handle(sys::now(), input);
@@ -194,38 +191,6 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
     }
 }
 
-/// Says what was sealed beforehand.
-struct Herald<'a> {
-    route: Option<&'a Route>,
-    sockets: [Option<UdpSocket>; 2],
-}
-
-impl<'a> Herald<'a> {
-    fn new(route: Option<&'a Route>) -> Herald<'a> {
-        Herald { route, sockets: [UdpSocket::bind("0.0.0.0:0").ok(), UdpSocket::bind("[::]:0").ok()] }
-    }
-
-    fn say_dead(&self) {
-        for _ in 0..3 {
-            self.say(|route| &route.dead);
-        }
-    }
-
-    fn say_all_down(&self) {
-        self.say(|route| &route.all_down);
-    }
-
-    fn say(&self, which: impl Fn(&Route) -> &Vec<u8>) {
-        let Some(route) = self.route else { return };
-        for address in route.addresses() {
-            if let Some(socket) = &self.sockets[usize::from(address.is_ipv6())] {
-                // What is lost costs the others a time-out.
-                let _ = socket.send_to(which(route), address);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -238,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::services::teardown_manifest::Pins;
-    use crate::services::watch::tests::config;
+    use crate::testing::config;
 
     fn service(folder: &Path, name: &str) {
         let home = folder.join("services").join(name);

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::services::watch::Held;
-
 /// Pairs of one service; more are dropped.
 const PAIRS: usize = 16;
 /// Characters of a key and of a value.
@@ -14,10 +12,9 @@ const VALUE_CHARS: usize = 256;
 /// What one service has said, in its order.
 type Pairs = Vec<(String, String)>;
 
-/// The details of each service, by its name, why some go on as they were, and what others could change of what the node relies
-/// on. Clones share them.
+/// The details of each service, by its name. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>, Arc<RwLock<Held>>, Arc<RwLock<Vec<String>>>);
+pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>);
 
 impl Details {
     /// `service` has said this.
@@ -33,29 +30,6 @@ impl Details {
     /// What `service` has said does not hold any more.
     pub(crate) fn clear(&self, service: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(service);
-    }
-
-    /// These services go on as they were, whatever their folders say.
-    pub(crate) fn hold(&self, held: &Held) {
-        self.1.write().unwrap_or_else(PoisonError::into_inner).clone_from(held);
-    }
-
-    /// Why `service` goes on as it was; none: it is as its folder says.
-    pub(crate) fn held(&self, service: &str) -> Option<String> {
-        self.1.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
-    }
-
-    /// This is what others could change, a sentence each. The sentences that are new.
-    pub(crate) fn expose(&self, sentences: Vec<String>) -> Vec<String> {
-        let mut known = self.2.write().unwrap_or_else(PoisonError::into_inner);
-        let new = sentences.iter().filter(|sentence| !known.contains(sentence)).cloned().collect();
-        *known = sentences;
-        new
-    }
-
-    /// What others could change, a sentence each.
-    pub(crate) fn exposed(&self) -> Vec<String> {
-        self.2.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What holds of `service`.

@@ -1,9 +1,17 @@
 use std::os::unix::process::CommandExt;
+use std::time::Duration;
 
+use koi_core::io::{Observed, StatusReport, TargetRole};
 use koi_core::types::{Epoch, NodeState};
-use koi_plugin_api::{Called, HookSet, Metadata};
+use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
 
+use super::super::call::Patience;
+use super::super::handlers::Runnable;
+use super::super::process_groups::KillOnDrop;
 use super::*;
+
+/// How hooks ended.
+type Ends = mpsc::UnboundedReceiver<(RunId, HookEnd)>;
 
 /// Does in each hook what a test wants to see.
 struct Scripted;
@@ -41,14 +49,14 @@ impl Handler for Scripted {
     }
 }
 
-/// A runner with one scripted service, and the inputs that it sends.
-fn runner() -> (mpsc::UnboundedSender<HookCommand>, mpsc::Receiver<Input>, Groups) {
+/// A runner with one scripted service, and how its hooks end.
+fn runner() -> (mpsc::UnboundedSender<HookCommand>, Ends, ProcessGroups) {
     runner_with(Details::default())
 }
 
-fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, mpsc::Receiver<Input>, Groups) {
+fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, ProcessGroups) {
     let (orders, wanted) = mpsc::unbounded_channel();
-    let (cluster, inputs) = Cluster::of_inputs();
+    let (ended, ends) = mpsc::unbounded_channel();
     let handlers = Handlers::default();
     let runnable = Runnable {
         code: 0,
@@ -60,13 +68,13 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, mpsc::R
         talk: Arc::default(),
     };
     handlers.update([("web".to_owned(), runnable)]);
-    let identity = Identity {
+    let identity = NodeIdentity {
         name: "a".into(),
         id: "id".into(),
         cluster: "13".into(),
         address: Some("127.0.0.7".parse().unwrap()),
     };
-    let groups = Groups::default();
+    let groups = ProcessGroups::default();
     let identity = Arc::new(RwLock::new(identity));
     tokio::spawn(
         HookExecutor {
@@ -74,14 +82,14 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, mpsc::R
             handlers,
             identity,
             groups: groups.clone(),
-            cluster,
+            ended,
             newest_epoch: NewestEpoch::default(),
             details,
             guardian: None,
         }
         .run(),
     );
-    (orders, inputs, groups)
+    (orders, ends, groups)
 }
 
 fn hook(run: u64, hook: Hook) -> HookCommand {
@@ -100,11 +108,9 @@ fn hook(run: u64, hook: Hook) -> HookCommand {
     }))
 }
 
-async fn ended(inputs: &mut mpsc::Receiver<Input>) -> (u64, HookEnd) {
-    match inputs.recv().await {
-        Some(Input::HookFinished { run, ended }) => (run.0, ended),
-        other => panic!("a hook should have ended: {other:?}"),
-    }
+async fn ended(inputs: &mut Ends) -> (u64, HookEnd) {
+    let (run, end) = inputs.recv().await.expect("a hook should have ended");
+    (run.0, end)
 }
 
 #[tokio::test]
@@ -178,7 +184,7 @@ async fn a_handler_that_is_deaf_is_dropped() {
 
 #[test]
 fn the_daemons_end_kills_every_hook() {
-    let groups = Groups::default();
+    let groups = ProcessGroups::default();
     let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
     groups.lock().insert(RunId(1), child.id() as i32);
     drop(KillOnDrop(groups));
@@ -204,7 +210,7 @@ impl Handler for Crowded {
 
 async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, HookError> {
     let HookCommand::Run(run) = super::tests::hook(1, hook) else { unreachable!("it is one") };
-    let identity = Identity { name: "a".into(), id: "id".into(), cluster: "13".into(), address: None };
+    let identity = NodeIdentity { name: "a".into(), id: "id".into(), cluster: "13".into(), address: None };
     let runnable = Runnable {
         code: 0,
         handler: Arc::new(Scripted),
@@ -219,7 +225,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         service: "web".into(),
         hook: hook.as_str(),
         run: RunId(1),
-        groups: Groups::default(),
+        groups: ProcessGroups::default(),
         guardian: None,
     };
     let (_aborter, abort) = plugin::abort_pair();

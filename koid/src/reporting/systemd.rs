@@ -5,7 +5,7 @@ use std::time::Duration;
 use koi_core::view::View;
 use sd_notify::NotifyState;
 
-use crate::reporting::say;
+use super::{say, waiting};
 
 /// How often the state line is brought up to date, unless the watchdog wants it more often.
 const EVERY: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ pub(crate) fn line(view: &View) -> String {
     };
     let master =
         view.record.master.as_ref().map_or("no master".to_owned(), |m| format!("{} is master", m.name));
-    let waiting =
-        view.waiting.first().map(|w| format!("; waiting: {}", crate::api::sentence(w))).unwrap_or_default();
-    format!("{own}; {leader}; {master}{waiting}")
+    let waiting_for =
+        view.waiting.first().map(|w| format!("; waiting: {}", waiting::sentence(w))).unwrap_or_default();
+    format!("{own}; {leader}; {master}{waiting_for}")
 }

@@ -16,7 +16,7 @@ use koi_core::types::{Hook, HookSet};
 use koi_plugin_host::{Host, Pin};
 use serde::{Deserialize, Serialize};
 
-use crate::hooks::executor::Runnable;
+use crate::hooks::handlers::Runnable;
 
 /// The file's format; another one is not read.
 const FORMAT: u32 = 1;
@@ -191,7 +191,7 @@ mod tests {
     use koi_plugin_host::{Registry, discover};
 
     use super::*;
-    use crate::services::watch::tests::config;
+    use crate::testing::config;
 
     #[tokio::test]
     async fn a_service_that_is_broken_by_now_is_kept_as_it_was() {
@@ -207,7 +207,7 @@ mod tests {
         let config = config(folder.path());
         let host = Host::of_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        let look = || crate::services::watch::look(&config, &registry, None).unwrap();
+        let look = || crate::services::scan::look(&config, &registry, None).unwrap();
 
         let mut pins = Pins::default();
         pins.update(look().kept);

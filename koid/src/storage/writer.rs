@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use koi_core::record::Durable;
 
-use crate::storage::store::{Store, write_hint};
+use super::error::write_hint;
+use super::store::Store;
 
 /// How long it waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_secs(1);

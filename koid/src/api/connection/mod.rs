@@ -2,6 +2,7 @@
 
 mod admission;
 pub(crate) mod listen;
+pub(crate) mod local_listener;
 mod reopening;
 mod serve;
 mod stream;

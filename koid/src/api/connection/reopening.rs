@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::listen::LocalListener;
+use super::local_listener::LocalListener;
 
 /// How often its file is looked for.
 const LOOK: Duration = Duration::from_secs(2);

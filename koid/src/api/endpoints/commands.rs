@@ -16,7 +16,7 @@ use crate::api::body::{Answer, json};
 use crate::api::error::{bad_request, error, of_command, silent_core};
 use crate::api::request::Asked;
 use crate::api::{Api, ReloadError, ReloadRequest};
-use crate::cluster::event_loop::CommandError;
+use crate::cluster::handle::CommandError;
 use crate::cluster::requester::Giver;
 use crate::reporting::say;
 

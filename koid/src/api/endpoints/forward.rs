@@ -18,7 +18,7 @@ use crate::api::body::{Answer, raw};
 use crate::api::endpoints::commands::{RECONFIGURE, wait};
 use crate::api::error::{error, of_command, unknown_node};
 use crate::api::request::{Asked, MOST_PASSED, PASSED};
-use crate::cluster::event_loop::CommandError;
+use crate::cluster::handle::CommandError;
 
 /// How long another node may take: its own limit for a command, and something for the way.
 const PASS_TIMEOUT: Duration = Duration::from_secs(12);

@@ -118,21 +118,6 @@ pub(crate) fn name_of(view: &View, id: NodeId) -> String {
     known.unwrap_or_else(|| id.to_string())
 }
 
-/// What is waited for, as one sentence with its details.
-pub(crate) fn sentence(waiting: &Waiting) -> String {
-    let mut text = waiting.what.clone();
-    if let Some(remaining) = waiting.remaining {
-        text.push_str(&format!(", {:.1} s more", remaining.as_secs_f32()));
-    }
-    if let Some(rule) = waiting.rule {
-        text.push_str(&format!(" ({rule})"));
-    }
-    if !waiting.hint.is_empty() {
-        text.push_str(&format!("; {}", waiting.hint));
-    }
-    text
-}
-
 fn node(view: &View, node: &NodeView) -> api::NodeStatus {
     let own = node.id == view.id;
     api::NodeStatus {
