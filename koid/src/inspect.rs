@@ -19,7 +19,7 @@ pub(crate) const WORD: &str = "plugin-inspect";
 const USAGE: &str = "koid plugin-inspect FILE [--service DIR]";
 
 /// What is asked for; the error is a sentence.
-struct Asked {
+struct InspectRequest {
     file: PathBuf,
     service: Option<PathBuf>,
 }
@@ -47,20 +47,20 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     }
 }
 
-fn read(words: &[OsString]) -> Result<Asked, String> {
+fn read(words: &[OsString]) -> Result<InspectRequest, String> {
     let absolute = |word: &OsString| {
         fs::canonicalize(word).map_err(|e| format!("{} cannot be looked at: {e}", Path::new(word).display()))
     };
     match words {
-        [file] => Ok(Asked { file: absolute(file)?, service: None }),
+        [file] => Ok(InspectRequest { file: absolute(file)?, service: None }),
         [file, flag, service] if flag == "--service" => {
-            Ok(Asked { file: absolute(file)?, service: Some(absolute(service)?) })
+            Ok(InspectRequest { file: absolute(file)?, service: Some(absolute(service)?) })
         }
         _ => Err("name one plugin's file".into()),
     }
 }
 
-fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
+fn inspect(asked: &InspectRequest) -> Result<koi_proto::api::PluginDetail, String> {
     if !asked.file.extension().is_some_and(|ending| ending == "so" || ending == "wasm") {
         return Err(format!("{} is no plugin: those end in .so or .wasm", asked.file.display()));
     }
@@ -78,7 +78,7 @@ fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
     Ok(detail)
 }
 
-fn look(registry: &Registry, asked: &Asked) -> Result<PluginInfo, String> {
+fn look(registry: &Registry, asked: &InspectRequest) -> Result<PluginInfo, String> {
     if let Some(service) = &asked.service {
         let found = of_folder(service, Some(&asked.file), registry).map_err(|e| e.to_string())?;
         // What is wrong is found again in what is known of the plugin.

@@ -38,7 +38,7 @@ pub(crate) fn unknown_node(name: &str) -> ApiError {
 }
 
 /// What a refused command is answered.
-pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError {
+pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> ApiError {
     match failed {
         CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
         CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn refused(refusal: Refusal) -> ApiError {
-        of_command(CommandError::Refused(refusal), None)
+        from_command_error(CommandError::Refused(refusal), None)
     }
 
     #[test]
@@ -101,7 +101,8 @@ mod tests {
             hint: "start koid there, or say `koi bootstrap` here".into(),
             ..Waiting::default()
         });
-        let answered = of_command(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
+        let answered =
+            from_command_error(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
         assert!(
             answered.hint.contains("b and c are not heard from (R10); start koid there"),
             "{}",

@@ -14,13 +14,13 @@ use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cluster::handle::Cluster;
-use crate::cluster::requester::Giver;
-use crate::config::current::Shared;
+use crate::cluster::requester::Requester;
+use crate::config::current::SharedConfig;
 use crate::hooks::details::Details;
 use crate::reporting::events::EventHub;
 use crate::services::findings::Findings;
 use crate::services::plugins::Plugins;
-use crate::services::scan_requests::LookNow;
+use crate::services::scan_requests::ScanTrigger;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ pub(crate) struct ReloadRequest {
     /// Is told what came of it. Whoever asked may have gone.
     pub(crate) reply: oneshot::Sender<Result<Done, ReloadError>>,
     /// Who waits for it; if nobody does any more it is not begun.
-    pub(crate) giver: Giver,
+    pub(crate) requester: Requester,
     /// How long plugins are waited for before it is answered.
     pub(crate) wait: Duration,
 }
@@ -56,11 +56,11 @@ pub(crate) struct Api {
     pub(crate) me: NodeId,
     pub(crate) cluster: Cluster,
     pub(crate) hub: EventHub,
-    pub(crate) shared: Shared,
+    pub(crate) shared: SharedConfig,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) plugins: Plugins,
-    /// Looks at the services folder.
-    pub(crate) look_now: LookNow,
+    /// Has the services folder scanned.
+    pub(crate) scan_trigger: ScanTrigger,
     /// What this node's services say besides their state.
     pub(crate) details: Details,
     /// What looks at the services folder have found.

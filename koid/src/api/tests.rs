@@ -11,16 +11,16 @@ use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
 
 use super::*;
-use crate::cluster::event_loop::{self, Parts};
+use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::sockets;
-use crate::config::current::Current;
+use crate::config::current::ActiveConfig;
 use crate::os::sys;
 use crate::storage::store::Store;
 
 /// A node, and the way to ask it.
 pub(super) struct Node {
     id: NodeId,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedConfig,
     pub(super) local: Client,
     pub(super) sealed: Client,
     /// Reloads that were asked for.
@@ -36,14 +36,14 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         bound.port
     );
     let config = koi_config::parse_toml(&text, &folder.join("koi.toml")).unwrap().config;
-    let current = Current::new(config).unwrap();
+    let current = ActiveConfig::new(config).unwrap();
     let config = &current.config;
     let (store, opened) = Store::open(&config.node.state_dir).unwrap();
     let socket = LocalListener::open(&config.node.socket).unwrap();
     let (id, session) = (opened.id, opened.session);
     let (orders, _orders) = mpsc::unbounded_channel();
     let hub = EventHub::new();
-    let (cluster, _) = event_loop::start(Parts {
+    let (cluster, _) = event_loop::start(LoopParts {
         guardian: crate::guardian_client::client::Guardian::absent(),
         settings: current.settings.clone(),
         boot: Boot { id, session, durable: None, damaged: false, now: sys::now() },
@@ -68,7 +68,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     );
     let (plugins, details) = (Plugins::new(config), Details::default());
     plugins.load(config).await;
-    let shared = Shared::new(current);
+    let shared = SharedConfig::new(current);
     let (reload, reloads) = mpsc::channel(1);
     let api = Api {
         me: id,
@@ -77,7 +77,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         shared: shared.clone(),
         reload,
         plugins,
-        look_now: LookNow::new().0,
+        scan_trigger: ScanTrigger::new().0,
         details,
         findings: Findings::default(),
         port: bound.port,

@@ -14,14 +14,14 @@ use koi_core::types::Time;
 use koi_plugin_api::NewestEpoch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::{Cluster, CommandError, Look, REQUESTS, Request};
+use super::handle::{Cluster, CommandError, REQUESTS, Request, Snapshot};
 use super::transport::{Transport, Wire};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::executor::HookCommand;
 use crate::os::fence;
 use crate::os::sys::{self, BootTimer};
 use crate::reporting::events::EventHub;
-use crate::storage::writer::{Disk, Writer, Written};
+use crate::storage::writer::{Disk, WriteOutcome, Writer};
 
 /// Datagrams, and requests, that are handled before the deadline is looked at again.
 const PER_TURN: usize = 64;
@@ -29,7 +29,7 @@ const PER_TURN: usize = 64;
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop is made of.
-pub(crate) struct Parts<D> {
+pub(crate) struct LoopParts<D> {
     pub(crate) settings: Settings,
     pub(crate) boot: Boot,
     pub(crate) sockets: Vec<UdpSocket>,
@@ -46,7 +46,7 @@ pub(crate) struct Parts<D> {
 
 /// How the loop has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum LoopEnd {
     /// It has left the cluster.
     Left,
     /// The state on disk was restored from a backup: koid is to begin again.
@@ -54,7 +54,7 @@ pub(crate) enum End {
 }
 
 /// Starts the loop on its thread. The receiver gets a word when it has ended as it should, and an error when it died.
-pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::Receiver<End>)> {
+pub(crate) fn start<D: Disk>(parts: LoopParts<D>) -> io::Result<(Cluster, oneshot::Receiver<LoopEnd>)> {
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (ended, end) = oneshot::channel();
     let cluster = Cluster { requests: requests.clone() };
@@ -65,7 +65,7 @@ pub(crate) fn start<D: Disk>(parts: Parts<D>) -> io::Result<(Cluster, oneshot::R
             Err(error) => return drop(began.send(Err(error))),
         };
         runtime.block_on(async {
-            let lap = match Loop::new(parts, requests, inbox) {
+            let lap = match EventLoop::new(parts, requests, inbox) {
                 Ok(lap) => lap,
                 Err(error) => return drop(began.send(Err(error))),
             };
@@ -90,7 +90,7 @@ fn prefer_this_thread() {
     }
 }
 
-struct Loop {
+struct EventLoop {
     node: Node,
     name: String,
     transport: Transport,
@@ -117,26 +117,26 @@ struct Loop {
     begins_again: bool,
 }
 
-impl Loop {
+impl EventLoop {
     fn new<D: Disk>(
-        parts: Parts<D>,
+        parts: LoopParts<D>,
         requests: mpsc::Sender<Request>,
         inbox: mpsc::Receiver<Request>,
-    ) -> io::Result<Loop> {
+    ) -> io::Result<EventLoop> {
         let me = (parts.boot.id, parts.boot.session);
         let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
         // Weak: the loop must see when everyone else has gone.
         let back = requests.downgrade();
         let writer = Writer::start(parts.disk, move |written| {
             let input = match written {
-                Written::Done(number) => Input::Persisted { number },
-                Written::Failed(why) => Input::NotPersisted(why),
+                WriteOutcome::Done(number) => Input::Persisted { number },
+                WriteOutcome::Failed(why) => Input::NotPersisted(why),
             };
             if let Some(requests) = back.upgrade() {
                 let _ = requests.blocking_send(Request::Input(input));
             }
         })?;
-        Ok(Loop {
+        Ok(EventLoop {
             name: parts.settings.name.clone(),
             node: Node::new(parts.settings, parts.boot),
             transport,
@@ -158,7 +158,7 @@ impl Loop {
         })
     }
 
-    async fn run(mut self) -> End {
+    async fn run(mut self) -> LoopEnd {
         self.tell_address();
         self.drain();
         while !self.finished {
@@ -173,13 +173,13 @@ impl Loop {
                 () = self.transport.readable() => {}
                 request = self.inbox.recv() => match request {
                     Some(request) => self.take(request),
-                    None => return End::Left,
+                    None => return LoopEnd::Left,
                 },
             }
             self.turn();
         }
         // The writer ends with the loop, once all is on disk.
-        if self.begins_again { End::BeginAgain } else { End::Left }
+        if self.begins_again { LoopEnd::BeginAgain } else { LoopEnd::Left }
     }
 
     /// Takes what has come, in bounded portions, and then looks at the clock: whoever was late listens before it judges
@@ -206,7 +206,9 @@ impl Loop {
     fn take(&mut self, request: Request) {
         match request {
             Request::Input(input) => self.handle(input),
-            Request::Command { giver, reply, .. } if reply.is_closed() || !giver.waits(sys::now()) => {
+            Request::Command { requester, reply, .. }
+                if reply.is_closed() || !requester.waits(sys::now()) =>
+            {
                 // Whoever asked may have gone.
                 let _ = reply.send(Err(CommandError::NotBegun));
             }
@@ -216,10 +218,10 @@ impl Loop {
                 self.waiting.insert(id, reply);
                 self.handle(Input::Command { id, command });
             }
-            Request::Look { reply } => {
+            Request::Snapshot { reply } => {
                 let now = sys::now();
                 let (view, dropped) = (self.node.view(now), self.transport.dropped());
-                let look = Look { view, dropped, refused: self.transport.refused(now) };
+                let look = Snapshot { view, dropped, refused: self.transport.refused(now) };
                 // Whoever asked may have gone.
                 let _ = reply.send(look);
             }

@@ -8,8 +8,8 @@ use koi_core::settings::Settings;
 use koi_core::view::View;
 use tokio::sync::{mpsc, oneshot};
 
-use super::refusals::Told;
-use super::requester::Giver;
+use super::refusals::RefusalNotices;
+use super::requester::Requester;
 use super::transport::{Dropped, Wire};
 
 /// Requests that wait for the loop; whoever sends more waits.
@@ -27,13 +27,13 @@ pub(crate) struct Cluster {
 
 /// What the loop knows.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
+pub(crate) struct Snapshot {
     /// The core's view.
     pub(crate) view: View,
     /// Datagrams that were dropped.
     pub(crate) dropped: Dropped,
     /// What was not taken of late.
-    pub(crate) refused: Told,
+    pub(crate) refused: RefusalNotices,
 }
 
 /// Why a command has no good answer.
@@ -53,8 +53,8 @@ pub(crate) enum CommandError {
 #[derive(Debug)]
 pub(super) enum Request {
     Input(Input),
-    Command { command: Command, giver: Giver, reply: oneshot::Sender<Result<Answered, CommandError>> },
-    Look { reply: oneshot::Sender<Look> },
+    Command { command: Command, requester: Requester, reply: oneshot::Sender<Result<Answered, CommandError>> },
+    Snapshot { reply: oneshot::Sender<Snapshot> },
     Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
 }
 
@@ -65,12 +65,17 @@ impl Cluster {
         let _ = self.requests.send(Request::Input(input)).await;
     }
 
-    /// Carries out an operator's command, if its giver waits for it when it is its turn.
-    pub(crate) async fn command(&self, command: Command, giver: &Giver) -> Result<Answered, CommandError> {
+    /// Carries out an operator's command, if its requester waits for it when it is its turn.
+    pub(crate) async fn command(
+        &self,
+        command: Command,
+        requester: &Requester,
+    ) -> Result<Answered, CommandError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.requests.send(Request::Command { command, giver: giver.clone(), reply }).await;
+        let asked =
+            self.requests.send(Request::Command { command, requester: requester.clone(), reply }).await;
         asked.map_err(|_| CommandError::Ending)?;
-        let wait = giver.at_most(COMMAND_TIMEOUT);
+        let wait = requester.at_most(COMMAND_TIMEOUT);
         match tokio::time::timeout(wait, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(CommandError::Ending),
@@ -79,10 +84,10 @@ impl Cluster {
     }
 
     /// What the loop knows now; none: it does not answer.
-    pub(crate) async fn look(&self) -> Option<Look> {
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.requests.send(Request::Look { reply }).await.ok()?;
+            self.requests.send(Request::Snapshot { reply }).await.ok()?;
             answer.await.ok()
         };
         tokio::time::timeout(LOOK_TIMEOUT, ask).await.ok().flatten()

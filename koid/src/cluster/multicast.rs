@@ -10,27 +10,27 @@ use tokio::io::unix::AsyncFd;
 use crate::cluster::sockets::open_group;
 use crate::os::sys::{self, Interface};
 
-type Socket = AsyncFd<UdpSocket>;
+type WatchedSocket = AsyncFd<UdpSocket>;
 
 /// The groups of the transport.
 #[derive(Debug, Default)]
-pub(crate) struct Groups {
-    groups: Vec<Group>,
+pub(crate) struct MulticastGroups {
+    groups: Vec<MulticastGroup>,
     /// Where to send from: one interface's address for IPv4, its number for IPv6.
     interfaces: Vec<Interface>,
 }
 
 #[derive(Debug)]
-struct Group {
+struct MulticastGroup {
     address: SocketAddr,
     /// Receives for the group; none: the node's own socket does.
-    socket: Option<Socket>,
+    socket: Option<WatchedSocket>,
     joined: BTreeSet<(u32, IpAddr)>,
 }
 
-impl Groups {
-    /// Replaces the groups. Those that cannot be opened are said and left out. [`Groups::join`] comes next.
-    pub(crate) fn configure(&mut self, wanted: Vec<SocketAddr>, own: &[Socket]) {
+impl MulticastGroups {
+    /// Replaces the groups. Those that cannot be opened are said and left out. [`MulticastGroups::join`] comes next.
+    pub(crate) fn configure(&mut self, wanted: Vec<SocketAddr>, own: &[WatchedSocket]) {
         for gone in self.groups.extract_if(.., |g| !wanted.contains(&g.address)) {
             gone.leave(own);
         }
@@ -38,7 +38,7 @@ impl Groups {
             if self.groups.iter().any(|g| g.address == address) {
                 continue;
             }
-            match Group::open(address, own) {
+            match MulticastGroup::open(address, own) {
                 Ok(group) => self.groups.push(group),
                 Err(e) => tracing::error!(
                     "cannot listen to the multicast group {address} of cluster.transport: {e}"
@@ -48,7 +48,7 @@ impl Groups {
     }
 
     /// Joins the groups on interfaces that have come.
-    pub(crate) fn join(&mut self, interfaces: &[Interface], own: &[Socket]) {
+    pub(crate) fn join(&mut self, interfaces: &[Interface], own: &[WatchedSocket]) {
         if self.groups.is_empty() {
             return;
         }
@@ -64,12 +64,16 @@ impl Groups {
     }
 
     /// The sockets that receive for groups.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &WatchedSocket> {
         self.groups.iter().filter_map(|g| g.socket.as_ref())
     }
 
     /// Sends to every group over every interface, from the node's own sockets: so that answers find their way.
-    pub(crate) fn send(&self, datagram: &[u8], own: &[Socket]) -> Vec<(SocketAddr, io::Result<usize>)> {
+    pub(crate) fn send(
+        &self,
+        datagram: &[u8],
+        own: &[WatchedSocket],
+    ) -> Vec<(SocketAddr, io::Result<usize>)> {
         let mut results = Vec::new();
         for group in &self.groups {
             let Some(socket) = socket_of_family(own, group.address) else { continue };
@@ -89,8 +93,8 @@ impl Groups {
     }
 }
 
-impl Group {
-    fn open(address: SocketAddr, own: &[Socket]) -> io::Result<Group> {
+impl MulticastGroup {
+    fn open(address: SocketAddr, own: &[WatchedSocket]) -> io::Result<MulticastGroup> {
         let Some(unicast) = socket_of_family(own, address) else {
             return Err(io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
@@ -105,14 +109,14 @@ impl Group {
             true => None,
             false => Some(sys::watch_socket(open_group(address)?)?),
         };
-        Ok(Group { address, socket, joined: BTreeSet::new() })
+        Ok(MulticastGroup { address, socket, joined: BTreeSet::new() })
     }
 
-    fn receiver<'a>(&'a self, own: &'a [Socket]) -> Option<&'a UdpSocket> {
+    fn receiver<'a>(&'a self, own: &'a [WatchedSocket]) -> Option<&'a UdpSocket> {
         self.socket.as_ref().map(AsyncFd::get_ref).or_else(|| socket_of_family(own, self.address))
     }
 
-    fn join(&mut self, interfaces: &[Interface], own: &[Socket]) {
+    fn join(&mut self, interfaces: &[Interface], own: &[WatchedSocket]) {
         let now: BTreeSet<_> =
             interfaces.iter().filter(|i| i.address.is_ipv4() == self.address.is_ipv4()).map(key).collect();
         // An interface that went takes its membership with it.
@@ -135,7 +139,7 @@ impl Group {
         self.joined.extend(joined);
     }
 
-    fn leave(self, own: &[Socket]) {
+    fn leave(self, own: &[WatchedSocket]) {
         // A socket of its own leaves by closing.
         if let (None, Some(socket)) = (&self.socket, socket_of_family(own, self.address)) {
             for place in &self.joined {
@@ -149,14 +153,14 @@ fn key(interface: &Interface) -> (u32, IpAddr) {
     (interface.index, interface.address)
 }
 
-fn socket_of_family(own: &[Socket], address: SocketAddr) -> Option<&UdpSocket> {
+fn socket_of_family(own: &[WatchedSocket], address: SocketAddr) -> Option<&UdpSocket> {
     own.iter()
         .map(AsyncFd::get_ref)
         .find(|s| s.local_addr().is_ok_and(|local| local.is_ipv4() == address.is_ipv4()))
 }
 
 /// The interfaces that a socket's address allows: all that carry multicast for "any", its own one otherwise.
-fn suitable(interfaces: &[Interface], own: &[Socket]) -> Vec<Interface> {
+fn suitable(interfaces: &[Interface], own: &[WatchedSocket]) -> Vec<Interface> {
     let locals: Vec<_> = own.iter().filter_map(|s| s.get_ref().local_addr().ok()).map(|a| a.ip()).collect();
     let fits = |i: &&Interface| {
         locals.iter().any(|local| match local.is_unspecified() {

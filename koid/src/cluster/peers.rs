@@ -24,7 +24,7 @@ const CREDIT: u8 = 3;
 
 /// How far a source is to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum SourceTrust {
     /// The configuration names it.
     Configured,
     /// Its words are for this very run of this node: it has heard from us.
@@ -36,11 +36,11 @@ pub(crate) enum Source {
 /// The addresses that nodes were heard from lately, the freshest first.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    nodes: BTreeMap<NodeId, Vec<Heard>>,
+    nodes: BTreeMap<NodeId, Vec<PeerAddress>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct PeerAddress {
     address: SocketAddr,
     at: Time,
     /// Datagrams that may yet be sent there; none: as many as there are.
@@ -49,7 +49,7 @@ struct Heard {
 
 impl Peers {
     /// A new message of `node` came from `address`.
-    pub(crate) fn heard(&mut self, node: NodeId, address: SocketAddr, source: Source, now: Time) {
+    pub(crate) fn heard(&mut self, node: NodeId, address: SocketAddr, source: SourceTrust, now: Time) {
         if !self.nodes.contains_key(&node) && self.nodes.len() >= NODES {
             self.forget_the_most_silent();
         }
@@ -63,15 +63,15 @@ impl Peers {
             // The oldest of those that are the least believed: words for everyone push out no proven address.
             None => match (addresses.iter().rposition(|heard| heard.credit.is_some()), source) {
                 (Some(at), _) => drop(addresses.remove(at)),
-                (None, Source::Unproven) => return,
-                (None, Source::Proven | Source::Configured) => addresses.truncate(ADDRESSES - 1),
+                (None, SourceTrust::Unproven) => return,
+                (None, SourceTrust::Proven | SourceTrust::Configured) => addresses.truncate(ADDRESSES - 1),
             },
         }
         let credit = match source {
-            Source::Unproven if !was_proven => Some(CREDIT),
-            Source::Unproven | Source::Proven | Source::Configured => None,
+            SourceTrust::Unproven if !was_proven => Some(CREDIT),
+            SourceTrust::Unproven | SourceTrust::Proven | SourceTrust::Configured => None,
         };
-        addresses.insert(0, Heard { address, at: now, credit });
+        addresses.insert(0, PeerAddress { address, at: now, credit });
     }
 
     /// The addresses at which `node` can be answered now.
@@ -101,7 +101,7 @@ impl Peers {
     }
 
     fn forget_the_most_silent(&mut self) {
-        let last = |addresses: &Vec<Heard>| addresses.first().map(|heard| heard.at);
+        let last = |addresses: &Vec<PeerAddress>| addresses.first().map(|heard| heard.at);
         let silent = self.nodes.iter().min_by_key(|(_, addresses)| last(addresses)).map(|(node, _)| *node);
         if let Some(node) = silent {
             self.nodes.remove(&node);
@@ -112,7 +112,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Source::{Configured, Proven, Unproven};
+    use SourceTrust::{Configured, Proven, Unproven};
 
     const NODE: NodeId = NodeId(1);
 

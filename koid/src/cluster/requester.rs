@@ -1,7 +1,7 @@
-//! Who gives a command, and until when it may be begun.
+//! Who asks for a command, and until when it may be begun.
 //!
-//! Whoever was told "no answer" acts on that: a command that is begun after that comes out of the blue. How much time is left
-//! travels with a command, never an instant: clocks of machines differ.
+//! A client that was told "no answer" acts on that: its command must not be begun afterwards. A command carries the time that is
+//! left, and never an instant: clocks of machines differ.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,26 +12,27 @@ use koi_core::types::Time;
 use crate::os::sys;
 
 /// Whether the other end of a connection is there. It never blocks.
-type IsThere = Arc<dyn Fn() -> bool + Send + Sync>;
+type IsConnected = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Who waits for a command, and how long.
 #[derive(Clone, Default)]
-pub(crate) struct Giver {
+pub(crate) struct Requester {
     /// Nobody waits from then on; none: it was not said.
     pub(crate) until: Option<Time>,
     /// None: there is no connection that could end.
-    is_there: Option<IsThere>,
+    is_connected: Option<IsConnected>,
 }
 
-impl Giver {
+impl Requester {
     /// One that waits until then, as long as the connection lasts.
-    pub(crate) fn new(until: Option<Time>, is_there: IsThere) -> Giver {
-        Giver { until, is_there: Some(is_there) }
+    pub(crate) fn new(until: Option<Time>, is_connected: IsConnected) -> Requester {
+        Requester { until, is_connected: Some(is_connected) }
     }
 
     /// Whether a command may be begun for it at `now`.
     pub(crate) fn waits(&self, now: Time) -> bool {
-        self.until.is_none_or(|until| now < until) && self.is_there.as_ref().is_none_or(|is_there| is_there())
+        self.until.is_none_or(|until| now < until)
+            && self.is_connected.as_ref().is_none_or(|is_connected| is_connected())
     }
 
     /// How much longer it waits, less what the way back takes; none: it was not said.
@@ -49,7 +50,7 @@ impl Giver {
     }
 }
 
-impl fmt::Debug for Giver {
+impl fmt::Debug for Requester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Giver").field("until", &self.until).finish_non_exhaustive()
     }
@@ -65,17 +66,18 @@ mod tests {
     fn it_waits_until_its_time_is_over_or_it_has_gone() {
         let there = Arc::new(AtomicBool::new(true));
         let asked = there.clone();
-        let giver = Giver::new(Some(Time(100)), Arc::new(move || asked.load(Ordering::Relaxed)));
-        assert!(giver.waits(Time(99)) && !giver.waits(Time(100)));
+        let requester = Requester::new(Some(Time(100)), Arc::new(move || asked.load(Ordering::Relaxed)));
+        assert!(requester.waits(Time(99)) && !requester.waits(Time(100)));
         there.store(false, Ordering::Relaxed);
-        assert!(!giver.waits(Time(0)), "it has gone");
-        assert!(Giver::default().waits(Time::NEVER), "nothing was said");
+        assert!(!requester.waits(Time(0)), "it has gone");
+        assert!(Requester::default().waits(Time::NEVER), "nothing was said");
     }
 
     #[test]
     fn something_is_left_for_the_way_back() {
-        let waiting =
-            |time| Giver { until: Some(sys::now() + time), is_there: None }.at_most(Duration::from_secs(10));
+        let waiting = |time| {
+            Requester { until: Some(sys::now() + time), is_connected: None }.at_most(Duration::from_secs(10))
+        };
         assert!(waiting(Duration::from_secs(2)) < Duration::from_secs(2));
         assert!(waiting(Duration::from_secs(2)) > Duration::from_secs(1));
         assert_eq!(waiting(Duration::from_millis(5)), Duration::ZERO);

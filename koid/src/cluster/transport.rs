@@ -15,9 +15,9 @@ use koi_proto::seal::{DATAGRAM_BYTES, Sealer};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::cluster::multicast::Groups;
+use crate::cluster::multicast::MulticastGroups;
 use crate::cluster::peers::{self, Peers};
-use crate::cluster::refusals::{Refusal, Refusals, Told};
+use crate::cluster::refusals::{RefusalNotices, RefusedDatagram, RefusedDatagrams};
 use crate::reporting::throttle::Throttle;
 
 /// How often the same complaint about the same source is made.
@@ -43,7 +43,7 @@ pub(crate) type Dropped = BTreeMap<String, u64>;
 pub(crate) struct Transport {
     me: (NodeId, Session),
     sockets: Vec<AsyncFd<UdpSocket>>,
-    groups: Groups,
+    groups: MulticastGroups,
     unicast: Vec<SocketAddr>,
     /// Addresses at which this node would talk to itself.
     own: BTreeSet<SocketAddr>,
@@ -52,7 +52,7 @@ pub(crate) struct Transport {
     peers: Peers,
     dropped: BTreeMap<&'static str, u64>,
     complaints: Throttle<Option<IpAddr>>,
-    refusals: Refusals,
+    refusals: RefusedDatagrams,
     next_refresh: Time,
     /// Where this node is reached, as far as it knows.
     own_address: Option<SocketAddr>,
@@ -70,7 +70,7 @@ impl Transport {
         let mut transport = Transport {
             me,
             sockets,
-            groups: Groups::default(),
+            groups: MulticastGroups::default(),
             unicast: Vec::new(),
             own: BTreeSet::new(),
             sealer: Sealer::new(wire.cluster_id, &wire.keyring),
@@ -78,7 +78,7 @@ impl Transport {
             peers: Peers::default(),
             dropped: BTreeMap::new(),
             complaints: Throttle::new(COMPLAIN_EVERY),
-            refusals: Refusals::default(),
+            refusals: RefusedDatagrams::default(),
             next_refresh: now,
             own_address: None,
         };
@@ -206,7 +206,7 @@ impl Transport {
 
     fn note_sent(&mut self, result: io::Result<usize>, to: SocketAddr, now: Time) {
         if let Err(error) = result {
-            self.refuse(Refusal::Unsent { to, error: error.to_string() }, to.ip(), now);
+            self.refuse(RefusedDatagram::Unsent { to, error: error.to_string() }, to.ip(), now);
         }
     }
 
@@ -259,7 +259,7 @@ impl Transport {
             Ok(message) => message,
             Err(error) => {
                 // A wrong id or key makes nothing vanish without a word.
-                self.refuse(Refusal::Unopened { source, error }, source.ip(), now);
+                self.refuse(RefusedDatagram::Unopened { source, error }, source.ip(), now);
                 return None;
             }
         };
@@ -285,14 +285,14 @@ impl Transport {
         if verdict != Verdict::Fresh {
             self.count(verdict.kind());
             if verdict == Verdict::OldSession {
-                self.refusals.note(Refusal::OfOldRun { source }, now);
+                self.refusals.note(RefusedDatagram::OfOldRun { source }, now);
             }
             return None;
         }
         // Scripts and the API are told of addresses, and would connect there.
         let is_told = match trust {
-            Some(peers::Source::Configured | peers::Source::Proven) => true,
-            Some(peers::Source::Unproven) => self.finds_itself(),
+            Some(peers::SourceTrust::Configured | peers::SourceTrust::Proven) => true,
+            Some(peers::SourceTrust::Unproven) => self.finds_itself(),
             None => false,
         };
         Some((message, is_told.then_some(source)))
@@ -305,31 +305,36 @@ impl Transport {
 
     /// What a datagram proves of its source; none: nothing. Whoever repeats a datagram may write any source on it, but of a
     /// configured one: datagrams go there anyway, and the same word over a second path shows that the path is good.
-    fn trust_in(&self, message: &Message, verdict: Verdict, source: SocketAddr) -> Option<peers::Source> {
+    fn trust_in(
+        &self,
+        message: &Message,
+        verdict: Verdict,
+        source: SocketAddr,
+    ) -> Option<peers::SourceTrust> {
         // A guardian speaks from an address of its own, at which nobody listens.
         if message.seq >= GUARDIAN_SEQ {
             return None;
         }
         match (verdict, message.to) {
             (Verdict::Fresh | Verdict::Duplicate, _) if self.unicast.contains(&source) => {
-                Some(peers::Source::Configured)
+                Some(peers::SourceTrust::Configured)
             }
-            (Verdict::Fresh, Some(to)) if to.session == self.me.1 => Some(peers::Source::Proven),
+            (Verdict::Fresh, Some(to)) if to.session == self.me.1 => Some(peers::SourceTrust::Proven),
             // Words for an earlier run of this node may be as old as that.
             (Verdict::Fresh, Some(_)) => None,
-            (Verdict::Fresh, None) => Some(peers::Source::Unproven),
+            (Verdict::Fresh, None) => Some(peers::SourceTrust::Unproven),
             (Verdict::Duplicate | Verdict::Old | Verdict::OldSession, _) => None,
         }
     }
 
     /// Something did not come in or did not go out: it is logged now and then, and every status tells of it for a while.
-    fn refuse(&mut self, refusal: Refusal, other: IpAddr, now: Time) {
+    fn refuse(&mut self, refusal: RefusedDatagram, other: IpAddr, now: Time) {
         self.complain(refusal.kind(), Some(other), now, || refusal.sentence());
         self.refusals.note(refusal, now);
     }
 
     /// What was refused of late.
-    pub(crate) fn refused(&self, now: Time) -> Told {
+    pub(crate) fn refused(&self, now: Time) -> RefusalNotices {
         self.refusals.told(now)
     }
 

@@ -10,8 +10,8 @@ use koi_config::{Config, Loaded};
 use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
-use crate::config::current::Current;
-use crate::config::exposure as strangers;
+use crate::config::current::ActiveConfig;
+use crate::config::exposure;
 use crate::config::load;
 use crate::reporting::say;
 
@@ -55,10 +55,10 @@ fn check(args: &Args) -> (Report, String) {
         }
     };
     loaded.warnings.iter().for_each(|w| report.warning(w));
-    if let Err(error) = Current::new(loaded.config.clone()) {
+    if let Err(error) = ActiveConfig::new(loaded.config.clone()) {
         report.problem(format_args!("{}: {error}", loaded.path.display()));
     }
-    if let Err(exposed) = strangers::refuse_state(&loaded.config.node.state_dir) {
+    if let Err(exposed) = exposure::refuse_state(&loaded.config.node.state_dir) {
         report.problem(exposed);
     }
     let services = check_services(&loaded.config, &loaded.path, &mut report);
@@ -69,7 +69,7 @@ fn check(args: &Args) -> (Report, String) {
 /// The number of services.
 fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     if !config.node.runner {
-        strangers::told(path, config, None).into_iter().for_each(|told| report.warning(told));
+        exposure::exposures(path, config, None).into_iter().for_each(|told| report.warning(told));
         return 0;
     }
     // Kept until the end: plugins are loaded from it.
@@ -78,7 +78,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
         .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
         .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
-    strangers::told(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
+    exposure::exposures(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
     let discovery = match discover(&config.services.folder, &registry) {
         Ok(discovery) => discovery,
         Err(error) => {

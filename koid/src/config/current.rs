@@ -8,13 +8,13 @@ use koi_core::settings::Settings;
 use koi_proto::key::{Key, KeyError, Keyring};
 
 use crate::cluster::transport::Wire;
-use crate::config::exposure as strangers;
-use crate::config::exposure::Exposed;
+use crate::config::exposure;
+use crate::config::exposure::ExposureError;
 use crate::config::settings;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]
-pub(crate) struct Current {
+pub(crate) struct ActiveConfig {
     /// As loaded, with what the command line overrides.
     pub(crate) config: Config,
     /// For the core.
@@ -25,18 +25,18 @@ pub(crate) struct Current {
 
 /// A configuration that reads well and cannot be used all the same.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum UnusableConfigError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
-    Exposed(#[from] Exposed),
+    ExposureError(#[from] ExposureError),
 }
 
-impl Current {
+impl ActiveConfig {
     /// Reads the keys, and refuses what this version cannot do.
-    pub(crate) fn new(config: Config) -> Result<Current, Unusable> {
+    pub(crate) fn new(config: Config) -> Result<ActiveConfig, UnusableConfigError> {
         let keyring = Arc::new(keyring(&config)?);
-        Ok(Current { settings: settings::of(&config), keyring, config })
+        Ok(ActiveConfig { settings: settings::for_core(&config), keyring, config })
     }
 
     /// What the transport needs.
@@ -50,7 +50,7 @@ impl Current {
 }
 
 /// The key that seals, and those accepted beside it.
-fn keyring(config: &Config) -> Result<Keyring, Unusable> {
+fn keyring(config: &Config) -> Result<Keyring, UnusableConfigError> {
     let sealing = match &config.cluster.key {
         KeySource::File(path) => read_key(path)?,
         KeySource::Password(password) => Key::from_password(password, config.cluster.id)?,
@@ -60,29 +60,29 @@ fn keyring(config: &Config) -> Result<Keyring, Unusable> {
     Ok(Keyring { sealing, accepted })
 }
 
-fn read_key(path: &Path) -> Result<Key, Unusable> {
+fn read_key(path: &Path) -> Result<Key, UnusableConfigError> {
     let key = Key::read_file(path)?;
-    strangers::refuse_key(path)?;
+    exposure::refuse_key(path)?;
     Ok(key)
 }
 
 /// The configuration in force. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shared(Arc<RwLock<Arc<Current>>>);
+pub(crate) struct SharedConfig(Arc<RwLock<Arc<ActiveConfig>>>);
 
-impl Shared {
+impl SharedConfig {
     /// Begins with this one.
-    pub(crate) fn new(current: Current) -> Shared {
-        Shared(Arc::new(RwLock::new(Arc::new(current))))
+    pub(crate) fn new(current: ActiveConfig) -> SharedConfig {
+        SharedConfig(Arc::new(RwLock::new(Arc::new(current))))
     }
 
     /// The one in force now.
-    pub(crate) fn get(&self) -> Arc<Current> {
+    pub(crate) fn get(&self) -> Arc<ActiveConfig> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts another one in force.
-    pub(crate) fn set(&self, current: Current) {
+    pub(crate) fn set(&self, current: ActiveConfig) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
     }
 }

@@ -20,7 +20,7 @@ const TOLD: usize = 20;
 
 /// Something is not used, because strangers could change it. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Exposed {
+pub(crate) enum ExposureError {
     /// The state folder.
     #[error(
         "the state folder {} is not used: {why}. Whoever changes what is in it has koid run things as its own user; make sure \
@@ -36,27 +36,27 @@ pub(crate) enum Exposed {
 }
 
 /// Refuses a state folder that others may change.
-pub(crate) fn refuse_state(path: &Path) -> Result<(), Exposed> {
+pub(crate) fn refuse_state(path: &Path) -> Result<(), ExposureError> {
     // One that is sticky is closed when koid starts: nothing in it could have been replaced meanwhile.
     let own = || distrust(path).ok().flatten().filter(|why| !is_sticky(why));
     if let Some(why) = own().or_else(|| distrust_way(path)) {
-        return Err(Exposed::State { path: path.to_owned(), why });
+        return Err(ExposureError::State { path: path.to_owned(), why });
     }
     let bad = find_below(path, STATE_ENTRIES, |entry, found| match judge(entry, found) {
-        Some(why) => Some(Exposed::State { path: path.to_owned(), why }),
+        Some(why) => Some(ExposureError::State { path: path.to_owned(), why }),
         None => no_file(entry),
     });
     bad.map_or(Ok(()), Err)
 }
 
 /// A FIFO or a device in the place of a file: koid would wait for it.
-fn no_file(path: &Path) -> Option<Exposed> {
+fn no_file(path: &Path) -> Option<ExposureError> {
     let kind = fs::metadata(path).ok()?.file_type();
     if kind.is_dir() || kind.is_socket() {
         return None;
     }
     let what = must_be_file(kind).err()?.to_string();
-    Some(Exposed::NoFile { path: path.to_owned(), what })
+    Some(ExposureError::NoFile { path: path.to_owned(), what })
 }
 
 /// Whether others may put things into it, and may not replace what is in it, as in the root of a new tmpfs.
@@ -67,13 +67,13 @@ fn is_sticky(why: &Distrust) -> bool {
 
 /// Makes the state folder if it is not there, for koid's user alone, and refuses it if others may change it. A sentence says
 /// what was done about one that others could only have put things into.
-pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, Exposed> {
+pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, ExposureError> {
     // Made before it is judged: in a folder like /tmp somebody else may make it in between. Opening it says why it cannot be.
     let _ = DirBuilder::new().recursive(true).mode(0o700).create(path);
     let open = distrust(path).ok().flatten().filter(is_sticky);
     let Some(why) = open else { return refuse_state(path).map(|()| None) };
     fs::set_permissions(path, Permissions::from_mode(0o700))
-        .map_err(|_| Exposed::State { path: path.to_owned(), why: why.clone() })?;
+        .map_err(|_| ExposureError::State { path: path.to_owned(), why: why.clone() })?;
     refuse_state(path)?;
     Ok(Some(format!(
         "the state folder {} was open to others, and is koid's alone now (mode 0700)",
@@ -82,18 +82,18 @@ pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, Exposed> {
 }
 
 /// Refuses a key file that others may change, or put another one in the place of.
-pub(crate) fn refuse_key(path: &Path) -> Result<(), Exposed> {
+pub(crate) fn refuse_key(path: &Path) -> Result<(), ExposureError> {
     match distrust(path).ok().flatten().or_else(|| distrust_way(path)) {
-        Some(why) => Err(Exposed::Key { path: path.to_owned(), why }),
+        Some(why) => Err(ExposureError::Key { path: path.to_owned(), why }),
         None => Ok(()),
     }
 }
 
 /// What an operator is to be told, by its path: a sentence each.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<PathBuf, Distrust>);
+struct ExposureReport(BTreeMap<PathBuf, Distrust>);
 
-impl Told {
+impl ExposureReport {
     /// Looks at a file or folder, and at the way to it. Whether it is to be relied on.
     fn look(&mut self, path: &Path) -> bool {
         let found = distrust(path).ok().flatten().or_else(|| distrust_way(path));
@@ -103,7 +103,7 @@ impl Told {
     }
 
     /// Looks at what lies in a folder; in one that others may change anything may lie.
-    fn look_into(&mut self, folder: &Path, also: impl Fn(&mut Told, &Path)) {
+    fn look_into(&mut self, folder: &Path, also: impl Fn(&mut ExposureReport, &Path)) {
         if !self.look(folder) {
             return;
         }
@@ -137,8 +137,8 @@ impl Told {
 }
 
 /// What others could change of the configuration in `file`, of services, and of plugins: a sentence each. Blocks.
-pub(crate) fn told(file: &Path, config: &Config, registry: Option<&Registry>) -> Vec<String> {
-    let mut told = Told::default();
+pub(crate) fn exposures(file: &Path, config: &Config, registry: Option<&Registry>) -> Vec<String> {
+    let mut told = ExposureReport::default();
     told.look(file);
     if let Some(folder) = config.node.socket.parent() {
         told.look(folder);
@@ -228,7 +228,7 @@ mod tests {
         mode(&key, 0o600);
         refuse_key(&key).unwrap();
         mode(folder.path(), 0o777);
-        assert!(matches!(refuse_key(&key), Err(Exposed::Key { .. })));
+        assert!(matches!(refuse_key(&key), Err(ExposureError::Key { .. })));
     }
 
     #[test]
@@ -248,11 +248,11 @@ mod tests {
             write(path, "").unwrap();
             mode(path, 0o755);
         }
-        assert_eq!(told(&file, &config, None), [""; 0]);
+        assert_eq!(exposures(&file, &config, None), [""; 0]);
         for path in &paths {
             mode(path, 0o757);
         }
-        let said = told(&file, &config, None);
+        let said = exposures(&file, &config, None);
         for path in &paths {
             let about =
                 said.iter().filter(|s| s.contains(&format!("{} may be changed", path.display()))).count();
@@ -263,13 +263,13 @@ mod tests {
         write(elsewhere.join("stop"), "").unwrap();
         mode(&elsewhere, 0o777);
         std::os::unix::fs::symlink(elsewhere.join("stop"), service.join("stop")).unwrap();
-        let said = told(&file, &config, None).join("\n");
+        let said = exposures(&file, &config, None).join("\n");
         assert!(
             said.contains(&format!("{} may be changed", elsewhere.display())),
             "a link leads there: {said}"
         );
         mode(&config.services.folder, 0o777);
-        let said = told(&file, &config, None).join("\n");
+        let said = exposures(&file, &config, None).join("\n");
         assert!(!said.contains("10-web"), "in an open folder anything may be: {said}");
         assert!(said.contains(&format!("chmod go-w {}`", config.services.folder.display())), "{said}");
     }

@@ -4,7 +4,7 @@ use koi_config::{Config, Electors, Fence, OnStopFailure, Quorum};
 use koi_core::settings::{self as core, Settings};
 
 /// The core's settings.
-pub(crate) fn of(config: &Config) -> Settings {
+pub(crate) fn for_core(config: &Config) -> Settings {
     let electors = match &config.cluster.electors {
         None => core::Electors::Unknown,
         Some(Electors::Count(n)) => core::Electors::Count(*n),

@@ -15,23 +15,23 @@ use koi_plugin_api::NewestEpoch;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use self::reload::Reload;
+use self::reload::Reloader;
 use self::running::{BEGIN_AGAIN, Daemon};
-use self::startup_retry::{NotDone, Passing, Signals, Wait};
+use self::startup_retry::{Signals, StartupError, StartupRetry, Transient};
 use crate::api::LocalListener;
 use crate::args::Args;
-use crate::cluster::event_loop::{self, Parts};
+use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::sockets;
-use crate::config::current::{Current, Shared};
+use crate::config::current::{ActiveConfig, SharedConfig};
 use crate::config::{exposure, load, settings};
-use crate::guardian_client::client::{Guardian, Heard};
+use crate::guardian_client::client::{Guardian, GuardianReport};
 use crate::hooks::identity::NodeIdentity;
 use crate::os::sys;
 use crate::reporting::events::EventHub;
 use crate::reporting::log::{self, Sink};
 use crate::reporting::say;
 use crate::services::plugins::Plugins;
-use crate::services::scan_requests::LookNow;
+use crate::services::scan_requests::ScanTrigger;
 use crate::storage::store::Store;
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
@@ -70,14 +70,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
-    let current = Current::new(loaded.config)?;
+    let current = ActiveConfig::new(loaded.config)?;
     let config = &current.config;
     if let Some(closed) = exposure::prepare_state(&config.node.state_dir)? {
         tracing::warn!("{closed}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut wait = Wait::new(&mut signals);
+    let mut wait = StartupRetry::new(&mut signals);
     let Some((store, opened)) = patiently(&runtime, &mut wait, || Store::open(&config.node.state_dir))?
     else {
         return Ok(ExitCode::SUCCESS);
@@ -122,7 +122,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (id, session) = (opened.id, opened.session);
     let (heard, mut hearing) = mpsc::unbounded_channel();
     let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), heard)?;
-    let (cluster, end) = event_loop::start(Parts {
+    let (cluster, end) = event_loop::start(LoopParts {
         settings: current.settings.clone(),
         boot: Boot {
             id,
@@ -144,30 +144,30 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     runtime.spawn(async move {
         while let Some(heard) = hearing.recv().await {
             let input = match heard {
-                Heard::Armed(armed) => Input::Armed(armed),
-                Heard::Guarded(guarded) => Input::Guarded(guarded),
+                GuardianReport::Armed(armed) => Input::Armed(armed),
+                GuardianReport::Guarded(guarded) => Input::Guarded(guarded),
             };
             told.input(input).await;
         }
     });
     let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, &id.to_string())));
-    let (look_now, looks) = LookNow::new();
+    let (scan_trigger, scan_requests) = ScanTrigger::new();
     let plugins = Plugins::new(config);
-    let shared = Shared::new(current);
-    let reload = Reload {
+    let shared = SharedConfig::new(current);
+    let reload = Reloader {
         path: loaded.path,
         name: args.name.clone(),
         debug: args.debug,
         shared,
         cluster,
         identity,
-        look_now,
+        scan_trigger,
         guardian: guardian.clone(),
         plugins,
     };
     let follows = opened.before.follows;
     let daemon = Daemon { id, port: bound.port, hub, newest_epoch, follows, reload };
-    let asked = (hooks_wanted, looks);
+    let asked = (hooks_wanted, scan_requests);
     let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian), signals);
     let again = code == ExitCode::from(BEGIN_AGAIN);
     if again || code == ExitCode::SUCCESS {
@@ -182,15 +182,15 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
 }
 
 /// Does what may have to be waited for; none: a signal asked for the end meanwhile.
-fn patiently<T, E: Passing + std::error::Error + 'static>(
+fn patiently<T, E: Transient + std::error::Error + 'static>(
     runtime: &Runtime,
-    wait: &mut Wait<'_>,
+    wait: &mut StartupRetry<'_>,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<Option<T>, Fatal> {
     match runtime.block_on(wait.until_done(attempt)) {
         Ok(done) => Ok(Some(done)),
-        Err(NotDone::Failed(error)) => Err(error.into()),
-        Err(NotDone::Told) => {
+        Err(StartupError::Failed(error)) => Err(error.into()),
+        Err(StartupError::Told) => {
             tracing::info!("asked to end before anything was started");
             Ok(None)
         }

@@ -37,7 +37,7 @@ pub(crate) fn stand_in(guardian: &str) -> Option<ExitCode> {
 }
 
 /// The life of process 1.
-fn wait_for(koid: i32, guardian: &str, signals: &sys::Held) -> ExitCode {
+fn wait_for(koid: i32, guardian: &str, signals: &sys::BlockedSignals) -> ExitCode {
     let mut ended = None;
     loop {
         while let Some((process, code)) = sys::reap_any() {
@@ -59,10 +59,10 @@ fn wait_for(koid: i32, guardian: &str, signals: &sys::Held) -> ExitCode {
     }
 }
 
-fn exit_code(code: sys::Ended) -> ExitCode {
+fn exit_code(code: sys::ExitOutcome) -> ExitCode {
     let number = match code {
-        sys::Ended::Exited(code) => code,
-        sys::Ended::Killed(signal) => BY_SIGNAL + signal,
+        sys::ExitOutcome::Exited(code) => code,
+        sys::ExitOutcome::Killed(signal) => BY_SIGNAL + signal,
     };
     ExitCode::from(u8::try_from(number).unwrap_or(u8::MAX))
 }

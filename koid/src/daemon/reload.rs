@@ -10,43 +10,43 @@ use tokio::sync::oneshot;
 
 use crate::cluster::handle::Cluster;
 use crate::cluster::sockets;
-use crate::config::current::{Current, Shared};
+use crate::config::current::{ActiveConfig, SharedConfig};
 use crate::config::{load, settings};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::identity::NodeIdentity;
 use crate::reporting::log;
 use crate::services::plugins::Plugins;
-use crate::services::scan_requests::LookNow;
+use crate::services::scan_requests::ScanTrigger;
 
 /// What is wrong, of plugins and of services, that one answer names.
 const NAMED: usize = 3;
 
 /// What a reload reaches.
 #[derive(Clone)]
-pub(crate) struct Reload {
+pub(crate) struct Reloader {
     /// The file, absolute.
     pub(crate) path: PathBuf,
     /// `-n`.
     pub(crate) name: Option<String>,
     /// `-d`.
     pub(crate) debug: bool,
-    pub(crate) shared: Shared,
+    pub(crate) shared: SharedConfig,
     pub(crate) cluster: Cluster,
     pub(crate) identity: Arc<RwLock<NodeIdentity>>,
-    pub(crate) look_now: LookNow,
+    pub(crate) scan_trigger: ScanTrigger,
     pub(crate) guardian: Guardian,
     pub(crate) plugins: Plugins,
 }
 
-impl Reload {
+impl Reloader {
     /// Reads the file and puts it in force. Plugins are loaded and services looked at after that, whoever waits for it. On an error,
     /// which is a sentence for people, the old configuration stays.
-    pub(crate) async fn run(&self) -> Result<InForce, String> {
+    pub(crate) async fn run(&self) -> Result<AppliedConfig, String> {
         let (path, name) = (self.path.clone(), self.name.clone());
         // A disk may hang, and a password takes a while to be turned into a key.
         let read = tokio::task::spawn_blocking(move || {
             let loaded = load::load(Some(&path), name.as_deref()).map_err(|e| e.to_string())?;
-            let current = Current::new(loaded.config).map_err(|e| format!("{}: {e}", path.display()))?;
+            let current = ActiveConfig::new(loaded.config).map_err(|e| format!("{}: {e}", path.display()))?;
             Ok::<_, String>((current, loaded.warnings))
         });
         let (new, warnings) = match read.await {
@@ -65,22 +65,22 @@ impl Reload {
         }
         let (ended, rest) = oneshot::channel();
         tokio::spawn(self.clone().follow(config, ended));
-        Ok(InForce { message, rest, plugins: self.plugins.clone() })
+        Ok(AppliedConfig { message, rest, plugins: self.plugins.clone() })
     }
 
     /// Loads plugins and looks at the services, and says what is wrong with them.
-    async fn follow(self, config: Config, rest: oneshot::Sender<Rest>) {
+    async fn follow(self, config: Config, rest: oneshot::Sender<FollowUp>) {
         let changes = self.plugins.load(&config).await;
-        let services = self.look_now.look().await;
+        let services = self.scan_trigger.scan().await;
         let wrong = wrong(&self.plugins.troubles(), &services);
-        if let Err(late) = rest.send(Rest { changes, wrong }) {
+        if let Err(late) = rest.send(FollowUp { changes, wrong }) {
             // Nobody has waited for it.
             tracing::info!("the plugins are loaded");
             late.wrong.iter().for_each(|note| tracing::warn!("{note}"));
         }
     }
 
-    async fn put_in_force(&self, new: Current) {
+    async fn put_in_force(&self, new: ActiveConfig) {
         log::set_level(settings::log_level(&new.config, self.debug));
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) =
             NodeIdentity::from_config(&new.config, &self.own_id());
@@ -96,21 +96,21 @@ impl Reload {
 
 /// A configuration that has come into force, while plugins may still be loaded.
 #[derive(Debug)]
-pub(crate) struct InForce {
+pub(crate) struct AppliedConfig {
     message: String,
-    rest: oneshot::Receiver<Rest>,
+    rest: oneshot::Receiver<FollowUp>,
     plugins: Plugins,
 }
 
 /// What became of plugins and services, a sentence each.
 #[derive(Debug, Default)]
-struct Rest {
+struct FollowUp {
     /// Plugins that are other ones than before.
     changes: Vec<String>,
     wrong: Vec<String>,
 }
 
-impl InForce {
+impl AppliedConfig {
     /// What came of it, as far as that is known after `wait`.
     pub(crate) async fn within(self, wait: Duration) -> Done {
         let Ok(rest) = tokio::time::timeout(wait, self.rest).await else {
@@ -124,7 +124,7 @@ impl InForce {
             };
             return Done { message: self.message, notes: vec![note], pending: true, ..Done::default() };
         };
-        let Rest { changes, wrong } = rest.unwrap_or_default();
+        let FollowUp { changes, wrong } = rest.unwrap_or_default();
         let refused = !wrong.is_empty();
         Done { message: self.message, steps: changes, notes: wrong, refused, pending: false }
     }
@@ -157,7 +157,7 @@ fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<Str
 
 /// Sockets and the state folder stay as they are while the daemon runs: the keys that differ are named and their old
 /// values kept.
-fn keep_what_needs_a_restart(mut new: Current, old: &Current) -> (Current, Vec<&'static str>) {
+fn keep_what_needs_a_restart(mut new: ActiveConfig, old: &ActiveConfig) -> (ActiveConfig, Vec<&'static str>) {
     let mut waits = Vec::new();
     let mut keep = |key: &'static str, differs: bool| {
         if differs {

@@ -2,15 +2,15 @@
 
 use tokio::sync::mpsc;
 
-use super::reload::{InForce, Reload};
+use super::reload::{AppliedConfig, Reloader};
 use crate::api::{ReloadError, ReloadRequest};
 use crate::os::sys;
 use crate::reporting::systemd;
 
 /// Reloads as often as it is asked to, one after the other.
-pub(super) async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<ReloadRequest>) {
+pub(super) async fn answer_reloads(reload: Reloader, mut wanted: mpsc::Receiver<ReloadRequest>) {
     while let Some(asked) = wanted.recv().await {
-        if !asked.giver.waits(sys::now()) {
+        if !asked.requester.waits(sys::now()) {
             let _ = asked.reply.send(Err(ReloadError::NotBegun));
             continue;
         }
@@ -22,7 +22,7 @@ pub(super) async fn answer_reloads(reload: Reload, mut wanted: mpsc::Receiver<Re
 }
 
 /// Says what came of a reload. Plugins may take long to be compiled: no other reload waits for that.
-async fn answer_reload(result: Result<InForce, String>, asked: ReloadRequest) {
+async fn answer_reload(result: Result<AppliedConfig, String>, asked: ReloadRequest) {
     let done = match result {
         Ok(in_force) => Ok(in_force.within(asked.wait).await),
         Err(why) => Err(ReloadError::NotTaken(why)),

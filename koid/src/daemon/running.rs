@@ -12,13 +12,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use super::reload::Reload;
+use super::reload::Reloader;
 use super::reload_queue::answer_reloads;
 use super::startup_retry::Signals;
 use crate::api::{self, Api, LocalListener, ReloadRequest};
-use crate::cluster::event_loop::End;
+use crate::cluster::event_loop::LoopEnd;
 use crate::cluster::handle::Cluster;
-use crate::cluster::requester::Giver;
+use crate::cluster::requester::Requester;
 use crate::hooks::details::Details;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
@@ -26,7 +26,7 @@ use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
 use crate::reporting::events::{EventHub, unix_ms};
 use crate::reporting::{systemd, waiting};
 use crate::services::findings::Findings;
-use crate::services::scan_requests::Looks;
+use crate::services::scan_requests::ScanRequests;
 use crate::services::watch::Services;
 
 /// How long plugins are waited for before the log says that a signal was heeded.
@@ -48,24 +48,24 @@ pub(super) struct Daemon {
     pub(super) newest_epoch: NewestEpoch,
     /// The run before this one on this machine.
     pub(super) follows: Option<Session>,
-    pub(super) reload: Reload,
+    pub(super) reload: Reloader,
 }
 
 impl Daemon {
     pub(super) fn run(
         self,
         runtime: &Runtime,
-        (hooks_wanted, looks): (mpsc::UnboundedReceiver<HookCommand>, Looks),
+        (hooks_wanted, scan_requests): (mpsc::UnboundedReceiver<HookCommand>, ScanRequests),
         tcp: Vec<TcpListener>,
         socket: LocalListener,
-        (end, wait_for_guardian): (oneshot::Receiver<End>, impl FnOnce() + Send + 'static),
+        (end, wait_for_guardian): (oneshot::Receiver<LoopEnd>, impl FnOnce() + Send + 'static),
         signals: Signals,
     ) -> ExitCode {
         // However this ends, by a panic too, no hook outlives it.
         let groups = ProcessGroups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reload { cluster, shared, identity, guardian, plugins, look_now, .. } = self.reload.clone();
+        let Reloader { cluster, shared, identity, guardian, plugins, scan_trigger, .. } = self.reload.clone();
         let (details, findings) = (Details::default(), Findings::default());
         let (ended, ends) = mpsc::unbounded_channel();
         let runner = HookExecutor {
@@ -88,7 +88,7 @@ impl Daemon {
             shared: shared.clone(),
             reload: reloads.clone(),
             plugins: plugins.clone(),
-            look_now,
+            scan_trigger,
             details,
             findings: findings.clone(),
             port: self.port,
@@ -98,8 +98,14 @@ impl Daemon {
         runtime.spawn(served("the API's TCP port", api::serve_sealed(api, tcp)));
         let file = self.reload.path.clone();
         let (told, follows) = (cluster.clone(), self.follows);
-        let services =
-            Services::new(shared, handlers.clone(), plugins.clone(), cluster, (looks, findings), file);
+        let services = Services::new(
+            shared,
+            handlers.clone(),
+            plugins.clone(),
+            cluster,
+            (scan_requests, findings),
+            file,
+        );
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
             tokio::spawn(async move {
@@ -129,7 +135,7 @@ impl Daemon {
     async fn watch(
         &self,
         reloads: &mpsc::Sender<ReloadRequest>,
-        mut end: oneshot::Receiver<End>,
+        mut end: oneshot::Receiver<LoopEnd>,
         Signals { mut term, mut int }: Signals,
     ) -> std::io::Result<ExitCode> {
         let cluster = &self.reload.cluster;
@@ -155,12 +161,12 @@ impl Daemon {
                     // Said in the log; nobody else waits for it. If too many wait already, one of them does it.
                     let _ = reloads.try_send(ReloadRequest {
                         reply: oneshot::channel().0,
-                        giver: Giver::default(),
+                        requester: Requester::default(),
                         wait: SIGNALLED_WAIT,
                     });
                 }
                 _ = alive.tick() => {
-                    if let Some(look) = cluster.look().await {
+                    if let Some(look) = cluster.snapshot().await {
                         systemd::alive(&look.view);
                     }
                 }
@@ -168,13 +174,13 @@ impl Daemon {
         }
     }
 
-    fn ended(&self, end: Option<End>) -> ExitCode {
+    fn ended(&self, end: Option<LoopEnd>) -> ExitCode {
         match end {
-            Some(End::Left) => {
+            Some(LoopEnd::Left) => {
                 tracing::info!("{} has left", self.reload.shared.get().config.node.name);
                 return ExitCode::SUCCESS;
             }
-            Some(End::BeginAgain) => return ExitCode::from(BEGIN_AGAIN),
+            Some(LoopEnd::BeginAgain) => return ExitCode::from(BEGIN_AGAIN),
             None => {}
         }
         tracing::error!(
@@ -198,7 +204,7 @@ async fn served(what: &str, server: impl Future<Output = std::io::Result<()>>) {
 }
 
 async fn say_what_is_waited_for(cluster: &Cluster, name: &str) {
-    match cluster.look().await {
+    match cluster.snapshot().await {
         Some(look) => tracing::warn!("{name} again: still waiting for {}", unfinished(&look.view)),
         None => tracing::warn!("{name} again: the cluster loop does not answer"),
     }

@@ -34,14 +34,14 @@ impl Signals {
 }
 
 /// An error that time alone may mend.
-pub(crate) trait Passing: Display {
+pub(crate) trait Transient: Display {
     /// Whether it is one.
-    fn may_pass(&self) -> bool;
+    fn is_transient(&self) -> bool;
 }
 
 /// Why it was not waited for any longer.
 #[derive(Debug)]
-pub(crate) enum NotDone<E> {
+pub(crate) enum StartupError<E> {
     /// It is no such error, or has lasted too long.
     Failed(E),
     /// A signal asked for the end.
@@ -50,29 +50,29 @@ pub(crate) enum NotDone<E> {
 
 /// Waits for one thing after the other.
 #[derive(Debug)]
-pub(crate) struct Wait<'s> {
+pub(crate) struct StartupRetry<'s> {
     signals: &'s mut Signals,
     until: Instant,
 }
 
-impl Wait<'_> {
+impl StartupRetry<'_> {
     /// All that is waited for shares one patience.
-    pub(crate) fn new(signals: &mut Signals) -> Wait<'_> {
-        Wait { signals, until: Instant::now() + PATIENCE }
+    pub(crate) fn new(signals: &mut Signals) -> StartupRetry<'_> {
+        StartupRetry { signals, until: Instant::now() + PATIENCE }
     }
 
     /// Tries again as long as that may help.
-    pub(crate) async fn until_done<T, E: Passing>(
+    pub(crate) async fn until_done<T, E: Transient>(
         &mut self,
         mut attempt: impl FnMut() -> Result<T, E>,
-    ) -> Result<T, NotDone<E>> {
+    ) -> Result<T, StartupError<E>> {
         let mut pause = FIRST_PAUSE;
         let mut said = String::new();
         loop {
             let error = match attempt() {
                 Ok(done) => return Ok(done),
-                Err(error) if error.may_pass() && Instant::now() < self.until => error,
-                Err(error) => return Err(NotDone::Failed(error)),
+                Err(error) if error.is_transient() && Instant::now() < self.until => error,
+                Err(error) => return Err(StartupError::Failed(error)),
             };
             let text = error.to_string();
             if text != said {
@@ -82,16 +82,16 @@ impl Wait<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                _ = self.signals.term.recv() => return Err(NotDone::Told),
-                _ = self.signals.int.recv() => return Err(NotDone::Told),
+                _ = self.signals.term.recv() => return Err(StartupError::Told),
+                _ = self.signals.int.recv() => return Err(StartupError::Told),
             }
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 }
 
-impl Passing for io::Error {
-    fn may_pass(&self) -> bool {
+impl Transient for io::Error {
+    fn is_transient(&self) -> bool {
         use io::ErrorKind as Kind;
         let passing = [
             Kind::StorageFull,
@@ -107,32 +107,32 @@ impl Passing for io::Error {
     }
 }
 
-impl Passing for BindError {
-    fn may_pass(&self) -> bool {
+impl Transient for BindError {
+    fn is_transient(&self) -> bool {
         match self {
             BindError::NotOurs { .. } => true,
-            BindError::Other { source, .. } => source.may_pass(),
+            BindError::Other { source, .. } => source.is_transient(),
             BindError::InUse { .. } | BindError::AllInUse { .. } => false,
         }
     }
 }
 
-impl Passing for StoreError {
-    fn may_pass(&self) -> bool {
+impl Transient for StoreError {
+    fn is_transient(&self) -> bool {
         match self {
             StoreError::Folder { source, .. }
             | StoreError::Lock { source, .. }
             | StoreError::Read { source, .. }
-            | StoreError::Write { source, .. } => source.may_pass(),
+            | StoreError::Write { source, .. } => source.is_transient(),
             _ => false,
         }
     }
 }
 
-impl Passing for ListenError {
-    fn may_pass(&self) -> bool {
+impl Transient for ListenError {
+    fn is_transient(&self) -> bool {
         match self {
-            ListenError::Io { source, .. } => source.may_pass(),
+            ListenError::Io { source, .. } => source.is_transient(),
             _ => false,
         }
     }
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
         let mut signals = Signals::new().unwrap();
-        let mut wait = Wait::new(&mut signals);
+        let mut wait = StartupRetry::new(&mut signals);
         let mut tries = 0;
         let done = wait.until_done(|| {
             tries += 1;
@@ -153,9 +153,9 @@ mod tests {
         });
         assert!(matches!(done.await, Ok(3)));
         let refused = wait.until_done(|| Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied)));
-        assert!(matches!(refused.await, Err(NotDone::Failed(_))));
+        assert!(matches!(refused.await, Err(StartupError::Failed(_))));
         wait.until = Instant::now();
         let too_long = wait.until_done(|| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull)));
-        assert!(matches!(too_long.await, Err(NotDone::Failed(_))));
+        assert!(matches!(too_long.await, Err(StartupError::Failed(_))));
     }
 }

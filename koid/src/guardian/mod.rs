@@ -16,16 +16,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use self::state::Ward;
-use self::watchdog::Dog;
+use self::state::GuardedState;
+use self::watchdog::Watchdog;
 use crate::args::Args;
-use crate::guardian_client::protocol::{HERE, STANDS, WORD_BYTES, Watching, Word};
+use crate::guardian_client::protocol::{GuardianMessage, HERE, MESSAGE_BYTES, STANDS, Watching};
 use crate::os::sys;
 use crate::reporting::log;
 
 /// Why the guardian acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum TakeoverCause {
     /// koid is gone without a good-bye.
     Dead,
     /// koid has let its lease run out, or its grace.
@@ -49,8 +49,8 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     let _ = sys::make_realtime();
     match guard() {
         Ok(None) => ExitCode::SUCCESS,
-        Ok(Some((ward, cause))) => {
-            teardown::take_down(ward, cause, daemon);
+        Ok(Some((state, cause))) => {
+            teardown::take_down(state, cause, daemon);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -61,47 +61,47 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
 }
 
 /// Waits for words and for the deadline; none: koid said good-bye.
-fn guard() -> io::Result<Option<(Ward, Cause)>> {
+fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
     let socket = io::stdin();
-    let mut ward = Ward {
+    let mut state = GuardedState {
         setup: None,
         route: None,
         watching: Watching::Nothing,
         services: BTreeMap::new(),
         groups: BTreeMap::new(),
         grace: Duration::ZERO,
-        dog: None,
+        watchdog: None,
     };
-    if sys::send_word(socket.as_fd(), STANDS).is_err() {
+    if sys::send_message(socket.as_fd(), STANDS).is_err() {
         return Ok(None); // koid ended meanwhile, and had nothing promoted yet
     }
-    let mut buffer = vec![0; WORD_BYTES];
+    let mut buffer = vec![0; MESSAGE_BYTES];
     loop {
-        ward.tend_dog();
-        let wake = ward.deadline().into_iter().chain(ward.dog.as_ref().map(Dog::next)).min();
+        state.tend_watchdog();
+        let wake = state.deadline().into_iter().chain(state.watchdog.as_ref().map(Watchdog::next)).min();
         let patience = wake.map(|at| at.since(sys::now()));
         if !sys::wait_readable(socket.as_fd(), patience)? {
-            if ward.deadline().is_some_and(|at| sys::now() >= at) {
-                return Ok(Some((ward, Cause::Hangs)));
+            if state.deadline().is_some_and(|at| sys::now() >= at) {
+                return Ok(Some((state, TakeoverCause::Hangs)));
             }
             continue;
         }
-        let Some(length) = sys::receive_word(socket.as_fd(), &mut buffer)? else {
-            return Ok(Some((ward, Cause::Dead)));
+        let Some(length) = sys::receive_message(socket.as_fd(), &mut buffer)? else {
+            return Ok(Some((state, TakeoverCause::Dead)));
         };
-        match minicbor::decode::<Word>(&buffer[..length]) {
-            Ok(Word::Bye) => {
-                ward.release_dog();
+        match minicbor::decode::<GuardianMessage>(&buffer[..length]) {
+            Ok(GuardianMessage::Bye) => {
+                state.release_watchdog();
                 return Ok(None);
             }
-            Ok(Word::Setup(setup)) => {
-                if let Some(answer) = ward.set_up(setup) {
+            Ok(GuardianMessage::Setup(setup)) => {
+                if let Some(answer) = state.set_up(setup) {
                     // koid may be gone by now: the next turn finds out.
-                    let _ = sys::send_word(socket.as_fd(), &answer);
+                    let _ = sys::send_message(socket.as_fd(), &answer);
                 }
             }
-            Ok(Word::Ping) => drop(sys::send_word(socket.as_fd(), HERE)),
-            Ok(word) => ward.hear(word),
+            Ok(GuardianMessage::Ping) => drop(sys::send_message(socket.as_fd(), HERE)),
+            Ok(word) => state.apply(word),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
         }
     }

@@ -5,14 +5,14 @@ use std::net::UdpSocket;
 use crate::guardian_client::protocol::Route;
 
 /// Says what was sealed beforehand.
-pub(super) struct Herald<'a> {
+pub(super) struct ObituarySender<'a> {
     route: Option<&'a Route>,
     sockets: [Option<UdpSocket>; 2],
 }
 
-impl<'a> Herald<'a> {
-    pub(super) fn new(route: Option<&'a Route>) -> Herald<'a> {
-        Herald { route, sockets: [UdpSocket::bind("0.0.0.0:0").ok(), UdpSocket::bind("[::]:0").ok()] }
+impl<'a> ObituarySender<'a> {
+    pub(super) fn new(route: Option<&'a Route>) -> ObituarySender<'a> {
+        ObituarySender { route, sockets: [UdpSocket::bind("0.0.0.0:0").ok(), UdpSocket::bind("[::]:0").ok()] }
     }
 
     pub(super) fn say_dead(&self) {

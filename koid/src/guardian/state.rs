@@ -7,13 +7,13 @@ use koi_config::{Config, Fence};
 use koi_core::guard::ServiceLevel;
 use koi_core::types::{Epoch, Time};
 
-use super::watchdog::Dog;
-use crate::guardian_client::protocol::{ARMED, Route, Setup, UNARMED, Watching, Word};
+use super::watchdog::Watchdog;
+use crate::guardian_client::protocol::{ARMED, GuardianMessage, Route, Setup, UNARMED, Watching};
 use crate::os::sys;
 
 /// What the guardian knows.
 #[derive(Debug)]
-pub(super) struct Ward {
+pub(super) struct GuardedState {
     pub(super) setup: Option<Box<Setup>>,
     pub(super) route: Option<Route>,
     pub(super) watching: Watching,
@@ -22,7 +22,7 @@ pub(super) struct Ward {
     /// The grace of this node, for deadlines.
     pub(super) grace: Duration,
     /// With `fence = "watchdog"`.
-    pub(super) dog: Option<Dog>,
+    pub(super) watchdog: Option<Watchdog>,
 }
 
 /// The configuration that koid sent.
@@ -30,26 +30,26 @@ pub(super) fn config(setup: &Setup) -> Option<Config> {
     koi_config::parse_toml(&setup.config, std::path::Path::new("/")).ok().map(|loaded| loaded.config)
 }
 
-impl Ward {
-    pub(super) fn hear(&mut self, word: Word) {
+impl GuardedState {
+    pub(super) fn apply(&mut self, word: GuardianMessage) {
         match word {
-            Word::Route(route) => self.route = Some(route),
-            Word::Watch(watching) => self.watching = watching,
-            Word::Service(service) => {
+            GuardianMessage::Route(route) => self.route = Some(route),
+            GuardianMessage::Watch(watching) => self.watching = watching,
+            GuardianMessage::Service(service) => {
                 match service.promoted {
                     None => self.services.remove(&service.name),
                     Some(false) => self.services.insert(service.name, ServiceLevel::Started),
                     Some(true) => self.services.insert(service.name, ServiceLevel::Promoted),
                 };
             }
-            Word::Group(group) => {
+            GuardianMessage::Group(group) => {
                 match group.group {
                     Some(id) => self.groups.insert(group.run, id),
                     None => self.groups.remove(&group.run),
                 };
             }
             // Dealt with before.
-            Word::Setup(_) | Word::Bye | Word::Ping => {}
+            GuardianMessage::Setup(_) | GuardianMessage::Bye | GuardianMessage::Ping => {}
         }
     }
 
@@ -60,15 +60,15 @@ impl Ward {
         let config = config?;
         self.grace = config.timing.demote_grace;
         if config.node.fence != Fence::Watchdog {
-            self.release_dog();
+            self.release_watchdog();
             return None;
         }
-        if self.dog.is_some() {
+        if self.watchdog.is_some() {
             return Some(ARMED.to_vec());
         }
-        match Dog::arm(&config.node.watchdog, config.timing.master_lease + self.grace) {
-            Ok(dog) => {
-                self.dog = Some(dog);
+        match Watchdog::arm(&config.node.watchdog, config.timing.master_lease + self.grace) {
+            Ok(watchdog) => {
+                self.watchdog = Some(watchdog);
                 Some(ARMED.to_vec())
             }
             Err(why) => {
@@ -81,7 +81,7 @@ impl Ward {
     }
 
     /// Pets the watchdog as far as the lease allows.
-    pub(super) fn tend_dog(&mut self) {
+    pub(super) fn tend_watchdog(&mut self) {
         let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
         let must_end = match self.watching {
             Watching::Frozen => None,
@@ -90,18 +90,18 @@ impl Ward {
             Watching::Nothing => Some(Time(0)),
             Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(),
         };
-        if let Some(dog) = &mut self.dog {
-            dog.tend(must_end, sys::now());
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.tend(must_end, sys::now());
         }
     }
 
     /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
-    pub(super) fn release_dog(&mut self) {
+    pub(super) fn release_watchdog(&mut self) {
         let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        if let Some(mut dog) = self.dog.take()
+        if let Some(mut watchdog) = self.watchdog.take()
             && (!promoted || self.watching == Watching::Frozen)
         {
-            dog.disarm();
+            watchdog.disarm();
         }
     }
 

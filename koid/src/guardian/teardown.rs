@@ -10,9 +10,9 @@ use koi_plugin_api::NewestEpoch;
 use koi_plugin_host::{Host, Registry};
 use tokio::sync::mpsc;
 
-use super::Cause;
-use super::obituary::Herald;
-use super::state::{Ward, config};
+use super::TakeoverCause;
+use super::obituary::ObituarySender;
+use super::state::{GuardedState, config};
 use crate::config::settings;
 use crate::guardian_client::protocol::Watching;
 use crate::hooks::details::Details;
@@ -21,8 +21,8 @@ use crate::hooks::handlers::Handlers;
 use crate::hooks::identity::NodeIdentity;
 use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
 use crate::os::sys;
-use crate::services::scan::look;
-use crate::services::teardown_manifest as pins;
+use crate::services::scan::scan;
+use crate::services::teardown_manifest;
 
 /// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
 const HOOKS_END: Duration = Duration::from_millis(200);
@@ -31,59 +31,64 @@ const LAST_WORD_EVERY: Duration = Duration::from_millis(30);
 const LAST_WORDS: u32 = 10;
 
 /// Does all that is left to be done on this machine.
-pub(super) fn take_down(mut ward: Ward, cause: Cause, daemon: i32) {
+pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i32) {
     match cause {
-        Cause::Dead => tracing::error!("koid is dead: its guardian takes over"),
-        Cause::Hangs => {
+        TakeoverCause::Dead => tracing::error!("koid is dead: its guardian takes over"),
+        TakeoverCause::Hangs => {
             tracing::error!("koid hangs, and its lease is over: its guardian ends it and takes over");
             sys::kill_parent(daemon);
         }
     }
-    let route = ward.route.take();
-    let herald = Herald::new(route.as_ref());
-    herald.say_dead();
-    end_hooks(&ward);
-    if ward.watching == Watching::Frozen {
-        ward.release_dog();
+    let route = state.route.take();
+    let obituary = ObituarySender::new(route.as_ref());
+    obituary.say_dead();
+    end_hooks(&state);
+    if state.watching == Watching::Frozen {
+        state.release_watchdog();
         tracing::warn!(
             "maintenance mode is on: services are left as they are; the next start of koid adopts them"
         );
         return;
     }
-    let Some(config) = ward.setup.as_ref().and_then(|setup| config(setup)) else {
+    let Some(config) = state.setup.as_ref().and_then(|setup| config(setup)) else {
         tracing::error!("the guardian was never told where the services are: whatever runs goes on running");
         return;
     };
-    let id = ward.setup.as_ref().map(|s| s.id.clone()).unwrap_or_default();
+    let id = state.setup.as_ref().map(|s| s.id.clone()).unwrap_or_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("the guardian cannot run hooks: {error}"),
     };
-    let promoted = runtime.block_on(take_services_down(&mut ward, &config, &id, &herald));
+    let promoted = runtime.block_on(take_services_down(&mut state, &config, &id, &obituary));
     if !promoted {
-        ward.services.clear();
-        ward.release_dog();
+        state.services.clear();
+        state.release_watchdog();
     }
 }
 
 /// No hook outlives its daemon.
-fn end_hooks(ward: &Ward) {
-    for group in ward.groups.values() {
+fn end_hooks(state: &GuardedState) {
+    for group in state.groups.values() {
         sys::end_group(*group);
     }
     let begun = sys::now();
-    while ward.groups.values().any(|g| sys::group_exists(*g)) && sys::now().since(begun) < HOOKS_END {
+    while state.groups.values().any(|g| sys::group_exists(*g)) && sys::now().since(begun) < HOOKS_END {
         std::thread::sleep(Duration::from_millis(5));
     }
-    for group in ward.groups.values() {
+    for group in state.groups.values() {
         sys::kill_group(*group);
     }
 }
 
 /// Whether something is still promoted in the end.
-async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: &Herald<'_>) -> bool {
+async fn take_services_down(
+    state: &mut GuardedState,
+    config: &Config,
+    id: &str,
+    obituary: &ObituarySender<'_>,
+) -> bool {
     let handlers = Handlers::default();
-    let Some(specs) = known_services(ward, config, &handlers).await else { return true };
+    let Some(specs) = known_services(state, config, &handlers).await else { return true };
     let (orders, wanted) = mpsc::unbounded_channel();
     let (ended, mut ends) = mpsc::unbounded_channel();
     let groups = ProcessGroups::default();
@@ -104,21 +109,21 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
         }
         .run(),
     );
-    let core_settings = settings::of(config);
+    let core_settings = settings::for_core(config);
     let mut down =
-        Teardown::new(core_settings, specs, &ward.services, ward.grace_ends(), ward.epoch(), sys::now());
+        Teardown::new(core_settings, specs, &state.services, state.grace_ends(), state.epoch(), sys::now());
     let mut words_left = LAST_WORDS;
     loop {
         while let Some(effect) = down.poll_effect() {
             carry_out(effect, &orders);
         }
         if !down.promoted() {
-            ward.services.clear();
+            state.services.clear();
         }
-        ward.tend_dog();
+        state.tend_watchdog();
         let free = !down.promoted() && words_left > 0;
         if free {
-            herald.say_all_down();
+            obituary.say_all_down();
             words_left -= 1;
         }
         if down.done() && (words_left == 0 || down.promoted()) {
@@ -126,8 +131,8 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
         }
         let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
         let mut pause = if free { LAST_WORD_EVERY.min(deadline) } else { deadline };
-        if let Some(dog) = &ward.dog {
-            pause = pause.min(dog.next().since(sys::now()));
+        if let Some(watchdog) = &state.watchdog {
+            pause = pause.min(watchdog.next().since(sys::now()));
         }
         let input = tokio::select! {
             Some((run, ended)) = ends.recv() => Input::HookFinished { run, ended },
@@ -148,21 +153,25 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
 
 /// The services that stand, as koid ran them last: their handlers, whatever has become of the files since. What koid has left
 /// no word of is looked for in the services folder. None: it is not known what there is to take down.
-async fn known_services(ward: &Ward, config: &Config, handlers: &Handlers) -> Option<Vec<ServiceSpec>> {
+async fn known_services(
+    state: &GuardedState,
+    config: &Config,
+    handlers: &Handlers,
+) -> Option<Vec<ServiceSpec>> {
     let host = Host::of_daemon(&config.node.state_dir);
-    let mut kept = pins::read(&host).unwrap_or_else(|error| {
-        tracing::error!("{} cannot be read: {error}", pins::path(&host).display());
+    let mut kept = teardown_manifest::read(&host).unwrap_or_else(|error| {
+        tracing::error!("{} cannot be read: {error}", teardown_manifest::path(&host).display());
         Default::default()
     });
-    kept.retain(|name, _| ward.services.contains_key(name));
+    kept.retain(|name, _| state.services.contains_key(name));
     handlers.update(kept.iter().map(|(name, kept)| (name.clone(), kept.runnable(&host))));
     let mut specs: Vec<ServiceSpec> = kept.iter().map(|(name, kept)| kept.spec(name)).collect();
-    if ward.services.keys().all(|name| kept.contains_key(name)) {
+    if state.services.keys().all(|name| kept.contains_key(name)) {
         return Some(specs);
     }
     // Nothing is loaded for it: that might take long.
     let registry = Registry::new(host, config.services.workingdir.clone());
-    let seen = match look(config, &registry, None) {
+    let seen = match scan(config, &registry, None) {
         Ok(seen) => seen,
         Err(error) => {
             tracing::error!("the guardian cannot take services down: {error}");
@@ -202,7 +211,7 @@ mod tests {
     use koi_core::types::{Hook, HookSet};
 
     use super::*;
-    use crate::services::teardown_manifest::Pins;
+    use crate::services::teardown_manifest::TeardownManifest;
     use crate::testing::config;
 
     fn service(folder: &Path, name: &str) {
@@ -214,16 +223,16 @@ mod tests {
         }
     }
 
-    fn ward(services: &[&str]) -> Ward {
+    fn state(services: &[&str]) -> GuardedState {
         let services = services.iter().map(|name| ((*name).to_owned(), ServiceLevel::Promoted)).collect();
-        Ward {
+        GuardedState {
             setup: None,
             route: None,
             watching: Watching::Nothing,
             services,
             groups: BTreeMap::new(),
             grace: Duration::ZERO,
-            dog: None,
+            watchdog: None,
         }
     }
 
@@ -235,23 +244,23 @@ mod tests {
         service(folder.path(), "10-web");
         service(folder.path(), "20-idle");
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        let mut pins = Pins::default();
-        pins.update(look(&config, &registry, None).unwrap().kept);
-        pins.write(&host).unwrap();
+        let mut manifest = TeardownManifest::default();
+        manifest.update(scan(&config, &registry, None).unwrap().kept);
+        manifest.write(&host).unwrap();
         // Meanwhile one was broken, and another one begun of which koid has left no word.
         fs::write(folder.path().join("services/10-web/service.toml"), "handler = \"gone\"\n").unwrap();
         service(folder.path(), "30-new");
 
         let handlers = Handlers::default();
-        let specs = known_services(&ward(&["web", "new"]), &config, &handlers).await.unwrap();
+        let specs = known_services(&state(&["web", "new"]), &config, &handlers).await.unwrap();
         let seen: BTreeMap<&str, (Option<u8>, HookSet)> =
             specs.iter().map(|spec| (spec.name.as_str(), (spec.priority, spec.hooks))).collect();
         let hooks: HookSet = [Hook::Stop, Hook::Demote].into_iter().collect();
         assert_eq!((seen["web"], seen["new"]), ((Some(10), hooks), (Some(30), hooks)));
         assert!(specs.iter().all(|spec| spec.problem.is_none()), "{specs:?}");
 
-        fs::remove_file(pins::path(&host)).unwrap();
-        let specs = known_services(&ward(&["new"]), &config, &handlers).await.unwrap();
+        fs::remove_file(teardown_manifest::path(&host)).unwrap();
+        let specs = known_services(&state(&["new"]), &config, &handlers).await.unwrap();
         assert!(
             specs.iter().any(|spec| spec.name == "new"),
             "without a word of koid the folder is looked at"

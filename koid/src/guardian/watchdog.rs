@@ -18,7 +18,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// An armed watchdog.
 #[derive(Debug)]
-pub(super) struct Dog {
+pub(super) struct Watchdog {
     device: File,
     path: PathBuf,
     /// How long after the last pet it resets the machine.
@@ -28,9 +28,9 @@ pub(super) struct Dog {
     hungry: bool,
 }
 
-impl Dog {
+impl Watchdog {
     /// Opens the device, which arms it. `hold`: lease and grace together, within which a reset must come.
-    pub(super) fn arm(path: &Path, hold: Duration) -> Result<Dog, String> {
+    pub(super) fn arm(path: &Path, hold: Duration) -> Result<Watchdog, String> {
         let what = |e: io::Error| format!("the watchdog {} cannot be armed: {e}", path.display());
         let device = sys::open_device(path).map_err(what)?;
         let timeout = match sys::set_watchdog_timeout(&device, SHORTEST) {
@@ -40,10 +40,10 @@ impl Dog {
                 SHORTEST
             }
         };
-        let mut dog = Dog { device, path: path.to_owned(), timeout, next: Time(0), hungry: false };
+        let mut watchdog = Watchdog { device, path: path.to_owned(), timeout, next: Time(0), hungry: false };
         // A part of the lease must be left for pets: between two of them the lease is renewed.
         if timeout + timeout / 2 > hold {
-            dog.disarm();
+            watchdog.disarm();
             return Err(format!(
                 "the watchdog {} resets the machine after {} s at the earliest, which is too late for master_lease + demote_grace \
                  ({} s): raise demote_grace to at least {} s",
@@ -53,7 +53,7 @@ impl Dog {
                 (timeout * 3 / 2).as_secs_f32()
             ));
         }
-        Ok(dog)
+        Ok(watchdog)
     }
 
     /// Pets it, if it is time to and that is safe. `must_end`: when nothing may be promoted here any more; none: nothing is, or
@@ -119,40 +119,40 @@ mod tests {
     #[test]
     fn it_is_petted_while_nothing_is_promoted_and_disarmed_at_the_end() {
         let (_folder, path, mut reader) = fake();
-        let mut dog = Dog::arm(&path, 2 * S).unwrap();
-        dog.tend(None, Time(0));
-        dog.tend(None, Time(100_000)); // too early for the next
-        dog.tend(None, Time(200_000));
-        dog.disarm();
+        let mut watchdog = Watchdog::arm(&path, 2 * S).unwrap();
+        watchdog.tend(None, Time(0));
+        watchdog.tend(None, Time(100_000)); // too early for the next
+        watchdog.tend(None, Time(200_000));
+        watchdog.disarm();
         assert_eq!(written(&mut reader), "ppV");
     }
 
     #[test]
     fn a_lease_that_runs_out_leaves_it_hungry_in_time() {
         let (_folder, path, mut reader) = fake();
-        let mut dog = Dog::arm(&path, 2 * S).unwrap();
+        let mut watchdog = Watchdog::arm(&path, 2 * S).unwrap();
         let end = Some(Time(5_000_000));
         // A pet at 4 s would keep the machine up until 5 s: that is just allowed.
-        dog.tend(end, Time(4_000_000));
-        dog.tend(end, Time(4_200_000));
-        dog.tend(end, Time(9_000_000));
+        watchdog.tend(end, Time(4_000_000));
+        watchdog.tend(end, Time(4_200_000));
+        watchdog.tend(end, Time(9_000_000));
         assert_eq!(written(&mut reader), "p");
         // The services are down: it is petted again.
-        dog.tend(None, Time(9_300_000));
+        watchdog.tend(None, Time(9_300_000));
         assert_eq!(written(&mut reader), "p");
     }
 
     #[test]
     fn one_that_would_come_too_late_is_refused() {
         let (_folder, path, mut reader) = fake();
-        let why = Dog::arm(&path, Duration::from_millis(1200)).unwrap_err();
+        let why = Watchdog::arm(&path, Duration::from_millis(1200)).unwrap_err();
         assert!(why.contains("demote_grace"), "{why}");
         assert_eq!(written(&mut reader), "V", "and left disarmed");
     }
 
     #[test]
     fn one_that_is_not_there_is_said() {
-        let why = Dog::arm(Path::new("/nonexistent/watchdog"), 2 * S).unwrap_err();
+        let why = Watchdog::arm(Path::new("/nonexistent/watchdog"), 2 * S).unwrap_err();
         assert!(why.contains("/nonexistent/watchdog"), "{why}");
     }
 }

@@ -17,7 +17,8 @@ use koi_core::types::Time;
 use tokio::sync::mpsc;
 
 use super::protocol::{
-    self, ARMED, Group, HERE, NAME, ROOM_BYTES, Route, Service, Setup, UNARMED, WORD_BYTES, Watching, Word,
+    self, ARMED, GroupUpdate, GuardianMessage, HERE, MESSAGE_BYTES, NAME, ROOM_BYTES, Route, ServiceUpdate,
+    Setup, UNARMED, Watching,
 };
 use crate::args::Args;
 use crate::os::sys;
@@ -40,7 +41,7 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// What is heard of the guardian.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum GuardianReport {
     /// The watchdog is armed, or not and why.
     Armed(Result<(), String>),
     /// It stands and answers, or not and why.
@@ -49,7 +50,7 @@ pub(crate) enum Heard {
 
 /// How a guardian ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum GuardianEnd {
     /// Its end of the socket is closed.
     Gone,
     /// It does not answer.
@@ -58,11 +59,11 @@ enum End {
 
 /// The way to the guardian. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Guardian(Arc<Mutex<Told>>);
+pub(crate) struct Guardian(Arc<Mutex<ToldState>>);
 
 /// All that the guardian was told, to be told again to the next.
 #[derive(Debug, Default)]
-struct Told {
+struct ToldState {
     socket: Option<OwnedFd>,
     setup: Option<Box<Setup>>,
     route: Option<Route>,
@@ -72,10 +73,10 @@ struct Told {
     leaving: bool,
 }
 
-impl Told {
-    fn say(&mut self, word: &Word) {
+impl ToldState {
+    fn say(&mut self, word: &GuardianMessage) {
         let Some(socket) = &self.socket else { return };
-        if let Err(error) = protocol::say(socket, word) {
+        if let Err(error) = protocol::send(socket, word) {
             // Its end of the socket closes; whoever waits for it starts another.
             tracing::error!("the guardian cannot be told anything any more ({error}): it is replaced");
             self.socket = None;
@@ -83,14 +84,16 @@ impl Told {
     }
 
     fn say_all(&mut self) {
-        let mut words: Vec<Word> = Vec::new();
-        words.extend(self.setup.clone().map(Word::Setup));
-        words.extend(self.route.clone().map(Word::Route));
+        let mut words: Vec<GuardianMessage> = Vec::new();
+        words.extend(self.setup.clone().map(GuardianMessage::Setup));
+        words.extend(self.route.clone().map(GuardianMessage::Route));
         words.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
         words.extend(
-            self.groups.iter().map(|(run, group)| Word::Group(Group { run: *run, group: Some(*group) })),
+            self.groups
+                .iter()
+                .map(|(run, group)| GuardianMessage::Group(GroupUpdate { run: *run, group: Some(*group) })),
         );
-        words.extend(self.watch.map(Word::Watch));
+        words.extend(self.watch.map(GuardianMessage::Watch));
         words.iter().for_each(|word| self.say(word));
     }
 }
@@ -102,7 +105,7 @@ impl Guardian {
         args: &Args,
         config: &Config,
         id: String,
-        heard: mpsc::UnboundedSender<Heard>,
+        heard: mpsc::UnboundedSender<GuardianReport>,
     ) -> io::Result<(Guardian, impl FnOnce() + use<>)> {
         let guardian = Guardian(Arc::default());
         guardian.configure(config, id);
@@ -128,7 +131,7 @@ impl Guardian {
         Guardian(Arc::default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Told> {
+    fn lock(&self) -> MutexGuard<'_, ToldState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,13 +139,13 @@ impl Guardian {
         &self,
         arguments: &Args,
         ready: &std::sync::mpsc::Sender<()>,
-        heard: &mpsc::UnboundedSender<Heard>,
+        heard: &mpsc::UnboundedSender<GuardianReport>,
     ) {
         let mut complained = false;
         let mut pause = SHORTEST;
         // The daemon may be ending.
         let unguarded = |why: &str| {
-            let _ = heard.send(Heard::Guarded(Err(format!("{why}: {UNGUARDED}"))));
+            let _ = heard.send(GuardianReport::Guarded(Err(format!("{why}: {UNGUARDED}"))));
         };
         loop {
             let began = Instant::now();
@@ -156,8 +159,8 @@ impl Guardian {
                         told.say_all();
                         drop(told);
                         let _ = ready.send(());
-                        let _ = heard.send(Heard::Guarded(Ok(())));
-                        if self.watch_over(&ours, heard) == End::Hangs {
+                        let _ = heard.send(GuardianReport::Guarded(Ok(())));
+                        if self.watch_over(&ours, heard) == GuardianEnd::Hangs {
                             tracing::error!("the guardian does not answer: it is ended");
                             unguarded("the guardian does not answer");
                             // Whatever it hangs in, it obeys this.
@@ -193,18 +196,18 @@ impl Guardian {
     }
 
     /// Asks the guardian again and again whether it is there, and hears what it says, until it has ended or hangs.
-    fn watch_over(&self, socket: &OwnedFd, heard: &mpsc::UnboundedSender<Heard>) -> End {
+    fn watch_over(&self, socket: &OwnedFd, heard: &mpsc::UnboundedSender<GuardianReport>) -> GuardianEnd {
         let mut unanswered = 0;
         // Turns are counted, and not time: a daemon that stood still itself has no right to complain.
         while unanswered < UNANSWERED {
-            self.lock().say(&Word::Ping);
+            self.lock().say(&GuardianMessage::Ping);
             match listen(socket, sys::now() + ASK_EVERY, heard) {
-                None => return End::Gone,
+                None => return GuardianEnd::Gone,
                 Some(true) => unanswered = 0,
                 Some(false) => unanswered += 1,
             }
         }
-        End::Hangs
+        GuardianEnd::Hangs
     }
 
     /// The configuration is in force.
@@ -216,7 +219,7 @@ impl Guardian {
         let setup = Box::new(Setup { config: koi_config::to_toml(&config), id });
         let mut told = self.lock();
         told.setup = Some(setup.clone());
-        told.say(&Word::Setup(setup));
+        told.say(&GuardianMessage::Setup(setup));
     }
 
     /// Whom to tell what.
@@ -224,7 +227,7 @@ impl Guardian {
         let route = Route { dead, all_down, to: to.iter().map(ToString::to_string).collect() };
         let mut told = self.lock();
         told.route = Some(route.clone());
-        told.say(&Word::Route(route));
+        told.say(&GuardianMessage::Route(route));
     }
 
     /// What is to be watched from now on, if that has changed.
@@ -232,7 +235,7 @@ impl Guardian {
         let watching = Watching::from(watch);
         let mut told = self.lock();
         if told.watch.replace(watching) != Some(watching) {
-            told.say(&Word::Watch(watching));
+            told.say(&GuardianMessage::Watch(watching));
         }
     }
 
@@ -240,7 +243,7 @@ impl Guardian {
     pub(crate) fn services(&self, standing: BTreeMap<String, ServiceLevel>) {
         let mut told = self.lock();
         let before = std::mem::replace(&mut told.services, standing);
-        let mut words: Vec<Word> = Vec::new();
+        let mut words: Vec<GuardianMessage> = Vec::new();
         words.extend(before.keys().filter(|n| !told.services.contains_key(*n)).map(|n| service(n, None)));
         let changed = told.services.iter().filter(|(name, standing)| before.get(*name) != Some(standing));
         words.extend(changed.map(|(name, standing)| service(name, Some(*standing))));
@@ -254,14 +257,14 @@ impl Guardian {
             Some(id) => told.groups.insert(run, id),
             None => told.groups.remove(&run),
         };
-        told.say(&Word::Group(Group { run, group }));
+        told.say(&GuardianMessage::Group(GroupUpdate { run, group }));
     }
 
     /// The daemon ends in order: the guardian is not needed any more.
     pub(crate) fn bye(&self) {
         let mut told = self.lock();
         told.leaving = true;
-        told.say(&Word::Bye);
+        told.say(&GuardianMessage::Bye);
         told.socket = None;
     }
 }
@@ -272,7 +275,7 @@ fn next_pause(last: Duration, lived: Duration) -> Duration {
 }
 
 /// Until `end`, what the guardian says; whether it has answered. None: it is gone.
-fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<Heard>) -> Option<bool> {
+fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<GuardianReport>) -> Option<bool> {
     let mut buffer = [0; 1024];
     let mut answered = false;
     loop {
@@ -283,7 +286,7 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<Heard>) -> 
         if !sys::wait_readable(socket.as_fd(), Some(left)).ok()? {
             continue;
         }
-        let length = sys::receive_word(socket.as_fd(), &mut buffer).ok()??;
+        let length = sys::receive_message(socket.as_fd(), &mut buffer).ok()??;
         let word = &buffer[..length];
         answered |= word == HERE;
         let said = match word.strip_prefix(UNARMED) {
@@ -292,16 +295,19 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<Heard>) -> 
             None => continue,
         };
         // The daemon may be ending.
-        let _ = heard.send(Heard::Armed(said));
+        let _ = heard.send(GuardianReport::Armed(said));
     }
 }
 
-fn service(name: &str, standing: Option<ServiceLevel>) -> Word {
-    Word::Service(Service { name: name.to_owned(), promoted: standing.map(|s| s == ServiceLevel::Promoted) })
+fn service(name: &str, standing: Option<ServiceLevel>) -> GuardianMessage {
+    GuardianMessage::Service(ServiceUpdate {
+        name: name.to_owned(),
+        promoted: standing.map(|s| s == ServiceLevel::Promoted),
+    })
 }
 
 fn spawn(arguments: &Args) -> io::Result<(Child, OwnedFd)> {
-    let (ours, theirs) = sys::word_socket(ROOM_BYTES, WORD_BYTES)?;
+    let (ours, theirs) = sys::message_socket(ROOM_BYTES, MESSAGE_BYTES)?;
     let child = koi_child::command("/proc/self/exe")
         .arg0(NAME)
         .args(arguments.for_guardian())

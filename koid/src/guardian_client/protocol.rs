@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 use crate::os::sys;
 
 /// The longest word: a configuration of 64 KiB, and some room.
-pub(crate) const WORD_BYTES: usize = 128 * 1024;
+pub(crate) const MESSAGE_BYTES: usize = 128 * 1024;
 /// Room for the words that a guardian has not read yet: one for each of the most services that there may be.
 pub(crate) const ROOM_BYTES: usize = 4 << 20;
 
@@ -27,7 +27,7 @@ pub(crate) const UNARMED: &[u8] = b"unarmed ";
 
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) enum Word {
+pub(crate) enum GuardianMessage {
     /// Who this node is and how its services are found. The first word, and again when the configuration changes.
     #[n(0)]
     Setup(#[n(0)] Box<Setup>),
@@ -39,10 +39,10 @@ pub(crate) enum Word {
     Watch(#[n(0)] Watching),
     /// A service's standing has changed.
     #[n(3)]
-    Service(#[n(0)] Service),
+    Service(#[n(0)] ServiceUpdate),
     /// A hook's process group was started, or is gone.
     #[n(4)]
-    Group(#[n(0)] Group),
+    Group(#[n(0)] GroupUpdate),
     /// The daemon ends in order.
     #[n(5)]
     Bye,
@@ -51,7 +51,7 @@ pub(crate) enum Word {
     Ping,
 }
 
-/// See [`Word::Setup`].
+/// See [`GuardianMessage::Setup`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Setup {
     /// The configuration as `koi.toml`, without its secret.
@@ -62,7 +62,7 @@ pub(crate) struct Setup {
     pub(crate) id: String,
 }
 
-/// See [`Word::Route`].
+/// See [`GuardianMessage::Route`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Route {
     /// Sealed: the daemon is dead.
@@ -120,9 +120,9 @@ impl From<koi_core::guard::Watch> for Watching {
     }
 }
 
-/// See [`Word::Service`].
+/// See [`GuardianMessage::Service`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Service {
+pub(crate) struct ServiceUpdate {
     #[n(0)]
     pub(crate) name: String,
     /// None: it is down. False: it runs. True: it is, or may be, promoted.
@@ -130,9 +130,9 @@ pub(crate) struct Service {
     pub(crate) promoted: Option<bool>,
 }
 
-/// See [`Word::Group`].
+/// See [`GuardianMessage::Group`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Group {
+pub(crate) struct GroupUpdate {
     /// Names the hook.
     #[n(0)]
     pub(crate) run: u64,
@@ -142,16 +142,16 @@ pub(crate) struct Group {
 }
 
 /// Tells the guardian a word; it is never waited for.
-pub(crate) fn say(socket: &OwnedFd, word: &Word) -> io::Result<()> {
+pub(crate) fn send(socket: &OwnedFd, word: &GuardianMessage) -> io::Result<()> {
     let bytes = minicbor::to_vec(word).map_err(io::Error::other)?;
-    sys::send_word(socket.as_fd(), &bytes)
+    sys::send_message(socket.as_fd(), &bytes)
 }
 
 /// Waits until the guardian at the other end stands guard.
 pub(crate) fn wait_until_it_stands(socket: &OwnedFd) -> io::Result<()> {
     let mut buffer = [0; 16];
     sys::wait_readable(socket.as_fd(), None)?;
-    match sys::receive_word(socket.as_fd(), &mut buffer)? {
+    match sys::receive_message(socket.as_fd(), &mut buffer)? {
         Some(length) if &buffer[..length] == STANDS => Ok(()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }

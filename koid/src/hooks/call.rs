@@ -18,7 +18,7 @@ pub(super) const PATIENCE: Patience =
 const ROOM_PAUSE: Duration = Duration::from_millis(250);
 
 /// A call that can be made more than once.
-pub(super) struct Again {
+pub(super) struct RetriedCall {
     pub(super) hook: Hook,
     pub(super) context: Context,
     pub(super) log: Arc<dyn CallLog>,
@@ -26,7 +26,7 @@ pub(super) struct Again {
     pub(super) newest_epoch: NewestEpoch,
 }
 
-impl Again {
+impl RetriedCall {
     fn call(&self) -> Call {
         Call {
             hook: self.hook,

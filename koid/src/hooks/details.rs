@@ -33,7 +33,7 @@ impl Details {
     }
 
     /// What holds of `service`.
-    pub(crate) fn of(&self, service: &str) -> Pairs {
+    pub(crate) fn for_service(&self, service: &str) -> Pairs {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned().unwrap_or_default()
     }
 }
@@ -57,11 +57,11 @@ mod tests {
         let mut said = vec![("lag".to_owned(), "3\n\u{1b}[1m".to_owned()), ("x".repeat(99), "y".repeat(999))];
         said.extend((0..99).map(|n| (n.to_string(), String::new())));
         details.set("db", &said);
-        let kept = details.of("db");
+        let kept = details.for_service("db");
         assert_eq!(kept.len(), PAIRS);
         assert_eq!(kept[0], ("lag".into(), "3  [1m".into()));
         assert_eq!((kept[1].0.chars().count(), kept[1].1.chars().count()), (KEY_CHARS, VALUE_CHARS));
         details.set("db", &[]);
-        assert!(details.of("db").is_empty() && details.of("web").is_empty());
+        assert!(details.for_service("db").is_empty() && details.for_service("web").is_empty());
     }
 }

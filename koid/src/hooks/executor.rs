@@ -11,7 +11,7 @@ use koi_plugin_host::LimitedLog;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::call::{Again, PATIENCE, within};
+use super::call::{PATIENCE, RetriedCall, within};
 use super::call_log::HookLog;
 use super::convert::{context, failed, to_plugin};
 use super::details::Details;
@@ -120,12 +120,12 @@ impl HookExecutor {
                 guardian,
             };
             let log: Arc<dyn plugin::CallLog> = match hook.hook {
-                Hook::Status => runnable.talk.clone().listen(Arc::new(log)),
+                Hook::Status => runnable.status_lines.clone().listen(Arc::new(log)),
                 Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Arc::new(log),
             };
             let log = LimitedLog::new(log, runnable.output.clone());
             let limits = (hook.timeout, abort.clone());
-            let call = Again {
+            let call = RetriedCall {
                 hook: to_plugin(hook.hook),
                 context: context(hook, &runnable, &identity),
                 log: Arc::new(log),

@@ -65,7 +65,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, P
         workdir: "/".into(),
         config: Vec::new(),
         output: Arc::default(),
-        talk: Arc::default(),
+        status_lines: Arc::default(),
     };
     handlers.update([("web".to_owned(), runnable)]);
     let identity = NodeIdentity {
@@ -133,15 +133,15 @@ async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
     let (orders, mut inputs, _) = runner_with(details.clone());
     orders.send(hook(1, Hook::Status)).unwrap();
     ended(&mut inputs).await;
-    assert_eq!(details.of("web"), [("lag".to_owned(), "0".to_owned())]);
+    assert_eq!(details.for_service("web"), [("lag".to_owned(), "0".to_owned())]);
     orders.send(hook(2, Hook::Failed)).unwrap();
     ended(&mut inputs).await;
-    assert!(details.of("web").is_empty(), "what went wrong makes it void");
+    assert!(details.for_service("web").is_empty(), "what went wrong makes it void");
     orders.send(hook(3, Hook::Status)).unwrap();
     ended(&mut inputs).await;
     orders.send(hook(4, Hook::Start)).unwrap();
     ended(&mut inputs).await;
-    assert!(details.of("web").is_empty());
+    assert!(details.for_service("web").is_empty());
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         workdir: "/".into(),
         config: Vec::new(),
         output: Arc::default(),
-        talk: Arc::default(),
+        status_lines: Arc::default(),
     };
     let context = Context { timeout, ..context(*run, &runnable, &identity) };
     let log = HookLog {
@@ -230,7 +230,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
     };
     let (_aborter, abort) = plugin::abort_pair();
     let newest_epoch = NewestEpoch::default();
-    let call = Again { hook: to_plugin(hook), context, log: Arc::new(log), abort, newest_epoch };
+    let call = RetriedCall { hook: to_plugin(hook), context, log: Arc::new(log), abort, newest_epoch };
     call.until_there_is_room(&Crowded(times.into())).await
 }
 

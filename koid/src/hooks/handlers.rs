@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use koi_plugin_api::Handler;
 use koi_plugin_host::OutputLimit;
 
-use super::repeated_lines::StatusTalk;
+use super::repeated_lines::StatusLines;
 
 /// How one service's hooks are run.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(crate) struct Runnable {
     /// How much it may still say.
     pub(crate) output: Arc<OutputLimit>,
     /// What its `status` has said.
-    pub(crate) talk: Arc<StatusTalk>,
+    pub(crate) status_lines: Arc<StatusLines>,
 }
 
 /// The services' handlers, by name: the one in force, and one that the core may not have taken over yet. Clones share everything.
@@ -41,7 +41,8 @@ impl Handlers {
             let opened = known.entry(name).or_default();
             if let Some(before) = opened.first() {
                 // A change of the folder is no new allowance.
-                (runnable.output, runnable.talk) = (before.output.clone(), before.talk.clone());
+                (runnable.output, runnable.status_lines) =
+                    (before.output.clone(), before.status_lines.clone());
             }
             opened.retain(|before| before.code != runnable.code);
             opened.push(runnable);

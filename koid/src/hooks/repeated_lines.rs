@@ -15,12 +15,12 @@ const LINES: usize = 1024;
 /// How often it is said that something is said again and again.
 const SAID_AGAIN: Duration = Duration::from_secs(600);
 
-/// What the last two calls of `status` of one service have said. Each call begins with [`StatusTalk::listen`].
+/// What the last two calls of `status` of one service have said. Each call begins with [`StatusLines::listen`].
 #[derive(Debug, Default)]
-pub(crate) struct StatusTalk(Mutex<Heard>);
+pub(crate) struct StatusLines(Mutex<RecentLines>);
 
 #[derive(Debug, Default)]
-struct Heard {
+struct RecentLines {
     /// Hashes of the lines.
     before: HashSet<u64>,
     now: HashSet<u64>,
@@ -31,24 +31,24 @@ struct Heard {
 
 /// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
-enum Judged {
+enum Novelty {
     /// The call before has not said it.
     News,
     /// It has, and that is worth a word: so many lines were left unsaid.
-    Again(u64),
+    RetriedCall(u64),
     Old,
 }
 
-impl StatusTalk {
+impl StatusLines {
     /// The log of the next call: what the call before has said, too, goes to the log at debug level.
     pub(crate) fn listen(self: Arc<Self>, log: Arc<dyn CallLog>) -> Arc<dyn CallLog> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         heard.before = std::mem::take(&mut heard.now);
         drop(heard);
-        Arc::new(Listening { talk: self, log })
+        Arc::new(RepeatFilter { status_lines: self, log })
     }
 
-    fn judge(&self, level: LogLevel, text: &str, at: Time) -> Judged {
+    fn judge(&self, level: LogLevel, text: &str, at: Time) -> Novelty {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = hash(level, text);
         let room = heard.now.len() < LINES;
@@ -58,14 +58,14 @@ impl StatusTalk {
         }
         if !is_old {
             (heard.unsaid, heard.said_at) = (0, at);
-            return Judged::News;
+            return Novelty::News;
         }
         heard.unsaid += 1;
         if at.since(heard.said_at) < SAID_AGAIN {
-            return Judged::Old;
+            return Novelty::Old;
         }
         heard.said_at = at;
-        Judged::Again(std::mem::take(&mut heard.unsaid))
+        Novelty::RetriedCall(std::mem::take(&mut heard.unsaid))
     }
 }
 
@@ -75,20 +75,20 @@ fn hash(level: LogLevel, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// See [`StatusTalk::listen`].
-struct Listening {
-    talk: Arc<StatusTalk>,
+/// See [`StatusLines::listen`].
+struct RepeatFilter {
+    status_lines: Arc<StatusLines>,
     log: Arc<dyn CallLog>,
 }
 
-impl CallLog for Listening {
+impl CallLog for RepeatFilter {
     fn line(&self, level: LogLevel, text: &str) {
-        match self.talk.judge(level, text, sys::now()) {
-            Judged::News => self.log.line(level, text),
-            Judged::Again(unsaid) => {
+        match self.status_lines.judge(level, text, sys::now()) {
+            Novelty::News => self.log.line(level, text),
+            Novelty::RetriedCall(unsaid) => {
                 self.log.line(level, &format!("{text} (unchanged: {unsaid} such lines were not logged)"));
             }
-            Judged::Old => self.log.line(LogLevel::Debug, text),
+            Novelty::Old => self.log.line(LogLevel::Debug, text),
         }
     }
 
@@ -112,9 +112,9 @@ mod tests {
 
     /// What is logged above debug level when calls say this.
     fn news(calls: &[&[&str]]) -> Vec<String> {
-        let (talk, lines) = (Arc::new(StatusTalk::default()), Arc::new(Lines::default()));
+        let (status_lines, lines) = (Arc::new(StatusLines::default()), Arc::new(Lines::default()));
         for call in calls {
-            let log = talk.clone().listen(lines.clone());
+            let log = status_lines.clone().listen(lines.clone());
             call.iter().for_each(|line| log.line(LogLevel::Info, line));
         }
         let said = lines.0.lock().unwrap();
@@ -133,25 +133,28 @@ mod tests {
 
     #[test]
     fn once_in_a_while_it_is_said_that_nothing_has_changed() {
-        let talk = Arc::new(StatusTalk::default());
+        let status_lines = Arc::new(StatusLines::default());
         let start = Time(1);
-        assert_eq!(talk.judge(LogLevel::Info, "ok", start), Judged::News);
+        assert_eq!(status_lines.judge(LogLevel::Info, "ok", start), Novelty::News);
         for second in 1..SAID_AGAIN.as_secs() {
             let at = start + Duration::from_secs(second);
-            assert_eq!(talk.judge(LogLevel::Info, "ok", at), Judged::Old);
+            assert_eq!(status_lines.judge(LogLevel::Info, "ok", at), Novelty::Old);
         }
         let unsaid = SAID_AGAIN.as_secs();
-        assert_eq!(talk.judge(LogLevel::Info, "ok", start + SAID_AGAIN), Judged::Again(unsaid));
-        assert_eq!(talk.judge(LogLevel::Info, "ok", start + SAID_AGAIN), Judged::Old);
+        assert_eq!(
+            status_lines.judge(LogLevel::Info, "ok", start + SAID_AGAIN),
+            Novelty::RetriedCall(unsaid)
+        );
+        assert_eq!(status_lines.judge(LogLevel::Info, "ok", start + SAID_AGAIN), Novelty::Old);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let talk = Arc::new(StatusTalk::default());
+        let status_lines = Arc::new(StatusLines::default());
         for n in 0..10 * LINES {
-            let news = talk.judge(LogLevel::Info, &n.to_string(), Time(0)) == Judged::News;
+            let news = status_lines.judge(LogLevel::Info, &n.to_string(), Time(0)) == Novelty::News;
             assert_eq!(news, n < LINES);
         }
-        assert_eq!(talk.0.lock().unwrap().now.len(), LINES);
+        assert_eq!(status_lines.0.lock().unwrap().now.len(), LINES);
     }
 }

@@ -13,7 +13,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use super::log_line::Line;
+use super::log_line::LogLine;
 use super::log_outputs::{Console, Datagrams, Output, journal_entry, syslog_line};
 
 /// Lines that wait to be written.
@@ -62,7 +62,7 @@ fn loudness(level: Level) -> u8 {
 /// Writes the last lines when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Logging {
-    lines: SyncSender<Option<Line>>,
+    lines: SyncSender<Option<LogLine>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -98,7 +98,7 @@ impl Drop for Logging {
 
 /// Hands each event to the thread.
 struct Forward {
-    lines: SyncSender<Option<Line>>,
+    lines: SyncSender<Option<LogLine>>,
 }
 
 impl<S: Subscriber> Layer<S> for Forward {
@@ -115,10 +115,10 @@ impl<S: Subscriber> Layer<S> for Forward {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line {
+        let mut line = LogLine {
             at: Some(SystemTime::now()),
             loudness: loudness(*event.metadata().level()),
-            ..Line::default()
+            ..LogLine::default()
         };
         event.record(&mut line);
         if self.lines.try_send(Some(line)).is_err() {
@@ -128,13 +128,13 @@ impl<S: Subscriber> Layer<S> for Forward {
 }
 
 /// Runs on the thread, until the end sign comes.
-fn write_all(lines: &Receiver<Option<Line>>, outputs: &mut [Box<dyn Output>]) {
+fn write_all(lines: &Receiver<Option<LogLine>>, outputs: &mut [Box<dyn Output>]) {
     while let Ok(Some(line)) = lines.recv() {
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let message =
                 format!("{lost} lines of the log were lost: they came faster than they could be written");
-            let said = Line { at: line.at, loudness: 2, message, ..Line::default() };
+            let said = LogLine { at: line.at, loudness: 2, message, ..LogLine::default() };
             outputs.iter_mut().for_each(|output| output.write(&said));
         }
         outputs.iter_mut().for_each(|output| output.write(&line));

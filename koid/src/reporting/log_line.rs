@@ -9,7 +9,7 @@ use super::say;
 
 /// One line.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     pub(super) at: Option<SystemTime>,
     pub(super) loudness: u8,
     pub(super) message: String,
@@ -19,7 +19,7 @@ pub(super) struct Line {
     pub(super) rest: String,
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             // Made harmless and cut before it waits: what waits is bounded, too.

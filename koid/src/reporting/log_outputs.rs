@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::time::UNIX_EPOCH;
 
-use super::log_line::Line;
+use super::log_line::LogLine;
 use crate::os::sys;
 
 /// Takes lines. Whatever fails is left unsaid: there is no other place to say it.
 pub(super) trait Output: Send {
-    fn write(&mut self, line: &Line);
+    fn write(&mut self, line: &LogLine);
 }
 
 pub(super) struct Console {
@@ -25,12 +25,12 @@ impl Console {
 }
 
 impl Output for Console {
-    fn write(&mut self, line: &Line) {
+    fn write(&mut self, line: &LogLine) {
         let _ = io::stderr().write_all(console_line(line, self.color).as_bytes());
     }
 }
 
-pub(super) fn console_line(line: &Line, color: bool) -> String {
+pub(super) fn console_line(line: &LogLine, color: bool) -> String {
     let at = line.at.unwrap_or(UNIX_EPOCH);
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let local = sys::local_time(since.as_secs());
@@ -46,7 +46,7 @@ pub(super) fn console_line(line: &Line, color: bool) -> String {
 }
 
 /// The text of a line, with its fields in a form for people.
-fn one_line(line: &Line) -> String {
+fn one_line(line: &LogLine) -> String {
     let mut text = String::new();
     if !line.hook.is_empty() {
         // What a hook says is told from what koi says of it.
@@ -60,12 +60,12 @@ fn one_line(line: &Line) -> String {
 /// Each line a datagram to a local socket.
 pub(super) struct Datagrams {
     path: &'static str,
-    render: fn(&Line) -> Vec<u8>,
+    render: fn(&LogLine) -> Vec<u8>,
     socket: Option<UnixDatagram>,
 }
 
 impl Datagrams {
-    pub(super) fn new(path: &'static str, render: fn(&Line) -> Vec<u8>) -> Datagrams {
+    pub(super) fn new(path: &'static str, render: fn(&LogLine) -> Vec<u8>) -> Datagrams {
         Datagrams { path, render, socket: None }
     }
 
@@ -80,7 +80,7 @@ impl Datagrams {
 }
 
 impl Output for Datagrams {
-    fn write(&mut self, line: &Line) {
+    fn write(&mut self, line: &LogLine) {
         let bytes = (self.render)(line);
         if self.send(&bytes).is_err() {
             // The other end may have been restarted.
@@ -91,7 +91,7 @@ impl Output for Datagrams {
 }
 
 /// The severity of RFC 5424.
-fn severity(line: &Line) -> u8 {
+fn severity(line: &LogLine) -> u8 {
     match line.loudness {
         1 => 3,
         2 => 4,
@@ -101,7 +101,7 @@ fn severity(line: &Line) -> u8 {
 }
 
 /// The local form of RFC 3164: facility daemon, the time, the tag.
-pub(super) fn syslog_line(line: &Line) -> Vec<u8> {
+pub(super) fn syslog_line(line: &LogLine) -> Vec<u8> {
     const DAEMON: u8 = 3 << 3;
     let at = line.at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let stamp = sys::local_time(at.as_secs()).for_syslog();
@@ -110,7 +110,7 @@ pub(super) fn syslog_line(line: &Line) -> Vec<u8> {
 }
 
 /// The journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): no value here has a newline.
-pub(super) fn journal_entry(line: &Line) -> Vec<u8> {
+pub(super) fn journal_entry(line: &LogLine) -> Vec<u8> {
     let mut entry = format!(
         "MESSAGE={}\nPRIORITY={}\nSYSLOG_IDENTIFIER=koid\nSYSLOG_PID={}\n",
         one_line(line),
@@ -131,8 +131,8 @@ mod tests {
 
     use super::*;
 
-    fn line() -> Line {
-        Line {
+    fn line() -> LogLine {
+        LogLine {
             at: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)),
             loudness: 2,
             message: "two lines".into(),

@@ -17,11 +17,11 @@ const SOURCES: usize = 8;
 pub(crate) struct Throttle<S> {
     interval: Duration,
     /// As many as the program has names for.
-    kinds: BTreeMap<&'static str, Kind<S>>,
+    kinds: BTreeMap<&'static str, ThrottledKind<S>>,
 }
 
 #[derive(Debug)]
-struct Kind<S> {
+struct ThrottledKind<S> {
     /// Sources that were named, when, and how often each was left unsaid since.
     named: BTreeMap<S, (Time, u64)>,
     /// How often another source was left unsaid since something of this kind was last said.
@@ -59,7 +59,8 @@ impl<S: Ord + Clone> Throttle<S> {
     /// Whether to say it now, and how often it was left unsaid before.
     pub(crate) fn allow(&mut self, kind: &'static str, source: S, now: Time) -> Option<Unsaid> {
         let interval = self.interval;
-        let kind = self.kinds.entry(kind).or_insert_with(|| Kind { named: BTreeMap::new(), others: 0 });
+        let kind =
+            self.kinds.entry(kind).or_insert_with(|| ThrottledKind { named: BTreeMap::new(), others: 0 });
         if let Some((last, unsaid)) = kind.named.get_mut(&source) {
             if now.since(*last) < interval {
                 *unsaid += 1;

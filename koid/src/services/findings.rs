@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::retained::Held;
+use super::retained::RetainedServices;
 
 /// Why some services go on as they were, and what others could change of what the node relies on. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -10,13 +10,13 @@ pub(crate) struct Findings(Arc<RwLock<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    retained: Held,
+    retained: RetainedServices,
     exposed: Vec<String>,
 }
 
 impl Findings {
     /// These services go on as they were, whatever their folders say.
-    pub(crate) fn retain(&self, retained: &Held) {
+    pub(crate) fn retain(&self, retained: &RetainedServices) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retained.clone_from(retained);
     }
 

@@ -6,17 +6,17 @@ use koi_core::io::ServiceSpec;
 use koi_core::types::HookSet;
 use koi_core::view::View;
 
-use super::scan::{Fingerprint, Seen};
-use super::teardown_manifest::{Kept, Pins};
+use super::scan::{Fingerprint, FolderScan};
+use super::teardown_manifest::{ManifestEntry, TeardownManifest};
 
-/// What is said of a service that is held.
+/// What is said of a service that is retained.
 pub(crate) const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
 
-impl Seen {
-    /// A service that is broken by now may still run: its hooks are those of the handler that it had.
-    pub(super) fn take_down_as_before(&mut self, pins: &Pins) {
+impl FolderScan {
+    /// A broken service may still run: it keeps the hooks of the handler that it had.
+    pub(super) fn use_recorded_hooks(&mut self, manifest: &TeardownManifest) {
         for (spec, _) in self.specs.iter_mut().filter(|(spec, _)| spec.problem.is_some()) {
-            let Some(kept) = pins.of(&spec.name).map(|kept| kept.spec(&spec.name)) else {
+            let Some(kept) = manifest.entry(&spec.name).map(|kept| kept.spec(&spec.name)) else {
                 spec.hooks = HookSet::default();
                 continue;
             };
@@ -25,45 +25,45 @@ impl Seen {
         }
     }
 
-    /// At the first look the core does not know yet what runs. Each service is reported with the handler that the earlier run of the daemon
-    /// recorded. The next look follows at once.
-    pub(super) fn hold_as_left(&mut self, pins: &Pins) -> Held {
+    /// At the first scan the core does not know yet what runs: each service is reported with the handler that the earlier run of the
+    /// daemon recorded. The next scan follows at once.
+    pub(super) fn retain_left_over(&mut self, manifest: &TeardownManifest) -> RetainedServices {
         let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
-        let left: Vec<InForce> = good
+        let left: Vec<RunningService> = good
             .filter_map(|(spec, fingerprint)| {
-                let left = pins.of(&spec.name)?.spec(&spec.name);
-                Some(InForce { spec: left, fingerprint: *fingerprint, up: true })
+                let left = manifest.entry(&spec.name)?.spec(&spec.name);
+                Some(RunningService { spec: left, fingerprint: *fingerprint, up: true })
             })
             .collect();
-        let held = self.hold(&left);
+        let held = self.retain_running(&left);
         self.broken.extend(held.keys().cloned());
         held
     }
 
     /// Keeps the guardian's entry of a service while the core still runs its old handler: its folder is gone, or cannot be read.
-    pub(super) fn keep_pins_of_what_runs(
+    pub(super) fn keep_entries_of_running(
         &mut self,
-        pins: &Pins,
+        manifest: &TeardownManifest,
         running: Option<&BTreeMap<String, (u64, bool)>>,
     ) {
         let code =
             |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.code);
-        let is_other = |name: &str, kept: &Kept| match running.map(|running| running.get(name)) {
+        let is_other = |name: &str, kept: &ManifestEntry| match running.map(|running| running.get(name)) {
             // Down, or taken over already.
             Some(None) => false,
             Some(Some((in_force, _))) if Some(*in_force) == code(name) => false,
             Some(Some((_, up))) => {
-                pins.of(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), *up))
+                manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), *up))
             }
-            None => pins.of(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), true)),
+            None => manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), true)),
         };
         self.kept.retain(|(name, kept)| !is_other(name, kept));
     }
 
-    /// What runs goes on as it was, and is taken down by the handler that has started it (R7, R8), when its folder says something by now
-    /// that would part it from that. The core keeps to the same; it is here that everything else is kept with it.
-    pub(super) fn hold(&mut self, in_force: &[InForce]) -> Held {
-        let mut held = Held::new();
+    /// Retains each running service whose folder would part it from the handler that started it: that handler takes it down (R7, R8). The
+    /// core refuses such a change as well; here handler, hooks and manifest entry stay as they were.
+    pub(super) fn retain_running(&mut self, in_force: &[RunningService]) -> RetainedServices {
+        let mut held = RetainedServices::new();
         for (spec, fingerprint) in &mut self.specs {
             let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
             if !before.spec.parts_from(spec, before.up) {
@@ -89,13 +89,13 @@ pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (u64, bool
 }
 
 /// Services that go on as they were, by name, and why.
-pub(crate) type Held = BTreeMap<String, String>;
+pub(crate) type RetainedServices = BTreeMap<String, String>;
 
 /// A service that runs as it was found good.
-pub(super) struct InForce {
+pub(super) struct RunningService {
     pub(super) spec: ServiceSpec,
     pub(super) fingerprint: Fingerprint,
-    /// It is promoted, or perhaps.
+    /// It is, or may be, promoted.
     pub(super) up: bool,
 }
 

@@ -11,7 +11,7 @@ use koi_core::types::{Hook, HookSet};
 use koi_plugin_host::{DiscoverError, Found, OutputLimit, Registry, Warning, discover, stirring};
 
 use super::settling::Settling;
-use super::teardown_manifest::{Kept, PINNED};
+use super::teardown_manifest::{FROM_MANIFEST, ManifestEntry};
 use crate::config::settings;
 use crate::hooks::handlers::Runnable;
 
@@ -19,29 +19,29 @@ use crate::hooks::handlers::Runnable;
 pub(crate) type Fingerprint = u64;
 
 /// What one look at the folder found.
-pub(crate) struct Seen {
+pub(crate) struct FolderScan {
     pub(crate) specs: Vec<(ServiceSpec, Fingerprint)>,
     /// Of the services that can be run.
     pub(crate) runnables: Vec<(String, Runnable)>,
     /// What it takes to run them elsewhere.
-    pub(crate) kept: Vec<(String, Kept)>,
+    pub(crate) kept: Vec<(String, ManifestEntry)>,
     /// Those that cannot be run as they are now.
     pub(super) broken: Vec<String>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Looks at the folder; blocks. What is not among `known` is left out until it has settled; without them all is taken.
-pub(crate) fn look(
+/// Scans the folder; blocks. A service that is not among `known` is left out until it has settled. Without `known` all are taken.
+pub(crate) fn scan(
     config: &Config,
     registry: &Registry,
     known: Option<(BTreeSet<String>, &mut Settling)>,
-) -> Result<Seen, DiscoverError> {
+) -> Result<FolderScan, DiscoverError> {
     let mut discovery = discover(&config.services.folder, registry)?;
     if let Some((known, settling)) = known {
         leave_out_unsettled(&mut discovery.services, &known, settling);
     }
     registry.keep_only(&discovery.services.iter().map(|found| found.name.as_str()).collect());
-    let mut seen = Seen {
+    let mut seen = FolderScan {
         specs: Vec::new(),
         runnables: Vec::new(),
         kept: Vec::new(),
@@ -60,9 +60,9 @@ pub(crate) fn look(
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
                     config: ready.config,
                     output: Arc::new(OutputLimit::default()),
-                    talk: Arc::default(),
+                    status_lines: Arc::default(),
                 };
-                seen.kept.push((found.name.clone(), Kept::new(&spec, &runnable, ready.pin)));
+                seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.pin)));
                 seen.runnables.push((found.name.clone(), runnable));
             }
             Err(error) => {
@@ -97,7 +97,7 @@ fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
         name: found.name.clone(),
         priority: found.priority,
         handler: registry.name_of(found),
-        code: PINNED,
+        code: FROM_MANIFEST,
         hooks: hooks(found.hooks),
         disabled: found.disabled,
         problem: found.problem.clone(),

@@ -1,33 +1,33 @@
-//! Asks for a look at the services folder at once.
+//! Asks for a scan of the services folder at once.
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Looks that wait: each answers the one before too.
+/// Scans that wait: each answers the one before too.
 const WAITING: usize = 8;
 
-/// Asks for a look at the folder now. Clones ask the same one.
+/// Asks for a scan now. Clones ask the same watcher.
 #[derive(Clone, Debug)]
-pub(crate) struct LookNow(mpsc::Sender<Looked>);
+pub(crate) struct ScanTrigger(mpsc::Sender<ScanReply>);
 
 /// Is told the services that cannot run as the folder has them: their names, and the rest of a sentence.
-pub(super) type Looked = oneshot::Sender<Vec<(String, String)>>;
+pub(super) type ScanReply = oneshot::Sender<Vec<(String, String)>>;
 
-/// The looks that are asked for.
+/// The scans that are asked for.
 #[derive(Debug)]
-pub(crate) struct Looks(pub(super) mpsc::Receiver<Looked>);
+pub(crate) struct ScanRequests(pub(super) mpsc::Receiver<ScanReply>);
 
-impl LookNow {
+impl ScanTrigger {
     /// The way to ask, and what is asked.
-    pub(crate) fn new() -> (LookNow, Looks) {
+    pub(crate) fn new() -> (ScanTrigger, ScanRequests) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (LookNow(sender), Looks(receiver))
+        (ScanTrigger(sender), ScanRequests(receiver))
     }
 
-    /// Looks. The services that cannot run as the folder has them, by name, and the rest of a sentence.
-    pub(crate) async fn look(&self) -> Vec<(String, String)> {
-        let (reply, looked) = oneshot::channel();
-        // Nobody looks any more: the daemon ends.
+    /// Has the folder scanned. The services that cannot run as the folder has them, by name, and the rest of a sentence.
+    pub(crate) async fn scan(&self) -> Vec<(String, String)> {
+        let (reply, scanned) = oneshot::channel();
+        // Nobody scans any more: the daemon ends.
         let _ = self.0.send(reply).await;
-        looked.await.unwrap_or_default()
+        scanned.await.unwrap_or_default()
     }
 }

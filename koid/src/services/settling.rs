@@ -8,7 +8,7 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 
 /// A new service as it was seen.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct UnsettledService {
     /// Another number after any change.
     stirring: u64,
     since: Instant,
@@ -16,7 +16,7 @@ struct Seen {
 
 /// The new services that are not taken yet, by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settling(BTreeMap<String, Seen>);
+pub(crate) struct Settling(BTreeMap<String, UnsettledService>);
 
 impl Settling {
     /// Whether a new service has been still for long enough.
@@ -25,10 +25,10 @@ impl Settling {
             tracing::info!(
                 "{name} is new: it is taken when nothing in its folder has changed for {SETTLE:?}"
             );
-            Seen { stirring, since: now }
+            UnsettledService { stirring, since: now }
         });
         if seen.stirring != stirring {
-            *seen = Seen { stirring, since: now };
+            *seen = UnsettledService { stirring, since: now };
         }
         now.duration_since(seen.since) >= SETTLE
     }
@@ -40,7 +40,7 @@ impl Settling {
 
     /// Until the next of them can have been still for long enough.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        let left = |seen: &Seen| SETTLE.saturating_sub(now.duration_since(seen.since));
+        let left = |seen: &UnsettledService| SETTLE.saturating_sub(now.duration_since(seen.since));
         self.0.values().map(left).min()
     }
 }

@@ -22,19 +22,19 @@ use crate::hooks::handlers::Runnable;
 const FORMAT: u32 = 1;
 
 /// The number of a handler that is made of a pin: those of a registry begin with 1.
-pub(crate) const PINNED: u64 = 0;
+pub(crate) const FROM_MANIFEST: u64 = 0;
 
 /// What is kept of all services that have, or had, a handler in this run of the daemon.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pins {
-    services: BTreeMap<String, Kept>,
+pub(crate) struct TeardownManifest {
+    services: BTreeMap<String, ManifestEntry>,
     /// What stands in the file.
     written: Vec<u8>,
 }
 
 /// A service as it was last found good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct ManifestEntry {
     priority: Option<u8>,
     handler: String,
     hooks: Vec<String>,
@@ -47,16 +47,16 @@ pub(crate) struct Kept {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct ManifestFile {
     format: u32,
-    services: BTreeMap<String, Kept>,
+    services: BTreeMap<String, ManifestEntry>,
 }
 
-impl Kept {
+impl ManifestEntry {
     /// Of a service that was found good.
-    pub(crate) fn new(spec: &ServiceSpec, runnable: &Runnable, pin: Pin) -> Kept {
+    pub(crate) fn new(spec: &ServiceSpec, runnable: &Runnable, pin: Pin) -> ManifestEntry {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        Kept {
+        ManifestEntry {
             priority: spec.priority,
             handler: spec.handler.clone(),
             hooks: Hook::ALL
@@ -83,7 +83,7 @@ impl Kept {
             name: name.to_owned(),
             priority: self.priority,
             handler: self.handler.clone(),
-            code: PINNED,
+            code: FROM_MANIFEST,
             hooks,
             disabled: false,
             problem: None,
@@ -96,31 +96,31 @@ impl Kept {
     /// How its hooks are run. Must be called within a tokio runtime.
     pub(crate) fn runnable(&self, host: &Host) -> Runnable {
         Runnable {
-            code: PINNED,
+            code: FROM_MANIFEST,
             handler: self.pin.handler(host),
             home: self.home.clone(),
             workdir: self.workdir.clone(),
             config: self.config.clone(),
             output: Default::default(),
-            talk: Default::default(),
+            status_lines: Default::default(),
         }
     }
 }
 
-impl Pins {
+impl TeardownManifest {
     /// What the last run of the daemon has left: what it could not take down is yet to be, by the handlers that it had.
-    pub(crate) fn left_over(host: &Host) -> Pins {
+    pub(crate) fn left_over(host: &Host) -> TeardownManifest {
         let services = read(host).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 tracing::warn!("{} cannot be read: {error}", path(host).display());
             }
             BTreeMap::new()
         });
-        Pins { services, written: Vec::new() }
+        TeardownManifest { services, written: Vec::new() }
     }
 
     /// How `service` was when it was last found good.
-    pub(crate) fn of(&self, service: &str) -> Option<&Kept> {
+    pub(crate) fn entry(&self, service: &str) -> Option<&ManifestEntry> {
         self.services.get(service)
     }
 
@@ -131,7 +131,7 @@ impl Pins {
 
     /// Takes the services that are good now. Those that are not, or have gone, stay as they were: what still runs of them
     /// is yet to be taken down.
-    pub(crate) fn update(&mut self, good: impl IntoIterator<Item = (String, Kept)>) {
+    pub(crate) fn update(&mut self, good: impl IntoIterator<Item = (String, ManifestEntry)>) {
         self.services.extend(good);
     }
 
@@ -142,7 +142,7 @@ impl Pins {
 
     /// Replaces the file, if it says something else. Blocks on the disk. Whether it was replaced.
     pub(crate) fn write(&mut self, host: &Host) -> io::Result<bool> {
-        let text = serde_json::to_vec(&Written { format: FORMAT, services: self.services.clone() })?;
+        let text = serde_json::to_vec(&ManifestFile { format: FORMAT, services: self.services.clone() })?;
         if self.written == text {
             return Ok(false);
         }
@@ -165,10 +165,10 @@ pub(crate) fn path(host: &Host) -> PathBuf {
 }
 
 /// Reads what koid has left.
-pub(crate) fn read(host: &Host) -> io::Result<BTreeMap<String, Kept>> {
+pub(crate) fn read(host: &Host) -> io::Result<BTreeMap<String, ManifestEntry>> {
     let mut text = Vec::new();
     koi_config::open_file(&path(host))?.read_to_end(&mut text)?;
-    let written: Written = serde_json::from_slice(&text)?;
+    let written: ManifestFile = serde_json::from_slice(&text)?;
     match written.format {
         FORMAT => Ok(written.services),
         other => {
@@ -207,19 +207,19 @@ mod tests {
         let config = config(folder.path());
         let host = Host::of_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        let look = || crate::services::scan::look(&config, &registry, None).unwrap();
+        let look = || crate::services::scan::scan(&config, &registry, None).unwrap();
 
-        let mut pins = Pins::default();
-        pins.update(look().kept);
-        assert!(pins.write(&host).unwrap() && !pins.write(&host).unwrap(), "once is enough");
+        let mut manifest = TeardownManifest::default();
+        manifest.update(look().kept);
+        assert!(manifest.write(&host).unwrap() && !manifest.write(&host).unwrap(), "once is enough");
         let mode = fs::metadata(path(&host)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "there are secrets in it");
 
         fs::write(service.join("service.toml"), "handler = \"gone\"\n").unwrap();
         let broken = look();
         assert!(broken.specs[0].0.problem.is_some() && broken.kept.is_empty());
-        pins.update(broken.kept);
-        assert!(!pins.write(&host).unwrap());
+        manifest.update(broken.kept);
+        assert!(!manifest.write(&host).unwrap());
         let kept = &read(&host).unwrap()["web"];
         let spec = kept.spec("web");
         assert_eq!((spec.priority, spec.problem, spec.handler.as_str()), (Some(10), None, "shell"));

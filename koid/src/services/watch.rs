@@ -1,4 +1,4 @@
-//! Looks at the services folder: at the start, at every status interval, and when the configuration changes.
+//! Scans the services folder: at the start, at every status interval, and when the configuration changes.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,42 +10,42 @@ use koi_plugin_host::{Host, Registry, Severity, Warning};
 
 use super::findings::Findings;
 use super::plugins::Plugins;
-use super::retained::{GOES_ON, Held, InForce, running};
-use super::scan::{Fingerprint, Seen, look};
-use super::scan_requests::{Looked, Looks};
+use super::retained::{GOES_ON, RetainedServices, RunningService, running};
+use super::scan::{Fingerprint, FolderScan, scan};
+use super::scan_requests::{ScanReply, ScanRequests};
 use super::settling::Settling;
-use super::teardown_manifest::{self, PINNED, Pins};
+use super::teardown_manifest::{self, FROM_MANIFEST, TeardownManifest};
 use crate::cluster::handle::Cluster;
-use crate::config::current::Shared;
+use crate::config::current::SharedConfig;
 use crate::config::exposure;
 use crate::hooks::handlers::Handlers;
 
-/// Between looks while something is held.
-const HELD_PAUSE: Duration = Duration::from_millis(500);
+/// Between scans while a service is retained.
+const RETAINED_PAUSE: Duration = Duration::from_millis(500);
 
-/// Between looks while something settles, at least.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
+/// Between scans while something settles, at least.
+const SETTLING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Watches the folder.
 pub(crate) struct Services {
-    shared: Shared,
+    shared: SharedConfig,
     handlers: Handlers,
     plugins: Plugins,
     cluster: Cluster,
     /// What the API says of them.
     findings: Findings,
-    /// Looks that are asked for.
-    looks: Looks,
+    /// Scans that are asked for.
+    requests: ScanRequests,
     /// The configuration.
     file: PathBuf,
     /// What the guardian is to know of them.
-    pins: Pins,
+    manifest: TeardownManifest,
     /// What the core was told last, with what tells one state of a service from another.
-    told: Option<Told>,
+    told: Option<LastReport>,
     /// The services that it was told last, though the folder was unreadable since.
     services: Vec<(ServiceSpec, Fingerprint)>,
     /// What goes on as it was.
-    held: Held,
+    retained: RetainedServices,
     /// What is new and may not be there as a whole yet.
     settling: Settling,
     /// The warnings that still hold and were said.
@@ -53,118 +53,120 @@ pub(crate) struct Services {
 }
 
 #[derive(PartialEq)]
-enum Told {
+enum LastReport {
     Services(Vec<(ServiceSpec, Fingerprint)>),
     Unreadable(String),
 }
 
 impl Services {
-    /// Has not looked yet.
+    /// Has not scanned the folder yet.
     pub(crate) fn new(
-        shared: Shared,
+        shared: SharedConfig,
         handlers: Handlers,
         plugins: Plugins,
         cluster: Cluster,
-        (looks, findings): (Looks, Findings),
+        (requests, findings): (ScanRequests, Findings),
         file: PathBuf,
     ) -> Services {
-        let (pins, said) = (Pins::default(), BTreeSet::new());
+        let (manifest, said) = (TeardownManifest::default(), BTreeSet::new());
         Services {
             shared,
             handlers,
             plugins,
             cluster,
             findings,
-            looks,
+            requests,
             file,
-            pins,
+            manifest,
             told: None,
             services: Vec::new(),
-            held: Held::new(),
+            retained: RetainedServices::new(),
             settling: Settling::default(),
             said,
         }
     }
 
-    /// Loads plugins, then looks for ever.
+    /// Loads plugins, then scans for ever.
     pub(crate) async fn run(mut self) {
         self.plugins.load(&self.shared.get().config).await;
         let host = self.plugins.host().clone();
-        self.pins = tokio::task::spawn_blocking(move || Pins::left_over(&host)).await.unwrap_or_default();
-        let mut asked: Option<Looked> = None;
+        self.manifest =
+            tokio::task::spawn_blocking(move || TeardownManifest::left_over(&host)).await.unwrap_or_default();
+        let mut asked: Option<ScanReply> = None;
         loop {
-            self.look(asked.is_some()).await;
+            self.scan(asked.is_some()).await;
             if let Some(reply) = asked.take() {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.cannot_run());
             }
-            self.look_for_strangers().await;
+            self.find_exposures().await;
             let pause = self.pause();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                Some(reply) = self.looks.0.recv() => asked = Some(reply),
+                Some(reply) = self.requests.0.recv() => asked = Some(reply),
             }
         }
     }
 
     /// Tells what others could change of what this node relies on.
-    async fn look_for_strangers(&self) {
+    async fn find_exposures(&self) {
         let (file, current, registry) = (self.file.clone(), self.shared.get(), self.plugins.get());
         let told =
-            tokio::task::spawn_blocking(move || exposure::told(&file, &current.config, Some(&registry)));
-        // The look at the services says what is wrong with the disk.
+            tokio::task::spawn_blocking(move || exposure::exposures(&file, &current.config, Some(&registry)));
+        // The scan says what is wrong with the disk.
         let Ok(told) = told.await else { return };
         self.findings.expose(told).iter().for_each(|sentence| tracing::warn!("{sentence}"));
     }
 
-    /// Until the next look: what is held is taken soon after it is down, and what is new when it has settled.
+    /// Until the next scan. What is retained is taken soon after it is down, and what is new when it has settled.
     fn pause(&self) -> Duration {
         let usual = self.shared.get().config.timing.status_interval;
-        let usual = if self.held.is_empty() { usual } else { usual.min(HELD_PAUSE) };
-        self.settling.pause(Instant::now()).map_or(usual, |pause| usual.min(pause.max(LEAST_PAUSE)))
+        let usual = if self.retained.is_empty() { usual } else { usual.min(RETAINED_PAUSE) };
+        self.settling.pause(Instant::now()).map_or(usual, |pause| usual.min(pause.max(SETTLING_PAUSE)))
     }
 
-    /// Looks once, and tells the core if anything has changed. `complete`: somebody says that new services are there as a whole.
-    async fn look(&mut self, complete: bool) {
+    /// Scans once, and tells the core if anything has changed. `complete`: somebody says that new services are there as a whole.
+    async fn scan(&mut self, complete: bool) {
         let current = self.shared.get();
         if !current.config.node.runner {
             return;
         }
         let (registry, host) = (self.plugins.get(), self.plugins.host().clone());
-        let (mut pins, is_first) = (self.pins.clone(), self.services.is_empty() && self.told.is_none());
-        let view = self.cluster.look().await.map(|look| look.view);
+        let (mut manifest, is_first) =
+            (self.manifest.clone(), self.services.is_empty() && self.told.is_none());
+        let view = self.cluster.snapshot().await.map(|snapshot| snapshot.view);
         let in_force = self.in_force(view.as_ref());
         let running = running(view.as_ref());
-        // At the start whatever is there counts: nothing that runs here is beside it.
+        // The first scan takes every service at once: nothing runs yet that a half-written folder could disturb.
         let known = (!is_first && !complete).then(|| self.names());
         let mut settling = std::mem::take(&mut self.settling);
         // The folder may lie on a disk that hangs.
         let looked = tokio::task::spawn_blocking(move || {
-            let mut held = Held::new();
-            let mut seen = look(&current.config, &registry, known.map(|known| (known, &mut settling)));
+            let mut held = RetainedServices::new();
+            let mut seen = scan(&current.config, &registry, known.map(|known| (known, &mut settling)));
             if let Ok(seen) = &mut seen {
-                held = seen.hold(&in_force);
+                held = seen.retain_running(&in_force);
                 if is_first {
-                    pins.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
-                    held = seen.hold_as_left(&pins);
+                    manifest.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
+                    held = seen.retain_left_over(&manifest);
                 }
-                seen.take_down_as_before(&pins);
-                seen.keep_pins_of_what_runs(&pins, running.as_ref());
-                keep(&mut pins, seen, &registry, &host);
+                seen.use_recorded_hooks(&manifest);
+                seen.keep_entries_of_running(&manifest, running.as_ref());
+                keep(&mut manifest, seen, &registry, &host);
             }
-            (seen, held, pins, settling)
+            (seen, held, manifest, settling)
         });
         match looked.await {
-            Ok((seen, held, pins, settling)) => {
-                (self.pins, self.settling) = (pins, settling);
+            Ok((seen, held, manifest, settling)) => {
+                (self.manifest, self.settling) = (manifest, settling);
                 match seen {
                     Ok(seen) if is_first && !held.is_empty() => {
                         self.take(seen).await;
-                        // By now the core knows what an earlier run has left; whatever is down is as the folder says.
-                        Box::pin(self.look(false)).await;
+                        // By now the core knows what an earlier run has left: what is down is taken as the folder has it.
+                        Box::pin(self.scan(false)).await;
                     }
                     Ok(seen) => {
-                        self.say_held(held);
+                        self.log_retained(held);
                         self.take(seen).await;
                     }
                     Err(error) => self.unreadable(error.to_string()).await,
@@ -175,12 +177,12 @@ impl Services {
     }
 
     /// The services that run, as the core was told of them when they were good.
-    fn in_force(&mut self, view: Option<&View>) -> Vec<InForce> {
+    fn in_force(&mut self, view: Option<&View>) -> Vec<RunningService> {
         let of = |name: &str| view.map(|view| view.services.iter().find(|s| s.name == name));
         let mut refused = false;
         let mut all = Vec::new();
         for (spec, fingerprint) in &self.services {
-            // Of a core that does not answer nothing is known: it may run.
+            // The core does not answer: the service may run.
             let (up, down, code) = match of(&spec.name) {
                 Some(Some(service)) => (service.up, service.down, service.code),
                 Some(None) => continue,
@@ -188,11 +190,11 @@ impl Services {
             };
             refused |= code != spec.code;
             if !down && code == spec.code && spec.problem.is_none() {
-                all.push(InForce { spec: spec.clone(), fingerprint: *fingerprint, up });
+                all.push(RunningService { spec: spec.clone(), fingerprint: *fingerprint, up });
             }
         }
         if refused {
-            // Something had begun to run in the moment when the core was told: it is told again until it is down.
+            // The service began to run while the core was told of its new handler. The core is told again until it is down.
             self.told = None;
         }
         all
@@ -207,31 +209,31 @@ impl Services {
     fn cannot_run(&self) -> Vec<(String, String)> {
         let enabled = self.services.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
         let barred = enabled.filter_map(|spec| Some((spec.name.clone(), spec.problem.clone()?)));
-        let held = self.held.iter().map(|(name, why)| (name.clone(), format!("{GOES_ON}: {why}")));
+        let held = self.retained.iter().map(|(name, why)| (name.clone(), format!("{GOES_ON}: {why}")));
         barred.map(|(name, why)| (name, format!("cannot run: {why}"))).chain(held).collect()
     }
 
-    fn say_held(&mut self, held: Held) {
-        for (name, why) in held.iter().filter(|(name, why)| self.held.get(*name) != Some(why)) {
+    fn log_retained(&mut self, held: RetainedServices) {
+        for (name, why) in held.iter().filter(|(name, why)| self.retained.get(*name) != Some(why)) {
             tracing::error!("{name} {GOES_ON}: {why}");
         }
         self.findings.retain(&held);
-        self.held = held;
+        self.retained = held;
     }
 
-    async fn take(&mut self, seen: Seen) {
+    async fn take(&mut self, seen: FolderScan) {
         self.warn(&seen.warnings);
-        let told = Told::Services(seen.specs);
+        let told = LastReport::Services(seen.specs);
         if self.told.as_ref() == Some(&told) {
             return;
         }
         // Handlers first: the core may ask for a hook at once.
         self.handlers.update(seen.runnables);
-        for name in seen.broken.into_iter().filter(|name| !self.handlers.has(name, PINNED)) {
-            let kept = self.pins.of(&name).map(|kept| (name, kept.runnable(self.plugins.host())));
+        for name in seen.broken.into_iter().filter(|name| !self.handlers.has(name, FROM_MANIFEST)) {
+            let kept = self.manifest.entry(&name).map(|kept| (name, kept.runnable(self.plugins.host())));
             self.handlers.update(kept);
         }
-        if let Told::Services(specs) = &told {
+        if let LastReport::Services(specs) = &told {
             self.services.clone_from(specs);
             let specs = specs.iter().map(|(spec, _)| spec.clone()).collect();
             self.cluster.input(Input::Services(specs)).await;
@@ -240,7 +242,7 @@ impl Services {
     }
 
     async fn unreadable(&mut self, sentence: String) {
-        let told = Told::Unreadable(sentence.clone());
+        let told = LastReport::Unreadable(sentence.clone());
         if self.told.as_ref() != Some(&told) {
             tracing::error!("{sentence}");
             self.cluster.input(Input::ServicesUnreadable(sentence)).await;
@@ -263,10 +265,10 @@ impl Services {
 }
 
 /// R8: the guardian can run what koid is about to run. Blocks.
-fn keep(pins: &mut Pins, seen: &Seen, registry: &Registry, host: &Host) {
-    pins.update(seen.kept.iter().cloned());
-    match pins.write(host) {
-        Ok(true) => registry.prune(&pins.hashes()),
+fn keep(manifest: &mut TeardownManifest, seen: &FolderScan, registry: &Registry, host: &Host) {
+    manifest.update(seen.kept.iter().cloned());
+    match manifest.write(host) {
+        Ok(true) => registry.prune(&manifest.hashes()),
         Ok(false) => {}
         Err(error) => tracing::error!(
             "{} cannot be written: {error}; if koid dies now, its guardian may not know how to take services down",

@@ -16,7 +16,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Why a file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unusable {
+pub(crate) enum EnvelopeError {
     /// A newer koid has written it; its format.
     Newer(u32),
     /// It is not what was written, and why.
@@ -24,7 +24,11 @@ pub(crate) enum Unusable {
 }
 
 /// The contents of a file; none: there is none.
-pub(crate) fn read<T>(path: &Path, magic: &[u8; 8], format: u32) -> io::Result<Option<Result<T, Unusable>>>
+pub(crate) fn read<T>(
+    path: &Path,
+    magic: &[u8; 8],
+    format: u32,
+) -> io::Result<Option<Result<T, EnvelopeError>>>
 where
     T: for<'b> minicbor::Decode<'b, ()>,
 {
@@ -38,11 +42,11 @@ where
 }
 
 /// The contents of these bytes.
-pub(crate) fn parse<T>(bytes: &[u8], magic: &[u8; 8], newest: u32) -> Result<T, Unusable>
+pub(crate) fn parse<T>(bytes: &[u8], magic: &[u8; 8], newest: u32) -> Result<T, EnvelopeError>
 where
     T: for<'b> minicbor::Decode<'b, ()>,
 {
-    let damaged = |why: &str| Err(Unusable::Damaged(why.to_owned()));
+    let damaged = |why: &str| Err(EnvelopeError::Damaged(why.to_owned()));
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return damaged("it is larger than any such file can be");
     }
@@ -56,7 +60,7 @@ where
     }
     let format = u32::from_be_bytes([format[0], format[1], format[2], format[3]]);
     if format > newest {
-        return Err(Unusable::Newer(format));
+        return Err(EnvelopeError::Newer(format));
     }
     if checksum != checksum_of(format, body).as_slice() {
         return damaged("its checksum is wrong: it is cut off, or bits have changed");

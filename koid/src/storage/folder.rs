@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::envelope::Unusable;
+use super::envelope::EnvelopeError;
 use super::error::StoreError;
 
 /// Damaged files that are kept for an operator to look at; the last name is used again after that.
@@ -51,14 +51,14 @@ pub(super) type Sound<T> = (Option<T>, Option<(PathBuf, String)>);
 pub(super) fn sound<T>(
     folder: &Path,
     name: &str,
-    read: io::Result<Option<Result<T, Unusable>>>,
+    read: io::Result<Option<Result<T, EnvelopeError>>>,
 ) -> Result<Sound<T>, StoreError> {
     let path = folder.join(name);
     match read.map_err(|source| StoreError::Read { path: path.clone(), source })? {
         None => Ok((None, None)),
         Some(Ok(contents)) => Ok((Some(contents), None)),
-        Some(Err(Unusable::Newer(found))) => Err(StoreError::Newer { path, found }),
-        Some(Err(Unusable::Damaged(why))) => Ok((None, Some((set_aside(&path)?, why)))),
+        Some(Err(EnvelopeError::Newer(found))) => Err(StoreError::Newer { path, found }),
+        Some(Err(EnvelopeError::Damaged(why))) => Ok((None, Some((set_aside(&path)?, why)))),
     }
 }
 

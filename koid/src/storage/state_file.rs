@@ -8,7 +8,7 @@ use koi_core::types::NodeId;
 use minicbor::{Decode, Encode};
 
 use super::envelope;
-use super::identity::{Before, Identity, Place};
+use super::identity::{PreviousRun, RunLocation, StoredIdentity};
 use crate::os::sys;
 
 pub(super) const MAGIC: &[u8; 8] = b"koistate";
@@ -16,7 +16,7 @@ pub(super) const FORMAT: u32 = 1;
 
 /// The contents of the file `state`. Id and starts are those of the file `identity`, which a koid from before R13 does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Kept {
+pub(crate) struct StoredState {
     /// Drawn at the first start.
     #[n(0)]
     pub(crate) id: NodeId,
@@ -35,26 +35,26 @@ fn draw_id() -> NodeId {
 }
 
 /// The two files, as far as they are sound.
-pub(super) struct Found {
-    pub(super) kept: Option<Kept>,
-    pub(super) identity: Option<Identity>,
+pub(super) struct StateFiles {
+    pub(super) kept: Option<StoredState>,
+    pub(super) identity: Option<StoredIdentity>,
 }
 
-impl Found {
+impl StateFiles {
     /// Who this node is, what it knows of its last run, and whether its state is an old one. The identity says who it is; a state of another
     /// identity, or of fewer starts than the identity has counted, is as good as none.
-    pub(super) fn combine(self, here: &Place) -> (Kept, Before, bool) {
+    pub(super) fn combine(self, here: &RunLocation) -> (StoredState, PreviousRun, bool) {
         let before = self.identity.as_ref().map(|identity| identity.before(here)).unwrap_or_default();
-        let fresh = || Kept { id: draw_id(), starts: 0, durable: None };
+        let fresh = || StoredState { id: draw_id(), starts: 0, durable: None };
         let mut kept = match (self.kept, &self.identity) {
             (Some(kept), None) => kept,
             (None, None) => fresh(),
             (Some(kept), Some(identity)) if kept.id == identity.id && kept.starts >= identity.starts => kept,
             (Some(kept), Some(identity)) => {
                 let durable = kept.durable.map(|durable| durable.after_restore());
-                return (Kept { id: identity.id, starts: identity.starts, durable }, before, true);
+                return (StoredState { id: identity.id, starts: identity.starts, durable }, before, true);
             }
-            (None, Some(identity)) => Kept { id: identity.id, starts: identity.starts, durable: None },
+            (None, Some(identity)) => StoredState { id: identity.id, starts: identity.starts, durable: None },
         };
         if let Some(durable) = kept.durable.as_mut().filter(|_| before.rebooted) {
             // Nothing of it is promoted any more.
@@ -64,11 +64,11 @@ impl Found {
     }
 }
 
-pub(super) fn render(kept: &Kept) -> Vec<u8> {
+pub(super) fn render(kept: &StoredState) -> Vec<u8> {
     envelope::render(kept, MAGIC, FORMAT)
 }
 
-pub(super) fn write(folder: &Path, kept: &Kept) -> io::Result<()> {
+pub(super) fn write(folder: &Path, kept: &StoredState) -> io::Result<()> {
     envelope::write(folder, "state", &render(kept))
 }
 

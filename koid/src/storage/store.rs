@@ -11,13 +11,13 @@ use koi_core::types::{NodeId, Session};
 use super::envelope;
 use super::error::StoreError;
 use super::folder::{create_folder, lock, sound};
-use super::identity::{Before, FILE, Identity, Place, Run};
-use super::state_file::{FORMAT, Found, Kept, MAGIC, write};
+use super::identity::{FILE, PreviousRun, RecordedRun, RunLocation, StoredIdentity};
+use super::state_file::{FORMAT, MAGIC, StateFiles, StoredState, write};
 use crate::os::sys;
 
 /// What was found at the start. The count of starts is already on disk.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedState {
     /// The node's identity.
     pub(crate) id: NodeId,
     /// This run.
@@ -27,7 +27,7 @@ pub(crate) struct Opened {
     /// Where a damaged state was set aside, and what was wrong with it.
     pub(crate) damaged: Option<(PathBuf, String)>,
     /// What is known of the run before.
-    pub(crate) before: Before,
+    pub(crate) before: PreviousRun,
     /// The state is older than the identity: it was restored from a backup, and counts as none.
     pub(crate) restored: bool,
 }
@@ -36,32 +36,36 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    kept: Kept,
+    kept: StoredState,
     /// This run.
-    run: Option<Run>,
+    run: Option<RecordedRun>,
     /// Held while it is open.
     _lock: File,
 }
 
 impl Store {
     /// Locks the folder, reads what is there, counts this start, and puts that on disk.
-    pub(crate) fn open(folder: &Path) -> Result<(Store, Opened), StoreError> {
+    pub(crate) fn open(folder: &Path) -> Result<(Store, OpenedState), StoreError> {
         create_folder(folder)?;
         let lock = lock(folder)?;
-        let here =
-            Place::here(&lock).map_err(|source| StoreError::Lock { path: folder.join("lock"), source })?;
+        let here = RunLocation::here(&lock)
+            .map_err(|source| StoreError::Lock { path: folder.join("lock"), source })?;
         let (kept, mut damaged) =
-            sound(folder, "state", envelope::read::<Kept>(&folder.join("state"), MAGIC, FORMAT))?;
-        let (identity, spoilt) = sound(folder, FILE, Identity::read(folder))?;
+            sound(folder, "state", envelope::read::<StoredState>(&folder.join("state"), MAGIC, FORMAT))?;
+        let (identity, spoilt) = sound(folder, FILE, StoredIdentity::read(folder))?;
         damaged = damaged.or(spoilt);
-        let found = Found { kept, identity };
+        let found = StateFiles { kept, identity };
         let (mut kept, before, restored) = found.combine(&here);
         kept.starts += 1;
         let session = Session { count: kept.starts, random: sys::random_u64() };
         let opened =
-            Opened { id: kept.id, session, durable: kept.durable.clone(), damaged, before, restored };
-        let store =
-            Store { folder: folder.to_owned(), kept, run: Some(Run { session, place: here }), _lock: lock };
+            OpenedState { id: kept.id, session, durable: kept.durable.clone(), damaged, before, restored };
+        let store = Store {
+            folder: folder.to_owned(),
+            kept,
+            run: Some(RecordedRun { session, place: here }),
+            _lock: lock,
+        };
         store.write_all()?;
         Ok((store, opened))
     }
@@ -73,7 +77,7 @@ impl Store {
             move |source| StoreError::Write { path, source }
         };
         write(&self.folder, &self.kept).map_err(failed("state"))?;
-        let identity = Identity { id: self.kept.id, starts: self.kept.starts, last: self.run.clone() };
+        let identity = StoredIdentity { id: self.kept.id, starts: self.kept.starts, last: self.run.clone() };
         identity.write(&self.folder).map_err(failed(FILE))
     }
 

@@ -37,7 +37,7 @@ fn two_daemons_never_share_a_folder_and_the_error_names_the_other() {
 
 #[test]
 fn damage_of_any_kind_is_set_aside_and_said() {
-    let whole = render(&Kept { id: NodeId(5), starts: 3, durable: Some(durable(1)) });
+    let whole = render(&StoredState { id: NodeId(5), starts: 3, durable: Some(durable(1)) });
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let kinds =
@@ -75,11 +75,11 @@ fn a_damaged_state_leaves_the_node_its_id_and_its_count() {
 #[test]
 fn a_state_from_before_the_identity_had_a_file_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
-    let old = Kept { id: NodeId(5), starts: 3, durable: Some(durable(4)) };
+    let old = StoredState { id: NodeId(5), starts: 3, durable: Some(durable(4)) };
     fs::write(folder.path().join("state"), render(&old)).unwrap();
     let (_store, opened) = Store::open(folder.path()).unwrap();
     assert_eq!((opened.id, opened.session.count, opened.durable), (NodeId(5), 4, Some(durable(4))));
-    assert_eq!(opened.before, Before::default(), "nobody knows where it ran");
+    assert_eq!(opened.before, PreviousRun::default(), "nobody knows where it ran");
     assert!(folder.path().join(FILE).exists());
 }
 
@@ -114,7 +114,7 @@ fn counting_up_goes_on_from_where_others_know_it() {
 #[test]
 fn a_state_of_a_newer_koid_is_refused_and_untouched() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = render(&Kept { id: NodeId(5), starts: 3, durable: None });
+    let mut bytes = render(&StoredState { id: NodeId(5), starts: 3, durable: None });
     bytes[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&(FORMAT + 1).to_be_bytes());
     fs::write(folder.path().join("state"), &bytes).unwrap();
     let error = Store::open(folder.path()).unwrap_err();

@@ -42,7 +42,7 @@ impl Disk for Store {
 
 /// What came of writing a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum WriteOutcome {
     /// The state with this number is on disk.
     Done(u64),
     /// It cannot be written now, in a few words; it is tried again.
@@ -52,12 +52,12 @@ pub(crate) enum Written {
 /// Hands states to the thread. Dropping it waits for one last attempt to write what is pending.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<WriterQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct WriterQueue {
     slot: Mutex<Slot>,
     changed: Condvar,
 }
@@ -71,7 +71,7 @@ struct Slot {
     count_up: Option<u64>,
 }
 
-impl Shared {
+impl WriterQueue {
     fn lock(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,11 +79,14 @@ impl Shared {
 
 impl Writer {
     /// Starts the thread; `told` is called on it with what came of each try.
-    pub(crate) fn start(disk: impl Disk, told: impl FnMut(Written) + Send + 'static) -> io::Result<Writer> {
-        let shared = Arc::new(Shared::default());
+    pub(crate) fn start(
+        disk: impl Disk,
+        told: impl FnMut(WriteOutcome) + Send + 'static,
+    ) -> io::Result<Writer> {
+        let shared = Arc::new(WriterQueue::default());
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
-            Work { shared: theirs, disk, told, trouble: None }.run();
+            WriterThread { shared: theirs, disk, told, trouble: None }.run();
         })?;
         Ok(Writer { shared, thread: Some(thread) })
     }
@@ -111,20 +114,20 @@ impl Drop for Writer {
     }
 }
 
-struct Work<D, T> {
-    shared: Arc<Shared>,
+struct WriterThread<D, T> {
+    shared: Arc<WriterQueue>,
     disk: D,
     told: T,
-    trouble: Option<Trouble>,
+    trouble: Option<DiskFailure>,
 }
 
 /// The disk fails.
-struct Trouble {
+struct DiskFailure {
     since: Instant,
     said: Instant,
 }
 
-impl<D: Disk, T: FnMut(Written)> Work<D, T> {
+impl<D: Disk, T: FnMut(WriteOutcome)> WriterThread<D, T> {
     fn run(mut self) {
         self.write_states();
         let beyond = self.shared.lock().count_up;
@@ -138,7 +141,7 @@ impl<D: Disk, T: FnMut(Written)> Work<D, T> {
             match self.disk.save(&durable) {
                 Ok(()) => {
                     self.recovered();
-                    (self.told)(Written::Done(number));
+                    (self.told)(WriteOutcome::Done(number));
                 }
                 Err(error) if last => {
                     tracing::error!("the last state was not saved: {error}");
@@ -146,7 +149,7 @@ impl<D: Disk, T: FnMut(Written)> Work<D, T> {
                 }
                 Err(error) => {
                     self.failed(&error);
-                    (self.told)(Written::Failed(in_short(&error)));
+                    (self.told)(WriteOutcome::Failed(in_short(&error)));
                     self.put_back_and_wait(number, durable);
                 }
             }
@@ -188,7 +191,7 @@ impl<D: Disk, T: FnMut(Written)> Work<D, T> {
             write_hint(error)
         );
         let since = self.trouble.as_ref().map_or(now, |t| t.since);
-        self.trouble = Some(Trouble { since, said: now });
+        self.trouble = Some(DiskFailure { since, said: now });
     }
 
     fn recovered(&mut self) {
@@ -221,12 +224,12 @@ mod tests {
     }
 
     /// Says what it is asked to write, and does as it is told.
-    struct Told {
+    struct ScriptedDisk {
         begun: mpsc::Sender<u64>,
         orders: mpsc::Receiver<io::Result<()>>,
     }
 
-    impl Disk for Told {
+    impl Disk for ScriptedDisk {
         fn save(&mut self, durable: &Durable) -> io::Result<()> {
             self.begun.send(durable.term.0).unwrap();
             self.orders.recv().unwrap()
@@ -243,17 +246,17 @@ mod tests {
     }
 
     /// Hands on the numbers of the states that are on disk.
-    fn numbers(to: mpsc::Sender<u64>) -> impl FnMut(Written) + Send + 'static {
+    fn numbers(to: mpsc::Sender<u64>) -> impl FnMut(WriteOutcome) + Send + 'static {
         move |written| match written {
-            Written::Done(number) => to.send(number).unwrap(),
-            Written::Failed(_) => {}
+            WriteOutcome::Done(number) => to.send(number).unwrap(),
+            WriteOutcome::Failed(_) => {}
         }
     }
 
-    fn told() -> (Told, mpsc::Receiver<u64>, mpsc::Sender<io::Result<()>>) {
+    fn told() -> (ScriptedDisk, mpsc::Receiver<u64>, mpsc::Sender<io::Result<()>>) {
         let (begun, seen) = mpsc::channel();
         let (order, orders) = mpsc::channel();
-        (Told { begun, orders }, seen, order)
+        (ScriptedDisk { begun, orders }, seen, order)
     }
 
     #[test]
@@ -294,10 +297,10 @@ mod tests {
         writer.submit(7, durable(1));
         assert_eq!(seen.recv().unwrap(), 1);
         order.send(Err(io::Error::from_raw_os_error(libc::ENOSPC))).unwrap();
-        assert_eq!(told.recv().unwrap(), Written::Failed("No space left on device".to_owned()));
+        assert_eq!(told.recv().unwrap(), WriteOutcome::Failed("No space left on device".to_owned()));
         assert_eq!(seen.recv().unwrap(), 1);
         order.send(Ok(())).unwrap();
-        assert_eq!(told.recv().unwrap(), Written::Done(7));
+        assert_eq!(told.recv().unwrap(), WriteOutcome::Done(7));
     }
 
     /// A file system of 256 KiB; none: this user may not mount one.

@@ -1,9 +1,9 @@
 //! How many may ask at once.
 //!
-//! Whoever comes waits in the hall until it has said what it wants; so many fit in, and a newcomer pushes out who has been
-//! silent the longest. Only a request that was read whole takes a place, and those who follow, who look and who command have
-//! places of their own: none of them can take another's. Root, the other users of this machine, and other machines each have
-//! a hall and places of their own.
+//! A new connection is in the waiting room until its request was read whole. The room has a limit: when it is full, a new
+//! connection evicts the one that has been silent the longest. A request takes a slot. There is a pool of slots for each kind
+//! of request (followers, readers, commands), so that none of them can use up another's. Root, the other users of this
+//! machine, and other machines each have a waiting room and pools of their own.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -12,44 +12,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who fit into a hall, and how many of one source. With all places taken there are some 700 connections: a process may have 1024
-/// descriptors.
-const HALL: Bounds = Bounds { all: 96, each: 32 };
+/// Connections in a waiting room, and of one source. With every room and pool full there are some 700 connections: a process may
+/// have 1024 descriptors.
+const WAITING_ROOM: Limits = Limits { all: 96, each: 32 };
 /// Followers that are served at once.
-const FOLLOWERS: Bounds = Bounds { all: 64, each: 48 };
+const FOLLOWERS: Limits = Limits { all: 64, each: 48 };
 /// Requests that look at something.
-const LOOKS: Bounds = Bounds { all: 32, each: 24 };
+const LOOKS: Limits = Limits { all: 32, each: 24 };
 /// Requests that change something.
-const COMMANDS: Bounds = Bounds { all: 32, each: 24 };
+const COMMANDS: Limits = Limits { all: 32, each: 24 };
 
-/// The most at once.
+/// The most at once, of all sources and of one.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct Limits {
     all: usize,
     /// From one source.
     each: usize,
 }
 
-impl Bounds {
-    /// All of them may be one source's.
-    fn for_one(self) -> Bounds {
-        Bounds { each: self.all, ..self }
+impl Limits {
+    /// One source may have all of them.
+    fn for_one(self) -> Limits {
+        Limits { each: self.all, ..self }
     }
 }
 
-/// Where somebody comes from.
+/// Where a client comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::api) enum Source {
+pub(in crate::api) enum ClientSource {
     /// This user, on this machine.
     User(u32),
     /// This address; of IPv6 the network, for who has one address of it has them all.
     Address(IpAddr),
 }
 
-impl From<SocketAddr> for Source {
-    fn from(address: SocketAddr) -> Source {
+impl From<SocketAddr> for ClientSource {
+    fn from(address: SocketAddr) -> ClientSource {
         const NETWORK_BITS: u32 = 64;
-        Source::Address(match address.ip().to_canonical() {
+        ClientSource::Address(match address.ip().to_canonical() {
             IpAddr::V4(address) => address.into(),
             IpAddr::V6(address) if address.is_loopback() => address.into(),
             IpAddr::V6(address) => {
@@ -59,9 +59,9 @@ impl From<SocketAddr> for Source {
     }
 }
 
-/// What a request does to a place.
+/// What a request does, and so how long it keeps its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) enum Kind {
+pub(in crate::api) enum RequestKind {
     /// It may last for ever.
     Follow,
     /// It changes nothing.
@@ -70,112 +70,115 @@ pub(in crate::api) enum Kind {
     Command,
 }
 
-/// A hall and its places.
+/// A waiting room and its pools.
 #[derive(Debug)]
-pub(in crate::api) struct Entrance {
-    hall: Arc<Hall>,
-    followers: Arc<Room>,
-    looks: Arc<Room>,
-    commands: Arc<Room>,
+pub(in crate::api) struct Admission {
+    waiting_room: Arc<WaitingRoom>,
+    followers: Arc<SlotPool>,
+    looks: Arc<SlotPool>,
+    commands: Arc<SlotPool>,
 }
 
-impl Entrance {
-    /// For those who come from many places.
-    pub(in crate::api) fn for_many() -> Entrance {
-        Entrance::new(|bounds| bounds)
+impl Admission {
+    /// For clients of many sources.
+    pub(in crate::api) fn for_many() -> Admission {
+        Admission::new(|bounds| bounds)
     }
 
-    /// For one alone.
-    pub(in crate::api) fn for_one() -> Entrance {
-        Entrance::new(Bounds::for_one)
+    /// For one source alone.
+    pub(in crate::api) fn for_one() -> Admission {
+        Admission::new(Limits::for_one)
     }
 
-    fn new(bounds: fn(Bounds) -> Bounds) -> Entrance {
-        let room = |most| Arc::new(Room { bounds: bounds(most), taken: Mutex::default() });
-        Entrance {
-            hall: Arc::new(Hall { bounds: bounds(HALL), guests: Mutex::default() }),
+    fn new(bounds: fn(Limits) -> Limits) -> Admission {
+        let room = |most| Arc::new(SlotPool { bounds: bounds(most), taken: Mutex::default() });
+        Admission {
+            waiting_room: Arc::new(WaitingRoom {
+                bounds: bounds(WAITING_ROOM),
+                connections: Mutex::default(),
+            }),
             followers: room(FOLLOWERS),
             looks: room(LOOKS),
             commands: room(COMMANDS),
         }
     }
 
-    /// Somebody comes, and may push out somebody else.
-    pub(in crate::api) fn enter(&self, source: Source) -> (Ticket, Dismissed) {
-        self.hall.enter(source)
+    /// Takes in a new connection, which may evict another one.
+    pub(in crate::api) fn enter(&self, source: ClientSource) -> (WaitingTicket, Eviction) {
+        self.waiting_room.enter(source)
     }
 
-    /// A place for a request that was read; none: all are taken.
-    pub(in crate::api) fn take(&self, kind: Kind, source: Source) -> Option<Place> {
+    /// A slot for a request that was read; none: all are taken.
+    pub(in crate::api) fn take(&self, kind: RequestKind, source: ClientSource) -> Option<Slot> {
         let room = match kind {
-            Kind::Follow => &self.followers,
-            Kind::Look => &self.looks,
-            Kind::Command => &self.commands,
+            RequestKind::Follow => &self.followers,
+            RequestKind::Look => &self.looks,
+            RequestKind::Command => &self.commands,
         };
         room.take(source)
     }
 }
 
-/// Those who have not said yet what they want.
+/// Connections whose request was not read yet.
 #[derive(Debug)]
-struct Hall {
-    bounds: Bounds,
-    guests: Mutex<Guests>,
+struct WaitingRoom {
+    bounds: Limits,
+    connections: Mutex<WaitingConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Guests {
+struct WaitingConnections {
     next: u64,
-    /// By the order in which they came.
-    waiting: BTreeMap<u64, Guest>,
+    /// In the order in which they came.
+    waiting: BTreeMap<u64, WaitingConnection>,
 }
 
 #[derive(Debug)]
-struct Guest {
-    source: Source,
-    known: Arc<AtomicU8>,
-    /// Dropping it dismisses.
+struct WaitingConnection {
+    source: ClientSource,
+    credibility: Arc<AtomicU8>,
+    /// Dropping it evicts.
     _stays: oneshot::Sender<()>,
 }
 
-/// How much is known of a guest: the less, the sooner it goes.
+/// How much a client has shown of itself: the less, the sooner it is evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(in crate::api) enum Known {
+pub(in crate::api) enum Credibility {
     /// It has said nothing.
     Nothing,
-    /// It has said what one says who has the key, and may be repeating another's words.
+    /// It has sent a whole opening of the handshake, which may be a copy of another client's.
     Words,
     /// It has the key.
     Key,
 }
 
-/// Ends when the guest has to go, or has left the hall.
-pub(in crate::api) struct Dismissed(oneshot::Receiver<()>);
+/// Ends when the connection is evicted, or has left the waiting room.
+pub(in crate::api) struct Eviction(oneshot::Receiver<()>);
 
-/// A guest's stay in the hall; it leaves when this is dropped.
+/// A connection's stay in the waiting room; it leaves when this is dropped.
 #[derive(Debug)]
-pub(in crate::api) struct Ticket {
-    hall: Arc<Hall>,
+pub(in crate::api) struct WaitingTicket {
+    waiting_room: Arc<WaitingRoom>,
     number: u64,
-    known: Arc<AtomicU8>,
+    credibility: Arc<AtomicU8>,
 }
 
-impl Ticket {
-    /// Something has become known of the guest.
-    pub(in crate::api) fn knows(&self, known: Known) {
-        self.known.fetch_max(known as u8, Ordering::Relaxed);
+impl WaitingTicket {
+    /// The client has shown this of itself.
+    pub(in crate::api) fn credit(&self, shown: Credibility) {
+        self.credibility.fetch_max(shown as u8, Ordering::Relaxed);
     }
 }
 
-impl Drop for Ticket {
+impl Drop for WaitingTicket {
     fn drop(&mut self) {
-        self.hall.lock().waiting.remove(&self.number);
+        self.waiting_room.lock().waiting.remove(&self.number);
     }
 }
 
-impl Dismissed {
-    /// Until the guest has to go: for ever, if it has left by itself. `holds_ticket` says whether it has not.
+impl Eviction {
+    /// Until the connection is evicted: for ever, if it has left by itself. `holds_ticket` says whether it has not.
     pub(in crate::api) async fn when(self, holds_ticket: impl Fn() -> bool) {
         let _ = self.0.await;
         if !holds_ticket() {
@@ -184,59 +187,64 @@ impl Dismissed {
     }
 }
 
-impl Hall {
-    fn lock(&self) -> MutexGuard<'_, Guests> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+impl WaitingRoom {
+    fn lock(&self) -> MutexGuard<'_, WaitingConnections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, source: Source) -> (Ticket, Dismissed) {
-        let mut guests = self.lock();
-        if guests.waiting.values().filter(|guest| guest.source == source).count() >= self.bounds.each {
-            guests.dismiss(|guest| guest.source == source);
-        } else if guests.waiting.len() >= self.bounds.all {
-            guests.dismiss(|_| true);
+    fn enter(self: &Arc<Self>, source: ClientSource) -> (WaitingTicket, Eviction) {
+        let mut connections = self.lock();
+        if connections.waiting.values().filter(|connection| connection.source == source).count()
+            >= self.bounds.each
+        {
+            connections.evict(|connection| connection.source == source);
+        } else if connections.waiting.len() >= self.bounds.all {
+            connections.evict(|_| true);
         }
-        let number = guests.next;
-        guests.next += 1;
-        let known = Arc::new(AtomicU8::new(Known::Nothing as u8));
-        let (stays, dismissed) = oneshot::channel();
-        guests.waiting.insert(number, Guest { source, known: known.clone(), _stays: stays });
-        (Ticket { hall: self.clone(), number, known }, Dismissed(dismissed))
+        let number = connections.next;
+        connections.next += 1;
+        let credibility = Arc::new(AtomicU8::new(Credibility::Nothing as u8));
+        let (stays, evicted) = oneshot::channel();
+        connections
+            .waiting
+            .insert(number, WaitingConnection { source, credibility: credibility.clone(), _stays: stays });
+        (WaitingTicket { waiting_room: self.clone(), number, credibility }, Eviction(evicted))
     }
 }
 
-impl Guests {
-    /// Sends away the one of whom the least is known, and of several the one that has been there the longest.
-    fn dismiss(&mut self, may_go: impl Fn(&Guest) -> bool) {
-        let candidates = self.waiting.iter().filter(|(_, guest)| may_go(guest));
-        let first = candidates.min_by_key(|(number, guest)| (guest.known.load(Ordering::Relaxed), **number));
+impl WaitingConnections {
+    /// Evicts the least credible one, and of several the one that has waited the longest.
+    fn evict(&mut self, may_go: impl Fn(&WaitingConnection) -> bool) {
+        let candidates = self.waiting.iter().filter(|(_, connection)| may_go(connection));
+        let first = candidates
+            .min_by_key(|(number, connection)| (connection.credibility.load(Ordering::Relaxed), **number));
         if let Some(number) = first.map(|(number, _)| *number) {
             self.waiting.remove(&number);
         }
     }
 }
 
-/// The places of one kind.
+/// The slots of one kind of request.
 #[derive(Debug)]
-struct Room {
-    bounds: Bounds,
+struct SlotPool {
+    bounds: Limits,
     /// How many each source has.
-    taken: Mutex<BTreeMap<Source, usize>>,
+    taken: Mutex<BTreeMap<ClientSource, usize>>,
 }
 
-/// A place; it is free again when this is dropped.
+/// A slot; it is free again when this is dropped.
 #[derive(Debug)]
-pub(in crate::api) struct Place {
-    room: Arc<Room>,
-    source: Source,
+pub(in crate::api) struct Slot {
+    room: Arc<SlotPool>,
+    source: ClientSource,
 }
 
-impl Room {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Source, usize>> {
+impl SlotPool {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientSource, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(self: &Arc<Self>, source: Source) -> Option<Place> {
+    fn take(self: &Arc<Self>, source: ClientSource) -> Option<Slot> {
         let mut taken = self.lock();
         if taken.values().sum::<usize>() >= self.bounds.all {
             return None;
@@ -246,11 +254,11 @@ impl Room {
             return None;
         }
         taken.insert(source, own + 1);
-        Some(Place { room: self.clone(), source })
+        Some(Slot { room: self.clone(), source })
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.room.lock();
         if let Some(own) = taken.get_mut(&self.source) {
@@ -266,61 +274,64 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn at(last: u8) -> Source {
+    fn at(last: u8) -> ClientSource {
         SocketAddr::from(([10, 0, 0, last], 7)).into()
     }
 
-    fn is_in(hall: &Hall, ticket: &Ticket) -> bool {
-        hall.lock().waiting.contains_key(&ticket.number)
+    fn is_in(waiting_room: &WaitingRoom, ticket: &WaitingTicket) -> bool {
+        waiting_room.lock().waiting.contains_key(&ticket.number)
     }
 
     #[test]
     fn a_newcomer_pushes_out_who_has_been_silent_the_longest() {
-        let entrance = Entrance::for_many();
-        let mut all: Vec<_> = (0..HALL.all).map(|n| entrance.enter(at((n / HALL.each) as u8))).collect();
-        all[0].0.knows(Known::Words);
-        all[1].0.knows(Known::Key);
-        let (newcomer, _) = entrance.enter(at(99));
-        let out: Vec<usize> = (0..all.len()).filter(|n| !is_in(&entrance.hall, &all[*n].0)).collect();
+        let admission = Admission::for_many();
+        let mut all: Vec<_> =
+            (0..WAITING_ROOM.all).map(|n| admission.enter(at((n / WAITING_ROOM.each) as u8))).collect();
+        all[0].0.credit(Credibility::Words);
+        all[1].0.credit(Credibility::Key);
+        let (newcomer, _) = admission.enter(at(99));
+        let out: Vec<usize> =
+            (0..all.len()).filter(|n| !is_in(&admission.waiting_room, &all[*n].0)).collect();
         assert_eq!(out, [2], "the first two have said something");
-        assert!(all[2].1.0.try_recv().is_err() && is_in(&entrance.hall, &newcomer));
+        assert!(all[2].1.0.try_recv().is_err() && is_in(&admission.waiting_room, &newcomer));
         drop(all);
         drop(newcomer);
-        assert!(entrance.hall.lock().waiting.is_empty());
+        assert!(admission.waiting_room.lock().waiting.is_empty());
     }
 
     #[test]
     fn one_source_pushes_out_its_own_only() {
-        let entrance = Entrance::for_many();
-        let (other, _) = entrance.enter(at(1));
-        let greedy: Vec<_> = (0..100).map(|_| entrance.enter(at(2))).collect();
-        assert!(is_in(&entrance.hall, &other));
-        assert_eq!(entrance.hall.lock().waiting.len(), 1 + HALL.each);
+        let admission = Admission::for_many();
+        let (other, _) = admission.enter(at(1));
+        let greedy: Vec<_> = (0..100).map(|_| admission.enter(at(2))).collect();
+        assert!(is_in(&admission.waiting_room, &other));
+        assert_eq!(admission.waiting_room.lock().waiting.len(), 1 + WAITING_ROOM.each);
         drop(greedy);
     }
 
     #[test]
     fn followers_take_no_place_of_commands_and_no_user_takes_all() {
-        let entrance = Entrance::for_many();
-        let follow = |source| entrance.take(Kind::Follow, source);
-        let first: Vec<_> = std::iter::from_fn(|| follow(Source::User(7))).collect();
+        let admission = Admission::for_many();
+        let follow = |source| admission.take(RequestKind::Follow, source);
+        let first: Vec<_> = std::iter::from_fn(|| follow(ClientSource::User(7))).collect();
         assert_eq!(first.len(), FOLLOWERS.each);
-        let second: Vec<_> = std::iter::from_fn(|| follow(Source::User(8))).collect();
+        let second: Vec<_> = std::iter::from_fn(|| follow(ClientSource::User(8))).collect();
         assert_eq!(first.len() + second.len(), FOLLOWERS.all);
-        assert!(follow(Source::User(9)).is_none());
-        for kind in [Kind::Command, Kind::Look] {
-            assert!(entrance.take(kind, Source::User(7)).is_some());
+        assert!(follow(ClientSource::User(9)).is_none());
+        for kind in [RequestKind::Command, RequestKind::Look] {
+            assert!(admission.take(kind, ClientSource::User(7)).is_some());
         }
         drop(second);
-        assert!(follow(Source::User(9)).is_some(), "a place that is left is free");
-        let alone = Entrance::for_one();
-        let all: Vec<_> = std::iter::from_fn(|| alone.take(Kind::Command, Source::User(0))).collect();
+        assert!(follow(ClientSource::User(9)).is_some(), "a place that is left is free");
+        let alone = Admission::for_one();
+        let all: Vec<_> =
+            std::iter::from_fn(|| alone.take(RequestKind::Command, ClientSource::User(0))).collect();
         assert_eq!(all.len(), COMMANDS.all);
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_source() {
-        let of = |text: &str| Source::from(text.parse::<SocketAddr>().unwrap());
+        let of = |text: &str| ClientSource::from(text.parse::<SocketAddr>().unwrap());
         assert_eq!(of("[fd00::1]:1"), of("[fd00::ffff:1]:2"));
         assert_ne!(of("[fd00::1]:1"), of("[fd00:1::1]:1"));
         assert_eq!(of("[::ffff:10.0.0.1]:1"), at(1));

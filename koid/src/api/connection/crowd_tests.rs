@@ -151,15 +151,15 @@ async fn whoever_hangs_up_is_not_waited_for_here_nor_where_it_was_passed_on_to()
     let body = format!("{{\"node\": \"{name}\"}}");
     let head =
         format!("POST /v1/reconfigure HTTP/1.1\r\nhost: k\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    let mut giver = UnixStream::connect(&leader.shared.get().config.node.socket).await.unwrap();
-    giver.write_all(head.as_bytes()).await.unwrap();
+    let mut requester = UnixStream::connect(&leader.shared.get().config.node.socket).await.unwrap();
+    requester.write_all(head.as_bytes()).await.unwrap();
     // It has come to the other node, over the leader, and waits for its turn.
     let mut request = at_once(other.reloads.recv()).await.unwrap();
-    assert!(request.giver.waits(crate::os::sys::now()));
-    drop(giver);
+    assert!(request.requester.waits(crate::os::sys::now()));
+    drop(requester);
     at_once(request.reply.closed()).await;
     let gone = async {
-        while request.giver.waits(crate::os::sys::now()) {
+        while request.requester.waits(crate::os::sys::now()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

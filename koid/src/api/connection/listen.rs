@@ -10,11 +10,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
-use super::admission::Entrance;
+use super::admission::Admission;
 use super::local_listener::LocalListener;
 use super::reopening::ReopeningListener;
-use super::serve::Visit;
-use super::stream::Line;
+use super::serve::ApiConnection;
+use super::stream::Connection;
 use crate::api::{Api, Caller};
 use crate::os::sys;
 use crate::reporting::throttle::Throttle;
@@ -30,17 +30,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// else may use the socket.
 pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()> {
     let mut listener = ReopeningListener::new(local)?;
-    let (root, others) = (Arc::new(Entrance::for_one()), Arc::new(Entrance::for_many()));
+    let (root, others) = (Arc::new(Admission::for_one()), Arc::new(Admission::for_many()));
     loop {
         match listener.accept().await {
             Ok(stream) => {
                 let uid = uid_of(&stream);
-                let entrance = if uid == 0 { root.clone() } else { others.clone() };
-                let (visit, dismissed) = Visit::begin(api.clone(), entrance, Caller::Local { uid });
+                let admission = if uid == 0 { root.clone() } else { others.clone() };
+                let (connection, evicted) =
+                    ApiConnection::begin(api.clone(), admission, Caller::Local { uid });
                 tokio::spawn(async move {
-                    let line = Line::new(stream);
-                    let is_there = line.is_there();
-                    visit.last(dismissed, visit.clone().serve(line, is_there)).await;
+                    let line = Connection::new(stream);
+                    let is_connected = line.is_connected();
+                    connection.last(evicted, connection.clone().serve(line, is_connected)).await;
                 });
             }
             Err(error) => pause(&error).await,
@@ -60,12 +61,12 @@ async fn pause(error: &io::Error) {
 
 /// Serves the sealed port, on all its addresses, until the runtime ends.
 pub(crate) async fn serve_sealed(api: Api, listeners: Vec<StdTcpListener>) -> io::Result<()> {
-    let entrance = Arc::new(Entrance::for_many());
+    let admission = Arc::new(Admission::for_many());
     let complaints = Arc::new(std::sync::Mutex::new(Throttle::new(COMPLAIN_EVERY)));
     let mut all = JoinSet::new();
     for listener in listeners {
         let listener = TcpListener::from_std(listener)?;
-        all.spawn(serve_address(api.clone(), listener, entrance.clone(), complaints.clone()));
+        all.spawn(serve_address(api.clone(), listener, admission.clone(), complaints.clone()));
     }
     all.join_all().await;
     Ok(())
@@ -74,21 +75,22 @@ pub(crate) async fn serve_sealed(api: Api, listeners: Vec<StdTcpListener>) -> io
 async fn serve_address(
     api: Api,
     listener: TcpListener,
-    entrance: Arc<Entrance>,
+    admission: Arc<Admission>,
     complaints: Arc<Complaints>,
 ) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 let (api, complaints) = (api.clone(), complaints.clone());
-                let (visit, dismissed) = Visit::begin(api.clone(), entrance.clone(), Caller::Remote(from));
+                let (connection, evicted) =
+                    ApiConnection::begin(api.clone(), admission.clone(), Caller::Remote(from));
                 tokio::spawn(async move {
                     let work = async {
-                        if let Err(error) = serve_one(api, stream, visit.clone()).await {
+                        if let Err(error) = serve_one(api, stream, connection.clone()).await {
                             complain(&complaints, from.ip(), &error);
                         }
                     };
-                    visit.last(dismissed, work).await;
+                    connection.last(evicted, work).await;
                 });
             }
             Err(error) => pause(&error).await,
@@ -96,11 +98,15 @@ async fn serve_address(
     }
 }
 
-async fn serve_one(api: Api, stream: TcpStream, visit: Arc<Visit>) -> Result<(), stream::StreamError> {
+async fn serve_one(
+    api: Api,
+    stream: TcpStream,
+    connection: Arc<ApiConnection>,
+) -> Result<(), stream::StreamError> {
     stream.set_nodelay(true)?;
     notice_the_dead(&stream)?;
     let current = api.shared.get();
-    visit.serve_sealed(Line::new(stream), (current.config.cluster.id, &current.keyring)).await
+    connection.serve_sealed(Connection::new(stream), (current.config.cluster.id, &current.keyring)).await
 }
 
 /// A machine that has lost its power closes no connection: the kernel asks whether it is there.

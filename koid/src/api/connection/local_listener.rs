@@ -36,7 +36,7 @@ pub(crate) struct LocalListener {
 
 /// What is done about something that lies in the socket's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Placement {
     /// It is replaced.
     Take,
     /// It stays, and that is an error.
@@ -46,10 +46,10 @@ enum Place {
 impl LocalListener {
     /// Opens the socket for root and the group `koi`. A socket on which nobody answers is replaced.
     pub(crate) fn open(path: &Path) -> Result<LocalListener, ListenError> {
-        LocalListener::open_in(path, Place::Take)
+        LocalListener::open_in(path, Placement::Take)
     }
 
-    fn open_in(path: &Path, place: Place) -> Result<LocalListener, ListenError> {
+    fn open_in(path: &Path, place: Placement) -> Result<LocalListener, ListenError> {
         refuse_if_taken(path)?;
         let failed = |source| ListenError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
@@ -62,7 +62,7 @@ impl LocalListener {
     /// Another one in the place of one whose file has gone; never in that of another daemon's.
     pub(in crate::api) fn reopen(&self) -> Result<LocalListener, ListenError> {
         let gone = std::fs::symlink_metadata(&self.path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
-        LocalListener::open_in(&self.path, if gone { Place::Free } else { Place::Take })
+        LocalListener::open_in(&self.path, if gone { Placement::Free } else { Placement::Take })
     }
 
     /// Whether its file is where it was made.
@@ -103,7 +103,7 @@ fn refuse_if_taken(path: &Path) -> Result<(), ListenError> {
 }
 
 /// Made beside, given its rights, and only then put in its place: nobody connects in between, and nobody finds nothing.
-fn put(path: &Path, place: Place) -> io::Result<(StdUnixListener, (u64, u64))> {
+fn put(path: &Path, place: Placement) -> io::Result<(StdUnixListener, (u64, u64))> {
     let beside = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&beside);
     let listener = StdUnixListener::bind(&beside)?;
@@ -112,13 +112,13 @@ fn put(path: &Path, place: Place) -> io::Result<(StdUnixListener, (u64, u64))> {
         .and_then(|_| std::fs::symlink_metadata(&beside))
         .and_then(|made| {
             match place {
-                Place::Take => std::fs::rename(&beside, path)?,
+                Placement::Take => std::fs::rename(&beside, path)?,
                 // A link replaces nothing.
-                Place::Free => std::fs::hard_link(&beside, path)?,
+                Placement::Free => std::fs::hard_link(&beside, path)?,
             }
             Ok(identity(&made))
         });
-    if place == Place::Free || placed.is_err() {
+    if place == Placement::Free || placed.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
     let file = placed?;

@@ -21,14 +21,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::admission::{Dismissed, Entrance, Kind, Known, Place, Source, Ticket};
-use super::stream::{Line, Socket};
-use crate::api::body::{Answer, refusal};
+use super::admission::{Admission, ClientSource, Credibility, Eviction, RequestKind, Slot, WaitingTicket};
+use super::stream::{Connection, RawSocket};
+use crate::api::body::{ResponseBody, refusal};
 use crate::api::endpoints::commands::{RECONFIGURE, wait};
 use crate::api::error::{bad_request, error};
-use crate::api::request::{Asked, MOST_PASSED, PASSED};
+use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
 use crate::api::{Api, Caller};
-use crate::cluster::requester::Giver;
+use crate::cluster::requester::Requester;
 use crate::os::sys;
 
 /// Bytes of a request's head.
@@ -40,61 +40,64 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take to read an answer that is whole.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who waits longer for plugins takes the place of a follower.
+/// A request that waits longer for plugins takes the slot of a follower.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection from its first byte to its last.
-pub(in crate::api) struct Visit {
+pub(in crate::api) struct ApiConnection {
     api: Api,
-    entrance: Arc<Entrance>,
+    admission: Arc<Admission>,
     caller: Caller,
-    source: Source,
+    source: ClientSource,
     /// When it began.
     began: Time,
     /// When it is cut off, whatever it is doing; none: it may last.
     limit: watch::Sender<Option<Instant>>,
-    held: Mutex<Held>,
+    admitted: Mutex<Admitted>,
 }
 
-/// What a visitor holds: the ticket first, and then a place.
+/// What admits a connection: the ticket of the waiting room first, and then a slot.
 #[derive(Default)]
-struct Held {
-    ticket: Option<Ticket>,
-    _place: Option<Place>,
+struct Admitted {
+    ticket: Option<WaitingTicket>,
+    _slot: Option<Slot>,
 }
 
-impl Visit {
-    /// Somebody has come.
+impl ApiConnection {
+    /// A client has connected.
     pub(in crate::api) fn begin(
         api: Api,
-        entrance: Arc<Entrance>,
+        admission: Arc<Admission>,
         caller: Caller,
-    ) -> (Arc<Visit>, Dismissed) {
+    ) -> (Arc<ApiConnection>, Eviction) {
         let source = match caller {
-            Caller::Local { uid } => Source::User(uid),
+            Caller::Local { uid } => ClientSource::User(uid),
             Caller::Remote(address) => address.into(),
         };
-        let (ticket, dismissed) = entrance.enter(source);
+        let (ticket, evicted) = admission.enter(source);
         let limit = watch::Sender::new(Some(Instant::now() + READ_TIMEOUT));
-        let held = Mutex::new(Held { ticket: Some(ticket), _place: None });
-        (Arc::new(Visit { api, entrance, caller, source, began: sys::now(), limit, held }), dismissed)
+        let admitted = Mutex::new(Admitted { ticket: Some(ticket), _slot: None });
+        (
+            Arc::new(ApiConnection { api, admission, caller, source, began: sys::now(), limit, admitted }),
+            evicted,
+        )
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn admitted(&self) -> MutexGuard<'_, Admitted> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn knows(&self, known: Known) {
-        if let Some(ticket) = &self.held().ticket {
-            ticket.knows(known);
+    fn credit(&self, shown: Credibility) {
+        if let Some(ticket) = &self.admitted().ticket {
+            ticket.credit(shown);
         }
     }
 
-    /// Runs what is done for the visitor, until it has to go.
-    pub(in crate::api) async fn last(&self, dismissed: Dismissed, work: impl Future<Output = ()>) {
+    /// Serves the connection until it has ended, is evicted, or takes too long.
+    pub(in crate::api) async fn last(&self, evicted: Eviction, work: impl Future<Output = ()>) {
         tokio::select! {
             () = work => {}
-            () = dismissed.when(|| self.held().ticket.is_some()) => {
+            () = evicted.when(|| self.admitted().ticket.is_some()) => {
                 tracing::debug!("{} has said nothing, and made room for another one", self.caller);
             }
             () = self.overdue() => tracing::debug!("{} took too long", self.caller),
@@ -119,24 +122,24 @@ impl Visit {
     }
 
     /// Makes a sealed stream of the line, and serves it.
-    pub(in crate::api) async fn serve_sealed<S: Socket>(
+    pub(in crate::api) async fn serve_sealed<S: RawSocket>(
         self: Arc<Self>,
-        line: Line<S>,
+        line: Connection<S>,
         (cluster_id, keyring): (u32, &Keyring),
     ) -> Result<(), stream::StreamError> {
-        let (is_there, heard) = (line.is_there(), line.heard());
+        let (is_connected, heard) = (line.is_connected(), line.heard());
         let handshake = stream::accept(line, cluster_id, keyring, READ_TIMEOUT);
         tokio::pin!(handshake);
         let sealed = std::future::poll_fn(|context| {
             let polled = handshake.as_mut().poll(context);
             if heard.load(Ordering::Relaxed) >= OPENING_BYTES {
-                self.knows(Known::Words);
+                self.credit(Credibility::Words);
             }
             polled
         });
         let sealed = sealed.await?;
-        self.knows(Known::Key);
-        self.serve(sealed, is_there).await;
+        self.credit(Credibility::Key);
+        self.serve(sealed, is_connected).await;
         Ok(())
     }
 
@@ -144,13 +147,13 @@ impl Visit {
     pub(in crate::api) async fn serve<S>(
         self: Arc<Self>,
         stream: S,
-        is_there: Arc<dyn Fn() -> bool + Send + Sync>,
+        is_connected: Arc<dyn Fn() -> bool + Send + Sync>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request| {
-            let (visit, is_there) = (self.clone(), is_there.clone());
-            async move { Ok::<_, Infallible>(visit.handle(request, is_there).await) }
+            let (connection, is_connected) = (self.clone(), is_connected.clone());
+            async move { Ok::<_, Infallible>(connection.handle(request, is_connected).await) }
         });
         // One request per connection: requests are few, and no idle connection takes another one's place.
         let served = http1::Builder::new()
@@ -166,25 +169,25 @@ impl Visit {
     async fn handle(
         &self,
         request: Request<Incoming>,
-        is_there: Arc<dyn Fn() -> bool + Send + Sync>,
-    ) -> Response<Answer> {
-        let answer = match self.read(request, is_there).await {
-            Ok(asked) => match self.take_place(&asked) {
+        is_connected: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Response<ResponseBody> {
+        let answer = match self.read(request, is_connected).await {
+            Ok(asked) => match self.take_slot(&asked) {
                 Ok(()) => self.api.answer(asked).await,
                 Err(error) => refusal(error),
             },
             Err(error) => refusal(error),
         };
-        let is_whole = matches!(answer.body(), Answer::Whole(_));
+        let is_whole = matches!(answer.body(), ResponseBody::Whole(_));
         self.limit.send_replace(is_whole.then(|| Instant::now() + ANSWER_TIMEOUT));
         answer
     }
 
-    /// The request has come: it leaves the hall, and takes a place.
-    fn take_place(&self, asked: &Asked) -> Result<(), ApiError> {
+    /// The request was read: the connection leaves the waiting room, and takes a slot.
+    fn take_slot(&self, asked: &ApiRequest) -> Result<(), ApiError> {
         let kind = kind_of(asked);
-        let place = self.entrance.take(kind, self.source).ok_or_else(|| busy(kind))?;
-        *self.held() = Held { ticket: None, _place: Some(place) };
+        let slot = self.admission.take(kind, self.source).ok_or_else(|| busy(kind))?;
+        *self.admitted() = Admitted { ticket: None, _slot: Some(slot) };
         self.limit.send_replace(None);
         Ok(())
     }
@@ -192,41 +195,41 @@ impl Visit {
     async fn read(
         &self,
         request: Request<Incoming>,
-        is_there: Arc<dyn Fn() -> bool + Send + Sync>,
-    ) -> Result<Asked, ApiError> {
+        is_connected: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Result<ApiRequest, ApiError> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES).collect().await.map_err(|e| {
             bad_request(format!("the body cannot be read, or is longer than {BODY_BYTES} bytes: {e}"))
         })?;
         // Counted from the beginning of the connection: its last bytes may have been on the way for long.
         let until = within(head.headers.get(WITHIN))?.map(|left| self.began + left);
-        Ok(Asked {
+        Ok(ApiRequest {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: body.to_bytes(),
             passed: head.headers.get(PASSED).map_or(0, passed),
             caller: self.caller,
-            giver: Giver::new(until, is_there),
+            requester: Requester::new(until, is_connected),
         })
     }
 }
 
-fn kind_of(asked: &Asked) -> Kind {
+fn kind_of(asked: &ApiRequest) -> RequestKind {
     let ends = || matches!(asked.parameter("follow"), Ok(Some(follow)) if follow == "false");
     match (&asked.method, asked.path.as_str()) {
-        (&Method::GET, "/v1/events") if !ends() => Kind::Follow,
-        (&Method::POST, RECONFIGURE) if wait(asked) > LONG_WAIT => Kind::Follow,
-        (&Method::POST, _) => Kind::Command,
-        _ => Kind::Look,
+        (&Method::GET, "/v1/events") if !ends() => RequestKind::Follow,
+        (&Method::POST, RECONFIGURE) if wait(asked) > LONG_WAIT => RequestKind::Follow,
+        (&Method::POST, _) => RequestKind::Command,
+        _ => RequestKind::Look,
     }
 }
 
-fn busy(kind: Kind) -> ApiError {
+fn busy(kind: RequestKind) -> ApiError {
     let (what, hint) = match kind {
-        Kind::Follow => ("follow already", "end some of them (`koi events`, `koi watch`, dashboards)"),
-        Kind::Look => ("ask already", "try again in a moment"),
-        Kind::Command => ("give commands already", "try again in a moment"),
+        RequestKind::Follow => ("follow already", "end some of them (`koi events`, `koi watch`, dashboards)"),
+        RequestKind::Look => ("ask already", "try again in a moment"),
+        RequestKind::Command => ("give commands already", "try again in a moment"),
     };
     error(codes::BUSY, format!("nothing was done: as many as are served at once {what}"), hint)
 }

@@ -19,7 +19,7 @@ use crate::os::sys;
 const STALL: Duration = Duration::from_secs(10);
 
 /// A socket that several may hold.
-pub(in crate::api) trait Socket: AsFd + Send + Sync + Unpin + 'static {
+pub(in crate::api) trait RawSocket: AsFd + Send + Sync + Unpin + 'static {
     /// As tokio's.
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// As tokio's.
@@ -32,7 +32,7 @@ pub(in crate::api) trait Socket: AsFd + Send + Sync + Unpin + 'static {
 
 macro_rules! socket {
     ($($stream:ty),*) => {$(
-        impl Socket for $stream {
+        impl RawSocket for $stream {
             fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
                 self.poll_read_ready(context)
             }
@@ -55,7 +55,7 @@ macro_rules! socket {
 socket!(TcpStream, UnixStream);
 
 /// One connection.
-pub(in crate::api) struct Line<S> {
+pub(in crate::api) struct Connection<S> {
     socket: Arc<S>,
     /// Bytes that have come.
     heard: Arc<AtomicUsize>,
@@ -65,9 +65,9 @@ pub(in crate::api) struct Line<S> {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: Socket> Line<S> {
-    pub(in crate::api) fn new(socket: S) -> Line<S> {
-        Line { socket: Arc::new(socket), heard: Arc::default(), patience: STALL, stall: None }
+impl<S: RawSocket> Connection<S> {
+    pub(in crate::api) fn new(socket: S) -> Connection<S> {
+        Connection { socket: Arc::new(socket), heard: Arc::default(), patience: STALL, stall: None }
     }
 
     /// How many bytes have come, as they come.
@@ -76,13 +76,13 @@ impl<S: Socket> Line<S> {
     }
 
     /// Says at any time whether the other end is there: it has neither closed the connection nor said that nothing more comes.
-    pub(in crate::api) fn is_there(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    pub(in crate::api) fn is_connected(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
         let socket = Arc::downgrade(&self.socket);
         Arc::new(move || socket.upgrade().is_some_and(|socket| !sys::is_hung_up(socket.as_fd())))
     }
 }
 
-impl<S: Socket> AsyncRead for Line<S> {
+impl<S: RawSocket> AsyncRead for Connection<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -104,7 +104,7 @@ impl<S: Socket> AsyncRead for Line<S> {
     }
 }
 
-impl<S: Socket> AsyncWrite for Line<S> {
+impl<S: RawSocket> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
         loop {
@@ -133,7 +133,7 @@ impl<S: Socket> AsyncWrite for Line<S> {
     }
 }
 
-impl<S> Line<S> {
+impl<S> Connection<S> {
     /// Waits for room, but not for ever.
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(self.patience)));
@@ -152,23 +152,23 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_closed_is_not_there_though_more_is_to_be_read() {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let mut line = Line::new(server);
-        let is_there = line.is_there();
+        let mut line = Connection::new(server);
+        let is_connected = line.is_connected();
         client.write_all(b"hello").await.unwrap();
-        assert!(is_there());
+        assert!(is_connected());
         drop(client);
-        assert!(!is_there(), "the word lies there still, its giver has gone");
+        assert!(!is_connected(), "the word lies there still, its giver has gone");
         let mut said = [0; 5];
         line.read_exact(&mut said).await.unwrap();
         assert_eq!((&said, line.heard().load(Ordering::Relaxed)), (b"hello", 5));
         drop(line);
-        assert!(!is_there());
+        assert!(!is_connected());
     }
 
     #[tokio::test]
     async fn whoever_does_not_read_is_given_up() {
         let (_client, server) = UnixStream::pair().unwrap();
-        let mut line = Line::new(server);
+        let mut line = Connection::new(server);
         line.patience = Duration::from_millis(20);
         let error = line.write_all(&vec![0; 16 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -12,12 +12,12 @@ use koi_proto::api::{
 use tokio::sync::oneshot;
 
 use super::view;
-use crate::api::body::{Answer, json};
-use crate::api::error::{bad_request, error, of_command, silent_core};
-use crate::api::request::Asked;
+use crate::api::body::{ResponseBody, json};
+use crate::api::error::{bad_request, error, from_command_error, silent_core};
+use crate::api::request::ApiRequest;
 use crate::api::{Api, ReloadError, ReloadRequest};
 use crate::cluster::handle::CommandError;
-use crate::cluster::requester::Giver;
+use crate::cluster::requester::Requester;
 use crate::reporting::say;
 
 /// Characters of a request's body that are logged.
@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who carries out a command.
-enum Where {
+enum CommandTarget {
     /// The leader; with the body to pass on.
     Leader(Command, Bytes),
     /// The node with this name or UUID.
@@ -44,7 +44,7 @@ enum Where {
 
 impl Api {
     /// Carries out `POST /v1/…`.
-    pub(in crate::api) async fn post(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    pub(in crate::api) async fn post(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let place = self.place(asked)?;
         tracing::info!(
             "{} asks for {} {}",
@@ -53,14 +53,14 @@ impl Api {
             say::short(String::from_utf8_lossy(&asked.body).trim(), SAID_CHARS)
         );
         match place {
-            Where::Here(command) => self.here(command, &asked.giver).await,
-            Where::Leader(command, body) => self.by_leader(asked, command, body).await,
-            Where::Node(name) => self.on_node(asked, &name).await,
+            CommandTarget::Here(command) => self.here(command, &asked.requester).await,
+            CommandTarget::Leader(command, body) => self.by_leader(asked, command, body).await,
+            CommandTarget::Node(name) => self.on_node(asked, &name).await,
         }
     }
 
-    fn place(&self, asked: &Asked) -> Result<Where, ApiError> {
-        let leader = |command| Ok(Where::Leader(command, asked.body.clone()));
+    fn place(&self, asked: &ApiRequest) -> Result<CommandTarget, ApiError> {
+        let leader = |command| Ok(CommandTarget::Leader(command, asked.body.clone()));
         match asked.path.as_str() {
             "/v1/promote" => {
                 let Promote { node, dry_run } = asked.json()?;
@@ -78,77 +78,85 @@ impl Api {
                 Some(node) => leader(Command::ConfirmDown(node)),
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
-            "/v1/recover" | RECONFIGURE => Ok(Where::Node(self.node_or_own(asked)?)),
+            "/v1/recover" | RECONFIGURE => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
             "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
             "/v1/bootstrap" => {
                 let Bootstrap { dry_run } = asked.json()?;
-                Ok(Where::Here(Command::Bootstrap { dry_run }))
+                Ok(CommandTarget::Here(Command::Bootstrap { dry_run }))
             }
             other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
         }
     }
 
     /// The node that is meant is the one that was asked first: the leader must be told its name.
-    fn leader_for_node(&self, asked: &Asked, command: fn(String) -> Command) -> Result<Where, ApiError> {
+    fn leader_for_node(
+        &self,
+        asked: &ApiRequest,
+        command: fn(String) -> Command,
+    ) -> Result<CommandTarget, ApiError> {
         let node = self.node_or_own(asked)?;
         let body = serde_json::to_vec(&OnNode { node: Some(node.clone()) })
             .expect("a name and its key are always JSON");
-        Ok(Where::Leader(command(node), body.into()))
+        Ok(CommandTarget::Leader(command(node), body.into()))
     }
 
-    fn node_or_own(&self, asked: &Asked) -> Result<String, ApiError> {
+    fn node_or_own(&self, asked: &ApiRequest) -> Result<String, ApiError> {
         Ok(asked.json::<OnNode>()?.node.unwrap_or_else(|| self.shared.get().config.node.name.clone()))
     }
 
-    async fn here(&self, command: Command, giver: &Giver) -> Result<Response<Answer>, ApiError> {
-        match self.cluster.command(command, giver).await {
+    async fn here(
+        &self,
+        command: Command,
+        requester: &Requester,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        match self.cluster.command(command, requester).await {
             Ok(done) => Ok(json(&answer(done))),
-            Err(failed) => Err(of_command(failed, self.view().await.as_ref())),
+            Err(failed) => Err(from_command_error(failed, self.view().await.as_ref())),
         }
     }
 
     /// The core knows whether this node leads; if it does not, the leader is asked, once.
     async fn by_leader(
         &self,
-        asked: &Asked,
+        asked: &ApiRequest,
         command: Command,
         body: Bytes,
-    ) -> Result<Response<Answer>, ApiError> {
-        let leader = match self.cluster.command(command, &asked.giver).await {
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let leader = match self.cluster.command(command, &asked.requester).await {
             Ok(done) => return Ok(json(&answer(done))),
             Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
                 if leader != self.me && asked.passed == 0 =>
             {
                 leader
             }
-            Err(failed) => return Err(of_command(failed, self.view().await.as_ref())),
+            Err(failed) => return Err(from_command_error(failed, self.view().await.as_ref())),
         };
         let Some(view) = self.view().await else { return Err(silent_core()) };
         self.pass(asked, body, &view::name_of(&view, leader), view::address_of(&view, leader)).await
     }
 
-    async fn on_node(&self, asked: &Asked, name: &str) -> Result<Response<Answer>, ApiError> {
+    async fn on_node(&self, asked: &ApiRequest, name: &str) -> Result<Response<ResponseBody>, ApiError> {
         let Some(view) = self.view().await else { return Err(silent_core()) };
         match self.pass_to_node(asked, &view, name).await {
             Some(elsewhere) => elsewhere,
             None if asked.path == "/v1/recover" => {
                 // What was mended a moment ago is what is to be tried.
-                let _ = tokio::time::timeout(LOOK_TIMEOUT, self.look_now.look()).await;
-                self.here(Command::Recover, &asked.giver).await
+                let _ = tokio::time::timeout(LOOK_TIMEOUT, self.scan_trigger.scan()).await;
+                self.here(Command::Recover, &asked.requester).await
             }
             None => self.reconfigure(asked).await,
         }
     }
 
-    async fn reconfigure(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    async fn reconfigure(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let ending = || of_command(CommandError::Ending, None);
-        let wait = asked.giver.at_most(wait(asked));
-        let request = ReloadRequest { reply, giver: asked.giver.clone(), wait };
+        let ending = || from_command_error(CommandError::Ending, None);
+        let wait = asked.requester.at_most(wait(asked));
+        let request = ReloadRequest { reply, requester: asked.requester.clone(), wait };
         self.reload.send(request).await.map_err(|_| ending())?;
         match answer.await.map_err(|_| ending())? {
             Ok(done) => Ok(json(&done)),
-            Err(ReloadError::NotBegun) => Err(of_command(CommandError::NotBegun, None)),
+            Err(ReloadError::NotBegun) => Err(from_command_error(CommandError::NotBegun, None)),
             Err(ReloadError::NotTaken(message)) => {
                 Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
             }
@@ -157,7 +165,7 @@ impl Api {
 
     /// The core's view; none: the loop does not answer.
     pub(in crate::api) async fn view(&self) -> Option<View> {
-        self.cluster.look().await.map(|look| look.view)
+        self.cluster.snapshot().await.map(|snapshot| snapshot.view)
     }
 }
 
@@ -183,7 +191,7 @@ fn answer(done: Answered) -> Done {
 }
 
 /// How long the answer to a request may wait for plugins.
-pub(in crate::api) fn wait(asked: &Asked) -> Duration {
+pub(in crate::api) fn wait(asked: &ApiRequest) -> Duration {
     let wait_ms = asked.json::<Reconfigure>().ok().and_then(|asked| asked.wait_ms);
     wait_ms.map_or(WAIT, Duration::from_millis).min(LONGEST_WAIT)
 }

@@ -8,15 +8,15 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::api::Api;
-use crate::api::body::{Answer, line, lines};
+use crate::api::body::{ResponseBody, line, lines};
 use crate::api::error::bad_request;
-use crate::api::request::Asked;
+use crate::api::request::ApiRequest;
 
 /// Lines that wait for a follower; the event hub keeps those beyond.
 const LINES_WAITING: usize = 64;
 
 impl Api {
-    pub(super) fn events(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    pub(super) fn events(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let since = match asked.parameter("since")? {
             None => 0,
             Some(text) => text.parse().map_err(|_| bad_request(format!("?since={text} is not a number")))?,

@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use super::view;
 use crate::api::Api;
-use crate::api::body::{Answer, raw};
+use crate::api::body::{ResponseBody, raw};
 use crate::api::endpoints::commands::{RECONFIGURE, wait};
-use crate::api::error::{error, of_command, unknown_node};
-use crate::api::request::{Asked, MOST_PASSED, PASSED};
+use crate::api::error::{error, from_command_error, unknown_node};
+use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
 use crate::cluster::handle::CommandError;
 
 /// How long another node may take: its own limit for a command, and something for the way.
@@ -41,11 +41,11 @@ impl Api {
     /// Passes a request on to the node called `name`, and its answer back.
     pub(in crate::api) async fn pass(
         &self,
-        asked: &Asked,
+        asked: &ApiRequest,
         body: Bytes,
         name: &str,
         address: Option<SocketAddr>,
-    ) -> Result<Response<Answer>, ApiError> {
+    ) -> Result<Response<ResponseBody>, ApiError> {
         let Some(address) = address else {
             let message = format!("{name} must do this, and its address is not known yet");
             return Err(error(codes::NO_LEADER, message, "try again in a moment, or ask that node itself"));
@@ -55,9 +55,9 @@ impl Api {
             false => format!("{}?{}", asked.path, asked.query),
         };
         let wait = if asked.path == RECONFIGURE { wait(asked) } else { Duration::ZERO };
-        let timeout = asked.giver.at_most(PASS_TIMEOUT + wait);
+        let timeout = asked.requester.at_most(PASS_TIMEOUT + wait);
         if timeout.is_zero() {
-            return Err(of_command(CommandError::NotBegun, None));
+            return Err(from_command_error(CommandError::NotBegun, None));
         }
         let client = self.client(address, timeout);
         let passed = (asked.passed + 1).to_string();
@@ -72,10 +72,10 @@ impl Api {
     /// everyone: it is asked about nodes that are not known here.
     pub(in crate::api) async fn pass_to_node(
         &self,
-        asked: &Asked,
+        asked: &ApiRequest,
         view: &View,
         name: &str,
-    ) -> Option<Result<Response<Answer>, ApiError>> {
+    ) -> Option<Result<Response<ResponseBody>, ApiError>> {
         let node = view::find(view, name);
         if name == self.shared.get().config.node.name || node.is_some_and(|n| n.id == self.me) {
             return None;
@@ -101,7 +101,7 @@ impl Api {
     }
 
     /// What each node other than this one says of itself, or why one that is heard does not.
-    pub(in crate::api) async fn gather(&self, view: &View) -> Vec<Result<Local, Unasked>> {
+    pub(in crate::api) async fn gather(&self, view: &View) -> Vec<Result<Local, GatherError>> {
         let mut asked = JoinSet::new();
         for node in view.nodes.iter().filter(|n| n.id != view.id && n.seen < ASK_WITHIN) {
             let Some(address) = node.address else { continue };
@@ -111,7 +111,7 @@ impl Api {
             asked.spawn(async move {
                 match client.get::<Local>("/v1/local").await {
                     Ok(local) => Some(Ok(local)),
-                    Err(failed) => heard.then(|| Err(Unasked { name, port: address.port(), failed })),
+                    Err(failed) => heard.then(|| Err(GatherError { name, port: address.port(), failed })),
                 }
             });
         }
@@ -124,7 +124,7 @@ impl Api {
 #[error(
     "{name} is heard and tells nothing of its services over TCP: {failed}; is TCP port {port} open between the nodes?"
 )]
-pub(in crate::api) struct Unasked {
+pub(in crate::api) struct GatherError {
     name: String,
     port: u16,
     failed: ClientError,

@@ -7,13 +7,16 @@ use koi_plugin_host::{Kind, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, codes};
 
 use crate::api::Api;
-use crate::api::body::{Answer, json};
+use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, silent_core};
-use crate::api::request::Asked;
+use crate::api::request::ApiRequest;
 
 impl Api {
     /// `GET /v1/plugins`.
-    pub(in crate::api) async fn plugins(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    pub(in crate::api) async fn plugins(
+        &self,
+        asked: &ApiRequest,
+    ) -> Result<Response<ResponseBody>, ApiError> {
         if let Some(elsewhere) = self.at_other_node(asked).await? {
             return Ok(elsewhere);
         }
@@ -28,9 +31,9 @@ impl Api {
     /// `GET /v1/plugins/NAME`; a path is taken as well.
     pub(in crate::api) async fn plugin(
         &self,
-        asked: &Asked,
+        asked: &ApiRequest,
         name: &str,
-    ) -> Result<Response<Answer>, ApiError> {
+    ) -> Result<Response<ResponseBody>, ApiError> {
         if let Some(elsewhere) = self.at_other_node(asked).await? {
             return Ok(elsewhere);
         }
@@ -47,14 +50,14 @@ impl Api {
     }
 
     /// The answer of the node that `?node=` names; none: that is this one.
-    async fn at_other_node(&self, asked: &Asked) -> Result<Option<Response<Answer>>, ApiError> {
+    async fn at_other_node(&self, asked: &ApiRequest) -> Result<Option<Response<ResponseBody>>, ApiError> {
         let Some(node) = asked.parameter("node")? else { return Ok(None) };
         let view = self.view().await.ok_or_else(silent_core)?;
         self.pass_to_node(asked, &view, &node).await.transpose()
     }
 
     /// The name behind `/v1/plugins/`.
-    pub(in crate::api) fn plugin_name(asked: &Asked) -> Result<Option<String>, ApiError> {
+    pub(in crate::api) fn plugin_name(asked: &ApiRequest) -> Result<Option<String>, ApiError> {
         let Some(text) = asked.path.strip_prefix("/v1/plugins/").filter(|text| !text.is_empty()) else {
             return Ok(None);
         };

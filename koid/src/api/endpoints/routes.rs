@@ -4,9 +4,9 @@ use hyper::{Method, Response};
 use koi_proto::api::{ApiError, codes};
 
 use crate::api::Api;
-use crate::api::body::{Answer, refusal};
+use crate::api::body::{ResponseBody, refusal};
 use crate::api::error::error;
-use crate::api::request::Asked;
+use crate::api::request::ApiRequest;
 use crate::reporting::say;
 
 /// Characters of a refused request that are logged, and of why it was refused.
@@ -14,7 +14,7 @@ const SAID_CHARS: usize = 400;
 
 impl Api {
     /// Answers one request.
-    pub(in crate::api) async fn answer(&self, asked: Asked) -> Response<Answer> {
+    pub(in crate::api) async fn answer(&self, asked: ApiRequest) -> Response<ResponseBody> {
         self.route(&asked).await.unwrap_or_else(|error| {
             if asked.method == Method::POST {
                 let (path, why) =
@@ -25,7 +25,7 @@ impl Api {
         })
     }
 
-    async fn route(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    async fn route(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         if let (&Method::GET, Some(name)) = (&asked.method, Self::plugin_name(asked)?) {
             return self.plugin(asked, &name).await;
         }

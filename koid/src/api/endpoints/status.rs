@@ -7,16 +7,16 @@ use koi_proto::api::{ApiError, NodeStatus, Status};
 
 use super::view;
 use crate::api::Api;
-use crate::api::body::{Answer, json};
+use crate::api::body::{ResponseBody, json};
 use crate::api::error::silent_core;
-use crate::api::request::Asked;
-use crate::cluster::handle::Look;
+use crate::api::request::ApiRequest;
+use crate::cluster::handle::Snapshot;
 use crate::os::sys;
 use crate::services::retained::GOES_ON;
 
 impl Api {
-    async fn look(&self) -> Result<Look, ApiError> {
-        let mut look = self.cluster.look().await.ok_or_else(silent_core)?;
+    async fn look(&self) -> Result<Snapshot, ApiError> {
+        let mut look = self.cluster.snapshot().await.ok_or_else(silent_core)?;
         let bind = self.shared.get().config.node.bind;
         let peer = look.view.nodes.iter().find_map(|n| n.address.filter(|_| n.id != self.me));
         if let Some(own) = look.view.nodes.iter_mut().find(|n| n.id == self.me) {
@@ -26,8 +26,8 @@ impl Api {
     }
 
     /// The leader's view if there is a leader, this node's own otherwise.
-    pub(super) async fn status(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
-        let Look { view, refused, .. } = self.look().await?;
+    pub(super) async fn status(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let Snapshot { view, refused, .. } = self.look().await?;
         let current = self.shared.get();
         let mut status = view::status(&view, current.config.cluster.id, &current.settings);
         status.nodes.iter_mut().for_each(|node| self.add_details(node));
@@ -59,8 +59,8 @@ impl Api {
         Ok(json(&status))
     }
 
-    pub(super) async fn local(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
-        let Look { view, dropped, refused } = self.look().await?;
+    pub(super) async fn local(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let Snapshot { view, dropped, refused } = self.look().await?;
         if let Some(name) = asked.parameter("node")?
             && let Some(elsewhere) = self.pass_to_node(asked, &view, &name).await
         {
@@ -81,12 +81,12 @@ impl Api {
         }
         let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
-            service.details = self.details.of(&service.name);
+            service.details = self.details.for_service(&service.name);
             service.held = self.findings.retained(&service.name);
         }
     }
 
-    pub(super) async fn electors(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    pub(super) async fn electors(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let view = self.look().await?.view;
         if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
             let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
@@ -97,7 +97,7 @@ impl Api {
         Ok(json(&view::electors(&view)))
     }
 
-    pub(super) async fn failures(&self, asked: &Asked) -> Result<Response<Answer>, ApiError> {
+    pub(super) async fn failures(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let view = self.look().await?.view;
         if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
             let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));

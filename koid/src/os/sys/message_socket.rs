@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 /// Two ends of a socket that keeps words apart. The first never blocks a sender, and has room for `room` bytes.
-pub(crate) fn word_socket(room: usize, word: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn message_socket(room: usize, word: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     // Beyond the usual limit where that is allowed, else up to it.
@@ -18,14 +18,14 @@ pub(crate) fn word_socket(room: usize, word: usize) -> io::Result<(OwnedFd, Owne
 }
 
 /// Sends a word; an error, rather than a wait, when there is no room.
-pub(crate) fn send_word(socket: BorrowedFd<'_>, word: &[u8]) -> io::Result<()> {
+pub(crate) fn send_message(socket: BorrowedFd<'_>, word: &[u8]) -> io::Result<()> {
     use nix::sys::socket::{MsgFlags, send};
     send(socket.as_raw_fd(), word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?;
     Ok(())
 }
 
 /// Receives a word; none: the other end is closed.
-pub(crate) fn receive_word(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+pub(crate) fn receive_message(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     use nix::sys::socket::{MsgFlags, recv};
     match recv(socket.as_raw_fd(), buffer, MsgFlags::empty()) {
         Ok(0) | Err(Errno::ECONNRESET) => Ok(None),

@@ -15,14 +15,16 @@ mod watchdog;
 
 pub(crate) use clock::{BootTimer, local_time, now};
 pub(crate) use files::{give_to_group, lock_file, random_u64};
-pub(crate) use message_socket::{receive_word, send_word, wait_readable, word_socket};
+pub(crate) use message_socket::{message_socket, receive_message, send_message, wait_readable};
 pub(crate) use network::{Interface, address_towards, interfaces, is_hung_up, watch_socket};
 pub(crate) use process::{
-    Ended, Forked, end_group, execute_anew, fork, group_exists, kill_group, kill_parent, leave_terminal,
-    parent, reap_any, reboot_now,
+    ExitOutcome, Forked, end_group, execute_anew, fork, group_exists, kill_group, kill_parent,
+    leave_terminal, parent, reap_any, reboot_now,
 };
 pub(crate) use scheduling::{lock_memory, make_realtime};
-pub(crate) use signals::{Held, hold_all_signals, is_for_koid, let_signals_go, next_signal, pass_on};
+pub(crate) use signals::{
+    BlockedSignals, hold_all_signals, is_for_koid, let_signals_go, next_signal, pass_on,
+};
 #[cfg(test)]
 pub(crate) use watchdog::open_fifo_for_tests;
 pub(crate) use watchdog::{open_device, set_watchdog_timeout};

@@ -77,7 +77,7 @@ pub(crate) fn fork() -> io::Result<Forked> {
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ended {
+pub(crate) enum ExitOutcome {
     /// By itself.
     Exited(i32),
     /// By a signal.
@@ -85,13 +85,13 @@ pub(crate) enum Ended {
 }
 
 /// Takes the exit of any child that has ended; none: all that there are still run.
-pub(crate) fn reap_any() -> Option<(i32, Ended)> {
+pub(crate) fn reap_any() -> Option<(i32, ExitOutcome)> {
     let mut status = 0;
     // SAFETY: the pointer is to an int that outlives the call. By the kernel's own numbers: nix knows no real-time signals.
     let process = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
     let ended = match libc::WIFSIGNALED(status) {
-        true => Ended::Killed(libc::WTERMSIG(status)),
-        false => Ended::Exited(libc::WEXITSTATUS(status)),
+        true => ExitOutcome::Killed(libc::WTERMSIG(status)),
+        false => ExitOutcome::Exited(libc::WEXITSTATUS(status)),
     };
     (process > 0).then_some((process, ended))
 }

@@ -7,14 +7,14 @@ use nix::sys::time::TimeSpec;
 
 /// Every signal, blocked until it is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held(SigSet);
+pub(crate) struct BlockedSignals(SigSet);
 
 /// Blocks all signals.
-pub(crate) fn hold_all_signals() -> Held {
+pub(crate) fn hold_all_signals() -> BlockedSignals {
     let all = SigSet::all();
     // It fails only for a set that is none.
     let _ = all.thread_block();
-    Held(all)
+    BlockedSignals(all)
 }
 
 /// Unblocks all signals.
@@ -23,7 +23,7 @@ pub(crate) fn let_signals_go() {
 }
 
 /// The next signal, in numbers; none: not within `patience`.
-pub(crate) fn next_signal(held: &Held, patience: Option<Duration>) -> Option<i32> {
+pub(crate) fn next_signal(held: &BlockedSignals, patience: Option<Duration>) -> Option<i32> {
     let timeout = patience.map(TimeSpec::from_duration);
     let timeout = timeout.as_ref().map_or(std::ptr::null(), |timeout| {
         let timeout: &libc::timespec = timeout.as_ref();
