@@ -7,15 +7,18 @@ mod error;
 mod request;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_config::ConfigError;
 use koi_core::types::NodeId;
 use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 
 use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Requester;
-use crate::config::current::SharedConfig;
+use crate::config::current::{SharedConfig, UnusableConfigError};
 use crate::hooks::details::Details;
 use crate::reporting::events::EventHub;
 use crate::services::findings::Findings;
@@ -42,9 +45,15 @@ pub(crate) struct ReloadRequest {
 /// Why no other configuration is in force.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
-    /// A sentence.
-    #[error("{0}")]
-    NotTaken(String),
+    /// The file is wrong.
+    #[error("the configuration was not taken: {0}")]
+    Wrong(#[from] ConfigError),
+    /// It reads well and cannot be used.
+    #[error("the configuration was not taken: {}: {why}", .path.display())]
+    Unusable { path: PathBuf, why: UnusableConfigError },
+    /// Reading it broke off.
+    #[error("reading the configuration failed: {0}")]
+    Broken(#[from] JoinError),
     /// Whoever asked did not wait any more when its turn came.
     #[error("the configuration was not read: whoever asked for it has not waited")]
     NotBegun,

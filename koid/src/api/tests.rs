@@ -153,9 +153,10 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
     let asked = tokio::spawn(async move { leader.local.post::<_, Done>("/v1/reconfigure", &node).await });
     let ReloadRequest { reply, wait, .. } = other.reloads.recv().await.unwrap();
     assert_eq!(wait, Duration::from_millis(7), "as was asked");
-    reply.send(Err(ReloadError::NotTaken("line 3 is wrong".into()))).unwrap();
+    let wrong = koi_config::parse_toml("[node]\nnme = \"a\"\n", Path::new("/koi.toml")).unwrap_err();
+    reply.send(Err(ReloadError::Wrong(wrong))).unwrap();
     let error = asked.await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("line 3 is wrong"), "{error}");
+    assert!(error.to_string().contains("koi.toml:2"), "{error}");
     assert_eq!(code(error), (409, "refused".into()));
 }
 

@@ -144,8 +144,10 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     runtime.spawn(async move {
         while let Some(heard) = hearing.recv().await {
             let input = match heard {
-                GuardianReport::Armed(armed) => Input::Armed(armed),
-                GuardianReport::Guarded(guarded) => Input::Guarded(guarded),
+                GuardianReport::Armed => Input::Armed(Ok(())),
+                GuardianReport::Unarmed(why) => Input::Armed(Err(why)),
+                GuardianReport::Guarded => Input::Guarded(Ok(())),
+                GuardianReport::Unguarded(why) => Input::Guarded(Err(why.to_string())),
             };
             told.input(input).await;
         }

@@ -8,6 +8,7 @@ use koi_config::Config;
 use koi_proto::api::Done;
 use tokio::sync::oneshot;
 
+use crate::api::ReloadError;
 use crate::cluster::handle::Cluster;
 use crate::cluster::sockets;
 use crate::config::current::{ActiveConfig, SharedConfig};
@@ -15,6 +16,7 @@ use crate::config::{load, settings};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::identity::NodeIdentity;
 use crate::reporting::log;
+use crate::services::fault::{PluginFault, ServiceFault};
 use crate::services::plugins::Plugins;
 use crate::services::scan_requests::ScanTrigger;
 
@@ -39,21 +41,17 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Reads the file and puts it in force. Plugins are loaded and services looked at after that, whoever waits for it. On an error,
-    /// which is a sentence for people, the old configuration stays.
-    pub(crate) async fn run(&self) -> Result<AppliedConfig, String> {
+    /// Reads the file and puts it in force. Plugins are loaded and services scanned after that, whoever waits for it. On an error the old
+    /// configuration stays.
+    pub(crate) async fn run(&self) -> Result<AppliedConfig, ReloadError> {
         let (path, name) = (self.path.clone(), self.name.clone());
         // A disk may hang, and a password takes a while to be turned into a key.
         let read = tokio::task::spawn_blocking(move || {
-            let loaded = load::load(Some(&path), name.as_deref()).map_err(|e| e.to_string())?;
-            let current = ActiveConfig::new(loaded.config).map_err(|e| format!("{}: {e}", path.display()))?;
-            Ok::<_, String>((current, loaded.warnings))
+            let loaded = load::load(Some(&path), name.as_deref())?;
+            let unusable = |why| ReloadError::Unusable { path, why };
+            Ok::<_, ReloadError>((ActiveConfig::new(loaded.config).map_err(unusable)?, loaded.warnings))
         });
-        let (new, warnings) = match read.await {
-            Ok(Ok(read)) => read,
-            Ok(Err(why)) => return Err(format!("the configuration was not taken: {why}")),
-            Err(broken) => return Err(format!("reading the configuration failed: {broken}")),
-        };
+        let (new, warnings) = read.await??;
         warnings.iter().for_each(|warning| tracing::warn!("{}", warning.in_one_line()));
         let old = self.shared.get();
         let (new, waits) = keep_what_needs_a_restart(new, &old);
@@ -72,7 +70,7 @@ impl Reloader {
     async fn follow(self, config: Config, rest: oneshot::Sender<FollowUp>) {
         let changes = self.plugins.load(&config).await;
         let services = self.scan_trigger.scan().await;
-        let wrong = wrong(&self.plugins.troubles(), &services);
+        let wrong = notes(&self.plugins.faults(), &services);
         if let Err(late) = rest.send(FollowUp { changes, wrong }) {
             // Nobody has waited for it.
             tracing::info!("the plugins are loaded");
@@ -130,23 +128,25 @@ impl AppliedConfig {
     }
 }
 
-/// What is wrong with plugins (by file, and why) and with services (by name, and the rest of the sentence), a sentence each.
-fn wrong(plugins: &[(String, String)], services: &[(String, String)]) -> Vec<String> {
-    // Most errors name the file.
-    let plugin = |(path, why): &(String, String)| match why.contains(path) {
-        true => why.clone(),
-        false => format!("{path}: {why}"),
+/// What is wrong with plugins and services, a sentence each.
+fn notes(plugins: &[PluginFault], services: &[ServiceFault]) -> Vec<String> {
+    let plugin = |fault: &PluginFault| {
+        let file = fault.file.display().to_string();
+        // Most reasons name the file.
+        if fault.why.contains(&file) { fault.why.clone() } else { format!("{file}: {}", fault.why) }
     };
-    let service = |(name, why): &(String, String)| match plugins.iter().any(|(_, known)| why.contains(known))
+    let service = |ServiceFault { service, why }: &ServiceFault| match plugins
+        .iter()
+        .any(|plugin| plugin.blocks.contains(service))
     {
-        true => format!("the service {name} needs that plugin"),
-        false => format!("the service {name} {why}"),
+        true => format!("the service {service} needs that plugin"),
+        false => format!("the service {service} {why}"),
     };
     let mut notes: Vec<String> = plugins.iter().take(NAMED).map(plugin).collect();
     notes.extend(services.iter().take(NAMED).map(service));
-    for (all, what, command) in [(plugins, "plugin", "koi plugins list"), (services, "service", "koi status")]
-    {
-        match all.len().saturating_sub(NAMED) {
+    let counts = [(plugins.len(), "plugin", "koi plugins list"), (services.len(), "service", "koi status")];
+    for (count, what, command) in counts {
+        match count.saturating_sub(NAMED) {
             0 => {}
             1 => notes.push(format!("and one more {what}: see `{command}`")),
             more => notes.push(format!("and {more} more {what}s: see `{command}`")),
@@ -192,29 +192,34 @@ fn keep_what_needs_a_restart(mut new: ActiveConfig, old: &ActiveConfig) -> (Acti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::fault::FaultReason;
 
-    fn pair(name: &str, why: &str) -> (String, String) {
-        (name.to_owned(), why.to_owned())
+    fn broken(service: &str, why: &str) -> ServiceFault {
+        ServiceFault { service: service.to_owned(), why: FaultReason::CannotRun(why.to_owned()) }
     }
 
     #[test]
     fn one_fault_is_told_once_and_many_are_counted() {
-        let plugins = [pair("/p/db.wasm", "/p/db.wasm: not a component")];
+        let plugins = [PluginFault {
+            file: "/p/db.wasm".into(),
+            why: "/p/db.wasm: not a component".to_owned(),
+            blocks: ["db".to_owned()].into(),
+        }];
         let services = [
-            pair("db", "cannot run: the handler db cannot be used: /p/db.wasm: not a component"),
-            pair("web", "cannot run: `port` is missing under [config]"),
+            broken("db", "the handler db cannot be used: /p/db.wasm: not a component"),
+            broken("web", "`port` is missing under [config]"),
         ];
         assert_eq!(
-            wrong(&plugins, &services),
+            notes(&plugins, &services),
             [
                 "/p/db.wasm: not a component",
                 "the service db needs that plugin",
                 "the service web cannot run: `port` is missing under [config]",
             ]
         );
-        let many: Vec<_> = (0..5).map(|n| pair(&format!("s{n}"), "no")).collect();
-        let said = wrong(&[], &many);
+        let many: Vec<_> = (0..5).map(|n| broken(&format!("s{n}"), "no")).collect();
+        let said = notes(&[], &many);
         assert_eq!((said.len(), said[3].as_str()), (4, "and 2 more services: see `koi status`"));
-        assert!(wrong(&[], &[]).is_empty());
+        assert!(notes(&[], &[]).is_empty());
     }
 }

@@ -22,10 +22,10 @@ pub(super) async fn answer_reloads(reload: Reloader, mut wanted: mpsc::Receiver<
 }
 
 /// Says what came of a reload. Plugins may take long to be compiled: no other reload waits for that.
-async fn answer_reload(result: Result<AppliedConfig, String>, asked: ReloadRequest) {
+async fn answer_reload(result: Result<AppliedConfig, ReloadError>, asked: ReloadRequest) {
     let done = match result {
         Ok(in_force) => Ok(in_force.within(asked.wait).await),
-        Err(why) => Err(ReloadError::NotTaken(why)),
+        Err(why) => Err(why),
     };
     match &done {
         Ok(done) => {

@@ -75,7 +75,7 @@ impl GuardedState {
                 tracing::error!(
                     "{why}; nothing is promoted here until it is armed: mend it, then say `koi reconfigure`"
                 );
-                Some([UNARMED, why.as_bytes()].concat())
+                Some([UNARMED, why.to_string().as_bytes()].concat())
             }
         }
     }

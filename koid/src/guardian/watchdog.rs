@@ -16,6 +16,21 @@ use crate::os::sys;
 /// The shortest time-out that a watchdog knows.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// Why a watchdog is not armed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchdogError {
+    /// The device cannot be opened.
+    #[error("the watchdog {} cannot be armed: {source}", .path.display())]
+    Open { path: PathBuf, source: io::Error },
+    /// Its shortest time-out is longer than lease and grace together allow. It is disarmed again.
+    #[error(
+        "the watchdog {} resets the machine after {} s at the earliest, which is too late for master_lease + demote_grace \
+         ({} s): raise demote_grace to at least {} s",
+        .path.display(), .timeout.as_secs(), .hold.as_secs_f32(), (*.timeout * 3 / 2).as_secs_f32()
+    )]
+    TooSlow { path: PathBuf, timeout: Duration, hold: Duration },
+}
+
 /// An armed watchdog.
 #[derive(Debug)]
 pub(super) struct Watchdog {
@@ -30,9 +45,9 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Opens the device, which arms it. `hold`: lease and grace together, within which a reset must come.
-    pub(super) fn arm(path: &Path, hold: Duration) -> Result<Watchdog, String> {
-        let what = |e: io::Error| format!("the watchdog {} cannot be armed: {e}", path.display());
-        let device = sys::open_device(path).map_err(what)?;
+    pub(super) fn arm(path: &Path, hold: Duration) -> Result<Watchdog, WatchdogError> {
+        let failed = |source| WatchdogError::Open { path: path.to_owned(), source };
+        let device = sys::open_device(path).map_err(failed)?;
         let timeout = match sys::set_watchdog_timeout(&device, SHORTEST) {
             Ok(timeout) => timeout,
             Err(error) => {
@@ -44,14 +59,7 @@ impl Watchdog {
         // A part of the lease must be left for pets: between two of them the lease is renewed.
         if timeout + timeout / 2 > hold {
             watchdog.disarm();
-            return Err(format!(
-                "the watchdog {} resets the machine after {} s at the earliest, which is too late for master_lease + demote_grace \
-                 ({} s): raise demote_grace to at least {} s",
-                path.display(),
-                timeout.as_secs(),
-                hold.as_secs_f32(),
-                (timeout * 3 / 2).as_secs_f32()
-            ));
+            return Err(WatchdogError::TooSlow { path: path.to_owned(), timeout, hold });
         }
         Ok(watchdog)
     }
@@ -145,14 +153,14 @@ mod tests {
     #[test]
     fn one_that_would_come_too_late_is_refused() {
         let (_folder, path, mut reader) = fake();
-        let why = Watchdog::arm(&path, Duration::from_millis(1200)).unwrap_err();
+        let why = Watchdog::arm(&path, Duration::from_millis(1200)).unwrap_err().to_string();
         assert!(why.contains("demote_grace"), "{why}");
         assert_eq!(written(&mut reader), "V", "and left disarmed");
     }
 
     #[test]
     fn one_that_is_not_there_is_said() {
-        let why = Watchdog::arm(Path::new("/nonexistent/watchdog"), 2 * S).unwrap_err();
+        let why = Watchdog::arm(Path::new("/nonexistent/watchdog"), 2 * S).unwrap_err().to_string();
         assert!(why.contains("/nonexistent/watchdog"), "{why}");
     }
 }

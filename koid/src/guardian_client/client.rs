@@ -42,10 +42,25 @@ const STEADY: Duration = Duration::from_secs(60);
 /// What is heard of the guardian.
 #[derive(Debug)]
 pub(crate) enum GuardianReport {
-    /// The watchdog is armed, or not and why.
-    Armed(Result<(), String>),
-    /// It stands and answers, or not and why.
-    Guarded(Result<(), String>),
+    /// The watchdog is armed.
+    Armed,
+    /// The watchdog is not armed, and why, as the guardian says it.
+    Unarmed(String),
+    /// It stands and answers.
+    Guarded,
+    /// It does not.
+    Unguarded(UnguardedError),
+}
+
+/// Why nothing is guarded now. Nothing is newly promoted meanwhile.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnguardedError {
+    #[error("the guardian does not answer: {UNGUARDED}")]
+    Silent,
+    #[error("the guardian has ended: {UNGUARDED}")]
+    Ended,
+    #[error("the guardian cannot be started: {0}: {UNGUARDED}")]
+    NotStarted(io::Error),
 }
 
 /// How a guardian ended.
@@ -144,8 +159,8 @@ impl Guardian {
         let mut complained = false;
         let mut pause = SHORTEST;
         // The daemon may be ending.
-        let unguarded = |why: &str| {
-            let _ = heard.send(GuardianReport::Guarded(Err(format!("{why}: {UNGUARDED}"))));
+        let unguarded = |why| {
+            let _ = heard.send(GuardianReport::Unguarded(why));
         };
         loop {
             let began = Instant::now();
@@ -159,10 +174,10 @@ impl Guardian {
                         told.say_all();
                         drop(told);
                         let _ = ready.send(());
-                        let _ = heard.send(GuardianReport::Guarded(Ok(())));
+                        let _ = heard.send(GuardianReport::Guarded);
                         if self.watch_over(&ours, heard) == GuardianEnd::Hangs {
                             tracing::error!("the guardian does not answer: it is ended");
-                            unguarded("the guardian does not answer");
+                            unguarded(UnguardedError::Silent);
                             // Whatever it hangs in, it obeys this.
                             let _ = child.kill();
                         }
@@ -176,14 +191,14 @@ impl Guardian {
                     pause = next_pause(pause, began.elapsed());
                     drop(told);
                     tracing::error!("the guardian has ended ({}): starting another", describe(status));
-                    unguarded("the guardian has ended");
+                    unguarded(UnguardedError::Ended);
                 }
                 Err(error) if !complained => {
                     complained = true;
-                    unguarded(&format!("the guardian cannot be started: {error}"));
                     tracing::error!(
                         "the guardian cannot be started: {error}. Nothing takes services down if koid dies; trying again every second"
                     );
+                    unguarded(UnguardedError::NotStarted(error));
                 }
                 Err(_) => {}
             }
@@ -290,12 +305,12 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<GuardianRep
         let word = &buffer[..length];
         answered |= word == HERE;
         let said = match word.strip_prefix(UNARMED) {
-            Some(why) => Err(String::from_utf8_lossy(why).into_owned()),
-            None if word == ARMED => Ok(()),
+            Some(why) => GuardianReport::Unarmed(String::from_utf8_lossy(why).into_owned()),
+            None if word == ARMED => GuardianReport::Armed,
             None => continue,
         };
         // The daemon may be ending.
-        let _ = heard.send(GuardianReport::Armed(said));
+        let _ = heard.send(said);
     }
 }
 

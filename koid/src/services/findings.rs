@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::retained::RetainedServices;
+use super::retained::{RetainReason, RetainedServices};
 
 /// Why some services go on as they were, and what others could change of what the node relies on. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Findings(Arc<RwLock<Inner>>);
+pub(crate) struct Findings(Arc<RwLock<FindingsState>>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct FindingsState {
     retained: RetainedServices,
     exposed: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Findings {
     }
 
     /// Why `service` goes on as it was; none: it is as its folder says.
-    pub(crate) fn retained(&self, service: &str) -> Option<String> {
+    pub(crate) fn retained(&self, service: &str) -> Option<RetainReason> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).retained.get(service).cloned()
     }
 

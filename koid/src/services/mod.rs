@@ -1,5 +1,6 @@
 //! The services folder: what lies in it, who handles it, and what changes.
 
+pub(crate) mod fault;
 pub(crate) mod findings;
 pub(crate) mod plugins;
 pub(crate) mod retained;

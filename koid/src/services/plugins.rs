@@ -1,21 +1,22 @@
 //! The handlers that services may name: the registry in force, replaced as a whole by a reload.
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_config::Config;
 use koi_plugin_host::{Host, PluginInfo, Registry};
 use tokio::sync::Mutex;
 
+use super::fault::PluginFault;
+
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
 
 /// The registry in force. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Plugins(Arc<Inner>);
+pub(crate) struct Plugins(Arc<RegistryInForce>);
 
 #[derive(Debug)]
-struct Inner {
+struct RegistryInForce {
     host: Host,
     registry: RwLock<Arc<Registry>>,
     /// Held while another registry is made: one at a time.
@@ -27,7 +28,11 @@ impl Plugins {
     pub(crate) fn new(config: &Config) -> Plugins {
         let host = Host::of_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        Plugins(Arc::new(Inner { host, registry: RwLock::new(Arc::new(registry)), making: Mutex::default() }))
+        Plugins(Arc::new(RegistryInForce {
+            host,
+            registry: RwLock::new(Arc::new(registry)),
+            making: Mutex::default(),
+        }))
     }
 
     /// Where plugins live.
@@ -68,11 +73,14 @@ impl Plugins {
         }
     }
 
-    /// What is wrong with files of plugins now: each file, and why it was not taken.
-    pub(crate) fn troubles(&self) -> Vec<(String, String)> {
-        let all = self.get().plugins();
-        let file = |path: &Path| path.display().to_string();
-        all.into_iter().filter_map(|plugin| Some((file(plugin.path.as_deref()?), plugin.error?))).collect()
+    /// What is wrong with files of plugins now.
+    pub(crate) fn faults(&self) -> Vec<PluginFault> {
+        let fault = |plugin: PluginInfo| {
+            let users = plugin.used_by.into_iter().filter(|_| !plugin.ready);
+            let blocks = users.map(|used| used.service).collect();
+            Some(PluginFault { file: plugin.path?, why: plugin.error?, blocks })
+        };
+        self.get().plugins().into_iter().filter_map(fault).collect()
     }
 
     /// The files that are being loaded now, a few words each; none: none is.

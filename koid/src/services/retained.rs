@@ -69,7 +69,7 @@ impl FolderScan {
             if !before.spec.parts_from(spec, before.up) {
                 continue;
             }
-            held.insert(spec.name.clone(), why_held(&before.spec, spec));
+            held.insert(spec.name.clone(), RetainReason::of_change(&before.spec, spec));
             *spec = ServiceSpec { disabled: spec.disabled, ..before.spec.clone() };
             *fingerprint = before.fingerprint;
         }
@@ -89,7 +89,21 @@ pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (u64, bool
 }
 
 /// Services that go on as they were, by name, and why.
-pub(crate) type RetainedServices = BTreeMap<String, String>;
+pub(crate) type RetainedServices = BTreeMap<String, RetainReason>;
+
+/// Why a service goes on as it was. Shown, it is the rest of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RetainReason {
+    /// It could not be started as its folder is now, and why.
+    #[error("{0}")]
+    Broken(String),
+    /// Its folder names another handler than the one that has started it.
+    #[error("its handler is {now} by now, and {started_by} has started it")]
+    OtherHandler { now: String, started_by: String },
+    /// What is promoted could not be taken down.
+    #[error("it is promoted, and its handler has no `demote` or no `stop` any more")]
+    NoTeardown,
+}
 
 /// A service that runs as it was found good.
 pub(super) struct RunningService {
@@ -99,12 +113,14 @@ pub(super) struct RunningService {
     pub(super) up: bool,
 }
 
-fn why_held(before: &ServiceSpec, now: &ServiceSpec) -> String {
-    match &now.problem {
-        Some(problem) => problem.clone(),
-        None if before.handler != now.handler => {
-            format!("its handler is {} by now, and {} has started it", now.handler, before.handler)
+impl RetainReason {
+    fn of_change(before: &ServiceSpec, now: &ServiceSpec) -> RetainReason {
+        match &now.problem {
+            Some(problem) => RetainReason::Broken(problem.clone()),
+            None if before.handler != now.handler => {
+                RetainReason::OtherHandler { now: now.handler.clone(), started_by: before.handler.clone() }
+            }
+            None => RetainReason::NoTeardown,
         }
-        None => "it is promoted, and its handler has no `demote` or no `stop` any more".to_owned(),
     }
 }

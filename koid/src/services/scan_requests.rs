@@ -2,6 +2,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::fault::ServiceFault;
+
 /// Scans that wait: each answers the one before too.
 const WAITING: usize = 8;
 
@@ -9,8 +11,8 @@ const WAITING: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct ScanTrigger(mpsc::Sender<ScanReply>);
 
-/// Is told the services that cannot run as the folder has them: their names, and the rest of a sentence.
-pub(super) type ScanReply = oneshot::Sender<Vec<(String, String)>>;
+/// Is told the services that cannot run as the folder has them.
+pub(super) type ScanReply = oneshot::Sender<Vec<ServiceFault>>;
 
 /// The scans that are asked for.
 #[derive(Debug)]
@@ -23,8 +25,8 @@ impl ScanTrigger {
         (ScanTrigger(sender), ScanRequests(receiver))
     }
 
-    /// Has the folder scanned. The services that cannot run as the folder has them, by name, and the rest of a sentence.
-    pub(crate) async fn scan(&self) -> Vec<(String, String)> {
+    /// Has the folder scanned. Tells the services that cannot run as the folder has them.
+    pub(crate) async fn scan(&self) -> Vec<ServiceFault> {
         let (reply, scanned) = oneshot::channel();
         // Nobody scans any more: the daemon ends.
         let _ = self.0.send(reply).await;

@@ -8,6 +8,7 @@ use koi_core::io::{Input, ServiceSpec};
 use koi_core::view::View;
 use koi_plugin_host::{Host, Registry, Severity, Warning};
 
+use super::fault::{FaultReason, ServiceFault};
 use super::findings::Findings;
 use super::plugins::Plugins;
 use super::retained::{GOES_ON, RetainedServices, RunningService, running};
@@ -97,7 +98,7 @@ impl Services {
             self.scan(asked.is_some()).await;
             if let Some(reply) = asked.take() {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.cannot_run());
+                let _ = reply.send(self.faults());
             }
             self.find_exposures().await;
             let pause = self.pause();
@@ -205,12 +206,13 @@ impl Services {
         self.services.iter().map(|(spec, _)| spec.name.clone()).collect()
     }
 
-    /// What cannot run as the folder is now: of each service a sentence.
-    fn cannot_run(&self) -> Vec<(String, String)> {
+    /// What cannot run as the folder is now.
+    fn faults(&self) -> Vec<ServiceFault> {
         let enabled = self.services.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
-        let barred = enabled.filter_map(|spec| Some((spec.name.clone(), spec.problem.clone()?)));
-        let held = self.retained.iter().map(|(name, why)| (name.clone(), format!("{GOES_ON}: {why}")));
-        barred.map(|(name, why)| (name, format!("cannot run: {why}"))).chain(held).collect()
+        let broken =
+            enabled.filter_map(|spec| Some((&spec.name, FaultReason::CannotRun(spec.problem.clone()?))));
+        let retained = self.retained.iter().map(|(name, why)| (name, FaultReason::Retained(why.clone())));
+        broken.chain(retained).map(|(name, why)| ServiceFault { service: name.clone(), why }).collect()
     }
 
     fn log_retained(&mut self, held: RetainedServices) {

@@ -15,12 +15,21 @@ pub(crate) const HEADER_BYTES: usize = 8 + 4 + CHECKSUM_BYTES;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Why a file cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvelopeError {
-    /// A newer koid has written it; its format.
+    /// Nothing is wrong with it.
+    #[error("a newer koid has written it, in format {0}")]
     Newer(u32),
-    /// It is not what was written, and why.
-    Damaged(String),
+    #[error("it is larger than any such file can be")]
+    TooLarge,
+    #[error("it is cut off within its header")]
+    CutOff,
+    #[error("it does not begin as such a file does")]
+    WrongMagic,
+    #[error("its checksum is wrong: it is cut off, or bits have changed")]
+    WrongChecksum,
+    #[error("it cannot be understood: {0}")]
+    Malformed(#[from] minicbor::decode::Error),
 }
 
 /// The contents of a file; none: there is none.
@@ -46,26 +55,25 @@ pub(crate) fn parse<T>(bytes: &[u8], magic: &[u8; 8], newest: u32) -> Result<T, 
 where
     T: for<'b> minicbor::Decode<'b, ()>,
 {
-    let damaged = |why: &str| Err(EnvelopeError::Damaged(why.to_owned()));
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return damaged("it is larger than any such file can be");
+        return Err(EnvelopeError::TooLarge);
     }
     let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
-        return damaged("it is cut off within its header");
+        return Err(EnvelopeError::CutOff);
     };
     let (word, rest) = header.split_at(magic.len());
     let (format, checksum) = rest.split_at(4);
     if word != magic {
-        return damaged("it does not begin as such a file does");
+        return Err(EnvelopeError::WrongMagic);
     }
     let format = u32::from_be_bytes([format[0], format[1], format[2], format[3]]);
     if format > newest {
         return Err(EnvelopeError::Newer(format));
     }
     if checksum != checksum_of(format, body).as_slice() {
-        return damaged("its checksum is wrong: it is cut off, or bits have changed");
+        return Err(EnvelopeError::WrongChecksum);
     }
-    minicbor::decode(body).or_else(|e| damaged(&format!("it cannot be understood: {e}")))
+    Ok(minicbor::decode(body)?)
 }
 
 fn checksum_of(format: u32, body: &[u8]) -> Vec<u8> {

@@ -46,7 +46,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
 }
 
 /// What was read, and where it was set aside if it was damaged.
-pub(super) type Sound<T> = (Option<T>, Option<(PathBuf, String)>);
+pub(super) type Sound<T> = (Option<T>, Option<(PathBuf, EnvelopeError)>);
 
 pub(super) fn sound<T>(
     folder: &Path,
@@ -58,7 +58,7 @@ pub(super) fn sound<T>(
         None => Ok((None, None)),
         Some(Ok(contents)) => Ok((Some(contents), None)),
         Some(Err(EnvelopeError::Newer(found))) => Err(StoreError::Newer { path, found }),
-        Some(Err(EnvelopeError::Damaged(why))) => Ok((None, Some((set_aside(&path)?, why)))),
+        Some(Err(why)) => Ok((None, Some((set_aside(&path)?, why)))),
     }
 }
 

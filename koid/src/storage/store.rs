@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use koi_core::record::Durable;
 use koi_core::types::{NodeId, Session};
 
-use super::envelope;
+use super::envelope::{self, EnvelopeError};
 use super::error::StoreError;
 use super::folder::{create_folder, lock, sound};
 use super::identity::{FILE, PreviousRun, RecordedRun, RunLocation, StoredIdentity};
@@ -25,7 +25,7 @@ pub(crate) struct OpenedState {
     /// The core's state.
     pub(crate) durable: Option<Durable>,
     /// Where a damaged state was set aside, and what was wrong with it.
-    pub(crate) damaged: Option<(PathBuf, String)>,
+    pub(crate) damaged: Option<(PathBuf, EnvelopeError)>,
     /// What is known of the run before.
     pub(crate) before: PreviousRun,
     /// The state is older than the identity: it was restored from a backup, and counts as none.

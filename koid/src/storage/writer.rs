@@ -58,12 +58,12 @@ pub(crate) struct Writer {
 
 #[derive(Debug, Default)]
 struct WriterQueue {
-    slot: Mutex<Slot>,
+    slot: Mutex<PendingWrite>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+struct PendingWrite {
     /// The newest state that is not on disk, with its number: a newer one replaces it.
     pending: Option<(u64, Box<Durable>)>,
     closing: bool,
@@ -72,7 +72,7 @@ struct Slot {
 }
 
 impl WriterQueue {
-    fn lock(&self) -> MutexGuard<'_, Slot> {
+    fn lock(&self) -> MutexGuard<'_, PendingWrite> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -157,9 +157,11 @@ impl Api {
         match answer.await.map_err(|_| ending())? {
             Ok(done) => Ok(json(&done)),
             Err(ReloadError::NotBegun) => Err(from_command_error(CommandError::NotBegun, None)),
-            Err(ReloadError::NotTaken(message)) => {
-                Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
-            }
+            Err(failed) => Err(error(
+                codes::REFUSED,
+                failed.to_string(),
+                "the old configuration stays in force; mend the file",
+            )),
         }
     }
 

@@ -82,7 +82,7 @@ impl Api {
         let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
             service.details = self.details.for_service(&service.name);
-            service.held = self.findings.retained(&service.name);
+            service.held = self.findings.retained(&service.name).map(|why| why.to_string());
         }
     }
 
