@@ -3,6 +3,7 @@
 pub(crate) mod pid1;
 mod reload;
 mod reload_queue;
+mod resources;
 mod running;
 mod startup_retry;
 
@@ -12,16 +13,15 @@ use std::time::Duration;
 
 use koi_core::io::{Boot, Input};
 use koi_plugin_api::NewestEpoch;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use self::reload::Reloader;
+use self::resources::{Fatal, Resources};
 use self::running::{BEGIN_AGAIN, Daemon};
-use self::startup_retry::{Signals, StartupError, StartupRetry, Transient};
-use crate::api::LocalListener;
+use self::startup_retry::Signals;
 use crate::args::Args;
 use crate::cluster::event_loop::{self, LoopParts};
-use crate::cluster::sockets;
+use crate::cluster::handle::Cluster;
 use crate::config::current::{ActiveConfig, SharedConfig};
 use crate::config::{exposure, load, settings};
 use crate::guardian_client::client::{Guardian, GuardianReport};
@@ -32,14 +32,11 @@ use crate::reporting::log::{self, Sink};
 use crate::reporting::say;
 use crate::services::plugins::Plugins;
 use crate::services::scan_requests::ScanTrigger;
-use crate::storage::store::Store;
 
 /// Threads beside the cluster thread: hooks, the API, and what blocks has threads of its own.
 const WORKERS: usize = 2;
 /// How long work that blocks may take to end with the daemon.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// Why the daemon cannot start.
-type Fatal = Box<dyn std::error::Error>;
 
 /// Runs the daemon to its end.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -77,29 +74,9 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut wait = StartupRetry::new(&mut signals);
-    let Some((store, opened)) = patiently(&runtime, &mut wait, || Store::open(&config.node.state_dir))?
+    let Some(Resources { store, opened, bound, socket }) =
+        resources::acquire(&runtime, &mut signals, config)?
     else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    if let Some((aside, why)) = &opened.damaged {
-        tracing::error!(
-            "the state in {} is damaged: {why}. It was moved to {}; this node joins as one without a record",
-            config.node.state_dir.display(),
-            aside.display()
-        );
-    }
-    if opened.restored {
-        tracing::warn!(
-            "the state in {} is older than this node's identity: it was restored from a backup. This node joins as one without a record",
-            config.node.state_dir.display()
-        );
-    }
-    let addresses = sockets::addresses(config.node.bind, &config.cluster.transport);
-    let node = &config.node;
-    let bind = || sockets::bind(&addresses, node.bind_zone, node.port, node.increment_port);
-    let Some(bound) = patiently(&runtime, &mut wait, bind)? else { return Ok(ExitCode::SUCCESS) };
-    let Some(socket) = patiently(&runtime, &mut wait, || LocalListener::open(&config.node.socket))? else {
         return Ok(ExitCode::SUCCESS);
     };
     if let Err(error) = sys::lock_memory() {
@@ -120,7 +97,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
     let newest_epoch = NewestEpoch::default();
     let (id, session) = (opened.id, opened.session);
-    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let (heard, hearing) = mpsc::unbounded_channel();
     let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), heard)?;
     let (cluster, end) = event_loop::start(LoopParts {
         settings: current.settings.clone(),
@@ -140,18 +117,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         orders,
         newest_epoch: newest_epoch.clone(),
     })?;
-    let told = cluster.clone();
-    runtime.spawn(async move {
-        while let Some(heard) = hearing.recv().await {
-            let input = match heard {
-                GuardianReport::Armed => Input::Armed(Ok(())),
-                GuardianReport::Unarmed(why) => Input::Armed(Err(why)),
-                GuardianReport::Guarded => Input::Guarded(Ok(())),
-                GuardianReport::Unguarded(why) => Input::Guarded(Err(why.to_string())),
-            };
-            told.input(input).await;
-        }
-    });
+    runtime.spawn(report_guardian(hearing, cluster.clone()));
     let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, &id.to_string())));
     let (scan_trigger, scan_requests) = ScanTrigger::new();
     let plugins = Plugins::new(config);
@@ -183,18 +149,15 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     Ok(code)
 }
 
-/// Does what may have to be waited for; none: a signal asked for the end meanwhile.
-fn patiently<T, E: Transient + std::error::Error + 'static>(
-    runtime: &Runtime,
-    wait: &mut StartupRetry<'_>,
-    attempt: impl FnMut() -> Result<T, E>,
-) -> Result<Option<T>, Fatal> {
-    match runtime.block_on(wait.until_done(attempt)) {
-        Ok(done) => Ok(Some(done)),
-        Err(StartupError::Failed(error)) => Err(error.into()),
-        Err(StartupError::Told) => {
-            tracing::info!("asked to end before anything was started");
-            Ok(None)
-        }
+/// Tells the core what is heard of the guardian.
+async fn report_guardian(mut hearing: mpsc::UnboundedReceiver<GuardianReport>, cluster: Cluster) {
+    while let Some(heard) = hearing.recv().await {
+        let input = match heard {
+            GuardianReport::Armed => Input::Armed(Ok(())),
+            GuardianReport::Unarmed(why) => Input::Armed(Err(why)),
+            GuardianReport::Guarded => Input::Guarded(Ok(())),
+            GuardianReport::Unguarded(why) => Input::Guarded(Err(why.to_string())),
+        };
+        cluster.input(input).await;
     }
 }

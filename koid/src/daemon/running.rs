@@ -65,21 +65,10 @@ impl Daemon {
         let groups = ProcessGroups::default();
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
-        let Reloader { cluster, shared, identity, guardian, plugins, scan_trigger, .. } = self.reload.clone();
+        let Reloader { cluster, shared, plugins, scan_trigger, .. } = self.reload.clone();
         let (details, findings) = (Details::default(), Findings::default());
-        let (ended, ends) = mpsc::unbounded_channel();
-        let runner = HookExecutor {
-            orders: hooks_wanted,
-            handlers: handlers.clone(),
-            identity,
-            groups,
-            ended,
-            newest_epoch: self.newest_epoch.clone(),
-            details: details.clone(),
-            guardian: Some(guardian),
-        };
-        runtime.spawn(runner.run());
-        runtime.spawn(report_ends(ends, cluster.clone()));
+        let hooks = HookParts { handlers: handlers.clone(), groups, details: details.clone() };
+        self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let api = Api {
             me: self.id,
@@ -108,15 +97,7 @@ impl Daemon {
         );
         let code = runtime.block_on(async {
             tokio::spawn(answer_reloads(self.reload.clone(), wanted));
-            tokio::spawn(async move {
-                // R8: nothing is started before a guardian stands; the cluster loop votes meanwhile.
-                let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
-                if let Some(before) = follows {
-                    // Its guardian has gone too.
-                    told.input(Input::Follows(before)).await;
-                }
-                services.run().await;
-            });
+            tokio::spawn(run_services(services, wait_for_guardian, follows, told));
             match self.watch(&reloads, end, signals).await {
                 Ok(code) => code,
                 Err(error) => {
@@ -129,6 +110,27 @@ impl Daemon {
         handlers.clear();
         plugins.get().close();
         code
+    }
+
+    fn spawn_hooks(
+        &self,
+        runtime: &Runtime,
+        orders: mpsc::UnboundedReceiver<HookCommand>,
+        HookParts { handlers, groups, details }: HookParts,
+    ) {
+        let (ended, ends) = mpsc::unbounded_channel();
+        let executor = HookExecutor {
+            orders,
+            handlers,
+            identity: self.reload.identity.clone(),
+            groups,
+            ended,
+            newest_epoch: self.newest_epoch.clone(),
+            details,
+            guardian: Some(self.reload.guardian.clone()),
+        };
+        runtime.spawn(executor.run());
+        runtime.spawn(report_ends(ends, self.reload.cluster.clone()));
     }
 
     /// Until the cluster loop has ended.
@@ -218,6 +220,29 @@ fn unfinished(view: &View) -> String {
     let mut all: Vec<String> = view.services.iter().filter_map(running).collect();
     all.extend(view.waiting.iter().map(waiting::sentence));
     if all.is_empty() { "the farewell; SIGKILL ends it at once".to_owned() } else { all.join("; ") }
+}
+
+/// What hooks share with the rest of the daemon.
+struct HookParts {
+    handlers: Handlers,
+    groups: ProcessGroups,
+    details: Details,
+}
+
+/// Watches services once a guardian stands (R8). `follows` is the run before this one on this machine.
+async fn run_services(
+    services: Services,
+    wait_for_guardian: impl FnOnce() + Send + 'static,
+    follows: Option<Session>,
+    cluster: Cluster,
+) {
+    // The cluster loop votes meanwhile.
+    let _ = tokio::task::spawn_blocking(wait_for_guardian).await;
+    if let Some(before) = follows {
+        // Its guardian has gone too.
+        cluster.input(Input::Follows(before)).await;
+    }
+    services.run().await;
 }
 
 /// Tells the core how hooks ended.
