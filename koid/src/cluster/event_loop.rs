@@ -113,7 +113,7 @@ struct EventLoop {
     /// Where this node says that it is reached.
     address: Option<SocketAddr>,
     finished: bool,
-    /// This node's runs are to be counted on from here, and koid is to begin again.
+    /// The count of runs was raised: koid is to be executed anew.
     begins_again: bool,
 }
 
@@ -125,7 +125,7 @@ impl EventLoop {
     ) -> io::Result<EventLoop> {
         let me = (parts.boot.id, parts.boot.session);
         let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
-        // Weak: the loop must see when everyone else has gone.
+        // Weak, so that the inbox closes when all other senders are gone.
         let back = requests.downgrade();
         let writer = Writer::start(parts.disk, move |written| {
             let input = match written {
@@ -166,7 +166,7 @@ impl EventLoop {
             tokio::select! {
                 result = self.timer.wait_until(deadline) => {
                     if let Err(error) = result {
-                        // Without a clock no lease can be kept; the daemon ends, and whoever restarts it is told why.
+                        // Without a clock no lease can be kept. The panic ends the daemon and says why.
                         panic!("the cluster's timer failed: {error}");
                     }
                 }
@@ -182,8 +182,8 @@ impl EventLoop {
         if self.begins_again { LoopEnd::BeginAgain } else { LoopEnd::Left }
     }
 
-    /// Takes what has come, in bounded portions, and then looks at the clock: whoever was late listens before it judges
-    /// others silent.
+    /// Takes a bounded number of datagrams and requests, and only then looks at the clock: a node that was late reads its
+    /// messages before it judges others silent.
     fn turn(&mut self) {
         for (message, source) in self.transport.receive(PER_TURN, sys::now()) {
             self.handle(Input::Received { message: Box::new(message), source });

@@ -258,13 +258,13 @@ impl Transport {
         let message = match self.sealer.open(datagram) {
             Ok(message) => message,
             Err(error) => {
-                // A wrong id or key makes nothing vanish without a word.
+                // Every datagram that is dropped is counted and reported.
                 self.refuse(RefusedDatagram::Unopened { source, error }, source.ip(), now);
                 return None;
             }
         };
         if message.from == self.me.0 {
-            // Multicast brings our own words back. Words of another run with our id are for the core: the state folder may have been copied.
+            // Multicast returns our own datagrams. Those of another run with our id are for the core: the state folder may have been copied.
             if message.session == self.me.1 {
                 self.count("own");
                 return None;
@@ -272,7 +272,7 @@ impl Transport {
             self.count("own-id");
         }
         if message.to.is_some_and(|to| to.node != self.me.0) {
-            // It says nothing of where this node is to answer, and its number is not this node's to remember.
+            // A datagram for another node proves no address, and its sequence number is not checked here.
             self.count("for-another");
             return None;
         }

@@ -1,6 +1,5 @@
-//! What may pass by itself is waited for at the start: an address that the network does not have yet, a disk that is full. A mistake in
-//! the configuration looks the same to whoever waits too long, so that koid ends after a while and says why; whatever keeps it
-//! running starts it again.
+//! Retries what time alone may mend at the start: an address that the network does not have yet, a disk that is full. A mistake in
+//! the configuration looks the same. So koid gives up after a while and says why, and whatever keeps it running starts it again.
 
 use std::fmt::Display;
 use std::io;

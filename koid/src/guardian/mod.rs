@@ -2,7 +2,7 @@
 //! tells the others, so that nobody has to wait.
 //!
 //! It is koid's own executable, started anew with its end of a socket as standard input. It holds no key: what it would say is
-//! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
+//! sealed beforehand. Until it has to act it is one thread that waits for messages and for one deadline.
 
 mod obituary;
 mod state;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     }
 }
 
-/// Waits for words and for the deadline; none: koid said good-bye.
+/// Waits for messages and for the deadline; none: koid said good-bye.
 fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
     let socket = io::stdin();
     let mut state = GuardedState {
@@ -101,7 +101,7 @@ fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
                 }
             }
             Ok(GuardianMessage::Ping) => drop(sys::send_message(socket.as_fd(), HERE)),
-            Ok(word) => state.apply(word),
+            Ok(message) => state.apply(message),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
         }
     }

@@ -15,13 +15,13 @@ impl<'a> ObituarySender<'a> {
         ObituarySender { route, sockets: [UdpSocket::bind("0.0.0.0:0").ok(), UdpSocket::bind("[::]:0").ok()] }
     }
 
-    pub(super) fn say_dead(&self) {
+    pub(super) fn send_dead(&self) {
         for _ in 0..3 {
             self.say(|route| &route.dead);
         }
     }
 
-    pub(super) fn say_all_down(&self) {
+    pub(super) fn send_all_down(&self) {
         self.say(|route| &route.all_down);
     }
 

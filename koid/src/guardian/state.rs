@@ -31,8 +31,8 @@ pub(super) fn config(setup: &Setup) -> Option<Config> {
 }
 
 impl GuardedState {
-    pub(super) fn apply(&mut self, word: GuardianMessage) {
-        match word {
+    pub(super) fn apply(&mut self, message: GuardianMessage) {
+        match message {
             GuardianMessage::Route(route) => self.route = Some(route),
             GuardianMessage::Watch(watching) => self.watching = watching,
             GuardianMessage::Service(service) => {

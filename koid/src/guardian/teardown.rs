@@ -26,9 +26,9 @@ use crate::services::teardown_manifest;
 
 /// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
 const HOOKS_END: Duration = Duration::from_millis(200);
-/// How often, and how many times, the last word is said: datagrams may get lost.
-const LAST_WORD_EVERY: Duration = Duration::from_millis(30);
-const LAST_WORDS: u32 = 10;
+/// How often, and how many times, the last obituary is sent: datagrams may get lost.
+const OBITUARY_EVERY: Duration = Duration::from_millis(30);
+const OBITUARIES: u32 = 10;
 
 /// Does all that is left to be done on this machine.
 pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i32) {
@@ -41,7 +41,7 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
     }
     let route = state.route.take();
     let obituary = ObituarySender::new(route.as_ref());
-    obituary.say_dead();
+    obituary.send_dead();
     end_hooks(&state);
     if state.watching == Watching::Frozen {
         state.release_watchdog();
@@ -92,7 +92,7 @@ async fn take_services_down(
     let (orders, wanted) = mpsc::unbounded_channel();
     let (ended, mut ends) = mpsc::unbounded_channel();
     let groups = ProcessGroups::default();
-    // Nobody tells a guardian of newer ones.
+    // A guardian learns of no newer epoch.
     let newest_epoch = NewestEpoch::default();
     let _kill = KillOnDrop(groups.clone());
     let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, id)));
@@ -112,7 +112,7 @@ async fn take_services_down(
     let core_settings = settings::for_core(config);
     let mut down =
         Teardown::new(core_settings, specs, &state.services, state.grace_ends(), state.epoch(), sys::now());
-    let mut words_left = LAST_WORDS;
+    let mut repeats_left = OBITUARIES;
     loop {
         while let Some(effect) = down.poll_effect() {
             carry_out(effect, &orders);
@@ -121,16 +121,16 @@ async fn take_services_down(
             state.services.clear();
         }
         state.tend_watchdog();
-        let free = !down.promoted() && words_left > 0;
+        let free = !down.promoted() && repeats_left > 0;
         if free {
-            obituary.say_all_down();
-            words_left -= 1;
+            obituary.send_all_down();
+            repeats_left -= 1;
         }
-        if down.done() && (words_left == 0 || down.promoted()) {
+        if down.done() && (repeats_left == 0 || down.promoted()) {
             break;
         }
         let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
-        let mut pause = if free { LAST_WORD_EVERY.min(deadline) } else { deadline };
+        let mut pause = if free { OBITUARY_EVERY.min(deadline) } else { deadline };
         if let Some(watchdog) = &state.watchdog {
             pause = pause.min(watchdog.next().since(sys::now()));
         }
@@ -151,8 +151,8 @@ async fn take_services_down(
     down.promoted()
 }
 
-/// The services that stand, as koid ran them last: their handlers, whatever has become of the files since. What koid has left
-/// no word of is looked for in the services folder. None: it is not known what there is to take down.
+/// The services that stand, with the handlers that the manifest names, whatever has become of their files since. Services that
+/// the manifest lacks are looked for in the services folder. None: it is not known what there is to take down.
 async fn known_services(
     state: &GuardedState,
     config: &Config,
@@ -169,7 +169,7 @@ async fn known_services(
     if state.services.keys().all(|name| kept.contains_key(name)) {
         return Some(specs);
     }
-    // Nothing is loaded for it: that might take long.
+    // Loads no plugin: compiling one takes long.
     let registry = Registry::new(host, config.services.workingdir.clone());
     let seen = match scan(config, &registry, None) {
         Ok(seen) => seen,

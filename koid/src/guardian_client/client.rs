@@ -1,7 +1,7 @@
 //! koid's side: starts the guardian, keeps one running, and tells it what it must know.
 //!
-//! Nothing here blocks the cluster thread: a word that finds no room is not said, and the guardian is started anew, with
-//! everything told from the beginning.
+//! Nothing here blocks the cluster thread. A message that finds no room in the socket is dropped; the guardian is then
+//! replaced, and the new one is told everything.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -89,27 +89,27 @@ struct ToldState {
 }
 
 impl ToldState {
-    fn say(&mut self, word: &GuardianMessage) {
+    fn send(&mut self, message: &GuardianMessage) {
         let Some(socket) = &self.socket else { return };
-        if let Err(error) = protocol::send(socket, word) {
+        if let Err(error) = protocol::send(socket, message) {
             // Its end of the socket closes; whoever waits for it starts another.
             tracing::error!("the guardian cannot be told anything any more ({error}): it is replaced");
             self.socket = None;
         }
     }
 
-    fn say_all(&mut self) {
-        let mut words: Vec<GuardianMessage> = Vec::new();
-        words.extend(self.setup.clone().map(GuardianMessage::Setup));
-        words.extend(self.route.clone().map(GuardianMessage::Route));
-        words.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
-        words.extend(
+    fn send_all(&mut self) {
+        let mut messages: Vec<GuardianMessage> = Vec::new();
+        messages.extend(self.setup.clone().map(GuardianMessage::Setup));
+        messages.extend(self.route.clone().map(GuardianMessage::Route));
+        messages.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
+        messages.extend(
             self.groups
                 .iter()
                 .map(|(run, group)| GuardianMessage::Group(GroupUpdate { run: *run, group: Some(*group) })),
         );
-        words.extend(self.watch.map(GuardianMessage::Watch));
-        words.iter().for_each(|word| self.say(word));
+        messages.extend(self.watch.map(GuardianMessage::Watch));
+        messages.iter().for_each(|message| self.send(message));
     }
 }
 
@@ -171,14 +171,14 @@ impl Guardian {
                         complained = false;
                         let mut told = self.lock();
                         told.socket = Some(socket);
-                        told.say_all();
+                        told.send_all();
                         drop(told);
                         let _ = ready.send(());
                         let _ = heard.send(GuardianReport::Guarded);
                         if self.watch_over(&ours, heard) == GuardianEnd::Hangs {
                             tracing::error!("the guardian does not answer: it is ended");
                             unguarded(UnguardedError::Silent);
-                            // Whatever it hangs in, it obeys this.
+                            // SIGKILL ends it, whatever it hangs in.
                             let _ = child.kill();
                         }
                     }
@@ -213,9 +213,9 @@ impl Guardian {
     /// Asks the guardian again and again whether it is there, and hears what it says, until it has ended or hangs.
     fn watch_over(&self, socket: &OwnedFd, heard: &mpsc::UnboundedSender<GuardianReport>) -> GuardianEnd {
         let mut unanswered = 0;
-        // Turns are counted, and not time: a daemon that stood still itself has no right to complain.
+        // Counts turns, not time: if this daemon itself stood still, the guardian is not to blame.
         while unanswered < UNANSWERED {
-            self.lock().say(&GuardianMessage::Ping);
+            self.lock().send(&GuardianMessage::Ping);
             match listen(socket, sys::now() + ASK_EVERY, heard) {
                 None => return GuardianEnd::Gone,
                 Some(true) => unanswered = 0,
@@ -228,13 +228,13 @@ impl Guardian {
     /// The configuration is in force.
     pub(crate) fn configure(&self, config: &Config, id: String) {
         let mut config = config.clone();
-        // It needs no secret, and so it gets none.
+        // The guardian needs no secret.
         config.cluster.key = Key::File("/not-for-guardians".into());
         config.cluster.accept_key_files.clear();
         let setup = Box::new(Setup { config: koi_config::to_toml(&config), id });
         let mut told = self.lock();
         told.setup = Some(setup.clone());
-        told.say(&GuardianMessage::Setup(setup));
+        told.send(&GuardianMessage::Setup(setup));
     }
 
     /// Whom to tell what.
@@ -242,7 +242,7 @@ impl Guardian {
         let route = Route { dead, all_down, to: to.iter().map(ToString::to_string).collect() };
         let mut told = self.lock();
         told.route = Some(route.clone());
-        told.say(&GuardianMessage::Route(route));
+        told.send(&GuardianMessage::Route(route));
     }
 
     /// What is to be watched from now on, if that has changed.
@@ -250,7 +250,7 @@ impl Guardian {
         let watching = Watching::from(watch);
         let mut told = self.lock();
         if told.watch.replace(watching) != Some(watching) {
-            told.say(&GuardianMessage::Watch(watching));
+            told.send(&GuardianMessage::Watch(watching));
         }
     }
 
@@ -258,11 +258,11 @@ impl Guardian {
     pub(crate) fn services(&self, standing: BTreeMap<String, ServiceLevel>) {
         let mut told = self.lock();
         let before = std::mem::replace(&mut told.services, standing);
-        let mut words: Vec<GuardianMessage> = Vec::new();
-        words.extend(before.keys().filter(|n| !told.services.contains_key(*n)).map(|n| service(n, None)));
+        let mut messages: Vec<GuardianMessage> = Vec::new();
+        messages.extend(before.keys().filter(|n| !told.services.contains_key(*n)).map(|n| service(n, None)));
         let changed = told.services.iter().filter(|(name, standing)| before.get(*name) != Some(standing));
-        words.extend(changed.map(|(name, standing)| service(name, Some(*standing))));
-        words.iter().for_each(|word| told.say(word));
+        messages.extend(changed.map(|(name, standing)| service(name, Some(*standing))));
+        messages.iter().for_each(|message| told.send(message));
     }
 
     /// A hook's process group was started, or is gone.
@@ -272,14 +272,14 @@ impl Guardian {
             Some(id) => told.groups.insert(run, id),
             None => told.groups.remove(&run),
         };
-        told.say(&GuardianMessage::Group(GroupUpdate { run, group }));
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group }));
     }
 
     /// The daemon ends in order: the guardian is not needed any more.
     pub(crate) fn bye(&self) {
         let mut told = self.lock();
         told.leaving = true;
-        told.say(&GuardianMessage::Bye);
+        told.send(&GuardianMessage::Bye);
         told.socket = None;
     }
 }
@@ -302,11 +302,11 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<GuardianRep
             continue;
         }
         let length = sys::receive_message(socket.as_fd(), &mut buffer).ok()??;
-        let word = &buffer[..length];
-        answered |= word == HERE;
-        let said = match word.strip_prefix(UNARMED) {
+        let message = &buffer[..length];
+        answered |= message == HERE;
+        let said = match message.strip_prefix(UNARMED) {
             Some(why) => GuardianReport::Unarmed(String::from_utf8_lossy(why).into_owned()),
-            None if word == ARMED => GuardianReport::Armed,
+            None if message == ARMED => GuardianReport::Armed,
             None => continue,
         };
         // The daemon may be ending.

@@ -1,4 +1,4 @@
-//! What koid tells its guardian, over a socket that keeps words apart: one datagram each, and none is ever waited for.
+//! What koid and its guardian tell each other, over a socket that keeps messages apart. Nobody waits for an answer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,26 +9,27 @@ use minicbor::{Decode, Encode};
 
 use crate::os::sys;
 
-/// The longest word: a configuration of 64 KiB, and some room.
+/// The longest message: a configuration of 64 KiB, and some room.
 pub(crate) const MESSAGE_BYTES: usize = 128 * 1024;
-/// Room for the words that a guardian has not read yet: one for each of the most services that there may be.
+/// Room for messages that the guardian has not read yet: one for each of the most services that there may be.
 pub(crate) const ROOM_BYTES: usize = 4 << 20;
 
 /// What a guardian is called in a list of processes.
 pub(crate) const NAME: &str = "koid-guardian";
 
-/// What a guardian says when it stands guard.
+/// The guardian stands guard.
 pub(crate) const STANDS: &[u8] = b"stands";
-/// What it says when it is asked whether it is there.
+/// Its answer to [`GuardianMessage::Ping`].
 pub(crate) const HERE: &[u8] = b"here";
-/// What it says of the watchdog: armed, or not and why.
+/// The watchdog is armed.
 pub(crate) const ARMED: &[u8] = b"armed";
+/// The watchdog is not armed; why follows.
 pub(crate) const UNARMED: &[u8] = b"unarmed ";
 
-/// One word.
+/// What koid tells the guardian.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum GuardianMessage {
-    /// Who this node is and how its services are found. The first word, and again when the configuration changes.
+    /// Who this node is and how its services are found. The first message, and again when the configuration changes.
     #[n(0)]
     Setup(#[n(0)] Box<Setup>),
     /// Whom to tell when the daemon is dead.
@@ -37,7 +38,7 @@ pub(crate) enum GuardianMessage {
     /// What is to be watched from now on.
     #[n(2)]
     Watch(#[n(0)] Watching),
-    /// A service's standing has changed.
+    /// How far up a service is has changed.
     #[n(3)]
     Service(#[n(0)] ServiceUpdate),
     /// A hook's process group was started, or is gone.
@@ -141,9 +142,9 @@ pub(crate) struct GroupUpdate {
     pub(crate) group: Option<i32>,
 }
 
-/// Tells the guardian a word; it is never waited for.
-pub(crate) fn send(socket: &OwnedFd, word: &GuardianMessage) -> io::Result<()> {
-    let bytes = minicbor::to_vec(word).map_err(io::Error::other)?;
+/// Tells the guardian a message; it is never waited for.
+pub(crate) fn send(socket: &OwnedFd, message: &GuardianMessage) -> io::Result<()> {
+    let bytes = minicbor::to_vec(message).map_err(io::Error::other)?;
     sys::send_message(socket.as_fd(), &bytes)
 }
 

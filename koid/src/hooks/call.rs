@@ -10,11 +10,11 @@ use koi_plugin_api::{
 
 use super::convert::{ended_badly, ended_well};
 
-/// Handlers keep to their time-out themselves. One that does not, for so long, is dropped.
+/// How long a handler may overrun its time-out, or an abort, before its call is dropped.
 pub(super) const PATIENCE: Patience =
     Patience { late: Duration::from_secs(10), told: Duration::from_secs(1) };
 
-/// How long what takes down waits for room for its process before it is tried again.
+/// The pause before a hook that found no room for its process is tried again.
 const ROOM_PAUSE: Duration = Duration::from_millis(250);
 
 /// A call that can be made more than once.
@@ -37,8 +37,8 @@ impl RetriedCall {
         }
     }
 
-    /// What takes down is tried until its time-out when the machine has no room for it: one that was not run is no proof that nothing can
-    /// be taken down. What goes up, and status, can wait for the core.
+    /// Retries `demote`, `stop` and `failed` until their time-out while the machine has no room for another process: a hook that was not
+    /// run proves nothing. Of the other hooks the core decides.
     pub(super) async fn until_there_is_room(mut self, handler: &dyn Handler) -> Result<Outcome, HookError> {
         let waits = matches!(self.hook, Hook::Demote | Hook::Stop | Hook::Failed);
         let deadline = tokio::time::Instant::now() + self.context.timeout;
@@ -68,7 +68,7 @@ pub(super) struct Patience {
     pub(super) told: Duration,
 }
 
-/// Handlers keep to time-out and abort themselves; this is for one that does not. Dropping a call ends it.
+/// Ends a call whose handler keeps to neither time-out nor abort. Dropping the call ends it.
 pub(super) async fn within(
     call: Called,
     timeout: Duration,

@@ -91,7 +91,7 @@ impl HookExecutor {
         }
     }
 
-    /// A handler that broke, or was dropped, did not say that its processes are gone: they go now.
+    /// Kills the process group of a call that ended without reporting its group gone: its handler panicked or was dropped.
     fn forget_group(&self, run: RunId) {
         let left = self.groups.lock().remove(&run);
         if let Some(group) = left {
@@ -149,7 +149,7 @@ impl HookExecutor {
                 result
             });
             let ended = within(call, limits.0, PATIENCE, limits.1).await;
-            // A folder that is not there says nothing about the service: the next look at the services will.
+            // The folder is gone, so the status says nothing about the service. The next scan finds that out.
             let gone = || matches!(std::fs::exists(&home), Ok(false));
             match ended {
                 HookEnd::Failed { .. } if status && gone() => HookEnd::Aborted,

@@ -33,14 +33,14 @@ pub(crate) struct Runnable {
 pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Vec<Runnable>>>>);
 
 impl Handlers {
-    /// Takes the handlers of the services that are there now. Those of services that have gone are kept: what still
-    /// runs of them is yet to be stopped.
+    /// Takes the handlers of the services that are there now. Handlers of services that have gone are kept: a service that still
+    /// runs has yet to be stopped.
     pub(crate) fn update(&self, found: impl IntoIterator<Item = (String, Runnable)>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (name, mut runnable) in found {
             let opened = known.entry(name).or_default();
             if let Some(before) = opened.first() {
-                // A change of the folder is no new allowance.
+                // The output limit and the known status lines outlive a change of the folder.
                 (runnable.output, runnable.status_lines) =
                     (before.output.clone(), before.status_lines.clone());
             }
@@ -60,7 +60,7 @@ impl Handlers {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The one with this number; the core never comes back to one that it had before.
+    /// The handler with this number. Earlier ones are dropped: the core never returns to a handler that it had before.
     pub(super) fn get(&self, service: &str, code: u64) -> Option<Runnable> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let opened = known.get_mut(service)?;

@@ -7,7 +7,7 @@ use koi_core::io::RunId;
 
 use crate::os::sys;
 
-/// The process groups of the hooks that run. Whatever is left when the last clone's owner says so is killed.
+/// The process groups of the hooks that run. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessGroups(Arc<Mutex<BTreeMap<RunId, i32>>>);
 

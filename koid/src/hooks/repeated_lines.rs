@@ -1,4 +1,4 @@
-//! What `status` says again and again is news once.
+//! Lines that `status` repeats are logged once.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,7 +10,7 @@ use koi_plugin_api::{CallLog, LogLevel};
 
 use crate::os::sys;
 
-/// Lines of one call that are compared with those of the call before; what is said beyond is never news.
+/// Lines of one call that are compared with those of the call before. Further lines count as repeated.
 const LINES: usize = 1024;
 /// How often it is said that something is said again and again.
 const SAID_AGAIN: Duration = Duration::from_secs(600);

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use super::log_line::LogLine;
 use crate::os::sys;
 
-/// Takes lines. Whatever fails is left unsaid: there is no other place to say it.
+/// Takes lines. Errors are dropped: there is nowhere else to log them.
 pub(super) trait Output: Send {
     fn write(&mut self, line: &LogLine);
 }
@@ -49,7 +49,7 @@ pub(super) fn console_line(line: &LogLine, color: bool) -> String {
 fn one_line(line: &LogLine) -> String {
     let mut text = String::new();
     if !line.hook.is_empty() {
-        // What a hook says is told from what koi says of it.
+        // Tells the output of a hook from what koi says of it.
         let _ = write!(text, "[{} {}] ", line.service, line.hook);
     }
     text.push_str(&line.message);

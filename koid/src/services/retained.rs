@@ -69,7 +69,7 @@ impl FolderScan {
             if !before.spec.parts_from(spec, before.up) {
                 continue;
             }
-            held.insert(spec.name.clone(), RetainReason::of_change(&before.spec, spec));
+            held.insert(spec.name.clone(), RetainReason::for_change(&before.spec, spec));
             *spec = ServiceSpec { disabled: spec.disabled, ..before.spec.clone() };
             *fingerprint = before.fingerprint;
         }
@@ -114,7 +114,7 @@ pub(super) struct RunningService {
 }
 
 impl RetainReason {
-    fn of_change(before: &ServiceSpec, now: &ServiceSpec) -> RetainReason {
+    fn for_change(before: &ServiceSpec, now: &ServiceSpec) -> RetainReason {
         match &now.problem {
             Some(problem) => RetainReason::Broken(problem.clone()),
             None if before.handler != now.handler => {

@@ -1,4 +1,4 @@
-//! New services are taken when nothing in their folders has changed for a moment: until then somebody may still be writing them.
+//! A new service is taken when its folder has not changed for a moment: until then somebody may still be writing it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

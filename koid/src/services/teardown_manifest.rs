@@ -108,7 +108,7 @@ impl ManifestEntry {
 }
 
 impl TeardownManifest {
-    /// What the last run of the daemon has left: what it could not take down is yet to be, by the handlers that it had.
+    /// Reads what the last run of the daemon has left: what it could not take down is taken down by the handlers that it had.
     pub(crate) fn left_over(host: &Host) -> TeardownManifest {
         let services = read(host).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {

@@ -70,7 +70,7 @@ impl Store {
         Ok((store, opened))
     }
 
-    /// Both files. The state first: one that is older than the identity was restored.
+    /// Writes both files, the state first. A state with fewer starts than the identity was then restored from a backup.
     fn write_all(&self) -> Result<(), StoreError> {
         let failed = |name: &str| {
             let path = self.folder.join(name);
@@ -81,7 +81,8 @@ impl Store {
         identity.write(&self.folder).map_err(failed(FILE))
     }
 
-    /// Counts this node's runs on from `beyond`, and forgets what a backup says that may be undone by now: koid begins again after this.
+    /// Raises the count of this node's runs to `beyond`, and forgets what may not hold any more of a state that was restored. koid is executed
+    /// anew after this.
     pub(crate) fn count_up(&mut self, beyond: u64) -> Result<(), StoreError> {
         self.kept.starts = self.kept.starts.max(beyond);
         self.kept.durable = self.kept.durable.take().map(|durable| durable.after_restore());

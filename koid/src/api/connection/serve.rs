@@ -234,7 +234,7 @@ fn busy(kind: RequestKind) -> ApiError {
     error(codes::BUSY, format!("nothing was done: as many as are served at once {what}"), hint)
 }
 
-/// A count that is none is the highest.
+/// A count that cannot be read is the highest.
 fn passed(value: &HeaderValue) -> u8 {
     value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(MOST_PASSED)
 }

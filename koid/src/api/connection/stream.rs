@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::os::sys;
 
-/// For so long nothing may go out of what is to go out: whoever does not read holds a place.
+/// How long a write may make no progress: a client that does not read keeps its slot.
 const STALL: Duration = Duration::from_secs(10);
 
 /// A socket that several may hold.
@@ -59,7 +59,7 @@ pub(in crate::api) struct Connection<S> {
     socket: Arc<S>,
     /// Bytes that have come.
     heard: Arc<AtomicUsize>,
-    /// How long nothing may go out of what is to go out.
+    /// How long a write may make no progress.
     patience: Duration,
     /// Runs while something waits to go out.
     stall: Option<Pin<Box<Sleep>>>,

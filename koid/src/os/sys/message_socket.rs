@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-/// Two ends of a socket that keeps words apart. The first never blocks a sender, and has room for `room` bytes.
-pub(crate) fn message_socket(room: usize, word: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+/// Two ends of a socket that keeps messages apart. The first never blocks a sender, and has room for `room` bytes.
+pub(crate) fn message_socket(room: usize, message: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     // Beyond the usual limit where that is allowed, else up to it.
     if setsockopt(&ours, sockopt::SndBufForce, &room).is_err() {
-        setsockopt(&ours, sockopt::SndBuf, &room.max(word))?;
+        setsockopt(&ours, sockopt::SndBuf, &room.max(message))?;
     }
     Ok((ours, theirs))
 }
 
-/// Sends a word; an error, rather than a wait, when there is no room.
-pub(crate) fn send_message(socket: BorrowedFd<'_>, word: &[u8]) -> io::Result<()> {
+/// Sends a message; an error, rather than a wait, when there is no room.
+pub(crate) fn send_message(socket: BorrowedFd<'_>, message: &[u8]) -> io::Result<()> {
     use nix::sys::socket::{MsgFlags, send};
-    send(socket.as_raw_fd(), word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?;
+    send(socket.as_raw_fd(), message, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?;
     Ok(())
 }
 
-/// Receives a word; none: the other end is closed.
+/// Receives a message; none: the other end is closed.
 pub(crate) fn receive_message(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     use nix::sys::socket::{MsgFlags, recv};
     match recv(socket.as_raw_fd(), buffer, MsgFlags::empty()) {
