@@ -52,7 +52,7 @@ impl Requester {
 
 impl fmt::Debug for Requester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Giver").field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("Requester").field("until", &self.until).finish_non_exhaustive()
     }
 }
 

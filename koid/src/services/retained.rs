@@ -35,9 +35,9 @@ impl FolderScan {
                 Some(RunningService { spec: left, fingerprint: *fingerprint, up: true })
             })
             .collect();
-        let held = self.retain_running(&left);
-        self.broken.extend(held.keys().cloned());
-        held
+        let retained = self.retain_running(&left);
+        self.broken.extend(retained.keys().cloned());
+        retained
     }
 
     /// Keeps the guardian's entry of a service while the core still runs its old handler: its folder is gone, or cannot be read.
@@ -63,21 +63,21 @@ impl FolderScan {
     /// Retains each running service whose folder would part it from the handler that started it: that handler takes it down (R7, R8). The
     /// core refuses such a change as well; here handler, hooks and manifest entry stay as they were.
     pub(super) fn retain_running(&mut self, in_force: &[RunningService]) -> RetainedServices {
-        let mut held = RetainedServices::new();
+        let mut retained = RetainedServices::new();
         for (spec, fingerprint) in &mut self.specs {
             let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
             if !before.spec.parts_from(spec, before.up) {
                 continue;
             }
-            held.insert(spec.name.clone(), RetainReason::for_change(&before.spec, spec));
+            retained.insert(spec.name.clone(), RetainReason::for_change(&before.spec, spec));
             *spec = ServiceSpec { disabled: spec.disabled, ..before.spec.clone() };
             *fingerprint = before.fingerprint;
         }
-        let holds = |name: &String| held.contains_key(name);
+        let holds = |name: &String| retained.contains_key(name);
         self.runnables.retain(|(name, _)| !holds(name));
         self.kept.retain(|(name, _)| !holds(name));
         self.broken.retain(|name| !holds(name));
-        held
+        retained
     }
 }
 

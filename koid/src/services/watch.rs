@@ -143,31 +143,31 @@ impl Services {
         let mut settling = std::mem::take(&mut self.settling);
         // The folder may lie on a disk that hangs.
         let looked = tokio::task::spawn_blocking(move || {
-            let mut held = RetainedServices::new();
+            let mut retained = RetainedServices::new();
             let mut seen = scan(&current.config, &registry, known.map(|known| (known, &mut settling)));
             if let Ok(seen) = &mut seen {
-                held = seen.retain_running(&in_force);
+                retained = seen.retain_running(&in_force);
                 if is_first {
                     manifest.keep_only(|name| seen.specs.iter().any(|(spec, _)| spec.name == name));
-                    held = seen.retain_left_over(&manifest);
+                    retained = seen.retain_left_over(&manifest);
                 }
                 seen.use_recorded_hooks(&manifest);
                 seen.keep_entries_of_running(&manifest, running.as_ref());
                 keep(&mut manifest, seen, &registry, &host);
             }
-            (seen, held, manifest, settling)
+            (seen, retained, manifest, settling)
         });
         match looked.await {
-            Ok((seen, held, manifest, settling)) => {
+            Ok((seen, retained, manifest, settling)) => {
                 (self.manifest, self.settling) = (manifest, settling);
                 match seen {
-                    Ok(seen) if is_first && !held.is_empty() => {
+                    Ok(seen) if is_first && !retained.is_empty() => {
                         self.take(seen).await;
                         // By now the core knows what an earlier run has left: what is down is taken as the folder has it.
                         Box::pin(self.scan(false)).await;
                     }
                     Ok(seen) => {
-                        self.log_retained(held);
+                        self.log_retained(retained);
                         self.take(seen).await;
                     }
                     Err(error) => self.unreadable(error.to_string()).await,
@@ -215,12 +215,12 @@ impl Services {
         broken.chain(retained).map(|(name, why)| ServiceFault { service: name.clone(), why }).collect()
     }
 
-    fn log_retained(&mut self, held: RetainedServices) {
-        for (name, why) in held.iter().filter(|(name, why)| self.retained.get(*name) != Some(why)) {
+    fn log_retained(&mut self, retained: RetainedServices) {
+        for (name, why) in retained.iter().filter(|(name, why)| self.retained.get(*name) != Some(why)) {
             tracing::error!("{name} {GOES_ON}: {why}");
         }
-        self.findings.retain(&held);
-        self.retained = held;
+        self.findings.retain(&retained);
+        self.retained = retained;
     }
 
     async fn take(&mut self, seen: FolderScan) {
