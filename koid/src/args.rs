@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::log::Sink;
+use crate::reporting::log::Sink;
 
 /// koi's daemon: one runs on each machine of the cluster. It stays in the foreground; systemd, or whatever else starts
 /// it, keeps it running.

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,15 +11,34 @@ use std::sync::Arc;
 
 use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
 
-use crate::{api, say};
+use crate::api;
+use crate::reporting::say;
 
 /// The first word on the command line.
 pub(crate) const WORD: &str = "plugin-inspect";
 
 const USAGE: &str = "koid plugin-inspect FILE [--service DIR]";
 
-/// What is asked for; the error is a sentence.
-struct Asked {
+/// Why a plugin is not inspected.
+#[derive(Debug, thiserror::Error)]
+enum InspectError {
+    #[error("name one plugin's file")]
+    Usage,
+    #[error("{} cannot be looked at: {source}", .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is no plugin: those end in .so or .wasm", .0.display())]
+    NoPlugin(PathBuf),
+    #[error("no folder to look at it in can be made: {0}")]
+    NoFolder(io::Error),
+    /// The service's folder cannot be read, and why.
+    #[error("{0}")]
+    Service(String),
+    #[error("{} cannot be looked at", .0.display())]
+    Unknown(PathBuf),
+}
+
+/// What is asked for.
+struct InspectRequest {
     file: PathBuf,
     service: Option<PathBuf>,
 }
@@ -40,36 +60,36 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
             if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(why) => {
-            say::line_as_it_is(&serde_json::json!({ "error": why }).to_string());
+            say::line_as_it_is(&serde_json::json!({ "error": why.to_string() }).to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-fn read(words: &[OsString]) -> Result<Asked, String> {
+fn read(words: &[OsString]) -> Result<InspectRequest, InspectError> {
     let absolute = |word: &OsString| {
-        fs::canonicalize(word).map_err(|e| format!("{} cannot be looked at: {e}", Path::new(word).display()))
+        fs::canonicalize(word).map_err(|source| InspectError::Unreadable { path: word.into(), source })
     };
     match words {
-        [file] => Ok(Asked { file: absolute(file)?, service: None }),
+        [file] => Ok(InspectRequest { file: absolute(file)?, service: None }),
         [file, flag, service] if flag == "--service" => {
-            Ok(Asked { file: absolute(file)?, service: Some(absolute(service)?) })
+            Ok(InspectRequest { file: absolute(file)?, service: Some(absolute(service)?) })
         }
-        _ => Err("name one plugin's file".into()),
+        _ => Err(InspectError::Usage),
     }
 }
 
-fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
+fn inspect(asked: &InspectRequest) -> Result<koi_proto::api::PluginDetail, InspectError> {
     if !asked.file.extension().is_some_and(|ending| ending == "so" || ending == "wasm") {
-        return Err(format!("{} is no plugin: those end in .so or .wasm", asked.file.display()));
+        return Err(InspectError::NoPlugin(asked.file.clone()));
     }
     let folder = tempfile::Builder::new().prefix("koi-inspect-").tempdir();
-    let folder = folder.map_err(|e| format!("no folder to look at it in can be made: {e}"))?;
+    let folder = folder.map_err(InspectError::NoFolder)?;
     let (host, keeps) = place(folder.path(), &asked.file);
     let progress = Arc::new(|sentence: &str| say::error(&format!("koid: {sentence}")));
     let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
     let info = look(&registry, asked)?;
-    let detail = api::plugins::detail(&registry, &info);
+    let detail = api::endpoints::plugins::detail(&registry, &info);
     if let Some(hash) = info.hash.filter(|_| keeps) {
         // Only compiled code is worth keeping. It is removed at another time if it cannot be now.
         let _ = fs::remove_file(host.pinned_dir().join(hash.to_string()));
@@ -77,13 +97,14 @@ fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
     Ok(detail)
 }
 
-fn look(registry: &Registry, asked: &Asked) -> Result<PluginInfo, String> {
+fn look(registry: &Registry, asked: &InspectRequest) -> Result<PluginInfo, InspectError> {
     if let Some(service) = &asked.service {
-        let found = of_folder(service, Some(&asked.file), registry).map_err(|e| e.to_string())?;
+        let found = of_folder(service, Some(&asked.file), registry);
+        let found = found.map_err(|why| InspectError::Service(why.to_string()))?;
         // What is wrong is found again in what is known of the plugin.
         let _ = registry.open(&found);
     }
-    registry.plugin_in(&asked.file).ok_or_else(|| format!("{} cannot be looked at", asked.file.display()))
+    registry.plugin_in(&asked.file).ok_or_else(|| InspectError::Unknown(asked.file.clone()))
 }
 
 /// Where the plugin is looked at: a component where its compiled code stays, so that it is compiled once.

@@ -6,46 +6,27 @@
 
 mod api;
 mod args;
-mod check;
 mod cluster;
-mod current;
+mod config;
 mod daemon;
-mod details;
-mod envelope;
-mod events;
-mod fence;
-mod giver;
 mod guardian;
+mod guardian_client;
 mod hooks;
-mod identity;
-mod init;
 mod inspect;
-mod load;
-mod log;
-mod multicast;
-mod notify;
-mod peers;
-mod pins;
-mod plugins;
-mod refusals;
-mod reload;
-mod say;
+mod os;
+mod reporting;
 mod services;
-mod settings;
-mod settling;
-mod sockets;
-mod status_talk;
-mod store;
-mod strangers;
-mod sys;
-mod throttle;
-mod transport;
-mod wait;
-mod writer;
+mod storage;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::config::check;
+use crate::daemon::pid1;
+use crate::reporting::say;
 
 fn main() -> ExitCode {
     koi_child::begin(Some("/proc/self/exe"));
@@ -67,5 +48,5 @@ fn main() -> ExitCode {
     if args.check {
         return if check::run(&args) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    init::stand_in().unwrap_or_else(|| daemon::run(&args))
+    pid1::stand_in(guardian_client::protocol::NAME).unwrap_or_else(|| daemon::run(&args))
 }

@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 
 /// What an answer carries.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ResponseBody {
     /// A JSON text.
     Whole(Full<Bytes>),
     /// Lines as they come.
     Lines(mpsc::Receiver<Bytes>),
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -30,45 +30,47 @@ impl Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
-            Answer::Whole(full) => Pin::new(full).poll_frame(context),
-            Answer::Lines(lines) => lines.poll_recv(context).map(|line| line.map(|l| Ok(Frame::data(l)))),
+            ResponseBody::Whole(full) => Pin::new(full).poll_frame(context),
+            ResponseBody::Lines(lines) => {
+                lines.poll_recv(context).map(|line| line.map(|l| Ok(Frame::data(l))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Answer::Whole(full) => full.is_end_stream(),
-            Answer::Lines(_) => false,
+            ResponseBody::Whole(full) => full.is_end_stream(),
+            ResponseBody::Lines(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Answer::Whole(full) => full.size_hint(),
-            Answer::Lines(_) => SizeHint::default(),
+            ResponseBody::Whole(full) => full.size_hint(),
+            ResponseBody::Lines(_) => SizeHint::default(),
         }
     }
 }
 
 /// An answer of this status with a JSON body that is already written.
-pub(crate) fn raw(status: u16, body: Bytes) -> Response<Answer> {
+pub(crate) fn raw(status: u16, body: Bytes) -> Response<ResponseBody> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(status, "application/json", Answer::Whole(Full::new(body)))
+    respond(status, "application/json", ResponseBody::Whole(Full::new(body)))
 }
 
 /// A good answer.
-pub(crate) fn json(value: &impl Serialize) -> Response<Answer> {
+pub(crate) fn json(value: &impl Serialize) -> Response<ResponseBody> {
     written(200, value)
 }
 
 /// An error with the status that goes with its code.
-pub(crate) fn refusal(error: ApiError) -> Response<Answer> {
+pub(crate) fn refusal(error: ApiError) -> Response<ResponseBody> {
     written(codes::http_status(&error.code), &ErrorBody { error })
 }
 
 /// Lines as they come.
-pub(crate) fn lines(lines: mpsc::Receiver<Bytes>) -> Response<Answer> {
-    respond(StatusCode::OK, "application/x-ndjson", Answer::Lines(lines))
+pub(crate) fn lines(lines: mpsc::Receiver<Bytes>) -> Response<ResponseBody> {
+    respond(StatusCode::OK, "application/x-ndjson", ResponseBody::Lines(lines))
 }
 
 /// A JSON text with its newline: people read it with curl.
@@ -78,11 +80,11 @@ pub(crate) fn line(value: &impl Serialize) -> Bytes {
     text.into()
 }
 
-fn written(status: u16, value: &impl Serialize) -> Response<Answer> {
+fn written(status: u16, value: &impl Serialize) -> Response<ResponseBody> {
     raw(status, line(value))
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: Answer) -> Response<Answer> {
+fn respond(status: StatusCode, kind: &'static str, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

@@ -4,8 +4,8 @@ use koi_core::io::Refusal;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, codes};
 
-use super::status::sentence;
-use crate::cluster::CommandError;
+use crate::cluster::handle::CommandError;
+use crate::reporting::waiting::sentence;
 
 /// An error with one of [`codes`].
 pub(crate) fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
@@ -38,7 +38,7 @@ pub(crate) fn unknown_node(name: &str) -> ApiError {
 }
 
 /// What a refused command is answered.
-pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError {
+pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> ApiError {
     match failed {
         CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
         CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
@@ -67,11 +67,11 @@ pub(crate) fn of_command(failed: CommandError, view: Option<&View>) -> ApiError 
 mod tests {
     use koi_core::reason::WaitReason;
 
-    use super::super::status::tests::view;
+    use super::super::endpoints::view::tests::view;
     use super::*;
 
     fn refused(refusal: Refusal) -> ApiError {
-        of_command(CommandError::Refused(refusal), None)
+        from_command_error(CommandError::Refused(refusal), None)
     }
 
     #[test]
@@ -96,7 +96,8 @@ mod tests {
     fn without_a_leader_the_hint_says_what_is_waited_for() {
         let mut view = view();
         view.waiting.push(WaitReason::NoQuorum { seen: 1, configured: 3, needed: 2 }.into());
-        let answered = of_command(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
+        let answered =
+            from_command_error(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
         assert!(
             answered.hint.contains("1 of 3 electors are seen, 2 are needed (R3); start koid on the others"),
             "{}",

@@ -1,41 +1,35 @@
 //! The API: HTTP/1.1 and JSON, on a Unix socket for this machine and sealed on the node's TCP port for others.
 
 mod body;
-mod commands;
+mod connection;
+pub(crate) mod endpoints;
 mod error;
-mod forward;
-mod line;
-mod listen;
-mod places;
-pub(crate) mod plugins;
-mod reopening;
 mod request;
-mod routes;
-mod serve;
-mod status;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_config::ConfigError;
 use koi_core::types::NodeId;
 use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 
-use crate::cluster::Cluster;
-use crate::current::Shared;
-use crate::details::Details;
-use crate::events::EventHub;
-use crate::giver::Giver;
-use crate::plugins::Plugins;
-use crate::services::LookNow;
+use crate::cluster::handle::Cluster;
+use crate::cluster::requester::Requester;
+use crate::config::current::{SharedConfig, UnusableConfigError};
+use crate::hooks::details::Details;
+use crate::reporting::events::EventHub;
+use crate::services::findings::Findings;
+use crate::services::plugins::Plugins;
+use crate::services::scan_requests::ScanTrigger;
 
-#[cfg(test)]
-mod crowd_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use listen::{ListenError, LocalListener, serve_local, serve_sealed};
-pub(crate) use status::sentence;
+pub(crate) use connection::listen::{serve_local, serve_sealed};
+pub(crate) use connection::local_listener::{ListenError, LocalListener};
 
 /// Asks for a reload.
 #[derive(Debug)]
@@ -43,7 +37,7 @@ pub(crate) struct ReloadRequest {
     /// Is told what came of it. Whoever asked may have gone.
     pub(crate) reply: oneshot::Sender<Result<Done, ReloadError>>,
     /// Who waits for it; if nobody does any more it is not begun.
-    pub(crate) giver: Giver,
+    pub(crate) requester: Requester,
     /// How long plugins are waited for before it is answered.
     pub(crate) wait: Duration,
 }
@@ -51,9 +45,15 @@ pub(crate) struct ReloadRequest {
 /// Why no other configuration is in force.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
-    /// A sentence.
-    #[error("{0}")]
-    NotTaken(String),
+    /// The file is wrong.
+    #[error("the configuration was not taken: {0}")]
+    Wrong(#[from] ConfigError),
+    /// It reads well and cannot be used.
+    #[error("the configuration was not taken: {}: {why}", .path.display())]
+    Unusable { path: PathBuf, why: UnusableConfigError },
+    /// Reading it broke off.
+    #[error("reading the configuration failed: {0}")]
+    Broken(#[from] JoinError),
     /// Whoever asked did not wait any more when its turn came.
     #[error("the configuration was not read: whoever asked for it has not waited")]
     NotBegun,
@@ -65,13 +65,15 @@ pub(crate) struct Api {
     pub(crate) me: NodeId,
     pub(crate) cluster: Cluster,
     pub(crate) hub: EventHub,
-    pub(crate) shared: Shared,
+    pub(crate) shared: SharedConfig,
     pub(crate) reload: mpsc::Sender<ReloadRequest>,
     pub(crate) plugins: Plugins,
-    /// Looks at the services folder.
-    pub(crate) look_now: LookNow,
+    /// Has the services folder scanned.
+    pub(crate) scan_trigger: ScanTrigger,
     /// What this node's services say besides their state.
     pub(crate) details: Details,
+    /// What looks at the services folder have found.
+    pub(crate) findings: Findings,
     /// The node's UDP and TCP port.
     pub(crate) port: u16,
     /// Seconds since 1970 at which the daemon started.

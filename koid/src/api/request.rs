@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Caller;
 use super::error::bad_request;
-use crate::giver::Giver;
+use crate::cluster::requester::Requester;
 
 /// The header of a request that another node passed on, and how often it was: so that none goes in circles.
 pub(crate) const PASSED: &str = "x-koi-passed";
@@ -17,7 +17,7 @@ pub(crate) const MOST_PASSED: u8 = 2;
 
 /// What is asked, and by whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ApiRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     /// What stands behind the `?`; may be empty.
@@ -27,10 +27,10 @@ pub(crate) struct Asked {
     pub(crate) passed: u8,
     pub(crate) caller: Caller,
     /// Until when it may be begun.
-    pub(crate) giver: Giver,
+    pub(crate) requester: Requester,
 }
 
-impl Asked {
+impl ApiRequest {
     /// The body's JSON; an empty body is an empty object.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body: &[u8] = if self.body.trim_ascii().is_empty() { b"{}" } else { &self.body };
@@ -72,15 +72,15 @@ mod tests {
 
     use super::*;
 
-    fn asked(query: &str, body: &'static str) -> Asked {
-        Asked {
+    fn asked(query: &str, body: &'static str) -> ApiRequest {
+        ApiRequest {
             method: Method::POST,
             path: "/v1/x".into(),
             query: query.into(),
             body: Bytes::from_static(body.as_bytes()),
             passed: 0,
             caller: Caller::Local { uid: 0 },
-            giver: Giver::default(),
+            requester: Requester::default(),
         }
     }
 

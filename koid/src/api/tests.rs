@@ -11,20 +11,21 @@ use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
 
 use super::*;
-use crate::cluster::{self, Parts};
-use crate::current::Current;
-use crate::store::Store;
-use crate::{sockets, sys};
+use crate::cluster::event_loop::{self, LoopParts};
+use crate::cluster::sockets;
+use crate::config::current::ActiveConfig;
+use crate::os::sys;
+use crate::storage::store::Store;
 
 /// A node, and the way to ask it.
 pub(super) struct Node {
     id: NodeId,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedConfig,
     pub(super) local: Client,
     pub(super) sealed: Client,
     /// Reloads that were asked for.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
-    _orders: mpsc::UnboundedReceiver<crate::hooks::HookCommand>,
+    _orders: mpsc::UnboundedReceiver<crate::hooks::executor::HookCommand>,
 }
 
 async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str) -> Node {
@@ -35,15 +36,15 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         bound.port
     );
     let config = koi_config::parse_toml(&text, &folder.join("koi.toml")).unwrap().config;
-    let current = Current::new(config).unwrap();
+    let current = ActiveConfig::new(config).unwrap();
     let config = &current.config;
     let (store, opened) = Store::open(&config.node.state_dir).unwrap();
     let socket = LocalListener::open(&config.node.socket).unwrap();
     let (id, session) = (opened.id, opened.session);
     let (orders, _orders) = mpsc::unbounded_channel();
     let hub = EventHub::new();
-    let (cluster, _) = cluster::start(Parts {
-        guardian: crate::guardian::Guardian::absent(),
+    let (cluster, _) = event_loop::start(LoopParts {
+        guardian: crate::guardian_client::client::Guardian::absent(),
         settings: current.settings.clone(),
         boot: Boot { id, session, durable: None, damaged: false, now: sys::now() },
         sockets: bound.udp,
@@ -67,7 +68,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     );
     let (plugins, details) = (Plugins::new(config), Details::default());
     plugins.load(config).await;
-    let shared = Shared::new(current);
+    let shared = SharedConfig::new(current);
     let (reload, reloads) = mpsc::channel(1);
     let api = Api {
         me: id,
@@ -76,8 +77,9 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         shared: shared.clone(),
         reload,
         plugins,
-        look_now: LookNow::new().0,
+        scan_trigger: ScanTrigger::new().0,
         details,
+        findings: Findings::default(),
         port: bound.port,
         started_at: 0,
     };
@@ -151,9 +153,10 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
     let asked = tokio::spawn(async move { leader.local.post::<_, Done>("/v1/reconfigure", &node).await });
     let ReloadRequest { reply, wait, .. } = other.reloads.recv().await.unwrap();
     assert_eq!(wait, Duration::from_millis(7), "as was asked");
-    reply.send(Err(ReloadError::NotTaken("line 3 is wrong".into()))).unwrap();
+    let wrong = koi_config::parse_toml("[node]\nnme = \"a\"\n", Path::new("/koi.toml")).unwrap_err();
+    reply.send(Err(ReloadError::Wrong(wrong))).unwrap();
     let error = asked.await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("line 3 is wrong"), "{error}");
+    assert!(error.to_string().contains("koi.toml:2"), "{error}");
     assert_eq!(code(error), (409, "refused".into()));
 }
 

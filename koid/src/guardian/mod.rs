@@ -2,79 +2,34 @@
 //! tells the others, so that nobody has to wait.
 //!
 //! It is koid's own executable, started anew with its end of a socket as standard input. It holds no key: what it would say is
-//! sealed beforehand. Until it has to act it is one thread that waits for words and for one deadline.
+//! sealed beforehand. Until it has to act it is one thread that waits for messages and for one deadline.
 
-mod act;
-mod dog;
-mod link;
-mod words;
+mod obituary;
+mod state;
+mod teardown;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dog::Dog;
-use koi_config::Fence;
-use koi_core::guard::ServiceLevel;
-use koi_core::types::{Epoch, Time};
-
-pub(crate) use link::{Guardian, Heard};
-use words::{Route, Setup, WORD_BYTES, Watching, Word};
-
+use self::state::GuardedState;
+use self::watchdog::Watchdog;
 use crate::args::Args;
-use crate::{log, sys};
-
-/// What a guardian is called in a list of processes.
-pub(crate) const NAME: &str = "koid-guardian";
-
-/// What a guardian says when it stands guard.
-const STANDS: &[u8] = b"stands";
-/// What it says when it is asked whether it is there.
-const HERE: &[u8] = b"here";
-/// What it says of the watchdog: armed, or not and why.
-const ARMED: &[u8] = b"armed";
-const UNARMED: &[u8] = b"unarmed ";
-
-/// What the guardian knows.
-#[derive(Debug)]
-struct Ward {
-    setup: Option<Box<Setup>>,
-    route: Option<Route>,
-    watching: Watching,
-    services: BTreeMap<String, ServiceLevel>,
-    groups: BTreeMap<u64, i32>,
-    /// The grace of this node, for deadlines.
-    grace: Duration,
-    /// With `fence = "watchdog"`.
-    dog: Option<Dog>,
-}
+use crate::guardian_client::protocol::{GuardianMessage, HERE, MESSAGE_BYTES, STANDS, Watching};
+use crate::os::sys;
+use crate::reporting::log;
 
 /// Why the guardian acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum TakeoverCause {
     /// koid is gone without a good-bye.
     Dead,
     /// koid has let its lease run out, or its grace.
     Hangs,
-}
-
-/// Tells the guardian a word; it is never waited for.
-fn say(socket: &OwnedFd, word: &Word) -> io::Result<()> {
-    let bytes = minicbor::to_vec(word).map_err(io::Error::other)?;
-    sys::send_word(socket.as_fd(), &bytes)
-}
-
-/// Waits until the guardian at the other end stands guard.
-fn wait_until_it_stands(socket: &OwnedFd) -> io::Result<()> {
-    let mut buffer = [0; 16];
-    sys::wait_readable(socket.as_fd(), None)?;
-    match sys::receive_word(socket.as_fd(), &mut buffer)? {
-        Some(length) if &buffer[..length] == STANDS => Ok(()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
 }
 
 /// The guardian's life.
@@ -94,8 +49,8 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     let _ = sys::make_realtime();
     match guard() {
         Ok(None) => ExitCode::SUCCESS,
-        Ok(Some((ward, cause))) => {
-            act::take_down(ward, cause, daemon);
+        Ok(Some((state, cause))) => {
+            teardown::take_down(state, cause, daemon);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -105,152 +60,49 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
     }
 }
 
-/// Waits for words and for the deadline; none: koid said good-bye.
-fn guard() -> io::Result<Option<(Ward, Cause)>> {
+/// Waits for messages and for the deadline; none: koid said good-bye.
+fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
     let socket = io::stdin();
-    let mut ward = Ward {
+    let mut state = GuardedState {
         setup: None,
         route: None,
         watching: Watching::Nothing,
         services: BTreeMap::new(),
         groups: BTreeMap::new(),
         grace: Duration::ZERO,
-        dog: None,
+        watchdog: None,
     };
-    if sys::send_word(socket.as_fd(), STANDS).is_err() {
+    if sys::send_message(socket.as_fd(), STANDS).is_err() {
         return Ok(None); // koid ended meanwhile, and had nothing promoted yet
     }
-    let mut buffer = vec![0; WORD_BYTES];
+    let mut buffer = vec![0; MESSAGE_BYTES];
     loop {
-        ward.tend_dog();
-        let wake = ward.deadline().into_iter().chain(ward.dog.as_ref().map(Dog::next)).min();
+        state.tend_watchdog();
+        let wake = state.deadline().into_iter().chain(state.watchdog.as_ref().map(Watchdog::next)).min();
         let patience = wake.map(|at| at.since(sys::now()));
         if !sys::wait_readable(socket.as_fd(), patience)? {
-            if ward.deadline().is_some_and(|at| sys::now() >= at) {
-                return Ok(Some((ward, Cause::Hangs)));
+            if state.deadline().is_some_and(|at| sys::now() >= at) {
+                return Ok(Some((state, TakeoverCause::Hangs)));
             }
             continue;
         }
-        let Some(length) = sys::receive_word(socket.as_fd(), &mut buffer)? else {
-            return Ok(Some((ward, Cause::Dead)));
+        let Some(length) = sys::receive_message(socket.as_fd(), &mut buffer)? else {
+            return Ok(Some((state, TakeoverCause::Dead)));
         };
-        match minicbor::decode::<Word>(&buffer[..length]) {
-            Ok(Word::Bye) => {
-                ward.release_dog();
+        match minicbor::decode::<GuardianMessage>(&buffer[..length]) {
+            Ok(GuardianMessage::Bye) => {
+                state.release_watchdog();
                 return Ok(None);
             }
-            Ok(Word::Setup(setup)) => {
-                if let Some(answer) = ward.set_up(setup) {
+            Ok(GuardianMessage::Setup(setup)) => {
+                if let Some(answer) = state.set_up(setup) {
                     // koid may be gone by now: the next turn finds out.
-                    let _ = sys::send_word(socket.as_fd(), &answer);
+                    let _ = sys::send_message(socket.as_fd(), &answer);
                 }
             }
-            Ok(Word::Ping) => drop(sys::send_word(socket.as_fd(), HERE)),
-            Ok(word) => ward.hear(word),
+            Ok(GuardianMessage::Ping) => drop(sys::send_message(socket.as_fd(), HERE)),
+            Ok(message) => state.apply(message),
             Err(error) => tracing::error!("the guardian did not understand a word of koid: {error}"),
-        }
-    }
-}
-
-impl Ward {
-    fn hear(&mut self, word: Word) {
-        match word {
-            Word::Route(route) => self.route = Some(route),
-            Word::Watch(watching) => self.watching = watching,
-            Word::Service(service) => {
-                match service.promoted {
-                    None => self.services.remove(&service.name),
-                    Some(false) => self.services.insert(service.name, ServiceLevel::Started),
-                    Some(true) => self.services.insert(service.name, ServiceLevel::Promoted),
-                };
-            }
-            Word::Group(group) => {
-                match group.group {
-                    Some(id) => self.groups.insert(group.run, id),
-                    None => self.groups.remove(&group.run),
-                };
-            }
-            // Dealt with before.
-            Word::Setup(_) | Word::Bye | Word::Ping => {}
-        }
-    }
-
-    /// Takes the configuration; what is to be said of the watchdog.
-    fn set_up(&mut self, setup: Box<Setup>) -> Option<Vec<u8>> {
-        let config = act::config(&setup);
-        self.setup = Some(setup);
-        let config = config?;
-        self.grace = config.timing.demote_grace;
-        if config.node.fence != Fence::Watchdog {
-            self.release_dog();
-            return None;
-        }
-        if self.dog.is_some() {
-            return Some(ARMED.to_vec());
-        }
-        match Dog::arm(&config.node.watchdog, config.timing.master_lease + self.grace) {
-            Ok(dog) => {
-                self.dog = Some(dog);
-                Some(ARMED.to_vec())
-            }
-            Err(why) => {
-                tracing::error!(
-                    "{why}; nothing is promoted here until it is armed: mend it, then say `koi reconfigure`"
-                );
-                Some([UNARMED, why.as_bytes()].concat())
-            }
-        }
-    }
-
-    /// Pets the watchdog as far as the lease allows.
-    fn tend_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        let must_end = match self.watching {
-            Watching::Frozen => None,
-            _ if !promoted => None,
-            // Promoted, and without a lease: it could not be taken down (R7).
-            Watching::Nothing => Some(Time(0)),
-            Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(),
-        };
-        if let Some(dog) = &mut self.dog {
-            dog.tend(must_end, sys::now());
-        }
-    }
-
-    /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
-    fn release_dog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        if let Some(mut dog) = self.dog.take()
-            && (!promoted || self.watching == Watching::Frozen)
-        {
-            dog.disarm();
-        }
-    }
-
-    /// When koid has hung for too long. At the end of a lease koid begins to demote by itself, and says so: it gets a part of
-    /// the grace for that.
-    fn deadline(&self) -> Option<Time> {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => None,
-            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace / 4),
-            Watching::Demoting { by_us, .. } => Some(Time(by_us) + self.grace / 4),
-        }
-    }
-
-    /// The mastership that koid held, for hooks.
-    fn epoch(&self) -> Epoch {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => Epoch(0),
-            Watching::Lease { epoch, .. } | Watching::Demoting { epoch, .. } => Epoch(epoch),
-        }
-    }
-
-    /// When everything promoted must be down, whoever does the work (R7).
-    fn grace_ends(&self) -> Option<Time> {
-        match self.watching {
-            Watching::Nothing | Watching::Frozen => None,
-            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace),
-            Watching::Demoting { by_us, .. } => Some(Time(by_us)),
         }
     }
 }

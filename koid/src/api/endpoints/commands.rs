@@ -1,0 +1,199 @@
+//! What operators want done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use koi_core::io::{Answered, Command, ElectorChange, Refusal};
+use koi_core::view::View;
+use koi_proto::api::{
+    ApiError, Bootstrap, Done, ElectorsChange, Maintenance, OnNode, Promote, Reconfigure, codes,
+};
+use tokio::sync::oneshot;
+
+use super::view;
+use crate::api::body::{ResponseBody, json};
+use crate::api::error::{bad_request, error, from_command_error, silent_core};
+use crate::api::request::ApiRequest;
+use crate::api::{Api, ReloadError, ReloadRequest};
+use crate::cluster::handle::CommandError;
+use crate::cluster::requester::Requester;
+use crate::reporting::say;
+
+/// Characters of a request's body that are logged.
+const SAID_CHARS: usize = 200;
+/// The one command that may be asked to wait for what it has begun.
+pub(in crate::api) const RECONFIGURE: &str = "/v1/reconfigure";
+/// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
+const WAIT: Duration = Duration::from_secs(4);
+/// And at most, whatever is said.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// How long a look at the services folder may take before services are tried again as they were seen last.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Who carries out a command.
+enum CommandTarget {
+    /// The leader; with the body to pass on.
+    Leader(Command, Bytes),
+    /// The node with this name or UUID.
+    Node(String),
+    /// This node.
+    Here(Command),
+}
+
+impl Api {
+    /// Carries out `POST /v1/…`.
+    pub(in crate::api) async fn post(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let place = self.place(asked)?;
+        tracing::info!(
+            "{} asks for {} {}",
+            asked.caller,
+            asked.path.trim_start_matches("/v1/"),
+            say::short(String::from_utf8_lossy(&asked.body).trim(), SAID_CHARS)
+        );
+        match place {
+            CommandTarget::Here(command) => self.here(command, &asked.requester).await,
+            CommandTarget::Leader(command, body) => self.by_leader(asked, command, body).await,
+            CommandTarget::Node(name) => self.on_node(asked, &name).await,
+        }
+    }
+
+    fn place(&self, asked: &ApiRequest) -> Result<CommandTarget, ApiError> {
+        let leader = |command| Ok(CommandTarget::Leader(command, asked.body.clone()));
+        match asked.path.as_str() {
+            "/v1/promote" => {
+                let Promote { node, dry_run } = asked.json()?;
+                if node.is_empty() {
+                    return Err(bad_request("which node is to be promoted? {\"node\": \"NAME\"}"));
+                }
+                leader(Command::Promote { node, dry_run })
+            }
+            "/v1/demote" => leader(Command::Demote),
+            "/v1/elect" => leader(Command::Elect),
+            "/v1/start" => self.leader_for_node(asked, Command::Start),
+            "/v1/stop" => self.leader_for_node(asked, Command::Stop),
+            "/v1/maintenance" => leader(Command::Maintenance(asked.json::<Maintenance>()?.on)),
+            "/v1/confirm-down" => match asked.json::<OnNode>()?.node {
+                Some(node) => leader(Command::ConfirmDown(node)),
+                None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
+            },
+            "/v1/recover" | RECONFIGURE => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
+            "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
+            "/v1/bootstrap" => {
+                let Bootstrap { dry_run } = asked.json()?;
+                Ok(CommandTarget::Here(Command::Bootstrap { dry_run }))
+            }
+            other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
+        }
+    }
+
+    /// The node that is meant is the one that was asked first: the leader must be told its name.
+    fn leader_for_node(
+        &self,
+        asked: &ApiRequest,
+        command: fn(String) -> Command,
+    ) -> Result<CommandTarget, ApiError> {
+        let node = self.node_or_own(asked)?;
+        let body = serde_json::to_vec(&OnNode { node: Some(node.clone()) })
+            .expect("a name and its key are always JSON");
+        Ok(CommandTarget::Leader(command(node), body.into()))
+    }
+
+    fn node_or_own(&self, asked: &ApiRequest) -> Result<String, ApiError> {
+        Ok(asked.json::<OnNode>()?.node.unwrap_or_else(|| self.shared.get().config.node.name.clone()))
+    }
+
+    async fn here(
+        &self,
+        command: Command,
+        requester: &Requester,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        match self.cluster.command(command, requester).await {
+            Ok(done) => Ok(json(&answer(done))),
+            Err(failed) => Err(from_command_error(failed, self.view().await.as_ref())),
+        }
+    }
+
+    /// The core knows whether this node leads; if it does not, the leader is asked, once.
+    async fn by_leader(
+        &self,
+        asked: &ApiRequest,
+        command: Command,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let leader = match self.cluster.command(command, &asked.requester).await {
+            Ok(done) => return Ok(json(&answer(done))),
+            Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
+                if leader != self.me && asked.passed == 0 =>
+            {
+                leader
+            }
+            Err(failed) => return Err(from_command_error(failed, self.view().await.as_ref())),
+        };
+        let Some(view) = self.view().await else { return Err(silent_core()) };
+        self.pass(asked, body, &view::name_of(&view, leader), view::address_of(&view, leader)).await
+    }
+
+    async fn on_node(&self, asked: &ApiRequest, name: &str) -> Result<Response<ResponseBody>, ApiError> {
+        let Some(view) = self.view().await else { return Err(silent_core()) };
+        match self.pass_to_node(asked, &view, name).await {
+            Some(elsewhere) => elsewhere,
+            None if asked.path == "/v1/recover" => {
+                // What was mended a moment ago is what is to be tried.
+                let _ = tokio::time::timeout(LOOK_TIMEOUT, self.scan_trigger.scan()).await;
+                self.here(Command::Recover, &asked.requester).await
+            }
+            None => self.reconfigure(asked).await,
+        }
+    }
+
+    async fn reconfigure(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let ending = || from_command_error(CommandError::Ending, None);
+        let wait = asked.requester.at_most(wait(asked));
+        let request = ReloadRequest { reply, requester: asked.requester.clone(), wait };
+        self.reload.send(request).await.map_err(|_| ending())?;
+        match answer.await.map_err(|_| ending())? {
+            Ok(done) => Ok(json(&done)),
+            Err(ReloadError::NotBegun) => Err(from_command_error(CommandError::NotBegun, None)),
+            Err(failed) => Err(error(
+                codes::REFUSED,
+                failed.to_string(),
+                "the old configuration stays in force; mend the file",
+            )),
+        }
+    }
+
+    /// The core's view; none: the loop does not answer.
+    pub(in crate::api) async fn view(&self) -> Option<View> {
+        self.cluster.snapshot().await.map(|snapshot| snapshot.view)
+    }
+}
+
+fn elector_change(change: ElectorsChange) -> Result<ElectorChange, ApiError> {
+    match change {
+        ElectorsChange { add: Some(new), remove: None, replace: None, by: None } => {
+            Ok(ElectorChange::Add(new))
+        }
+        ElectorsChange { add: None, remove: Some(old), replace: None, by: None } => {
+            Ok(ElectorChange::Remove(old))
+        }
+        ElectorsChange { add: None, remove: None, replace: Some(old), by: Some(new) } => {
+            Ok(ElectorChange::Replace { old, new })
+        }
+        _ => Err(bad_request(
+            "one change at a time: {\"add\": \"NODE\"}, {\"remove\": \"NODE\"}, or {\"replace\": \"OLD\", \"by\": \"NEW\"}",
+        )),
+    }
+}
+
+fn answer(done: Answered) -> Done {
+    Done { message: done.message, steps: done.steps, ..Done::default() }
+}
+
+/// How long the answer to a request may wait for plugins.
+pub(in crate::api) fn wait(asked: &ApiRequest) -> Duration {
+    let wait_ms = asked.json::<Reconfigure>().ok().and_then(|asked| asked.wait_ms);
+    wait_ms.map_or(WAIT, Duration::from_millis).min(LONGEST_WAIT)
+}

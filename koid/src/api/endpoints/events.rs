@@ -1,0 +1,63 @@
+//! `GET /v1/events`: what has happened, and what happens.
+
+use bytes::Bytes;
+use hyper::Response;
+use koi_proto::api::{ApiError, Event};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use crate::api::Api;
+use crate::api::body::{ResponseBody, line, lines};
+use crate::api::error::bad_request;
+use crate::api::request::ApiRequest;
+
+/// Lines that wait for a follower; the event hub keeps those beyond.
+const LINES_WAITING: usize = 64;
+
+impl Api {
+    pub(super) fn events(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let since = match asked.parameter("since")? {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| bad_request(format!("?since={text} is not a number")))?,
+        };
+        let follow = match asked.parameter("follow")?.as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(other) => return Err(bad_request(format!("?follow={other} is neither true nor false"))),
+        };
+        let (kept, following) = self.hub.follow(since);
+        let (sender, receiver) = mpsc::channel(LINES_WAITING);
+        tokio::spawn(send_events(kept, follow.then_some(following), sender));
+        Ok(lines(receiver))
+    }
+}
+
+/// Ends when the other side has gone, or there is nothing more to come.
+async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: mpsc::Sender<Bytes>) {
+    for event in &kept {
+        if to.send(line(event)).await.is_err() {
+            return;
+        }
+    }
+    let Some(mut following) = following else { return };
+    loop {
+        let event = tokio::select! {
+            event = following.recv() => event,
+            () = to.closed() => return,
+        };
+        let text = match event {
+            Ok(event) => line(&event),
+            Err(RecvError::Lagged(missed)) => line(&Event {
+                kind: "missed".into(),
+                message: format!("{missed} events were missed: they came faster than they were read"),
+                level: "warning".into(),
+                ..Event::default()
+            }),
+            Err(RecvError::Closed) => return,
+        };
+        if to.send(text).await.is_err() {
+            return;
+        }
+    }
+}

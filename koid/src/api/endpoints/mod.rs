@@ -1,0 +1,9 @@
+//! What is answered, path by path.
+
+pub(in crate::api) mod commands;
+mod events;
+mod forward;
+pub(crate) mod plugins;
+mod routes;
+mod status;
+pub(crate) mod view;

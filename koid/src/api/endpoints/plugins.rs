@@ -1,0 +1,143 @@
+//! What the API says of plugins.
+
+use std::time::Duration;
+
+use hyper::Response;
+use koi_plugin_host::{Kind, PluginInfo, Registry, Use};
+use koi_proto::api::{self, ApiError, codes};
+
+use crate::api::Api;
+use crate::api::body::{ResponseBody, json};
+use crate::api::error::{bad_request, error, silent_core};
+use crate::api::request::ApiRequest;
+
+impl Api {
+    /// `GET /v1/plugins`.
+    pub(in crate::api) async fn plugins(
+        &self,
+        asked: &ApiRequest,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        if let Some(elsewhere) = self.at_other_node(asked).await? {
+            return Ok(elsewhere);
+        }
+        let registry = self.plugins.get();
+        // Files that were touched are read.
+        let listed = tokio::task::spawn_blocking(move || {
+            registry.plugins().iter().map(|info| plugin(&registry, info)).collect::<Vec<_>>()
+        });
+        Ok(json(&listed.await.map_err(broken)?))
+    }
+
+    /// `GET /v1/plugins/NAME`; a path is taken as well.
+    pub(in crate::api) async fn plugin(
+        &self,
+        asked: &ApiRequest,
+        name: &str,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        if let Some(elsewhere) = self.at_other_node(asked).await? {
+            return Ok(elsewhere);
+        }
+        let (registry, wanted) = (self.plugins.get(), name.to_owned());
+        // The file there now may have to be read.
+        let found = tokio::task::spawn_blocking(move || {
+            registry.plugin(&wanted).map(|info| detail(&registry, &info))
+        });
+        let Some(detail) = found.await.map_err(broken)? else {
+            let message = format!("{} has no plugin called {name}", self.shared.get().config.node.name);
+            return Err(error(codes::NOT_FOUND, message, "`koi plugins list` lists them by name"));
+        };
+        Ok(json(&detail))
+    }
+
+    /// The answer of the node that `?node=` names; none: that is this one.
+    async fn at_other_node(&self, asked: &ApiRequest) -> Result<Option<Response<ResponseBody>>, ApiError> {
+        let Some(node) = asked.parameter("node")? else { return Ok(None) };
+        let view = self.view().await.ok_or_else(silent_core)?;
+        self.pass_to_node(asked, &view, &node).await.transpose()
+    }
+
+    /// The name behind `/v1/plugins/`.
+    pub(in crate::api) fn plugin_name(asked: &ApiRequest) -> Result<Option<String>, ApiError> {
+        let Some(text) = asked.path.strip_prefix("/v1/plugins/").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let name = crate::api::request::decoded(text, false);
+        name.map(Some).ok_or_else(|| bad_request(format!("{text} is not well encoded")))
+    }
+}
+
+fn broken(failed: tokio::task::JoinError) -> ApiError {
+    error(codes::INTERNAL, failed.to_string(), "look at koid's log")
+}
+
+/// A line of the list. Blocks.
+fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
+    let facts = info.facts.clone().unwrap_or_default();
+    api::Plugin {
+        name: info.name.clone(),
+        kind: info.kind.as_str().to_owned(),
+        version: facts.metadata.version,
+        api: facts.api,
+        hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
+        services: info.used_by.iter().map(|used| used.service.clone()).collect(),
+        state: state(info).to_owned(),
+        error: info.error.clone(),
+        path: info.path.as_ref().map(|path| path.display().to_string()),
+        description: facts.metadata.description,
+        hash: info.hash.map(|hash| hash.to_string()),
+        loading_ms: info.loading.map(ms),
+        problems: info.used_by.iter().filter_map(problem).collect(),
+        on_disk: registry.on_disk(info).map(|on_disk| on_disk.as_str().to_owned()).unwrap_or_default(),
+    }
+}
+
+fn state(info: &PluginInfo) -> &'static str {
+    match (info.ready, info.loading, info.kind) {
+        (true, ..) => "ready",
+        (false, None, _) => "error",
+        (false, Some(_), Kind::Wasm) => "compiling",
+        (false, Some(_), Kind::Native | Kind::Builtin) => "loading",
+    }
+}
+
+fn problem(used: &Use) -> Option<api::ServiceProblem> {
+    Some(api::ServiceProblem { service: used.service.clone(), problem: used.problem.clone()? })
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// All that is known of one. Blocks.
+pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetail {
+    let facts = info.facts.clone().unwrap_or_default();
+    let config_key = |key: koi_plugin_api::ConfigKey| api::PluginConfigKey {
+        name: key.name,
+        description: key.description,
+        required: key.required,
+        default: key.default,
+    };
+    let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
+        size_bytes: compiled.size_bytes,
+        cached: compiled.cached,
+        took_ms: ms(compiled.took),
+    });
+    api::PluginDetail {
+        plugin: plugin(registry, info),
+        size_bytes: info.size_bytes,
+        imports: facts.imports,
+        config: facts.metadata.config.into_iter().map(config_key).collect(),
+        wanted: facts.metadata.capabilities.iter().map(ToString::to_string).collect(),
+        compiled,
+        used_by: info.used_by.iter().map(used).collect(),
+    }
+}
+
+fn used(used: &Use) -> api::PluginUse {
+    api::PluginUse {
+        service: used.service.clone(),
+        granted: used.granted.clone(),
+        limits: used.limits.clone(),
+        problem: used.problem.clone(),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is: `GET /v1/status`, `local`, `electors` and `failures`.
+
+use bytes::Bytes;
+use hyper::Response;
+use koi_core::types::ServiceState;
+use koi_proto::api::{ApiError, NodeStatus, Status};
+
+use super::view;
+use crate::api::Api;
+use crate::api::body::{ResponseBody, json};
+use crate::api::error::silent_core;
+use crate::api::request::ApiRequest;
+use crate::cluster::handle::Snapshot;
+use crate::os::sys;
+use crate::services::retained::GOES_ON;
+
+impl Api {
+    async fn look(&self) -> Result<Snapshot, ApiError> {
+        let mut look = self.cluster.snapshot().await.ok_or_else(silent_core)?;
+        let bind = self.shared.get().config.node.bind;
+        let peer = look.view.nodes.iter().find_map(|n| n.address.filter(|_| n.id != self.me));
+        if let Some(own) = look.view.nodes.iter_mut().find(|n| n.id == self.me) {
+            own.address = sys::address_towards(bind, peer).map(|ip| (ip, self.port).into());
+        }
+        Ok(look)
+    }
+
+    /// The leader's view if there is a leader, this node's own otherwise.
+    pub(super) async fn status(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let Snapshot { view, refused, .. } = self.look().await?;
+        let current = self.shared.get();
+        let mut status = view::status(&view, current.config.cluster.id, &current.settings);
+        status.nodes.iter_mut().for_each(|node| self.add_details(node));
+        let name = &current.config.node.name;
+        warn_of(&mut status, name, self.findings.exposed());
+        warn_of(&mut status, name, refused.warnings);
+        advise_of(&mut status, name, refused.advice);
+        if view.acting {
+            for local in self.gather(&view).await {
+                match local {
+                    Ok(local) => merge(&mut status, local),
+                    Err(unasked) => view::warn(&mut status, [unasked.to_string()]),
+                }
+            }
+            warn_of_held(&mut status);
+            return Ok(json(&status));
+        }
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
+            match self.pass(asked, Bytes::new(), &name, address).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => {
+                    let only =
+                        format!("this is only what {} sees: {}", status.cluster.seen_by, failed.message);
+                    view::warn(&mut status, [only]);
+                }
+            }
+        }
+        Ok(json(&status))
+    }
+
+    pub(super) async fn local(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let Snapshot { view, dropped, refused } = self.look().await?;
+        if let Some(name) = asked.parameter("node")?
+            && let Some(elsewhere) = self.pass_to_node(asked, &view, &name).await
+        {
+            return elsewhere;
+        }
+        let mut local = view::local(&view, self.port, self.started_at, dropped);
+        self.add_details(&mut local.node);
+        local.warnings = self.findings.exposed();
+        local.warnings.extend(refused.warnings);
+        local.advice = refused.advice;
+        Ok(json(&local))
+    }
+
+    /// Adds what this node's services say besides their state; what is down says nothing.
+    fn add_details(&self, node: &mut NodeStatus) {
+        if node.id != self.me.to_string() {
+            return;
+        }
+        let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
+        for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
+            service.details = self.details.for_service(&service.name);
+            service.held = self.findings.retained(&service.name).map(|why| why.to_string());
+        }
+    }
+
+    pub(super) async fn electors(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let view = self.look().await?.view;
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
+            if let Ok(response) = self.pass(asked, Bytes::new(), &name, address).await {
+                return Ok(response);
+            }
+        }
+        Ok(json(&view::electors(&view)))
+    }
+
+    pub(super) async fn failures(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+        let view = self.look().await?.view;
+        if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
+            let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
+            if let Ok(response) = self.pass(asked, Bytes::new(), &name, address).await {
+                return Ok(response);
+            }
+        }
+        Ok(json(&view::failures(&view)))
+    }
+}
+
+/// What would fail at the next start is to be seen while there is time.
+fn warn_of_held(status: &mut Status) {
+    let all = status.nodes.iter().flat_map(|node| node.services.iter().flatten().map(move |s| (node, s)));
+    let held = all.filter_map(|(node, service)| {
+        let why = service.held.as_ref()?;
+        Some(format!("{} on {} {GOES_ON}: {why}", service.name, node.name))
+    });
+    let held: Vec<String> = held.collect();
+    view::warn(status, held);
+}
+
+/// Adds what is wrong with a node by its own word.
+fn warn_of(status: &mut Status, node: &str, warnings: Vec<String>) {
+    status.cluster.warnings.extend(warnings.into_iter().map(|warning| format!("{node}: {warning}")));
+}
+
+/// Adds what a node noticed that is no fault.
+fn advise_of(status: &mut Status, node: &str, advice: Vec<String>) {
+    status.cluster.advice.extend(advice.into_iter().map(|advice| format!("{node}: {advice}")));
+}
+
+/// Adds what a node says of itself to what the leader says of it.
+fn merge(status: &mut Status, local: koi_proto::api::Local) {
+    warn_of(status, &local.node.name, local.warnings);
+    advise_of(status, &local.node.name, local.advice);
+    if let Some(node) = status.nodes.iter_mut().find(|n| n.id == local.node.id) {
+        node.services = local.node.services;
+        node.action = local.node.action;
+        node.recovers_in_ms = local.node.recovers_in_ms;
+        if !local.node.message.is_empty() {
+            node.message = local.node.message;
+        }
+        if node.last_failure.is_none() {
+            node.last_failure = local.node.last_failure;
+        }
+    }
+}

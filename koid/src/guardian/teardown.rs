@@ -1,0 +1,269 @@
+//! What the guardian does when koid cannot: ends koid and its hooks, tells the others, takes services down.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use koi_config::Config;
+use koi_core::guard::Teardown;
+use koi_core::io::{Effect, Input, ServiceSpec};
+use koi_plugin_api::NewestEpoch;
+use koi_plugin_host::{Host, Registry};
+use tokio::sync::mpsc;
+
+use super::TakeoverCause;
+use super::obituary::ObituarySender;
+use super::state::{GuardedState, config};
+use crate::config::settings;
+use crate::guardian_client::protocol::Watching;
+use crate::hooks::details::Details;
+use crate::hooks::executor::{HookCommand, HookExecutor};
+use crate::hooks::handlers::Handlers;
+use crate::hooks::identity::NodeIdentity;
+use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
+use crate::os::sys;
+use crate::services::scan::scan;
+use crate::services::teardown_manifest;
+
+/// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
+const HOOKS_END: Duration = Duration::from_millis(200);
+/// How often, and how many times, the last obituary is sent: datagrams may get lost.
+const OBITUARY_EVERY: Duration = Duration::from_millis(30);
+const OBITUARIES: u32 = 10;
+
+/// Does all that is left to be done on this machine.
+pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i32) {
+    match cause {
+        TakeoverCause::Dead => tracing::error!("koid is dead: its guardian takes over"),
+        TakeoverCause::Hangs => {
+            tracing::error!("koid hangs, and its lease is over: its guardian ends it and takes over");
+            sys::kill_parent(daemon);
+        }
+    }
+    let route = state.route.take();
+    let obituary = ObituarySender::new(route.as_ref());
+    obituary.send_dead();
+    end_hooks(&state);
+    if state.watching == Watching::Frozen {
+        state.release_watchdog();
+        tracing::warn!(
+            "maintenance mode is on: services are left as they are; the next start of koid adopts them"
+        );
+        return;
+    }
+    let Some(config) = state.setup.as_ref().and_then(|setup| config(setup)) else {
+        tracing::error!("the guardian was never told where the services are: whatever runs goes on running");
+        return;
+    };
+    let id = state.setup.as_ref().map(|s| s.id.clone()).unwrap_or_default();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("the guardian cannot run hooks: {error}"),
+    };
+    let promoted = runtime.block_on(take_services_down(&mut state, &config, &id, &obituary));
+    if !promoted {
+        state.services.clear();
+        state.release_watchdog();
+    }
+}
+
+/// No hook outlives its daemon.
+fn end_hooks(state: &GuardedState) {
+    for group in state.groups.values() {
+        sys::end_group(*group);
+    }
+    let begun = sys::now();
+    while state.groups.values().any(|g| sys::group_exists(*g)) && sys::now().since(begun) < HOOKS_END {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for group in state.groups.values() {
+        sys::kill_group(*group);
+    }
+}
+
+/// Whether something is still promoted in the end.
+async fn take_services_down(
+    state: &mut GuardedState,
+    config: &Config,
+    id: &str,
+    obituary: &ObituarySender<'_>,
+) -> bool {
+    let handlers = Handlers::default();
+    let Some(specs) = known_services(state, config, &handlers).await else { return true };
+    let (orders, wanted) = mpsc::unbounded_channel();
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let groups = ProcessGroups::default();
+    // A guardian learns of no newer epoch.
+    let newest_epoch = NewestEpoch::default();
+    let _kill = KillOnDrop(groups.clone());
+    let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, id)));
+    tokio::spawn(
+        HookExecutor {
+            orders: wanted,
+            handlers,
+            identity,
+            groups,
+            ended,
+            newest_epoch,
+            details: Details::default(),
+            guardian: None,
+        }
+        .run(),
+    );
+    let core_settings = settings::for_core(config);
+    let mut down =
+        Teardown::new(core_settings, specs, &state.services, state.grace_ends(), state.epoch(), sys::now());
+    let mut repeats_left = OBITUARIES;
+    loop {
+        while let Some(effect) = down.poll_effect() {
+            carry_out(effect, &orders);
+        }
+        if !down.promoted() {
+            state.services.clear();
+        }
+        state.tend_watchdog();
+        let free = !down.promoted() && repeats_left > 0;
+        if free {
+            obituary.send_all_down();
+            repeats_left -= 1;
+        }
+        if down.done() && (repeats_left == 0 || down.promoted()) {
+            break;
+        }
+        let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
+        let mut pause = if free { OBITUARY_EVERY.min(deadline) } else { deadline };
+        if let Some(watchdog) = &state.watchdog {
+            pause = pause.min(watchdog.next().since(sys::now()));
+        }
+        let input = tokio::select! {
+            Some((run, ended)) = ends.recv() => Input::HookFinished { run, ended },
+            () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => Input::Tick,
+        };
+        down.handle(sys::now(), input);
+    }
+    match down.promoted() {
+        false => tracing::info!("the guardian has taken everything down"),
+        true => tracing::error!(
+            "something promoted could not be stopped: nobody is promoted elsewhere until it is mended and koid started again, or \
+             `koi confirm-down {}` said",
+            config.node.name
+        ),
+    }
+    down.promoted()
+}
+
+/// The services that stand, with the handlers that the manifest names, whatever has become of their files since. Services that
+/// the manifest lacks are looked for in the services folder. None: it is not known what there is to take down.
+async fn known_services(
+    state: &GuardedState,
+    config: &Config,
+    handlers: &Handlers,
+) -> Option<Vec<ServiceSpec>> {
+    let host = Host::of_daemon(&config.node.state_dir);
+    let mut kept = teardown_manifest::read(&host).unwrap_or_else(|error| {
+        tracing::error!("{} cannot be read: {error}", teardown_manifest::path(&host).display());
+        Default::default()
+    });
+    kept.retain(|name, _| state.services.contains_key(name));
+    handlers.update(kept.iter().map(|(name, kept)| (name.clone(), kept.runnable(&host))));
+    let mut specs: Vec<ServiceSpec> = kept.iter().map(|(name, kept)| kept.spec(name)).collect();
+    if state.services.keys().all(|name| kept.contains_key(name)) {
+        return Some(specs);
+    }
+    // Loads no plugin: compiling one takes long.
+    let registry = Registry::new(host, config.services.workingdir.clone());
+    let seen = match scan(config, &registry, None) {
+        Ok(seen) => seen,
+        Err(error) => {
+            tracing::error!("the guardian cannot take services down: {error}");
+            return None;
+        }
+    };
+    let is_new = |name: &str| !kept.contains_key(name);
+    handlers.update(seen.runnables.into_iter().filter(|(name, _)| is_new(name)));
+    specs.extend(seen.specs.into_iter().map(|(spec, _)| spec).filter(|spec| is_new(&spec.name)));
+    Some(specs)
+}
+
+fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
+    match effect {
+        // The runner ends only after this loop.
+        Effect::RunHook(run) => drop(orders.send(HookCommand::Run(run))),
+        Effect::AbortHook { run, now } => drop(orders.send(HookCommand::Abort { run, now })),
+        Effect::Event(event) if !event.is_routine() => tracing::info!("{event}"),
+        Effect::Event(_)
+        | Effect::Send { .. }
+        | Effect::Persist { .. }
+        | Effect::Answer { .. }
+        | Effect::Fence { .. }
+        | Effect::CountUp { .. }
+        | Effect::Finished => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use koi_core::guard::ServiceLevel;
+    use koi_core::types::{Hook, HookSet};
+
+    use super::*;
+    use crate::services::teardown_manifest::TeardownManifest;
+    use crate::testing::config;
+
+    fn service(folder: &Path, name: &str) {
+        let home = folder.join("services").join(name);
+        fs::create_dir_all(&home).unwrap();
+        for hook in ["stop", "demote"] {
+            fs::write(home.join(hook), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(home.join(hook), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    fn state(services: &[&str]) -> GuardedState {
+        let services = services.iter().map(|name| ((*name).to_owned(), ServiceLevel::Promoted)).collect();
+        GuardedState {
+            setup: None,
+            route: None,
+            watching: Watching::Nothing,
+            services,
+            groups: BTreeMap::new(),
+            grace: Duration::ZERO,
+            watchdog: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_is_taken_down_as_koid_ran_it_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let host = Host::of_daemon(&config.node.state_dir);
+        service(folder.path(), "10-web");
+        service(folder.path(), "20-idle");
+        let registry = Registry::new(host.clone(), config.services.workingdir.clone());
+        let mut manifest = TeardownManifest::default();
+        manifest.update(scan(&config, &registry, None).unwrap().kept);
+        manifest.write(&host).unwrap();
+        // Meanwhile one was broken, and another one begun of which koid has left no word.
+        fs::write(folder.path().join("services/10-web/service.toml"), "handler = \"gone\"\n").unwrap();
+        service(folder.path(), "30-new");
+
+        let handlers = Handlers::default();
+        let specs = known_services(&state(&["web", "new"]), &config, &handlers).await.unwrap();
+        let seen: BTreeMap<&str, (Option<u8>, HookSet)> =
+            specs.iter().map(|spec| (spec.name.as_str(), (spec.priority, spec.hooks))).collect();
+        let hooks: HookSet = [Hook::Stop, Hook::Demote].into_iter().collect();
+        assert_eq!((seen["web"], seen["new"]), ((Some(10), hooks), (Some(30), hooks)));
+        assert!(specs.iter().all(|spec| spec.problem.is_none()), "{specs:?}");
+
+        fs::remove_file(teardown_manifest::path(&host)).unwrap();
+        let specs = known_services(&state(&["new"]), &config, &handlers).await.unwrap();
+        assert!(
+            specs.iter().any(|spec| spec.name == "new"),
+            "without a word of koid the folder is looked at"
+        );
+    }
+}

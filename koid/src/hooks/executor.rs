@@ -1,0 +1,164 @@
+//! Runs the hooks that the core asks for, each as a task of its own, and says how they ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use koi_core::io::{HookEnd, HookRun, RunId};
+use koi_core::types::Hook;
+use koi_plugin_api as plugin;
+use koi_plugin_api::{Abort, AbortSignal, Aborter, HookError, NewestEpoch, Outcome};
+use koi_plugin_host::LimitedLog;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::call::{PATIENCE, RetriedCall, within};
+use super::call_log::HookLog;
+use super::convert::{context, failed};
+use super::details::Details;
+use super::handlers::Handlers;
+use super::identity::NodeIdentity;
+use super::process_groups::ProcessGroups;
+use crate::guardian_client::client::Guardian;
+use crate::os::sys;
+
+/// What the core wants of hooks.
+#[derive(Debug)]
+pub(crate) enum HookCommand {
+    /// Run this one.
+    Run(Box<HookRun>),
+    /// End this one early.
+    Abort {
+        /// Which.
+        run: RunId,
+        /// At once.
+        now: bool,
+    },
+}
+
+/// Runs hooks until the cluster loop is gone.
+pub(crate) struct HookExecutor {
+    pub(crate) orders: mpsc::UnboundedReceiver<HookCommand>,
+    pub(crate) handlers: Handlers,
+    pub(crate) identity: Arc<RwLock<NodeIdentity>>,
+    pub(crate) groups: ProcessGroups,
+    /// Is told how each hook ended. Bounded by the core, which has at most `services.max_parallel` hooks running.
+    pub(crate) ended: mpsc::UnboundedSender<(RunId, HookEnd)>,
+    /// For handlers that ask.
+    pub(crate) newest_epoch: NewestEpoch,
+    /// What services say besides their state.
+    pub(crate) details: Details,
+    /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
+    pub(crate) guardian: Option<Guardian>,
+}
+
+impl HookExecutor {
+    /// Runs until the cluster loop is gone.
+    pub(crate) async fn run(mut self) {
+        let mut running: HashMap<RunId, Aborter> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        let mut names: HashMap<tokio::task::Id, RunId> = HashMap::new();
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    None => return,
+                    Some(HookCommand::Abort { run, now }) => {
+                        // It may have ended by itself a moment ago.
+                        if let Some(aborter) = running.get(&run) {
+                            aborter.abort(if now { Abort::Now } else { Abort::Gently });
+                        }
+                    }
+                    Some(HookCommand::Run(hook)) => {
+                        let (aborter, abort) = plugin::abort_pair();
+                        let run = hook.run;
+                        running.insert(run, aborter);
+                        let task = tasks.spawn(self.task(*hook, abort));
+                        names.insert(task.id(), run);
+                    }
+                },
+                Some(done) = tasks.join_next_with_id() => {
+                    let (task, ended) = match done {
+                        Ok((task, ended)) => (task, ended),
+                        Err(error) => (error.id(), failed(format!("its handler broke: {error}"))),
+                    };
+                    if let Some(run) = names.remove(&task) {
+                        running.remove(&run);
+                        self.forget_group(run);
+                        // The daemon may be ending.
+                        let _ = self.ended.send((run, ended));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Kills the process group of a call that ended without reporting its group gone: its handler panicked or was dropped.
+    fn forget_group(&self, run: RunId) {
+        let left = self.groups.lock().remove(&run);
+        if let Some(group) = left {
+            sys::kill_group(group);
+            if let Some(guardian) = &self.guardian {
+                guardian.group(run.0, None);
+            }
+        }
+    }
+
+    fn task(&self, hook: HookRun, abort: AbortSignal) -> impl Future<Output = HookEnd> + Send + 'static {
+        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let runnable = self.handlers.get(&hook.service, hook.code);
+        let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
+        let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
+        async move {
+            let Some(runnable) = runnable else {
+                let message = format!("the service {} has no handler here", hook.service);
+                return failed(message);
+            };
+            let log = HookLog {
+                service: hook.service.clone(),
+                hook: hook.hook.as_str(),
+                run: hook.run,
+                groups,
+                guardian,
+            };
+            let log: Arc<dyn plugin::CallLog> = match hook.hook {
+                Hook::Status => runnable.status_lines.clone().listen(Arc::new(log)),
+                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Arc::new(log),
+            };
+            let log = LimitedLog::new(log, runnable.output.clone());
+            let limits = (hook.timeout, abort.clone());
+            let call = RetriedCall {
+                hook: hook.hook,
+                context: context(hook, &runnable, &identity),
+                log: Arc::new(log),
+                abort,
+                newest_epoch,
+            };
+            let (hook, service) = (call.hook, call.context.service.clone());
+            let status = hook == plugin::Hook::Status;
+            let home = call.context.home.clone();
+            if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
+                details.clear(&service);
+            }
+            let handler = runnable.handler.clone();
+            let call = Box::pin(async move {
+                let result = call.until_there_is_room(&*handler).await;
+                match &result {
+                    Ok(Outcome::Status(seen)) => details.set(&service, &seen.details),
+                    Err(HookError::Aborted) | Ok(Outcome::Done) => {}
+                    Err(_) => details.clear(&service),
+                }
+                result
+            });
+            let ended = within(call, limits.0, PATIENCE, limits.1).await;
+            // The folder is gone, so the status says nothing about the service. The next scan finds that out.
+            let gone = || matches!(std::fs::exists(&home), Ok(false));
+            match ended {
+                HookEnd::Failed { .. } if status && gone() => HookEnd::Aborted,
+                ended => ended,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;

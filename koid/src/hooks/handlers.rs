@@ -1,0 +1,71 @@
+//! The handlers of the services, as hooks are run with them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use koi_plugin_api::Handler;
+use koi_plugin_host::OutputLimit;
+
+use super::repeated_lines::StatusLines;
+
+/// How one service's hooks are run.
+#[derive(Clone)]
+pub(crate) struct Runnable {
+    /// The number of the handler, as its spec has it.
+    pub(crate) code: u64,
+    /// Runs them.
+    pub(crate) handler: Arc<dyn Handler>,
+    /// The service's folder.
+    pub(crate) home: PathBuf,
+    /// Where its processes run.
+    pub(crate) workdir: PathBuf,
+    /// `[config]` of its `service.toml`.
+    pub(crate) config: Vec<(String, String)>,
+    /// How much it may still say.
+    pub(crate) output: Arc<OutputLimit>,
+    /// What its `status` has said.
+    pub(crate) status_lines: Arc<StatusLines>,
+}
+
+/// The services' handlers, by name: the one in force, and one that the core may not have taken over yet. Clones share everything.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Vec<Runnable>>>>);
+
+impl Handlers {
+    /// Takes the handlers of the services that are there now. Handlers of services that have gone are kept: a service that still
+    /// runs has yet to be stopped.
+    pub(crate) fn update(&self, found: impl IntoIterator<Item = (String, Runnable)>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, mut runnable) in found {
+            let opened = known.entry(name).or_default();
+            if let Some(before) = opened.first() {
+                // The output limit and the known status lines outlive a change of the folder.
+                (runnable.output, runnable.status_lines) =
+                    (before.output.clone(), before.status_lines.clone());
+            }
+            opened.retain(|before| before.code != runnable.code);
+            opened.push(runnable);
+        }
+    }
+
+    /// Whether `service` has a handler with this number.
+    pub(crate) fn has(&self, service: &str, code: u64) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(service).is_some_and(|opened| opened.iter().any(|runnable| runnable.code == code))
+    }
+
+    /// Lets go of all: the daemon ends.
+    pub(crate) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The handler with this number. Earlier ones are dropped: the core never returns to a handler that it had before.
+    pub(super) fn get(&self, service: &str, code: u64) -> Option<Runnable> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let opened = known.get_mut(service)?;
+        let at = opened.iter().position(|runnable| runnable.code == code)?;
+        opened.drain(..at);
+        opened.first().cloned()
+    }
+}

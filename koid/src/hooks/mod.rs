@@ -1,0 +1,11 @@
+//! Runs the hooks that the core asks for.
+
+pub(crate) mod call;
+pub(crate) mod call_log;
+pub(crate) mod convert;
+pub(crate) mod details;
+pub(crate) mod executor;
+pub(crate) mod handlers;
+pub(crate) mod identity;
+pub(crate) mod process_groups;
+pub(crate) mod repeated_lines;

@@ -1,0 +1,4 @@
+//! What only the operating system can do.
+
+pub(crate) mod fence;
+pub(crate) mod sys;

@@ -1,0 +1,126 @@
+//! What runs is taken down by the handler that started it (R7, R8): a service whose folder says something else by now goes on as it was.
+
+use std::collections::BTreeMap;
+
+use koi_core::io::ServiceSpec;
+use koi_core::types::HookSet;
+use koi_core::view::View;
+
+use super::scan::{Fingerprint, FolderScan};
+use super::teardown_manifest::{ManifestEntry, TeardownManifest};
+
+/// What is said of a service that is retained.
+pub(crate) const GOES_ON: &str = "goes on as it was until it is stopped, and could not be started so";
+
+impl FolderScan {
+    /// A broken service may still run: it keeps the hooks of the handler that it had.
+    pub(super) fn use_recorded_hooks(&mut self, manifest: &TeardownManifest) {
+        for (spec, _) in self.specs.iter_mut().filter(|(spec, _)| spec.problem.is_some()) {
+            let Some(kept) = manifest.entry(&spec.name).map(|kept| kept.spec(&spec.name)) else {
+                spec.hooks = HookSet::default();
+                continue;
+            };
+            // What cannot be read names no handler, and once it is mended it is to be the same one.
+            (spec.hooks, spec.handler, spec.timeouts) = (kept.hooks, kept.handler, kept.timeouts);
+        }
+    }
+
+    /// At the first scan the core does not know yet what runs: each service is reported with the handler that the earlier run of the
+    /// daemon recorded. The next scan follows at once.
+    pub(super) fn retain_left_over(&mut self, manifest: &TeardownManifest) -> RetainedServices {
+        let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
+        let left: Vec<RunningService> = good
+            .filter_map(|(spec, fingerprint)| {
+                let left = manifest.entry(&spec.name)?.spec(&spec.name);
+                Some(RunningService { spec: left, fingerprint: *fingerprint, up: true })
+            })
+            .collect();
+        let retained = self.retain_running(&left);
+        self.broken.extend(retained.keys().cloned());
+        retained
+    }
+
+    /// Keeps the guardian's entry of a service while the core still runs its old handler: its folder is gone, or cannot be read.
+    pub(super) fn keep_entries_of_running(
+        &mut self,
+        manifest: &TeardownManifest,
+        running: Option<&BTreeMap<String, (u64, bool)>>,
+    ) {
+        let code =
+            |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.code);
+        let is_other = |name: &str, kept: &ManifestEntry| match running.map(|running| running.get(name)) {
+            // Down, or taken over already.
+            Some(None) => false,
+            Some(Some((in_force, _))) if Some(*in_force) == code(name) => false,
+            Some(Some((_, up))) => {
+                manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), *up))
+            }
+            None => manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), true)),
+        };
+        self.kept.retain(|(name, kept)| !is_other(name, kept));
+    }
+
+    /// Retains each running service whose folder would part it from the handler that started it: that handler takes it down (R7, R8). The
+    /// core refuses such a change as well; here handler, hooks and manifest entry stay as they were.
+    pub(super) fn retain_running(&mut self, in_force: &[RunningService]) -> RetainedServices {
+        let mut retained = RetainedServices::new();
+        for (spec, fingerprint) in &mut self.specs {
+            let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
+            if !before.spec.parts_from(spec, before.up) {
+                continue;
+            }
+            retained.insert(spec.name.clone(), RetainReason::for_change(&before.spec, spec));
+            *spec = ServiceSpec { disabled: spec.disabled, ..before.spec.clone() };
+            *fingerprint = before.fingerprint;
+        }
+        let holds = |name: &String| retained.contains_key(name);
+        self.runnables.retain(|(name, _)| !holds(name));
+        self.kept.retain(|(name, _)| !holds(name));
+        self.broken.retain(|name| !holds(name));
+        retained
+    }
+}
+
+/// The services that are not down, as the core knows them, whatever lies in the folder: the number of each one's handler, and whether it is
+/// promoted, or perhaps. None: the core does not answer.
+pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (u64, bool)>> {
+    let running = view?.services.iter().filter(|service| !service.down);
+    Some(running.map(|service| (service.name.clone(), (service.code, service.up))).collect())
+}
+
+/// Services that go on as they were, by name, and why.
+pub(crate) type RetainedServices = BTreeMap<String, RetainReason>;
+
+/// Why a service goes on as it was. Shown, it is the rest of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RetainReason {
+    /// It could not be started as its folder is now, and why.
+    #[error("{0}")]
+    Broken(String),
+    /// Its folder names another handler than the one that has started it.
+    #[error("its handler is {now} by now, and {started_by} has started it")]
+    OtherHandler { now: String, started_by: String },
+    /// What is promoted could not be taken down.
+    #[error("it is promoted, and its handler has no `demote` or no `stop` any more")]
+    NoTeardown,
+}
+
+/// A service that runs as it was found good.
+pub(super) struct RunningService {
+    pub(super) spec: ServiceSpec,
+    pub(super) fingerprint: Fingerprint,
+    /// It is, or may be, promoted.
+    pub(super) up: bool,
+}
+
+impl RetainReason {
+    fn for_change(before: &ServiceSpec, now: &ServiceSpec) -> RetainReason {
+        match &now.problem {
+            Some(problem) => RetainReason::Broken(problem.clone()),
+            None if before.handler != now.handler => {
+                RetainReason::OtherHandler { now: now.handler.clone(), started_by: before.handler.clone() }
+            }
+            None => RetainReason::NoTeardown,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One look at the services folder: what lies in it, and how it is run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use koi_config::Config;
+use koi_core::io::ServiceSpec;
+use koi_core::settings::Timeouts;
+use koi_core::types::{Hook, HookSet};
+use koi_plugin_host::{DiscoverError, Found, OutputLimit, Registry, Warning, discover, stirring};
+
+use super::settling::Settling;
+use super::teardown_manifest::{FROM_MANIFEST, ManifestEntry};
+use crate::config::settings;
+use crate::hooks::handlers::Runnable;
+
+/// Of what lies in a service's folder.
+pub(crate) type Fingerprint = u64;
+
+/// What one look at the folder found.
+pub(crate) struct FolderScan {
+    pub(crate) specs: Vec<(ServiceSpec, Fingerprint)>,
+    /// Of the services that can be run.
+    pub(crate) runnables: Vec<(String, Runnable)>,
+    /// What it takes to run them elsewhere.
+    pub(crate) kept: Vec<(String, ManifestEntry)>,
+    /// Those that cannot be run as they are now.
+    pub(super) broken: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Scans the folder; blocks. A service that is not among `known` is left out until it has settled. Without `known` all are taken.
+pub(crate) fn scan(
+    config: &Config,
+    registry: &Registry,
+    known: Option<(BTreeSet<String>, &mut Settling)>,
+) -> Result<FolderScan, DiscoverError> {
+    let mut discovery = discover(&config.services.folder, registry)?;
+    if let Some((known, settling)) = known {
+        leave_out_unsettled(&mut discovery.services, &known, settling);
+    }
+    registry.keep_only(&discovery.services.iter().map(|found| found.name.as_str()).collect());
+    let mut seen = FolderScan {
+        specs: Vec::new(),
+        runnables: Vec::new(),
+        kept: Vec::new(),
+        broken: Vec::new(),
+        warnings: registry.warnings().into_iter().chain(discovery.warnings).collect(),
+    };
+    for found in discovery.services {
+        let mut spec = spec(&found, registry, config);
+        match registry.open(&found) {
+            Ok(ready) => {
+                spec.code = ready.number;
+                let runnable = Runnable {
+                    code: ready.number,
+                    handler: ready.opened.handler,
+                    home: found.home().to_owned(),
+                    workdir: found.workdir(&config.services.workingdir).to_owned(),
+                    config: ready.config,
+                    output: Arc::new(OutputLimit::default()),
+                    status_lines: Arc::default(),
+                };
+                seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.pin)));
+                seen.runnables.push((found.name.clone(), runnable));
+            }
+            Err(error) => {
+                spec.problem = Some(error.to_string());
+                spec.hooks = HookSet::default();
+                seen.broken.push(found.name.clone());
+            }
+        }
+        seen.specs.push((spec, found.fingerprint));
+    }
+    Ok(seen)
+}
+
+fn leave_out_unsettled(found: &mut Vec<Found>, known: &BTreeSet<String>, settling: &mut Settling) {
+    let (now, mut waiting) = (Instant::now(), BTreeSet::new());
+    found.retain(|found| {
+        let taken =
+            known.contains(&found.name) || settling.is_settled(&found.name, stirring(found.path()), now);
+        if !taken {
+            waiting.insert(found.name.clone());
+        }
+        taken
+    });
+    settling.keep_only(|name| waiting.contains(name));
+}
+
+fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
+    let defaults = settings::timeouts(config);
+    let own = &found.manifest.timeouts;
+    let of = |hook: Hook, default| own.of(hook).unwrap_or(default);
+    ServiceSpec {
+        name: found.name.clone(),
+        priority: found.priority,
+        handler: registry.name_of(found),
+        code: FROM_MANIFEST,
+        hooks: found.hooks,
+        disabled: found.disabled,
+        problem: found.problem.clone(),
+        timeouts: Timeouts {
+            start: of(Hook::Start, defaults.start),
+            stop: of(Hook::Stop, defaults.stop),
+            status: of(Hook::Status, defaults.status),
+            promote: of(Hook::Promote, defaults.promote),
+            demote: of(Hook::Demote, defaults.demote),
+            failed: of(Hook::Failed, defaults.failed),
+        },
+        status_interval: own.status_interval.unwrap_or(config.timing.status_interval),
+    }
+}
