@@ -12,6 +12,7 @@ use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
 use crate::node::Node;
 use crate::placement::Placement;
+use crate::reason::StepDownReason;
 use crate::record::{Record, StateOrigin};
 use crate::reports::{Reports, RunnerReport};
 use crate::settings::DRIFT_PERCENT;
@@ -133,12 +134,12 @@ impl Node {
         self.when_durable(Deferred::Record, now);
     }
 
-    pub(crate) fn step_down(&mut self, reason: &str, now: Time) {
+    pub(crate) fn step_down(&mut self, reason: StepDownReason, now: Time) {
         let Some(lead) = self.lead.take() else { return };
         for (id, _, _) in lead.commands {
             self.effect(Effect::Answer { id, result: Err(Refusal::LostLeadership) });
         }
-        self.event(Event::LeadershipEnded { term: lead.term, reason: reason.to_owned() });
+        self.event(Event::LeadershipEnded { term: lead.term, reason });
         self.election.step_down(now + self.settings.election_timeout());
     }
 
@@ -183,7 +184,7 @@ impl Node {
             return;
         }
         if now >= self.leadership_end() {
-            return self.step_down("no quorum of electors answers", now);
+            return self.step_down(StepDownReason::NoQuorum, now);
         }
         let mut claim = None;
         let Some(lead) = &mut self.lead else { return };

@@ -3,6 +3,7 @@
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Farewell, Resign};
 use crate::node::Node;
+use crate::reason::StepDownReason;
 use crate::types::Time;
 
 /// How far a stop has come.
@@ -102,7 +103,7 @@ impl Node {
             }
             self.send(Destination::Everyone, None, Body::Farewell(Farewell { released }));
         }
-        self.step_down("this node is stopping", now);
+        self.step_down(StepDownReason::Stopping, now);
         self.leaving.0 = Phase::Finished;
         self.effect(Effect::Finished);
     }
