@@ -5,6 +5,7 @@ use crate::io::{Answered, Command, CommandId, Effect, Refusal};
 use crate::limits;
 use crate::node::Node;
 use crate::peers::Peer;
+use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::{Record, StateOrigin};
 use crate::reports::RunnerReport;
 use crate::types::{NodeId, NodeState, Time};
@@ -36,9 +37,8 @@ impl Node {
             return self.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
         }
         if self.lead.as_ref().is_some_and(|l| l.waiting_commands() >= limits::COMMANDS) {
-            let message = "too many commands are waiting for a quorum of electors".to_owned();
-            let hint = "try again in a moment".to_owned();
-            return self.effect(Effect::Answer { id, result: Err(Refusal::NotNow { message, hint }) });
+            let result = Err(NotNowReason::TooManyCommands.into());
+            return self.effect(Effect::Answer { id, result });
         }
         let maintenance_off = command == Command::Maintenance(false);
         match self.changed(command, now) {
@@ -120,34 +120,26 @@ impl Node {
     /// Refuses what could not be carried out, so that no master is demoted in vain.
     fn promotable(&self, node: NodeId, record: &Record, now: Time) -> Result<(), Refusal> {
         let name = self.name_of(node);
-        let not_now = |message: String, hint: String| Err(Refusal::NotNow { message, hint });
         if record.maintenance {
-            let hint = "koi maintenance off".to_owned();
-            return not_now("maintenance mode is on: nothing is promoted or demoted".to_owned(), hint);
+            return Err(NotNowReason::Maintenance.into());
         }
         let runner =
             node == self.id && self.settings.runner || self.peers.get(node).is_some_and(|p| p.info.runner);
         if !runner {
-            return not_now(
-                format!("{name} runs no services"),
-                "promote a runner; koi status lists them".to_owned(),
-            );
+            return Err(NotNowReason::NoRunner { node: name }.into());
         }
         let Some(seen) = self.seen_lately(node, now) else {
-            return not_now(
-                format!("{name} is not there"),
-                format!("start koid on {name}, or promote another"),
-            );
+            return Err(NotNowReason::NotThere { node: name }.into());
         };
         if record.stopped.contains(&node) {
-            return not_now(format!("{name} was stopped by hand"), format!("koi start {name}"));
+            return Err(NotNowReason::StoppedByHand { node: name }.into());
         }
         match seen.summary.state {
-            NodeState::Failed => not_now(
-                format!("{name} has failed: {}", seen.summary.reason),
-                format!("mend it, then: koi recover {name}"),
-            ),
-            NodeState::Stopped => not_now(format!("{name} is stopping"), "promote another".to_owned()),
+            NodeState::Failed => {
+                let reason = seen.summary.reason.clone();
+                Err(NotNowReason::Failed { node: name, reason }.into())
+            }
+            NodeState::Stopped => Err(NotNowReason::Stopping { node: name }.into()),
             NodeState::Disconnected
             | NodeState::Live
             | NodeState::Standby
@@ -161,8 +153,7 @@ impl Node {
         let name = self.name_of(node);
         let mut next = self.durable.record.clone();
         if next.stopped.len() >= limits::STOPPED && !next.stopped.contains(&node) {
-            let message = "too many nodes are stopped by hand".to_owned();
-            return Err(Refusal::NotNow { message, hint: "koi start those that are to run".to_owned() });
+            return Err(NotNowReason::TooManyStopped.into());
         }
         next.stopped.insert(node);
         if next.target == Some(node) {
@@ -190,10 +181,7 @@ impl Node {
             || reports().filter(speaks).any(|seen| now.since(seen.at) <= lately);
         let unclean = reports().any(|seen| seen.summary.unclean);
         if alive && !unclean {
-            return Err(Refusal::Unsafe {
-                message: format!("{name} is alive and answers: its own word counts"),
-                hint: format!("koi stop {name} takes its services down"),
-            });
+            return Err(Refusal::Unsafe(UnsafeReason::NodeAnswers { node: name }));
         }
         if next.master.as_ref().is_none_or(|m| m.node != node) {
             let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
@@ -246,36 +234,16 @@ impl Node {
     }
 
     fn bootstrap(&mut self, dry_run: bool, now: Time) -> Result<Answered, Refusal> {
-        let not_now = |message: String, hint: &str| Err(Refusal::NotNow { message, hint: hint.to_owned() });
         if !self.settings.elector {
-            return not_now("this node is no elector".to_owned(), "say it on an elector");
+            return Err(NotNowReason::NoElector.into());
         }
         if self.durable.origin == StateOrigin::Member {
-            return not_now("this elector has a record already: there is nothing to begin".to_owned(), "");
+            return Err(NotNowReason::HasRecord.into());
         }
         if self.known_leader(now).is_some() {
-            return not_now(
-                "a leader is there and gives this elector its state".to_owned(),
-                "wait a moment; koi status",
-            );
+            return Err(NotNowReason::LeaderThere.into());
         }
-        let members = match self.bootstrap_members(now) {
-            Ok(members) if members.len() <= limits::MEMBERS => members,
-            Ok(members) => {
-                let message = format!(
-                    "{} electors are there, and a cluster has at most {}",
-                    members.len(),
-                    limits::MEMBERS
-                );
-                return not_now(message, "stop koid on some, or set node.elector = false there");
-            }
-            Err(name) => {
-                return not_now(
-                    format!("{name} has the record of a cluster, or runs a koid that knows no membership"),
-                    "it gives this elector its record once it is led; koi status there",
-                );
-            }
-        };
+        let members = self.bootstrap_members(now)?;
         let names: Vec<String> = self.names_of(&members);
         let message = format!("the cluster begins with these electors: {}", names.join(", "));
         if dry_run {
@@ -287,8 +255,7 @@ impl Node {
 
     fn recover(&mut self) -> Result<Answered, Refusal> {
         if !self.settings.runner {
-            let message = format!("{} runs no services", self.settings.name);
-            return Err(Refusal::NotNow { message, hint: String::new() });
+            return Err(NotNowReason::NothingToRecover { node: self.settings.name.clone() }.into());
         }
         let failures = self.runner.fail_count();
         self.runner.recover_by_hand();

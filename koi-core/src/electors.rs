@@ -6,6 +6,7 @@ use crate::io::{Answered, ElectorChange, Refusal};
 use crate::limits;
 use crate::message::RULES;
 use crate::node::Node;
+use crate::reason::{NotNowReason, StepDownReason, UnsafeReason};
 use crate::record::{MemberChange, Record};
 use crate::types::{NodeId, Time};
 use crate::view::{ElectorView, Membership};
@@ -33,7 +34,7 @@ impl Node {
     fn leave_if_removed(&mut self, now: Time) {
         let said = self.lead.as_ref().is_some_and(|lead| !lead.heartbeat_is_due(now));
         if said && self.knows_members() && !self.counts(self.id) && !mutant!(OwnVoiceAssumed) {
-            self.resign("this node is no elector any more", now);
+            self.resign(StepDownReason::NoElector, now);
         }
     }
 
@@ -96,28 +97,16 @@ impl Node {
         let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
         let record = &self.durable.record;
         if self.settings.quorum == 0 {
-            return not_now(
-                "quorum is off: the electors are not counted",
-                "set cluster.electors and cluster.quorum first",
-            );
+            return Err(NotNowReason::QuorumOff.into());
         }
         if record.members.is_empty() {
-            return not_now(
-                "the electors are not in the record yet",
-                "that is so once all configured electors are there, agree on cluster.electors, and run a koid that knows it",
-            );
+            return Err(NotNowReason::ElectorsNotRecorded.into());
         }
         if record.change.is_some() {
-            return not_now(
-                "another change of the electors is under way",
-                "try again when it is done: koi electors list",
-            );
+            return Err(NotNowReason::ElectorsChanging.into());
         }
         if lead.committed() != record.version || record.version.term != lead.term() {
-            return not_now(
-                "the last change does not count yet: it waits for a quorum of electors",
-                "try again in a moment; koi status",
-            );
+            return Err(NotNowReason::RecordNotCommitted.into());
         }
         Ok(())
     }
@@ -132,8 +121,8 @@ impl Node {
         match named[..] {
             [id] => Ok(id),
             [] => {
-                let all: Vec<String> = members.iter().map(|id| self.with_id(*id)).collect();
-                not_now(format!("no elector is called {who}"), format!("the electors are {}", all.join(", ")))
+                let electors = members.iter().map(|id| self.with_id(*id)).collect();
+                Err(NotNowReason::NoSuchElector { name: who.to_owned(), electors }.into())
             }
             _ => Err(self.ambiguous(who, &named)),
         }
@@ -152,12 +141,9 @@ impl Node {
         let id = match others[..] {
             [(id, _)] => id,
             [] if members.is_empty() => {
-                return not_now(
-                    format!("no node called {who} answers"),
-                    format!("start koid on {who} with this cluster's key and addresses, then say it again"),
-                );
+                return Err(NotNowReason::NoAnswer { name: who.to_owned() }.into());
             }
-            [] => return not_now(format!("{who} is an elector already"), "koi electors list"),
+            [] => return Err(NotNowReason::ElectorAlready { name: who.to_owned() }.into()),
             _ => {
                 let ids: Vec<NodeId> = others.iter().map(|(id, _)| *id).collect();
                 return Err(self.ambiguous(who, &ids));
@@ -168,29 +154,20 @@ impl Node {
     }
 
     fn may_become_member(&self, id: NodeId, now: Time) -> Result<(), Refusal> {
-        let name = self.name_of(id);
+        let node = self.name_of(id);
         let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
         let (elector, rules) = match self.peers.get(id) {
             Some(peer) if now.since(peer.heard) <= self.lately() => (peer.info.elector, peer.info.rules),
             _ => (self.settings.elector, RULES),
         };
         if !elector {
-            return not_now(
-                format!("{name} is configured not to vote"),
-                format!("set node.elector = true on {name}, and restart koid there"),
-            );
+            return Err(NotNowReason::ConfiguredNotToVote { node }.into());
         }
         if rules < RULES {
-            return not_now(
-                format!("{name} runs a koid that does not know who the electors are"),
-                format!("upgrade {name}"),
-            );
+            return Err(NotNowReason::MembershipUnknown { node }.into());
         }
         if !holds {
-            return not_now(
-                format!("{name} does not have the cluster's record on its disk yet"),
-                "try again in a moment",
-            );
+            return Err(NotNowReason::RecordNotThere { node }.into());
         }
         Ok(())
     }
@@ -198,13 +175,10 @@ impl Node {
     fn names_stay_unique(&self, next: &Record) -> Result<(), Refusal> {
         let after = next.members_after();
         if after.is_empty() {
-            return not_now("the last elector cannot be removed", "stop the cluster instead");
+            return Err(NotNowReason::LastElector.into());
         }
         if after.len() > limits::MEMBERS {
-            return not_now(
-                format!("a cluster has at most {} electors", limits::MEMBERS),
-                "replace one: koi electors replace OLD NEW",
-            );
+            return Err(NotNowReason::TooManyElectors.into());
         }
         let mut names = BTreeSet::new();
         for id in &after {
@@ -227,16 +201,10 @@ impl Node {
             all.copied().partition(|id| *id == self.id || lead.acknowledged_within(*id, lease, now));
         let before = Record { change: None, ..next.clone() };
         let after = Record { members: next.members_after(), ..before.clone() };
-        for (record, when) in [(&before, "now"), (&after, "afterwards")] {
+        for (record, afterwards) in [(&before, false), (&after, true)] {
             if !crate::members::Quorum::of(record, &self.settings).is_met_by(&there) {
-                let missing: Vec<String> = self.names_of(&missing);
-                return Err(Refusal::Unsafe {
-                    message: format!(
-                        "the electors that answer would be no quorum {when}: {} must answer first",
-                        missing.join(", ")
-                    ),
-                    hint: "start koid there, or mend the network; koi electors list".to_owned(),
-                });
+                let missing = self.names_of(&missing);
+                return Err(Refusal::Unsafe(UnsafeReason::QuorumLost { afterwards, missing }));
             }
         }
         Ok(())
@@ -251,14 +219,6 @@ impl Node {
 
     /// Several nodes bear one name: only an id says which is meant.
     pub(crate) fn ambiguous(&self, name: &str, ids: &[NodeId]) -> Refusal {
-        let ids: Vec<String> = ids.iter().map(NodeId::to_string).collect();
-        Refusal::NotNow {
-            message: format!("{} nodes are called {name}: {}", ids.len(), ids.join(", ")),
-            hint: "say which by its id; give each its own node.name".to_owned(),
-        }
+        NotNowReason::NameNotUnique { name: name.to_owned(), ids: ids.to_vec() }.into()
     }
-}
-
-fn not_now<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::NotNow { message: message.into(), hint: hint.into() })
 }

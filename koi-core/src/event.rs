@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::reason::DropReason;
+use crate::reason::{DropReason, StepDownReason};
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
 /// How much it matters.
@@ -24,7 +24,7 @@ pub enum Event {
     LeaderElected { leader: String, term: Term },
     LeaderLost { leader: String },
     LeadershipGained { term: Term, votes: usize },
-    LeadershipEnded { term: Term, reason: String },
+    LeadershipEnded { term: Term, reason: StepDownReason },
     MasterNamed { node: String, epoch: Epoch },
     MasterDropped { node: String, epoch: Epoch, reason: DropReason },
     TargetDropped { node: String, reason: DropReason },

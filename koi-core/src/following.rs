@@ -10,7 +10,7 @@ use crate::io::Destination;
 use crate::limits;
 use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
 use crate::node::Node;
-use crate::reason::DropReason;
+use crate::reason::{DropReason, StepDownReason};
 use crate::record::{Record, StateOrigin};
 use crate::runner::clip;
 use crate::settings::DRIFT_PERCENT;
@@ -148,7 +148,8 @@ impl Node {
         let theirs = Rank { priority: heartbeat.info.priority, id: from };
         let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
         if yields {
-            self.step_down(&format!("{} leads in term {}", heartbeat.info.name, heartbeat.term.0), now);
+            let node = heartbeat.info.name.clone();
+            self.step_down(StepDownReason::OtherLeader { node, term: heartbeat.term }, now);
         }
         yields
     }

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::message::{NodeInfo, RULES};
 use crate::node::Node;
 use crate::peers::Peer;
-use crate::reason::FoundingWait;
+use crate::reason::{FoundingWait, NotNowReason};
 use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, Term, Time, Version};
 
@@ -113,17 +113,19 @@ impl Node {
         }
     }
 
-    /// What an operator's `koi bootstrap` begins with: this node, and the electors around it that have no record; or the name of one
-    /// that has.
-    pub(crate) fn bootstrap_members(&self, now: Time) -> Result<BTreeSet<NodeId>, String> {
+    /// What an operator's `koi bootstrap` begins with: this node, and the electors around it. None of them may have a record.
+    pub(crate) fn bootstrap_members(&self, now: Time) -> Result<BTreeSet<NodeId>, NotNowReason> {
         let mut members = BTreeSet::from([self.id]);
         for (id, peer) in self.electors_around(now).filter(|(_, p)| p.knows_us()) {
             if !may_begin(&peer.info) {
-                return Err(peer.info.name.clone());
+                return Err(NotNowReason::RecordElsewhere { node: peer.info.name.clone() });
             }
             members.insert(id);
         }
-        Ok(members)
+        match members.len() {
+            electors if electors > limits::MEMBERS => Err(NotNowReason::TooManyFounders { electors }),
+            _ => Ok(members),
+        }
     }
 
     /// Begins a cluster with these members, or, with quorum off, with whoever comes.

@@ -7,6 +7,7 @@ pub use koi_hook::{Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
 use crate::message::Message;
+use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::Durable;
 use crate::settings::{Settings, Timeouts};
 use crate::types::{Epoch, Hook, HookSet, NodeId, NodeState, Session, Time};
@@ -297,24 +298,20 @@ pub enum Refusal {
     #[error("no node is called {0}")]
     UnknownNode(String),
     /// The state of things does not allow it. Nothing was changed.
-    #[error("{message}")]
-    NotNow {
-        /// A sentence.
-        message: String,
-        /// What to do; may be empty.
-        hint: String,
-    },
+    #[error("{0}")]
+    NotNow(NotNowReason),
     /// It would risk two masters. Nothing was changed.
-    #[error("{message}")]
-    Unsafe {
-        /// A sentence.
-        message: String,
-        /// What to do; may be empty.
-        hint: String,
-    },
+    #[error("{0}")]
+    Unsafe(UnsafeReason),
     /// The leadership was lost before the change counted; it may yet take effect.
     #[error("leadership was lost before the change was confirmed; it may yet take effect")]
     LostLeadership,
+}
+
+impl From<NotNowReason> for Refusal {
+    fn from(reason: NotNowReason) -> Refusal {
+        Refusal::NotNow(reason)
+    }
 }
 
 /// What a node finds when it starts.

@@ -10,6 +10,7 @@ use crate::io::{Answered, CommandId, Destination, Effect, Refusal};
 use crate::leadership::Leadership;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report};
 use crate::node::Node;
+use crate::reason::StepDownReason;
 use crate::record::{Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
@@ -43,7 +44,7 @@ impl Node {
         self.when_durable(Deferred::Record, now);
     }
 
-    pub(crate) fn step_down(&mut self, reason: &str, now: Time) {
+    pub(crate) fn step_down(&mut self, reason: StepDownReason, now: Time) {
         let Some(lead) = self.lead.take() else { return };
         let term = lead.term();
         for id in lead.into_commands() {
@@ -90,7 +91,7 @@ impl Node {
             return;
         }
         if now >= self.leadership_end() {
-            return self.step_down("no quorum of electors answers", now);
+            return self.step_down(StepDownReason::NoQuorum, now);
         }
         let Some(lead) = &mut self.lead else { return };
         let claim = lead.repeat_claim(self.settings.heartbeat, now);

@@ -28,6 +28,7 @@ use crate::leaving::Leaving;
 use crate::message::{Body, NodeInfo, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::reason::StepDownReason;
 use crate::record::{Record, StateOrigin};
 use crate::runner::{NodeContext, ServiceSupervisor};
 use crate::settings::Settings;
@@ -314,15 +315,15 @@ impl Node {
             self.event(Event::Warned { what });
         }
         if old.elector && !self.settings.elector {
-            self.resign("this node is no elector any more", now);
+            self.resign(StepDownReason::NoElector, now);
         } else if old.leader_lease != self.settings.leader_lease {
             // Electors have promised the old lease. The leader resigns, so that the new lease begins with a new term.
-            self.resign("the leader lease was changed", now);
+            self.resign(StepDownReason::LeaseChanged, now);
         }
     }
 
     /// Leads no more, and frees the votes that were promised to it, its own too (R1).
-    pub(crate) fn resign(&mut self, reason: &str, now: Time) {
+    pub(crate) fn resign(&mut self, reason: StepDownReason, now: Time) {
         let Some(lead) = &self.lead else { return };
         let term = lead.term();
         self.send(Destination::Everyone, None, Body::Resign(Resign { term }));

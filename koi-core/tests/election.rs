@@ -6,7 +6,7 @@ use kit::solo::Solo;
 use kit::{Cluster, ms};
 use koi_core::io::{Command, Refusal};
 use koi_core::message::{Body, Heartbeat, Message, RequestVote, StaleTerm};
-use koi_core::reason::{FoundingWait, WaitReason};
+use koi_core::reason::{FoundingWait, NotNowReason, WaitReason};
 use koi_core::record::{Durable, Record, StateOrigin};
 use koi_core::types::{NodeId, Session, Term};
 
@@ -298,7 +298,10 @@ fn bootstrap_begins_a_cluster_without_the_rest() {
     cluster.start(2);
     cluster.run(2000);
     assert_eq!(cluster.machines[2].origin(), StateOrigin::Member, "the third is given the record");
-    assert!(matches!(cluster.command(2, Command::Bootstrap { dry_run: false }), Err(Refusal::NotNow { .. })));
+    assert!(matches!(
+        cluster.command(2, Command::Bootstrap { dry_run: false }),
+        Err(Refusal::NotNow(NotNowReason::HasRecord))
+    ));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Hello, OtherRun, Recipient};
 use crate::peers::Peer;
+use crate::reason::StepDownReason;
 use crate::timers::Timers;
 use crate::types::{NodeId, Session, Time};
 
@@ -118,7 +119,7 @@ impl Node {
 
     /// It leads no more, votes no more and takes its services down, until an operator gives it an identity of its own.
     fn fall_mute(&mut self, other: Session, now: Time) {
-        self.step_down("another machine has this node's id", now);
+        self.step_down(StepDownReason::IdNotUnique, now);
         self.following.leave();
         self.durable.mute(other);
     }

@@ -3,6 +3,7 @@
 use super::Node;
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Farewell, Resign};
+use crate::reason::StepDownReason;
 use crate::timers::{Timer, Timers};
 use crate::types::Time;
 
@@ -69,7 +70,7 @@ impl Node {
             }
             self.send(Destination::Everyone, None, Body::Farewell(Farewell { released }));
         }
-        self.step_down("this node is stopping", now);
+        self.step_down(StepDownReason::Stopping, now);
         self.leaving.finish();
         self.effect(Effect::Finished);
     }

@@ -42,8 +42,8 @@ pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> A
     match failed {
         CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
         CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
-        CommandError::Refused(Refusal::NotNow { message, hint }) => error(codes::REFUSED, message, hint),
-        CommandError::Refused(Refusal::Unsafe { message, hint }) => error(codes::UNSAFE, message, hint),
+        CommandError::Refused(Refusal::NotNow(why)) => error(codes::REFUSED, why.to_string(), why.hint()),
+        CommandError::Refused(Refusal::Unsafe(why)) => error(codes::UNSAFE, why.to_string(), why.hint()),
         CommandError::Refused(refusal @ Refusal::LostLeadership) => error(
             codes::TIMEOUT,
             refusal.to_string(),
@@ -65,7 +65,7 @@ pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> A
 
 #[cfg(test)]
 mod tests {
-    use koi_core::reason::WaitReason;
+    use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
 
     use super::super::endpoints::view::tests::view;
     use super::*;
@@ -77,12 +77,11 @@ mod tests {
     #[test]
     fn every_refusal_has_its_code() {
         let text = |s: &str| s.to_owned();
-        let (message, hint) = (text("m"), text("h"));
         let cases = [
             (Refusal::NotLeader { leader: None }, codes::NO_LEADER, 503),
             (Refusal::UnknownNode(text("x")), codes::NOT_FOUND, 404),
-            (Refusal::NotNow { message: message.clone(), hint: hint.clone() }, codes::REFUSED, 409),
-            (Refusal::Unsafe { message, hint }, codes::UNSAFE, 409),
+            (Refusal::NotNow(NotNowReason::Maintenance), codes::REFUSED, 409),
+            (Refusal::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), codes::UNSAFE, 409),
             (Refusal::LostLeadership, codes::TIMEOUT, 504),
         ];
         for (refusal, code, status) in cases {
