@@ -63,7 +63,7 @@ fn patiently<T, E: Transient + std::error::Error + 'static>(
     match runtime.block_on(wait.until_done(attempt)) {
         Ok(done) => Ok(Some(done)),
         Err(StartupError::Failed(error)) => Err(error.into()),
-        Err(StartupError::Told) => {
+        Err(StartupError::Signalled) => {
             tracing::info!("asked to end before anything was started");
             Ok(None)
         }

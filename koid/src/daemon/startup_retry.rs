@@ -44,7 +44,7 @@ pub(crate) enum StartupError<E> {
     /// It is no such error, or has lasted too long.
     Failed(E),
     /// A signal asked for the end.
-    Told,
+    Signalled,
 }
 
 /// Waits for one thing after the other.
@@ -81,8 +81,8 @@ impl StartupRetry<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                _ = self.signals.term.recv() => return Err(StartupError::Told),
-                _ = self.signals.int.recv() => return Err(StartupError::Told),
+                _ = self.signals.term.recv() => return Err(StartupError::Signalled),
+                _ = self.signals.int.recv() => return Err(StartupError::Signalled),
             }
             pause = (pause * 2).min(LAST_PAUSE);
         }
