@@ -72,7 +72,9 @@ impl Plugins {
     pub(crate) fn troubles(&self) -> Vec<(String, String)> {
         let all = self.get().plugins();
         let file = |path: &Path| path.display().to_string();
-        all.into_iter().filter_map(|plugin| Some((file(plugin.path.as_deref()?), plugin.error?))).collect()
+        all.into_iter()
+            .filter_map(|plugin| Some((file(plugin.path.as_deref()?), plugin.error?.to_string())))
+            .collect()
     }
 
     /// The files that are being loaded now, a few words each; none: none is.

@@ -28,6 +28,15 @@ impl fmt::Debug for Call {
     }
 }
 
+/// What a call's result alone does not tell. For whoever tries a handler out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incident {
+    /// The handler says that it does not have this hook, and its metadata say that it does.
+    Unsupported,
+    /// The handler's code broke off: a trap, a panic, a lost process, an answer without a meaning.
+    Crashed,
+}
+
 /// Takes a call's output line by line. The implementation adds the service's and the hook's name, and bounds the length
 /// and the rate of lines; it never blocks.
 pub trait CallLog: Send + Sync {
@@ -36,6 +45,9 @@ pub trait CallLog: Send + Sync {
 
     /// A process group was started for this call (`Some`), or the one that was started is gone (`None`).
     fn process_group(&self, _id: Option<i32>) {}
+
+    /// Something happened to the handler that its result alone does not tell.
+    fn incident(&self, _incident: Incident) {}
 }
 
 /// The newest epoch that this node has heard of. Clones share it.

@@ -1,42 +1,73 @@
 //! `[config]` of a service, held against what its handler understands.
 
+use std::fmt;
+
 use koi_plugin_api::ConfigKey;
+
+/// All that is wrong with a service's `[config]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<ConfigKeyError>);
+
+impl std::error::Error for ConfigError {}
+
+/// One line.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+/// What is wrong with one key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigKeyError {
+    /// The handler does not know it.
+    #[error("`{key}` under [config] is not a key of the handler {handler}; the nearest is `{nearest}`")]
+    Unknown { key: String, handler: String, nearest: String },
+    /// The handler needs it.
+    #[error(
+        "`{key}`{} is missing; write {key} = \"…\" under [config] of service.toml",
+        in_brackets(description)
+    )]
+    Missing { key: String, description: String },
+}
+
+fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
 
 /// The configuration that the handler gets: what the service says, and the handler's defaults for the rest. A handler that
 /// declares no key takes any.
-///
-/// # Errors
-/// All that is wrong, in one line for people: keys that are missing, keys that the handler does not know.
 pub(crate) fn settle(
     handler: &str,
     declared: &[ConfigKey],
     given: &[(String, String)],
-) -> Result<Vec<(String, String)>, String> {
+) -> Result<Vec<(String, String)>, ConfigError> {
     if declared.is_empty() {
         return Ok(given.to_vec());
     }
     let is_given = |key: &ConfigKey| given.iter().any(|(name, _)| *name == key.name);
     let unknown = given.iter().filter(|(name, _)| declared.iter().all(|key| key.name != *name));
-    let mut wrong: Vec<String> = unknown.map(|(name, _)| unknown_key(handler, declared, name)).collect();
+    let mut wrong: Vec<ConfigKeyError> =
+        unknown.map(|(name, _)| unknown_key(handler, declared, name)).collect();
     let missing = declared.iter().filter(|key| key.required && key.default.is_none() && !is_given(key));
     wrong.extend(missing.map(missing_key));
     if !wrong.is_empty() {
-        return Err(wrong.join("; "));
+        return Err(ConfigError(wrong));
     }
     let defaults = declared.iter().filter(|key| !is_given(key));
     let defaults = defaults.filter_map(|key| Some((key.name.clone(), key.default.clone()?)));
     Ok(given.iter().cloned().chain(defaults).collect())
 }
 
-fn unknown_key(handler: &str, declared: &[ConfigKey], name: &str) -> String {
+fn unknown_key(handler: &str, declared: &[ConfigKey], name: &str) -> ConfigKeyError {
     let likeness = |key: &&ConfigKey| (strsim::jaro_winkler(name, &key.name) * 1000.0) as u32;
-    let nearest = declared.iter().max_by_key(likeness).map(|key| key.name.as_str()).unwrap_or_default();
-    format!("`{name}` under [config] is not a key of the handler {handler}; the nearest is `{nearest}`")
+    let nearest = declared.iter().max_by_key(likeness).map(|key| key.name.clone()).unwrap_or_default();
+    ConfigKeyError::Unknown { key: name.to_owned(), handler: handler.to_owned(), nearest }
 }
 
-fn missing_key(key: &ConfigKey) -> String {
-    let what = if key.description.is_empty() { String::new() } else { format!(" ({})", key.description) };
-    format!("`{0}`{what} is missing; write {0} = \"…\" under [config] of service.toml", key.name)
+fn missing_key(key: &ConfigKey) -> ConfigKeyError {
+    ConfigKeyError::Missing { key: key.name.clone(), description: key.description.clone() }
 }
 
 #[cfg(test)]
@@ -70,7 +101,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let declared = [key("address", true, None), key("port", false, Some("6379"))];
-        let wrong = settle("redis", &declared, &given(&[("adress", "x")])).unwrap_err();
+        let wrong = settle("redis", &declared, &given(&[("adress", "x")])).unwrap_err().to_string();
         assert_eq!(
             wrong,
             "`adress` under [config] is not a key of the handler redis; the nearest is `address`; \

@@ -106,6 +106,9 @@ pub enum DiscoverError {
     /// There is far more in it than services.
     #[error("the services folder {} has more than {ENTRIES} entries; is services.folder right?", .0.display())]
     TooMuch(PathBuf),
+    /// What should be one service's folder is none.
+    #[error("{} is not the folder of a service", .0.display())]
+    NotAService(PathBuf),
 }
 
 /// Looks at every entry of `folder`. Blocks on the disk, and loads plugins that services name by their path and that `registry`
@@ -165,8 +168,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
 /// does.
 ///
 /// # Errors
-/// A sentence: there is no such folder.
-pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> Result<Found, String> {
+/// There is no such folder.
+pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> Result<Found, DiscoverError> {
     let file_name = folder.file_name().unwrap_or_default();
     let whole = file_name.to_string_lossy();
     let (name, priority) = match entry::read(file_name) {
@@ -180,7 +183,7 @@ pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> 
         found.handler = handler.display().to_string();
     }
     discovery.find_handlers(registry);
-    discovery.services.pop().ok_or_else(|| format!("{} is not the folder of a service", folder.display()))
+    discovery.services.pop().ok_or_else(|| DiscoverError::NotAService(folder.to_owned()))
 }
 
 /// Looks at one entry whose name is that of a service.

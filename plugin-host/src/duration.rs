@@ -2,11 +2,25 @@
 
 use std::time::Duration;
 
-/// Reads a time that is longer than nothing. The error is a sentence's end: what is wrong and what to write.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+/// Why a text is not a time, and what to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// It has no number, no unit, or another one.
+    #[error("`{0}` is not a time; write it like \"500ms\", \"10s\", \"5m\" or \"1h\"")]
+    NotATime(String),
+    /// It is nothing.
+    #[error("`{0}` is no time at all; write a longer one")]
+    Zero(String),
+    /// It does not fit in 64 bits of milliseconds.
+    #[error("`{0}` is longer than a computer can count; write a shorter one")]
+    TooLong(String),
+}
+
+/// Reads a time that is longer than nothing.
+pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let expected = || format!("`{text}` is not a time; write it like \"500ms\", \"10s\", \"5m\" or \"1h\"");
+    let expected = || DurationError::NotATime(text.to_owned());
     let unit_ms: u64 = match unit.trim() {
         "ms" => 1,
         "s" => 1000,
@@ -16,9 +30,9 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     };
     let count: u64 = number.parse().map_err(|_| expected())?;
     match count.checked_mul(unit_ms) {
-        Some(0) => Err(format!("`{text}` is no time at all; write a longer one")),
+        Some(0) => Err(DurationError::Zero(text.to_owned())),
         Some(ms) => Ok(Duration::from_millis(ms)),
-        None => Err(format!("`{text}` is longer than a computer can count; write a shorter one")),
+        None => Err(DurationError::TooLong(text.to_owned())),
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use koi_plugin_shell::what_else;
 use nix::libc::O_NONBLOCK;
 
+use crate::error::FileError;
 use crate::plugin::{FileHash, Kind};
 
 /// Bytes of a plugin's file.
@@ -50,14 +51,10 @@ pub(crate) struct Content {
     pub(crate) stamp: Stamp,
 }
 
-/// Why a file is not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// It isn't there.
-    Gone,
-    /// Anything else, a sentence that names it.
-    Refused(String),
-}
+/// The plugins of a folder are not used.
+#[derive(Debug, thiserror::Error)]
+#[error("no plugin of it is used: it cannot be read: {0}")]
+pub(crate) struct FolderError(#[from] io::Error);
 
 /// The kind that a file's ending says; none: it is no plugin.
 pub(crate) fn kind_of(path: &Path) -> Option<Kind> {
@@ -69,14 +66,11 @@ pub(crate) fn kind_of(path: &Path) -> Option<Kind> {
 }
 
 /// The plugin files in a folder, by name; a folder that isn't there has none.
-///
-/// # Errors
-/// A sentence that says why the folder cannot be read.
-pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("no plugin of it is used: it cannot be read: {error}")),
+        Err(error) => return Err(error.into()),
     };
     // A name that begins with a dot is a file that is still being written.
     let is_hidden =
@@ -92,47 +86,41 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Reads a plugin's file, if it may be trusted: koid runs what is in it.
-pub(crate) fn read(path: &Path) -> Result<Content, NotTaken> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => NotTaken::Gone,
-        _ => NotTaken::Refused(format!("{} cannot be read: {error}", path.display())),
-    };
+pub(crate) fn read(path: &Path) -> Result<Content, FileError> {
+    let unreadable = FileError::from_io(path);
     // Opening a FIFO would wait for a writer, and opening a device may do anything.
-    let found = fs::metadata(path).map_err(unreadable)?;
-    distrust(path, &found).map_or(Ok(()), |why| Err(NotTaken::Refused(why)))?;
-    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(unreadable)?;
+    let found = fs::metadata(path).map_err(&unreadable)?;
+    check_trust(path, &found)?;
+    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(&unreadable)?;
     // Of what is open, not of what the name leads to by now.
-    let meta = file.metadata().map_err(unreadable)?;
-    distrust(path, &meta).map_or(Ok(()), |why| Err(NotTaken::Refused(why)))?;
+    let meta = file.metadata().map_err(&unreadable)?;
+    check_trust(path, &meta)?;
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(&unreadable)?;
     if bytes.len() as u64 > FILE_BYTES {
-        return Err(NotTaken::Refused(too_large(path)));
+        return Err(too_large(path));
     }
     Ok(Content { hash: FileHash::of(&bytes), bytes, stamp: Stamp::of(&meta) })
 }
 
-/// Why a file must not be run, a sentence.
-fn distrust(path: &Path, meta: &Metadata) -> Option<String> {
-    let shown = path.display();
-    let own = nix::unistd::geteuid().as_raw();
+/// Whether a file may be run.
+fn check_trust(path: &Path, meta: &Metadata) -> Result<(), FileError> {
+    let owned = || path.to_owned();
+    let (owner, own) = (meta.uid(), nix::unistd::geteuid().as_raw());
     if let Some(what) = what_else(meta.file_type()) {
-        return Some(format!("{shown} is not a regular file but {what}; put the plugin itself there"));
+        return Err(FileError::NotRegular { path: owned(), what });
     }
     if meta.mode() & 0o002 != 0 {
-        return Some(format!("everybody may write to {shown}, and koid runs it; chmod o-w {shown}"));
+        return Err(FileError::WorldWritable(owned()));
     }
-    if meta.uid() != 0 && meta.uid() != own {
-        let owner = meta.uid();
-        return Some(format!(
-            "{shown} belongs to user {owner}, and koid runs it as user {own}; chown it to root, or to the user who runs koid"
-        ));
+    if owner != 0 && owner != own {
+        return Err(FileError::Owner { path: owned(), owner, own });
     }
-    (meta.len() > FILE_BYTES).then(|| too_large(path))
+    if meta.len() > FILE_BYTES { Err(too_large(path)) } else { Ok(()) }
 }
 
-fn too_large(path: &Path) -> String {
-    format!("{} is larger than {} MiB, the most that a plugin may have", path.display(), FILE_BYTES >> 20)
+fn too_large(path: &Path) -> FileError {
+    FileError::TooLarge { path: path.to_owned(), most_bytes: FILE_BYTES }
 }
 
 #[cfg(test)]
@@ -143,7 +131,7 @@ mod tests {
 
     fn refusal(path: &Path) -> String {
         match read(path) {
-            Err(NotTaken::Refused(why)) => why,
+            Err(error) if !matches!(error, FileError::Gone(_)) => error.to_string(),
             other => panic!("it should be refused: {:?}", other.map(|content| content.hash)),
         }
     }
@@ -160,7 +148,7 @@ mod tests {
         let fifo = folder.path().join("b.so");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(refusal(&fifo).contains("is not a regular file"), "and nobody waits for its writer");
-        assert_eq!(read(&folder.path().join("c.so")).err(), Some(NotTaken::Gone));
+        assert!(matches!(read(&folder.path().join("c.so")), Err(FileError::Gone(_))));
     }
 
     #[test]
@@ -178,8 +166,8 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let names = ["a.wasm", "b.so"].map(|name| folder.path().join(name));
-        assert_eq!(in_folder(folder.path()), Ok(names.into()));
-        assert_eq!(in_folder(&folder.path().join("none")), Ok(Vec::new()));
-        assert!(in_folder(&folder.path().join("README")).unwrap_err().contains("cannot be read"));
+        assert_eq!(in_folder(folder.path()).unwrap(), names);
+        assert!(in_folder(&folder.path().join("none")).unwrap().is_empty());
+        assert!(in_folder(&folder.path().join("README")).unwrap_err().to_string().contains("cannot be read"));
     }
 }

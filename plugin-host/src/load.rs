@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::error::LoadError;
 use crate::host::Host;
 use crate::plugin::{Code, Facts, FileHash, Kind};
 use crate::{native, pinned, wasm};
 
 /// What takes longer is announced: people should know what is waited for.
 const LONG: Duration = Duration::from_millis(700);
-
-const NO_FILE: &str = "it is part of koid, and not loaded from a file";
 
 /// Threads that load plugins; compiling one uses several cores by itself.
 const WORKERS: usize = 4;
@@ -31,7 +30,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// Makes code of a file. Blocks.
-pub(crate) type Loader = Arc<dyn Fn(&Source<'_>) -> Result<Arc<dyn Code>, String> + Send + Sync>;
+pub(crate) type Loader = Arc<dyn Fn(&Source<'_>) -> Result<Arc<dyn Code>, LoadError> + Send + Sync>;
 
 /// Is told what takes long, a sentence each.
 pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
@@ -43,28 +42,26 @@ pub(crate) fn loader() -> Loader {
         match source.kind {
             Kind::Native => native::load(source.host, source.path, &pinned, source.hash),
             Kind::Wasm => wasm::load(source.host, source.path, source.bytes, source.hash),
-            Kind::Builtin => Err(NO_FILE.into()),
+            Kind::Builtin => Err(LoadError::Builtin),
         }
     })
 }
 
 /// Makes code of a pinned file that was loaded before and said `facts` then: it is not asked again. Blocks.
-pub(crate) fn resume(source: &Source<'_>, facts: Facts) -> Result<Arc<dyn Code>, String> {
+pub(crate) fn resume(source: &Source<'_>, facts: Facts) -> Result<Arc<dyn Code>, LoadError> {
     match source.kind {
         Kind::Native => {
             let pinned = source.host.pinned_dir().join(source.hash.to_string());
             Ok(native::resume(source.host, source.path, &pinned, facts))
         }
         Kind::Wasm => wasm::resume(source.host, source.path, source.bytes, source.hash, facts),
-        Kind::Builtin => Err(NO_FILE.into()),
+        Kind::Builtin => Err(LoadError::Builtin),
     }
 }
 
 /// Loads; whatever breaks is the plugin's error and nobody else's.
-pub(crate) fn guarded(loader: &Loader, source: &Source<'_>) -> Result<Arc<dyn Code>, String> {
-    catch_unwind(AssertUnwindSafe(|| loader(source))).unwrap_or_else(|_| {
-        Err("loading it broke off; this is a fault of koid, and its log says where".into())
-    })
+pub(crate) fn guarded(loader: &Loader, source: &Source<'_>) -> Result<Arc<dyn Code>, LoadError> {
+    catch_unwind(AssertUnwindSafe(|| loader(source))).unwrap_or(Err(LoadError::Panicked))
 }
 
 /// Does `work` for each job, some at a time; results come in the order of the jobs. `long` is called once for a job that takes

@@ -9,7 +9,7 @@ use koi_plugin_shell::open_regular;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::duration;
+use crate::duration::{self, DurationError};
 
 /// Bytes of a `service.toml`.
 const MANIFEST_BYTES: u64 = 256 * 1024;
@@ -80,7 +80,43 @@ pub enum ManifestError {
         /// The line, from 1.
         line: usize,
         /// What is wrong there, and what to write.
-        what: String,
+        what: ManifestEntryError,
+    },
+}
+
+/// What is wrong with one line of a `service.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestEntryError {
+    /// It is not TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// No such key.
+    #[error("`{key}` is not a key of service.toml; the nearest is `{nearest}`")]
+    UnknownKey {
+        /// What is written.
+        key: String,
+        /// What may be meant.
+        nearest: String,
+    },
+    /// A value stands where a section belongs.
+    #[error("`{0}` must be a section; write [{0}]")]
+    NotASection(String),
+    /// Something else than a text.
+    #[error("`{0}` must be a text in double quotes")]
+    NotAText(String),
+    /// A list or the like under `[config]`.
+    #[error("`{0}` must be a text, a number, true or false")]
+    NotASetting(String),
+    /// A time that is no text.
+    #[error("`{0}` must be a time in double quotes, like \"30s\"")]
+    NotATime(String),
+    /// A text that is no time.
+    #[error("`{key}`: {source}")]
+    Time {
+        /// Which one.
+        key: String,
+        /// What is wrong with it.
+        source: DurationError,
     },
 }
 
@@ -99,16 +135,18 @@ impl Manifest {
         if text.len() as u64 > MANIFEST_BYTES {
             return Err(ManifestError::TooLong { path: path.to_owned() });
         }
-        Manifest::parse(&text).map(Some).map_err(|Mistake { at, what }| ManifestError::Invalid {
+        Manifest::parse(&text).map(Some).map_err(|SpannedError { at, what }| ManifestError::Invalid {
             path: path.to_owned(),
             line: line_of(&text, at),
             what,
         })
     }
 
-    fn parse(text: &str) -> Result<Manifest, Mistake> {
-        let of_toml =
-            |e: toml::de::Error| Mistake { at: e.span().map_or(0, |s| s.start), what: e.message().into() };
+    fn parse(text: &str) -> Result<Manifest, SpannedError> {
+        let of_toml = |e: toml::de::Error| SpannedError {
+            at: e.span().map_or(0, |s| s.start),
+            what: ManifestEntryError::Syntax(e.message().to_owned()),
+        };
         let table = DeTable::parse(text).map_err(of_toml)?;
         let mut raw: toml::Table = text.parse().map_err(of_toml)?;
         let mut manifest = Manifest::default();
@@ -131,14 +169,14 @@ type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Something wrong, and the byte of the text at which it stands.
 #[derive(Debug)]
-struct Mistake {
+struct SpannedError {
     at: usize,
-    what: String,
+    what: ManifestEntryError,
 }
 
-impl Mistake {
-    fn new<T>(at: &Spanned<T>, what: String) -> Mistake {
-        Mistake { at: at.span().start, what }
+impl SpannedError {
+    fn new<T>(at: &Spanned<T>, what: ManifestEntryError) -> SpannedError {
+        SpannedError { at: at.span().start, what }
     }
 }
 
@@ -148,14 +186,14 @@ fn in_file_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Key<'i>, &'t Value<
     entries
 }
 
-fn section<'t, 'i>(key: &Key<'i>, value: &'t Value<'i>) -> Result<&'t DeTable<'i>, Mistake> {
+fn section<'t, 'i>(key: &Key<'i>, value: &'t Value<'i>) -> Result<&'t DeTable<'i>, SpannedError> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
-        _ => Err(Mistake::new(key, format!("`{0}` must be a section; write [{0}]", key.get_ref()))),
+        _ => Err(SpannedError::new(key, ManifestEntryError::NotASection(key.get_ref().to_string()))),
     }
 }
 
-fn raw_section(raw: &mut toml::Table, key: &Key<'_>, value: &Value<'_>) -> Result<toml::Table, Mistake> {
+fn raw_section(raw: &mut toml::Table, key: &Key<'_>, value: &Value<'_>) -> Result<toml::Table, SpannedError> {
     section(key, value)?;
     match raw.remove(key.get_ref().as_ref()) {
         Some(toml::Value::Table(table)) => Ok(table),
@@ -163,14 +201,14 @@ fn raw_section(raw: &mut toml::Table, key: &Key<'_>, value: &Value<'_>) -> Resul
     }
 }
 
-fn string(key: &Key<'_>, value: &Value<'_>) -> Result<String, Mistake> {
+fn string(key: &Key<'_>, value: &Value<'_>) -> Result<String, SpannedError> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
-        _ => Err(Mistake::new(value, format!("`{}` must be a text in double quotes", key.get_ref()))),
+        _ => Err(SpannedError::new(value, ManifestEntryError::NotAText(key.get_ref().to_string()))),
     }
 }
 
-fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, Mistake> {
+fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, SpannedError> {
     let text_of = |(key, value): (&Key<'_>, &Value<'_>)| {
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
@@ -182,8 +220,10 @@ fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, Mistake> {
             DeValue::Float(number) => number.as_str().to_owned(),
             DeValue::Boolean(yes) => yes.to_string(),
             DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                let what = format!("`{}` must be a text, a number, true or false", key.get_ref());
-                return Err(Mistake::new(key, what));
+                return Err(SpannedError::new(
+                    key,
+                    ManifestEntryError::NotASetting(key.get_ref().to_string()),
+                ));
             }
         };
         Ok((key.get_ref().to_string(), text))
@@ -191,7 +231,7 @@ fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, Mistake> {
     in_file_order(table).into_iter().map(text_of).collect()
 }
 
-fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, Mistake> {
+fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
     let mut timeouts = Timeouts::default();
     for (key, value) in in_file_order(table) {
         let name = key.get_ref().as_ref();
@@ -199,22 +239,21 @@ fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, Mistake> {
             return Err(unknown(key, &TIMEOUT_KEYS));
         }
         let DeValue::String(text) = value.get_ref() else {
-            return Err(Mistake::new(
-                value,
-                format!("`{name}` must be a time in double quotes, like \"30s\""),
-            ));
+            return Err(SpannedError::new(value, ManifestEntryError::NotATime(name.to_owned())));
         };
-        let time = duration::parse(text).map_err(|why| Mistake::new(value, format!("`{name}`: {why}")))?;
+        let time = duration::parse(text).map_err(|source| {
+            SpannedError::new(value, ManifestEntryError::Time { key: name.to_owned(), source })
+        })?;
         timeouts.set(name, time);
     }
     Ok(timeouts)
 }
 
-fn unknown(key: &Key<'_>, known: &[&str]) -> Mistake {
-    let name = key.get_ref();
-    let likeness = |candidate: &&&str| (strsim::jaro_winkler(name, candidate) * 1000.0) as u32;
-    let nearest = known.iter().max_by_key(likeness).copied().unwrap_or_default();
-    Mistake::new(key, format!("`{name}` is not a key of service.toml; the nearest is `{nearest}`"))
+fn unknown(key: &Key<'_>, known: &[&str]) -> SpannedError {
+    let name = key.get_ref().to_string();
+    let likeness = |candidate: &&&str| (strsim::jaro_winkler(&name, candidate) * 1000.0) as u32;
+    let nearest = known.iter().max_by_key(likeness).copied().unwrap_or_default().to_owned();
+    SpannedError::new(key, ManifestEntryError::UnknownKey { key: name, nearest })
 }
 
 fn line_of(text: &str, at: usize) -> usize {

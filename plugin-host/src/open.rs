@@ -10,10 +10,11 @@ use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::config;
 use crate::discover::Found;
+use crate::error::OpenError;
 use crate::manifest::Manifest;
 use crate::pin::{Pin, PluginPin};
 use crate::plugin::{Facts, FileHash, Opened, Resolved, Setup};
-use crate::registry::{OpenError, Use};
+use crate::registry::Use;
 use crate::taken::Plugin;
 
 /// How long a handler that could not be opened is left alone: names are resolved for it, and that may take long.
@@ -81,7 +82,7 @@ impl Slot {
             (Ok(plugin), None) => plugin,
             (Err(error), _) => return (slot(None, &Err(error.clone())), Err(error)),
             (Ok(_), Some(problem)) => {
-                let error = OpenError::Problem(problem.clone());
+                let error = OpenError::Service(problem.clone());
                 return (slot(None, &Err(error.clone())), Err(error));
             }
         };
@@ -102,7 +103,7 @@ impl Slot {
                 Err(_) => {}
             }
         }
-        let result = open(found, &plugin, workingdir).map_err(OpenError::Problem);
+        let result = open(found, &plugin, workingdir);
         (slot(Some(made_of), &result), result)
     }
 
@@ -135,7 +136,7 @@ impl Slot {
                 service,
                 granted: self.made_of.as_ref().map(|of| as_written(&of.manifest.grants)).unwrap_or_default(),
                 limits: Vec::new(),
-                problem: Some(error.to_string()),
+                problem: Some(error.clone()),
             },
         }
     }
@@ -160,11 +161,11 @@ fn as_written(grants: &toml::Table) -> Vec<String> {
     grants.iter().flat_map(lines).collect()
 }
 
-fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, String> {
+fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, OpenError> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let declared = plugin.facts().map(|facts: &Facts| facts.metadata.config.as_slice()).unwrap_or_default();
     let config = config::settle(&plugin.name, declared, &found.manifest.config)
-        .map_err(|wrong| format!("{}: {wrong}", found.path().display()))?;
+        .map_err(|error| OpenError::Config { service: found.path().to_owned(), error })?;
     let setup = Setup {
         service: &found.name,
         home: found.home(),
@@ -177,7 +178,7 @@ fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, Stri
         PluginPin::new(path.clone(), plugin.kind, taken.hash.to_string(), taken.code.facts())
     });
     let opened = match &plugin.taken {
-        Some(taken) => taken.code.open(&setup)?,
+        Some(taken) => taken.code.open(&setup).map_err(|error| OpenError::Handler(Arc::new(error)))?,
         None => Opened {
             handler: Arc::new(ShellHandler::open(found.shape.clone(), workingdir)),
             granted: Vec::new(),

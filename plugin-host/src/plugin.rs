@@ -10,6 +10,8 @@ use std::time::Duration;
 use koi_plugin_api::{Handler, Metadata};
 use sha2::{Digest, Sha256};
 
+use crate::error::HandlerError;
+
 /// The kinds of handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -123,8 +125,5 @@ pub(crate) trait Code: Send + Sync {
     fn facts(&self) -> &Facts;
 
     /// A handler for one service. Blocks (names are resolved).
-    ///
-    /// # Errors
-    /// A text for people that says what is wrong with the service's `[grants]`, `[limits]` or `[config]`, and what to write.
-    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String>;
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError>;
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use koi_plugin_shell::ShellHandler;
 
 use crate::discover::{Found, SERVICES};
+use crate::error::{OpenError, PluginError, UnknownHandler};
 use crate::files;
 use crate::host::Host;
 use crate::load::{self, Loader, Progress};
@@ -22,29 +23,6 @@ use crate::plugin::{Facts, FileHash, Kind};
 use crate::taken::{self, Job, OnDisk, Plugin, Taken};
 use crate::under_way::UnderWay;
 use crate::warning::{Severity, Warning};
-
-/// No handler has that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("handler `{name}` is not known: this koid has {known}; {remedy}")]
-pub struct UnknownHandler {
-    /// What was asked for.
-    pub name: String,
-    /// Those that there are, each in backquotes, with commas between.
-    pub known: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-/// Why a service has no handler.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// Nothing has that name.
-    #[error(transparent)]
-    Unknown(#[from] UnknownHandler),
-    /// Something else is wrong: with the service, its [`Found::problem`], or with its handler.
-    #[error("{0}")]
-    Problem(String),
-}
 
 /// A handler that services may name, or a file that is none and should be.
 #[derive(Clone, Debug)]
@@ -58,7 +36,7 @@ pub struct PluginInfo {
     /// Services may use it.
     pub ready: bool,
     /// Why it cannot be used, or why the file that lies there now was not taken.
-    pub error: Option<String>,
+    pub error: Option<Arc<PluginError>>,
     /// What is known of it; none: it could not be loaded.
     pub facts: Option<Facts>,
     /// Of the file in force.
@@ -72,7 +50,7 @@ pub struct PluginInfo {
 }
 
 /// How one service uses a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Use {
     /// The service's name.
     pub service: String,
@@ -81,7 +59,7 @@ pub struct Use {
     /// Its limits, a line each.
     pub limits: Vec<String>,
     /// Why it cannot run with it.
-    pub problem: Option<String>,
+    pub problem: Option<OpenError>,
 }
 
 /// All handlers.
@@ -152,8 +130,8 @@ impl Registry {
         let mut unreadable = Vec::new();
         let mut jobs: Vec<Job> = Vec::new();
         for dir in &dirs {
-            let paths = files::in_folder(dir).unwrap_or_else(|why| {
-                unreadable.push(Warning::new(Severity::Error, "plugins", dir, why));
+            let paths = files::in_folder(dir).unwrap_or_else(|error| {
+                unreadable.push(Warning::new(Severity::Error, "plugins", dir, error.to_string()));
                 Vec::new()
             });
             // A file that is gone is still to be asked for: services may use it.
@@ -242,12 +220,10 @@ impl Registry {
         };
         let Some(plugin) = found else { return Err(self.unknown(handler).into()) };
         match (plugin.ready, &plugin.error) {
-            // Of one that is named by its path nobody knows a name yet.
-            (false, Some(why)) if handler.contains('/') => {
-                Err(OpenError::Problem(format!("its handler cannot be used: {why}")))
-            }
-            (false, Some(why)) => {
-                Err(OpenError::Problem(format!("the handler {handler} cannot be used: {why}")))
+            (false, Some(error)) => {
+                // Of one that is named by its path nobody knows a name yet.
+                let name = (!handler.contains('/')).then(|| handler.to_owned());
+                Err(OpenError::Plugin { name, error: error.clone() })
             }
             _ => Ok(plugin),
         }
@@ -299,7 +275,7 @@ impl Registry {
     /// A handler for the hooks of `found`. The same one again, as long as neither its `service.toml` nor its plugin has changed. Blocks.
     ///
     /// # Errors
-    /// A sentence that says what is wrong, and what to do.
+    /// What is wrong with the service or its handler, and what to do.
     pub fn open(&self, found: &Found) -> Result<Ready, OpenError> {
         let plugin = self.find(&found.handler);
         let before = lock(&self.services).get(&found.name).cloned();
@@ -392,9 +368,8 @@ impl Registry {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
         let about = |plugin: &Arc<Plugin>| {
             let severity = if plugin.ready { Severity::Warning } else { Severity::Error };
-            let (path, why) = (plugin.path.as_ref()?, plugin.error.as_ref()?);
             // A warning begins with the path by itself.
-            let why = why.strip_prefix(&format!("{}: ", path.display())).unwrap_or(why);
+            let (path, why) = (plugin.path.as_ref()?, plugin.error.as_ref()?.beside_path());
             // Another reason is another warning.
             Some(Warning::new(severity, &format!("plugin ({why})"), path, why))
         };
@@ -415,13 +390,9 @@ fn refuse_names(plugins: &mut [Plugin]) {
     for plugin in plugins.iter_mut().filter(|plugin| plugin.ready) {
         let name = plugin.name.clone();
         if name == ShellHandler::NAME {
-            plugin.refuse(format!(
-                "it calls itself `{name}`, and that is the built-in handler; give it another name"
-            ));
+            plugin.refuse(PluginError::ReservedName { name });
         } else if let Some(other) = first.get(&name) {
-            let other = other.display();
-            plugin
-                .refuse(format!("{other} is called `{name}` too and comes first; remove one, or rename it"));
+            plugin.refuse(PluginError::DuplicateName { other: other.clone(), name });
         } else if let Some(path) = plugin.path.clone() {
             first.insert(name, path);
         }

@@ -9,8 +9,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::discover::discover;
+use crate::error::{HandlerError, LoadError};
 use crate::load::Source;
 use crate::plugin::{Code, Opened, Setup};
+use crate::wasm::{CompileError, MachineCodeError};
 
 /// A file says the plugin's name, then the keys of `[config]` that it requires; `broken` cannot be loaded, and a service with
 /// `refuse` under `[config]` is refused.
@@ -33,9 +35,9 @@ impl Code for Fake {
         &self.0
     }
 
-    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError> {
         if setup.config.iter().any(|(key, _)| key == "refuse") {
-            return Err("it wants more than it is granted".into());
+            return Err(HandlerError::NoSandbox { section: "grants", plugin: "fake".into() });
         }
         let handler = Arc::new(Idle(self.0.metadata.clone()));
         Ok(Opened {
@@ -45,6 +47,11 @@ impl Code for Fake {
             resolved: Default::default(),
         })
     }
+}
+
+fn broken(source: &Source<'_>) -> LoadError {
+    let error = MachineCodeError::Compile(CompileError::Said("it is broken".into()));
+    LoadError::Component { path: source.path.to_owned(), source: error.into() }
 }
 
 struct World {
@@ -90,7 +97,7 @@ impl World {
             let name = words.next().unwrap_or_default();
             assert_ne!(name, "panics", "as a test wants it");
             if name == "broken" {
-                return Err(format!("{}: it is broken", source.path.display()));
+                return Err(broken(source));
             }
             let key = |name| ConfigKey { name, description: String::new(), required: true, default: None };
             let metadata = Metadata {
@@ -148,9 +155,10 @@ fn a_plugin_is_known_by_the_name_that_it_gives_itself() {
     let redis = registry.plugin("redis").unwrap();
     assert_eq!((redis.kind, redis.path, redis.size_bytes), (Kind::Wasm, Some(world.path("first/x.wasm")), 5));
     let granted = vec![format!("all of {}", world.path("services/10-db").display())];
-    let used = Use { service: "db".into(), granted, limits: vec![], problem: None };
-    assert_eq!(redis.used_by, [used]);
-    assert_eq!(registry.plugin("shell").unwrap().used_by, []);
+    let used = &redis.used_by[..];
+    assert!(used.len() == 1 && used[0].service == "db" && used[0].problem.is_none());
+    assert_eq!((&used[0].granted, used[0].limits.len()), (&granted, 0));
+    assert!(registry.plugin("shell").unwrap().used_by.is_empty());
     assert_eq!(world.number(&registry), number, "the same handler at every look");
 }
 
@@ -165,7 +173,7 @@ fn of_two_plugins_of_one_name_the_first_stays_and_nobody_is_called_shell() {
     world.number(&registry);
     assert_eq!(registry.plugin("redis").unwrap().path, Some(world.path("first/a.wasm")));
     let other = registry.plugin(world.path("second/a.so").to_str().unwrap()).unwrap();
-    assert!(other.error.unwrap().contains("first/a.wasm is called `redis` too and comes first"));
+    assert!(other.error.unwrap().to_string().contains("first/a.wasm is called `redis` too and comes first"));
     assert!(other.used_by.is_empty());
     let said: Vec<_> = registry.warnings().iter().map(ToString::to_string).collect();
     assert!(said.len() == 2 && said[1].contains("it calls itself `shell`"), "{said:?}");
@@ -249,7 +257,7 @@ fn what_cannot_be_loaded_any_more_stays_as_it_was() {
     world.put("first/redis.wasm", "broken");
     let second = world.again(&first);
     let redis = second.plugin("redis").unwrap();
-    let said = redis.error.clone().unwrap();
+    let said = redis.error.clone().unwrap().to_string();
     assert!(
         said.starts_with("the file there now cannot be used: ") && said.contains("it is broken"),
         "{said}"
@@ -263,13 +271,14 @@ fn what_cannot_be_loaded_any_more_stays_as_it_was() {
     world.remove("first/idle.so");
     let third = world.again(&second);
     let redis = third.plugin("redis").unwrap();
-    assert!(redis.error.clone().unwrap().starts_with("its file is gone; "), "{redis:?}");
+    assert!(redis.error.clone().unwrap().to_string().starts_with("its file is gone; "), "{redis:?}");
     assert_eq!((third.on_disk(&redis), world.number(&third)), (Some(OnDisk::Gone), number));
     assert!(third.plugin("idle").is_none(), "nobody misses it");
 
     world.put("first/redis.wasm", "redis");
     let fourth = world.again(&third);
-    assert_eq!((fourth.plugin("redis").unwrap().error, world.number(&fourth)), (None, number));
+    assert!(fourth.plugin("redis").unwrap().error.is_none());
+    assert_eq!(world.number(&fourth), number);
 }
 
 #[test]
@@ -292,7 +301,8 @@ fn a_handler_in_a_services_folder_is_taken_when_it_is_first_seen() {
     let registry = world.again(&registry);
     let why = world.problem(&registry);
     assert!(why.contains("`address` is missing"), "{why}");
-    assert_eq!(registry.plugin("mine").unwrap().used_by[0].problem, Some(why));
+    let problem = registry.plugin("mine").unwrap().used_by[0].problem.clone();
+    assert_eq!(problem.unwrap().to_string(), why);
     fs::remove_dir_all(world.path("services/db")).unwrap();
     registry.keep_only(&BTreeSet::new());
     assert_eq!(names(&world.again(&registry)), [pair("shell", true)]);
@@ -320,7 +330,7 @@ fn a_handler_that_cannot_be_opened_is_tried_again_when_the_service_is_mended() {
     world.put("first/redis.wasm", "redis refuse");
     world.put("services/db/service.toml", "handler = \"redis\"\n[config]\nrefuse = true\n");
     let registry = world.registry();
-    assert_eq!(world.problem(&registry), "it wants more than it is granted");
+    assert!(world.problem(&registry).starts_with("[grants] means nothing to `fake`"));
     world.put("first/redis.wasm", "redis");
     world.put("services/db/service.toml", "handler = \"redis\"\n");
     assert!(world.problem(&registry).contains("`refuse` is missing"), "the plugin is still the old one");
@@ -352,8 +362,10 @@ fn a_file_that_is_being_loaded_is_seen_in_the_registry_that_is_in_force() {
         Arc::new(move |source| {
             assert_eq!(source.path, path);
             let slow = asked.upgrade().and_then(|registry| registry.plugin("slow"));
-            seen.lock().unwrap().extend(slow.map(|slow| (slow.ready, slow.error, slow.loading.is_some())));
-            Err("it is broken".into())
+            seen.lock()
+                .unwrap()
+                .extend(slow.map(|slow| (slow.ready, slow.error.is_none(), slow.loading.is_some())));
+            Err(broken(source))
         })
     };
     world.put("first/slow.wasm", "slow");
@@ -363,7 +375,7 @@ fn a_file_that_is_being_loaded_is_seen_in_the_registry_that_is_in_force() {
         ..Registry::new(before.host.clone(), world.path("services"))
     };
     let after = world.again(&watched);
-    assert_eq!(*seen.lock().unwrap(), [(false, None, true)]);
+    assert_eq!(*seen.lock().unwrap(), [(false, true, true)]);
     assert!(before.plugin("slow").is_none(), "it is over");
     assert_eq!(after.plugin("slow").unwrap().loading, None);
 }
@@ -383,6 +395,7 @@ fn a_file_that_is_gone_yields_to_one_with_its_name() {
     let third = world.again(&second);
     assert_eq!(names(&third), [pair("shell", true), pair("redis", true)]);
     let redis = third.plugin("redis").unwrap();
-    assert_eq!((redis.path, redis.error), (Some(world.path("first/redis-2.wasm")), None));
+    assert!(redis.error.is_none());
+    assert_eq!(redis.path, Some(world.path("first/redis-2.wasm")));
     assert_ne!(world.number(&third), number);
 }

@@ -148,7 +148,7 @@ async fn plugins_of_both_kinds_are_found_run_and_replaced_only_when_told() {
 
     fs::write(world.path("plugins/a.wasm"), "garbage").unwrap();
     let spoilt = world.load(&second);
-    let note = spoilt.plugin("wat").unwrap().error.unwrap();
+    let note = spoilt.plugin("wat").unwrap().error.unwrap().to_string();
     assert!(note.starts_with("the file there now cannot be used: ") && note.ends_with("… stays"), "{note}");
     assert_eq!(says(&world.ask(&spoilt, "w")).await, "two");
 }

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::Source;
+use super::elf::ElfError;
 use super::process::{Process, words};
 use super::protocol::{Answer, Described, FRAME_BYTES};
 
@@ -15,11 +16,38 @@ const LOAD_TIME: Duration = Duration::from_secs(10);
 /// Between looks at a helper that is ending.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Why a library cannot be used. It stands behind the library's name.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LibraryError {
+    /// Its file shows it.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// The helper cannot be started.
+    #[error("no process could be started to load it ({}): {source}", program.display())]
+    Start { program: PathBuf, source: std::io::Error },
+    /// The helper was lost.
+    #[error("the process that loads it was lost: {0}")]
+    Lost(std::io::Error),
+    /// The helper loaded it, and says why it cannot be used.
+    #[error("{0}")]
+    Refused(String),
+    /// Code of the library writes to koid's socket.
+    #[error("what runs while it is loaded disturbs koid's helper; it needs mending")]
+    Garbled,
+    /// The helper died. `end` says how.
+    #[error("the process that loads it {end}, in code of its own that runs at once (a constructor)")]
+    Died { end: String },
+    /// The helper does not end.
+    #[error(
+        "loading it did not end within {LOAD_TIME:?}: code of its own that runs at once (a constructor) hangs"
+    )]
+    Hangs,
+}
+
 /// Loads the library in a helper that lives no longer than that. Blocks.
-pub(super) fn describe(source: &Source) -> Result<Described, String> {
+pub(super) fn describe(source: &Source) -> Result<Described, LibraryError> {
     let until = Instant::now() + LOAD_TIME;
-    let cannot_start =
-        |error| format!("no process could be started to load it ({}): {error}", source.program.display());
+    let cannot_start = |error| LibraryError::Start { program: source.program.clone(), source: error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let output = [Stdio::null(), Stdio::null()];
     let process = Process::start(source, "describe", Path::new("/"), theirs, output).map_err(cannot_start)?;
@@ -27,13 +55,13 @@ pub(super) fn describe(source: &Source) -> Result<Described, String> {
         Ok(line) if line.is_empty() => Err(ending(process, until)),
         Ok(line) => match serde_json::from_slice(&line) {
             Ok(Answer::Loaded(described)) => Ok(*described),
-            Ok(Answer::Refused(why)) => Err(why),
-            Ok(_) | Err(_) => {
-                Err("what runs while it is loaded disturbs koid's helper; it needs mending".into())
-            }
+            Ok(Answer::Refused(why)) => Err(LibraryError::Refused(why)),
+            Ok(_) | Err(_) => Err(LibraryError::Garbled),
         },
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(hangs()),
-        Err(error) => Err(format!("the process that loads it was lost: {error}")),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(LibraryError::Hangs)
+        }
+        Err(error) => Err(LibraryError::Lost(error)),
     }
 }
 
@@ -54,21 +82,12 @@ fn first_line(socket: UnixStream, until: Instant) -> std::io::Result<Vec<u8>> {
 }
 
 /// A helper that said nothing: how it ended.
-fn ending(mut process: Process, until: Instant) -> String {
+fn ending(mut process: Process, until: Instant) -> LibraryError {
     while !process.has_ended() {
         if Instant::now() >= until {
-            return hangs();
+            return LibraryError::Hangs;
         }
         std::thread::sleep(PAUSE);
     }
-    format!(
-        "the process that loads it {}, in code of its own that runs at once (a constructor)",
-        words(process.reap())
-    )
-}
-
-fn hangs() -> String {
-    format!(
-        "loading it did not end within {LOAD_TIME:?}: code of its own that runs at once (a constructor) hangs"
-    )
+    LibraryError::Died { end: words(process.reap()) }
 }

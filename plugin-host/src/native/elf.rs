@@ -14,29 +14,40 @@ const ET_DYN: u16 = 3;
 
 /// Class, byte order and machine: what must be the same as our own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Machine {
+struct ElfMachine {
     class: u8,
     order: u8,
     code: u16,
 }
 
+/// Why a file cannot be loaded as a library. It stands behind the file's name.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ElfError {
+    /// The system does not give it to us.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// Something else.
+    #[error("is not a shared library (no ELF file); build it with `cc -shared -fPIC` or as a cdylib")]
+    NotElf,
+    /// It was built for other computers.
+    #[error("is built for {found}, and this koid runs on {own}; build it for that")]
+    OtherMachine { found: String, own: String },
+    /// A program or an object file.
+    #[error("is an ELF file, but not a shared library; link it with -shared")]
+    NotShared,
+}
+
 /// Says what is wrong with the file at `path`, if that can be seen from outside.
-pub(super) fn check(path: &Path) -> Result<(), String> {
-    let header = header(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let Some((machine, kind)) = parse(&header) else {
-        return Err(
-            "is not a shared library (no ELF file); build it with `cc -shared -fPIC` or as a cdylib".into()
-        );
-    };
+pub(super) fn check(path: &Path) -> Result<(), ElfError> {
+    let header = header(path).map_err(ElfError::Unreadable)?;
+    let (machine, kind) = parse(&header).ok_or(ElfError::NotElf)?;
     // Without /proc the dynamic loader has the last word alone.
     let own = header_of_this_program().as_deref().and_then(parse);
     match own {
-        Some((own, _)) if own != machine => Err(format!(
-            "is built for {}, and this koid runs on {}; build it for that",
-            name(machine),
-            name(own)
-        )),
-        _ if kind != ET_DYN => Err("is an ELF file, but not a shared library; link it with -shared".into()),
+        Some((own, _)) if own != machine => {
+            Err(ElfError::OtherMachine { found: name(machine), own: name(own) })
+        }
+        _ if kind != ET_DYN => Err(ElfError::NotShared),
         _ => Ok(()),
     }
 }
@@ -52,7 +63,7 @@ fn header(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Machine and type of the file; none: not ELF.
-fn parse(header: &[u8]) -> Option<(Machine, u16)> {
+fn parse(header: &[u8]) -> Option<(ElfMachine, u16)> {
     let header: &[u8; HEADER_BYTES] =
         header.try_into().ok().filter(|h: &&[u8; _]| h.starts_with(b"\x7fELF"))?;
     let (class, order) = (header[4], header[5]);
@@ -60,10 +71,10 @@ fn parse(header: &[u8]) -> Option<(Machine, u16)> {
         2 => u16::from_be_bytes([header[at], header[at + 1]]),
         _ => u16::from_le_bytes([header[at], header[at + 1]]),
     };
-    Some((Machine { class, order, code: number(MACHINE_AT) }, number(TYPE_AT)))
+    Some((ElfMachine { class, order, code: number(MACHINE_AT) }, number(TYPE_AT)))
 }
 
-fn name(machine: Machine) -> String {
+fn name(machine: ElfMachine) -> String {
     let bits = if machine.class == 1 { 32 } else { 64 };
     match machine.code {
         3 => "x86".into(),
@@ -87,7 +98,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.so");
         std::fs::write(&file, bytes).unwrap();
-        check(&file).unwrap_err()
+        check(&file).unwrap_err().to_string()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use koi_plugin_api::native::abi;
 use koi_plugin_api::{
-    Abort, Call, CallLog, Called, Context, Handler, Hook, HookError, LogLevel, Metadata, Outcome,
+    Abort, Call, CallLog, Called, Context, Handler, Hook, HookError, Incident, LogLevel, Metadata, Outcome,
 };
 use nix::errno::Errno;
 use tokio::sync::Mutex;
@@ -132,6 +132,7 @@ impl Service {
         let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
         helper.output.rest(&|level, line| log.line(level, line));
         if matches!(&ending, Ending::Done(ended) if ended.code == abi::UNSUPPORTED) {
+            log.incident(Incident::Unsupported);
             log.line(LogLevel::Debug, UNSUPPORTED);
         }
         self.conclude(ending, hook, timeout, &limits, session, &mut slot).await
@@ -208,13 +209,16 @@ impl Service {
     ) -> Result<Outcome, HookError> {
         let Some(helper) = session.helper.take() else { return Err(HookError::Aborted) };
         let (phase, told) = (helper.phase.words(), &mut session.told);
+        if ending.is_crash(hook) {
+            told.log.incident(Incident::Crashed);
+        }
         if ending.is_broken() {
             slot.backoff.broke(Instant::now());
         }
         match ending {
             Ending::Done(ended) if ended.code == abi::BROKEN => {
                 kill(helper, told).await;
-                verdict::of_hook(hook, ended)
+                verdict::from_hook(hook, ended)
             }
             Ending::Done(ended) => {
                 slot.backoff.went_well();
@@ -222,12 +226,12 @@ impl Service {
                 if limits.abort.asked().is_some() {
                     Err(HookError::Aborted)
                 } else {
-                    verdict::of_hook(hook, ended)
+                    verdict::from_hook(hook, ended)
                 }
             }
             Ending::NotCreated(ended) => {
                 kill(helper, told).await;
-                Err(verdict::of_create(&ended))
+                Err(verdict::from_create(&ended))
             }
             Ending::Refused(why) => {
                 kill(helper, told).await;

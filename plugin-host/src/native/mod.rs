@@ -24,16 +24,40 @@ mod protocol;
 mod talk;
 mod verdict;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use koi_plugin_api::Metadata;
 use koi_plugin_api::native::abi;
 
+use crate::error::{HandlerError, LoadError};
 use crate::host::Host;
 use crate::plugin::{Code, Facts, FileHash, Opened, Resolved, Setup};
 
 pub(crate) use library::library_process;
+
+/// Why a library cannot be loaded.
+#[derive(Debug)]
+pub struct NativeLoadError {
+    source: Source,
+    error: describe::LibraryError,
+}
+
+impl std::error::Error for NativeLoadError {}
+
+impl fmt::Display for NativeLoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source.path.display(), self.beside_path())
+    }
+}
+
+impl NativeLoadError {
+    /// A sentence to stand behind the library's path.
+    pub(crate) fn beside_path(&self) -> String {
+        self.source.with_own_path(&self.error.to_string())
+    }
+}
 
 /// A native plugin, pinned.
 struct Native {
@@ -55,9 +79,13 @@ struct Source {
 impl Source {
     /// A text of the helper or the dynamic loader, which know the copy only, for people.
     fn explain(&self, text: &str) -> String {
+        format!("{}: {}", self.path.display(), self.with_own_path(text))
+    }
+
+    /// The same text with the plugin's path in place of its copy's.
+    fn with_own_path(&self, text: &str) -> String {
         let (pinned, path) = (self.pinned.display().to_string(), self.path.display().to_string());
-        let text = text.replace(&format!("{pinned}: "), "").replace(&pinned, &path);
-        format!("{path}: {text}")
+        text.replace(&format!("{pinned}: "), "").replace(&pinned, &path)
     }
 }
 
@@ -68,10 +96,12 @@ pub(crate) fn load(
     path: &Path,
     pinned: &Path,
     _hash: FileHash,
-) -> Result<Arc<dyn Code>, String> {
+) -> Result<Arc<dyn Code>, LoadError> {
     let source = Source { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
-    let described = elf::check(pinned).and_then(|()| describe::describe(&source));
-    let described = described.map_err(|text| source.explain(&text))?;
+    let described = match elf::check(pinned).map_err(Into::into).and_then(|()| describe::describe(&source)) {
+        Ok(described) => described,
+        Err(error) => return Err(NativeLoadError { source, error }.into()),
+    };
     let api = format!("native {}.{}", abi::ABI_MAJOR, described.abi_minor);
     let facts = Facts { metadata: Metadata::from(described), api, ..Facts::default() };
     Ok(Arc::new(Native { facts, source }))
@@ -88,14 +118,11 @@ impl Code for Native {
         &self.facts
     }
 
-    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError> {
         for (section, table) in [("grants", setup.grants), ("limits", setup.limits)] {
             if !table.is_empty() {
-                return Err(format!(
-                    "[{section}] means nothing to `{}`: it is a native plugin, and nothing holds it back; remove [{section}] from \
-                     service.toml, or take a WASM plugin",
-                    self.facts.metadata.name
-                ));
+                let plugin = self.facts.metadata.name.clone();
+                return Err(HandlerError::NoSandbox { section, plugin });
             }
         }
         Ok(Opened {

@@ -11,6 +11,7 @@ use super::output::for_people;
 use super::protocol::{
     Answer, DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, Ended, LINE_BYTES, MESSAGE_BYTES, Order, cut,
 };
+use super::verdict;
 
 /// Between the request to end and SIGKILL.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
@@ -67,6 +68,16 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// The plugin broke off, or answered with something that means nothing.
+    pub(super) fn is_crash(&self, hook: Hook) -> bool {
+        match self {
+            Ending::Done(ended) => ended.code == abi::BROKEN || !verdict::is_answer(Some(hook), ended.code),
+            Ending::NotCreated(ended) => ended.code == abi::BROKEN || !verdict::is_answer(None, ended.code),
+            Ending::Gone | Ending::Garbled => true,
+            Ending::Refused(_) | Ending::Cut(_) => false,
+        }
+    }
+
     /// Something is wrong with the process or what it runs: the next one is not started at once.
     pub(super) fn is_broken(&self) -> bool {
         match self {

@@ -11,7 +11,7 @@ pub(super) fn absent(hook: Hook) -> Outcome {
 }
 
 /// What a hook returned.
-pub(super) fn of_hook(hook: Hook, ended: Ended) -> Result<Outcome, HookError> {
+pub(super) fn from_hook(hook: Hook, ended: Ended) -> Result<Outcome, HookError> {
     let observed = match ended.code {
         abi::DONE => return Ok(done(hook, ended)),
         abi::UNSUPPORTED => return Ok(absent(hook)),
@@ -30,8 +30,22 @@ pub(super) fn of_hook(hook: Hook, ended: Ended) -> Result<Outcome, HookError> {
     }
 }
 
+/// Whether `code` means something as an answer to `hook`; none: to `create`.
+pub(super) fn is_answer(hook: Option<Hook>, code: i32) -> bool {
+    match code {
+        abi::DONE | abi::RETRY | abi::FATAL | abi::MISCONFIGURED | abi::BROKEN => true,
+        abi::UNSUPPORTED => hook.is_some(),
+        abi::STATE_PROMOTED
+        | abi::STATE_STANDBY
+        | abi::STATE_LIVE
+        | abi::STATE_STOPPED
+        | abi::STATE_FAILED => hook == Some(Hook::Status),
+        _ => false,
+    }
+}
+
 /// Why `create` made no instance.
-pub(super) fn of_create(ended: &Ended) -> HookError {
+pub(super) fn from_create(ended: &Ended) -> HookError {
     match error("create", ended) {
         HookError::Failed(text) => HookError::Failed(format!("its instance could not be made: {text}")),
         other => other,
@@ -75,7 +89,10 @@ mod tests {
 
     #[test]
     fn each_code_has_its_meaning() {
-        let of = |hook, code| of_hook(hook, ended(code));
+        let of = |hook, code| {
+            assert!(is_answer(Some(hook), code), "{hook:?} {code}");
+            from_hook(hook, ended(code))
+        };
         assert_eq!(of(Hook::Start, abi::DONE), Ok(Outcome::Done));
         assert_eq!(of(Hook::Start, abi::RETRY), Err(HookError::Failed("m".into())));
         assert_eq!(of(Hook::Start, abi::FATAL), Err(HookError::Lasting("m".into())));
@@ -91,10 +108,13 @@ mod tests {
         for (hook, code) in
             [(Hook::Start, abi::STATE_STANDBY), (Hook::Promote, abi::STATE_FAILED), (Hook::Status, 77)]
         {
-            let Err(HookError::Failed(text)) = of_hook(hook, ended(code)) else { panic!("{hook:?} {code}") };
+            let Err(HookError::Failed(text)) = from_hook(hook, ended(code)) else {
+                panic!("{hook:?} {code}")
+            };
             let expected =
                 format!("the plugin returned {code} from {}, which means nothing there", hook.as_str());
             assert!(text.starts_with(&expected), "{text}");
+            assert!(!is_answer(Some(hook), code), "{hook:?} {code}");
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use koi_plugin_api::{Hook, Role};
 
+use super::error::UsageError;
+
 /// What is asked for.
 #[derive(Debug, Default)]
 pub(super) struct Args {
@@ -32,12 +34,12 @@ pub(super) struct Args {
 }
 
 /// Reads what follows the process's word.
-pub(super) fn read(words: &[OsString], one_hook: bool) -> Result<Args, String> {
+pub(super) fn read(words: &[OsString], one_hook: bool) -> Result<Args, UsageError> {
     let mut args = Args::default();
     let mut words = words.iter();
     let mut bare = Vec::new();
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{} needs a value", word.display()));
+        let mut value = || words.next().ok_or_else(|| UsageError::NoValue(word.clone()));
         match word.to_str() {
             Some("--really") => args.really = true,
             Some("--quiet") => args.quiet = true,
@@ -49,40 +51,42 @@ pub(super) fn read(words: &[OsString], one_hook: bool) -> Result<Args, String> {
             Some("--epoch") => args.epoch = Some(number(value()?)?),
             Some("--config") => args.config.push(setting(value()?)?),
             Some("--role") => args.role = Some(role(value()?)?),
-            Some(other) if other.starts_with("--") => return Err(format!("{other} is not known here")),
+            Some(other) if other.starts_with("--") => {
+                return Err(UsageError::UnknownOption(other.to_owned()));
+            }
             _ => bare.push(word),
         }
     }
     match (bare[..].split_first(), one_hook) {
         (Some((plugin, [])), false) => args.plugin = (*plugin).into(),
         (Some((plugin, [hook])), true) => (args.plugin, args.hook) = ((*plugin).into(), Some(hook_of(hook)?)),
-        _ => return Err("name one plugin's file, and for plugin-run a hook".to_owned()),
+        _ => return Err(UsageError::Arguments),
     }
     Ok(args)
 }
 
-fn number(word: &OsStr) -> Result<u64, String> {
-    word.to_str().and_then(|w| w.parse().ok()).ok_or_else(|| format!("{} is not a number", word.display()))
+fn number(word: &OsStr) -> Result<u64, UsageError> {
+    word.to_str().and_then(|w| w.parse().ok()).ok_or_else(|| UsageError::NotANumber(word.to_owned()))
 }
 
-fn setting(word: &OsStr) -> Result<(String, String), String> {
+fn setting(word: &OsStr) -> Result<(String, String), UsageError> {
     let pair = word.to_str().and_then(|word| word.split_once('='));
-    let (key, value) = pair.ok_or_else(|| format!("{}: a setting is written KEY=VALUE", word.display()))?;
+    let (key, value) = pair.ok_or_else(|| UsageError::NotASetting(word.to_owned()))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn role(word: &OsStr) -> Result<Role, String> {
+fn role(word: &OsStr) -> Result<Role, UsageError> {
     match word.to_str() {
         Some("none") => Ok(Role::None),
         Some("standby") => Ok(Role::Standby),
         Some("promoted") => Ok(Role::Promoted),
-        _ => Err(format!("{} is not a role: none, standby or promoted", word.display())),
+        _ => Err(UsageError::NotARole(word.to_owned())),
     }
 }
 
-fn hook_of(word: &OsStr) -> Result<Hook, String> {
+fn hook_of(word: &OsStr) -> Result<Hook, UsageError> {
     let found = Hook::ALL.into_iter().find(|hook| Some(hook.as_str()) == word.to_str());
-    found.ok_or_else(|| format!("{} is not a hook", word.display()))
+    found.ok_or_else(|| UsageError::NotAHook(word.to_owned()))
 }
 
 #[cfg(test)]
@@ -107,10 +111,10 @@ mod tests {
         for (text, named) in
             [("a.so --frob", "--frob"), ("a.so --epoch x", "x"), ("a.so --service", "--service")]
         {
-            let why = read(&words(text), false).unwrap_err();
+            let why = read(&words(text), false).unwrap_err().to_string();
             assert!(why.contains(named), "{text}: {why}");
         }
         assert!(read(&words("a.so"), true).is_err() && read(&words("a.so b.so"), false).is_err());
-        assert!(read(&words("a.so frob"), true).unwrap_err().contains("frob"));
+        assert!(read(&words("a.so frob"), true).unwrap_err().to_string().contains("frob"));
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::args::Args;
 use super::bench::{Bench, EPOCH, End, Order, Ran};
+use super::error::TrialError;
 use super::interrupt::Interrupt;
 use super::loading::{load, open};
 use super::report::{Report, Verdict, shown};
@@ -27,7 +28,7 @@ const NO_TIME: Duration = Duration::from_millis(5);
 const SHORTENED: Duration = Duration::from_secs(2);
 
 /// The whole of it.
-pub(super) fn check(args: &Args, target: &Target) -> Result<u8, String> {
+pub(super) fn check(args: &Args, target: &Target) -> Result<u8, TrialError> {
     let interrupt = Interrupt::watch();
     let scratch = Scratch::new(target.kind(), None, &target.name)?;
     let mut report = Report::new(args);
@@ -202,8 +203,8 @@ impl<'c> Check<'c> {
                 self.bench.close(before);
                 true
             }
-            Err(why) => {
-                self.report.add(Verdict::Fail, "open", &why, Duration::ZERO);
+            Err(error) => {
+                self.report.add(Verdict::Fail, "open", &error.to_string(), Duration::ZERO);
                 false
             }
         }

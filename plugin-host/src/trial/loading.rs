@@ -21,8 +21,8 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
     let began = Instant::now();
     let subject = match Subject::load(target, scratch) {
         Ok(subject) => subject,
-        Err(why) => {
-            report.add(Verdict::Fail, "load", &why, began.elapsed());
+        Err(error) => {
+            report.add(Verdict::Fail, "load", &error.to_string(), began.elapsed());
             report.give_up("it cannot be loaded; nothing of it was tried");
             return None;
         }
@@ -44,7 +44,7 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
                 (Verdict::Ok, "says the same a second time".into())
             }
             Ok(_) => (Verdict::Fail, "says something else a second time: it must depend on nothing".into()),
-            Err(why) => (Verdict::Fail, format!("cannot be loaded a second time: {why}")),
+            Err(error) => (Verdict::Fail, format!("cannot be loaded a second time: {error}")),
         };
         report.add(verdict, "describe", &said, began.elapsed());
     }
@@ -89,14 +89,14 @@ pub(super) fn open(
             report.add(Verdict::Ok, "open", &said, began.elapsed());
             Some((opened.handler, config))
         }
-        Err(why) if target.is_service() => {
-            report.add(Verdict::Fail, "open", &why, began.elapsed());
+        Err(error) if target.is_service() => {
+            report.add(Verdict::Fail, "open", &error.to_string(), began.elapsed());
             report.give_up("the service cannot run as it is; its handler was not tried");
             None
         }
         // It wants something; that is its good right.
-        Err(why) => {
-            report.add(Verdict::Note, "open", &why, began.elapsed());
+        Err(error) => {
+            report.add(Verdict::Note, "open", &error.to_string(), began.elapsed());
             unchecked.push("its hooks: alone it cannot be opened; --service DIR takes a service.toml that has what it wants".into());
             None
         }

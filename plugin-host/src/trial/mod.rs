@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod check;
 mod describe;
+mod error;
 mod interrupt;
 mod loading;
 mod odd;
@@ -23,6 +24,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
+use error::TrialError;
 use target::Target;
 
 /// How such a process ends, besides 0.
@@ -51,14 +53,14 @@ pub(crate) fn run_process(words: &[OsString]) -> ExitCode {
 fn with_target(
     words: &[OsString],
     one_hook: bool,
-    work: fn(&Args, &Target) -> Result<u8, String>,
+    work: fn(&Args, &Target) -> Result<u8, TrialError>,
 ) -> ExitCode {
-    let worked = args::read(words, one_hook).and_then(|args| {
+    let worked = args::read(words, one_hook).map_err(TrialError::from).and_then(|args| {
         let target = Target::find(&args.plugin, args.service.as_deref(), &args.config)?;
         work(&args, &target)
     });
-    ExitCode::from(worked.unwrap_or_else(|why| {
-        let why = report::clean(&why);
+    ExitCode::from(worked.unwrap_or_else(|error| {
+        let why = report::clean(&error.to_string());
         if words.iter().any(|word| word == "--json") {
             report::json(&serde_json::json!({ "error": { "code": "failed", "message": why, "hint": "" } }));
         } else {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::bench::{Bench, End, Order, Ran};
+use super::error::{TrialError, UsageError};
 use super::exit;
 use super::interrupt::Interrupt;
 use super::report::{clean, json, millis, painted, progress, shown, write};
@@ -15,8 +16,8 @@ use super::verdict::word;
 use crate::plugin::Kind;
 
 /// Loads, runs, tells.
-pub(super) fn run(args: &Args, target: &Target) -> Result<u8, String> {
-    let hook = args.hook.ok_or("which hook?")?;
+pub(super) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
+    let hook = args.hook.ok_or(UsageError::NoHook)?;
     let interrupt = Interrupt::watch();
     let scratch = Scratch::new(target.kind(), args.state.as_deref(), &target.name)?;
     if target.kind() == Kind::Wasm {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::error::ScratchError;
 use crate::host::Host;
 use crate::plugin::Kind;
 
@@ -24,11 +25,8 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// For a plugin of this kind. With `state` the store of the service `name` comes from that folder and goes back there.
-    pub(super) fn new(kind: Kind, state: Option<&Path>, name: &str) -> Result<Scratch, String> {
-        let folder = tempfile::Builder::new()
-            .prefix("koi-trial-")
-            .tempdir()
-            .map_err(|error| format!("no folder for the trial can be made: {error}"))?;
+    pub(super) fn new(kind: Kind, state: Option<&Path>, name: &str) -> Result<Scratch, ScratchError> {
+        let folder = tempfile::Builder::new().prefix("koi-trial-").tempdir().map_err(ScratchError::Folder)?;
         // Only components have something that is worth keeping.
         let cache = if kind == Kind::Wasm { cache() } else { None };
         let dir = cache.unwrap_or_else(|| folder.path().join("plugins"));
@@ -37,7 +35,7 @@ impl Scratch {
         let kept = state.map(|state| state.join(name));
         let scratch = Scratch { folder, host, store_name, kept };
         scratch.forget();
-        scratch.bring().map_err(|error| format!("what the handler has stored cannot be read: {error}"))?;
+        scratch.bring().map_err(ScratchError::Bring)?;
         Ok(scratch)
     }
 
@@ -69,16 +67,14 @@ impl Scratch {
     }
 
     /// Puts the store where it is to stay.
-    pub(super) fn keep(&self) -> Result<(), String> {
+    pub(super) fn keep(&self) -> Result<(), ScratchError> {
         let (Some(kept), store) = (&self.kept, self.store()) else { return Ok(()) };
         let folder = kept.parent().unwrap_or(Path::new("."));
         let copied = match store.exists() {
             true => fs::create_dir_all(folder).and_then(|()| fs::copy(&store, kept).map(drop)),
             false => Ok(()),
         };
-        copied.map_err(|error| {
-            format!("what the handler has stored cannot be kept in {}: {error}", kept.display())
-        })
+        copied.map_err(|source| ScratchError::Keep { path: kept.clone(), source })
     }
 
     /// Removes the store, and whatever of it was set aside.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use koi_plugin_api::HookSet;
 use koi_plugin_shell::{Shape, ShellHandler};
 
+use super::error::TargetError;
 use crate::discover::{COMPONENT, MANIFEST};
 use crate::entry::{self, Entry};
 use crate::files;
@@ -42,21 +43,18 @@ impl Target {
         plugin: &Path,
         service: Option<&Path>,
         config: &[(String, String)],
-    ) -> Result<Target, String> {
+    ) -> Result<Target, TargetError> {
         let plugin = there(plugin)?;
         let service = service.map(there).transpose()?;
         let mut target = match (plugin.is_dir(), files::kind_of(&plugin), service) {
             (true, _, None) => of_folder(plugin)?,
             (true, _, Some(_)) => {
-                let shown = plugin.display();
-                return Err(format!(
-                    "{shown} is a service itself: leave --service out, or name a plugin's file"
-                ));
+                return Err(TargetError::ServiceTwice(plugin));
             }
             (false, Some(kind), service) => of_plugin(plugin, kind, service)?,
             (false, None, None) => of_script(plugin)?,
             (false, None, Some(_)) => {
-                return Err(format!("{}: --service goes with a .wasm or a .so", plugin.display()));
+                return Err(TargetError::ServiceOfScript(plugin));
             }
         };
         let said = std::mem::take(&mut target.manifest.config);
@@ -91,30 +89,21 @@ impl Target {
     }
 }
 
-fn there(path: &Path) -> Result<PathBuf, String> {
+fn there(path: &Path) -> Result<PathBuf, TargetError> {
     fs::canonicalize(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if files::kind_of(path).is_some() => format!(
-            "{} is not there; if it is yet to be built: in the folder of a new handler ./build.sh does that",
-            path.display()
-        ),
-        _ => format!("{} cannot be looked at: {error}", path.display()),
+        io::ErrorKind::NotFound if files::kind_of(path).is_some() => TargetError::NotBuilt(path.to_owned()),
+        _ => TargetError::Unreadable { path: path.to_owned(), source: error },
     })
 }
 
-fn of_folder(folder: PathBuf) -> Result<Target, String> {
+fn of_folder(folder: PathBuf) -> Result<Target, TargetError> {
     let manifest = manifest(&folder)?;
     let component = folder.join(COMPONENT);
     let source = match &manifest.handler {
         Some(name) if name == ShellHandler::NAME => Source::Scripts(Shape::Folder(folder.clone())),
         Some(named) => match files::kind_of(Path::new(named)) {
             Some(kind) => Source::Plugin(there(&folder.join(named))?, kind),
-            None => {
-                return Err(format!(
-                    "{0}: its handler `{named}` is a plugin's name, and only a running koid knows its file: name the file, and \
-                     --service {0}",
-                    folder.display()
-                ));
-            }
+            None => return Err(TargetError::NamedHandler { handler: named.clone(), folder }),
         },
         None if component.exists() => Source::Plugin(component, Kind::Wasm),
         None => Source::Scripts(Shape::Folder(folder.clone())),
@@ -122,18 +111,14 @@ fn of_folder(folder: PathBuf) -> Result<Target, String> {
     if let Source::Scripts(shape) = &source
         && shape.hooks() == HookSet::default()
     {
-        return Err(format!(
-            "{} is no service: it has no {COMPONENT}, no {MANIFEST} that names a handler, and no script called start, stop, \
-             promote, demote, status or failed; is it the source of a handler? Build it, and check the file that comes out",
-            folder.display()
-        ));
+        return Err(TargetError::NoService(folder));
     }
     Ok(Target { name: name_of(&folder), home: Some(folder), source, manifest })
 }
 
-fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Target, String> {
+fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Target, TargetError> {
     let manifest = match &service {
-        Some(folder) if !folder.is_dir() => return Err(format!("{} is not a folder", folder.display())),
+        Some(folder) if !folder.is_dir() => return Err(TargetError::NotAFolder(folder.clone())),
         Some(folder) => manifest(folder)?,
         None => Manifest::default(),
     };
@@ -144,21 +129,19 @@ fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Ta
     Ok(Target { name, home: service, source: Source::Plugin(plugin, kind), manifest })
 }
 
-fn of_script(script: PathBuf) -> Result<Target, String> {
-    let meta = fs::metadata(&script).map_err(|error| format!("{}: {error}", script.display()))?;
+fn of_script(script: PathBuf) -> Result<Target, TargetError> {
+    let meta =
+        fs::metadata(&script).map_err(|source| TargetError::Script { path: script.clone(), source })?;
     if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
-        return Err(format!(
-            "{0} is neither a .wasm nor a .so, and as a script it is not executable; if it is one, chmod +x {0}",
-            script.display()
-        ));
+        return Err(TargetError::NotExecutable(script));
     }
     let home = script.parent().unwrap_or(Path::new("/")).to_owned();
     let (name, source) = (name_of(&script), Source::Scripts(Shape::File(script)));
     Ok(Target { name, home: Some(home), source, manifest: Manifest::default() })
 }
 
-fn manifest(folder: &Path) -> Result<Manifest, String> {
-    Manifest::load(&folder.join(MANIFEST)).map(Option::unwrap_or_default).map_err(|error| error.to_string())
+fn manifest(folder: &Path) -> Result<Manifest, TargetError> {
+    Ok(Manifest::load(&folder.join(MANIFEST))?.unwrap_or_default())
 }
 
 /// The name that koid would give the service.
@@ -174,7 +157,7 @@ fn name_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn find(folder: &Path, name: &str) -> Result<Target, String> {
+    fn find(folder: &Path, name: &str) -> Result<Target, TargetError> {
         Target::find(&folder.join(name), None, &[])
     }
 
@@ -219,7 +202,7 @@ mod tests {
             ("named", "--service"),
             ("empty", "is no service"),
         ] {
-            let why = find(at, name).unwrap_err();
+            let why = find(at, name).unwrap_err().to_string();
             assert!(why.contains(said) && why.contains(name), "{name}: {why}");
         }
     }

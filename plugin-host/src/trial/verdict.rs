@@ -2,25 +2,13 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{HookError, LogLevel, Observed, Outcome, StatusReport};
+use koi_plugin_api::{HookError, Incident, Observed, Outcome, StatusReport};
 
 use super::bench::{End, Ran};
 use super::report::{Verdict, shown};
-use crate::plugin::UNSUPPORTED;
 
 /// A call that was asked to end, and ends so much later, was ended by force.
 const BY_ITSELF: Duration = Duration::from_millis(950);
-
-/// How the texts of results begin that a handler did not choose: it crashed.
-const CRASHES: [&str; 7] = [
-    "trapped in ",
-    "called exit(",
-    "failed in ",
-    "wanted more than ",
-    "wanted tables ",
-    "the plugin's process ",
-    "the plugin wrote to koid's own socket",
-];
 
 /// What is expected of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +62,7 @@ pub(super) fn judge(case: Case, ran: &Ran) -> (Verdict, String) {
         End::Panicked => return (Verdict::Fail, "koid's own code panicked; this is a fault of koid".into()),
         End::Result(result) => result,
     };
-    if ran.lines.iter().any(|(level, line)| *level == LogLevel::Debug && line == UNSUPPORTED) {
+    if ran.incidents.contains(&Incident::Unsupported) {
         return (Verdict::Fail, "says `unsupported`, and describe says that it has this hook".into());
     }
     if ran.dropped_lines() > 0 {
@@ -91,7 +79,7 @@ pub(super) fn judge(case: Case, ran: &Ran) -> (Verdict, String) {
             }
             judged => judged,
         },
-        Err(error) => went_wrong(case, error, ran.took),
+        Err(error) => went_wrong(case, error, ran),
     }
 }
 
@@ -117,7 +105,8 @@ fn went_well(case: Case, outcome: &Outcome) -> (Verdict, String) {
     }
 }
 
-fn went_wrong(case: Case, error: &HookError, took: Duration) -> (Verdict, String) {
+fn went_wrong(case: Case, error: &HookError, ran: &Ran) -> (Verdict, String) {
+    let (took, crashed) = (ran.took, ran.incidents.contains(&Incident::Crashed));
     let refused = |text: &str| match case.want {
         Want::Answer => (Verdict::Ok, format!("refuses: {text}")),
         Want::CutOff | Want::Cancelled(_) => (Verdict::Ok, format!("gives up: {text}")),
@@ -126,7 +115,7 @@ fn went_wrong(case: Case, error: &HookError, took: Duration) -> (Verdict, String
         Want::Well | Want::Status(_) => (Verdict::Fail, text.to_owned()),
     };
     match error {
-        HookError::Failed(text) | HookError::Lasting(text) | HookError::CannotRun(text) if crashed(text) => {
+        HookError::Failed(text) | HookError::Lasting(text) | HookError::CannotRun(text) if crashed => {
             (Verdict::Fail, text.clone())
         }
         HookError::CannotRun(text) | HookError::NoRoom(text) => {
@@ -148,12 +137,6 @@ fn went_wrong(case: Case, error: &HookError, took: Duration) -> (Verdict, String
             _ => (Verdict::Note, "interrupted".into()),
         },
     }
-}
-
-fn crashed(text: &str) -> bool {
-    CRASHES.iter().any(|begin| text.starts_with(begin))
-        || text.contains("panicked")
-        || text.contains("means nothing there; it needs mending")
 }
 
 fn has_nameless_detail(outcome: &Outcome) -> bool {
@@ -223,7 +206,13 @@ mod tests {
     };
 
     fn ran(result: Result<Outcome, HookError>) -> Ran {
-        Ran { end: End::Result(result), took: Duration::from_millis(3), lines: Vec::new(), lines_in_all: 0 }
+        Ran {
+            end: End::Result(result),
+            took: Duration::from_millis(3),
+            lines: Vec::new(),
+            lines_in_all: 0,
+            incidents: Vec::new(),
+        }
     }
 
     fn verdict(case: Case, result: Result<Outcome, HookError>) -> Verdict {
@@ -251,14 +240,10 @@ mod tests {
     #[test]
     fn a_crash_is_one_whatever_was_expected() {
         let alone = Case { want: Want::Answer, is_service: false, upset: true, ..CASE };
-        for text in [
-            "trapped in promote: wasm unreachable instruction executed",
-            "wanted more than 64 MiB of memory; raise memory under [limits] of service.toml (in start)",
-            "the plugin's process was ended by SIGSEGV in promote",
-            "promote panicked: index out of bounds",
-        ] {
-            assert_eq!(verdict(alone, Err(HookError::Failed(text.into()))), Verdict::Fail, "{text}");
-        }
+        let refused = ran(Err(HookError::Failed("trapped in promote: wasm unreachable".into())));
+        assert_eq!(judge(alone, &refused).0, Verdict::Ok);
+        let crashed = Ran { incidents: vec![Incident::Crashed], ..refused };
+        assert_eq!(judge(alone, &crashed), (Verdict::Fail, "trapped in promote: wasm unreachable".into()));
         let hung = Ran { end: End::Hung, ..ran(Ok(Outcome::Done)) };
         assert_eq!(judge(alone, &hung).0, Verdict::Fail);
     }

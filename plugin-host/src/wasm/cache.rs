@@ -25,6 +25,34 @@ const LEFT_OVER: Duration = Duration::from_secs(3600);
 const ENDING: &str = ".cwasm";
 const TEMPORARY: &str = ".tmp-";
 
+/// Why the cache is not used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    /// Its folder cannot be made.
+    #[error("the cache of compiled code {} cannot be made: {source}", dir.display())]
+    Unmade { dir: PathBuf, source: io::Error },
+    /// Its folder cannot be looked at.
+    #[error("the cache of compiled code {} cannot be looked at: {source}", dir.display())]
+    Unreadable { dir: PathBuf, source: io::Error },
+    /// Something else lies there.
+    #[error("the cache of compiled code {} is not a folder; remove it", .0.display())]
+    NotAFolder(PathBuf),
+    /// Others can write there.
+    #[error("the cache of compiled code {} is not used, for it {reason}; remove it, koid makes it anew", dir.display())]
+    Distrusted { dir: PathBuf, reason: Distrust },
+}
+
+/// Why a file or folder is not to be trusted. It ends a sentence that begins with its name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Distrust {
+    /// Another user owns it.
+    #[error("belongs to user {owner} and not to {own}, as whom koid runs")]
+    Owner { owner: u32, own: u32 },
+    /// Its mode lets others write.
+    #[error("is writable by others (mode {0:04o})")]
+    Mode(u32),
+}
+
 /// A folder of compiled code that can be trusted.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -44,26 +72,21 @@ impl Key {
 
 impl Cache {
     /// Opens the folder; makes it where it isn't there.
-    ///
-    /// # Errors
-    /// A sentence: it cannot be made, or others can write there.
-    pub(crate) fn open(dir: &Path) -> Result<Cache, String> {
-        let shown = dir.display();
+    pub(crate) fn open(dir: &Path) -> Result<Cache, CacheError> {
+        let owned = || dir.to_owned();
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(|error| format!("the cache of compiled code {shown} cannot be made: {error}"))?;
-        let meta = fs::symlink_metadata(dir)
-            .map_err(|error| format!("the cache of compiled code {shown} cannot be looked at: {error}"))?;
+            .map_err(|source| CacheError::Unmade { dir: owned(), source })?;
+        let meta =
+            fs::symlink_metadata(dir).map_err(|source| CacheError::Unreadable { dir: owned(), source })?;
         if !meta.is_dir() {
-            return Err(format!("the cache of compiled code {shown} is not a folder; remove it"));
+            return Err(CacheError::NotAFolder(owned()));
         }
         match distrust(&meta) {
-            Some(why) => Err(format!(
-                "the cache of compiled code {shown} is not used, for it {why}; remove it, koid makes it anew"
-            )),
-            None => Ok(Cache { dir: dir.to_owned() }),
+            Some(reason) => Err(CacheError::Distrusted { dir: owned(), reason }),
+            None => Ok(Cache { dir: owned() }),
         }
     }
 
@@ -128,13 +151,13 @@ fn remove(path: &Path) {
 }
 
 /// Why a file or folder is not to be trusted, if it isn't.
-fn distrust(meta: &Metadata) -> Option<String> {
+fn distrust(meta: &Metadata) -> Option<Distrust> {
     let own = geteuid().as_raw();
     if meta.uid() != own {
-        return Some(format!("belongs to user {} and not to {own}, as whom koid runs", meta.uid()));
+        return Some(Distrust::Owner { owner: meta.uid(), own });
     }
     let mode = meta.mode() & 0o7777;
-    (mode & 0o022 != 0).then(|| format!("is writable by others (mode {mode:04o})"))
+    (mode & 0o022 != 0).then_some(Distrust::Mode(mode))
 }
 
 /// The digest in an entry's name, if it is one of `key`.
@@ -227,7 +250,7 @@ mod tests {
         let (_dir, cache, _) = cache();
         assert_eq!(fs::metadata(&cache.dir).unwrap().permissions().mode() & 0o777, 0o700);
         chmod(&cache.dir, 0o770);
-        let refused = Cache::open(&cache.dir).unwrap_err();
+        let refused = Cache::open(&cache.dir).unwrap_err().to_string();
         assert!(refused.contains("is writable by others (mode 0770); remove it"), "{refused}");
     }
 

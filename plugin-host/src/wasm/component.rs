@@ -6,18 +6,37 @@ use std::time::Instant;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::HandlerExecPre;
-use super::describe::describe;
+use super::describe::{DescribeError, describe};
 use super::grants::Grants;
 use super::guest::Guest;
 use super::handler::{Service, WasmHandler};
 use super::limits::Limits;
-use super::runtime::Machine;
+use super::machine_code::MachineCodeError;
+use super::runtime::{Machine, RuntimeError};
 use super::store::StateStore;
-use super::versions::Outside;
+use super::versions::{InterfaceError, Outside};
 use super::wanted::wanted;
 use super::{host, machine_code};
+use crate::error::HandlerError;
 use crate::host::Host;
 use crate::plugin::{Code, Compiled, Facts, FileHash, Opened, Setup};
+
+/// Why a component cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    /// No component can be run in this process.
+    #[error("{0}")]
+    Runtime(&'static RuntimeError),
+    /// There is no code of it.
+    #[error(transparent)]
+    MachineCode(#[from] MachineCodeError),
+    /// It is no handler for this koid.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// It does not say what it is.
+    #[error(transparent)]
+    Describe(#[from] DescribeError),
+}
 
 /// A component that can be made the handler of any number of services.
 pub(crate) struct WasmCode {
@@ -29,12 +48,12 @@ pub(crate) struct WasmCode {
 
 impl WasmCode {
     /// Loads the component in `bytes`.
-    pub(crate) fn load(host: &Host, bytes: &[u8], hash: FileHash) -> Result<WasmCode, String> {
-        let machine = Machine::get()?;
+    pub(crate) fn load(host: &Host, bytes: &[u8], hash: FileHash) -> Result<WasmCode, ComponentError> {
+        let machine = Machine::get().map_err(ComponentError::Runtime)?;
         let began = Instant::now();
-        let code = machine_code::of(host, machine.engine(), bytes, hash)?;
+        let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
         let took = began.elapsed();
-        let outside = Outside::of(&code.component, machine.engine())?;
+        let outside = Outside::from_component(&code.component, machine.engine())?;
         let metadata = describe(machine, &code.component)?;
         let compiled = Compiled { size_bytes: code.size_bytes, cached: code.cached, took };
         let facts = Facts { metadata, api: outside.api, imports: outside.imports, compiled: Some(compiled) };
@@ -47,19 +66,19 @@ impl WasmCode {
         bytes: &[u8],
         hash: FileHash,
         facts: Facts,
-    ) -> Result<WasmCode, String> {
-        let machine = Machine::get()?;
-        let code = machine_code::of(host, machine.engine(), bytes, hash)?;
+    ) -> Result<WasmCode, ComponentError> {
+        let machine = Machine::get().map_err(ComponentError::Runtime)?;
+        let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
         Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
     }
 
-    fn link(&self, grants: &Grants) -> Result<HandlerExecPre<Guest>, String> {
+    fn link(&self, grants: &Grants) -> Result<HandlerExecPre<Guest>, HandlerError> {
         let mut linker = Linker::new(self.machine.engine());
         let linked = host::link(&mut linker)
             .and_then(|()| grants.link(&mut linker))
             .and_then(|()| linker.instantiate_pre(&self.component))
             .and_then(HandlerExecPre::new);
-        linked.map_err(|error| format!("the component does not fit what koid offers: {error:#}"))
+        linked.map_err(HandlerError::Link)
     }
 }
 
@@ -68,7 +87,7 @@ impl Code for WasmCode {
         &self.facts
     }
 
-    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String> {
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError> {
         let limits = Limits::read(setup.limits)?;
         let grants = Arc::new(Grants::read(setup, &self.host)?);
         if setup.resolved.is_none() {

@@ -122,22 +122,39 @@ pub(crate) fn status(report: wit::StatusReport) -> Result<Outcome, HookError> {
     Ok(Outcome::Status(StatusReport { observed, message, score: report.promotion_score, details }))
 }
 
+/// Which part of what a component says of itself cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// Its name has other characters, or too many of them.
+    #[error("its name is {name:?}: it must be 1 to 64 of the characters a-z, 0-9 and `-`")]
+    Name { name: String },
+    /// It does nothing.
+    #[error("it has no hooks: `describe` must name at least one")]
+    NoHooks,
+    /// It lists too much.
+    #[error("`describe` names more than {NAMED} capabilities or configuration keys")]
+    TooMany,
+    /// A text that is compared or shown is too long or not plain.
+    #[error("`describe` names {text:?}, which has control characters or more than {NAMED_BYTES} bytes")]
+    Text { text: String },
+    /// A key has no name.
+    #[error("`describe` names a configuration key without a name")]
+    NamelessKey,
+}
+
 /// What a component says of itself.
-///
-/// # Errors
-/// A sentence that says which part of it cannot be.
-pub(crate) fn metadata(said: wit::Metadata) -> Result<Metadata, String> {
+pub(crate) fn metadata(said: wit::Metadata) -> Result<Metadata, MetadataError> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if said.name.is_empty() || said.name.len() > 64 || !said.name.chars().all(is_name) {
         let name = for_people(&said.name, 80);
-        return Err(format!("its name is {name:?}: it must be 1 to 64 of the characters a-z, 0-9 and `-`"));
+        return Err(MetadataError::Name { name });
     }
     let hooks = hooks(said.hooks);
     if hooks.iter().next().is_none() {
-        return Err("it has no hooks: `describe` must name at least one".into());
+        return Err(MetadataError::NoHooks);
     }
     if said.capabilities.len() > NAMED || said.config.len() > NAMED {
-        return Err(format!("`describe` names more than {NAMED} capabilities or configuration keys"));
+        return Err(MetadataError::TooMany);
     }
     let metadata = Metadata {
         name: said.name,
@@ -152,19 +169,16 @@ pub(crate) fn metadata(said: wit::Metadata) -> Result<Metadata, String> {
 }
 
 /// Capabilities and keys are compared and shown: they are short and plain, or refused.
-fn check_texts(metadata: &Metadata) -> Result<(), String> {
+fn check_texts(metadata: &Metadata) -> Result<(), MetadataError> {
     let values = metadata.capabilities.iter().map(Capability::value);
     let keys = metadata.config.iter().flat_map(|key| [Some(key.name.as_str()), key.default.as_deref()]);
     let mut texts = values.chain(keys.flatten());
     let bad = texts.find(|text| text.len() > NAMED_BYTES || text.contains(char::is_control));
     if let Some(text) = bad {
-        let text = for_people(text, 80);
-        return Err(format!(
-            "`describe` names {text:?}, which has control characters or more than {NAMED_BYTES} bytes"
-        ));
+        return Err(MetadataError::Text { text: for_people(text, 80) });
     }
     match metadata.config.iter().any(|key| key.name.is_empty()) {
-        true => Err("`describe` names a configuration key without a name".into()),
+        true => Err(MetadataError::NamelessKey),
         false => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use wasmtime_wasi::WasiCtx;
 
 use super::bindings::HandlerExecPre;
 use super::bindings::koi::service::types as wit;
+use super::convert::MetadataError;
 use super::ending::{Ending, Over, deadline_after};
 use super::grants::Grants;
 use super::guest::{CallState, Guest};
@@ -17,16 +18,31 @@ use super::handler::{new_guest, new_store};
 use super::limits::Limits;
 use super::runtime::Machine;
 use super::store::StateStore;
-use super::{convert, host, trouble, wasi};
+use super::trouble::TrapError;
+use super::{convert, host, wasi};
 
 /// Time of `describe`.
 const TIME: Duration = Duration::from_secs(1);
 
+/// Why a component does not say what it is.
+#[derive(Debug, thiserror::Error)]
+pub enum DescribeError {
+    /// Its interfaces have other types than ours.
+    #[error("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {0:#}")]
+    Link(wasmtime::Error),
+    /// It takes too long.
+    #[error("`describe` did not answer within {TIME:?}: it must only say what the handler is")]
+    TimedOut,
+    /// It broke off.
+    #[error(transparent)]
+    Trap(#[from] TrapError),
+    /// It answered with something that cannot be.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
 /// Asks `component`.
-///
-/// # Errors
-/// A sentence: it does not answer, or with something that cannot be.
-pub(crate) fn describe(machine: &'static Machine, component: &Component) -> Result<Metadata, String> {
+pub(crate) fn describe(machine: &'static Machine, component: &Component) -> Result<Metadata, DescribeError> {
     let linked = link(machine, component)?;
     let first = ask(machine, linked.clone());
     let said = match first {
@@ -35,11 +51,9 @@ pub(crate) fn describe(machine: &'static Machine, component: &Component) -> Resu
         answered => answered,
     };
     match said {
-        Ok(said) => convert::metadata(said),
-        Err(error) if error.is::<Over>() => {
-            Err(format!("`describe` did not answer within {TIME:?}: it must only say what the handler is"))
-        }
-        Err(error) => Err(trouble::text("describe", &error)),
+        Ok(said) => Ok(convert::metadata(said)?),
+        Err(error) if error.is::<Over>() => Err(DescribeError::TimedOut),
+        Err(error) => Err(TrapError { function: "describe", error }.into()),
     }
 }
 
@@ -64,15 +78,13 @@ fn ask(machine: &'static Machine, linked: HandlerExecPre<Guest>) -> wasmtime::Re
 
 /// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
 /// anywhere. (Traps in its place would be of other resource types.)
-fn link(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, String> {
+fn link(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
     let mut linker = Linker::new(machine.engine());
     let linked = host::link(&mut linker)
         .and_then(|()| wasi::link_all(&mut linker))
         .and_then(|()| linker.instantiate_pre(component))
         .and_then(HandlerExecPre::new);
-    linked.map_err(|error| {
-        format!("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {error:#}")
-    })
+    linked.map_err(DescribeError::Link)
 }
 
 fn guest(abort: AbortSignal) -> Guest {

@@ -7,11 +7,13 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 /// Room that a memory is given beyond what it has, so that growing step by step does not copy it each time.
 const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
 
+/// wasmtime does not know this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("WebAssembly cannot be run on this machine: {0:#}")]
+pub struct EngineError(wasmtime::Error);
+
 /// The engine of the compiler and of the runner.
-///
-/// # Errors
-/// A sentence; wasmtime does not know this machine.
-pub(crate) fn engine() -> Result<Engine, String> {
+pub(crate) fn engine() -> Result<Engine, EngineError> {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -22,7 +24,7 @@ pub(crate) fn engine() -> Result<Engine, String> {
         .memory_reservation(0)
         .memory_reservation_for_growth(GROWTH_BYTES)
         .memory_guard_size(64 * 1024);
-    Engine::new(&config).map_err(|error| format!("WebAssembly cannot be run on this machine: {error:#}"))
+    Engine::new(&config).map_err(EngineError)
 }
 
 /// Tells apart engines that cannot run each other's code: by configuration, by version of wasmtime, by processor.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use koi_plugin_api::{Call, Called, Context, Handler, Hook, HookError, LogLevel, Metadata, Outcome};
-use tokio::task::AbortHandle;
+use koi_plugin_api::{
+    Call, Called, Context, Handler, Hook, HookError, Incident, LogLevel, Metadata, Outcome,
+};
+use tokio::task::{AbortHandle, JoinError};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
@@ -11,14 +13,15 @@ use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bindings::HandlerExecPre;
 use super::bindings::koi::service::types as wit;
+use super::convert;
 use super::ending::{Ending, Over, deadline_after};
-use super::grants::Grants;
+use super::grants::{DirectoryError, Grants};
 use super::guest::{CallState, Guest};
 use super::limits::{Limiter, Limits};
 use super::output::LogStream;
 use super::runtime::Machine;
 use super::store::StateStore;
-use super::{convert, trouble};
+use super::trouble::{self, TrapError};
 use crate::plugin::UNSUPPORTED;
 
 /// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
@@ -118,7 +121,7 @@ async fn attempt(
     let log = state.log.clone();
     let guest = match guest(service, hook, state).await {
         Ok(guest) => guest,
-        Err(why) => return Ended::Itself(Err(HookError::CannotRun(why))),
+        Err(error) => return Ended::Itself(Err(HookError::CannotRun(error.to_string()))),
     };
     let mut store = new_store(service.machine, guest, ending);
     let said = match invoke(service, &mut store, hook, context).await {
@@ -128,13 +131,16 @@ async fn attempt(
                 return Ended::Over(*over);
             }
             trouble::log_backtrace(&error, &*log);
-            return Ended::Itself(Err(HookError::Failed(trouble::text(hook.as_str(), &error))));
+            log.incident(Incident::Crashed);
+            let error = TrapError { function: hook.as_str(), error };
+            return Ended::Itself(Err(HookError::Failed(error.to_string())));
         }
     };
     Ended::Itself(match said {
         Ok(outcome) => outcome,
         Err(error) => {
             if matches!(error, wit::HookError::Unsupported) {
+                log.incident(Incident::Unsupported);
                 log.line(LogLevel::Debug, UNSUPPORTED);
             }
             convert::error(hook, error)
@@ -142,7 +148,18 @@ async fn attempt(
     })
 }
 
-async fn guest(service: &Service, hook: Hook, call: CallState) -> Result<Guest, String> {
+/// Why a call has no guest.
+#[derive(Debug, thiserror::Error)]
+enum GuestError {
+    /// A granted directory cannot be opened.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The thread that opens directories was lost.
+    #[error("koid's own fault: {0}")]
+    Lost(#[from] JoinError),
+}
+
+async fn guest(service: &Service, hook: Hook, call: CallState) -> Result<Guest, GuestError> {
     let (grants, log) = (service.grants.clone(), call.log.clone());
     // Opening directories can hang where a network's disk does.
     let wasi = service.machine.runtime().spawn_blocking(move || {
@@ -151,7 +168,7 @@ async fn guest(service: &Service, hook: Hook, call: CallState) -> Result<Guest, 
         builder.stderr(LogStream::new(log.clone(), LogLevel::Warn));
         grants.apply(&mut builder, hook, &log).map(|()| build(builder))
     });
-    let wasi = wasi.await.map_err(|error| format!("koid's own fault: {error}"))??;
+    let wasi = wasi.await??;
     Ok(new_guest(wasi, call, service.grants.clone(), service.limits, service.store.clone()))
 }
 

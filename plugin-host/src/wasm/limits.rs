@@ -21,6 +21,20 @@ const ITEMS: usize = 256;
 
 const KEYS: [&str; 1] = ["memory"];
 
+/// Why a service's `[limits]` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitsError {
+    /// No such key.
+    #[error("[limits]: `{key}` is not known; the nearest is `{nearest}`")]
+    UnknownKey { key: String, nearest: &'static str },
+    /// `memory` is no size, or one that cannot be. `value` is as TOML writes it.
+    #[error(
+        "[limits]: `memory` must be a size in double quotes, from \"{}\" to \"{}\", like \"64MiB\", not {value}",
+        size_text(MIN_MEMORY_BYTES).replace(' ', ""), size_text(MAX_MEMORY_BYTES).replace(' ', "")
+    )]
+    Memory { value: String },
+}
+
 /// `[limits]`, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -36,18 +50,12 @@ impl Default for Limits {
 
 impl Limits {
     /// Reads `[limits]`.
-    ///
-    /// # Errors
-    /// A sentence that names the key and says what to write.
-    pub(crate) fn read(table: &toml::Table) -> Result<Limits, String> {
+    pub(crate) fn read(table: &toml::Table) -> Result<Limits, LimitsError> {
         let mut limits = Limits::default();
         for (key, value) in table {
             match key.as_str() {
                 "memory" => limits.memory_bytes = memory(value)?,
-                _ => {
-                    let nearest = nearest(key);
-                    return Err(format!("[limits]: `{key}` is not known; the nearest is `{nearest}`"));
-                }
+                _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
             }
         }
         Ok(limits)
@@ -65,14 +73,8 @@ fn nearest(key: &str) -> &'static str {
 }
 
 /// Reads `"64MiB"`.
-fn memory(value: &toml::Value) -> Result<usize, String> {
-    let wrong = || {
-        format!(
-            "[limits]: `memory` must be a size in double quotes, from \"{}\" to \"{}\", like \"64MiB\", not {value}",
-            size_text(MIN_MEMORY_BYTES).replace(' ', ""),
-            size_text(MAX_MEMORY_BYTES).replace(' ', ""),
-        )
-    };
+fn memory(value: &toml::Value) -> Result<usize, LimitsError> {
+    let wrong = || LimitsError::Memory { value: value.to_string() };
     let text = value.as_str().ok_or_else(wrong)?.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -97,7 +99,7 @@ fn size_text(bytes: usize) -> String {
 
 /// Why a guest got no more. It ends the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum LimitExceeded {
     /// Its memory.
     #[error("wanted more than {} of memory; raise memory under [limits] of service.toml", size_text(*limit_bytes))]
     Memory {
@@ -137,7 +139,7 @@ impl ResourceLimiter for Limiter {
         }
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.limits.memory_bytes {
-            return Err(Refused::Memory { limit_bytes: self.limits.memory_bytes }.into());
+            return Err(LimitExceeded::Memory { limit_bytes: self.limits.memory_bytes }.into());
         }
         self.memory_bytes = total;
         Ok(true)
@@ -151,7 +153,7 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > TABLE_ELEMENTS {
-            return Err(Refused::Table.into());
+            return Err(LimitExceeded::Table.into());
         }
         self.table_elements = total;
         Ok(true)
@@ -175,7 +177,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<usize, String> {
-        Limits::read(&text.parse().unwrap()).map(|limits| limits.memory_bytes)
+        let limits = Limits::read(&text.parse().unwrap()).map_err(|error| error.to_string());
+        limits.map(|limits| limits.memory_bytes)
     }
 
     #[test]

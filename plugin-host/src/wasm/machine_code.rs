@@ -6,10 +6,21 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::cache::{Cache, Key};
-use super::compile;
+use super::compile::{self, CompileError};
 use super::engine::compatibility;
 use crate::host::Host;
 use crate::plugin::FileHash;
+
+/// Why there is no machine code of a component.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineCodeError {
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It was compiled, and wasmtime does not take the result.
+    #[error("its compiled code cannot be loaded: {0:#}")]
+    Load(wasmtime::Error),
+}
 
 /// A component that can be run.
 pub(crate) struct MachineCode {
@@ -22,12 +33,14 @@ pub(crate) struct MachineCode {
 }
 
 /// Finds the code of a component, or has it compiled. A cache that cannot be used costs time and nothing else.
-///
-/// # Errors
-/// A sentence: it cannot be compiled.
-pub(crate) fn of(host: &Host, engine: &Engine, bytes: &[u8], hash: FileHash) -> Result<MachineCode, String> {
+pub(crate) fn for_component(
+    host: &Host,
+    engine: &Engine,
+    bytes: &[u8],
+    hash: FileHash,
+) -> Result<MachineCode, MachineCodeError> {
     let key = Key::new(hash, compatibility(engine));
-    let cache = Cache::open(&host.compiled_dir()).map_err(|why| tracing::warn!("{why}")).ok();
+    let cache = Cache::open(&host.compiled_dir()).map_err(|error| tracing::warn!("{error}")).ok();
     if let Some(path) = cache.as_ref().and_then(|cache| cache.find(&key)) {
         match from_file(engine, &path) {
             Ok((component, size_bytes)) => return Ok(MachineCode { component, size_bytes, cached: true }),
@@ -46,7 +59,7 @@ pub(crate) fn of(host: &Host, engine: &Engine, bytes: &[u8], hash: FileHash) -> 
         }
         None => from_memory(engine, &compiled),
     };
-    let component = component.map_err(|error| format!("its compiled code cannot be loaded: {error:#}"))?;
+    let component = component.map_err(MachineCodeError::Load)?;
     Ok(MachineCode { component, size_bytes, cached: false })
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::error::LoadError;
 use crate::host::Host;
 use crate::plugin::{Code, Facts, FileHash};
 
@@ -36,12 +37,25 @@ mod versions;
 mod wanted;
 mod wasi;
 
+#[cfg(test)]
+pub(crate) use compile::CompileError;
+pub(crate) use component::ComponentError;
+pub(crate) use grants::GrantError;
+pub(crate) use limits::LimitsError;
+#[cfg(test)]
+pub(crate) use machine_code::MachineCodeError;
+
 /// Compiles (or finds compiled) the component in `bytes`, whose file is `path` (for messages only), checks its imports and
 /// version, and asks it to describe itself. Blocks; must not be called from within an async runtime's worker.
-pub(crate) fn load(host: &Host, path: &Path, bytes: &[u8], hash: FileHash) -> Result<Arc<dyn Code>, String> {
+pub(crate) fn load(
+    host: &Host,
+    path: &Path,
+    bytes: &[u8],
+    hash: FileHash,
+) -> Result<Arc<dyn Code>, LoadError> {
     match component::WasmCode::load(host, bytes, hash) {
         Ok(code) => Ok(Arc::new(code)),
-        Err(why) => Err(format!("{}: {why}", path.display())),
+        Err(source) => Err(LoadError::Component { path: path.to_owned(), source }),
     }
 }
 
@@ -53,10 +67,10 @@ pub(crate) fn resume(
     bytes: &[u8],
     hash: FileHash,
     facts: Facts,
-) -> Result<Arc<dyn Code>, String> {
+) -> Result<Arc<dyn Code>, LoadError> {
     match component::WasmCode::resume(host, bytes, hash, facts) {
         Ok(code) => Ok(Arc::new(code)),
-        Err(why) => Err(format!("{}: {why}", path.display())),
+        Err(source) => Err(LoadError::Component { path: path.to_owned(), source }),
     }
 }
 

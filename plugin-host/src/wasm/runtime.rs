@@ -1,6 +1,7 @@
 //! Where guests run: threads of their own, away from the cluster's, and the clock that interrupts them.
 
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use wasmtime::Engine;
 
-use super::engine;
+use super::engine::{self, EngineError};
 
 /// How often a running guest is interrupted, to let others run and to look at its deadline.
 const TICK: Duration = Duration::from_millis(10);
@@ -23,6 +24,17 @@ const BLOCKING_THREADS: usize = 64;
 /// tokio's 61 would make timers late by half a second.
 const EVENT_INTERVAL: u32 = 4;
 
+/// Why no guest can be run in this process.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// wasmtime does not know the processor.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The system gives no threads.
+    #[error("no threads for WebAssembly: {0}")]
+    Threads(io::Error),
+}
+
 /// What all guests of this process share. Made on first use, never torn down.
 pub(crate) struct Machine {
     engine: Engine,
@@ -31,17 +43,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// The one of this process.
-    ///
-    /// # Errors
-    /// A sentence: no threads are to be had, or wasmtime does not know the processor. The first answer stands.
-    pub(crate) fn get() -> Result<&'static Machine, String> {
-        static MACHINE: OnceLock<Result<Machine, String>> = OnceLock::new();
-        MACHINE.get_or_init(Machine::new).as_ref().map_err(Clone::clone)
+    /// The one of this process. The first result stands, an error as well.
+    pub(crate) fn get() -> Result<&'static Machine, &'static RuntimeError> {
+        static MACHINE: OnceLock<Result<Machine, RuntimeError>> = OnceLock::new();
+        MACHINE.get_or_init(Machine::new).as_ref()
     }
 
-    fn new() -> Result<Machine, String> {
-        let no_threads = |error| format!("no threads for WebAssembly: {error}");
+    fn new() -> Result<Machine, RuntimeError> {
         let engine = engine::engine()?;
         let threads =
             thread::available_parallelism().map_or(THREADS.0, |n| n.get().clamp(THREADS.0, THREADS.1));
@@ -52,11 +60,11 @@ impl Machine {
             .thread_name("koi-wasm")
             .enable_all()
             .build()
-            .map_err(no_threads)?;
+            .map_err(RuntimeError::Threads)?;
         let clock = Arc::new(Clock::default());
         let (ticked, of_engine) = (clock.clone(), engine.clone());
         let ticker = thread::Builder::new().name("koi-wasm-tick".into());
-        ticker.spawn(move || ticked.run(&of_engine)).map_err(no_threads)?;
+        ticker.spawn(move || ticked.run(&of_engine)).map_err(RuntimeError::Threads)?;
         Ok(Machine { engine, runtime, clock })
     }
 

@@ -50,6 +50,31 @@ const DAMAGED_FILES: u32 = 9;
 
 type Entries = BTreeMap<String, Vec<u8>>;
 
+/// What became of a file that is not as koi wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("the state of this service is damaged ({found}) and begins empty; the file is kept as {}", aside.display())]
+struct DamagedFile {
+    found: Damage,
+    aside: PathBuf,
+}
+
+/// How a file shows that it is not as koi wrote it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Damage {
+    #[error("it is longer than koi writes")]
+    TooLong,
+    #[error("it does not begin as koi writes it")]
+    Magic,
+    #[error("it ends in the first line")]
+    HeaderCut,
+    #[error("its checksum is wrong")]
+    Checksum,
+    #[error("a key is not text")]
+    Key,
+    #[error("it ends in the middle of an entry")]
+    EntryCut,
+}
+
 /// One service's store. Clones, and all that are opened for the same path, take turns.
 #[derive(Clone, Debug)]
 pub(crate) struct StateStore {
@@ -79,7 +104,7 @@ impl StateStore {
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Entries) -> Result<T, StateError> + Send + 'static,
-    ) -> (Result<T, StateError>, Option<String>) {
+    ) -> (Result<T, StateError>, Option<DamagedFile>) {
         let turn = self.turn.clone().lock_owned().await;
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || {
@@ -94,7 +119,7 @@ impl StateStore {
 fn work_on<T>(
     path: &Path,
     work: impl FnOnce(&mut Entries) -> Result<T, StateError>,
-) -> (Result<T, StateError>, Option<String>) {
+) -> (Result<T, StateError>, Option<DamagedFile>) {
     let (before, damage) = match load(path) {
         Ok(loaded) => loaded,
         Err(error) => return (Err(StateError::Io(format!("{}: {error}", path.display()))), None),
@@ -110,7 +135,7 @@ fn work_on<T>(
 }
 
 /// What is stored. A file that is not as it was written is set aside, and said so; the store is empty then.
-fn load(path: &Path) -> io::Result<(Entries, Option<String>)> {
+fn load(path: &Path) -> io::Result<(Entries, Option<DamagedFile>)> {
     let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Entries::new(), None)),
@@ -120,13 +145,9 @@ fn load(path: &Path) -> io::Result<(Entries, Option<String>)> {
     file.take(FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     match decode(&bytes) {
         Ok(entries) => Ok((entries, None)),
-        Err(why) => {
+        Err(found) => {
             let aside = set_aside(path)?;
-            let damage = format!(
-                "the state of this service is damaged ({why}) and begins empty; the file is kept as {}",
-                aside.display()
-            );
-            Ok((Entries::new(), Some(damage)))
+            Ok((Entries::new(), Some(DamagedFile { found, aside })))
         }
     }
 }
@@ -191,32 +212,32 @@ fn encode(entries: &Entries) -> Vec<u8> {
     file
 }
 
-fn decode(file: &[u8]) -> Result<Entries, &'static str> {
+fn decode(file: &[u8]) -> Result<Entries, Damage> {
     if file.len() > FILE_BYTES {
-        return Err("it is longer than koi writes");
+        return Err(Damage::TooLong);
     }
-    let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or("it does not begin as koi writes it")?;
-    let end = rest.iter().position(|byte| *byte == b'\n').ok_or("it ends in the first line")?;
+    let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(Damage::Magic)?;
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Damage::HeaderCut)?;
     let (hash, mut body) = (&rest[..end], &rest[end + 1..]);
     if hash != FileHash::of(body).to_string().as_bytes() {
-        return Err("its checksum is wrong");
+        return Err(Damage::Checksum);
     }
     let mut entries = Entries::new();
     while !body.is_empty() {
         let (key, value) = (take_length(&mut body)?, take_length(&mut body)?);
-        let key = String::from_utf8(take(&mut body, key)?.to_vec()).map_err(|_| "a key is not text")?;
+        let key = String::from_utf8(take(&mut body, key)?.to_vec()).map_err(|_| Damage::Key)?;
         entries.insert(key, take(&mut body, value)?.to_vec());
     }
     Ok(entries)
 }
 
-fn take_length(body: &mut &[u8]) -> Result<usize, &'static str> {
+fn take_length(body: &mut &[u8]) -> Result<usize, Damage> {
     let bytes = take(body, 4)?;
     Ok(bytes.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte)))
 }
 
-fn take<'b>(body: &mut &'b [u8], count: usize) -> Result<&'b [u8], &'static str> {
-    let (taken, rest) = body.split_at_checked(count).ok_or("it ends in the middle of an entry")?;
+fn take<'b>(body: &mut &'b [u8], count: usize) -> Result<&'b [u8], Damage> {
+    let (taken, rest) = body.split_at_checked(count).ok_or(Damage::EntryCut)?;
     *body = rest;
     Ok(taken)
 }
@@ -241,7 +262,7 @@ impl Guest {
     ) -> Result<T, StateError> {
         let (result, damage) = self.store.with(work).await;
         if let Some(damage) = damage {
-            self.call.log.line(LogLevel::Error, &damage);
+            self.call.log.line(LogLevel::Error, &damage.to_string());
         }
         result
     }

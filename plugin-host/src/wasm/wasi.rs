@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::bindings::koi::service::{exec, state};
-use super::grants::{Directory, Grants};
+use super::grants::{Directory, DirectoryError, Grants};
 use super::guest::Guest;
 
 impl Grants {
@@ -39,11 +39,11 @@ impl Grants {
         builder: &mut WasiCtxBuilder,
         hook: Hook,
         log: &Arc<dyn CallLog>,
-    ) -> Result<(), String> {
+    ) -> Result<(), DirectoryError> {
         for (directory, writable) in self.directories() {
             match open_to(builder, directory, writable) {
-                Err(why) if matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed) => {
-                    log.line(LogLevel::Warn, &format!("{why}; {} goes on without it", hook.as_str()));
+                Err(error) if matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed) => {
+                    log.line(LogLevel::Warn, &format!("{error}; {} goes on without it", hook.as_str()));
                 }
                 opened => opened?,
             }
@@ -71,12 +71,16 @@ impl Grants {
     }
 }
 
-fn open_to(builder: &mut WasiCtxBuilder, directory: &Directory, writable: bool) -> Result<(), String> {
+fn open_to(
+    builder: &mut WasiCtxBuilder,
+    directory: &Directory,
+    writable: bool,
+) -> Result<(), DirectoryError> {
     let perms = if writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-    let path = directory.path().display();
+    let path = directory.path();
     builder
-        .preopened_dir(directory.real()?, path.to_string(), perms)
-        .map_err(|error| format!("the granted directory {path} cannot be opened: {error}"))?;
+        .preopened_dir(directory.real()?, path.display().to_string(), perms)
+        .map_err(|error| DirectoryError::Unopened { path: path.to_owned(), error })?;
     Ok(())
 }
 

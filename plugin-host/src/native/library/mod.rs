@@ -68,7 +68,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
 
     let (table, described) = match table::load(library) {
         Ok(loaded) => loaded,
-        Err(why) => last_word(link, &Answer::Refused(why)),
+        Err(error) => last_word(link, &Answer::Refused(error.to_string())),
     };
     link.send(&Answer::Loaded(Box::new(described)))?;
     let mut instance = None;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use super::error::{AddressError, AddressFormError, HostNameError};
 use crate::plugin::Resolved;
 
 /// Addresses of one name; a name with more is not one of a server.
@@ -48,7 +49,7 @@ pub(super) struct AddressGrant {
 
 impl AddressGrant {
     /// Blocks: a name is resolved, unless it is in `known`, where it then must be.
-    pub(super) fn resolve(text: &str, known: Option<&Resolved>) -> Result<AddressGrant, String> {
+    pub(super) fn resolve(text: &str, known: Option<&Resolved>) -> Result<AddressGrant, AddressError> {
         let address = AddressText::parse(text)?;
         let pinned = match (&address.host, known) {
             (HostText::Name(name), None) => resolve(name)?,
@@ -112,41 +113,42 @@ impl fmt::Display for AddressGrant {
 }
 
 impl AddressText {
-    pub(super) fn parse(text: &str) -> Result<AddressText, String> {
-        let form =
-            "write it like \"10.0.0.5:6379\", \"[::1]:80\", \"db.example:5432\" or \"10.0.0.0/24:6379\"";
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("it has no port; {form}"))?;
+    pub(super) fn parse(text: &str) -> Result<AddressText, AddressError> {
+        AddressText::split(text).map_err(AddressError::Form)
+    }
+
+    fn split(text: &str) -> Result<AddressText, AddressFormError> {
+        let (host, port) = text.rsplit_once(':').ok_or(AddressFormError::NoPort)?;
         let port = match port {
             "*" => None,
             digits => match digits.parse() {
                 Ok(port) if port > 0 => Some(port),
-                _ => return Err(format!("`{digits}` is not a port (1 to 65535, or * for any); {form}")),
+                _ => return Err(AddressFormError::Port(digits.to_owned())),
             },
         };
-        let host = HostText::parse(host).map_err(|why| format!("{why}; {form}"))?;
-        Ok(AddressText { host, port })
+        Ok(AddressText { host: HostText::parse(host)?, port })
     }
 }
 
 impl HostText {
-    fn parse(host: &str) -> Result<HostText, String> {
+    fn parse(host: &str) -> Result<HostText, AddressFormError> {
         // `[fd00::]/8` and `[fd00::/8]` are the same.
         let plain: String = match host.strip_prefix('[') {
             Some(rest) => match rest.split_once(']') {
                 Some((inside, after)) => format!("{inside}{after}"),
-                None => return Err("a `]` is missing".into()),
+                None => return Err(AddressFormError::NoBracket),
             },
-            None if host.contains(':') => return Err("an IPv6 address stands in brackets".into()),
+            None if host.contains(':') => return Err(AddressFormError::BareIpv6),
             None => host.to_owned(),
         };
         if let Some((ip, bits)) = plain.split_once('/') {
             return Network::parse(ip, bits).map(HostText::Network);
         }
         match plain.parse::<IpAddr>() {
-            Ok(ip) if ip.is_unspecified() => Err(format!("{ip} is nobody's address")),
+            Ok(ip) if ip.is_unspecified() => Err(AddressFormError::Unspecified(ip)),
             Ok(ip) => Ok(HostText::Network(Network::single(ip))),
-            Err(_) if host.starts_with('[') => Err(format!("`{plain}` is not an IPv6 address")),
-            Err(_) => name(&plain).map(HostText::Name),
+            Err(_) if host.starts_with('[') => Err(AddressFormError::NotIpv6(plain)),
+            Err(_) => Ok(HostText::Name(name(&plain)?)),
         }
     }
 }
@@ -157,20 +159,20 @@ impl Network {
         Network { ip, bits: all_bits(ip) }
     }
 
-    fn parse(ip: &str, bits: &str) -> Result<Network, String> {
-        let ip: IpAddr = ip.parse().map_err(|_| format!("`{ip}` is not an IP address"))?;
+    fn parse(ip: &str, bits: &str) -> Result<Network, AddressFormError> {
+        let ip: IpAddr = ip.parse().map_err(|_| AddressFormError::NotAnIp(ip.to_owned()))?;
         if ip.to_canonical() != ip {
-            return Err(format!("write the network of {ip} as one of IPv4"));
+            return Err(AddressFormError::MappedNetwork(ip));
         }
         let most = all_bits(ip);
         let bits: u8 = match bits.parse() {
             Ok(bits) if bits <= most => bits,
-            _ => return Err(format!("a network has 0 to {most} bits, not `{bits}`")),
+            _ => return Err(AddressFormError::NetworkBits { most, bits: bits.to_owned() }),
         };
         let first = first_of(ip, bits);
         match first == ip {
             true => Ok(Network { ip, bits }),
-            false => Err(format!("{ip} is not the first address of a network of {bits} bits, {first} is")),
+            false => Err(AddressFormError::NetworkStart { ip, bits, first }),
         }
     }
 
@@ -205,23 +207,20 @@ fn first_of(ip: IpAddr, bits: u8) -> IpAddr {
 }
 
 /// A host name, in lower case.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, HostNameError> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if text.is_empty() || text.len() > NAME_BYTES || !text.chars().all(is_name) {
-        return Err(format!("`{text}` is neither an IP address nor a host name"));
+        return Err(HostNameError::NotAName(text.to_owned()));
     }
     // What looks like an address and is none would be taken for one by some resolvers: 10.1 is 10.0.0.1 to them.
     if text.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return Err(format!("`{text}` is not an IP address"));
+        return Err(HostNameError::LooksLikeAnIp(text.to_owned()));
     }
     Ok(text.to_ascii_lowercase())
 }
 
-fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
-    let advice = "correct it, mend the node's name resolution, or write an IP address, which needs none";
-    let found = (name, 0)
-        .to_socket_addrs()
-        .map_err(|error| format!("the name cannot be resolved ({error}); {advice}"))?;
+fn resolve(name: &str) -> Result<Vec<IpAddr>, AddressError> {
+    let found = (name, 0).to_socket_addrs().map_err(AddressError::Unresolved)?;
     let mut ips: Vec<IpAddr> = Vec::new();
     for address in found.take(ADDRESSES) {
         let ip = address.ip().to_canonical();
@@ -230,7 +229,7 @@ fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
         }
     }
     match ips.is_empty() {
-        true => Err(format!("the name has no address; {advice}")),
+        true => Err(AddressError::NoAddress),
         false => Ok(ips),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::address;
+use super::error::{AuthorityError, AuthorityFormError};
 
 /// A granted server. Its name is looked up by the host, at each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,17 +15,16 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    pub(super) fn parse(text: &str) -> Result<Authority, String> {
-        let form = "write host and port, like \"api.example:443\"";
+    pub(super) fn parse(text: &str) -> Result<Authority, AuthorityError> {
         if text.contains("//") {
-            return Err(format!("it is no URL; {form}"));
+            return Err(AuthorityFormError::Url.into());
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("it has no port; {form}"))?;
+        let (host, port) = text.rsplit_once(':').ok_or(AuthorityFormError::NoPort)?;
         let port = match port.parse() {
             Ok(port) if port > 0 => port,
-            _ => return Err(format!("`{port}` is not a port (1 to 65535); {form}")),
+            _ => return Err(AuthorityFormError::Port(port.to_owned()).into()),
         };
-        Ok(Authority { host: canonical(host).map_err(|why| format!("{why}; {form}"))?, port })
+        Ok(Authority { host: canonical(host)?, port })
     }
 
     pub(super) fn allows(&self, host: &str, port: u16) -> bool {
@@ -33,13 +33,13 @@ impl Authority {
 }
 
 /// One text for each host, however it is written.
-fn canonical(host: &str) -> Result<String, String> {
+fn canonical(host: &str) -> Result<String, AuthorityFormError> {
     let unbracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match unbracketed.unwrap_or(host).parse() {
         Ok(IpAddr::V6(ip)) if unbracketed.is_some() => Ok(format!("[{ip}]")),
         Ok(IpAddr::V4(ip)) if unbracketed.is_none() => Ok(ip.to_string()),
-        Ok(_) => Err(format!("`{host}`: an IPv6 address stands in brackets, and no other does")),
-        Err(_) => address::name(host),
+        Ok(_) => Err(AuthorityFormError::Brackets(host.to_owned())),
+        Err(_) => Ok(address::name(host)?),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::error::DirectoryError;
 use crate::host::Host;
 
 /// A granted directory.
@@ -17,20 +18,18 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// One to read. Blocks.
-    pub(super) fn to_read(text: &str) -> Result<Directory, String> {
+    pub(super) fn to_read(text: &str) -> Result<Directory, DirectoryError> {
         let path = PathBuf::from(text);
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-            return Err("write an absolute path without `..`".into());
+            return Err(DirectoryError::NotAbsolute);
         }
         let real = fs::canonicalize(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                "there is no such directory; create it or correct the line".to_owned()
-            }
-            _ => format!("it cannot be looked at: {error}"),
+            std::io::ErrorKind::NotFound => DirectoryError::Missing,
+            _ => DirectoryError::Unreadable(error),
         })?;
         match real.is_dir() {
             true => Ok(Directory { path, real }),
-            false => Err("not a directory; grant the directory that it lies in".into()),
+            false => Err(DirectoryError::NotADirectory),
         }
     }
 
@@ -42,21 +41,16 @@ impl Directory {
     }
 
     /// One to change. Blocks.
-    pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, String> {
+    pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
         let directory = Directory::to_read(text)?;
         if directory.real == Path::new("/") {
-            return Err(
-                "the whole node cannot be granted for writing; name the directory that is needed".into()
-            );
+            return Err(DirectoryError::WholeNode);
         }
         // The plugins' folder lies in koid's state folder. Compiled code is in there, which koid runs without a further look.
         let own = host.dir.parent().unwrap_or(&host.dir);
         let own = fs::canonicalize(own).unwrap_or_else(|_| own.to_owned());
         if directory.real.starts_with(&own) || own.starts_with(&directory.real) {
-            return Err(format!(
-                "koid's own state lies there ({}); grant a directory that it is not in",
-                own.display()
-            ));
+            return Err(DirectoryError::OwnState(own));
         }
         Ok(directory)
     }
@@ -76,17 +70,12 @@ impl Directory {
     ///
     /// # Errors
     /// When it is gone, or leads elsewhere than at load: whoever can change a link on the way must not choose what is granted.
-    pub(crate) fn real(&self) -> Result<&Path, String> {
-        let path = self.path.display();
-        let now = fs::canonicalize(&self.path)
-            .map_err(|error| format!("the granted directory {path} cannot be opened any more: {error}"))?;
+    pub(crate) fn real(&self) -> Result<&Path, DirectoryError> {
+        let path = || self.path.clone();
+        let now = fs::canonicalize(path()).map_err(|source| DirectoryError::Gone { path: path(), source })?;
         match now == self.real {
             true => Ok(&self.real),
-            false => Err(format!(
-                "the granted directory {path} now leads to {} and no longer to {}; if that is meant, run `koi reconfigure`",
-                now.display(),
-                self.real.display()
-            )),
+            false => Err(DirectoryError::Moved { path: path(), now, before: self.real.clone() }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which grant an imported interface needs.
 
 use super::Grants;
+use super::error::GrantError;
 
 /// What koid offers to every component.
 const FREE: [&str; 26] = [
@@ -49,26 +50,20 @@ impl Grants {
     ///
     /// # Errors
     /// A sentence with the line of `[grants]` that is missing, or that koid has no such interface at all.
-    pub(crate) fn check_import(&self, interface: &str) -> Result<(), String> {
+    pub(crate) fn check_import(&self, interface: &str) -> Result<(), GrantError> {
         let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
         if name.starts_with("wasi:") && !version.starts_with("0.2.") {
-            return Err(format!(
-                "the component imports `{interface}`; koid offers WASI 0.2 only: build it for that (wasm32-wasip2)"
-            ));
+            return Err(GrantError::OtherWasi { interface: interface.to_owned() });
         }
         if FREE.contains(&name) {
             return Ok(());
         }
         let Some((_, key, line)) = GRANTED.iter().find(|(granted, ..)| *granted == name) else {
-            return Err(format!(
-                "the component imports `{interface}`, which koid does not offer: build it without"
-            ));
+            return Err(GrantError::UnknownInterface { interface: interface.to_owned() });
         };
         match self.has(key) {
             true => Ok(()),
-            false => Err(format!(
-                "the component imports `{interface}`, and nothing of it is granted; write under [grants] of service.toml: {line}"
-            )),
+            false => Err(GrantError::InterfaceNotGranted { interface: interface.to_owned(), line }),
         }
     }
 }

@@ -16,6 +16,7 @@
 mod address;
 mod authority;
 mod directory;
+mod error;
 mod interfaces;
 mod program;
 mod section;
@@ -24,10 +25,12 @@ mod wanted;
 use std::net::SocketAddr;
 
 pub(crate) use self::directory::Directory;
+pub(crate) use self::error::{DirectoryError, GrantError};
 pub(crate) use self::program::entry_for;
 
 use self::address::AddressGrant;
 use self::authority::Authority;
+use self::error::VariableError;
 use self::program::Program;
 use self::section::Section;
 use crate::host::Host;
@@ -58,8 +61,8 @@ impl Grants {
     ///
     /// # Errors
     /// A sentence that says what of it cannot be, and what to write.
-    pub(crate) fn read(setup: &Setup<'_>, host: &Host) -> Result<Grants, String> {
-        let section = Section::of(setup.grants)?;
+    pub(crate) fn read(setup: &Setup<'_>, host: &Host) -> Result<Grants, GrantError> {
+        let section = Section::from_table(setup.grants)?;
         // Whoever takes services down makes do with what is there by now.
         let is_first = setup.resolved.is_none();
         let to_read =
@@ -80,7 +83,7 @@ impl Grants {
             written: setup.grants.clone(),
         };
         if !grants.exec_env.is_empty() && grants.programs.is_empty() {
-            return Err("`exec-env` under [grants] is of no use without `exec`: name the programs too".into());
+            return Err(GrantError::ExecEnvAlone);
         }
         Ok(grants)
     }
@@ -186,12 +189,12 @@ impl Grants {
 }
 
 /// The name of a variable.
-fn variable(name: &str) -> Result<String, String> {
+fn variable(name: &str) -> Result<String, VariableError> {
     let is_name =
         !name.is_empty() && !name.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace());
     match is_name {
         true => Ok(name.to_owned()),
-        false => Err("not the name of an environment variable; write it like \"LANG\"".into()),
+        false => Err(VariableError::NotAName),
     }
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::error::{ProgramError, VariableError};
+
 /// Variables that make a program load code, or find other programs, elsewhere than it would: never set by a guest. So
 /// are all whose names begin with one of [`MAY_NOT_BEGIN`].
 const MAY_NOT_BE_SET: [&str; 24] = [
@@ -48,30 +50,27 @@ pub(crate) struct Program {
 
 impl Program {
     /// Of the words of a command line. Blocks: the program is looked at.
-    pub(super) fn parse(words: &[&str]) -> Result<Program, String> {
+    pub(super) fn parse(words: &[&str]) -> Result<Program, ProgramError> {
         let program = Program::again(words)?;
         check_executable(&program.path)?;
         Ok(program)
     }
 
     /// Of one that was granted before: whether it is still there shows when it is run.
-    pub(super) fn again(words: &[&str]) -> Result<Program, String> {
+    pub(super) fn again(words: &[&str]) -> Result<Program, ProgramError> {
         let Some((path, args)) = words.split_first() else {
-            return Err("it names no program; write an absolute path and arguments".into());
+            return Err(ProgramError::Empty);
         };
         let path = PathBuf::from(path);
         if !path.is_absolute() {
-            return Err(format!(
-                "`{}` is not an absolute path; write where the program lies",
-                path.display()
-            ));
+            return Err(ProgramError::NotAbsolute(path));
         }
         let (args, open_ended) = match args.split_last() {
             Some((&"**", before)) => (before, true),
             _ => (args, false),
         };
         if args.contains(&"**") {
-            return Err("`**` means any further arguments and so is the last word; write `*` for one".into());
+            return Err(ProgramError::OpenEndNotLast);
         }
         Ok(Program { path, args: args.iter().map(|&arg| arg.to_owned()).collect(), open_ended })
     }
@@ -117,16 +116,15 @@ impl fmt::Display for Program {
     }
 }
 
-fn check_executable(path: &Path) -> Result<(), String> {
+fn check_executable(path: &Path) -> Result<(), ProgramError> {
+    let shown = || path.to_owned();
     let meta = fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            format!("there is no {}; install it or correct the line", path.display())
-        }
-        _ => format!("{} cannot be looked at: {error}", path.display()),
+        std::io::ErrorKind::NotFound => ProgramError::Missing(shown()),
+        _ => ProgramError::Unreadable { path: shown(), source: error },
     })?;
     match meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
         true => Ok(()),
-        false => Err(format!("{} is not a program", path.display())),
+        false => Err(ProgramError::NotAProgram(shown())),
     }
 }
 
@@ -147,14 +145,11 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// A variable that guests may set for programs.
-pub(super) fn variable(name: &str) -> Result<String, String> {
+pub(super) fn variable(name: &str) -> Result<String, VariableError> {
     let name = super::variable(name)?;
     let unsafe_prefix = MAY_NOT_BEGIN.iter().any(|prefix| name.starts_with(prefix));
     match unsafe_prefix || MAY_NOT_BE_SET.contains(&name.as_str()) {
-        true => {
-            Err("a guest must not set it: with it any program can be made to run other code; take it out"
-                .into())
-        }
+        true => Err(VariableError::Unsafe),
         false => Ok(name),
     }
 }

@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::KEYS;
+use super::error::{EntryError, GrantError};
 
 /// Entries of one key.
 const ENTRIES: usize = 256;
@@ -11,36 +12,33 @@ const ENTRIES: usize = 256;
 pub(super) struct Section<'t>(&'t Table);
 
 impl<'t> Section<'t> {
-    pub(super) fn of(table: &'t Table) -> Result<Section<'t>, String> {
+    pub(super) fn from_table(table: &'t Table) -> Result<Section<'t>, GrantError> {
         match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            Some(key) => {
-                let nearest = nearest(key);
-                Err(format!("`{key}` is not a key of [grants]; the nearest is `{nearest}`"))
-            }
+            Some(key) => Err(GrantError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
             None => Ok(Section(table)),
         }
     }
 
     /// `key = true`; not there: false.
-    pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
+    pub(super) fn flag(&self, key: &str) -> Result<bool, GrantError> {
         match self.0.get(key) {
             None => Ok(false),
             Some(Value::Boolean(yes)) => Ok(*yes),
-            Some(_) => Err(format!("`{key}` under [grants] must be true or false, without quotes")),
+            Some(_) => Err(GrantError::NotABoolean { key: key.to_owned() }),
         }
     }
 
-    /// `key = ["…", "…"]`, each made into what it means. The error of `make` is the end of a sentence.
-    pub(super) fn each<T>(
+    /// `key = ["…", "…"]`, each made into what it means.
+    pub(super) fn each<T, E: Into<EntryError>>(
         &self,
         key: &str,
-        make: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>, String> {
+        make: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, GrantError> {
         self.list(key)?
             .iter()
             .map(|value| match value {
                 Value::String(text) => {
-                    make(text).map_err(|why| format!("`{key}` under [grants]: \"{text}\": {why}"))
+                    make(text).map_err(|error| wrong_entry(key, format!("\"{text}\""), error))
                 }
                 other => Err(wrong_kind(key, other)),
             })
@@ -48,11 +46,11 @@ impl<'t> Section<'t> {
     }
 
     /// Like [`each`](Section::each), of command lines: a text is split at its spaces, a list has a word in each entry.
-    pub(super) fn command_lines<T>(
+    pub(super) fn command_lines<T, E: Into<EntryError>>(
         &self,
         key: &str,
-        make: impl Fn(&[&str]) -> Result<T, String>,
-    ) -> Result<Vec<T>, String> {
+        make: impl Fn(&[&str]) -> Result<T, E>,
+    ) -> Result<Vec<T>, GrantError> {
         self.list(key)?
             .iter()
             .map(|value| {
@@ -62,25 +60,29 @@ impl<'t> Section<'t> {
                     _ => None,
                 };
                 let words = words.ok_or_else(|| wrong_kind(key, value))?;
-                make(&words).map_err(|why| format!("`{key}` under [grants]: {value}: {why}"))
+                make(&words).map_err(|error| wrong_entry(key, value.to_string(), error))
             })
             .collect()
     }
 
-    fn list(&self, key: &str) -> Result<&'t [Value], String> {
+    fn list(&self, key: &str) -> Result<&'t [Value], GrantError> {
         match self.0.get(key) {
             None => Ok(&[]),
             Some(Value::Array(list)) if list.len() <= ENTRIES => Ok(list),
-            Some(Value::Array(_)) => Err(format!("`{key}` under [grants] has more than {ENTRIES} entries")),
+            Some(Value::Array(_)) => Err(GrantError::TooManyEntries { key: key.to_owned(), most: ENTRIES }),
             Some(Value::String(text)) => {
-                Err(format!("`{key}` under [grants] must be a list; write {key} = [{text:?}]"))
+                Err(GrantError::NotAList { key: key.to_owned(), text: text.clone() })
             }
             Some(other) => Err(wrong_kind(key, other)),
         }
     }
 }
 
-fn wrong_kind(key: &str, value: &Value) -> String {
+fn wrong_entry(key: &str, entry: String, error: impl Into<EntryError>) -> GrantError {
+    GrantError::Entry { key: key.to_owned(), entry, source: error.into() }
+}
+
+fn wrong_kind(key: &str, value: &Value) -> GrantError {
     let example = match key {
         "read" | "write" => "/srv/data",
         "tcp" | "udp" => "10.0.0.5:6379",
@@ -90,9 +92,7 @@ fn wrong_kind(key: &str, value: &Value) -> String {
     };
     let kind = value.type_str();
     let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
-    format!(
-        "`{key}` under [grants] has {article} {kind} in it; write a list of texts, like {key} = [\"{example}\"]"
-    )
+    GrantError::WrongKind { key: key.to_owned(), kind: format!("{article} {kind}"), example }
 }
 
 fn nearest(key: &str) -> &'static str {

@@ -6,13 +6,14 @@ use koi_plugin_api::Capability;
 
 use super::Grants;
 use super::address::AddressText;
+use super::error::GrantError;
 
 impl Grants {
     /// Whether everything in `wanted` is granted.
     ///
     /// # Errors
     /// A sentence with the lines that `[grants]` must have, or with what is not an address, a path or a name at all.
-    pub(crate) fn check_wanted(&self, wanted: &[Capability]) -> Result<(), String> {
+    pub(crate) fn check_wanted(&self, wanted: &[Capability]) -> Result<(), GrantError> {
         let mut missing: Vec<(&'static str, Vec<toml::Value>)> = Vec::new();
         for capability in wanted {
             if self.covers(capability)? {
@@ -31,24 +32,15 @@ impl Grants {
         if missing.is_empty() {
             return Ok(());
         }
-        let about_exec = match missing.iter().any(|(key, _)| *key == "exec") {
-            true => "; `**` stands for any arguments: patterns that say more are safer",
-            false => "",
-        };
-        let lines: Vec<_> =
-            missing.into_iter().map(|(key, values)| self.line_with_all(key, values)).collect();
-        Err(format!(
-            "the handler wants what is not granted; write under [grants] of service.toml: {}{about_exec}",
-            lines.join(" and ")
-        ))
+        let has_exec = missing.iter().any(|(key, _)| *key == "exec");
+        let lines = missing.into_iter().map(|(key, values)| self.line_with_all(key, values)).collect();
+        Err(GrantError::NotGranted { lines, has_exec })
     }
 
-    fn covers(&self, capability: &Capability) -> Result<bool, String> {
-        let sensible = |sensible: bool, what: &str| match sensible {
+    fn covers(&self, capability: &Capability) -> Result<bool, GrantError> {
+        let sensible = |sensible: bool, expected: &'static str| match sensible {
             true => Ok(()),
-            false => {
-                Err(format!("the handler wants `{capability}`, and that is not {what}; look at [config]"))
-            }
+            false => Err(GrantError::Senseless { capability: capability.clone(), expected }),
         };
         Ok(match capability {
             Capability::Exec(path) => {
@@ -56,8 +48,10 @@ impl Grants {
                 self.programs.iter().any(|program| program.is_at(path))
             }
             Capability::TcpConnect(text) => {
-                let address = AddressText::parse(text)
-                    .map_err(|why| format!("the handler wants `{capability}`: {why}; look at [config]"))?;
+                let address = AddressText::parse(text).map_err(|source| GrantError::SenselessAddress {
+                    capability: capability.clone(),
+                    source,
+                })?;
                 self.tcp.iter().any(|granted| granted.covers(&address))
             }
             Capability::FsRead(path) => {

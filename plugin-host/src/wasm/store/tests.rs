@@ -37,7 +37,7 @@ async fn set(store: &StateStore, key: &str, value: &[u8]) -> Result<(), StateErr
 async fn get(store: &StateStore, key: &str) -> (Option<Vec<u8>>, Option<String>) {
     let key = key.to_owned();
     let (value, damage) = store.with(move |entries| Ok(entries.get(&key).cloned())).await;
-    (value.unwrap(), damage)
+    (value.unwrap(), damage.map(|damage| damage.to_string()))
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_disk_that_refuses_is_an_error_and_not_damage() {
     fs::create_dir_all(place.path()).unwrap();
     let (result, damage) = place.store().with(|entries| Ok(entries.len())).await;
     assert!(matches!(result, Err(StateError::Io(why)) if why.contains("svc")), "a folder cannot be read");
-    assert_eq!(damage, None);
+    assert!(damage.is_none());
     assert!(place.path().is_dir(), "and stays where it is");
 }
 
@@ -170,5 +170,6 @@ async fn calls_that_come_at_once_take_turns_and_lose_nothing() {
         task.await.unwrap().unwrap();
     }
     let (count, damage) = place.store().with(|entries| Ok(entries.len())).await;
-    assert_eq!((count.unwrap(), damage), (40, None));
+    assert!(damage.is_none());
+    assert_eq!(count.unwrap(), 40);
 }

@@ -50,8 +50,9 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
     let opened = check.subject.settle(settings).and_then(|config| Ok((check.subject.open(&config)?, config)));
     let (opened, config) = match opened {
         Ok(both) => both,
-        Err(why) => {
-            check.report.add(Verdict::Ok, what, &format!("refused before any hook: {why}"), Duration::ZERO);
+        Err(error) => {
+            let said = format!("refused before any hook: {error}");
+            check.report.add(Verdict::Ok, what, &said, Duration::ZERO);
             return;
         }
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use koi_plugin_shell::read_regular;
 
+use crate::error::CopyError;
 use crate::host::Host;
 use crate::plugin::FileHash;
 
@@ -16,12 +17,8 @@ use crate::plugin::FileHash;
 const YOUNG: Duration = Duration::from_secs(3600);
 
 /// Keeps a copy; says where.
-///
-/// # Errors
-/// A sentence that says why that cannot be done.
-pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf, String> {
+pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf, CopyError> {
     let folder = host.pinned_dir();
-    let cannot = |e: io::Error| format!("it cannot be copied to {}: {e}", folder.display());
     private_folder(&folder)?;
     let path = folder.join(hash.to_string());
     if read_regular(&path).is_ok_and(|there| there == bytes) {
@@ -33,7 +30,7 @@ pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf,
         // It may be what fills the disk.
         let _ = fs::remove_file(&beside);
     }
-    written.map_err(cannot)?;
+    written.map_err(|source| CopyError::Unwritten { folder, source })?;
     Ok(path)
 }
 
@@ -47,14 +44,16 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What is in a copy; its hash is its name, or it is none.
-pub(crate) fn read(host: &Host, hash: &str) -> Result<(Vec<u8>, FileHash), String> {
+pub(crate) fn read(host: &Host, hash: &str) -> Result<(Vec<u8>, FileHash), CopyError> {
     let path = host.pinned_dir().join(hash);
-    let bytes =
-        read_regular(&path).map_err(|e| format!("its copy {} cannot be read: {e}", path.display()))?;
+    let bytes = match read_regular(&path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(CopyError::Unreadable { copy: path, source }),
+    };
     let found = FileHash::of(&bytes);
     match found.to_string() == hash {
         true => Ok((bytes, found)),
-        false => Err(format!("its copy {} was changed by somebody", path.display())),
+        false => Err(CopyError::Changed(path)),
     }
 }
 
@@ -72,19 +71,18 @@ pub(crate) fn prune(host: &Host, used: &BTreeSet<String>) {
 }
 
 /// Makes a folder that only this user can write to, or sees that it is one.
-fn private_folder(folder: &Path) -> Result<(), String> {
-    let shown = folder.display();
+fn private_folder(folder: &Path) -> Result<(), CopyError> {
+    let owned = || folder.to_owned();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|e| format!("the folder {shown} for plugins that are in use cannot be made: {e}"))?;
-    let meta = fs::metadata(folder).map_err(|e| format!("the folder {shown} cannot be looked at: {e}"))?;
+        .map_err(|source| CopyError::FolderUnmade { folder: owned(), source })?;
+    let meta =
+        fs::metadata(folder).map_err(|source| CopyError::FolderUnreadable { folder: owned(), source })?;
     match meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o022 == 0 {
         true => Ok(()),
-        false => Err(format!(
-            "the folder {shown} can be written to by others than the user who runs koid; make it theirs, and chmod 700 {shown}"
-        )),
+        false => Err(CopyError::FolderShared(owned())),
     }
 }
 
@@ -107,10 +105,10 @@ mod tests {
         let path = keep(&host, hash, b"code").unwrap();
         assert_eq!(path, host.pinned_dir().join(hash.to_string()));
         assert_eq!(fs::metadata(host.pinned_dir()).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(read(&host, &hash.to_string()), Ok((b"code".to_vec(), hash)));
+        assert_eq!(read(&host, &hash.to_string()).unwrap(), (b"code".to_vec(), hash));
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
         fs::write(&path, "co").unwrap();
-        assert!(read(&host, &hash.to_string()).unwrap_err().contains("was changed by somebody"));
+        assert!(read(&host, &hash.to_string()).unwrap_err().to_string().contains("was changed by somebody"));
         keep(&host, hash, b"code").unwrap();
         assert!(read(&host, &hash.to_string()).is_ok());
     }
@@ -121,7 +119,7 @@ mod tests {
         let host = host(&folder);
         fs::create_dir_all(host.pinned_dir()).unwrap();
         fs::set_permissions(host.pinned_dir(), Permissions::from_mode(0o777)).unwrap();
-        let why = keep(&host, FileHash::of(b""), b"").unwrap_err();
+        let why = keep(&host, FileHash::of(b""), b"").unwrap_err().to_string();
         assert!(why.contains("can be written to by others"), "{why}");
     }
 

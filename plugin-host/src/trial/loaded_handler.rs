@@ -6,10 +6,11 @@ use std::sync::Arc;
 use koi_plugin_api::Handler;
 use koi_plugin_shell::{Shape, ShellHandler};
 
+use super::error::LoadedHandlerError;
 use super::scratch::Scratch;
 use super::target::{Source, Target};
 use crate::config;
-use crate::files::{self, NotTaken};
+use crate::files;
 use crate::plugin::{Code, Facts, Kind, Opened, Resolved, Setup};
 use crate::{native, pinned, wasm};
 
@@ -30,7 +31,7 @@ enum Loaded {
 
 impl<'t> Subject<'t> {
     /// Loads it. Blocks.
-    pub(super) fn load(target: &'t Target, scratch: &'t Scratch) -> Result<Subject<'t>, String> {
+    pub(super) fn load(target: &'t Target, scratch: &'t Scratch) -> Result<Subject<'t>, LoadedHandlerError> {
         let (loaded, size_bytes) = match &target.source {
             Source::Plugin(path, kind) => load_file(path, *kind, scratch)?,
             Source::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
@@ -56,13 +57,16 @@ impl<'t> Subject<'t> {
     }
 
     /// `given` with the defaults of the handler, if it can have that.
-    pub(super) fn settle(&self, given: &[(String, String)]) -> Result<Vec<(String, String)>, String> {
+    pub(super) fn settle(
+        &self,
+        given: &[(String, String)],
+    ) -> Result<Vec<(String, String)>, LoadedHandlerError> {
         let metadata = &self.facts.metadata;
-        config::settle(&metadata.name, &metadata.config, given)
+        Ok(config::settle(&metadata.name, &metadata.config, given)?)
     }
 
     /// A handler with this configuration, which has been [settled](Self::settle). Blocks.
-    pub(super) fn open(&self, config: &[(String, String)]) -> Result<Opened, String> {
+    pub(super) fn open(&self, config: &[(String, String)]) -> Result<Opened, LoadedHandlerError> {
         let code = match &self.loaded {
             Loaded::Code(code) => code,
             Loaded::Scripts(shape) => {
@@ -80,22 +84,20 @@ impl<'t> Subject<'t> {
             Kind::Wasm => self.scratch.store_name(),
             Kind::Native | Kind::Builtin => &self.target.name,
         };
-        code.open(&Setup {
+        let setup = Setup {
             service,
             home: self.home(),
             config,
             grants: &self.target.manifest.grants,
             limits: &self.target.manifest.limits,
             resolved: None,
-        })
+        };
+        Ok(code.open(&setup)?)
     }
 }
 
-fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usize), String> {
-    let content = files::read(path).map_err(|why| match why {
-        NotTaken::Gone => format!("{} isn't there any more", path.display()),
-        NotTaken::Refused(why) => why,
-    })?;
+fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usize), LoadedHandlerError> {
+    let content = files::read(path)?;
     let host = scratch.host();
     let code = match kind {
         Kind::Wasm => wasm::load(host, path, &content.bytes, content.hash),

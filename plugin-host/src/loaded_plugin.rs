@@ -7,13 +7,11 @@ use std::sync::Arc;
 use koi_plugin_api::{HookSet, Metadata};
 use koi_plugin_shell::ShellHandler;
 
-use crate::files::{self, Content, NotTaken, Stamp};
+use crate::error::{FileError, LoadError, PluginError};
+use crate::files::{self, Content, Stamp};
 use crate::host::Host;
 use crate::load::{self, Loader, Source};
 use crate::plugin::{Code, Facts, FileHash, Kind};
-
-/// Digits of a hash that people are shown.
-const HASH_SHOWN: usize = 8;
 
 /// A plugin, usable or not.
 #[derive(Clone)]
@@ -27,7 +25,7 @@ pub(crate) struct Plugin {
     /// Services may use it.
     pub(crate) ready: bool,
     /// Why it cannot be used; of one that is ready, why the file that lies there now was not taken.
-    pub(crate) error: Option<String>,
+    pub(crate) error: Option<Arc<PluginError>>,
     /// Its file is gone.
     pub(crate) gone: bool,
     /// Of the file that all this was found out of.
@@ -98,7 +96,7 @@ impl Plugin {
         path: &Path,
         kind: Kind,
         taken: Option<Taken>,
-        error: Option<String>,
+        error: Option<PluginError>,
         stamp: Option<Stamp>,
     ) -> Plugin {
         let said = taken.as_ref().map(|taken| taken.code.facts().metadata.name.clone());
@@ -109,7 +107,7 @@ impl Plugin {
             path: Some(path.to_owned()),
             ready: taken.is_some(),
             taken,
-            error,
+            error: error.map(Arc::new),
             gone: false,
             stamp,
             refused: None,
@@ -128,9 +126,9 @@ impl Plugin {
     }
 
     /// It is there, and services must not use it.
-    pub(crate) fn refuse(&mut self, why: String) {
+    pub(crate) fn refuse(&mut self, error: PluginError) {
         self.ready = false;
-        self.error = Some(why);
+        self.error = Some(Arc::new(error));
     }
 
     /// Nothing of it is in force, and its file has changed since.
@@ -172,31 +170,24 @@ pub(crate) fn take(
 ) -> Option<Plugin> {
     let path = job.path.as_path();
     let Some(kind) = files::kind_of(path) else {
-        let why =
-            format!("{} is neither a .so nor a .wasm; correct `handler` in service.toml", path.display());
-        return Some(Plugin::new(path, Kind::Wasm, None, Some(why), Stamp::at(path)));
+        let error = PluginError::NotAPlugin(path.to_owned());
+        return Some(Plugin::new(path, Kind::Wasm, None, Some(error), Stamp::at(path)));
     };
     let before = job.before.as_ref().and_then(|before| before.taken.clone());
     match files::read(path) {
-        Err(NotTaken::Gone) => {
+        Err(FileError::Gone(_)) => {
             let kept = before.filter(|_| job.used);
-            let note = match &kept {
-                Some(kept) => {
-                    let digits = shown(kept.hash);
-                    format!("its file is gone; the one of SHA-256 {digits}… stays while services use it")
-                }
-                None if job.used => format!(
-                    "there is no {}; put the handler there, or correct `handler` in service.toml",
-                    path.display()
-                ),
+            let error = match &kept {
+                Some(kept) => PluginError::FileGone { hash: kept.hash },
+                None if job.used => PluginError::Missing(path.to_owned()),
                 None => return None,
             };
-            Some(Plugin { gone: true, ..Plugin::new(path, kind, kept, Some(note), None) })
+            Some(Plugin { gone: true, ..Plugin::new(path, kind, kept, Some(error), None) })
         }
-        Err(NotTaken::Refused(why)) => Some(kept_or_refused(path, kind, before, why, None)),
+        Err(error) => Some(kept_or_refused(path, kind, before, error.into(), None)),
         Ok(content) => Some(match code_of(&content, path, kind, known, host, loader) {
             Ok(taken) => Plugin::new(path, kind, Some(taken), None, Some(content.stamp)),
-            Err(why) => kept_or_refused(path, kind, before, why, Some(content.stamp)),
+            Err(error) => kept_or_refused(path, kind, before, error.into(), Some(content.stamp)),
         }),
     }
 }
@@ -208,7 +199,7 @@ fn code_of(
     known: &HashMap<FileHash, Taken>,
     host: &Host,
     loader: &Loader,
-) -> Result<Taken, String> {
+) -> Result<Taken, LoadError> {
     if let Some(taken) = known.get(&content.hash) {
         return Ok(taken.clone());
     }
@@ -221,22 +212,16 @@ fn kept_or_refused(
     path: &Path,
     kind: Kind,
     before: Option<Taken>,
-    why: String,
+    error: PluginError,
     stamp: Option<Stamp>,
 ) -> Plugin {
     match before {
         // No stamp: the file there now is another one than the one in force.
         Some(kept) => {
-            let digits = shown(kept.hash);
-            let note =
-                format!("the file there now cannot be used: {why}; the one of SHA-256 {digits}… stays");
+            let error = PluginError::Kept { hash: kept.hash, error: Box::new(error) };
             let refused = stamp.or_else(|| Stamp::at(path));
-            Plugin { refused, ..Plugin::new(path, kind, Some(kept), Some(note), None) }
+            Plugin { refused, ..Plugin::new(path, kind, Some(kept), Some(error), None) }
         }
-        None => Plugin::new(path, kind, None, Some(why), stamp.or_else(|| Stamp::at(path))),
+        None => Plugin::new(path, kind, None, Some(error), stamp.or_else(|| Stamp::at(path))),
     }
-}
-
-fn shown(hash: FileHash) -> String {
-    hash.to_string().chars().take(HASH_SHOWN).collect()
 }

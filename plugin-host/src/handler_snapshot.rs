@@ -10,7 +10,9 @@ use koi_plugin_api::{
 use koi_plugin_shell::{Shape, ShellHandler};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
+use tokio::task::JoinError;
 
+use crate::error::{CopyError, HandlerError, LoadError};
 use crate::host::Host;
 use crate::load::{self, Source};
 use crate::pinned;
@@ -47,6 +49,29 @@ pub(crate) struct PluginPin {
     config: Vec<(String, String, bool, Option<String>)>,
     api: String,
     imports: Vec<String>,
+}
+
+/// Why a handler cannot be made again.
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    /// Who wrote the snapshot left out a part of it.
+    #[error("its pin does not say where it lies")]
+    Incomplete,
+    /// A later koid wrote it.
+    #[error("handlers of kind {0} are not known")]
+    UnknownKind(String),
+    /// Its copy cannot be used.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// No code can be made of its copy.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Its service is not given what it needs.
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
+    /// The thread that opens it was lost.
+    #[error("opening it broke off: {0}")]
+    Lost(#[from] JoinError),
 }
 
 impl Pin {
@@ -98,12 +123,12 @@ impl Pin {
     }
 
     /// Opens the plugin's handler; blocks.
-    fn open(&self, host: &Host) -> Result<Arc<dyn Handler>, String> {
+    fn open(&self, host: &Host) -> Result<Arc<dyn Handler>, RestoreError> {
         let (Some(plugin), Some(home)) = (&self.plugin, &self.folder) else {
-            return Err("its pin does not say where it lies".into());
+            return Err(RestoreError::Incomplete);
         };
         let (bytes, hash) = pinned::read(host, &plugin.hash)?;
-        let kind = plugin.kind().ok_or_else(|| format!("handlers of kind {} are not known", plugin.kind))?;
+        let kind = plugin.kind().ok_or_else(|| RestoreError::UnknownKind(plugin.kind.clone()))?;
         let source = Source { host, path: &plugin.path, kind, bytes: &bytes, hash };
         let code = load::resume(&source, plugin.facts())?;
         let setup = Setup {
@@ -181,20 +206,23 @@ impl PluginPin {
     }
 }
 
+/// A handler that was made again, or why it could not be.
+type Restored = Result<Arc<dyn Handler>, Arc<RestoreError>>;
+
 /// A plugin's handler that may still be being opened.
 #[derive(Clone)]
 struct Later {
     pin: Pin,
     host: Host,
-    opened: Arc<OnceCell<Result<Arc<dyn Handler>, String>>>,
+    opened: Arc<OnceCell<Restored>>,
 }
 
 impl Later {
-    async fn opened(&self) -> Result<Arc<dyn Handler>, String> {
+    async fn opened(&self) -> Restored {
         let open = || async {
             let (pin, host) = (self.pin.clone(), self.host.clone());
             let opened = tokio::task::spawn_blocking(move || pin.open(&host)).await;
-            opened.unwrap_or_else(|broken| Err(format!("opening it broke off: {broken}")))
+            opened.map_err(RestoreError::from).flatten().map_err(Arc::new)
         };
         self.opened.get_or_init(open).await.clone()
     }
@@ -220,7 +248,7 @@ impl Handler for Later {
             };
             match opened {
                 Ok(handler) => handler.call(call).await,
-                Err(why) => Err(HookError::CannotRun(format!("its handler cannot be opened: {why}"))),
+                Err(error) => Err(HookError::CannotRun(format!("its handler cannot be opened: {error}"))),
             }
         })
     }

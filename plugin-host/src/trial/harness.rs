@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, LogLevel, NewestEpoch, Outcome, Role,
-    abort_pair,
+    Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, Incident, LogLevel, NewestEpoch,
+    Outcome, Role, abort_pair,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
+use super::error::TrialError;
 use super::interrupt::Interrupt;
 use super::target::Target;
 
@@ -52,6 +53,8 @@ pub(super) struct Ran {
     pub(super) lines: Vec<(LogLevel, String)>,
     /// Lines that it wrote in all.
     pub(super) lines_in_all: usize,
+    /// What its end alone does not tell.
+    pub(super) incidents: Vec<Incident>,
 }
 
 /// How a call ended.
@@ -73,11 +76,26 @@ impl Ran {
     }
 }
 
+/// What a call has written so far.
+#[derive(Default)]
+struct CallOutput {
+    /// The first [`LINES`].
+    lines: Vec<(LogLevel, String)>,
+    lines_in_all: usize,
+    incidents: Vec<Incident>,
+}
+
 /// Keeps what a call writes.
 #[derive(Default)]
 struct Recorder {
-    lines: Mutex<(Vec<(LogLevel, String)>, usize)>,
+    said: Mutex<CallOutput>,
     live: Option<fn(LogLevel, &str)>,
+}
+
+impl Recorder {
+    fn said(&self) -> MutexGuard<'_, CallOutput> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl CallLog for Recorder {
@@ -85,10 +103,17 @@ impl CallLog for Recorder {
         if let Some(show) = self.live {
             show(level, text);
         }
-        let mut kept = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.1 += 1;
-        if kept.0.len() < LINES {
-            kept.0.push((level, text.to_owned()));
+        let mut said = self.said();
+        said.lines_in_all += 1;
+        if said.lines.len() < LINES {
+            said.lines.push((level, text.to_owned()));
+        }
+    }
+
+    fn incident(&self, incident: Incident) {
+        let incidents = &mut self.said().incidents;
+        if !incidents.contains(&incident) {
+            incidents.push(incident);
         }
     }
 }
@@ -111,9 +136,9 @@ impl<'t> Bench<'t> {
         target: &'t Target,
         timeout: Option<Duration>,
         interrupt: Interrupt,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, TrialError> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|error| format!("no runtime for the trial: {error}"))?;
+        let runtime = runtime.map_err(TrialError::Runtime)?;
         let runtime = Box::leak(Box::new(runtime));
         Ok(Bench { runtime, interrupt, target, timeout, calls: AtomicU64::new(1), live: None })
     }
@@ -170,8 +195,8 @@ impl<'t> Bench<'t> {
             self.runtime.block_on(to_its_end(handler.clone(), call, order.cancel_after, aborter, patience));
         let took = began.elapsed();
         self.interrupt.under_way(None);
-        let mut kept = recorder.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        Ran { end, took, lines: std::mem::take(&mut kept.0), lines_in_all: kept.1 }
+        let CallOutput { lines, lines_in_all, incidents } = std::mem::take(&mut *recorder.said());
+        Ran { end, took, lines, lines_in_all, incidents }
     }
 }
 
