@@ -25,7 +25,7 @@ struct Inner {
 impl Plugins {
     /// Knows what is built in, until it is loaded. Everything that plugins need lies in `node.state_dir`.
     pub(crate) fn new(config: &Config) -> Plugins {
-        let host = Host::of_daemon(&config.node.state_dir);
+        let host = Host::for_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         Plugins(Arc::new(Inner { host, registry: RwLock::new(Arc::new(registry)), making: Mutex::default() }))
     }

@@ -50,7 +50,7 @@ pub(crate) fn read(host: &Host, hash: &str) -> Result<(Vec<u8>, FileHash), CopyE
         Ok(bytes) => bytes,
         Err(source) => return Err(CopyError::Unreadable { copy: path, source }),
     };
-    let found = FileHash::of(&bytes);
+    let found = FileHash::from_bytes(&bytes);
     match found.to_string() == hash {
         true => Ok((bytes, found)),
         false => Err(CopyError::Changed(path)),
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_copy_is_found_by_its_hash_and_mended_if_it_was_cut_off() {
         let folder = tempfile::tempdir().unwrap();
-        let (host, hash) = (host(&folder), FileHash::of(b"code"));
+        let (host, hash) = (host(&folder), FileHash::from_bytes(b"code"));
         let path = keep(&host, hash, b"code").unwrap();
         assert_eq!(path, host.pinned_dir().join(hash.to_string()));
         assert_eq!(fs::metadata(host.pinned_dir()).unwrap().mode() & 0o777, 0o700);
@@ -119,7 +119,7 @@ mod tests {
         let host = host(&folder);
         fs::create_dir_all(host.pinned_dir()).unwrap();
         fs::set_permissions(host.pinned_dir(), Permissions::from_mode(0o777)).unwrap();
-        let why = keep(&host, FileHash::of(b""), b"").unwrap_err().to_string();
+        let why = keep(&host, FileHash::from_bytes(b""), b"").unwrap_err().to_string();
         assert!(why.contains("can be written to by others"), "{why}");
     }
 
@@ -128,13 +128,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let host = host(&folder);
         let paths = ["used", "unused", "young"].map(|text| {
-            let path = keep(&host, FileHash::of(text.as_bytes()), text.as_bytes()).unwrap();
+            let path = keep(&host, FileHash::from_bytes(text.as_bytes()), text.as_bytes()).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
             let age = if text == "young" { Duration::ZERO } else { YOUNG * 2 };
             File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
             path
         });
-        prune(&host, &BTreeSet::from([FileHash::of(b"used").to_string()]));
+        prune(&host, &BTreeSet::from([FileHash::from_bytes(b"used").to_string()]));
         assert_eq!(paths.map(|path| path.exists()), [true, false, true]);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use koi_plugin_api::{Hook, HookSet};
 use koi_plugin_shell::{Shape, ShellHandler, what_else};
 
-use crate::entry::{self, Entry};
+use crate::entry::{self, EntryKind};
 use crate::files;
 use crate::manifest::Manifest;
 use crate::plugin::Kind;
@@ -121,11 +121,11 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
     for path in entries(folder)? {
         let file_name = path.file_name().unwrap_or_default();
         match entry::read(file_name) {
-            Entry::Service { name, priority } => look(&path, name, priority, &mut discovery),
-            Entry::Ignored(why) => {
+            EntryKind::Service { name, priority } => look(&path, name, priority, &mut discovery),
+            EntryKind::Ignored(why) => {
                 discovery.warn(Severity::Warning, "ignored", &path, &format!("ignored: {why}"))
             }
-            Entry::Refused(why) => {
+            EntryKind::Refused(why) => {
                 discovery.warn(
                     Severity::Error,
                     "refused",
@@ -173,8 +173,8 @@ pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> 
     let file_name = folder.file_name().unwrap_or_default();
     let whole = file_name.to_string_lossy();
     let (name, priority) = match entry::read(file_name) {
-        Entry::Service { name, priority } => (name, priority),
-        Entry::Ignored(_) | Entry::Refused(_) => (whole.as_ref(), None),
+        EntryKind::Service { name, priority } => (name, priority),
+        EntryKind::Ignored(_) | EntryKind::Refused(_) => (whole.as_ref(), None),
     };
     let mut discovery = Discovery::default();
     look(folder, name, priority, &mut discovery);
@@ -322,7 +322,7 @@ impl Discovery {
     fn find_handlers(&mut self, registry: &Registry) {
         let paths = self.services.iter().filter(|found| found.handler.contains('/'));
         // All at once: that is quicker than one after the other.
-        registry.meet(paths.map(|found| PathBuf::from(&found.handler)));
+        registry.load_new(paths.map(|found| PathBuf::from(&found.handler)));
         let mut idle = Vec::new();
         for found in self.services.iter_mut().filter(|found| matches!(found.shape, Shape::Folder(_))) {
             match registry.find(&found.handler) {

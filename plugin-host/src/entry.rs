@@ -22,7 +22,7 @@ const LEFT_BY_TOOLS: [&str; 10] = [
 
 /// What a name makes of an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Entry<'n> {
+pub(crate) enum EntryKind<'n> {
     /// A service. Lower priorities go first; none: independent.
     Service { name: &'n str, priority: Option<u8> },
     /// Not meant to be one: an editor's or a package manager's left-over.
@@ -32,33 +32,33 @@ pub(crate) enum Entry<'n> {
 }
 
 /// Reads the name of an entry.
-pub(crate) fn read(file_name: &OsStr) -> Entry<'_> {
-    let Some(whole) = file_name.to_str() else { return Entry::Refused("its name is not UTF-8") };
+pub(crate) fn read(file_name: &OsStr) -> EntryKind<'_> {
+    let Some(whole) = file_name.to_str() else { return EntryKind::Refused("its name is not UTF-8") };
     if whole.contains('.') {
-        return Entry::Ignored("its name has a `.` in it");
+        return EntryKind::Ignored("its name has a `.` in it");
     }
     if whole.ends_with('~') {
-        return Entry::Ignored("its name ends in `~`");
+        return EntryKind::Ignored("its name ends in `~`");
     }
     if whole.len() > 1 && whole.starts_with('#') && whole.ends_with('#') {
-        return Entry::Ignored("its name is of the form `#name#`");
+        return EntryKind::Ignored("its name is of the form `#name#`");
     }
     if whole.starts_with('#') {
-        return Entry::Ignored("its name begins with `#`");
+        return EntryKind::Ignored("its name begins with `#`");
     }
     if whole.len() > 1 && whole.starts_with('%') && whole.ends_with('%') {
-        return Entry::Ignored("its name is of the form `%name%`");
+        return EntryKind::Ignored("its name is of the form `%name%`");
     }
     if whole.ends_with(",v") {
-        return Entry::Ignored("its name ends in `,v`");
+        return EntryKind::Ignored("its name ends in `,v`");
     }
     if LEFT_BY_TOOLS.contains(&whole) {
-        return Entry::Ignored("file systems, archives and tools leave such folders behind");
+        return EntryKind::Ignored("file systems, archives and tools leave such folders behind");
     }
     let (name, priority) = split(whole);
     match refusal(name) {
-        Some(why) => Entry::Refused(why),
-        None => Entry::Service { name, priority },
+        Some(why) => EntryKind::Refused(why),
+        None => EntryKind::Service { name, priority },
     }
 }
 
@@ -100,12 +100,12 @@ pub(crate) fn looks_like_priority(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn of(name: &str) -> Entry<'_> {
+    fn of(name: &str) -> EntryKind<'_> {
         read(OsStr::new(name))
     }
 
-    fn service(name: &str, priority: Option<u8>) -> Entry<'_> {
-        Entry::Service { name, priority }
+    fn service(name: &str, priority: Option<u8>) -> EntryKind<'_> {
+        EntryKind::Service { name, priority }
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn what_editors_leave_behind_is_ignored() {
         for name in ["vip.bak", ".git", "vip~", "#vip#", "#vip", "%vip%", "vip,v"] {
-            assert!(matches!(of(name), Entry::Ignored(_)), "{name}");
+            assert!(matches!(of(name), EntryKind::Ignored(_)), "{name}");
         }
         assert_eq!(of("a#b"), service("a#b", None));
     }
@@ -131,7 +131,7 @@ mod tests {
     fn what_file_systems_and_tools_leave_behind_is_ignored() {
         for name in ["lost+found", "CVS", "__pycache__", "web.rpmsave", "web.rpmnew", "web.dpkg-old", ".svn"]
         {
-            assert!(matches!(of(name), Entry::Ignored(_)), "{name}");
+            assert!(matches!(of(name), EntryKind::Ignored(_)), "{name}");
         }
         assert_eq!(of("10-CVS"), service("CVS", Some(10)), "somebody wants that one");
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_cannot_be_called_so_is_refused() {
         for name in ["my vip", "vip\n", "a:b", "10-", "10--x", "-x", &"x".repeat(64)] {
-            assert!(matches!(of(name), Entry::Refused(_)), "{name:?}");
+            assert!(matches!(of(name), EntryKind::Refused(_)), "{name:?}");
         }
     }
 }

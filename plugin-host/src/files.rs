@@ -28,7 +28,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Stamp {
+    fn from_metadata(meta: &Metadata) -> Stamp {
         Stamp {
             device: meta.dev(),
             inode: meta.ino(),
@@ -40,7 +40,7 @@ impl Stamp {
 
     /// Of the file that lies there now; none: none does.
     pub(crate) fn at(path: &Path) -> Option<Stamp> {
-        fs::metadata(path).ok().map(|meta| Stamp::of(&meta))
+        fs::metadata(path).ok().map(|meta| Stamp::from_metadata(&meta))
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn read(path: &Path) -> Result<Content, FileError> {
     if bytes.len() as u64 > FILE_BYTES {
         return Err(too_large(path));
     }
-    Ok(Content { hash: FileHash::of(&bytes), bytes, stamp: Stamp::of(&meta) })
+    Ok(Content { hash: FileHash::from_bytes(&bytes), bytes, stamp: Stamp::from_metadata(&meta) })
 }
 
 /// Whether a file may be run.
@@ -141,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wasm");
         fs::write(&path, "code").unwrap();
-        assert_eq!(read(&path).ok().unwrap().hash, FileHash::of(b"code"));
+        assert_eq!(read(&path).ok().unwrap().hash, FileHash::from_bytes(b"code"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(refusal(&path).starts_with("everybody may write to "), "{}", refusal(&path));
         assert!(refusal(folder.path()).contains("is not a regular file"));

@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use tokio::task::JoinError;
 
+use crate::blobs;
 use crate::error::{CopyError, HandlerError, LoadError};
 use crate::host::Host;
-use crate::load::{self, Source};
-use crate::pinned;
+use crate::load::{self, PluginSource};
 use crate::plugin::{Facts, Kind, Resolved, Setup};
 
 /// A service's handler, to be made again in another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pin {
+pub struct HandlerSnapshot {
     service: String,
     folder: Option<PathBuf>,
     file: Option<PathBuf>,
@@ -31,12 +31,12 @@ pub struct Pin {
     /// Of the names in `grants`.
     resolved: Resolved,
     /// None: the shell.
-    plugin: Option<PluginPin>,
+    plugin: Option<PluginSnapshot>,
 }
 
 /// A plugin that is in use: its copy in [`Host::pinned_dir`], and what it has said of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PluginPin {
+pub(crate) struct PluginSnapshot {
     pub(crate) path: PathBuf,
     pub(crate) kind: String,
     pub(crate) hash: String,
@@ -74,19 +74,19 @@ enum RestoreError {
     Lost(#[from] JoinError),
 }
 
-impl Pin {
+impl HandlerSnapshot {
     /// Of a service whose handler was opened with `setup`.
     pub(crate) fn new(
         setup: &Setup<'_>,
         shape: &Shape,
         workingdir: PathBuf,
-        plugin: Option<PluginPin>,
-    ) -> Pin {
+        plugin: Option<PluginSnapshot>,
+    ) -> HandlerSnapshot {
         let (folder, file) = match shape {
             Shape::Folder(path) => (Some(path.clone()), None),
             Shape::File(path) => (None, Some(path.clone())),
         };
-        Pin {
+        HandlerSnapshot {
             service: setup.service.to_owned(),
             folder,
             file,
@@ -110,7 +110,8 @@ impl Pin {
             (None, Some(folder), _) => Arc::new(self.shell(Shape::Folder(folder.clone()))),
             (None, None, Some(file)) => Arc::new(self.shell(Shape::File(file.clone()))),
             _ => {
-                let later = Later { pin: self.clone(), host: host.clone(), opened: Arc::default() };
+                let later =
+                    PendingHandler { snapshot: self.clone(), host: host.clone(), opened: Arc::default() };
                 let begin = later.clone();
                 tokio::spawn(async move { drop(begin.opened().await) });
                 Arc::new(later)
@@ -127,9 +128,9 @@ impl Pin {
         let (Some(plugin), Some(home)) = (&self.plugin, &self.folder) else {
             return Err(RestoreError::Incomplete);
         };
-        let (bytes, hash) = pinned::read(host, &plugin.hash)?;
+        let (bytes, hash) = blobs::read(host, &plugin.hash)?;
         let kind = plugin.kind().ok_or_else(|| RestoreError::UnknownKind(plugin.kind.clone()))?;
-        let source = Source { host, path: &plugin.path, kind, bytes: &bytes, hash };
+        let source = PluginSource { host, path: &plugin.path, kind, bytes: &bytes, hash };
         let code = load::resume(&source, plugin.facts())?;
         let setup = Setup {
             service: &self.service,
@@ -143,12 +144,12 @@ impl Pin {
     }
 }
 
-impl PluginPin {
-    pub(crate) fn new(path: PathBuf, kind: Kind, hash: String, facts: &Facts) -> PluginPin {
+impl PluginSnapshot {
+    pub(crate) fn new(path: PathBuf, kind: Kind, hash: String, facts: &Facts) -> PluginSnapshot {
         let said = &facts.metadata;
         let capability = |c: &Capability| (c.grant_key().to_owned(), c.value().to_owned());
         let key = |k: &ConfigKey| (k.name.clone(), k.description.clone(), k.required, k.default.clone());
-        PluginPin {
+        PluginSnapshot {
             path,
             kind: kind.as_str().to_owned(),
             hash,
@@ -211,26 +212,26 @@ type Restored = Result<Arc<dyn Handler>, Arc<RestoreError>>;
 
 /// A plugin's handler that may still be being opened.
 #[derive(Clone)]
-struct Later {
-    pin: Pin,
+struct PendingHandler {
+    snapshot: HandlerSnapshot,
     host: Host,
     opened: Arc<OnceCell<Restored>>,
 }
 
-impl Later {
+impl PendingHandler {
     async fn opened(&self) -> Restored {
         let open = || async {
-            let (pin, host) = (self.pin.clone(), self.host.clone());
-            let opened = tokio::task::spawn_blocking(move || pin.open(&host)).await;
+            let (snapshot, host) = (self.snapshot.clone(), self.host.clone());
+            let opened = tokio::task::spawn_blocking(move || snapshot.open(&host)).await;
             opened.map_err(RestoreError::from).flatten().map_err(Arc::new)
         };
         self.opened.get_or_init(open).await.clone()
     }
 }
 
-impl Handler for Later {
+impl Handler for PendingHandler {
     fn metadata(&self) -> Metadata {
-        self.pin.plugin.as_ref().map(|plugin| plugin.facts().metadata).unwrap_or_default()
+        self.snapshot.plugin.as_ref().map(|plugin| plugin.facts().metadata).unwrap_or_default()
     }
 
     fn call(&self, call: Call) -> Called {
@@ -259,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_says_the_same_after_its_way_through_a_file() {
+    fn a_snapshot_says_the_same_after_its_way_through_a_file() {
         let facts = Facts {
             metadata: Metadata {
                 name: "redis".into(),
@@ -291,10 +292,10 @@ mod tests {
             limits: &toml::Table::new(),
             resolved: None,
         };
-        let plugin = PluginPin::new("/p/redis.wasm".into(), Kind::Wasm, "ab".repeat(32), &facts);
+        let plugin = PluginSnapshot::new("/p/redis.wasm".into(), Kind::Wasm, "ab".repeat(32), &facts);
         assert_eq!((plugin.facts(), plugin.kind()), (facts, Some(Kind::Wasm)));
-        let pin = Pin::new(&setup, &Shape::Folder(home.clone()), "/w".into(), Some(plugin));
-        let text = serde_json::to_string(&pin).unwrap();
-        assert_eq!(serde_json::from_str::<Pin>(&text).unwrap(), pin);
+        let snapshot = HandlerSnapshot::new(&setup, &Shape::Folder(home.clone()), "/w".into(), Some(plugin));
+        let text = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<HandlerSnapshot>(&text).unwrap(), snapshot);
     }
 }

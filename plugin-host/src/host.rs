@@ -15,7 +15,7 @@ pub struct Host {
 
 impl Host {
     /// For a daemon whose state lies in `state_dir` (`node.state_dir`).
-    pub fn of_daemon(state_dir: &Path) -> Host {
+    pub fn for_daemon(state_dir: &Path) -> Host {
         // Still there, and of this very version, when koid was upgraded under its feet.
         Host { program: PathBuf::from("/proc/self/exe"), dir: state_dir.join("plugins") }
     }

@@ -9,29 +9,33 @@ use crate::plugin::Kind;
 
 /// What is being loaded. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UnderWay(Arc<Mutex<Vec<Entry>>>);
+pub(crate) struct LoadsInProgress(Arc<Mutex<Vec<LoadInProgress>>>);
 
 #[derive(Debug)]
-struct Entry {
+struct LoadInProgress {
     path: PathBuf,
     kind: Kind,
     since: Instant,
 }
 
 /// Takes one entry out again, however the load ends.
-struct Over<'u> {
-    under_way: &'u UnderWay,
+struct InProgressGuard<'u> {
+    in_progress: &'u LoadsInProgress,
     since: Instant,
 }
 
-impl UnderWay {
+impl LoadsInProgress {
     /// A loader that is seen here while it works.
     pub(crate) fn watch(&self, loader: &Loader) -> Loader {
-        let (under_way, loader) = (self.clone(), loader.clone());
+        let (in_progress, loader) = (self.clone(), loader.clone());
         Arc::new(move |source| {
             let since = Instant::now();
-            under_way.entries().push(Entry { path: source.path.to_owned(), kind: source.kind, since });
-            let _over = Over { under_way: &under_way, since };
+            in_progress.entries().push(LoadInProgress {
+                path: source.path.to_owned(),
+                kind: source.kind,
+                since,
+            });
+            let _over = InProgressGuard { in_progress: &in_progress, since };
             loader(source)
         })
     }
@@ -46,14 +50,14 @@ impl UnderWay {
         self.entries().iter().map(|entry| (entry.path.clone(), entry.kind)).collect()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Vec<LoadInProgress>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Over<'_> {
+impl Drop for InProgressGuard<'_> {
     fn drop(&mut self) {
-        let mut entries = self.under_way.entries();
+        let mut entries = self.in_progress.entries();
         // No two began at the very same time; if they did, either goes now and the other next.
         if let Some(at) = entries.iter().position(|entry| entry.since == self.since) {
             entries.swap_remove(at);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::LoadError;
 use crate::host::Host;
 use crate::plugin::{Code, Facts, FileHash, Kind};
-use crate::{native, pinned, wasm};
+use crate::{blobs, native, wasm};
 
 /// What takes longer is announced: people should know what is waited for.
 const LONG: Duration = Duration::from_millis(700);
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_millis(700);
 const WORKERS: usize = 4;
 
 /// A plugin's file, read and pinned, of which code is to be made.
-pub(crate) struct Source<'a> {
+pub(crate) struct PluginSource<'a> {
     pub(crate) host: &'a Host,
     /// Where it was found, for messages.
     pub(crate) path: &'a Path,
@@ -30,7 +30,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// Makes code of a file. Blocks.
-pub(crate) type Loader = Arc<dyn Fn(&Source<'_>) -> Result<Arc<dyn Code>, LoadError> + Send + Sync>;
+pub(crate) type Loader = Arc<dyn Fn(&PluginSource<'_>) -> Result<Arc<dyn Code>, LoadError> + Send + Sync>;
 
 /// Is told what takes long, a sentence each.
 pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
@@ -38,7 +38,7 @@ pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
 /// The one that is used but for tests.
 pub(crate) fn loader() -> Loader {
     Arc::new(|source| {
-        let pinned = pinned::keep(source.host, source.hash, source.bytes)?;
+        let pinned = blobs::keep(source.host, source.hash, source.bytes)?;
         match source.kind {
             Kind::Native => native::load(source.host, source.path, &pinned, source.hash),
             Kind::Wasm => wasm::load(source.host, source.path, source.bytes, source.hash),
@@ -48,7 +48,7 @@ pub(crate) fn loader() -> Loader {
 }
 
 /// Makes code of a pinned file that was loaded before and said `facts` then: it is not asked again. Blocks.
-pub(crate) fn resume(source: &Source<'_>, facts: Facts) -> Result<Arc<dyn Code>, LoadError> {
+pub(crate) fn resume(source: &PluginSource<'_>, facts: Facts) -> Result<Arc<dyn Code>, LoadError> {
     match source.kind {
         Kind::Native => {
             let pinned = source.host.pinned_dir().join(source.hash.to_string());
@@ -60,13 +60,13 @@ pub(crate) fn resume(source: &Source<'_>, facts: Facts) -> Result<Arc<dyn Code>,
 }
 
 /// Loads; whatever breaks is the plugin's error and nobody else's.
-pub(crate) fn guarded(loader: &Loader, source: &Source<'_>) -> Result<Arc<dyn Code>, LoadError> {
+pub(crate) fn load(loader: &Loader, source: &PluginSource<'_>) -> Result<Arc<dyn Code>, LoadError> {
     catch_unwind(AssertUnwindSafe(|| loader(source))).unwrap_or(Err(LoadError::Panicked))
 }
 
 /// Does `work` for each job, some at a time; results come in the order of the jobs. `long` is called once for a job that takes
 /// long, `done` with the time that such a job took.
-pub(crate) fn each<J: Sync, R: Send>(
+pub(crate) fn run_all<J: Sync, R: Send>(
     jobs: &[J],
     work: impl Fn(&J) -> R + Sync,
     long: impl Fn(&J),
@@ -136,8 +136,8 @@ mod tests {
         let long = |n: &i32| announced.lock().unwrap().push(*n);
         // A busy machine may make others long too.
         let done = |n: &i32, took: Duration| ended.lock().unwrap().push((*n, took > LONG));
-        assert_eq!(each(&jobs, work, long, done), [30, 10, 20]);
+        assert_eq!(run_all(&jobs, work, long, done), [30, 10, 20]);
         assert!(announced.lock().unwrap().contains(&1) && ended.lock().unwrap().contains(&(1, true)));
-        assert!(each(&[] as &[i32], |n| *n, |_| {}, |_, _| {}).is_empty());
+        assert!(run_all(&[] as &[i32], |n| *n, |_| {}, |_, _| {}).is_empty());
     }
 }

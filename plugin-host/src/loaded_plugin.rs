@@ -10,18 +10,18 @@ use koi_plugin_shell::ShellHandler;
 use crate::error::{FileError, LoadError, PluginError};
 use crate::files::{self, Content, Stamp};
 use crate::host::Host;
-use crate::load::{self, Loader, Source};
+use crate::load::{self, Loader, PluginSource};
 use crate::plugin::{Code, Facts, FileHash, Kind};
 
 /// A plugin, usable or not.
 #[derive(Clone)]
-pub(crate) struct Plugin {
+pub(crate) struct LoadedPlugin {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     /// Where it was found; none: it is built in.
     pub(crate) path: Option<PathBuf>,
     /// What is in force of it.
-    pub(crate) taken: Option<Taken>,
+    pub(crate) code: Option<LoadedCode>,
     /// Services may use it.
     pub(crate) ready: bool,
     /// Why it cannot be used; of one that is ready, why the file that lies there now was not taken.
@@ -37,7 +37,7 @@ pub(crate) struct Plugin {
 
 /// A plugin's code, and the file it was made of.
 #[derive(Clone)]
-pub(crate) struct Taken {
+pub(crate) struct LoadedCode {
     pub(crate) code: Arc<dyn Code>,
     pub(crate) hash: FileHash,
     pub(crate) size_bytes: u64,
@@ -68,9 +68,9 @@ impl OnDisk {
     }
 }
 
-impl Plugin {
+impl LoadedPlugin {
     /// The built-in handler.
-    pub(crate) fn shell() -> Plugin {
+    pub(crate) fn shell() -> LoadedPlugin {
         let metadata = Metadata {
             name: ShellHandler::NAME.into(),
             version: ShellHandler::VERSION.into(),
@@ -78,11 +78,11 @@ impl Plugin {
             hooks: HookSet::ALL,
             ..Metadata::default()
         };
-        Plugin {
+        LoadedPlugin {
             name: metadata.name.clone(),
             kind: Kind::Builtin,
             path: None,
-            taken: None,
+            code: None,
             ready: true,
             error: None,
             gone: false,
@@ -95,18 +95,18 @@ impl Plugin {
     fn new(
         path: &Path,
         kind: Kind,
-        taken: Option<Taken>,
+        code: Option<LoadedCode>,
         error: Option<PluginError>,
         stamp: Option<Stamp>,
-    ) -> Plugin {
-        let said = taken.as_ref().map(|taken| taken.code.facts().metadata.name.clone());
+    ) -> LoadedPlugin {
+        let said = code.as_ref().map(|loaded| loaded.code.facts().metadata.name.clone());
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Plugin {
+        LoadedPlugin {
             name: said.unwrap_or_else(stem),
             kind,
             path: Some(path.to_owned()),
-            ready: taken.is_some(),
-            taken,
+            ready: code.is_some(),
+            code,
             error: error.map(Arc::new),
             gone: false,
             stamp,
@@ -116,13 +116,13 @@ impl Plugin {
     }
 
     /// One that is being loaded for the first time: only its file is known.
-    pub(crate) fn yet_to_come(path: &Path, kind: Kind) -> Plugin {
-        Plugin::new(path, kind, None, None, None)
+    pub(crate) fn yet_to_come(path: &Path, kind: Kind) -> LoadedPlugin {
+        LoadedPlugin::new(path, kind, None, None, None)
     }
 
     /// What it says of itself; none: it could not be loaded.
     pub(crate) fn facts(&self) -> Option<&Facts> {
-        self.builtin.as_ref().or_else(|| self.taken.as_ref().map(|taken| taken.code.facts()))
+        self.builtin.as_ref().or_else(|| self.code.as_ref().map(|loaded| loaded.code.facts()))
     }
 
     /// It is there, and services must not use it.
@@ -133,7 +133,7 @@ impl Plugin {
 
     /// Nothing of it is in force, and its file has changed since.
     pub(crate) fn is_worth_another_try(&self) -> bool {
-        self.taken.is_none() && self.path.as_ref().is_some_and(|path| Stamp::at(path) != self.stamp)
+        self.code.is_none() && self.path.as_ref().is_some_and(|path| Stamp::at(path) != self.stamp)
     }
 
     /// Looks at its file; reads it only if it was touched. Blocks. None: it has no file.
@@ -147,33 +147,33 @@ impl Plugin {
             return Some(OnDisk::Refused);
         }
         let hash = files::read(path).ok().map(|content| content.hash);
-        let same = hash.is_some() && hash == self.taken.as_ref().map(|taken| taken.hash);
+        let same = hash.is_some() && hash == self.code.as_ref().map(|loaded| loaded.hash);
         Some(if same { OnDisk::Same } else { OnDisk::Changed })
     }
 }
 
 /// A file to be taken.
-pub(crate) struct Job {
+pub(crate) struct LoadJob {
     pub(crate) path: PathBuf,
     /// What was in force of it so far.
-    pub(crate) before: Option<Arc<Plugin>>,
+    pub(crate) before: Option<Arc<LoadedPlugin>>,
     /// A service relies on it.
     pub(crate) used: bool,
 }
 
 /// Takes a file as it is now, or keeps what was in force if that cannot be done; none: there is no file, and nobody misses it.
-pub(crate) fn take(
-    job: &Job,
-    known: &HashMap<FileHash, Taken>,
+pub(crate) fn load(
+    job: &LoadJob,
+    known: &HashMap<FileHash, LoadedCode>,
     host: &Host,
     loader: &Loader,
-) -> Option<Plugin> {
+) -> Option<LoadedPlugin> {
     let path = job.path.as_path();
     let Some(kind) = files::kind_of(path) else {
         let error = PluginError::NotAPlugin(path.to_owned());
-        return Some(Plugin::new(path, Kind::Wasm, None, Some(error), Stamp::at(path)));
+        return Some(LoadedPlugin::new(path, Kind::Wasm, None, Some(error), Stamp::at(path)));
     };
-    let before = job.before.as_ref().and_then(|before| before.taken.clone());
+    let before = job.before.as_ref().and_then(|before| before.code.clone());
     match files::read(path) {
         Err(FileError::Gone(_)) => {
             let kept = before.filter(|_| job.used);
@@ -182,46 +182,46 @@ pub(crate) fn take(
                 None if job.used => PluginError::Missing(path.to_owned()),
                 None => return None,
             };
-            Some(Plugin { gone: true, ..Plugin::new(path, kind, kept, Some(error), None) })
+            Some(LoadedPlugin { gone: true, ..LoadedPlugin::new(path, kind, kept, Some(error), None) })
         }
         Err(error) => Some(kept_or_refused(path, kind, before, error.into(), None)),
-        Ok(content) => Some(match code_of(&content, path, kind, known, host, loader) {
-            Ok(taken) => Plugin::new(path, kind, Some(taken), None, Some(content.stamp)),
+        Ok(content) => Some(match code_for(&content, path, kind, known, host, loader) {
+            Ok(loaded) => LoadedPlugin::new(path, kind, Some(loaded), None, Some(content.stamp)),
             Err(error) => kept_or_refused(path, kind, before, error.into(), Some(content.stamp)),
         }),
     }
 }
 
-fn code_of(
+fn code_for(
     content: &Content,
     path: &Path,
     kind: Kind,
-    known: &HashMap<FileHash, Taken>,
+    known: &HashMap<FileHash, LoadedCode>,
     host: &Host,
     loader: &Loader,
-) -> Result<Taken, LoadError> {
-    if let Some(taken) = known.get(&content.hash) {
-        return Ok(taken.clone());
+) -> Result<LoadedCode, LoadError> {
+    if let Some(loaded) = known.get(&content.hash) {
+        return Ok(loaded.clone());
     }
-    let source = Source { host, path, kind, bytes: &content.bytes, hash: content.hash };
-    let code = load::guarded(loader, &source)?;
-    Ok(Taken { code, hash: content.hash, size_bytes: content.bytes.len() as u64 })
+    let source = PluginSource { host, path, kind, bytes: &content.bytes, hash: content.hash };
+    let code = load::load(loader, &source)?;
+    Ok(LoadedCode { code, hash: content.hash, size_bytes: content.bytes.len() as u64 })
 }
 
 fn kept_or_refused(
     path: &Path,
     kind: Kind,
-    before: Option<Taken>,
+    before: Option<LoadedCode>,
     error: PluginError,
     stamp: Option<Stamp>,
-) -> Plugin {
+) -> LoadedPlugin {
     match before {
         // No stamp: the file there now is another one than the one in force.
         Some(kept) => {
             let error = PluginError::Kept { hash: kept.hash, error: Box::new(error) };
             let refused = stamp.or_else(|| Stamp::at(path));
-            Plugin { refused, ..Plugin::new(path, kind, Some(kept), Some(error), None) }
+            LoadedPlugin { refused, ..LoadedPlugin::new(path, kind, Some(kept), Some(error), None) }
         }
-        None => Plugin::new(path, kind, None, Some(error), stamp.or_else(|| Stamp::at(path))),
+        None => LoadedPlugin::new(path, kind, None, Some(error), stamp.or_else(|| Stamp::at(path))),
     }
 }

@@ -43,7 +43,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// How long `hook` may take; none: as everywhere.
-    pub fn of(&self, hook: Hook) -> Option<Duration> {
+    pub fn for_hook(&self, hook: Hook) -> Option<Duration> {
         self.hooks[hook as usize]
     }
 
@@ -164,8 +164,8 @@ impl Manifest {
     }
 }
 
-type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
-type Value<'i> = Spanned<DeValue<'i>>;
+type TomlKey<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type TomlValue<'i> = Spanned<DeValue<'i>>;
 
 /// Something wrong, and the byte of the text at which it stands.
 #[derive(Debug)]
@@ -180,20 +180,24 @@ impl SpannedError {
     }
 }
 
-fn in_file_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Key<'i>, &'t Value<'i>)> {
+fn in_file_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t TomlKey<'i>, &'t TomlValue<'i>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
 }
 
-fn section<'t, 'i>(key: &Key<'i>, value: &'t Value<'i>) -> Result<&'t DeTable<'i>, SpannedError> {
+fn section<'t, 'i>(key: &TomlKey<'i>, value: &'t TomlValue<'i>) -> Result<&'t DeTable<'i>, SpannedError> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
         _ => Err(SpannedError::new(key, ManifestEntryError::NotASection(key.get_ref().to_string()))),
     }
 }
 
-fn raw_section(raw: &mut toml::Table, key: &Key<'_>, value: &Value<'_>) -> Result<toml::Table, SpannedError> {
+fn raw_section(
+    raw: &mut toml::Table,
+    key: &TomlKey<'_>,
+    value: &TomlValue<'_>,
+) -> Result<toml::Table, SpannedError> {
     section(key, value)?;
     match raw.remove(key.get_ref().as_ref()) {
         Some(toml::Value::Table(table)) => Ok(table),
@@ -201,7 +205,7 @@ fn raw_section(raw: &mut toml::Table, key: &Key<'_>, value: &Value<'_>) -> Resul
     }
 }
 
-fn string(key: &Key<'_>, value: &Value<'_>) -> Result<String, SpannedError> {
+fn string(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedError> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         _ => Err(SpannedError::new(value, ManifestEntryError::NotAText(key.get_ref().to_string()))),
@@ -209,7 +213,7 @@ fn string(key: &Key<'_>, value: &Value<'_>) -> Result<String, SpannedError> {
 }
 
 fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, SpannedError> {
-    let text_of = |(key, value): (&Key<'_>, &Value<'_>)| {
+    let text_of = |(key, value): (&TomlKey<'_>, &TomlValue<'_>)| {
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => {
@@ -249,7 +253,7 @@ fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
     Ok(timeouts)
 }
 
-fn unknown(key: &Key<'_>, known: &[&str]) -> SpannedError {
+fn unknown(key: &TomlKey<'_>, known: &[&str]) -> SpannedError {
     let name = key.get_ref().to_string();
     let likeness = |candidate: &&&str| (strsim::jaro_winkler(&name, candidate) * 1000.0) as u32;
     let nearest = known.iter().max_by_key(likeness).copied().unwrap_or_default().to_owned();
@@ -287,8 +291,8 @@ mod tests {
             ["zone=b", "address=10.0.0.9", "port=16", "load=1.50", "arp=true"],
             "in file order"
         );
-        assert_eq!(manifest.timeouts.of(Hook::Start), Some(Duration::from_secs(5)));
-        assert_eq!(manifest.timeouts.of(Hook::Stop), None);
+        assert_eq!(manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(5)));
+        assert_eq!(manifest.timeouts.for_hook(Hook::Stop), None);
         assert_eq!(manifest.timeouts.status_interval, Some(Duration::from_secs(1)));
         assert_eq!(manifest.limits["memory"].as_str(), Some("64MiB"));
         assert_eq!(manifest.grants["tcp"][0].as_str(), Some("a:1"));

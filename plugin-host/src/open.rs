@@ -11,11 +11,11 @@ use koi_plugin_shell::{Shape, ShellHandler};
 use crate::config;
 use crate::discover::Found;
 use crate::error::OpenError;
+use crate::handler_snapshot::{HandlerSnapshot, PluginSnapshot};
+use crate::loaded_plugin::LoadedPlugin;
 use crate::manifest::Manifest;
-use crate::pin::{Pin, PluginPin};
 use crate::plugin::{Facts, FileHash, Opened, Resolved, Setup};
 use crate::registry::Use;
-use crate::taken::Plugin;
 
 /// How long a handler that could not be opened is left alone: names are resolved for it, and that may take long.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub struct Ready {
     /// `[config]`, with the handler's defaults filled in.
     pub config: Vec<(String, String)>,
     /// What it takes to make it again.
-    pub pin: Pin,
+    pub snapshot: HandlerSnapshot,
     /// Another one for each handler that was opened, in this process.
     pub number: u64,
 }
@@ -44,38 +44,38 @@ impl fmt::Debug for Ready {
 
 /// What a registry knows of one service.
 #[derive(Clone)]
-pub(crate) struct Slot {
+pub(crate) struct ServiceSlot {
     /// The file of the plugin that it names; none: the shell, or nothing that there is.
     pub(crate) plugin: Option<PathBuf>,
     handler: String,
-    made_of: Option<MadeOf>,
+    inputs: Option<HandlerInputs>,
     result: Result<Ready, (OpenError, Instant)>,
 }
 
 /// With the same of all this, a handler is the same.
 #[derive(Clone, Debug, PartialEq)]
-struct MadeOf {
+struct HandlerInputs {
     shape: Shape,
     workingdir: PathBuf,
     hash: Option<FileHash>,
     manifest: Manifest,
 }
 
-impl Slot {
+impl ServiceSlot {
     /// Opens the handler of `found`, or takes over the one that was open before.
     pub(crate) fn open(
-        before: Option<Slot>,
+        before: Option<ServiceSlot>,
         found: &Found,
-        plugin: Result<Arc<Plugin>, OpenError>,
+        plugin: Result<Arc<LoadedPlugin>, OpenError>,
         workingdir: &Path,
-    ) -> (Slot, Result<Ready, OpenError>) {
+    ) -> (ServiceSlot, Result<Ready, OpenError>) {
         let path = plugin.as_ref().ok().and_then(|plugin| plugin.path.clone());
         // A file that cannot be used is a plugin all the same, and used by this service.
         let path = path.or_else(|| found.handler.contains('/').then(|| PathBuf::from(&found.handler)));
-        let slot = |made_of, result: &Result<Ready, OpenError>| Slot {
+        let slot = |inputs, result: &Result<Ready, OpenError>| ServiceSlot {
             plugin: path.clone(),
             handler: found.handler.clone(),
-            made_of,
+            inputs,
             result: result.clone().map_err(|error| (error, Instant::now())),
         };
         let plugin = match (plugin, &found.problem) {
@@ -86,16 +86,16 @@ impl Slot {
                 return (slot(None, &Err(error.clone())), Err(error));
             }
         };
-        let made_of = MadeOf {
+        let inputs = HandlerInputs {
             shape: found.shape.clone(),
             workingdir: workingdir.to_owned(),
-            hash: plugin.taken.as_ref().map(|taken| taken.hash),
+            hash: plugin.code.as_ref().map(|loaded| loaded.hash),
             // Other time-outs are no other handler.
             manifest: Manifest { timeouts: Default::default(), ..found.manifest.clone() },
         };
-        if let Some(before) = before.filter(|slot| slot.made_of.as_ref() == Some(&made_of)) {
+        if let Some(before) = before.filter(|slot| slot.inputs.as_ref() == Some(&inputs)) {
             match &before.result {
-                Ok(ready) => return (slot(Some(made_of), &before.result_now()), Ok(ready.clone())),
+                Ok(ready) => return (slot(Some(inputs), &before.result_now()), Ok(ready.clone())),
                 Err((error, at)) if at.elapsed() < AGAIN => {
                     let error = error.clone();
                     return (before, Err(error));
@@ -104,7 +104,7 @@ impl Slot {
             }
         }
         let result = open(found, &plugin, workingdir);
-        (slot(Some(made_of), &result), result)
+        (slot(Some(inputs), &result), result)
     }
 
     fn result_now(&self) -> Result<Ready, OpenError> {
@@ -116,7 +116,7 @@ impl Slot {
     }
 
     /// Whether it is this plugin that the service names.
-    pub(crate) fn uses(&self, plugin: &Plugin) -> bool {
+    pub(crate) fn uses(&self, plugin: &LoadedPlugin) -> bool {
         match (&self.plugin, &plugin.path) {
             (Some(used), Some(path)) => used == path,
             // Of a plugin that cannot be used only the name is known.
@@ -134,7 +134,7 @@ impl Slot {
             }
             Err((error, _)) => Use {
                 service,
-                granted: self.made_of.as_ref().map(|of| as_written(&of.manifest.grants)).unwrap_or_default(),
+                granted: self.inputs.as_ref().map(|of| as_written(&of.manifest.grants)).unwrap_or_default(),
                 limits: Vec::new(),
                 problem: Some(error.clone()),
             },
@@ -161,7 +161,7 @@ fn as_written(grants: &toml::Table) -> Vec<String> {
     grants.iter().flat_map(lines).collect()
 }
 
-fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, OpenError> {
+fn open(found: &Found, plugin: &LoadedPlugin, workingdir: &Path) -> Result<Ready, OpenError> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let declared = plugin.facts().map(|facts: &Facts| facts.metadata.config.as_slice()).unwrap_or_default();
     let config = config::settle(&plugin.name, declared, &found.manifest.config)
@@ -174,11 +174,11 @@ fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, Open
         limits: &found.manifest.limits,
         resolved: None,
     };
-    let of_plugin = plugin.taken.as_ref().zip(plugin.path.as_ref()).map(|(taken, path)| {
-        PluginPin::new(path.clone(), plugin.kind, taken.hash.to_string(), taken.code.facts())
+    let of_plugin = plugin.code.as_ref().zip(plugin.path.as_ref()).map(|(loaded, path)| {
+        PluginSnapshot::new(path.clone(), plugin.kind, loaded.hash.to_string(), loaded.code.facts())
     });
-    let opened = match &plugin.taken {
-        Some(taken) => taken.code.open(&setup).map_err(|error| OpenError::Handler(Arc::new(error)))?,
+    let opened = match &plugin.code {
+        Some(loaded) => loaded.code.open(&setup).map_err(|error| OpenError::Handler(Arc::new(error)))?,
         None => Opened {
             handler: Arc::new(ShellHandler::open(found.shape.clone(), workingdir)),
             granted: Vec::new(),
@@ -187,6 +187,6 @@ fn open(found: &Found, plugin: &Plugin, workingdir: &Path) -> Result<Ready, Open
         },
     };
     let setup = Setup { resolved: Some(&opened.resolved), ..setup };
-    let pin = Pin::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
-    Ok(Ready { opened, config, pin, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
+    let snapshot = HandlerSnapshot::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
+    Ok(Ready { opened, config, snapshot, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
 }

@@ -40,7 +40,7 @@ pub struct FileHash([u8; 32]);
 
 impl FileHash {
     /// Of these bytes.
-    pub fn of(bytes: &[u8]) -> FileHash {
+    pub fn from_bytes(bytes: &[u8]) -> FileHash {
         FileHash(Sha256::digest(bytes).into())
     }
 }

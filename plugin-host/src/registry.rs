@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use koi_plugin_shell::ShellHandler;
 
+use crate::blobs;
 use crate::discover::{Found, SERVICES};
 use crate::error::{OpenError, PluginError, UnknownHandler};
 use crate::files;
 use crate::host::Host;
+use crate::in_progress::LoadsInProgress;
 use crate::load::{self, Loader, Progress};
-use crate::open::{Ready, Slot};
-use crate::pinned;
+use crate::loaded_plugin::{self, LoadJob, LoadedCode, LoadedPlugin, OnDisk};
+use crate::open::{Ready, ServiceSlot};
 use crate::plugin::{Facts, FileHash, Kind};
-use crate::taken::{self, Job, OnDisk, Plugin, Taken};
-use crate::under_way::UnderWay;
 use crate::warning::{Severity, Warning};
 
 /// A handler that services may name, or a file that is none and should be.
@@ -69,14 +69,14 @@ pub struct Registry {
     workingdir: PathBuf,
     loader: Loader,
     progress: Progress,
-    shell: Arc<Plugin>,
+    shell: Arc<LoadedPlugin>,
     /// Of `dirs`, in their order; the first of a name that is ready counts.
-    named: Vec<Arc<Plugin>>,
+    named: Vec<Arc<LoadedPlugin>>,
     /// Those that services name by their path.
-    by_path: Mutex<BTreeMap<PathBuf, Arc<Plugin>>>,
-    services: Mutex<HashMap<String, Slot>>,
+    by_path: Mutex<BTreeMap<PathBuf, Arc<LoadedPlugin>>>,
+    services: Mutex<HashMap<String, ServiceSlot>>,
     unreadable: Vec<Warning>,
-    under_way: UnderWay,
+    in_progress: LoadsInProgress,
 }
 
 impl fmt::Debug for Registry {
@@ -95,12 +95,12 @@ impl Registry {
             workingdir,
             loader: load::loader(),
             progress: Arc::new(|sentence| tracing::info!("{sentence}")),
-            shell: Arc::new(Plugin::shell()),
+            shell: Arc::new(LoadedPlugin::shell()),
             named: Vec::new(),
             by_path: Mutex::default(),
             services: Mutex::default(),
             unreadable: Vec::new(),
-            under_way: UnderWay::default(),
+            in_progress: LoadsInProgress::default(),
         }
     }
 
@@ -128,7 +128,7 @@ impl Registry {
         let by_path = lock(&self.by_path).clone();
         let known: Vec<_> = self.named.iter().chain(by_path.values()).cloned().collect();
         let mut unreadable = Vec::new();
-        let mut jobs: Vec<Job> = Vec::new();
+        let mut jobs: Vec<LoadJob> = Vec::new();
         for dir in &dirs {
             let paths = files::in_folder(dir).unwrap_or_else(|error| {
                 unreadable.push(Warning::new(Severity::Error, "plugins", dir, error.to_string()));
@@ -139,7 +139,7 @@ impl Registry {
             let mut paths: BTreeSet<PathBuf> =
                 before.filter(|path| path.parent() == Some(dir)).chain(paths).collect();
             paths.retain(|path| jobs.iter().all(|job| job.path != *path));
-            jobs.extend(paths.into_iter().map(|path| Job {
+            jobs.extend(paths.into_iter().map(|path| LoadJob {
                 before: known.iter().find(|plugin| plugin.path.as_ref() == Some(&path)).cloned(),
                 used: uses(&path),
                 path,
@@ -147,13 +147,13 @@ impl Registry {
         }
         let is_named = |path: &PathBuf| jobs.iter().any(|job| job.path == *path);
         let seen: Vec<_> = by_path.into_iter().filter(|(path, _)| uses(path) && !is_named(path)).collect();
-        let seen = seen.into_iter().map(|(path, before)| Job { path, before: Some(before), used: true });
+        let seen = seen.into_iter().map(|(path, before)| LoadJob { path, before: Some(before), used: true });
         let (named_jobs, all) = (jobs.len(), jobs.into_iter().chain(seen).collect::<Vec<_>>());
         let mut taken = self.take(&all);
         let seen = taken.split_off(named_jobs).into_iter().flatten();
-        let mut named: Vec<Plugin> = taken.into_iter().flatten().collect();
-        lay_ghosts(&mut named);
-        refuse_names(&mut named);
+        let mut named: Vec<LoadedPlugin> = taken.into_iter().flatten().collect();
+        drop_removed_plugins(&mut named);
+        refuse_duplicate_names(&mut named);
         Registry {
             host: self.host.clone(),
             dirs,
@@ -165,38 +165,38 @@ impl Registry {
             by_path: Mutex::new(seen.filter_map(|p| Some((p.path.clone()?, Arc::new(p)))).collect()),
             services: Mutex::new(services),
             unreadable,
-            under_way: self.under_way.clone(),
+            in_progress: self.in_progress.clone(),
         }
     }
 
-    /// Takes files, some at a time, each as [`taken::take`] does.
-    fn take(&self, jobs: &[Job]) -> Vec<Option<Plugin>> {
+    /// Takes files, some at a time, each as [`loaded_plugin::load`] does.
+    fn take(&self, jobs: &[LoadJob]) -> Vec<Option<LoadedPlugin>> {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
-        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.taken.clone());
-        let known: HashMap<FileHash, Taken> = all.map(|taken| (taken.hash, taken)).collect();
-        let long = |job: &Job| match files::kind_of(&job.path) {
+        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.code.clone());
+        let known: HashMap<FileHash, LoadedCode> = all.map(|code| (code.hash, code)).collect();
+        let long = |job: &LoadJob| match files::kind_of(&job.path) {
             Some(Kind::Wasm) => (self.progress)(&format!(
                 "compiling {}, which takes a while the first time",
                 job.path.display()
             )),
             _ => (self.progress)(&format!("loading {} takes long", job.path.display())),
         };
-        let done = |job: &Job, took: Duration| {
+        let done = |job: &LoadJob, took: Duration| {
             (self.progress)(&format!("{} took {:.1} s", job.path.display(), took.as_secs_f32()));
         };
-        let loader = self.under_way.watch(&self.loader);
-        load::each(jobs, |job| taken::take(job, &known, &self.host, &loader), long, done)
+        let loader = self.in_progress.watch(&self.loader);
+        load::run_all(jobs, |job| loaded_plugin::load(job, &known, &self.host, &loader), long, done)
     }
 
     /// Takes the files that services name by their path, as far as they were not seen before. What is in force stays, whatever
     /// lies there now; what could not be loaded is tried again once its file has changed. Blocks.
-    pub(crate) fn meet(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        let jobs: Vec<Job> = {
+    pub(crate) fn load_new(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        let jobs: Vec<LoadJob> = {
             let known = lock(&self.by_path);
             let room = SERVICES.saturating_sub(known.len());
             let is_new = |path: &PathBuf| known.get(path).is_none_or(|plugin| plugin.is_worth_another_try());
             let new: BTreeSet<PathBuf> = paths.into_iter().filter(is_new).collect();
-            new.into_iter().take(room).map(|path| Job { path, before: None, used: true }).collect()
+            new.into_iter().take(room).map(|path| LoadJob { path, before: None, used: true }).collect()
         };
         if jobs.is_empty() {
             return;
@@ -211,12 +211,12 @@ impl Registry {
     }
 
     /// The handler that a service names: by its name, or by its path if a `/` is in it.
-    pub(crate) fn find(&self, handler: &str) -> Result<Arc<Plugin>, OpenError> {
+    pub(crate) fn find(&self, handler: &str) -> Result<Arc<LoadedPlugin>, OpenError> {
         let found = if handler.contains('/') {
-            self.meet([PathBuf::from(handler)]);
+            self.load_new([PathBuf::from(handler)]);
             lock(&self.by_path).get(Path::new(handler)).cloned()
         } else {
-            self.by_name(handler).cloned().or_else(|| self.newcomer(handler))
+            self.by_name(handler).cloned().or_else(|| self.find_new(handler))
         };
         let Some(plugin) = found else { return Err(self.unknown(handler).into()) };
         match (plugin.ready, &plugin.error) {
@@ -229,23 +229,23 @@ impl Registry {
         }
     }
 
-    fn is_in_dirs(&self, plugin: &Plugin) -> bool {
+    fn is_in_dirs(&self, plugin: &LoadedPlugin) -> bool {
         let folder = plugin.path.as_deref().and_then(Path::parent);
         folder.is_some_and(|folder| self.dirs.iter().any(|dir| dir == folder))
     }
 
-    fn by_name(&self, name: &str) -> Option<&Arc<Plugin>> {
+    fn by_name(&self, name: &str) -> Option<&Arc<LoadedPlugin>> {
         let all = || [&self.shell].into_iter().chain(&self.named).filter(|plugin| plugin.name == name);
         all().find(|plugin| plugin.ready).or_else(|| all().next())
     }
 
     /// The plugin of this name in a file that has come into `plugins.dirs` since the last load: whoever puts the plugin and the service
     /// there together means both. Blocks.
-    fn newcomer(&self, name: &str) -> Option<Arc<Plugin>> {
+    fn find_new(&self, name: &str) -> Option<Arc<LoadedPlugin>> {
         let is_known = |path: &PathBuf| self.named.iter().any(|plugin| plugin.path.as_ref() == Some(path));
         let new = self.dirs.iter().filter_map(|dir| files::in_folder(dir).ok()).flatten();
         let new: BTreeSet<PathBuf> = new.filter(|path| !is_known(path)).collect();
-        self.meet(new.iter().cloned());
+        self.load_new(new.iter().cloned());
         let known = lock(&self.by_path);
         let all = || new.iter().filter_map(|path| known.get(path)).filter(|plugin| plugin.name == name);
         all().find(|plugin| plugin.ready).or_else(|| all().next()).cloned()
@@ -279,7 +279,7 @@ impl Registry {
     pub fn open(&self, found: &Found) -> Result<Ready, OpenError> {
         let plugin = self.find(&found.handler);
         let before = lock(&self.services).get(&found.name).cloned();
-        let (slot, result) = Slot::open(before, found, plugin, &self.workingdir);
+        let (slot, result) = ServiceSlot::open(before, found, plugin, &self.workingdir);
         lock(&self.services).insert(found.name.clone(), slot);
         result
     }
@@ -297,9 +297,9 @@ impl Registry {
     /// Removes copies of plugin files that are in force nowhere; `also` are hashes that are used by something else.
     pub fn prune(&self, also: &BTreeSet<String>) {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
-        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.taken.as_ref());
-        let used = all.map(|taken| taken.hash.to_string()).chain(also.iter().cloned()).collect();
-        pinned::prune(&self.host, &used);
+        let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.code.as_ref());
+        let used = all.map(|code| code.hash.to_string()).chain(also.iter().cloned()).collect();
+        blobs::prune(&self.host, &used);
     }
 
     /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path, and those
@@ -308,9 +308,9 @@ impl Registry {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
         let known = [&self.shell].into_iter().chain(&self.named).chain(&by_path);
         let mut all: Vec<PluginInfo> = known.map(|plugin| self.info(plugin)).collect();
-        for (path, kind) in self.under_way.all() {
+        for (path, kind) in self.in_progress.all() {
             if all.iter().all(|plugin| plugin.path.as_ref() != Some(&path)) {
-                all.push(self.info(&Plugin::yet_to_come(&path, kind)));
+                all.push(self.info(&LoadedPlugin::yet_to_come(&path, kind)));
             }
         }
         all
@@ -330,7 +330,7 @@ impl Registry {
 
     /// The plugin in this file, which need not lie in `plugins.dirs`. Blocks.
     pub fn plugin_in(&self, file: &Path) -> Option<PluginInfo> {
-        self.meet([file.to_owned()]);
+        self.load_new([file.to_owned()]);
         lock(&self.by_path).get(file).map(|plugin| self.info(plugin))
     }
 
@@ -342,7 +342,7 @@ impl Registry {
         seen.or_else(named)?.on_disk()
     }
 
-    fn info(&self, plugin: &Plugin) -> PluginInfo {
+    fn info(&self, plugin: &LoadedPlugin) -> PluginInfo {
         let mut used_by: Vec<Use> = lock(&self.services)
             .iter()
             .filter(|(_, slot)| slot.uses(plugin))
@@ -356,17 +356,17 @@ impl Registry {
             ready: plugin.ready,
             error: plugin.error.clone(),
             facts: plugin.facts().cloned(),
-            hash: plugin.taken.as_ref().map(|taken| taken.hash),
-            size_bytes: plugin.taken.as_ref().map_or(0, |taken| taken.size_bytes),
+            hash: plugin.code.as_ref().map(|code| code.hash),
+            size_bytes: plugin.code.as_ref().map_or(0, |code| code.size_bytes),
             used_by,
-            loading: plugin.path.as_deref().and_then(|path| self.under_way.time_of(path)),
+            loading: plugin.path.as_deref().and_then(|path| self.in_progress.time_of(path)),
         }
     }
 
     /// What is wrong with plugins, whether services use them or not.
     pub fn warnings(&self) -> Vec<Warning> {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
-        let about = |plugin: &Arc<Plugin>| {
+        let about = |plugin: &Arc<LoadedPlugin>| {
             let severity = if plugin.ready { Severity::Warning } else { Severity::Error };
             // A warning begins with the path by itself.
             let (path, why) = (plugin.path.as_ref()?, plugin.error.as_ref()?.beside_path());
@@ -378,14 +378,14 @@ impl Registry {
 }
 
 /// Drops a plugin whose file is gone once another file has its name: services use that one from then on.
-fn lay_ghosts(plugins: &mut Vec<Plugin>) {
+fn drop_removed_plugins(plugins: &mut Vec<LoadedPlugin>) {
     let there: BTreeSet<String> =
         plugins.iter().filter(|p| p.ready && !p.gone).map(|p| p.name.clone()).collect();
     plugins.retain(|plugin| !plugin.gone || !there.contains(&plugin.name));
 }
 
 /// Of plugins with one name the first stays, and nobody is called like the built-in one.
-fn refuse_names(plugins: &mut [Plugin]) {
+fn refuse_duplicate_names(plugins: &mut [LoadedPlugin]) {
     let mut first: HashMap<String, PathBuf> = HashMap::new();
     for plugin in plugins.iter_mut().filter(|plugin| plugin.ready) {
         let name = plugin.name.clone();

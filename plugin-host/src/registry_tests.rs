@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::discover::discover;
 use crate::error::{HandlerError, LoadError};
-use crate::load::Source;
+use crate::load::PluginSource;
 use crate::plugin::{Code, Opened, Setup};
 use crate::wasm::{CompileError, MachineCodeError};
 
@@ -49,7 +49,7 @@ impl Code for Fake {
     }
 }
 
-fn broken(source: &Source<'_>) -> LoadError {
+fn broken(source: &PluginSource<'_>) -> LoadError {
     let error = MachineCodeError::Compile(CompileError::Said("it is broken".into()));
     LoadError::Component { path: source.path.to_owned(), source: error.into() }
 }
@@ -90,7 +90,7 @@ impl World {
     fn registry(&self) -> Registry {
         let (loads, host) =
             (self.loads.clone(), Host { program: "/bin/false".into(), dir: self.path("state") });
-        let loader: Loader = Arc::new(move |source: &Source<'_>| {
+        let loader: Loader = Arc::new(move |source: &PluginSource<'_>| {
             loads.fetch_add(1, Ordering::SeqCst);
             let text = String::from_utf8_lossy(source.bytes).into_owned();
             let mut words = text.split_whitespace().map(str::to_owned);
@@ -371,7 +371,7 @@ fn a_file_that_is_being_loaded_is_seen_in_the_registry_that_is_in_force() {
     world.put("first/slow.wasm", "slow");
     let watched = Registry {
         loader,
-        under_way: before.under_way.clone(),
+        in_progress: before.in_progress.clone(),
         ..Registry::new(before.host.clone(), world.path("services"))
     };
     let after = world.again(&watched);

@@ -152,7 +152,7 @@ fn a_wrong_service_toml_is_a_problem_of_that_service_only() {
     );
     assert_eq!(found.services[0].hooks, HookSet::default());
     assert_eq!(found.services[1].problem, None);
-    assert_eq!(found.services[1].manifest.timeouts.of(Hook::Start), Some(Duration::from_secs(1)));
+    assert_eq!(found.services[1].manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(1)));
     let refused = folder.registry().open(&found.services[0]).err().unwrap();
     assert!(matches!(&refused, OpenError::Service(said) if *said == *problem), "{refused}");
 }

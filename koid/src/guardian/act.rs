@@ -149,7 +149,7 @@ async fn take_services_down(ward: &mut Ward, config: &Config, id: &str, herald: 
 /// The services that stand, as koid ran them last: their handlers, whatever has become of the files since. What koid has left
 /// no word of is looked for in the services folder. None: it is not known what there is to take down.
 async fn known_services(ward: &Ward, config: &Config, handlers: &Handlers) -> Option<Vec<ServiceSpec>> {
-    let host = Host::of_daemon(&config.node.state_dir);
+    let host = Host::for_daemon(&config.node.state_dir);
     let mut kept = pins::read(&host).unwrap_or_else(|error| {
         tracing::error!("{} cannot be read: {error}", pins::path(&host).display());
         Default::default()
@@ -263,7 +263,7 @@ mod tests {
     async fn what_stands_is_taken_down_as_koid_ran_it_last() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        let host = Host::of_daemon(&config.node.state_dir);
+        let host = Host::for_daemon(&config.node.state_dir);
         service(folder.path(), "10-web");
         service(folder.path(), "20-idle");
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());

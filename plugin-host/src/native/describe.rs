@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::Source;
+use super::LibrarySource;
 use super::elf::ElfError;
-use super::process::{Process, words};
-use super::protocol::{Answer, Described, FRAME_BYTES};
+use super::process::{Process, exit_text};
+use super::protocol::{Described, FRAME_BYTES, HelperReply};
 
 /// How long loading may take: a second is plenty, and a loaded machine needs more.
 const LOAD_TIME: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub(super) enum LibraryError {
 }
 
 /// Loads the library in a helper that lives no longer than that. Blocks.
-pub(super) fn describe(source: &Source) -> Result<Described, LibraryError> {
+pub(super) fn describe(source: &LibrarySource) -> Result<Described, LibraryError> {
     let until = Instant::now() + LOAD_TIME;
     let cannot_start = |error| LibraryError::Start { program: source.program.clone(), source: error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
@@ -54,8 +54,8 @@ pub(super) fn describe(source: &Source) -> Result<Described, LibraryError> {
     match first_line(ours, until) {
         Ok(line) if line.is_empty() => Err(ending(process, until)),
         Ok(line) => match serde_json::from_slice(&line) {
-            Ok(Answer::Loaded(described)) => Ok(*described),
-            Ok(Answer::Refused(why)) => Err(LibraryError::Refused(why)),
+            Ok(HelperReply::Loaded(described)) => Ok(*described),
+            Ok(HelperReply::Refused(why)) => Err(LibraryError::Refused(why)),
             Ok(_) | Err(_) => Err(LibraryError::Garbled),
         },
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -89,5 +89,5 @@ fn ending(mut process: Process, until: Instant) -> LibraryError {
         }
         std::thread::sleep(PAUSE);
     }
-    LibraryError::Died { end: words(process.reap()) }
+    LibraryError::Died { end: exit_text(process.reap()) }
 }

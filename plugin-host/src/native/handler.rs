@@ -12,13 +12,13 @@ use nix::errno::Errno;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::Source;
+use super::LibrarySource;
 use super::backoff::Backoff;
 use super::helper::{Helper, Phase};
 use super::output::for_people;
-use super::process::words;
-use super::protocol::{CallOrder, CreateOrder, MESSAGE_BYTES, Order, cut, millis, text};
-use super::talk::{Early, Ending, Limits, talk};
+use super::process::exit_text;
+use super::protocol::{CallRequest, CreateRequest, HelperRequest, MESSAGE_BYTES, cut, millis, text};
+use super::talk::{CallLimits, EarlyEnd, TalkEnd, talk};
 use super::verdict;
 use crate::plugin::{Setup, UNSUPPORTED};
 
@@ -26,28 +26,28 @@ use crate::plugin::{Setup, UNSUPPORTED};
 const CLOSED_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs the hooks of one service in a helper of its own.
-pub(super) struct NativeHandler(Arc<Service>);
+pub(super) struct NativeHandler(Arc<NativeService>);
 
 /// Lives as long as the handler or a call of it. Dropped, it ends the helper in order.
-struct Service {
+struct NativeService {
     metadata: Metadata,
-    source: Source,
+    source: LibrarySource,
     name: String,
     home: String,
     config: Vec<(String, String)>,
-    slot: Mutex<Slot>,
+    slot: Mutex<HelperSlot>,
 }
 
 #[derive(Default)]
-struct Slot {
+struct HelperSlot {
     /// An idle one.
     helper: Option<Helper>,
     backoff: Backoff,
 }
 
 impl NativeHandler {
-    pub(super) fn new(metadata: &Metadata, source: &Source, setup: &Setup<'_>) -> NativeHandler {
-        NativeHandler(Arc::new(Service {
+    pub(super) fn new(metadata: &Metadata, source: &LibrarySource, setup: &Setup<'_>) -> NativeHandler {
+        NativeHandler(Arc::new(NativeService {
             metadata: metadata.clone(),
             source: source.clone(),
             name: setup.service.to_owned(),
@@ -69,7 +69,7 @@ impl Handler for NativeHandler {
     }
 }
 
-impl Drop for Service {
+impl Drop for NativeService {
     fn drop(&mut self) {
         if let Some(helper) = self.slot.get_mut().helper.take() {
             helper.end(std::mem::take(&mut self.name));
@@ -80,24 +80,24 @@ impl Drop for Service {
 /// A helper in the service of a call. Dropped, it is killed, and then the log is told that its group is gone.
 struct Session {
     helper: Option<Helper>,
-    told: Told,
+    told: GroupReport,
 }
 
 /// Tells of a process group, and that it is gone.
-struct Told {
+struct GroupReport {
     log: Arc<dyn CallLog>,
     /// It could not be killed: whoever keeps account of groups goes on doing so.
     stuck: bool,
 }
 
-impl Told {
-    fn new(group: i32, log: &Arc<dyn CallLog>) -> Told {
+impl GroupReport {
+    fn new(group: i32, log: &Arc<dyn CallLog>) -> GroupReport {
         log.process_group(Some(group));
-        Told { log: log.clone(), stuck: false }
+        GroupReport { log: log.clone(), stuck: false }
     }
 }
 
-impl Drop for Told {
+impl Drop for GroupReport {
     fn drop(&mut self) {
         if !self.stuck {
             self.log.process_group(None);
@@ -105,7 +105,7 @@ impl Drop for Told {
     }
 }
 
-impl Service {
+impl NativeService {
     async fn run(&self, call: Call) -> Result<Outcome, HookError> {
         let Call { hook, context, log, abort, newest_epoch } = call;
         if abort.asked().is_some() {
@@ -115,7 +115,7 @@ impl Service {
             return Ok(verdict::absent(hook));
         }
         let timeout = context.timeout;
-        let mut limits = Limits::new(timeout, abort);
+        let mut limits = CallLimits::new(timeout, abort);
         // koid calls one at a time; whoever does not waits here.
         let mut slot = tokio::select! {
             biased;
@@ -123,15 +123,15 @@ impl Service {
             early = limits.early(Abort::Gently) => return Err(cut_short(early, timeout, "an earlier call was still running")),
         };
         let helper = self.helper(&mut slot, hook, timeout, &context, &mut limits, &*log).await?;
-        let told = Told::new(helper.process.group(), &log);
+        let told = GroupReport::new(helper.process.group(), &log);
         let mut session = Session { helper: Some(helper), told };
         let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
         helper.output.forget();
-        helper.orders.push(&Order::Call(Box::new(CallOrder::new(hook, context, limits.left()))));
+        helper.requests.push(&HelperRequest::Call(Box::new(CallRequest::new(hook, context, limits.left()))));
 
         let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
         helper.output.rest(&|level, line| log.line(level, line));
-        if matches!(&ending, Ending::Done(ended) if ended.code == abi::UNSUPPORTED) {
+        if matches!(&ending, TalkEnd::Done(ended) if ended.code == abi::UNSUPPORTED) {
             log.incident(Incident::Unsupported);
             log.line(LogLevel::Debug, UNSUPPORTED);
         }
@@ -141,11 +141,11 @@ impl Service {
     /// An idle helper, or a new one as soon as it may be started.
     async fn helper(
         &self,
-        slot: &mut Slot,
+        slot: &mut HelperSlot,
         hook: Hook,
         timeout: Duration,
         context: &Context,
-        limits: &mut Limits,
+        limits: &mut CallLimits,
         log: &dyn CallLog,
     ) -> Result<Helper, HookError> {
         if let Some(mut helper) = slot.helper.take() {
@@ -157,7 +157,7 @@ impl Service {
             helper.output.rest(&|level, line| log.line(level, line));
             // First what it has left behind: afterwards the group's id may be a stranger's.
             helper.process.signal();
-            let end = words(helper.process.reap());
+            let end = exit_text(helper.process.reap());
             log.line(
                 LogLevel::Warn,
                 &format!("the plugin's process {end} between two calls; a new one is started"),
@@ -176,7 +176,7 @@ impl Service {
         self.start(&context.workdir, limits).await
     }
 
-    async fn start(&self, workdir: &Path, limits: &Limits) -> Result<Helper, HookError> {
+    async fn start(&self, workdir: &Path, limits: &CallLimits) -> Result<Helper, HookError> {
         let (source, name, workdir) = (self.source.clone(), self.name.clone(), workdir.to_owned());
         // A call that is dropped meanwhile drops the helper with it.
         let started = tokio::task::spawn_blocking(move || Helper::start(&source, &name, &workdir)).await;
@@ -188,7 +188,7 @@ impl Service {
                 _ => HookError::CannotRun(why),
             }
         })?;
-        helper.orders.push(&Order::Create(CreateOrder {
+        helper.requests.push(&HelperRequest::Create(CreateRequest {
             service: self.name.clone(),
             home: self.home.clone(),
             config: self.config.clone(),
@@ -200,12 +200,12 @@ impl Service {
     /// What a conversation's end means, and what becomes of the helper.
     async fn conclude(
         &self,
-        ending: Ending,
+        ending: TalkEnd,
         hook: Hook,
         timeout: Duration,
-        limits: &Limits,
+        limits: &CallLimits,
         mut session: Session,
-        slot: &mut Slot,
+        slot: &mut HelperSlot,
     ) -> Result<Outcome, HookError> {
         let Some(helper) = session.helper.take() else { return Err(HookError::Aborted) };
         let (phase, told) = (helper.phase.words(), &mut session.told);
@@ -216,11 +216,11 @@ impl Service {
             slot.backoff.broke(Instant::now());
         }
         match ending {
-            Ending::Done(ended) if ended.code == abi::BROKEN => {
+            TalkEnd::Done(ended) if ended.code == abi::BROKEN => {
                 kill(helper, told).await;
                 verdict::from_hook(hook, ended)
             }
-            Ending::Done(ended) => {
+            TalkEnd::Done(ended) => {
                 slot.backoff.went_well();
                 slot.helper = Some(Helper { phase: Phase::Idle, ..helper });
                 if limits.abort.asked().is_some() {
@@ -229,28 +229,28 @@ impl Service {
                     verdict::from_hook(hook, ended)
                 }
             }
-            Ending::NotCreated(ended) => {
+            TalkEnd::NotCreated(ended) => {
                 kill(helper, told).await;
                 Err(verdict::from_create(&ended))
             }
-            Ending::Refused(why) => {
+            TalkEnd::Refused(why) => {
                 kill(helper, told).await;
                 let why = self.source.explain(cut(&why, MESSAGE_BYTES));
                 Err(HookError::CannotRun(for_people(&why)))
             }
-            Ending::Gone => {
+            TalkEnd::Gone => {
                 let by_itself = helper.process.ends_within(CLOSED_WAIT).await;
                 let killed = kill(helper, told).await;
                 let end = if by_itself { killed.end } else { "has closed its way to koid".to_owned() };
                 Err(HookError::Failed(format!("the plugin's process {end} {phase}{}", killed.last_word)))
             }
-            Ending::Garbled => {
+            TalkEnd::Garbled => {
                 kill(helper, told).await;
                 Err(HookError::Failed(format!(
                     "the plugin wrote to koid's own socket {phase}; it needs mending"
                 )))
             }
-            Ending::Cut(early) => {
+            TalkEnd::Cut(early) => {
                 let killed = kill(helper, told).await;
                 let how = if told.stuck { killed.end } else { "was killed".to_owned() };
                 let why = format!("the plugin hung {phase}, and its process {how}{}", killed.last_word);
@@ -268,10 +268,10 @@ fn waits(hook: Hook) -> bool {
     }
 }
 
-fn cut_short(early: Early, timeout: Duration, why: &str) -> HookError {
+fn cut_short(early: EarlyEnd, timeout: Duration, why: &str) -> HookError {
     match early {
-        Early::Aborted(_) => HookError::Aborted,
-        Early::TimedOut => HookError::TimedOut(format!("not done within {timeout:?}: {why}")),
+        EarlyEnd::Aborted(_) => HookError::Aborted,
+        EarlyEnd::TimedOut => HookError::TimedOut(format!("not done within {timeout:?}: {why}")),
     }
 }
 
@@ -284,7 +284,7 @@ struct Killed {
 }
 
 /// Ends a helper with all that it has started.
-async fn kill(helper: Helper, told: &mut Told) -> Killed {
+async fn kill(helper: Helper, told: &mut GroupReport) -> Killed {
     let Helper { process, mut output, .. } = helper;
     let exit = process.kill().await;
     output.rest(&|level, line| told.log.line(level, line));
@@ -293,5 +293,5 @@ async fn kill(helper: Helper, told: &mut Told) -> Killed {
         "" => String::new(),
         last => format!(": {last}"),
     };
-    Killed { end: words(exit), last_word }
+    Killed { end: exit_text(exit), last_word }
 }

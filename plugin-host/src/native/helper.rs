@@ -12,11 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::Source;
+use super::LibrarySource;
 use super::lines::Lines;
 use super::output::Output;
 use super::process::Process;
-use super::protocol::{Answer, FRAME_BYTES, Order, encode};
+use super::protocol::{FRAME_BYTES, HelperReply, HelperRequest, encode};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -52,15 +52,15 @@ impl Phase {
 pub(super) struct Helper {
     // First: nothing that is dropped before it could still be of use.
     pub(super) process: Process,
-    pub(super) orders: Orders,
-    pub(super) answers: Answers,
+    pub(super) requests: RequestSender,
+    pub(super) replies: ReplyReader,
     pub(super) output: Output,
     pub(super) phase: Phase,
 }
 
 impl Helper {
     /// Starts one. Blocks a little; must be called in a runtime.
-    pub(super) fn start(source: &Source, service: &str, workdir: &Path) -> io::Result<Helper> {
+    pub(super) fn start(source: &LibrarySource, service: &str, workdir: &Path) -> io::Result<Helper> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let ((out, out_end), (err, err_end)) = (io::pipe()?, io::pipe()?);
@@ -69,8 +69,8 @@ impl Helper {
         let (from, to) = UnixStream::from_std(ours)?.into_split();
         Ok(Helper {
             process,
-            orders: Orders { to, waiting: VecDeque::new() },
-            answers: Answers::new(from),
+            requests: RequestSender { to, waiting: VecDeque::new() },
+            replies: ReplyReader::new(from),
             output: Output::new(out.into(), err.into())?,
             phase: Phase::Loading,
         })
@@ -78,8 +78,8 @@ impl Helper {
 
     /// Ends one that is idle in order: the plugin's `destroy` is called and has a second. Returns at once.
     pub(super) fn end(self, service: String) {
-        let Helper { process, orders, answers, output, .. } = self;
-        let socket = answers.from.reunite(orders.to).ok().and_then(|socket| socket.into_std().ok());
+        let Helper { process, requests, replies, output, .. } = self;
+        let socket = replies.from.reunite(requests.to).ok().and_then(|socket| socket.into_std().ok());
         let Some(socket) = socket else { return };
         let ending = move || end(process, socket, output, &service);
         if let Err(error) = std::thread::Builder::new().name("koi-native-end".into()).spawn(ending) {
@@ -102,7 +102,7 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
         }
     };
     // It is idle and reads: a line as short as this has room.
-    let told = socket.write_all(&encode(&Order::End)).is_ok();
+    let told = socket.write_all(&encode(&HelperRequest::End)).is_ok();
     while told && !process.has_ended() && Instant::now() < until {
         output.rest(&log);
         std::thread::sleep(PAUSE);
@@ -119,14 +119,14 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
     }
 }
 
-/// The way to a helper. Orders wait here until they are sent, so that nobody ever waits for a helper that does not read.
-pub(super) struct Orders {
+/// The way to a helper. Requests wait here until they are sent, so that nobody ever waits for a helper that does not read.
+pub(super) struct RequestSender {
     to: OwnedWriteHalf,
     waiting: VecDeque<u8>,
 }
 
-impl Orders {
-    pub(super) fn push(&mut self, order: &Order) {
+impl RequestSender {
+    pub(super) fn push(&mut self, order: &HelperRequest) {
         self.waiting.extend(encode(order));
     }
 
@@ -149,7 +149,7 @@ impl Orders {
 
 /// Why there is no further answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoAnswer {
+pub(super) enum ReplyError {
     /// The helper has closed its end: as a rule it has ended.
     Closed,
     /// That was no answer: something in it writes to koid's socket.
@@ -157,16 +157,16 @@ pub(super) enum NoAnswer {
 }
 
 /// The way back.
-pub(super) struct Answers {
+pub(super) struct ReplyReader {
     from: OwnedReadHalf,
     lines: Lines,
-    ready: VecDeque<Result<Answer, NoAnswer>>,
+    ready: VecDeque<Result<HelperReply, ReplyError>>,
     buffer: Box<[u8]>,
 }
 
-impl Answers {
-    fn new(from: OwnedReadHalf) -> Answers {
-        Answers {
+impl ReplyReader {
+    fn new(from: OwnedReadHalf) -> ReplyReader {
+        ReplyReader {
             from,
             lines: Lines::new(FRAME_BYTES),
             ready: VecDeque::new(),
@@ -175,19 +175,19 @@ impl Answers {
     }
 
     /// The next one. May be dropped and begun again at any time.
-    pub(super) async fn next(&mut self) -> Result<Answer, NoAnswer> {
+    pub(super) async fn next(&mut self) -> Result<HelperReply, ReplyError> {
         loop {
             if let Some(answer) = self.ready.pop_front() {
                 return answer;
             }
             let n = self.from.read(&mut self.buffer).await.unwrap_or(0);
             if n == 0 {
-                return Err(NoAnswer::Closed);
+                return Err(ReplyError::Closed);
             }
             let ready = &mut self.ready;
             self.lines.push(&self.buffer[..n], |line| {
                 let answer = serde_json::from_slice(line.bytes).ok().filter(|_| !line.cut);
-                ready.push_back(answer.ok_or(NoAnswer::Garbled));
+                ready.push_back(answer.ok_or(ReplyError::Garbled));
             });
         }
     }

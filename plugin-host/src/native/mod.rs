@@ -40,7 +40,7 @@ pub(crate) use library::library_process;
 /// Why a library cannot be loaded.
 #[derive(Debug)]
 pub struct NativeLoadError {
-    source: Source,
+    source: LibrarySource,
     error: describe::LibraryError,
 }
 
@@ -62,12 +62,12 @@ impl NativeLoadError {
 /// A native plugin, pinned.
 struct Native {
     facts: Facts,
-    source: Source,
+    source: LibrarySource,
 }
 
 /// What it takes to start a helper.
 #[derive(Clone, Debug)]
-struct Source {
+struct LibrarySource {
     /// koid's program.
     program: PathBuf,
     /// The copy that is loaded.
@@ -76,7 +76,7 @@ struct Source {
     path: PathBuf,
 }
 
-impl Source {
+impl LibrarySource {
     /// A text of the helper or the dynamic loader, which know the copy only, for people.
     fn explain(&self, text: &str) -> String {
         format!("{}: {}", self.path.display(), self.with_own_path(text))
@@ -97,7 +97,8 @@ pub(crate) fn load(
     pinned: &Path,
     _hash: FileHash,
 ) -> Result<Arc<dyn Code>, LoadError> {
-    let source = Source { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
+    let source =
+        LibrarySource { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
     let described = match elf::check(pinned).map_err(Into::into).and_then(|()| describe::describe(&source)) {
         Ok(described) => described,
         Err(error) => return Err(NativeLoadError { source, error }.into()),
@@ -109,7 +110,8 @@ pub(crate) fn load(
 
 /// The plugin whose copy is at `pinned`: it was loaded before, and said `facts` then. Nothing is started for it.
 pub(crate) fn resume(host: &Host, path: &Path, pinned: &Path, facts: Facts) -> Arc<dyn Code> {
-    let source = Source { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
+    let source =
+        LibrarySource { program: host.program.clone(), pinned: pinned.to_owned(), path: path.to_owned() };
     Arc::new(Native { facts, source })
 }
 

@@ -14,7 +14,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use super::Source;
+use super::LibrarySource;
 use crate::process::NATIVE;
 
 /// What of koid's environment a helper has.
@@ -41,7 +41,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a helper. `socket` is for orders and answers; what the plugin says goes to `out` and `err`. Blocks a little.
     pub(super) fn start(
-        source: &Source,
+        source: &LibrarySource,
         service: &str,
         workdir: &Path,
         socket: UnixStream,
@@ -150,7 +150,7 @@ impl Drop for Process {
 }
 
 /// How a process ended, for people: `was ended by SIGSEGV`.
-pub(super) fn words(exit: Option<ExitStatus>) -> String {
+pub(super) fn exit_text(exit: Option<ExitStatus>) -> String {
     let Some(exit) = exit else { return "hangs in the kernel and cannot be killed".to_owned() };
     match (exit.code(), exit.signal()) {
         (Some(code), _) => format!("exited by itself with status {code}"),

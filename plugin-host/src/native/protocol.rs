@@ -23,14 +23,14 @@ pub(super) const LINE_BYTES: usize = 4096;
 
 /// From koid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Order {
+pub(super) enum HelperRequest {
     /// Make an instance.
-    Create(CreateOrder),
+    Create(CreateRequest),
     /// Run a hook.
-    Call(Box<CallOrder>),
+    Call(Box<CallRequest>),
     /// The call under way is to end.
     Abort,
-    /// The newest epoch, asked for by [`Answer::AskEpoch`].
+    /// The newest epoch, asked for by [`HelperReply::AskEpoch`].
     Epoch(u64),
     /// Destroy the instance and exit.
     End,
@@ -38,7 +38,7 @@ pub(super) enum Order {
 
 /// What `create` needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct CreateOrder {
+pub(super) struct CreateRequest {
     pub(super) service: String,
     pub(super) home: String,
     pub(super) config: Vec<(String, String)>,
@@ -47,7 +47,7 @@ pub(super) struct CreateOrder {
 
 /// What a hook needs; numbers as in the ABI.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct CallOrder {
+pub(super) struct CallRequest {
     pub(super) hook: u32,
     pub(super) attempt: u32,
     pub(super) call_id: u64,
@@ -67,9 +67,9 @@ pub(super) struct CallOrder {
     pub(super) failure: Option<(u32, String, bool)>,
 }
 
-impl CallOrder {
-    pub(super) fn new(hook: Hook, context: Context, left: Duration) -> CallOrder {
-        CallOrder {
+impl CallRequest {
+    pub(super) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
+        CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
             call_id: context.call_id,
@@ -105,24 +105,24 @@ pub(super) fn millis(time: Duration) -> u64 {
 
 /// From a helper.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(super) enum HelperReply {
     /// The library is loaded; its table.
     Loaded(Box<Described>),
     /// It cannot be used: why. Nothing comes after this.
     Refused(String),
     /// What `create` returned. Nothing comes after anything but done.
-    Created(Ended),
+    Created(FunctionResult),
     /// A line for the log, at a level of the ABI.
     Line(u32, String),
-    /// Asks for [`Order::Epoch`].
+    /// Asks for [`HelperRequest::Epoch`].
     AskEpoch,
     /// What the hook returned.
-    Done(Ended),
+    Done(FunctionResult),
 }
 
 /// How a function of the plugin ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ended {
+pub(super) struct FunctionResult {
     /// What it returned.
     pub(super) code: i32,
     /// And what it put.

@@ -3,15 +3,15 @@
 use koi_plugin_api::native::abi;
 use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport};
 
-use super::protocol::Ended;
+use super::protocol::FunctionResult;
 
 /// A hook that the plugin does not have.
 pub(super) fn absent(hook: Hook) -> Outcome {
-    done(hook, Ended::default())
+    done(hook, FunctionResult::default())
 }
 
 /// What a hook returned.
-pub(super) fn from_hook(hook: Hook, ended: Ended) -> Result<Outcome, HookError> {
+pub(super) fn from_hook(hook: Hook, ended: FunctionResult) -> Result<Outcome, HookError> {
     let observed = match ended.code {
         abi::DONE => return Ok(done(hook, ended)),
         abi::UNSUPPORTED => return Ok(absent(hook)),
@@ -45,26 +45,26 @@ pub(super) fn is_answer(hook: Option<Hook>, code: i32) -> bool {
 }
 
 /// Why `create` made no instance.
-pub(super) fn from_create(ended: &Ended) -> HookError {
+pub(super) fn from_create(ended: &FunctionResult) -> HookError {
     match error("create", ended) {
         HookError::Failed(text) => HookError::Failed(format!("its instance could not be made: {text}")),
         other => other,
     }
 }
 
-fn done(hook: Hook, ended: Ended) -> Outcome {
+fn done(hook: Hook, ended: FunctionResult) -> Outcome {
     match hook {
         Hook::Status => report(Observed::Healthy, ended),
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
     }
 }
 
-fn report(observed: Observed, ended: Ended) -> Outcome {
-    let Ended { message, score, details, .. } = ended;
+fn report(observed: Observed, ended: FunctionResult) -> Outcome {
+    let FunctionResult { message, score, details, .. } = ended;
     Outcome::Status(StatusReport { observed, message, score, details })
 }
 
-fn error(function: &str, ended: &Ended) -> HookError {
+fn error(function: &str, ended: &FunctionResult) -> HookError {
     match ended.code {
         abi::RETRY | abi::BROKEN => HookError::Failed(why(ended)),
         abi::FATAL => HookError::Lasting(why(ended)),
@@ -75,7 +75,7 @@ fn error(function: &str, ended: &Ended) -> HookError {
     }
 }
 
-fn why(ended: &Ended) -> String {
+fn why(ended: &FunctionResult) -> String {
     if ended.message.is_empty() { "the plugin did not say why".to_owned() } else { ended.message.clone() }
 }
 
@@ -83,8 +83,8 @@ fn why(ended: &Ended) -> String {
 mod tests {
     use super::*;
 
-    fn ended(code: i32) -> Ended {
-        Ended { code, message: "m".into(), ..Ended::default() }
+    fn ended(code: i32) -> FunctionResult {
+        FunctionResult { code, message: "m".into(), ..FunctionResult::default() }
     }
 
     #[test]

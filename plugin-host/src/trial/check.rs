@@ -8,17 +8,17 @@ use koi_plugin_api::{Handler, Hook, HookError, HookSet, Observed, Outcome, Role}
 use serde_json::json;
 
 use super::args::Args;
-use super::bench::{Bench, EPOCH, End, Order, Ran};
 use super::error::TrialError;
+use super::harness::{CallEnd, CallReport, EPOCH, Harness, TrialCall};
 use super::interrupt::Interrupt;
+use super::loaded_handler::LoadedHandler;
 use super::loading::{load, open};
 use super::report::{Report, Verdict, shown};
 use super::scratch::Scratch;
 use super::stories::{Step, Story, stories};
-use super::subject::Subject;
 use super::target::Target;
-use super::verdict::{Case, Place, Want, judge};
-use super::{exit, odd};
+use super::verdict::{Case, Expectation, TrialState, judge};
+use super::{exit, hostile_config};
 use crate::plugin::Kind;
 
 /// The time of a call that is to be cut off.
@@ -36,15 +36,15 @@ pub(super) fn check(args: &Args, target: &Target) -> Result<u8, TrialError> {
     let mut facts = json!({ "file": target.path(), "kind": target.kind().as_str() });
     let mut code = exit::FAILED;
     report.part(&format!("loading {}", target.path().display()));
-    if let Some(subject) = load(target, &scratch, &mut report) {
-        let metadata = &subject.facts().metadata;
+    if let Some(loaded) = load(target, &scratch, &mut report) {
+        let metadata = &loaded.facts().metadata;
         facts = json!({
             "file": target.path(), "kind": target.kind().as_str(), "name": metadata.name, "version": metadata.version,
-            "api": subject.facts().api,
+            "api": loaded.facts().api,
         });
-        if let Some((handler, config)) = open(target, &subject, &mut report, &mut unchecked) {
-            let bench = Bench::new(target, args.timeout, interrupt)?;
-            let mut check = Check::new(target, &subject, &bench, handler, config, &mut report);
+        if let Some((handler, config)) = open(target, &loaded, &mut report, &mut unchecked) {
+            let harness = Harness::new(target, args.timeout, interrupt)?;
+            let mut check = Check::new(target, &loaded, &harness, handler, config, &mut report);
             if !args.really && check.runs_already() {
                 code = exit::UNSAFE;
                 unchecked.push(
@@ -54,7 +54,7 @@ pub(super) fn check(args: &Args, target: &Target) -> Result<u8, TrialError> {
             } else {
                 check.all();
             }
-            if bench.interrupted() {
+            if harness.interrupted() {
                 code = exit::INTERRUPTED;
                 unchecked.push("the rest: interrupted".into());
             }
@@ -77,8 +77,8 @@ pub(super) fn check(args: &Args, target: &Target) -> Result<u8, TrialError> {
 /// The trial of one handler's hooks.
 pub(super) struct Check<'c> {
     pub(super) target: &'c Target,
-    pub(super) subject: &'c Subject<'c>,
-    pub(super) bench: &'c Bench<'c>,
+    pub(super) loaded: &'c LoadedHandler<'c>,
+    pub(super) harness: &'c Harness<'c>,
     pub(super) report: &'c mut Report,
     pub(super) config: Vec<(String, String)>,
     handler: Arc<dyn Handler>,
@@ -89,7 +89,7 @@ pub(super) struct Check<'c> {
     slow: HookSet,
     masterships: u64,
     /// What would be left behind if nothing else was called.
-    place: Place,
+    state: TrialState,
 }
 
 /// What came before a call.
@@ -104,17 +104,17 @@ struct Before {
 impl<'c> Check<'c> {
     fn new(
         target: &'c Target,
-        subject: &'c Subject<'c>,
-        bench: &'c Bench<'c>,
+        loaded: &'c LoadedHandler<'c>,
+        harness: &'c Harness<'c>,
         handler: Arc<dyn Handler>,
         config: Vec<(String, String)>,
         report: &'c mut Report,
     ) -> Check<'c> {
-        let hooks = subject.facts().metadata.hooks;
+        let hooks = loaded.facts().metadata.hooks;
         Check {
             target,
-            subject,
-            bench,
+            loaded,
+            harness,
             report,
             config,
             handler,
@@ -122,7 +122,7 @@ impl<'c> Check<'c> {
             took: HashMap::new(),
             slow: HookSet::default(),
             masterships: 0,
-            place: Place::Stopped,
+            state: TrialState::Stopped,
         }
     }
 
@@ -133,20 +133,21 @@ impl<'c> Check<'c> {
         }
         self.report.part("a first look");
         let handler = self.handler.clone();
-        let context = self.bench.context(Hook::Status, self.subject.home(), &self.config);
-        let order = Order { hook: Hook::Status, newest_epoch: context.epoch, context, cancel_after: None };
-        let ran = self.bench.run(&handler, order);
+        let context = self.harness.context(Hook::Status, self.loaded.home(), &self.config);
+        let order =
+            TrialCall { hook: Hook::Status, newest_epoch: context.epoch, context, cancel_after: None };
+        let ran = self.harness.run(&handler, order);
         let case = Case {
-            want: Want::Answer,
+            expected: Expectation::Answer,
             is_service: true,
             upset: false,
             moves: true,
             reopened: false,
-            timeout: self.bench.timeout(Hook::Status),
+            timeout: self.harness.timeout(Hook::Status),
         };
         let (verdict, said) = judge(case, &ran);
         self.report.add(verdict, "status", &said, ran.took);
-        let End::Result(Ok(Outcome::Status(report))) = &ran.end else { return false };
+        let CallEnd::Result(Ok(Outcome::Status(report))) = &ran.end else { return false };
         matches!(report.observed, Observed::Promoted | Observed::Standby | Observed::Live)
             && [Hook::Start, Hook::Stop].iter().any(|hook| self.hooks.has(*hook))
     }
@@ -156,12 +157,12 @@ impl<'c> Check<'c> {
             let skipped = (story.only_harmless && !self.target.is_harmless())
                 // Of the others no call can find anything of an earlier one.
                 || (story.reopens && self.target.kind() != Kind::Native);
-            if !skipped && !self.bench.interrupted() {
+            if !skipped && !self.harness.interrupted() {
                 self.tell(&story);
             }
         }
-        if !self.bench.interrupted() {
-            odd::odd_configurations(self);
+        if !self.harness.interrupted() {
+            hostile_config::try_all(self);
         }
         self.tidy_up();
     }
@@ -172,10 +173,10 @@ impl<'c> Check<'c> {
         // A status after nothing says nothing new.
         let mut moved = true;
         for step in &story.steps {
-            if self.bench.interrupted() {
+            if self.harness.interrupted() {
                 return;
             }
-            let is_look = matches!(step.want, Want::Status(_));
+            let is_look = matches!(step.expected, Expectation::Status(_));
             if !self.hooks.has(step.hook) || (is_look && !moved) {
                 continue;
             }
@@ -184,23 +185,24 @@ impl<'c> Check<'c> {
                 return;
             }
             let verdict = self.step(step, Before { upset, reopened: story.reopens });
-            upset |= match step.want {
-                Want::Well => verdict != Verdict::Ok,
+            upset |= match step.expected {
+                Expectation::Well => verdict != Verdict::Ok,
                 // Who may refuse leaves open where the service is.
-                Want::Answer => true,
-                Want::Status(_) | Want::Cancelled(_) | Want::CutOff => false,
+                Expectation::Answer => true,
+                Expectation::Status(_) | Expectation::Cancelled(_) | Expectation::CutOff => false,
             };
-            if matches!(step.want, Want::Well) && verdict == Verdict::Ok && step.hook == Hook::Stop {
+            if matches!(step.expected, Expectation::Well) && verdict == Verdict::Ok && step.hook == Hook::Stop
+            {
                 upset = false;
             }
         }
     }
 
     fn reopen(&mut self) -> bool {
-        match self.subject.open(&self.config) {
+        match self.loaded.open(&self.config) {
             Ok(opened) => {
                 let before = std::mem::replace(&mut self.handler, opened.handler);
-                self.bench.close(before);
+                self.harness.close(before);
                 true
             }
             Err(error) => {
@@ -213,28 +215,28 @@ impl<'c> Check<'c> {
     /// One call, and what is said of it.
     fn step(&mut self, step: &Step, before: Before) -> Verdict {
         let order = self.order(step);
-        let want = match step.want {
-            Want::Cancelled(_) => Want::Cancelled(order.cancel_after.unwrap_or_default()),
+        let expected = match step.expected {
+            Expectation::Cancelled(_) => Expectation::Cancelled(order.cancel_after.unwrap_or_default()),
             other => other,
         };
         let case = Case {
-            want,
+            expected,
             is_service: self.target.is_service(),
             upset: before.upset,
-            moves: self.moves(step.want),
+            moves: self.moves(step.expected),
             reopened: before.reopened,
             timeout: order.context.timeout,
         };
         let handler = self.handler.clone();
-        let ran = self.bench.run(&handler, order);
-        self.follow(step.hook, want, &ran);
+        let ran = self.harness.run(&handler, order);
+        self.follow(step.hook, expected, &ran);
         self.say(step, case, &ran)
     }
 
-    fn say(&mut self, step: &Step, case: Case, ran: &Ran) -> Verdict {
+    fn say(&mut self, step: &Step, case: Case, ran: &CallReport) -> Verdict {
         let (verdict, mut said) = judge(case, ran);
-        let whole = self.bench.timeout(step.hook);
-        if case.want != Want::CutOff && case.timeout < whole && is_late(ran) {
+        let whole = self.harness.timeout(step.hook);
+        if case.expected != Expectation::CutOff && case.timeout < whole && is_late(ran) {
             let (given, whole) = (shown(case.timeout), shown(whole));
             said.push_str(&format!(" (it was late before: from then on it gets {given}, not {whole})"));
         }
@@ -246,15 +248,17 @@ impl<'c> Check<'c> {
         verdict
     }
 
-    fn order(&mut self, step: &Step) -> Order {
-        let mut context = self.bench.context(step.hook, self.subject.home(), &self.config);
+    fn order(&mut self, step: &Step) -> TrialCall {
+        let mut context = self.harness.context(step.hook, self.loaded.home(), &self.config);
         if step.hook == Hook::Promote {
             self.masterships += 1;
         }
         context.epoch = EPOCH * (self.masterships + 1);
-        (context.role, context.node_state) = match (step.hook, step.want) {
-            (Hook::Promote, _) | (_, Want::Status(Place::Promoted)) => (Role::Promoted, "Master".into()),
-            (Hook::Stop, _) | (_, Want::Status(Place::Stopped)) => (Role::None, "Stopped".into()),
+        (context.role, context.node_state) = match (step.hook, step.expected) {
+            (Hook::Promote, _) | (_, Expectation::Status(TrialState::Promoted)) => {
+                (Role::Promoted, "Master".into())
+            }
+            (Hook::Stop, _) | (_, Expectation::Status(TrialState::Stopped)) => (Role::None, "Stopped".into()),
             _ => (Role::Standby, "Slave".into()),
         };
         if context.role == Role::Promoted {
@@ -263,70 +267,71 @@ impl<'c> Check<'c> {
         if self.slow.has(step.hook) {
             context.timeout = context.timeout.min(SHORTENED);
         }
-        if step.want == Want::CutOff {
+        if step.expected == Expectation::CutOff {
             context.timeout = NO_TIME;
         }
         (step.circumstances)(&mut context);
         let newest_epoch = context.epoch.saturating_add(if step.is_stale { EPOCH } else { 0 });
         let half = self.took.get(&step.hook).copied().unwrap_or_default() / 2;
-        let cancel_after = matches!(step.want, Want::Cancelled(_)).then_some(half);
-        Order { hook: step.hook, context, newest_epoch, cancel_after }
+        let cancel_after = matches!(step.expected, Expectation::Cancelled(_)).then_some(half);
+        TrialCall { hook: step.hook, context, newest_epoch, cancel_after }
     }
 
     /// Keeps account of where the service is, at worst, and of how long hooks take.
-    fn follow(&mut self, hook: Hook, want: Want, ran: &Ran) {
-        let well = matches!(ran.end, End::Result(Ok(_)));
-        if want == Want::Well {
+    fn follow(&mut self, hook: Hook, expected: Expectation, ran: &CallReport) {
+        let well = matches!(ran.end, CallEnd::Result(Ok(_)));
+        if expected == Expectation::Well {
             self.took.insert(hook, ran.took);
         }
-        if is_late(ran) && want != Want::CutOff {
+        if is_late(ran) && expected != Expectation::CutOff {
             self.slow = self.slow.with(hook);
         }
-        self.place = match (hook, well) {
-            (Hook::Start, _) if self.place == Place::Stopped => Place::Started,
-            (Hook::Promote, _) => Place::Promoted,
-            (Hook::Demote, true) if self.place == Place::Promoted => Place::Started,
-            (Hook::Stop, true) => Place::Stopped,
-            _ => self.place,
+        self.state = match (hook, well) {
+            (Hook::Start, _) if self.state == TrialState::Stopped => TrialState::Started,
+            (Hook::Promote, _) => TrialState::Promoted,
+            (Hook::Demote, true) if self.state == TrialState::Promoted => TrialState::Started,
+            (Hook::Stop, true) => TrialState::Stopped,
+            _ => self.state,
         };
     }
 
     /// Whether it has the hooks without which a status cannot change.
-    fn moves(&self, want: Want) -> bool {
-        match want {
-            Want::Status(Place::Stopped) => self.hooks.has(Hook::Stop),
-            Want::Status(Place::Started | Place::Recovered) => self.hooks.has(Hook::Start),
-            Want::Status(Place::Promoted) => self.hooks.has(Hook::Promote),
-            Want::Well | Want::Answer | Want::Cancelled(_) | Want::CutOff => true,
+    fn moves(&self, expected: Expectation) -> bool {
+        match expected {
+            Expectation::Status(TrialState::Stopped) => self.hooks.has(Hook::Stop),
+            Expectation::Status(TrialState::Started | TrialState::Recovered) => self.hooks.has(Hook::Start),
+            Expectation::Status(TrialState::Promoted) => self.hooks.has(Hook::Promote),
+            Expectation::Well | Expectation::Answer | Expectation::Cancelled(_) | Expectation::CutOff => true,
         }
     }
 
     /// Takes down what an interrupted story has left.
     fn tidy_up(&mut self) {
-        let needed: &[Hook] = match self.place {
-            Place::Stopped => return,
-            Place::Started | Place::Recovered => &[Hook::Stop],
-            Place::Promoted => &[Hook::Demote, Hook::Stop],
+        let needed: &[Hook] = match self.state {
+            TrialState::Stopped => return,
+            TrialState::Started | TrialState::Recovered => &[Hook::Stop],
+            TrialState::Promoted => &[Hook::Demote, Hook::Stop],
         };
         self.report.part("taking it down");
         for hook in needed.iter().copied() {
             if !self.hooks.has(hook) {
                 continue;
             }
-            let step = Step { hook, what: "", want: Want::Well, circumstances: |_| {}, is_stale: false };
+            let step =
+                Step { hook, what: "", expected: Expectation::Well, circumstances: |_| {}, is_stale: false };
             self.step(&step, Before { upset: true, reopened: false });
         }
     }
 
     fn close(self) {
-        self.bench.close(self.handler);
+        self.harness.close(self.handler);
     }
 }
 
 /// Whether its time was over before it was done.
-fn is_late(ran: &Ran) -> bool {
+fn is_late(ran: &CallReport) -> bool {
     match &ran.end {
-        End::Result(result) => matches!(result, Err(HookError::TimedOut(_))),
-        End::Hung | End::Panicked => true,
+        CallEnd::Result(result) => matches!(result, Err(HookError::TimedOut(_))),
+        CallEnd::Hung | CallEnd::Panicked => true,
     }
 }

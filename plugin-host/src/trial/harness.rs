@@ -36,7 +36,7 @@ const LINES_PER_SECOND: f64 = 100.0;
 pub(super) const EPOCH: u64 = 1 << 16;
 
 /// One call, and what cuts it off.
-pub(super) struct Order {
+pub(super) struct TrialCall {
     pub(super) hook: Hook,
     pub(super) context: Context,
     /// The newest epoch that the node has heard of.
@@ -46,8 +46,8 @@ pub(super) struct Order {
 }
 
 /// What came of one call.
-pub(super) struct Ran {
-    pub(super) end: End,
+pub(super) struct CallReport {
+    pub(super) end: CallEnd,
     pub(super) took: Duration,
     /// What it wrote, as far as it is kept.
     pub(super) lines: Vec<(LogLevel, String)>,
@@ -59,7 +59,7 @@ pub(super) struct Ran {
 
 /// How a call ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum CallEnd {
     /// By itself, or as koi ends calls.
     Result(Result<Outcome, HookError>),
     /// Not at all.
@@ -68,7 +68,7 @@ pub(super) enum End {
     Panicked,
 }
 
-impl Ran {
+impl CallReport {
     /// Lines that koid would have dropped.
     pub(super) fn dropped_lines(&self) -> usize {
         let passes = BURST_LINES + LINES_PER_SECOND * self.took.as_secs_f64();
@@ -119,7 +119,7 @@ impl CallLog for Recorder {
 }
 
 /// Runs hooks.
-pub(super) struct Bench<'t> {
+pub(super) struct Harness<'t> {
     /// Never dropped: dropping one waits for what hangs in it, and the process ends anyway.
     runtime: &'static Runtime,
     interrupt: Interrupt,
@@ -130,7 +130,7 @@ pub(super) struct Bench<'t> {
     pub(super) live: Option<fn(LogLevel, &str)>,
 }
 
-impl<'t> Bench<'t> {
+impl<'t> Harness<'t> {
     /// Of this target. `timeout` counts for every hook, whatever the service says.
     pub(super) fn new(
         target: &'t Target,
@@ -140,7 +140,7 @@ impl<'t> Bench<'t> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(TrialError::Runtime)?;
         let runtime = Box::leak(Box::new(runtime));
-        Ok(Bench { runtime, interrupt, target, timeout, calls: AtomicU64::new(1), live: None })
+        Ok(Harness { runtime, interrupt, target, timeout, calls: AtomicU64::new(1), live: None })
     }
 
     /// Somebody wants it to end.
@@ -150,7 +150,7 @@ impl<'t> Bench<'t> {
 
     /// How long a hook may take.
     pub(super) fn timeout(&self, hook: Hook) -> Duration {
-        self.timeout.or(self.target.manifest.timeouts.of(hook)).unwrap_or(TIMEOUT)
+        self.timeout.or(self.target.manifest.timeouts.for_hook(hook)).unwrap_or(TIMEOUT)
     }
 
     /// An ordinary call of `hook` on a node that is not the master.
@@ -181,7 +181,7 @@ impl<'t> Bench<'t> {
     }
 
     /// Runs one hook to its end.
-    pub(super) fn run(&self, handler: &Arc<dyn Handler>, order: Order) -> Ran {
+    pub(super) fn run(&self, handler: &Arc<dyn Handler>, order: TrialCall) -> CallReport {
         let (aborter, abort) = abort_pair();
         let recorder = Arc::new(Recorder { live: self.live, ..Recorder::default() });
         let newest_epoch = NewestEpoch::default();
@@ -196,7 +196,7 @@ impl<'t> Bench<'t> {
         let took = began.elapsed();
         self.interrupt.under_way(None);
         let CallOutput { lines, lines_in_all, incidents } = std::mem::take(&mut *recorder.said());
-        Ran { end, took, lines, lines_in_all, incidents }
+        CallReport { end, took, lines, lines_in_all, incidents }
     }
 }
 
@@ -206,7 +206,7 @@ async fn to_its_end(
     cancel_after: Option<Duration>,
     aborter: Aborter,
     patience: Duration,
-) -> End {
+) -> CallEnd {
     let mut task = tokio::spawn(async move { handler.call(call).await });
     let cancel = async {
         if let Some(after) = cancel_after {
@@ -221,12 +221,12 @@ async fn to_its_end(
         never = cancel => match never {},
     };
     match ended {
-        Ok(Ok(result)) => End::Result(result),
-        Ok(Err(_)) => End::Panicked,
+        Ok(Ok(result)) => CallEnd::Result(result),
+        Ok(Err(_)) => CallEnd::Panicked,
         Err(_) => {
             // Dropping a call ends whatever runs for it.
             task.abort();
-            End::Hung
+            CallEnd::Hung
         }
     }
 }

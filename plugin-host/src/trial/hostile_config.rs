@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use koi_plugin_api::{Hook, HookSet};
 
-use super::bench::Order;
 use super::check::Check;
+use super::harness::TrialCall;
 use super::report::Verdict;
-use super::verdict::{Case, Want, judge};
+use super::verdict::{Case, Expectation, judge};
 
 /// Characters of a value that is too long.
 const LONG: usize = 64 * 1024;
@@ -15,11 +15,11 @@ const LONG: usize = 64 * 1024;
 type Settings = Vec<(String, String)>;
 
 /// Tries them all. Hooks that change something run only where that can do no harm.
-pub(super) fn odd_configurations(check: &mut Check<'_>) {
+pub(super) fn try_all(check: &mut Check<'_>) {
     check.report.part("odd configuration");
     let hooks = if check.target.is_harmless() { HookSet::ALL } else { [Hook::Status].into_iter().collect() };
     for (what, settings) in configurations(check) {
-        if check.bench.interrupted() {
+        if check.harness.interrupted() {
             return;
         }
         try_one(check, what, &settings, hooks);
@@ -27,7 +27,7 @@ pub(super) fn odd_configurations(check: &mut Check<'_>) {
 }
 
 fn configurations(check: &Check<'_>) -> Vec<(&'static str, Settings)> {
-    let declared = check.subject.facts().metadata.config.iter().map(|key| key.name.clone());
+    let declared = check.loaded.facts().metadata.config.iter().map(|key| key.name.clone());
     let given = check.config.iter().map(|(key, _)| key.clone());
     let mut keys: Vec<String> = declared.chain(given).collect();
     keys.sort();
@@ -47,7 +47,7 @@ fn configurations(check: &Check<'_>) -> Vec<(&'static str, Settings)> {
 }
 
 fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSet) {
-    let opened = check.subject.settle(settings).and_then(|config| Ok((check.subject.open(&config)?, config)));
+    let opened = check.loaded.settle(settings).and_then(|config| Ok((check.loaded.open(&config)?, config)));
     let (opened, config) = match opened {
         Ok(both) => both,
         Err(error) => {
@@ -58,15 +58,16 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
     };
     // Down again in the end.
     let order = [Hook::Start, Hook::Promote, Hook::Status, Hook::Demote, Hook::Failed, Hook::Stop];
-    let own = check.subject.facts().metadata.hooks;
+    let own = check.loaded.facts().metadata.hooks;
     for hook in order.into_iter().filter(|hook| hooks.has(*hook) && own.has(*hook)) {
-        let context = check.bench.context(hook, check.subject.home(), &config);
+        let context = check.harness.context(hook, check.loaded.home(), &config);
         let timeout = context.timeout;
-        let ran = check
-            .bench
-            .run(&opened.handler, Order { hook, newest_epoch: context.epoch, context, cancel_after: None });
+        let ran = check.harness.run(
+            &opened.handler,
+            TrialCall { hook, newest_epoch: context.epoch, context, cancel_after: None },
+        );
         let case = Case {
-            want: Want::Answer,
+            expected: Expectation::Answer,
             is_service: false,
             upset: true,
             moves: true,
@@ -79,5 +80,5 @@ fn try_one(check: &mut Check<'_>, what: &str, settings: &Settings, hooks: HookSe
             check.report.log(&ran.lines);
         }
     }
-    check.bench.close(opened.handler);
+    check.harness.close(opened.handler);
 }

@@ -8,14 +8,14 @@ use koi_plugin_shell::{Shape, ShellHandler};
 
 use super::error::LoadedHandlerError;
 use super::scratch::Scratch;
-use super::target::{Source, Target};
+use super::target::{Target, TargetSource};
 use crate::config;
 use crate::files;
 use crate::plugin::{Code, Facts, Kind, Opened, Resolved, Setup};
-use crate::{native, pinned, wasm};
+use crate::{blobs, native, wasm};
 
 /// A loaded plugin.
-pub(super) struct Subject<'t> {
+pub(super) struct LoadedHandler<'t> {
     target: &'t Target,
     scratch: &'t Scratch,
     loaded: Loaded,
@@ -29,12 +29,15 @@ enum Loaded {
     Scripts(Shape),
 }
 
-impl<'t> Subject<'t> {
+impl<'t> LoadedHandler<'t> {
     /// Loads it. Blocks.
-    pub(super) fn load(target: &'t Target, scratch: &'t Scratch) -> Result<Subject<'t>, LoadedHandlerError> {
+    pub(super) fn load(
+        target: &'t Target,
+        scratch: &'t Scratch,
+    ) -> Result<LoadedHandler<'t>, LoadedHandlerError> {
         let (loaded, size_bytes) = match &target.source {
-            Source::Plugin(path, kind) => load_file(path, *kind, scratch)?,
-            Source::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
+            TargetSource::Plugin(path, kind) => load_file(path, *kind, scratch)?,
+            TargetSource::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
         };
         let facts = match &loaded {
             Loaded::Code(code) => code.facts().clone(),
@@ -44,7 +47,7 @@ impl<'t> Subject<'t> {
                 ..Facts::default()
             },
         };
-        Ok(Subject { target, scratch, loaded, facts, size_bytes })
+        Ok(LoadedHandler { target, scratch, loaded, facts, size_bytes })
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -102,7 +105,7 @@ fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usiz
     let code = match kind {
         Kind::Wasm => wasm::load(host, path, &content.bytes, content.hash),
         Kind::Native | Kind::Builtin => {
-            let pinned = pinned::keep(host, content.hash, &content.bytes)?;
+            let pinned = blobs::keep(host, content.hash, &content.bytes)?;
             native::load(host, path, &pinned, content.hash)
         }
     };

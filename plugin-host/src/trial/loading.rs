@@ -6,29 +6,33 @@ use std::time::{Duration, Instant};
 use koi_plugin_api::{Handler, Hook};
 
 use super::describe;
+use super::loaded_handler::LoadedHandler;
 use super::report::{Report, Verdict, progress, shown};
 use super::scratch::Scratch;
-use super::subject::Subject;
 use super::target::Target;
 use crate::plugin::Kind;
 
 /// Loads it, twice: what it says of itself must not change.
-pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Report) -> Option<Subject<'t>> {
+pub(super) fn load<'t>(
+    target: &'t Target,
+    scratch: &'t Scratch,
+    report: &mut Report,
+) -> Option<LoadedHandler<'t>> {
     let loads_first = target.kind() == Kind::Wasm;
     if loads_first {
         progress("  (compiling a component takes a while the first time)");
     }
     let began = Instant::now();
-    let subject = match Subject::load(target, scratch) {
-        Ok(subject) => subject,
+    let loaded = match LoadedHandler::load(target, scratch) {
+        Ok(loaded) => loaded,
         Err(error) => {
             report.add(Verdict::Fail, "load", &error.to_string(), began.elapsed());
             report.give_up("it cannot be loaded; nothing of it was tried");
             return None;
         }
     };
-    report.add(Verdict::Ok, "load", &about_file(target, &subject), began.elapsed());
-    let metadata = &subject.facts().metadata;
+    report.add(Verdict::Ok, "load", &about_file(target, &loaded), began.elapsed());
+    let metadata = &loaded.facts().metadata;
     let hooks: Vec<_> = metadata.hooks.iter().map(Hook::as_str).collect();
     let others = if hooks.len() == Hook::ALL.len() { "" } else { "; the others count as done" };
     let (name, version, about) = (&metadata.name, &metadata.version, &metadata.description);
@@ -39,7 +43,7 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
     }
     if target.kind() != Kind::Builtin {
         let began = Instant::now();
-        let (verdict, said) = match Subject::load(target, scratch) {
+        let (verdict, said) = match LoadedHandler::load(target, scratch) {
             Ok(again) if again.facts().metadata == *metadata => {
                 (Verdict::Ok, "says the same a second time".into())
             }
@@ -48,13 +52,13 @@ pub(super) fn load<'t>(target: &'t Target, scratch: &'t Scratch, report: &mut Re
         };
         report.add(verdict, "describe", &said, began.elapsed());
     }
-    Some(subject)
+    Some(loaded)
 }
 
-fn about_file(target: &Target, subject: &Subject<'_>) -> String {
-    let kib = subject.size_bytes.div_ceil(1024);
-    let api = &subject.facts().api;
-    match (target.kind(), subject.facts().compiled) {
+fn about_file(target: &Target, loaded: &LoadedHandler<'_>) -> String {
+    let kib = loaded.size_bytes.div_ceil(1024);
+    let api = &loaded.facts().api;
+    match (target.kind(), loaded.facts().compiled) {
         (Kind::Builtin, _) => "scripts, run by the built-in shell handler".into(),
         (Kind::Native, _) => format!("native library, {kib} KiB, {api}"),
         (Kind::Wasm, None) => format!("component, {kib} KiB, {api}"),
@@ -71,14 +75,14 @@ type Configured = (Arc<dyn Handler>, Vec<(String, String)>);
 /// Makes a handler, with what the service says, or without anything.
 pub(super) fn open(
     target: &Target,
-    subject: &Subject<'_>,
+    loaded: &LoadedHandler<'_>,
     report: &mut Report,
     unchecked: &mut Vec<String>,
 ) -> Option<Configured> {
     let began = Instant::now();
-    let opened = subject
+    let opened = loaded
         .settle(&target.manifest.config)
-        .and_then(|config| subject.open(&config).map(|opened| (opened, config)));
+        .and_then(|config| loaded.open(&config).map(|opened| (opened, config)));
     match opened {
         Ok((opened, config)) => {
             let said = match (&opened.granted[..], target.is_service()) {

@@ -1,22 +1,22 @@
 //! Tries one plugin outside of any daemon: `koi plugins check` and `koi plugins run` start koid for it.
 //!
-//! `target` is what is to be tried, `scratch` where it leaves its traces, `subject` the code that was loaded from it. `bench`
+//! `target` is what is to be tried, `scratch` where it leaves its traces, `loaded` the code that was loaded from it. `harness`
 //! runs its hooks, one at a time, and keeps what came of each. `stories` are the orders in which `check` calls them, `verdict` says
 //! what a result means there, and `report` says it to people or programs.
 
 mod args;
-mod bench;
 mod check;
 mod describe;
 mod error;
+mod harness;
+mod hostile_config;
 mod interrupt;
+mod loaded_handler;
 mod loading;
-mod odd;
 mod report;
 mod run;
 mod scratch;
 mod stories;
-mod subject;
 mod target;
 mod verdict;
 

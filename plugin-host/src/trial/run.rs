@@ -4,13 +4,13 @@ use koi_plugin_api::{Context, Failure, Hook, HookError, LogLevel, Outcome, Role}
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::bench::{Bench, End, Order, Ran};
 use super::error::{TrialError, UsageError};
 use super::exit;
+use super::harness::{CallEnd, CallReport, Harness, TrialCall};
 use super::interrupt::Interrupt;
+use super::loaded_handler::LoadedHandler;
 use super::report::{clean, json, millis, painted, progress, shown, write};
 use super::scratch::Scratch;
-use super::subject::Subject;
 use super::target::Target;
 use super::verdict::word;
 use crate::plugin::Kind;
@@ -23,27 +23,27 @@ pub(super) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
     if target.kind() == Kind::Wasm {
         progress("(compiling a component takes a while the first time)");
     }
-    let subject = Subject::load(target, &scratch)?;
-    let config = subject.settle(&target.manifest.config)?;
-    let opened = subject.open(&config)?;
-    let mut bench = Bench::new(target, args.timeout, interrupt)?;
-    bench.live = (!args.json).then_some(if args.color { show_in_color } else { show });
-    if !subject.facts().metadata.hooks.has(hook) && !args.json {
+    let loaded = LoadedHandler::load(target, &scratch)?;
+    let config = loaded.settle(&target.manifest.config)?;
+    let opened = loaded.open(&config)?;
+    let mut harness = Harness::new(target, args.timeout, interrupt)?;
+    harness.live = (!args.json).then_some(if args.color { show_in_color } else { show });
+    if !loaded.facts().metadata.hooks.has(hook) && !args.json {
         write("it does not have this hook: koid never calls it, and it counts as done\n");
     }
-    let mut context = bench.context(hook, subject.home(), &config);
+    let mut context = harness.context(hook, loaded.home(), &config);
     set_circumstances(&mut context, hook, args);
-    let order = Order { hook, newest_epoch: context.epoch, context, cancel_after: None };
-    let ran = bench.run(&opened.handler, order);
-    bench.close(opened.handler);
+    let order = TrialCall { hook, newest_epoch: context.epoch, context, cancel_after: None };
+    let ran = harness.run(&opened.handler, order);
+    harness.close(opened.handler);
     scratch.keep()?;
-    let well = matches!(ran.end, End::Result(Ok(_)));
+    let well = matches!(ran.end, CallEnd::Result(Ok(_)));
     if args.json {
         json(&document(hook, &ran));
     } else {
         write(&page(hook, &ran, args.color));
     }
-    Ok(match (well, bench.interrupted()) {
+    Ok(match (well, harness.interrupted()) {
         (true, _) => 0,
         (false, true) => exit::INTERRUPTED,
         (false, false) => exit::FAILED,
@@ -92,25 +92,25 @@ fn show_in_color(level: LogLevel, text: &str) {
 }
 
 /// How it went, in one word and a sentence.
-fn outcome(ran: &Ran) -> (&'static str, String) {
+fn outcome(ran: &CallReport) -> (&'static str, String) {
     match &ran.end {
-        End::Result(Ok(Outcome::Done)) => ("done", String::new()),
-        End::Result(Ok(Outcome::Status(report))) => (word(report.observed), report.message.clone()),
-        End::Result(Err(HookError::Failed(text))) => ("failed", text.clone()),
-        End::Result(Err(HookError::Lasting(text))) => ("lasting", text.clone()),
-        End::Result(Err(HookError::CannotRun(text) | HookError::NoRoom(text))) => {
+        CallEnd::Result(Ok(Outcome::Done)) => ("done", String::new()),
+        CallEnd::Result(Ok(Outcome::Status(report))) => (word(report.observed), report.message.clone()),
+        CallEnd::Result(Err(HookError::Failed(text))) => ("failed", text.clone()),
+        CallEnd::Result(Err(HookError::Lasting(text))) => ("lasting", text.clone()),
+        CallEnd::Result(Err(HookError::CannotRun(text) | HookError::NoRoom(text))) => {
             ("cannot-run", text.clone())
         }
-        End::Result(Err(HookError::TimedOut(text))) => ("timed-out", text.clone()),
-        End::Result(Err(HookError::Aborted)) => ("aborted", "interrupted".into()),
-        End::Hung => ("hung", "it does not end, and was left alone".into()),
-        End::Panicked => ("panicked", "koid's own code panicked; this is a fault of koid".into()),
+        CallEnd::Result(Err(HookError::TimedOut(text))) => ("timed-out", text.clone()),
+        CallEnd::Result(Err(HookError::Aborted)) => ("aborted", "interrupted".into()),
+        CallEnd::Hung => ("hung", "it does not end, and was left alone".into()),
+        CallEnd::Panicked => ("panicked", "koid's own code panicked; this is a fault of koid".into()),
     }
 }
 
-fn page(hook: Hook, ran: &Ran, color: bool) -> String {
+fn page(hook: Hook, ran: &CallReport, color: bool) -> String {
     let (word, text) = outcome(ran);
-    let well = matches!(ran.end, End::Result(Ok(_)));
+    let well = matches!(ran.end, CallEnd::Result(Ok(_)));
     let word = match word {
         "failed" => "FAILED",
         "lasting" => "FAILED, and lastingly",
@@ -119,7 +119,7 @@ fn page(hook: Hook, ran: &Ran, color: bool) -> String {
     let word = painted(word, if well { "32" } else { "1;31" }, color);
     let text = if text.is_empty() { text } else { format!(": {}", clean(&text)) };
     let mut page = format!("{}: {word} in {}{text}\n", hook.as_str(), shown(ran.took));
-    if let End::Result(Ok(Outcome::Status(report))) = &ran.end {
+    if let CallEnd::Result(Ok(Outcome::Status(report))) = &ran.end {
         if let Some(score) = report.score {
             page.push_str(&format!("  score  {score}\n"));
         }
@@ -133,15 +133,15 @@ fn page(hook: Hook, ran: &Ran, color: bool) -> String {
     page
 }
 
-fn document(hook: Hook, ran: &Ran) -> Value {
+fn document(hook: Hook, ran: &CallReport) -> Value {
     let (word, text) = outcome(ran);
     let log: Vec<_> =
         ran.lines.iter().map(|(level, text)| json!({ "level": level_word(*level), "text": text })).collect();
     let mut document = json!({
-        "hook": hook.as_str(), "ok": matches!(ran.end, End::Result(Ok(_))), "outcome": word, "message": text,
+        "hook": hook.as_str(), "ok": matches!(ran.end, CallEnd::Result(Ok(_))), "outcome": word, "message": text,
         "ms": millis(ran.took), "log": log, "score": null, "details": [],
     });
-    if let End::Result(Ok(Outcome::Status(report))) = &ran.end {
+    if let CallEnd::Result(Ok(Outcome::Status(report))) = &ran.end {
         document["score"] = json!(report.score);
         document["details"] = json!(report.details);
     }

@@ -2,7 +2,7 @@
 
 use koi_plugin_api::{Context, Failure, Hook, Role};
 
-use super::verdict::{Place, Want};
+use super::verdict::{Expectation, TrialState};
 
 /// Calls that follow each other. Each story begins and ends with the service stopped.
 pub(super) struct Story {
@@ -19,7 +19,7 @@ pub(super) struct Step {
     pub(super) hook: Hook,
     /// What is particular about it; may be empty.
     pub(super) what: &'static str,
-    pub(super) want: Want,
+    pub(super) expected: Expectation,
     /// Makes its circumstances.
     pub(super) circumstances: fn(&mut Context),
     /// The node has heard of a newer epoch.
@@ -29,8 +29,8 @@ pub(super) struct Step {
 fn ordinary(_: &mut Context) {}
 
 impl Step {
-    fn new(hook: Hook, what: &'static str, want: Want) -> Step {
-        Step { hook, what, want, circumstances: ordinary, is_stale: false }
+    fn new(hook: Hook, what: &'static str, expected: Expectation) -> Step {
+        Step { hook, what, expected, circumstances: ordinary, is_stale: false }
     }
 
     fn with(self, circumstances: fn(&mut Context)) -> Step {
@@ -39,20 +39,20 @@ impl Step {
 }
 
 fn well(hook: Hook) -> Step {
-    Step::new(hook, "", Want::Well)
+    Step::new(hook, "", Expectation::Well)
 }
 
 fn and(hook: Hook, what: &'static str) -> Step {
-    Step::new(hook, what, Want::Well)
+    Step::new(hook, what, Expectation::Well)
 }
 
-fn status(place: Place) -> Step {
-    let what = match place {
-        Place::Stopped => "when it is stopped",
-        Place::Started | Place::Recovered => "when it is started",
-        Place::Promoted => "when it is promoted",
+fn status(state: TrialState) -> Step {
+    let what = match state {
+        TrialState::Stopped => "when it is stopped",
+        TrialState::Started | TrialState::Recovered => "when it is started",
+        TrialState::Promoted => "when it is promoted",
     };
-    Step::new(Hook::Status, what, Want::Status(place))
+    Step::new(Hook::Status, what, Expectation::Status(state))
 }
 
 /// All of them.
@@ -72,15 +72,15 @@ pub(super) fn stories() -> Vec<Story> {
 
 fn life() -> Vec<Step> {
     vec![
-        status(Place::Stopped),
+        status(TrialState::Stopped),
         well(Hook::Start),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Promote),
-        status(Place::Promoted),
+        status(TrialState::Promoted),
         well(Hook::Demote),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Stop),
-        status(Place::Stopped),
+        status(TrialState::Stopped),
     ]
 }
 
@@ -91,38 +91,38 @@ fn again() -> Vec<Step> {
         well(Hook::Start),
         and(Hook::Start, "when it runs"),
         and(Hook::Demote, "when it was never promoted"),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Promote),
         and(Hook::Promote, "when it is promoted"),
-        status(Place::Promoted),
+        status(TrialState::Promoted),
         well(Hook::Demote),
         and(Hook::Demote, "a second time"),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Stop),
         and(Hook::Stop, "a second time"),
-        status(Place::Stopped),
+        status(TrialState::Stopped),
     ]
 }
 
 fn failures() -> Vec<Step> {
-    let failed = |what, cause| Step::new(Hook::Failed, what, Want::Well).with(cause);
+    let failed = |what, cause| Step::new(Hook::Failed, what, Expectation::Well).with(cause);
     vec![
         well(Hook::Start),
         failed("after a status that failed", |context| context.cause = cause(Hook::Status, false)),
         and(Hook::Stop, "after a failure"),
         and(Hook::Start, "after a failure"),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Promote),
         failed("after a demote that was not done in time", |context| {
             context.cause = cause(Hook::Demote, true)
         }),
         and(Hook::Stop, "while it is promoted"),
-        status(Place::Stopped),
+        status(TrialState::Stopped),
         failed("after a start that failed", |context| context.cause = cause(Hook::Start, false)),
         well(Hook::Start),
         well(Hook::Promote),
         and(Hook::Start, "after a crash that left it promoted"),
-        status(Place::Recovered),
+        status(TrialState::Recovered),
         well(Hook::Demote),
         well(Hook::Stop),
     ]
@@ -137,22 +137,23 @@ fn circumstances() -> Vec<Step> {
         (context.epoch, context.master, context.role) = (0, None, Role::None);
     };
     vec![
-        Step::new(Hook::Status, "before there was any master (epoch 0)", Want::Answer).with(before_all),
+        Step::new(Hook::Status, "before there was any master (epoch 0)", Expectation::Answer)
+            .with(before_all),
         and(Hook::Start, "at the seventh attempt").with(|context| context.attempt = 7),
         Step {
             is_stale: true,
-            ..Step::new(Hook::Promote, "with an epoch that is out of date", Want::Answer)
+            ..Step::new(Hook::Promote, "with an epoch that is out of date", Expectation::Answer)
         },
         Step { is_stale: true, ..and(Hook::Demote, "with an epoch that is out of date") },
         and(Hook::Demote, "with epoch 0").with(|context| context.epoch = 0),
-        status(Place::Started),
+        status(TrialState::Started),
         well(Hook::Stop),
     ]
 }
 
 /// What might confuse what the handler steers: another node's address, the last epoch that there can be.
 fn odder_circumstances() -> Vec<Step> {
-    let answer = |hook, what, circumstances| Step::new(hook, what, Want::Answer).with(circumstances);
+    let answer = |hook, what, circumstances| Step::new(hook, what, Expectation::Answer).with(circumstances);
     vec![
         answer(Hook::Start, "while another node is master", elsewhere),
         answer(Hook::Demote, "while another node is master", elsewhere),
@@ -172,17 +173,17 @@ fn elsewhere(context: &mut Context) {
 }
 
 fn cancelled() -> Vec<Step> {
-    // The bench fills in when.
-    cut_short("cancelled", Want::Cancelled(std::time::Duration::ZERO))
+    // The harness fills in when.
+    cut_short("cancelled", Expectation::Cancelled(std::time::Duration::ZERO))
 }
 
 fn no_time() -> Vec<Step> {
-    cut_short("with 5 ms", Want::CutOff)
+    cut_short("with 5 ms", Expectation::CutOff)
 }
 
 /// Cuts off each hook, and then does what koi does about it.
-fn cut_short(what: &'static str, want: Want) -> Vec<Step> {
-    let cut = |hook| Step::new(hook, what, want);
+fn cut_short(what: &'static str, expected: Expectation) -> Vec<Step> {
+    let cut = |hook| Step::new(hook, what, expected);
     vec![
         cut(Hook::Start),
         and(Hook::Stop, "after that start"),
@@ -193,10 +194,10 @@ fn cut_short(what: &'static str, want: Want) -> Vec<Step> {
         cut(Hook::Demote),
         and(Hook::Demote, "after that demote"),
         cut(Hook::Status),
-        status(Place::Started),
+        status(TrialState::Started),
         cut(Hook::Stop),
         and(Hook::Stop, "after that stop"),
-        status(Place::Stopped),
+        status(TrialState::Stopped),
         cut(Hook::Failed),
         well(Hook::Stop),
     ]
@@ -219,8 +220,10 @@ mod tests {
     fn every_hook_is_cut_off_in_every_way() {
         for (title, steps) in [("cancelled", cancelled()), ("no time", no_time())] {
             for hook in Hook::ALL {
-                let is_cut =
-                    |step: &Step| step.hook == hook && matches!(step.want, Want::Cancelled(_) | Want::CutOff);
+                let is_cut = |step: &Step| {
+                    step.hook == hook
+                        && matches!(step.expected, Expectation::Cancelled(_) | Expectation::CutOff)
+                };
                 assert!(steps.iter().any(is_cut), "{title}: {}", hook.as_str());
             }
         }

@@ -10,7 +10,7 @@ use koi_plugin_shell::{Shape, ShellHandler};
 
 use super::error::TargetError;
 use crate::discover::{COMPONENT, MANIFEST};
-use crate::entry::{self, Entry};
+use crate::entry::{self, EntryKind};
 use crate::files;
 use crate::manifest::Manifest;
 use crate::plugin::Kind;
@@ -22,14 +22,14 @@ pub(super) struct Target {
     pub(super) name: String,
     /// The service's folder; of a plugin alone: none.
     pub(super) home: Option<PathBuf>,
-    pub(super) source: Source,
+    pub(super) source: TargetSource,
     /// What `service.toml` says.
     pub(super) manifest: Manifest,
 }
 
 /// What runs the hooks.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum TargetSource {
     /// A file to load.
     Plugin(PathBuf, Kind),
     /// Scripts.
@@ -47,12 +47,12 @@ impl Target {
         let plugin = there(plugin)?;
         let service = service.map(there).transpose()?;
         let mut target = match (plugin.is_dir(), files::kind_of(&plugin), service) {
-            (true, _, None) => of_folder(plugin)?,
+            (true, _, None) => from_folder(plugin)?,
             (true, _, Some(_)) => {
                 return Err(TargetError::ServiceTwice(plugin));
             }
-            (false, Some(kind), service) => of_plugin(plugin, kind, service)?,
-            (false, None, None) => of_script(plugin)?,
+            (false, Some(kind), service) => from_plugin(plugin, kind, service)?,
+            (false, None, None) => from_script(plugin)?,
             (false, None, Some(_)) => {
                 return Err(TargetError::ServiceOfScript(plugin));
             }
@@ -65,16 +65,16 @@ impl Target {
 
     pub(super) fn kind(&self) -> Kind {
         match self.source {
-            Source::Plugin(_, kind) => kind,
-            Source::Scripts(_) => Kind::Builtin,
+            TargetSource::Plugin(_, kind) => kind,
+            TargetSource::Scripts(_) => Kind::Builtin,
         }
     }
 
     /// Its file or folder.
     pub(super) fn path(&self) -> &Path {
         match &self.source {
-            Source::Plugin(path, _) => path,
-            Source::Scripts(shape) => shape.path(),
+            TargetSource::Plugin(path, _) => path,
+            TargetSource::Scripts(shape) => shape.path(),
         }
     }
 
@@ -96,19 +96,19 @@ fn there(path: &Path) -> Result<PathBuf, TargetError> {
     })
 }
 
-fn of_folder(folder: PathBuf) -> Result<Target, TargetError> {
+fn from_folder(folder: PathBuf) -> Result<Target, TargetError> {
     let manifest = manifest(&folder)?;
     let component = folder.join(COMPONENT);
     let source = match &manifest.handler {
-        Some(name) if name == ShellHandler::NAME => Source::Scripts(Shape::Folder(folder.clone())),
+        Some(name) if name == ShellHandler::NAME => TargetSource::Scripts(Shape::Folder(folder.clone())),
         Some(named) => match files::kind_of(Path::new(named)) {
-            Some(kind) => Source::Plugin(there(&folder.join(named))?, kind),
+            Some(kind) => TargetSource::Plugin(there(&folder.join(named))?, kind),
             None => return Err(TargetError::NamedHandler { handler: named.clone(), folder }),
         },
-        None if component.exists() => Source::Plugin(component, Kind::Wasm),
-        None => Source::Scripts(Shape::Folder(folder.clone())),
+        None if component.exists() => TargetSource::Plugin(component, Kind::Wasm),
+        None => TargetSource::Scripts(Shape::Folder(folder.clone())),
     };
-    if let Source::Scripts(shape) = &source
+    if let TargetSource::Scripts(shape) = &source
         && shape.hooks() == HookSet::default()
     {
         return Err(TargetError::NoService(folder));
@@ -116,7 +116,7 @@ fn of_folder(folder: PathBuf) -> Result<Target, TargetError> {
     Ok(Target { name: name_of(&folder), home: Some(folder), source, manifest })
 }
 
-fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Target, TargetError> {
+fn from_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Target, TargetError> {
     let manifest = match &service {
         Some(folder) if !folder.is_dir() => return Err(TargetError::NotAFolder(folder.clone())),
         Some(folder) => manifest(folder)?,
@@ -126,17 +126,17 @@ fn of_plugin(plugin: PathBuf, kind: Kind, service: Option<PathBuf>) -> Result<Ta
         Some(folder) => name_of(folder),
         None => plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
-    Ok(Target { name, home: service, source: Source::Plugin(plugin, kind), manifest })
+    Ok(Target { name, home: service, source: TargetSource::Plugin(plugin, kind), manifest })
 }
 
-fn of_script(script: PathBuf) -> Result<Target, TargetError> {
+fn from_script(script: PathBuf) -> Result<Target, TargetError> {
     let meta =
         fs::metadata(&script).map_err(|source| TargetError::Script { path: script.clone(), source })?;
     if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
         return Err(TargetError::NotExecutable(script));
     }
     let home = script.parent().unwrap_or(Path::new("/")).to_owned();
-    let (name, source) = (name_of(&script), Source::Scripts(Shape::File(script)));
+    let (name, source) = (name_of(&script), TargetSource::Scripts(Shape::File(script)));
     Ok(Target { name, home: Some(home), source, manifest: Manifest::default() })
 }
 
@@ -148,8 +148,8 @@ fn manifest(folder: &Path) -> Result<Manifest, TargetError> {
 fn name_of(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default();
     match entry::read(file) {
-        Entry::Service { name, .. } => name.to_owned(),
-        Entry::Ignored(_) | Entry::Refused(_) => file.to_string_lossy().into_owned(),
+        EntryKind::Service { name, .. } => name.to_owned(),
+        EntryKind::Ignored(_) | EntryKind::Refused(_) => file.to_string_lossy().into_owned(),
     }
 }
 

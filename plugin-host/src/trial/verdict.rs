@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use koi_plugin_api::{HookError, Incident, Observed, Outcome, StatusReport};
 
-use super::bench::{End, Ran};
+use super::harness::{CallEnd, CallReport};
 use super::report::{Verdict, shown};
 
 /// A call that was asked to end, and ends so much later, was ended by force.
@@ -12,13 +12,13 @@ const BY_ITSELF: Duration = Duration::from_millis(950);
 
 /// What is expected of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum Expectation {
     /// It goes well, if the world is as the service needs it.
     Well,
     /// It may refuse; only it must not break.
     Answer,
     /// `status` goes well, and fits where the service is.
-    Status(Place),
+    Status(TrialState),
     /// It is asked to end in the middle, and ends.
     Cancelled(Duration),
     /// Its time is far too short, and it ends.
@@ -27,7 +27,7 @@ pub(super) enum Want {
 
 /// Where a service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TrialState {
     Stopped,
     Started,
     /// Started, after a crash had left it promoted.
@@ -38,7 +38,7 @@ pub(super) enum Place {
 /// What is known beside the result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
-    pub(super) want: Want,
+    pub(super) expected: Expectation,
     /// Everything that the service needs should be there.
     pub(super) is_service: bool,
     /// A hook before this one did not go well: what follows need not either.
@@ -51,16 +51,18 @@ pub(super) struct Case {
 }
 
 /// What came of a call, and what to say of it.
-pub(super) fn judge(case: Case, ran: &Ran) -> (Verdict, String) {
+pub(super) fn judge(case: Case, ran: &CallReport) -> (Verdict, String) {
     let result = match &ran.end {
-        End::Hung => {
+        CallEnd::Hung => {
             return (
                 Verdict::Fail,
                 "does not end, long after its time was over; what it runs is left alone".into(),
             );
         }
-        End::Panicked => return (Verdict::Fail, "koid's own code panicked; this is a fault of koid".into()),
-        End::Result(result) => result,
+        CallEnd::Panicked => {
+            return (Verdict::Fail, "koid's own code panicked; this is a fault of koid".into());
+        }
+        CallEnd::Result(result) => result,
     };
     if ran.incidents.contains(&Incident::Unsupported) {
         return (Verdict::Fail, "says `unsupported`, and describe says that it has this hook".into());
@@ -88,31 +90,37 @@ fn went_well(case: Case, outcome: &Outcome) -> (Verdict, String) {
         Outcome::Done => "done".to_owned(),
         Outcome::Status(report) => status(report),
     };
-    match (case.want, outcome) {
-        (Want::Status(place), Outcome::Status(report)) => match contradiction(place, report.observed) {
-            Some(_) if !case.moves => (Verdict::Ok, said),
-            // koi only asks what it has started, and demotes what is promoted and should not be.
-            Some(why)
-                if case.upset || case.reopened || matches!(place, Place::Stopped | Place::Recovered) =>
-            {
-                (Verdict::Note, format!("{said}, but {why}"))
+    match (case.expected, outcome) {
+        (Expectation::Status(state), Outcome::Status(report)) => {
+            match contradiction(state, report.observed) {
+                Some(_) if !case.moves => (Verdict::Ok, said),
+                // koi only asks what it has started, and demotes what is promoted and should not be.
+                Some(why)
+                    if case.upset
+                        || case.reopened
+                        || matches!(state, TrialState::Stopped | TrialState::Recovered) =>
+                {
+                    (Verdict::Note, format!("{said}, but {why}"))
+                }
+                Some(why) => (Verdict::Fail, format!("{said}, but {why}")),
+                None => (Verdict::Ok, said),
             }
-            Some(why) => (Verdict::Fail, format!("{said}, but {why}")),
-            None => (Verdict::Ok, said),
-        },
-        (Want::Cancelled(_), _) => (Verdict::Ok, format!("{said} before it was to end")),
+        }
+        (Expectation::Cancelled(_), _) => (Verdict::Ok, format!("{said} before it was to end")),
         _ => (Verdict::Ok, said),
     }
 }
 
-fn went_wrong(case: Case, error: &HookError, ran: &Ran) -> (Verdict, String) {
+fn went_wrong(case: Case, error: &HookError, ran: &CallReport) -> (Verdict, String) {
     let (took, crashed) = (ran.took, ran.incidents.contains(&Incident::Crashed));
-    let refused = |text: &str| match case.want {
-        Want::Answer => (Verdict::Ok, format!("refuses: {text}")),
-        Want::CutOff | Want::Cancelled(_) => (Verdict::Ok, format!("gives up: {text}")),
-        Want::Status(Place::Stopped) => (Verdict::Note, format!("failed: {text}")),
-        Want::Well | Want::Status(_) if case.upset || !case.is_service => (Verdict::Note, text.to_owned()),
-        Want::Well | Want::Status(_) => (Verdict::Fail, text.to_owned()),
+    let refused = |text: &str| match case.expected {
+        Expectation::Answer => (Verdict::Ok, format!("refuses: {text}")),
+        Expectation::CutOff | Expectation::Cancelled(_) => (Verdict::Ok, format!("gives up: {text}")),
+        Expectation::Status(TrialState::Stopped) => (Verdict::Note, format!("failed: {text}")),
+        Expectation::Well | Expectation::Status(_) if case.upset || !case.is_service => {
+            (Verdict::Note, text.to_owned())
+        }
+        Expectation::Well | Expectation::Status(_) => (Verdict::Fail, text.to_owned()),
     };
     match error {
         HookError::Failed(text) | HookError::Lasting(text) | HookError::CannotRun(text) if crashed => {
@@ -123,17 +131,17 @@ fn went_wrong(case: Case, error: &HookError, ran: &Ran) -> (Verdict, String) {
         }
         HookError::Failed(text) => refused(text),
         HookError::Lasting(text) => refused(&format!("{text} (lasting)")),
-        HookError::TimedOut(_) if case.want == Want::CutOff => {
+        HookError::TimedOut(_) if case.expected == Expectation::CutOff => {
             (Verdict::Ok, format!("cut off after {}", shown(case.timeout)))
         }
         HookError::TimedOut(text) => (Verdict::Fail, text.clone()),
-        HookError::Aborted => match case.want {
-            Want::Cancelled(after) if took.saturating_sub(after) >= BY_ITSELF => {
+        HookError::Aborted => match case.expected {
+            Expectation::Cancelled(after) if took.saturating_sub(after) >= BY_ITSELF => {
                 let text = "ended by force, a second after it was asked to: a handler that waits looks at remaining-ms, or \
                             uses sleep";
                 (Verdict::Note, text.into())
             }
-            Want::Cancelled(_) => (Verdict::Ok, "ended when it was asked to".into()),
+            Expectation::Cancelled(_) => (Verdict::Ok, "ended when it was asked to".into()),
             _ => (Verdict::Note, "interrupted".into()),
         },
     }
@@ -147,21 +155,21 @@ fn has_nameless_detail(outcome: &Outcome) -> bool {
 }
 
 /// Why a status cannot be true, given what was done just before.
-fn contradiction(place: Place, observed: Observed) -> Option<&'static str> {
-    match (place, observed) {
+fn contradiction(state: TrialState, observed: Observed) -> Option<&'static str> {
+    match (state, observed) {
         (_, Observed::Healthy)
-        | (Place::Stopped, Observed::Stopped)
-        | (Place::Started | Place::Recovered, Observed::Standby | Observed::Live)
-        | (Place::Promoted, Observed::Promoted) => None,
-        (Place::Stopped, Observed::Promoted | Observed::Standby | Observed::Live) => {
+        | (TrialState::Stopped, Observed::Stopped)
+        | (TrialState::Started | TrialState::Recovered, Observed::Standby | Observed::Live)
+        | (TrialState::Promoted, Observed::Promoted) => None,
+        (TrialState::Stopped, Observed::Promoted | Observed::Standby | Observed::Live) => {
             Some("it was stopped just before")
         }
-        (Place::Started, Observed::Promoted) => Some("it was not promoted, or demoted since"),
-        (Place::Recovered, Observed::Promoted) => Some("a start is to leave nothing promoted"),
-        (Place::Started | Place::Recovered | Place::Promoted, Observed::Stopped) => {
+        (TrialState::Started, Observed::Promoted) => Some("it was not promoted, or demoted since"),
+        (TrialState::Recovered, Observed::Promoted) => Some("a start is to leave nothing promoted"),
+        (TrialState::Started | TrialState::Recovered | TrialState::Promoted, Observed::Stopped) => {
             Some("it was started before")
         }
-        (Place::Promoted, Observed::Standby | Observed::Live) => Some("it was promoted just before"),
+        (TrialState::Promoted, Observed::Standby | Observed::Live) => Some("it was promoted just before"),
     }
 }
 
@@ -197,7 +205,7 @@ mod tests {
     use super::*;
 
     const CASE: Case = Case {
-        want: Want::Well,
+        expected: Expectation::Well,
         is_service: true,
         upset: false,
         moves: true,
@@ -205,9 +213,9 @@ mod tests {
         timeout: Duration::from_millis(20),
     };
 
-    fn ran(result: Result<Outcome, HookError>) -> Ran {
-        Ran {
-            end: End::Result(result),
+    fn ran(result: Result<Outcome, HookError>) -> CallReport {
+        CallReport {
+            end: CallEnd::Result(result),
             took: Duration::from_millis(3),
             lines: Vec::new(),
             lines_in_all: 0,
@@ -234,17 +242,17 @@ mod tests {
         assert_eq!(verdict(CASE, refused()), Verdict::Fail);
         assert_eq!(verdict(Case { is_service: false, ..CASE }, refused()), Verdict::Note);
         assert_eq!(verdict(Case { upset: true, ..CASE }, refused()), Verdict::Note);
-        assert_eq!(verdict(Case { want: Want::Answer, ..CASE }, refused()), Verdict::Ok);
+        assert_eq!(verdict(Case { expected: Expectation::Answer, ..CASE }, refused()), Verdict::Ok);
     }
 
     #[test]
     fn a_crash_is_one_whatever_was_expected() {
-        let alone = Case { want: Want::Answer, is_service: false, upset: true, ..CASE };
+        let alone = Case { expected: Expectation::Answer, is_service: false, upset: true, ..CASE };
         let refused = ran(Err(HookError::Failed("trapped in promote: wasm unreachable".into())));
         assert_eq!(judge(alone, &refused).0, Verdict::Ok);
-        let crashed = Ran { incidents: vec![Incident::Crashed], ..refused };
+        let crashed = CallReport { incidents: vec![Incident::Crashed], ..refused };
         assert_eq!(judge(alone, &crashed), (Verdict::Fail, "trapped in promote: wasm unreachable".into()));
-        let hung = Ran { end: End::Hung, ..ran(Ok(Outcome::Done)) };
+        let hung = CallReport { end: CallEnd::Hung, ..ran(Ok(Outcome::Done)) };
         assert_eq!(judge(alone, &hung).0, Verdict::Fail);
     }
 
@@ -252,32 +260,32 @@ mod tests {
     fn time_is_up_only_where_it_was_made_short() {
         let late = || Err(HookError::TimedOut("not done within 20ms, ended".into()));
         assert_eq!(verdict(CASE, late()), Verdict::Fail);
-        assert_eq!(verdict(Case { want: Want::CutOff, ..CASE }, late()), Verdict::Ok);
+        assert_eq!(verdict(Case { expected: Expectation::CutOff, ..CASE }, late()), Verdict::Ok);
     }
 
     #[test]
     fn who_is_asked_to_end_ends_by_itself() {
-        let case = Case { want: Want::Cancelled(Duration::from_millis(2)), ..CASE };
+        let case = Case { expected: Expectation::Cancelled(Duration::from_millis(2)), ..CASE };
         assert_eq!(verdict(case, Err(HookError::Aborted)), Verdict::Ok);
-        let forced = Ran { took: Duration::from_millis(1010), ..ran(Err(HookError::Aborted)) };
+        let forced = CallReport { took: Duration::from_millis(1010), ..ran(Err(HookError::Aborted)) };
         assert_eq!(judge(case, &forced).0, Verdict::Note);
     }
 
     #[test]
     fn a_status_fits_what_was_done_before() {
-        let at = |place| Case { want: Want::Status(place), ..CASE };
+        let at = |place| Case { expected: Expectation::Status(place), ..CASE };
         for (place, observed, expected) in [
-            (Place::Started, Observed::Standby, Verdict::Ok),
-            (Place::Started, Observed::Promoted, Verdict::Fail),
-            (Place::Promoted, Observed::Healthy, Verdict::Ok),
-            (Place::Promoted, Observed::Standby, Verdict::Fail),
-            (Place::Stopped, Observed::Live, Verdict::Note),
+            (TrialState::Started, Observed::Standby, Verdict::Ok),
+            (TrialState::Started, Observed::Promoted, Verdict::Fail),
+            (TrialState::Promoted, Observed::Healthy, Verdict::Ok),
+            (TrialState::Promoted, Observed::Standby, Verdict::Fail),
+            (TrialState::Stopped, Observed::Live, Verdict::Note),
         ] {
             assert_eq!(verdict(at(place), saw(observed)), expected, "{place:?} {observed:?}");
         }
-        let status_only = Case { moves: false, ..at(Place::Promoted) };
+        let status_only = Case { moves: false, ..at(TrialState::Promoted) };
         assert_eq!(verdict(status_only, saw(Observed::Standby)), Verdict::Ok);
-        let reopened = Case { reopened: true, ..at(Place::Promoted) };
+        let reopened = Case { reopened: true, ..at(TrialState::Promoted) };
         assert_eq!(verdict(reopened, saw(Observed::Standby)), Verdict::Note);
     }
 
@@ -288,16 +296,19 @@ mod tests {
             let (observed, message) = (Observed::Standby, String::new());
             ran(Ok(Outcome::Status(StatusReport { observed, message, score: None, details })))
         };
-        let started = Case { want: Want::Status(Place::Started), ..CASE };
+        let started = Case { expected: Expectation::Status(TrialState::Started), ..CASE };
         let (verdict, said) = judge(started, &with(" "));
         assert!(verdict == Verdict::Note && said.ends_with("a detail without a name"), "{said}");
         assert_eq!(judge(started, &with("epoch")).0, Verdict::Ok);
-        assert_eq!(judge(Case { want: Want::Status(Place::Promoted), ..CASE }, &with("")).0, Verdict::Fail);
+        assert_eq!(
+            judge(Case { expected: Expectation::Status(TrialState::Promoted), ..CASE }, &with("")).0,
+            Verdict::Fail
+        );
     }
 
     #[test]
     fn who_writes_more_than_koid_keeps_fails() {
-        let flood = Ran { lines_in_all: 5000, ..ran(Ok(Outcome::Done)) };
+        let flood = CallReport { lines_in_all: 5000, ..ran(Ok(Outcome::Done)) };
         let (verdict, said) = judge(CASE, &flood);
         assert!(verdict == Verdict::Fail && said.contains("5000 lines"), "{said}");
     }

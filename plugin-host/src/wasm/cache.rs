@@ -61,12 +61,12 @@ pub(crate) struct Cache {
 
 /// What an entry was compiled from, and for which engine.
 #[derive(Clone, Debug)]
-pub(crate) struct Key(String);
+pub(crate) struct CacheKey(String);
 
-impl Key {
+impl CacheKey {
     /// For a component and an engine, which is told by [`compatibility`](super::engine::compatibility).
-    pub(crate) fn new(component: FileHash, compatibility: u64) -> Key {
-        Key(format!("{component}-{}-{compatibility:016x}-", env!("CARGO_PKG_VERSION")))
+    pub(crate) fn new(component: FileHash, compatibility: u64) -> CacheKey {
+        CacheKey(format!("{component}-{}-{compatibility:016x}-", env!("CARGO_PKG_VERSION")))
     }
 }
 
@@ -91,7 +91,7 @@ impl Cache {
     }
 
     /// The entry for `key`, if there is a whole one. One that is damaged or not to be trusted is removed.
-    pub(crate) fn find(&self, key: &Key) -> Option<PathBuf> {
+    pub(crate) fn find(&self, key: &CacheKey) -> Option<PathBuf> {
         let names = self.names().ok()?;
         let mut found = names.into_iter().filter_map(|name| Some((digest_in(&name, key)?, name)));
         found.find_map(|(digest, name)| {
@@ -109,7 +109,7 @@ impl Cache {
     }
 
     /// Keeps `compiled` for `key`.
-    pub(crate) fn put(&self, key: &Key, compiled: &[u8]) -> io::Result<PathBuf> {
+    pub(crate) fn put(&self, key: &CacheKey, compiled: &[u8]) -> io::Result<PathBuf> {
         let path = self.dir.join(format!("{}{}{ENDING}", key.0, hex(&Sha256::digest(compiled))));
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.dir)?;
         file.write_all(compiled)?;
@@ -161,7 +161,7 @@ fn distrust(meta: &Metadata) -> Option<Distrust> {
 }
 
 /// The digest in an entry's name, if it is one of `key`.
-fn digest_in(name: &str, key: &Key) -> Option<String> {
+fn digest_in(name: &str, key: &CacheKey) -> Option<String> {
     Some(name.strip_prefix(&key.0)?.strip_suffix(ENDING)?.to_owned())
 }
 
@@ -206,10 +206,10 @@ mod tests {
 
     use super::*;
 
-    fn cache() -> (tempfile::TempDir, Cache, Key) {
+    fn cache() -> (tempfile::TempDir, Cache, CacheKey) {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(&dir.path().join("plugins/compiled")).unwrap();
-        (dir, cache, Key::new(FileHash::of(b"component"), 7))
+        (dir, cache, CacheKey::new(FileHash::from_bytes(b"component"), 7))
     }
 
     fn chmod(path: &Path, mode: u32) {
@@ -221,8 +221,12 @@ mod tests {
         let (_dir, cache, key) = cache();
         let path = cache.put(&key, b"code").unwrap();
         assert_eq!(cache.find(&key), Some(path));
-        assert_eq!(cache.find(&Key::new(FileHash::of(b"component"), 8)), None, "another engine");
-        assert_eq!(cache.find(&Key::new(FileHash::of(b"changed"), 7)), None, "another component");
+        assert_eq!(cache.find(&CacheKey::new(FileHash::from_bytes(b"component"), 8)), None, "another engine");
+        assert_eq!(
+            cache.find(&CacheKey::new(FileHash::from_bytes(b"changed"), 7)),
+            None,
+            "another component"
+        );
     }
 
     #[test]
@@ -267,7 +271,7 @@ mod tests {
         fs::write(&half_written, b"co").unwrap();
         age(&half_written, LEFT_OVER + Duration::from_secs(60));
         for n in 0..ENTRIES + 3 {
-            let other = Key::new(FileHash::of(&n.to_le_bytes()), 7);
+            let other = CacheKey::new(FileHash::from_bytes(&n.to_le_bytes()), 7);
             age(&cache.put(&other, b"code").unwrap(), Duration::from_secs(3600 - n as u64));
         }
         cache.put(&key, b"newer code").unwrap();

@@ -9,10 +9,10 @@ use super::bindings::HandlerExecPre;
 use super::describe::{DescribeError, describe};
 use super::grants::Grants;
 use super::guest::Guest;
-use super::handler::{Service, WasmHandler};
+use super::handler::{WasmHandler, WasmService};
 use super::limits::Limits;
 use super::machine_code::MachineCodeError;
-use super::runtime::{Machine, RuntimeError};
+use super::runtime::{RuntimeError, WasmRuntime};
 use super::store::StateStore;
 use super::versions::{InterfaceError, Outside};
 use super::wanted::wanted;
@@ -40,7 +40,7 @@ pub enum ComponentError {
 
 /// A component that can be made the handler of any number of services.
 pub(crate) struct WasmCode {
-    machine: &'static Machine,
+    machine: &'static WasmRuntime,
     component: Component,
     host: Host,
     facts: Facts,
@@ -49,7 +49,7 @@ pub(crate) struct WasmCode {
 impl WasmCode {
     /// Loads the component in `bytes`.
     pub(crate) fn load(host: &Host, bytes: &[u8], hash: FileHash) -> Result<WasmCode, ComponentError> {
-        let machine = Machine::get().map_err(ComponentError::Runtime)?;
+        let machine = WasmRuntime::get().map_err(ComponentError::Runtime)?;
         let began = Instant::now();
         let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
         let took = began.elapsed();
@@ -67,7 +67,7 @@ impl WasmCode {
         hash: FileHash,
         facts: Facts,
     ) -> Result<WasmCode, ComponentError> {
-        let machine = Machine::get().map_err(ComponentError::Runtime)?;
+        let machine = WasmRuntime::get().map_err(ComponentError::Runtime)?;
         let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
         Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
     }
@@ -96,7 +96,7 @@ impl Code for WasmCode {
         for import in &self.facts.imports {
             grants.check_import(import)?;
         }
-        let service = Service {
+        let service = WasmService {
             machine: self.machine,
             metadata: self.facts.metadata.clone(),
             linked: self.link(&grants)?,

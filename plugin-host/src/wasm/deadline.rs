@@ -13,7 +13,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Why a call is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Over {
+pub(crate) enum EndReason {
     /// Its time is.
     #[error("out of time")]
     Deadline,
@@ -24,7 +24,7 @@ pub(crate) enum Over {
 
 /// Watches one call. Clones watch the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Ending {
+pub(crate) struct CallDeadline {
     deadline: Instant,
     abort: AbortSignal,
     /// It was asked gently; then it is over.
@@ -37,15 +37,15 @@ pub(crate) fn deadline_after(timeout: Duration) -> Instant {
     now.checked_add(timeout.min(FOR_EVER)).unwrap_or(now)
 }
 
-impl Ending {
+impl CallDeadline {
     /// Of a call that may run until `deadline`.
-    pub(crate) fn new(deadline: Instant, abort: AbortSignal) -> Ending {
-        Ending { deadline, abort, grace_ends: None }
+    pub(crate) fn new(deadline: Instant, abort: AbortSignal) -> CallDeadline {
+        CallDeadline { deadline, abort, grace_ends: None }
     }
 
     /// Whether it is over at this moment. A guest that computes is asked this at every tick: timers may be late when many
     /// of them do.
-    pub(crate) fn look(&mut self) -> Option<Over> {
+    pub(crate) fn look(&mut self) -> Option<EndReason> {
         let now = Instant::now();
         let aborted = match self.abort.asked() {
             None => false,
@@ -53,13 +53,13 @@ impl Ending {
             Some(Abort::Gently) => now >= *self.grace_ends.get_or_insert(now + GRACE),
         };
         match aborted {
-            true => Some(Over::Aborted),
-            false => (now >= self.deadline).then_some(Over::Deadline),
+            true => Some(EndReason::Aborted),
+            false => (now >= self.deadline).then_some(EndReason::Deadline),
         }
     }
 
     /// Returns when it is over.
-    pub(crate) async fn wait(mut self) -> Over {
+    pub(crate) async fn wait(mut self) -> EndReason {
         let (mut gently, mut now) = (self.abort.clone(), self.abort.clone());
         let after_grace = async {
             gently.asked_for(Abort::Gently).await;
@@ -68,9 +68,9 @@ impl Ending {
         };
         tokio::select! {
             biased;
-            _ = now.asked_for(Abort::Now) => Over::Aborted,
-            () = after_grace => Over::Aborted,
-            () = sleep_until(self.deadline) => Over::Deadline,
+            _ = now.asked_for(Abort::Now) => EndReason::Aborted,
+            () = after_grace => EndReason::Aborted,
+            () = sleep_until(self.deadline) => EndReason::Deadline,
         }
     }
 }

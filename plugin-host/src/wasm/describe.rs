@@ -11,14 +11,14 @@ use wasmtime_wasi::WasiCtx;
 use super::bindings::HandlerExecPre;
 use super::bindings::koi::service::types as wit;
 use super::convert::MetadataError;
-use super::ending::{Ending, Over, deadline_after};
+use super::deadline::{CallDeadline, EndReason, deadline_after};
 use super::grants::Grants;
-use super::guest::{CallState, Guest};
+use super::guest::{Guest, GuestCall};
 use super::handler::{new_guest, new_store};
 use super::limits::Limits;
-use super::runtime::Machine;
+use super::runtime::WasmRuntime;
 use super::store::StateStore;
-use super::trouble::TrapError;
+use super::trap::TrapError;
 use super::{convert, host, wasi};
 
 /// Time of `describe`.
@@ -42,26 +42,29 @@ pub enum DescribeError {
 }
 
 /// Asks `component`.
-pub(crate) fn describe(machine: &'static Machine, component: &Component) -> Result<Metadata, DescribeError> {
+pub(crate) fn describe(
+    machine: &'static WasmRuntime,
+    component: &Component,
+) -> Result<Metadata, DescribeError> {
     let linked = link(machine, component)?;
     let first = ask(machine, linked.clone());
     let said = match first {
         // On a machine that is just starting, a second of the clock can be little: now its code is in memory.
-        Err(error) if error.is::<Over>() => ask(machine, linked),
+        Err(error) if error.is::<EndReason>() => ask(machine, linked),
         answered => answered,
     };
     match said {
         Ok(said) => Ok(convert::metadata(said)?),
-        Err(error) if error.is::<Over>() => Err(DescribeError::TimedOut),
+        Err(error) if error.is::<EndReason>() => Err(DescribeError::TimedOut),
         Err(error) => Err(TrapError { function: "describe", error }.into()),
     }
 }
 
-fn ask(machine: &'static Machine, linked: HandlerExecPre<Guest>) -> wasmtime::Result<wit::Metadata> {
+fn ask(machine: &'static WasmRuntime, linked: HandlerExecPre<Guest>) -> wasmtime::Result<wit::Metadata> {
     let said = machine.wait_for(async move {
         let _ticking = machine.tick();
         let (_aborter, abort) = abort_pair();
-        let ending = Ending::new(deadline_after(TIME), abort.clone());
+        let ending = CallDeadline::new(deadline_after(TIME), abort.clone());
         let mut store = new_store(machine, guest(abort), ending.clone());
         let answer = async {
             let instance = linked.instantiate_async(&mut store).await?;
@@ -78,7 +81,7 @@ fn ask(machine: &'static Machine, linked: HandlerExecPre<Guest>) -> wasmtime::Re
 
 /// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
 /// anywhere. (Traps in its place would be of other resource types.)
-fn link(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
+fn link(machine: &WasmRuntime, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
     let mut linker = Linker::new(machine.engine());
     let linked = host::link(&mut linker)
         .and_then(|()| wasi::link_all(&mut linker))
@@ -88,7 +91,7 @@ fn link(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest
 }
 
 fn guest(abort: AbortSignal) -> Guest {
-    let call = CallState {
+    let call = GuestCall {
         log: Arc::new(ToTrace),
         deadline: deadline_after(TIME),
         abort,

@@ -150,7 +150,7 @@ impl Running {
         abort: &mut AbortSignal,
     ) -> Result<exec::Output, ExecError> {
         let Running { mut group, stdin, mut stdout, mut stderr } = self;
-        let (mut out, mut err) = (Kept::default(), Kept::default());
+        let (mut out, mut err) = (KeptOutput::default(), KeptOutput::default());
         let ended = {
             // Polled until the program is done or ended, and then dropped: a process that it left in the background may hold the
             // pipes open for ever. It goes on writing to the keeper.
@@ -183,12 +183,12 @@ async fn feed(mut stdin: ChildStdin, input: Vec<u8>) {
 
 /// What is kept of one stream.
 #[derive(Default)]
-struct Kept {
+struct KeptOutput {
     bytes: Vec<u8>,
     truncated: bool,
 }
 
-impl Kept {
+impl KeptOutput {
     /// Reads up to the stream's end.
     async fn read(&mut self, stream: &mut Output) {
         let mut chunk = vec![0; 8 * 1024];

@@ -26,7 +26,7 @@ pub(crate) struct Guest {
     /// Bounds its memory.
     pub(crate) limits: Limiter,
     /// The call itself.
-    pub(crate) call: CallState,
+    pub(crate) call: GuestCall,
     /// What the service's `[grants]` say.
     pub(crate) grants: Arc<Grants>,
     /// What it keeps from call to call.
@@ -34,7 +34,7 @@ pub(crate) struct Guest {
 }
 
 /// One call, as the host's functions see it.
-pub(crate) struct CallState {
+pub(crate) struct GuestCall {
     /// Where its output goes.
     pub(crate) log: Arc<dyn CallLog>,
     /// When it is over.
@@ -47,7 +47,7 @@ pub(crate) struct CallState {
     pub(crate) newest_epoch: NewestEpoch,
 }
 
-impl CallState {
+impl GuestCall {
     /// What is left of its time; nothing once koi wants it to end.
     pub(crate) fn remaining(&self) -> Duration {
         match self.abort.asked() {

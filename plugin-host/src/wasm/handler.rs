@@ -14,14 +14,14 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use super::bindings::HandlerExecPre;
 use super::bindings::koi::service::types as wit;
 use super::convert;
-use super::ending::{Ending, Over, deadline_after};
+use super::deadline::{CallDeadline, EndReason, deadline_after};
 use super::grants::{DirectoryError, Grants};
-use super::guest::{CallState, Guest};
+use super::guest::{Guest, GuestCall};
 use super::limits::{Limiter, Limits};
 use super::output::LogStream;
-use super::runtime::Machine;
+use super::runtime::WasmRuntime;
 use super::store::StateStore;
-use super::trouble::{self, TrapError};
+use super::trap::{self, TrapError};
 use crate::plugin::UNSUPPORTED;
 
 /// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
@@ -31,8 +31,8 @@ const HANDED_BYTES: usize = 16 << 20;
 const RESOURCES: usize = 10_000;
 
 /// Everything that the calls of one service share.
-pub(crate) struct Service {
-    pub(crate) machine: &'static Machine,
+pub(crate) struct WasmService {
+    pub(crate) machine: &'static WasmRuntime,
     pub(crate) metadata: Metadata,
     pub(crate) linked: HandlerExecPre<Guest>,
     pub(crate) grants: Arc<Grants>,
@@ -43,7 +43,7 @@ pub(crate) struct Service {
 }
 
 /// Runs a component's hooks, each in an instance of its own.
-pub(crate) struct WasmHandler(pub(crate) Arc<Service>);
+pub(crate) struct WasmHandler(pub(crate) Arc<WasmService>);
 
 impl Handler for WasmHandler {
     fn metadata(&self) -> Metadata {
@@ -73,13 +73,13 @@ impl Drop for AbortOnDrop {
 }
 
 /// One call, on the guests' own runtime.
-async fn run(service: Arc<Service>, call: Call) -> Result<Outcome, HookError> {
+async fn run(service: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
     let _ticking = service.machine.tick();
     let deadline = deadline_after(call.context.timeout);
     let (hook, timeout) = (call.hook, call.context.timeout);
     let (abort, log) = (call.abort.clone(), call.log.clone());
-    let ending = Ending::new(deadline, abort.clone());
-    let state = CallState {
+    let ending = CallDeadline::new(deadline, abort.clone());
+    let state = GuestCall {
         log: call.log,
         deadline,
         abort: call.abort,
@@ -91,52 +91,52 @@ async fn run(service: Arc<Service>, call: Call) -> Result<Outcome, HookError> {
         over = ending.clone().wait() => over,
         ended = attempt(&service, hook, &call.context, state, ending) => match ended {
             // One that was told to end has no time left for anything: what it complains of then is our doing.
-            Ended::Itself(Err(HookError::Failed(why))) if abort.asked().is_some() => {
+            AttemptEnd::Returned(Err(HookError::Failed(why))) if abort.asked().is_some() => {
                 log.line(LogLevel::Debug, &why);
-                Over::Aborted
+                EndReason::Aborted
             }
-            Ended::Itself(outcome) => return outcome,
-            Ended::Over(over) => over,
+            AttemptEnd::Returned(outcome) => return outcome,
+            AttemptEnd::CutOff(over) => over,
         },
     };
     Err(match over {
-        Over::Aborted => HookError::Aborted,
-        Over::Deadline => HookError::TimedOut(format!("not done within {timeout:?}, ended")),
+        EndReason::Aborted => HookError::Aborted,
+        EndReason::Deadline => HookError::TimedOut(format!("not done within {timeout:?}, ended")),
     })
 }
 
 /// How a guest's part came to its end.
-enum Ended {
-    Itself(Result<Outcome, HookError>),
-    Over(Over),
+enum AttemptEnd {
+    Returned(Result<Outcome, HookError>),
+    CutOff(EndReason),
 }
 
 async fn attempt(
-    service: &Service,
+    service: &WasmService,
     hook: Hook,
     context: &Context,
-    state: CallState,
-    ending: Ending,
-) -> Ended {
+    state: GuestCall,
+    ending: CallDeadline,
+) -> AttemptEnd {
     let log = state.log.clone();
     let guest = match guest(service, hook, state).await {
         Ok(guest) => guest,
-        Err(error) => return Ended::Itself(Err(HookError::CannotRun(error.to_string()))),
+        Err(error) => return AttemptEnd::Returned(Err(HookError::CannotRun(error.to_string()))),
     };
     let mut store = new_store(service.machine, guest, ending);
     let said = match invoke(service, &mut store, hook, context).await {
         Ok(said) => said,
         Err(error) => {
-            if let Some(over) = error.downcast_ref::<Over>() {
-                return Ended::Over(*over);
+            if let Some(over) = error.downcast_ref::<EndReason>() {
+                return AttemptEnd::CutOff(*over);
             }
-            trouble::log_backtrace(&error, &*log);
+            trap::log_backtrace(&error, &*log);
             log.incident(Incident::Crashed);
             let error = TrapError { function: hook.as_str(), error };
-            return Ended::Itself(Err(HookError::Failed(error.to_string())));
+            return AttemptEnd::Returned(Err(HookError::Failed(error.to_string())));
         }
     };
-    Ended::Itself(match said {
+    AttemptEnd::Returned(match said {
         Ok(outcome) => outcome,
         Err(error) => {
             if matches!(error, wit::HookError::Unsupported) {
@@ -159,7 +159,7 @@ enum GuestError {
     Lost(#[from] JoinError),
 }
 
-async fn guest(service: &Service, hook: Hook, call: CallState) -> Result<Guest, GuestError> {
+async fn guest(service: &WasmService, hook: Hook, call: GuestCall) -> Result<Guest, GuestError> {
     let (grants, log) = (service.grants.clone(), call.log.clone());
     // Opening directories can hang where a network's disk does.
     let wasi = service.machine.runtime().spawn_blocking(move || {
@@ -179,7 +179,7 @@ fn build(mut builder: WasiCtxBuilder) -> WasiCtx {
 /// A guest that has what `wasi` and `grants` give it.
 pub(crate) fn new_guest(
     wasi: WasiCtx,
-    call: CallState,
+    call: GuestCall,
     grants: Arc<Grants>,
     limits: Limits,
     store: StateStore,
@@ -199,7 +199,7 @@ pub(crate) fn new_guest(
 }
 
 /// The store of one call, with its limits and its end.
-pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: Ending) -> Store<Guest> {
+pub(crate) fn new_store(machine: &WasmRuntime, guest: Guest, mut ending: CallDeadline) -> Store<Guest> {
     let mut store = Store::new(machine.engine(), guest);
     store.limiter(|guest| &mut guest.limits);
     store.set_hostcall_fuel(HANDED_BYTES);
@@ -213,7 +213,7 @@ pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: Ending) -> 
 
 /// Makes an instance and calls the hook. The outer error: it trapped; the inner one: the guest said so.
 async fn invoke(
-    service: &Service,
+    service: &WasmService,
     store: &mut Store<Guest>,
     hook: Hook,
     context: &Context,

@@ -5,7 +5,7 @@ use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::cache::{Cache, Key};
+use super::cache::{Cache, CacheKey};
 use super::compile::{self, CompileError};
 use super::engine::compatibility;
 use crate::host::Host;
@@ -39,7 +39,7 @@ pub(crate) fn for_component(
     bytes: &[u8],
     hash: FileHash,
 ) -> Result<MachineCode, MachineCodeError> {
-    let key = Key::new(hash, compatibility(engine));
+    let key = CacheKey::new(hash, compatibility(engine));
     let cache = Cache::open(&host.compiled_dir()).map_err(|error| tracing::warn!("{error}")).ok();
     if let Some(path) = cache.as_ref().and_then(|cache| cache.find(&key)) {
         match from_file(engine, &path) {

@@ -2,7 +2,7 @@
 //!
 //! `component` loads one: `compile` (in a process of its own) and `cache` give its `machine_code`, `versions` and `describe` say
 //! what it is. `handler` runs its hooks, each in a fresh instance (`guest`) on threads of its own (`runtime`), until it returns or
-//! `ending` says that it is over. What a guest may use of the node is in `grants`, `wasi`, `exec` and `store`.
+//! `deadline` says that it is over. What a guest may use of the node is in `grants`, `wasi`, `exec` and `store`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ mod cache;
 mod compile;
 mod component;
 mod convert;
+mod deadline;
 mod describe;
-mod ending;
 mod engine;
 mod exec;
 mod grants;
@@ -32,7 +32,7 @@ mod machine_code;
 mod output;
 mod runtime;
 mod store;
-mod trouble;
+mod trap;
 mod versions;
 mod wanted;
 mod wasi;

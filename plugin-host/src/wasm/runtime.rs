@@ -36,20 +36,20 @@ pub enum RuntimeError {
 }
 
 /// What all guests of this process share. Made on first use, never torn down.
-pub(crate) struct Machine {
+pub(crate) struct WasmRuntime {
     engine: Engine,
     runtime: Runtime,
     clock: Arc<Clock>,
 }
 
-impl Machine {
+impl WasmRuntime {
     /// The one of this process. The first result stands, an error as well.
-    pub(crate) fn get() -> Result<&'static Machine, &'static RuntimeError> {
-        static MACHINE: OnceLock<Result<Machine, RuntimeError>> = OnceLock::new();
-        MACHINE.get_or_init(Machine::new).as_ref()
+    pub(crate) fn get() -> Result<&'static WasmRuntime, &'static RuntimeError> {
+        static RUNTIME: OnceLock<Result<WasmRuntime, RuntimeError>> = OnceLock::new();
+        RUNTIME.get_or_init(WasmRuntime::new).as_ref()
     }
 
-    fn new() -> Result<Machine, RuntimeError> {
+    fn new() -> Result<WasmRuntime, RuntimeError> {
         let engine = engine::engine()?;
         let threads =
             thread::available_parallelism().map_or(THREADS.0, |n| n.get().clamp(THREADS.0, THREADS.1));
@@ -65,7 +65,7 @@ impl Machine {
         let (ticked, of_engine) = (clock.clone(), engine.clone());
         let ticker = thread::Builder::new().name("koi-wasm-tick".into());
         ticker.spawn(move || ticked.run(&of_engine)).map_err(RuntimeError::Threads)?;
-        Ok(Machine { engine, runtime, clock })
+        Ok(WasmRuntime { engine, runtime, clock })
     }
 
     /// The engine that all code is loaded into.

@@ -207,7 +207,7 @@ fn encode(entries: &Entries) -> Vec<u8> {
         body.extend_from_slice(key.as_bytes());
         body.extend_from_slice(value);
     }
-    let mut file = format!("{MAGIC}{}\n", FileHash::of(&body)).into_bytes();
+    let mut file = format!("{MAGIC}{}\n", FileHash::from_bytes(&body)).into_bytes();
     file.append(&mut body);
     file
 }
@@ -219,7 +219,7 @@ fn decode(file: &[u8]) -> Result<Entries, Damage> {
     let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(Damage::Magic)?;
     let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Damage::HeaderCut)?;
     let (hash, mut body) = (&rest[..end], &rest[end + 1..]);
-    if hash != FileHash::of(body).to_string().as_bytes() {
+    if hash != FileHash::from_bytes(body).to_string().as_bytes() {
         return Err(Damage::Checksum);
     }
     let mut entries = Entries::new();

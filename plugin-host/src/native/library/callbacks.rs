@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use koi_plugin_api::native::abi;
 
 use crate::native::protocol::{
-    Answer, DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, Ended, LINE_BYTES, MESSAGE_BYTES, cut, encode,
-    millis,
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, LINE_BYTES, MESSAGE_BYTES,
+    cut, encode, millis,
 };
 
 /// How long koid's answer about the epoch is waited for. It comes in microseconds; while no call is under way, never.
@@ -22,14 +22,14 @@ pub(super) struct Link {
     socket: Mutex<UnixStream>,
     epochs: Mutex<Receiver<u64>>,
     aborted: AtomicBool,
-    call: Mutex<CallState>,
+    call: Mutex<LibraryCall>,
 }
 
 #[derive(Default)]
-struct CallState {
+struct LibraryCall {
     deadline: Option<Instant>,
     epoch: u64,
-    put: Ended,
+    put: FunctionResult,
 }
 
 impl Link {
@@ -42,7 +42,7 @@ impl Link {
         }
     }
 
-    pub(super) fn send(&self, answer: &Answer) -> io::Result<()> {
+    pub(super) fn send(&self, answer: &HelperReply) -> io::Result<()> {
         lock(&self.socket).write_all(&encode(answer))
     }
 
@@ -54,13 +54,13 @@ impl Link {
     /// A function of the plugin is about to be called.
     pub(super) fn begin(&self, timeout_ms: u64, epoch: u64) {
         let deadline = Instant::now().checked_add(Duration::from_millis(timeout_ms));
-        *lock(&self.call) = CallState { deadline, epoch, put: Ended::default() };
+        *lock(&self.call) = LibraryCall { deadline, epoch, put: FunctionResult::default() };
     }
 
     /// It has returned `code`: that, and what it has put.
-    pub(super) fn finish(&self, code: i32) -> Ended {
+    pub(super) fn finish(&self, code: i32) -> FunctionResult {
         let put = std::mem::take(&mut *lock(&self.call)).put;
-        Ended { code, ..put }
+        FunctionResult { code, ..put }
     }
 
     pub(super) fn put(&self, what: u32, key: &str, value: &str, number: i64) {
@@ -79,7 +79,7 @@ impl Link {
 
     pub(super) fn log(&self, level: u32, line: &str) {
         // Without koid there is nobody to tell, and the watcher ends the process.
-        let _ = self.send(&Answer::Line(level, cut(line, LINE_BYTES).to_owned()));
+        let _ = self.send(&HelperReply::Line(level, cut(line, LINE_BYTES).to_owned()));
     }
 
     pub(super) fn remaining_ms(&self) -> u64 {
@@ -93,7 +93,7 @@ impl Link {
         // One at a time: an answer is for whoever asked.
         let epochs = lock(&self.epochs);
         let epoch = lock(&self.call).epoch;
-        let asked = self.send(&Answer::AskEpoch);
+        let asked = self.send(&HelperReply::AskEpoch);
         asked.is_ok() && epochs.recv_timeout(EPOCH_WAIT).is_ok_and(|newest| newest <= epoch)
     }
 }

@@ -6,7 +6,7 @@ use std::ptr;
 use koi_plugin_api::native::abi::{self, Pair, Text};
 
 use super::callbacks::Link;
-use crate::native::protocol::{CallOrder, CreateOrder};
+use crate::native::protocol::{CallRequest, CreateRequest};
 
 /// An instance of the plugin, and the table of callbacks that it was given.
 pub(super) struct Instance {
@@ -21,7 +21,7 @@ impl Instance {
     pub(super) fn create(
         table: &'static abi::Plugin,
         link: &'static Link,
-        order: &CreateOrder,
+        order: &CreateRequest,
     ) -> (i32, Option<Instance>) {
         let host: &'static abi::Host = Box::leak(Box::new(abi::Host {
             size: size_of::<abi::Host>() as u32,
@@ -32,8 +32,8 @@ impl Instance {
             remaining_ms,
             epoch_current,
         }));
-        let (service, home) = (Kept::new(&order.service), Kept::new(&order.home));
-        let config = KeptPairs::new(&order.config);
+        let (service, home) = (CText::new(&order.service), CText::new(&order.home));
+        let config = CPairs::new(&order.config);
         let setup = abi::Setup {
             size: size_of::<abi::Setup>() as u32,
             reserved: 0,
@@ -52,7 +52,7 @@ impl Instance {
     }
 
     /// Runs a hook.
-    pub(super) fn call(&mut self, order: &CallOrder) -> i32 {
+    pub(super) fn call(&mut self, order: &CallRequest) -> i32 {
         let [service, node, node_id, cluster, node_state, home, workdir] = [
             &order.service,
             &order.node,
@@ -62,10 +62,10 @@ impl Instance {
             &order.home,
             &order.workdir,
         ]
-        .map(|text| Kept::new(text));
-        let master = order.master.as_ref().map(|(name, address)| (Kept::new(name), Kept::new(address)));
-        let (config, failure) = (KeptPairs::new(&order.config), order.failure.as_ref());
-        let failure = failure.map(|(hook, message, timed_out)| (*hook, Kept::new(message), *timed_out));
+        .map(|text| CText::new(text));
+        let master = order.master.as_ref().map(|(name, address)| (CText::new(name), CText::new(address)));
+        let (config, failure) = (CPairs::new(&order.config), order.failure.as_ref());
+        let failure = failure.map(|(hook, message, timed_out)| (*hook, CText::new(message), *timed_out));
         let failure = failure.as_ref().map(|(hook, message, timed_out)| abi::Failure {
             size: size_of::<abi::Failure>() as u32,
             hook: *hook,
@@ -118,11 +118,11 @@ fn flush() {
 }
 
 /// A text for the plugin, with the zero byte that koi_plugin.h promises.
-struct Kept(Vec<u8>);
+struct CText(Vec<u8>);
 
-impl Kept {
-    fn new(text: &str) -> Kept {
-        Kept([text.as_bytes(), &[0]].concat())
+impl CText {
+    fn new(text: &str) -> CText {
+        CText([text.as_bytes(), &[0]].concat())
     }
 
     fn text(&self) -> Text {
@@ -131,17 +131,17 @@ impl Kept {
 }
 
 /// `[config]` for the plugin.
-struct KeptPairs {
+struct CPairs {
     pairs: Vec<Pair>,
     /// What the pairs point to.
-    _texts: Vec<(Kept, Kept)>,
+    _texts: Vec<(CText, CText)>,
 }
 
-impl KeptPairs {
-    fn new(config: &[(String, String)]) -> KeptPairs {
-        let texts: Vec<_> = config.iter().map(|(key, value)| (Kept::new(key), Kept::new(value))).collect();
+impl CPairs {
+    fn new(config: &[(String, String)]) -> CPairs {
+        let texts: Vec<_> = config.iter().map(|(key, value)| (CText::new(key), CText::new(value))).collect();
         let pairs = texts.iter().map(|(key, value)| Pair { key: key.text(), value: value.text() }).collect();
-        KeptPairs { pairs, _texts: texts }
+        CPairs { pairs, _texts: texts }
     }
 }
 

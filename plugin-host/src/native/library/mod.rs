@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use super::protocol::{Answer, Order};
+use super::protocol::{HelperReply, HelperRequest};
 use callbacks::Link;
 use instance::Instance;
 
@@ -68,31 +68,37 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
 
     let (table, described) = match table::load(library) {
         Ok(loaded) => loaded,
-        Err(error) => last_word(link, &Answer::Refused(error.to_string())),
+        Err(error) => last_word(link, &HelperReply::Refused(error.to_string())),
     };
-    link.send(&Answer::Loaded(Box::new(described)))?;
+    link.send(&HelperReply::Loaded(Box::new(described)))?;
     let mut instance = None;
     // The watcher ends the process when koid is gone: this loop ends with an order only.
     for order in orders {
         match (order, &mut instance) {
-            (Order::Create(order), none @ None) => {
+            (HelperRequest::Create(order), none @ None) => {
                 link.begin(order.timeout_ms, 0);
                 let (code, made) = Instance::create(table, link, &order);
-                let created = Answer::Created(link.finish(code));
+                let created = HelperReply::Created(link.finish(code));
                 match made {
                     Some(made) => *none = Some(made),
                     None => last_word(link, &created),
                 }
                 link.send(&created)?;
             }
-            (Order::Call(order), Some(instance)) => {
+            (HelperRequest::Call(order), Some(instance)) => {
                 link.begin(order.timeout_ms, order.epoch);
                 let code = instance.call(&order);
-                link.send(&Answer::Done(link.finish(code)))?;
+                link.send(&HelperReply::Done(link.finish(code)))?;
             }
-            (Order::End, _) => break,
+            (HelperRequest::End, _) => break,
             // koid creates once, and before it calls; the rest is the watcher's.
-            (Order::Create(_) | Order::Call(_) | Order::Abort | Order::Epoch(_), _) => {}
+            (
+                HelperRequest::Create(_)
+                | HelperRequest::Call(_)
+                | HelperRequest::Abort
+                | HelperRequest::Epoch(_),
+                _,
+            ) => {}
         }
     }
     if let Some(instance) = instance {
@@ -104,7 +110,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
 
 /// Says what leaves nothing to do, and waits for the watcher to end the process with koid's end of the socket. To exit now, with
 /// orders unread, might reset the socket under koid's eyes, and the word would be lost.
-fn last_word(link: &Link, word: &Answer) -> ! {
+fn last_word(link: &Link, word: &HelperReply) -> ! {
     // Without koid there is nobody to tell.
     let _ = link.send(word);
     loop {

@@ -9,10 +9,15 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::callbacks::Link;
 use crate::native::helper::END_GRACE;
-use crate::native::protocol::{FRAME_BYTES, Order};
+use crate::native::protocol::{FRAME_BYTES, HelperRequest};
 
 /// Reads orders until koid is gone, or says that this is the end; the process does not outlive that.
-pub(super) fn watch(socket: UnixStream, link: &Link, orders: &Sender<Order>, epochs: &Sender<u64>) -> ! {
+pub(super) fn watch(
+    socket: UnixStream,
+    link: &Link,
+    requests: &Sender<HelperRequest>,
+    epochs: &Sender<u64>,
+) -> ! {
     let mut reader = BufReader::new(socket);
     let mut line = Vec::new();
     loop {
@@ -25,20 +30,20 @@ pub(super) fn watch(socket: UnixStream, link: &Link, orders: &Sender<Order>, epo
         // Whoever speaks something else is not koid.
         let Ok(order) = serde_json::from_slice(&line) else { exit(1) };
         let passed_on = match order {
-            Order::Abort => {
+            HelperRequest::Abort => {
                 link.set_aborted(true);
                 Ok(())
             }
-            Order::Epoch(newest) => epochs.send(newest).map_err(drop),
-            Order::End => {
-                let _ = orders.send(Order::End);
+            HelperRequest::Epoch(newest) => epochs.send(newest).map_err(drop),
+            HelperRequest::End => {
+                let _ = requests.send(HelperRequest::End);
                 // The main thread ends the process before, unless `destroy` hangs.
                 std::thread::sleep(END_GRACE);
                 exit(1)
             }
-            order @ (Order::Create(_) | Order::Call(_)) => {
+            order @ (HelperRequest::Create(_) | HelperRequest::Call(_)) => {
                 link.set_aborted(false);
-                orders.send(order).map_err(drop)
+                requests.send(order).map_err(drop)
             }
         };
         // The main thread has left its loop, and so the process is ending.

@@ -139,7 +139,7 @@ async fn a_file_damaged_anywhere_is_set_aside_said_once_and_the_store_begins_emp
 
 #[test]
 fn a_file_with_a_right_checksum_and_nonsense_in_it_is_damaged_too() {
-    let file = |body: &[u8]| [format!("{MAGIC}{}\n", FileHash::of(body)).as_bytes(), body].concat();
+    let file = |body: &[u8]| [format!("{MAGIC}{}\n", FileHash::from_bytes(body)).as_bytes(), body].concat();
     assert!(decode(&file(&[9, 0, 0, 0, 0, 0, 0, 0, b'k'])).is_err(), "shorter than it says");
     assert!(decode(&file(&[255, 255, 255, 255, 255, 255, 255, 255])).is_err(), "lengths of nothing");
     assert!(decode(&file(&[1, 0, 0, 0, 0, 0, 0, 0, 0xff])).is_err(), "a key that is no text");
