@@ -5,49 +5,36 @@
 // They panic when the reader has gone.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
-mod blobs;
-mod check;
-mod config;
-mod discover;
-mod duration;
-mod entry;
-mod error;
-mod files;
-mod handler_snapshot;
+mod backend;
+mod catalog;
+mod conformance;
 mod host;
-mod in_progress;
 mod limited_log;
-mod load;
-mod loaded_plugin;
-mod manifest;
-mod native;
-mod open;
 mod plugin;
 mod process;
-mod registry;
-mod trial;
+mod service;
+mod stderr;
+mod subcommand;
 mod warning;
-mod wasm;
 
-pub use check::check_service;
-pub use config::ConfigError;
-pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover, of_folder, stirring};
-pub use error::{CopyError, FileError, HandlerError, LoadError, OpenError, PluginError, UnknownHandler};
-pub use handler_snapshot::HandlerSnapshot;
+pub use backend::LoadError;
+pub use backend::code::{HandlerError, Opened};
+pub use catalog::blobs::CopyError;
+pub use catalog::error::{OpenError, PluginError, UnknownHandler};
+pub use catalog::files::FileError;
+pub use catalog::handler_snapshot::HandlerSnapshot;
+pub use catalog::load_pool::Progress;
+pub use catalog::loaded_plugin::OnDisk;
+pub use catalog::open::{Ready, Use};
+pub use catalog::registry::{PluginInfo, Registry};
 pub use host::Host;
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};
-pub use load::Progress;
-pub use loaded_plugin::OnDisk;
-pub use manifest::{Manifest, ManifestEntryError, ManifestError, Timeouts};
-pub use open::Ready;
-pub use plugin::{Compiled, Facts, FileHash, Kind, Opened, Resolved, Setup};
+pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, Setup};
 pub use process::process;
-pub use registry::{PluginInfo, Registry, Use};
+pub use service::check::check_service;
+pub use service::config::ConfigError;
+pub use service::definition::{Found, SERVICES};
+pub use service::discover::{DiscoverError, Discovery, discover, of_folder, stirring};
+pub use service::manifest::{Manifest, ManifestEntryError, ManifestError, Timeouts};
 pub use warning::{Severity, Warning};
-
-/// A line on standard error; that nobody reads it is no reason to end.
-pub(crate) fn complain(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
