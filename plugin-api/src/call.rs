@@ -50,6 +50,43 @@ pub trait CallLog: Send + Sync {
     fn incident(&self, _incident: Incident) {}
 }
 
+/// Tells a call's log of a process group, and when dropped that it is gone.
+pub struct GroupReport {
+    log: Arc<dyn CallLog>,
+    is_stuck: bool,
+}
+
+impl GroupReport {
+    /// The group `id` was started for the call.
+    pub fn new(id: i32, log: Arc<dyn CallLog>) -> GroupReport {
+        log.process_group(Some(id));
+        GroupReport { log, is_stuck: false }
+    }
+
+    /// The call's log.
+    pub fn log(&self) -> &Arc<dyn CallLog> {
+        &self.log
+    }
+
+    /// The group cannot be killed: whoever keeps account of groups goes on doing so.
+    pub fn set_stuck(&mut self) {
+        self.is_stuck = true;
+    }
+
+    /// Whether the group cannot be killed.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+}
+
+impl Drop for GroupReport {
+    fn drop(&mut self) {
+        if !self.is_stuck {
+            self.log.process_group(None);
+        }
+    }
+}
+
 /// The newest epoch that this node has heard of. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct NewestEpoch(Arc<AtomicU64>);

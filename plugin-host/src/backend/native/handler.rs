@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use koi_plugin_api::native::abi;
 use koi_plugin_api::{
-    Abort, Call, CallLog, Called, Context, Handler, Hook, HookError, Incident, LogLevel, Metadata, Outcome,
+    Abort, Call, CallLog, Called, Context, GroupReport, Handler, Hook, HookError, Incident, LogLevel,
+    Metadata, Outcome,
 };
 use nix::errno::Errno;
 use tokio::sync::Mutex;
@@ -85,28 +86,6 @@ struct Session {
     told: GroupReport,
 }
 
-/// Tells of a process group, and that it is gone.
-struct GroupReport {
-    log: Arc<dyn CallLog>,
-    /// It could not be killed: whoever keeps account of groups goes on doing so.
-    stuck: bool,
-}
-
-impl GroupReport {
-    fn new(group: i32, log: &Arc<dyn CallLog>) -> GroupReport {
-        log.process_group(Some(group));
-        GroupReport { log: log.clone(), stuck: false }
-    }
-}
-
-impl Drop for GroupReport {
-    fn drop(&mut self) {
-        if !self.stuck {
-            self.log.process_group(None);
-        }
-    }
-}
-
 impl NativeService {
     async fn run(&self, call: Call) -> Result<Outcome, HookError> {
         let Call { hook, context, log, abort, newest_epoch } = call;
@@ -125,7 +104,7 @@ impl NativeService {
             early = limits.early(Abort::Gently) => return Err(cut_short(early, timeout, "an earlier call was still running")),
         };
         let helper = self.helper(&mut slot, hook, timeout, &context, &mut limits, &*log).await?;
-        let told = GroupReport::new(helper.process.group(), &log);
+        let told = GroupReport::new(helper.process.group(), log.clone());
         let mut session = Session { helper: Some(helper), told };
         let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
         helper.output.forget();
@@ -212,7 +191,7 @@ impl NativeService {
         let Some(helper) = session.helper.take() else { return Err(HookError::Aborted) };
         let (phase, told) = (helper.phase.words(), &mut session.told);
         if ending.is_crash(hook) {
-            told.log.incident(Incident::Crashed);
+            told.log().incident(Incident::Crashed);
         }
         if ending.is_broken() {
             slot.backoff.broke(Instant::now());
@@ -254,7 +233,7 @@ impl NativeService {
             }
             TalkEnd::Cut(early) => {
                 let killed = kill(helper, told).await;
-                let how = if told.stuck { killed.end } else { "was killed".to_owned() };
+                let how = if told.is_stuck() { killed.end } else { "was killed".to_owned() };
                 let why = format!("the plugin hung {phase}, and its process {how}{}", killed.last_word);
                 Err(cut_short(early, timeout, &why))
             }
@@ -289,8 +268,10 @@ struct Killed {
 async fn kill(helper: Helper, told: &mut GroupReport) -> Killed {
     let Helper { process, mut output, .. } = helper;
     let exit = process.kill().await;
-    output.rest(&|level, line| told.log.line(level, line));
-    told.stuck = exit.is_none();
+    output.rest(&|level, line| told.log().line(level, line));
+    if exit.is_none() {
+        told.set_stuck();
+    }
     let last_word = match output.last_word() {
         "" => String::new(),
         last => format!(": {last}"),

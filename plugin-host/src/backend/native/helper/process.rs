@@ -1,5 +1,6 @@
 //! A helper's process: how it is started, watched and ended.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -8,9 +9,10 @@ use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
+use koi_child::group::{Group, GroupEnd, GroupSignal};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
@@ -19,9 +21,6 @@ use crate::subcommand::NATIVE;
 
 /// What of koid's environment a helper has.
 const ENVIRONMENT: [&str; 2] = ["PATH", "LANG"];
-
-/// How long killed processes are waited for. One that hangs in the kernel does not even obey SIGKILL.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// The pauses between looks at a process that is ending: they double.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -35,6 +34,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// It is reaped last of all: until then its id, which is the group's, is nobody else's.
 pub(crate) struct Process {
     child: Child,
+    group: Group,
     reaped: bool,
 }
 
@@ -61,23 +61,18 @@ impl Process {
             .stderr(err)
             .process_group(0)
             .spawn()?;
-        Ok(Process { child, reaped: false })
+        let group = Group::from_leader(child.id());
+        Ok(Process { child, group, reaped: false })
     }
 
     /// The process group.
     pub(crate) fn group(&self) -> i32 {
-        self.pid().as_raw()
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).expect("ids of processes fit on Linux"))
+        self.group.id()
     }
 
     /// Whether it has ended. Leaves it to be reaped.
     pub(crate) fn has_ended(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        self.reaped
-            || !matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
+        self.reaped || !self.group.leader_runs()
     }
 
     /// Waits for its end.
@@ -100,26 +95,19 @@ impl Process {
         true
     }
 
-    /// Kills the group, and returns when nothing of it is left: how the helper itself ended; none: it hangs in the kernel.
+    /// Kills the group, and returns when nothing of it runs any more: how the helper itself ended. None: something of it hangs in
+    /// the kernel.
     pub(crate) async fn kill(mut self) -> Option<ExitStatus> {
-        self.signal();
-        if !self.ends_within(KILL_WAIT).await {
+        if self.group.end(GroupSignal::Kill, pending()).await == GroupEnd::Stuck {
             return None;
         }
-        let exit = self.reap();
-        let until = Instant::now() + KILL_WAIT;
-        // Whatever it has started was killed with it, and is waited for by init: that may take a moment.
-        while killpg(Pid::from_raw(self.group()), None).is_ok() && Instant::now() < until {
-            sleep(LAST_PAUSE).await;
-        }
-        exit
+        self.reap()
     }
 
     /// Sends SIGKILL to the group.
     pub(crate) fn signal(&self) {
         if !self.reaped {
-            // It fails only when nobody is there any more.
-            let _ = killpg(self.pid(), Signal::SIGKILL);
+            self.group.kill();
         }
     }
 
@@ -138,7 +126,7 @@ impl Drop for Process {
             return;
         }
         self.signal();
-        let id = self.pid();
+        let id = Pid::from_raw(self.group.id());
         // It dies in a moment, as a rule, and somebody must take its exit.
         let reaper = std::thread::Builder::new().name("koi-reaper".into());
         let reaped =

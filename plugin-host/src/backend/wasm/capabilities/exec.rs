@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_child::Output;
-use koi_plugin_api::{Abort, AbortSignal, CallLog, LogLevel};
+use koi_child::group::{GroupEnd, GroupSignal, ProcessGroup};
+use koi_plugin_api::{Abort, AbortSignal, CallLog, GroupReport, LogLevel};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::backend::wasm::bindings::koi::service::exec;
 use crate::backend::wasm::bindings::koi::service::exec::ExecError;
@@ -33,12 +32,6 @@ const DENIED_CHARS: usize = 2000;
 
 /// Where programs look for others.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Between SIGTERM and SIGKILL when koi asks gently for the end of the call.
-const TERM_GRACE: Duration = Duration::from_secs(1);
-
-/// How long a killed program is waited for. One that hangs in the kernel does not even obey SIGKILL.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// A program that somebody has open for writing cannot be run (ETXTBSY): for a moment that is so right after it was installed.
 const BUSY_TRIES: u32 = 20;
@@ -106,7 +99,7 @@ fn start(grants: &Grants, command: &exec::Command, log: Arc<dyn CallLog>) -> Res
     };
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // From here on whatever goes wrong ends the group.
-    let group = Group::new(child, log);
+    let group = ProgramGroup::new(child, log);
     let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
         return Err(ExecError::Io("the program has no pipes".into()));
     };
@@ -138,7 +131,7 @@ fn shown(command: &exec::Command) -> String {
 
 /// A program under way.
 struct Running {
-    group: Group,
+    group: ProgramGroup,
     stdin: ChildStdin,
     stdout: Output,
     stderr: Output,
@@ -218,74 +211,41 @@ impl KeptOutput {
 
 /// The process group that a program leads. Dropped before the program has exited, it kills the group.
 ///
-/// What a program has left in the background when it exits is left alone.
-struct Group {
-    id: Pid,
-    leader: Child,
-    log: Arc<dyn CallLog>,
-    reaped: bool,
+/// What a program has left in the background when it exits by itself is left alone.
+struct ProgramGroup {
+    // Dropped first: the log is told when the group is gone.
+    group: ProcessGroup,
+    report: GroupReport,
 }
 
-impl Group {
-    fn new(leader: Child, log: Arc<dyn CallLog>) -> Group {
-        let id = leader.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        let id = id.expect("a child that was not waited for has an id, and Linux's fit");
-        log.process_group(Some(id.as_raw()));
-        Group { id, leader, log, reaped: false }
+impl ProgramGroup {
+    fn new(leader: Child, log: Arc<dyn CallLog>) -> ProgramGroup {
+        let group = ProcessGroup::new(leader);
+        let report = GroupReport::new(group.id(), log);
+        ProgramGroup { group, report }
     }
 
     /// Waits for the program's own end, or ends it with all that it has started.
     async fn until(&mut self, end: Instant, abort: &mut AbortSignal) -> Result<ExitStatus, ExecError> {
-        let how = tokio::select! {
+        let signal = tokio::select! {
             biased;
-            exit = self.leader.wait() => {
-                self.reaped = true;
+            exit = self.group.exited() => {
                 return exit.map_err(|error| ExecError::Io(format!("its exit was lost: {error}")));
             }
-            how = abort.asked_for(Abort::Gently) => how,
-            () = sleep_until(end) => Abort::Now,
+            how = abort.asked_for(Abort::Gently) => match how {
+                Abort::Gently => GroupSignal::Terminate,
+                Abort::Now => GroupSignal::Kill,
+            },
+            () = sleep_until(end) => GroupSignal::Kill,
         };
-        if how == Abort::Gently {
-            self.signal(Signal::SIGTERM);
-            // A stopped process can only clean up when it runs.
-            self.signal(Signal::SIGCONT);
-            tokio::select! {
-                biased;
-                // Not reaped, so that the id stays the group's until its other members are killed too.
-                () = self.exited() => {}
-                _ = abort.asked_for(Abort::Now) => {}
-                () = sleep(TERM_GRACE) => {}
-            }
-        }
-        self.signal(Signal::SIGKILL);
-        if let Ok(exit) = timeout(KILL_WAIT, self.leader.wait()).await {
-            self.reaped = exit.is_ok();
-        } else {
-            self.log.line(LogLevel::Error, "a program hangs in the kernel and cannot be killed");
+        let hurry = async {
+            abort.asked_for(Abort::Now).await;
+        };
+        let end = self.group.end(signal, hurry).await;
+        if end == GroupEnd::Stuck {
+            self.report.set_stuck();
+            self.report.log().line(LogLevel::Error, "a program hangs in the kernel and cannot be killed");
         }
         Err(ExecError::TimedOut)
-    }
-
-    /// Waits until the leader has exited, and leaves it to be reaped.
-    async fn exited(&self) {
-        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        while matches!(waitid(Id::Pid(self.id), flags), Ok(WaitStatus::StillAlive)) {
-            sleep(BUSY_PAUSE).await;
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        // It fails only when nobody is there any more.
-        let _ = killpg(self.id, signal);
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.signal(Signal::SIGKILL);
-        }
-        self.log.process_group(None);
     }
 }
