@@ -36,7 +36,7 @@ impl Kind {
 pub struct FileHash([u8; 32]);
 
 impl FileHash {
-    /// Of these bytes.
+    /// The hash of these bytes.
     pub fn from_bytes(bytes: &[u8]) -> FileHash {
         FileHash(Sha256::digest(bytes).into())
     }
@@ -55,7 +55,7 @@ impl fmt::Debug for FileHash {
     }
 }
 
-/// What is known of a plugin once it is loaded.
+/// What is known of a loaded plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// What it says of itself.

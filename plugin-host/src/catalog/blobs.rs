@@ -80,11 +80,11 @@ pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf,
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // One that is left over may be anything.
+    // A file that an earlier run left there may have any owner and mode.
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(path)?;
     file.write_all(bytes)?;
-    // A copy that a power cut left empty would be found out by its bytes, and written anew.
+    // No sync to disk: a copy that a power cut left empty differs in its bytes, and is written again.
     file.flush()
 }
 

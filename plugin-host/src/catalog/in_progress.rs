@@ -49,7 +49,7 @@ impl LoadsInProgress {
 impl Drop for InProgressGuard<'_> {
     fn drop(&mut self) {
         let mut entries = self.in_progress.entries();
-        // No two began at the very same time; if they did, either goes now and the other next.
+        // Should two have begun at the same instant, either may be removed now: the other guard removes the other one.
         if let Some(at) = entries.iter().position(|entry| entry.since == self.since) {
             entries.swap_remove(at);
         }

@@ -32,7 +32,7 @@ pub(crate) fn run_all<J: Sync, R: Send>(
             let (sender, results, next, work) = (sender.clone(), &results, &next, &work);
             scope.spawn(move || {
                 while let Some(n) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < jobs.len()) {
-                    // Who listens ends only after all workers.
+                    // The receiver outlives all workers: sending cannot fail.
                     let _ = sender.send((n, false));
                     *lock(&results[n]) = Some(work(&jobs[n]));
                     let _ = sender.send((n, true));

@@ -228,7 +228,7 @@ fn kept_or_refused(
     stamp: Option<Stamp>,
 ) -> LoadedPlugin {
     match before {
-        // No stamp: the file there now is another one than the one in force.
+        // No stamp: it would be that of the file that is there now, which is not the one in force.
         Some(kept) => {
             let error = PluginError::Kept { hash: kept.hash, error: Box::new(error) };
             let refused = stamp.or_else(|| Stamp::at(path));

@@ -65,7 +65,7 @@ pub(crate) struct ServiceSlot {
     result: Result<Ready, (OpenError, Instant)>,
 }
 
-/// With the same of all this, a handler is the same.
+/// What a handler is made of. It is kept as long as none of this changes.
 #[derive(Clone, Debug, PartialEq)]
 struct HandlerInputs {
     shape: Shape,
@@ -83,7 +83,7 @@ impl ServiceSlot {
         workingdir: &Path,
     ) -> (ServiceSlot, Result<Ready, OpenError>) {
         let path = plugin.as_ref().ok().and_then(|plugin| plugin.path.clone());
-        // A file that cannot be used is a plugin all the same, and used by this service.
+        // The service uses this file even when no plugin can be loaded from it.
         let path = path.or_else(|| found.handler.contains('/').then(|| PathBuf::from(&found.handler)));
         let slot = |inputs, result: &Result<Ready, OpenError>| ServiceSlot {
             plugin: path.clone(),
@@ -103,7 +103,7 @@ impl ServiceSlot {
             shape: found.shape.clone(),
             workingdir: workingdir.to_owned(),
             hash: plugin.code.as_ref().map(|loaded| loaded.hash),
-            // Other time-outs are no other handler.
+            // A change of the time-outs alone needs no new handler.
             manifest: Manifest { timeouts: Default::default(), ..found.manifest.clone() },
         };
         if let Some(before) = before.filter(|slot| slot.inputs.as_ref() == Some(&inputs)) {

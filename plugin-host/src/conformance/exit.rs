@@ -6,5 +6,5 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// It would not be safe.
 pub(crate) const UNSAFE: u8 = 5;
-/// Somebody has had enough.
+/// A signal has interrupted it.
 pub(crate) const INTERRUPTED: u8 = 130;

@@ -65,7 +65,7 @@ impl Interrupt {
     /// The call that is under way from now on, if any.
     pub(crate) fn under_way(&self, aborter: Option<Aborter>) {
         let mut state = self.state();
-        // It came when nothing was under way, and before anybody could know.
+        // The signal came between two calls, and the trial has not looked since.
         if let Some(aborter) = aborter.as_ref().filter(|_| state.asked > state.known) {
             aborter.abort(Abort::Gently);
         }

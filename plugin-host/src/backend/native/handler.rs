@@ -136,7 +136,7 @@ impl NativeService {
             }
             slot.backoff.broke(Instant::now());
             helper.output.rest(&|level, line| log.line(level, line));
-            // First what it has left behind: afterwards the group's id may be a stranger's.
+            // Before the leader is reaped: afterwards the group's id may belong to another process.
             helper.process.signal();
             let end = exit_text(helper.process.reap());
             log.line(

@@ -54,7 +54,7 @@ impl Phase {
 
 /// A process that serves one service. Dropped, it is killed with its group.
 pub(crate) struct Helper {
-    // First: nothing that is dropped before it could still be of use.
+    // Dropped first.
     pub(crate) process: Process,
     pub(crate) requests: RequestSender,
     pub(crate) replies: ReplyReader,
@@ -105,7 +105,7 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
             }
         }
     };
-    // It is idle and reads: a line as short as this has room.
+    // It is idle and reads: the socket has room for a short line.
     let told = socket.write_all(&encode(&HelperRequest::End)).is_ok();
     while told && !process.has_ended() && Instant::now() < until {
         output.rest(&log);
@@ -113,7 +113,7 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
     }
     output.rest(&log);
     if process.has_ended() {
-        // In order: what it has left in the background is meant to stay.
+        // It has ended by itself: its background processes stay.
         process.reap();
     } else {
         tracing::warn!(

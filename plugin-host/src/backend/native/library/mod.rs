@@ -113,8 +113,8 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Says what leaves nothing to do, and waits for the watcher to end the process with koid's end of the socket. To exit now, with
-/// orders unread, might reset the socket under koid's eyes, and the word would be lost.
+/// Sends the last reply, and waits for the watcher to end the process when koid closes the socket. To exit now, with requests
+/// unread, could reset the socket before koid has read the reply.
 fn last_word(link: &Link, word: &HelperReply) -> ! {
     // Without koid there is nobody to tell.
     let _ = link.send(word);

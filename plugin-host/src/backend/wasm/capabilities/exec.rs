@@ -171,7 +171,7 @@ impl Running {
     }
 }
 
-/// Writes all of the input. A program that does not want it all is nobody's mistake.
+/// Writes all of the input. A program may exit without reading all of it.
 async fn feed(mut stdin: ChildStdin, input: Vec<u8>) {
     let _ = stdin.write_all(&input).await;
 }

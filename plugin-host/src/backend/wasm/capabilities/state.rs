@@ -81,7 +81,7 @@ pub(crate) struct StateStore {
     turn: Arc<AsyncMutex<()>>,
 }
 
-/// Who takes turns with whom.
+/// The locks of the stores that are open, by the path of the file.
 static TURNS: LazyLock<Mutex<HashMap<PathBuf, Weak<AsyncMutex<()>>>>> = LazyLock::new(Mutex::default);
 
 impl StateStore {

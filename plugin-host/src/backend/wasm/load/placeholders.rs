@@ -18,7 +18,7 @@ pub(crate) fn fill_in(capabilities: &[Capability], config: &[(String, String)]) 
     capabilities.iter().filter_map(of).collect()
 }
 
-/// `text` with values for keys; none: one is not set. A brace without its fellow stands for itself.
+/// `text` with values for keys; none: one is not set. A brace without a partner is kept as it is.
 fn filled_in(text: &str, config: &[(String, String)]) -> Option<String> {
     let mut filled = String::new();
     let mut rest = text;

@@ -92,7 +92,7 @@ async fn run(service: Arc<WasmService>, call: Call) -> Result<Outcome, HookError
         biased;
         over = ending.clone().wait() => over,
         ended = attempt(&service, hook, &call.context, state, ending) => match ended {
-            // One that was told to end has no time left for anything: what it complains of then is our doing.
+            // A guest that was told to end may fail because of that: it is no failure of the hook.
             AttemptEnd::Returned(Err(HookError::Failed(why))) if abort.asked().is_some() => {
                 log.line(LogLevel::Debug, &why);
                 EndReason::Aborted
@@ -107,7 +107,7 @@ async fn run(service: Arc<WasmService>, call: Call) -> Result<Outcome, HookError
     })
 }
 
-/// How a guest's part came to its end.
+/// How an attempt to run a hook ended.
 enum AttemptEnd {
     Returned(Result<Outcome, HookError>),
     CutOff(EndReason),

@@ -1,7 +1,6 @@
 //! Addresses that a guest may talk to: `10.0.0.5:6379`, `[::1]:80`, `db.example:5432`, `10.0.0.0/24:6379`, `10.0.0.5:*`.
 //!
-//! IPv4 addresses in IPv6's clothes (`::ffff:10.0.0.5`) are taken for what they are, in grants and in what is checked
-//! against them: they are no way round.
+//! An IPv4-mapped IPv6 address (`::ffff:10.0.0.5`) counts as the IPv4 address, in grants and in what is checked against them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
