@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
+use koi_plugin_host::{Host, PluginInfo, Registry, discover_one};
 
 use crate::{api, say};
 
@@ -79,7 +79,7 @@ fn inspect(asked: &Asked) -> Result<koi_proto::api::PluginDetail, String> {
 
 fn look(registry: &Registry, asked: &Asked) -> Result<PluginInfo, String> {
     if let Some(service) = &asked.service {
-        let found = of_folder(service, Some(&asked.file), registry).map_err(|e| e.to_string())?;
+        let found = discover_one(service, Some(&asked.file), registry).map_err(|e| e.to_string())?;
         // What is wrong is found again in what is known of the plugin.
         let _ = registry.open(&found);
     }

@@ -16,7 +16,7 @@ const HASH_SHOWN: usize = 8;
 /// No handler has that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("handler `{name}` is not known: this koid has {known}; {remedy}")]
-pub struct UnknownHandler {
+pub struct UnknownHandlerError {
     /// What was asked for.
     pub name: String,
     /// Those that there are, each in backquotes, with commas between.
@@ -30,7 +30,7 @@ pub struct UnknownHandler {
 pub enum OpenError {
     /// Nothing has that name.
     #[error(transparent)]
-    Unknown(#[from] UnknownHandler),
+    Unknown(#[from] UnknownHandlerError),
     /// The service cannot be run at all: its [`Found::problem`](crate::Found::problem).
     #[error("{0}")]
     Service(String),

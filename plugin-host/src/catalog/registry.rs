@@ -14,7 +14,7 @@ use koi_plugin_shell::ShellHandler;
 
 use crate::backend::{self, Loader, Start};
 use crate::catalog::blobs;
-use crate::catalog::error::{OpenError, PluginError, UnknownHandler};
+use crate::catalog::error::{OpenError, PluginError, UnknownHandlerError};
 use crate::catalog::files;
 use crate::catalog::in_progress::LoadsInProgress;
 use crate::catalog::load_pool;
@@ -245,7 +245,7 @@ impl Registry {
         all().find(|plugin| plugin.ready).or_else(|| all().next()).cloned()
     }
 
-    fn unknown(&self, name: &str) -> UnknownHandler {
+    fn unknown(&self, name: &str) -> UnknownHandlerError {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
         let by_path = by_path.iter().filter(|plugin| self.is_in_dirs(plugin));
         let all = [&self.shell].into_iter().chain(&self.named).chain(by_path).filter(|plugin| plugin.ready);
@@ -258,7 +258,7 @@ impl Registry {
                 dirs.join(" or ")
             ),
         };
-        UnknownHandler { name: name.to_owned(), known: known.join(", "), remedy }
+        UnknownHandlerError { name: name.to_owned(), known: known.join(", "), remedy }
     }
 
     /// What people call the handler of a service.

@@ -115,7 +115,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
 ///
 /// # Errors
 /// There is no such folder.
-pub fn of_folder(folder: &Path, handler: Option<&Path>, registry: &Registry) -> Result<Found, DiscoverError> {
+pub fn discover_one(
+    folder: &Path,
+    handler: Option<&Path>,
+    registry: &Registry,
+) -> Result<Found, DiscoverError> {
     let file_name = folder.file_name().unwrap_or_default();
     let whole = file_name.to_string_lossy();
     let (name, priority) = match entry::read(file_name) {

@@ -100,7 +100,7 @@ pub(crate) fn looks_like_priority(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn of(name: &str) -> EntryKind<'_> {
+    fn from_name(name: &str) -> EntryKind<'_> {
         read(OsStr::new(name))
     }
 
@@ -110,36 +110,36 @@ mod tests {
 
     #[test]
     fn a_priority_is_one_or_two_digits_and_a_dash() {
-        assert_eq!(of("vip"), service("vip", None));
-        assert_eq!(of("10-vip"), service("vip", Some(10)));
-        assert_eq!(of("07-vip"), service("vip", Some(7)));
-        assert_eq!(of("5-my-db"), service("my-db", Some(5)));
-        assert_eq!(of("42"), service("42", None));
-        assert_eq!(of("100-vip"), service("100-vip", None));
+        assert_eq!(from_name("vip"), service("vip", None));
+        assert_eq!(from_name("10-vip"), service("vip", Some(10)));
+        assert_eq!(from_name("07-vip"), service("vip", Some(7)));
+        assert_eq!(from_name("5-my-db"), service("my-db", Some(5)));
+        assert_eq!(from_name("42"), service("42", None));
+        assert_eq!(from_name("100-vip"), service("100-vip", None));
         assert!(looks_like_priority("100-vip") && !looks_like_priority("my-db"));
     }
 
     #[test]
     fn what_editors_leave_behind_is_ignored() {
         for name in ["vip.bak", ".git", "vip~", "#vip#", "#vip", "%vip%", "vip,v"] {
-            assert!(matches!(of(name), EntryKind::Ignored(_)), "{name}");
+            assert!(matches!(from_name(name), EntryKind::Ignored(_)), "{name}");
         }
-        assert_eq!(of("a#b"), service("a#b", None));
+        assert_eq!(from_name("a#b"), service("a#b", None));
     }
 
     #[test]
     fn what_file_systems_and_tools_leave_behind_is_ignored() {
         for name in ["lost+found", "CVS", "__pycache__", "web.rpmsave", "web.rpmnew", "web.dpkg-old", ".svn"]
         {
-            assert!(matches!(of(name), EntryKind::Ignored(_)), "{name}");
+            assert!(matches!(from_name(name), EntryKind::Ignored(_)), "{name}");
         }
-        assert_eq!(of("10-CVS"), service("CVS", Some(10)), "somebody wants that one");
+        assert_eq!(from_name("10-CVS"), service("CVS", Some(10)), "somebody wants that one");
     }
 
     #[test]
     fn what_cannot_be_called_so_is_refused() {
         for name in ["my vip", "vip\n", "a:b", "10-", "10--x", "-x", &"x".repeat(64)] {
-            assert!(matches!(of(name), EntryKind::Refused(_)), "{name:?}");
+            assert!(matches!(from_name(name), EntryKind::Refused(_)), "{name:?}");
         }
     }
 }

@@ -51,14 +51,14 @@ pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 /// What became of a file that is not as koi wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("the state of this service is damaged ({found}) and begins empty; the file is kept as {}", aside.display())]
-pub(super) struct DamagedFile {
-    found: Damage,
+pub(super) struct DamagedFileError {
+    found: DamageError,
     aside: PathBuf,
 }
 
 /// How a file shows that it is not as koi wrote it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Damage {
+enum DamageError {
     #[error("it is longer than koi writes")]
     TooLong,
     #[error("it does not begin as koi writes it")]
@@ -102,7 +102,7 @@ impl StateStore {
     pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Entries) -> Result<T, StateError> + Send + 'static,
-    ) -> (Result<T, StateError>, Option<DamagedFile>) {
+    ) -> (Result<T, StateError>, Option<DamagedFileError>) {
         let turn = self.turn.clone().lock_owned().await;
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || {
@@ -117,7 +117,7 @@ impl StateStore {
 fn work_on<T>(
     path: &Path,
     work: impl FnOnce(&mut Entries) -> Result<T, StateError>,
-) -> (Result<T, StateError>, Option<DamagedFile>) {
+) -> (Result<T, StateError>, Option<DamagedFileError>) {
     let (before, damage) = match load(path) {
         Ok(loaded) => loaded,
         Err(error) => return (Err(StateError::Io(format!("{}: {error}", path.display()))), None),
@@ -133,7 +133,7 @@ fn work_on<T>(
 }
 
 /// What is stored. A file that is not as it was written is set aside, and said so; the store is empty then.
-fn load(path: &Path) -> io::Result<(Entries, Option<DamagedFile>)> {
+fn load(path: &Path) -> io::Result<(Entries, Option<DamagedFileError>)> {
     let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Entries::new(), None)),
@@ -145,7 +145,7 @@ fn load(path: &Path) -> io::Result<(Entries, Option<DamagedFile>)> {
         Ok(entries) => Ok((entries, None)),
         Err(found) => {
             let aside = set_aside(path)?;
-            Ok((Entries::new(), Some(DamagedFile { found, aside })))
+            Ok((Entries::new(), Some(DamagedFileError { found, aside })))
         }
     }
 }
@@ -210,32 +210,32 @@ fn encode(entries: &Entries) -> Vec<u8> {
     file
 }
 
-fn decode(file: &[u8]) -> Result<Entries, Damage> {
+fn decode(file: &[u8]) -> Result<Entries, DamageError> {
     if file.len() > FILE_BYTES {
-        return Err(Damage::TooLong);
+        return Err(DamageError::TooLong);
     }
-    let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(Damage::Magic)?;
-    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Damage::HeaderCut)?;
+    let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(DamageError::Magic)?;
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(DamageError::HeaderCut)?;
     let (hash, mut body) = (&rest[..end], &rest[end + 1..]);
     if hash != FileHash::from_bytes(body).to_string().as_bytes() {
-        return Err(Damage::Checksum);
+        return Err(DamageError::Checksum);
     }
     let mut entries = Entries::new();
     while !body.is_empty() {
         let (key, value) = (take_length(&mut body)?, take_length(&mut body)?);
-        let key = String::from_utf8(take(&mut body, key)?.to_vec()).map_err(|_| Damage::Key)?;
+        let key = String::from_utf8(take(&mut body, key)?.to_vec()).map_err(|_| DamageError::Key)?;
         entries.insert(key, take(&mut body, value)?.to_vec());
     }
     Ok(entries)
 }
 
-fn take_length(body: &mut &[u8]) -> Result<usize, Damage> {
+fn take_length(body: &mut &[u8]) -> Result<usize, DamageError> {
     let bytes = take(body, 4)?;
     Ok(bytes.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte)))
 }
 
-fn take<'b>(body: &mut &'b [u8], count: usize) -> Result<&'b [u8], Damage> {
-    let (taken, rest) = body.split_at_checked(count).ok_or(Damage::EntryCut)?;
+fn take<'b>(body: &mut &'b [u8], count: usize) -> Result<&'b [u8], DamageError> {
+    let (taken, rest) = body.split_at_checked(count).ok_or(DamageError::EntryCut)?;
     *body = rest;
     Ok(taken)
 }

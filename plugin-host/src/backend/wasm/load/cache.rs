@@ -39,12 +39,12 @@ pub(crate) enum CacheError {
     NotAFolder(PathBuf),
     /// Others can write there.
     #[error("the cache of compiled code {} is not used, for it {reason}; remove it, koid makes it anew", dir.display())]
-    Distrusted { dir: PathBuf, reason: Distrust },
+    Distrusted { dir: PathBuf, reason: TrustError },
 }
 
 /// Why a file or folder is not to be trusted. It ends a sentence that begins with its name.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Distrust {
+pub(crate) enum TrustError {
     /// Another user owns it.
     #[error("belongs to user {owner} and not to {own}, as whom koid runs")]
     Owner { owner: u32, own: u32 },
@@ -151,13 +151,13 @@ fn remove(path: &Path) {
 }
 
 /// Why a file or folder is not to be trusted, if it isn't.
-fn distrust(meta: &Metadata) -> Option<Distrust> {
+fn distrust(meta: &Metadata) -> Option<TrustError> {
     let own = geteuid().as_raw();
     if meta.uid() != own {
-        return Some(Distrust::Owner { owner: meta.uid(), own });
+        return Some(TrustError::Owner { owner: meta.uid(), own });
     }
     let mode = meta.mode() & 0o7777;
-    (mode & 0o022 != 0).then_some(Distrust::Mode(mode))
+    (mode & 0o022 != 0).then_some(TrustError::Mode(mode))
 }
 
 /// The digest in an entry's name, if it is one of `key`.

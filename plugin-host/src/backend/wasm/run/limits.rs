@@ -99,7 +99,7 @@ fn size_text(bytes: usize) -> String {
 
 /// Why a guest got no more. It ends the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LimitExceeded {
+pub(crate) enum LimitExceededError {
     /// Its memory.
     #[error("wanted more than {} of memory; raise memory under [limits] of service.toml", size_text(*limit_bytes))]
     Memory {
@@ -139,7 +139,7 @@ impl ResourceLimiter for Limiter {
         }
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.limits.memory_bytes {
-            return Err(LimitExceeded::Memory { limit_bytes: self.limits.memory_bytes }.into());
+            return Err(LimitExceededError::Memory { limit_bytes: self.limits.memory_bytes }.into());
         }
         self.memory_bytes = total;
         Ok(true)
@@ -153,7 +153,7 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > TABLE_ELEMENTS {
-            return Err(LimitExceeded::Table.into());
+            return Err(LimitExceededError::Table.into());
         }
         self.table_elements = total;
         Ok(true)

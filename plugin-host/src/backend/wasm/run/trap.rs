@@ -6,7 +6,7 @@ use koi_plugin_api::{CallLog, LogLevel, for_people};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::backend::wasm::run::limits::LimitExceeded;
+use crate::backend::wasm::run::limits::LimitExceededError;
 
 /// Functions of a backtrace that are logged.
 const FRAMES: usize = 16;
@@ -29,7 +29,7 @@ impl std::error::Error for TrapError {}
 impl fmt::Display for TrapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TrapError { function, error } = self;
-        if let Some(exceeded) = error.downcast_ref::<LimitExceeded>() {
+        if let Some(exceeded) = error.downcast_ref::<LimitExceededError>() {
             return write!(f, "{exceeded} (in {function})");
         }
         if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
