@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod environment;
+pub mod group;
 mod keeper;
 mod output;
 mod start;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use koi_plugin_host::{Host, PluginInfo, Registry, of_folder};
+use koi_plugin_host::{Host, PluginInfo, Registry, discover_one};
 
 use crate::api;
 use crate::reporting::say;
@@ -99,7 +99,7 @@ fn inspect(asked: &InspectRequest) -> Result<koi_proto::api::PluginDetail, Inspe
 
 fn look(registry: &Registry, asked: &InspectRequest) -> Result<PluginInfo, InspectError> {
     if let Some(service) = &asked.service {
-        let found = of_folder(service, Some(&asked.file), registry);
+        let found = discover_one(service, Some(&asked.file), registry);
         let found = found.map_err(|why| InspectError::Service(why.to_string()))?;
         // What is wrong is found again in what is known of the plugin.
         let _ = registry.open(&found);

@@ -30,6 +30,15 @@ impl fmt::Debug for Call {
     }
 }
 
+/// What a call's result alone does not tell. For whoever tries a handler out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incident {
+    /// The handler says that it does not have this hook, and its metadata say that it does.
+    Unsupported,
+    /// The handler's code broke off: a trap, a panic, a lost process, an answer without a meaning.
+    Crashed,
+}
+
 /// Takes a call's output line by line. The implementation adds the service's and the hook's name, and bounds the length
 /// and the rate of lines; it never blocks.
 pub trait CallLog: Send + Sync {
@@ -38,6 +47,46 @@ pub trait CallLog: Send + Sync {
 
     /// A process group was started for this call (`Some`), or the one that was started is gone (`None`).
     fn process_group(&self, _id: Option<i32>) {}
+
+    /// Something happened to the handler that its result alone does not tell.
+    fn incident(&self, _incident: Incident) {}
+}
+
+/// Tells a call's log of a process group, and when dropped that it is gone.
+pub struct GroupReport {
+    log: Arc<dyn CallLog>,
+    is_stuck: bool,
+}
+
+impl GroupReport {
+    /// The group `id` was started for the call.
+    pub fn new(id: i32, log: Arc<dyn CallLog>) -> GroupReport {
+        log.process_group(Some(id));
+        GroupReport { log, is_stuck: false }
+    }
+
+    /// The call's log.
+    pub fn log(&self) -> &Arc<dyn CallLog> {
+        &self.log
+    }
+
+    /// The group cannot be killed: whoever keeps account of groups goes on doing so.
+    pub fn set_stuck(&mut self) {
+        self.is_stuck = true;
+    }
+
+    /// Whether the group cannot be killed.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+}
+
+impl Drop for GroupReport {
+    fn drop(&mut self) {
+        if !self.is_stuck {
+            self.log.process_group(None);
+        }
+    }
 }
 
 /// The newest epoch that this node has heard of. Clones share it.

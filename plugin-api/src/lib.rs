@@ -19,7 +19,7 @@ mod metadata;
 pub mod native;
 
 #[cfg(feature = "host")]
-pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, NewestEpoch, abort_pair};
+pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
 pub use hook::{Context, Failure, HookError, LogLevel, Outcome};

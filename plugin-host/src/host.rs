@@ -15,8 +15,8 @@ pub struct Host {
 
 impl Host {
     /// For a daemon whose state lies in `state_dir` (`node.state_dir`).
-    pub fn of_daemon(state_dir: &Path) -> Host {
-        // Still there, and of this very version, when koid was upgraded under its feet.
+    pub fn for_daemon(state_dir: &Path) -> Host {
+        // This path leads to the running version even when an upgrade has replaced the file.
         Host { program: PathBuf::from("/proc/self/exe"), dir: state_dir.join("plugins") }
     }
 

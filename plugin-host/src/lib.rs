@@ -5,46 +5,36 @@
 // They panic when the reader has gone.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
-mod check;
-mod config;
-mod discover;
-mod duration;
-mod entry;
-mod files;
+mod backend;
+mod catalog;
+mod conformance;
 mod host;
 mod limited_log;
-mod load;
-mod manifest;
-mod native;
-mod open;
-mod pin;
-mod pinned;
 mod plugin;
 mod process;
-mod registry;
-mod taken;
-mod trial;
-mod under_way;
+mod service;
+mod stderr;
+mod subcommand;
 mod warning;
-mod wasm;
 
-pub use check::check_service;
-pub use discover::{DiscoverError, Discovery, Found, SERVICES, discover, of_folder, stirring};
+pub use backend::LoadError;
+pub use backend::code::{HandlerError, Opened};
+pub use catalog::blobs::CopyError;
+pub use catalog::error::{OpenError, PluginError, UnknownHandlerError};
+pub use catalog::files::FileError;
+pub use catalog::handler_snapshot::HandlerSnapshot;
+pub use catalog::load_pool::Progress;
+pub use catalog::loaded_plugin::OnDisk;
+pub use catalog::open::{Ready, Use};
+pub use catalog::registry::{PluginInfo, Registry};
 pub use host::Host;
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};
-pub use load::Progress;
-pub use manifest::{Manifest, ManifestError, Timeouts};
-pub use open::Ready;
-pub use pin::Pin;
-pub use plugin::{Compiled, Facts, FileHash, Kind, Opened, Resolved, Setup};
+pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, Setup};
 pub use process::process;
-pub use registry::{OpenError, PluginInfo, Registry, UnknownHandler, Use};
-pub use taken::OnDisk;
+pub use service::check::check_service;
+pub use service::config::ConfigError;
+pub use service::definition::{Found, SERVICES};
+pub use service::discover::{DiscoverError, Discovery, discover, discover_one, stirring};
+pub use service::manifest::{Manifest, ManifestEntryError, ManifestError, Timeouts};
 pub use warning::{Severity, Warning};
-
-/// A line on standard error; that nobody reads it is no reason to end.
-pub(crate) fn complain(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, Incident, LogLevel};
 
 /// Lines that may come at once.
 const BURST_LINES: u32 = 200;
@@ -117,6 +117,10 @@ impl CallLog for LimitedLog {
             self.tell_now();
         }
         self.inner.process_group(id);
+    }
+
+    fn incident(&self, incident: Incident) {
+        self.inner.incident(incident);
     }
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use koi_plugin_api::{Handler, Metadata};
+use koi_plugin_api::Metadata;
 use sha2::{Digest, Sha256};
 
 /// The kinds of handlers.
@@ -37,8 +36,8 @@ impl Kind {
 pub struct FileHash([u8; 32]);
 
 impl FileHash {
-    /// Of these bytes.
-    pub fn of(bytes: &[u8]) -> FileHash {
+    /// The hash of these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> FileHash {
         FileHash(Sha256::digest(bytes).into())
     }
 }
@@ -56,7 +55,7 @@ impl fmt::Debug for FileHash {
     }
 }
 
-/// What is known of a plugin once it is loaded.
+/// What is known of a loaded plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// What it says of itself.
@@ -93,9 +92,33 @@ pub struct Setup<'a> {
     pub grants: &'a toml::Table,
     /// `[limits]` of its `service.toml`.
     pub limits: &'a toml::Table,
-    /// It was opened before, and host names had these addresses then: nothing is asked of a name server again, which may be out of
-    /// reach when services must be taken down. None: it is opened for the first time.
-    pub resolved: Option<&'a Resolved>,
+    /// Whether it is opened for the first time.
+    pub opening: Opening<'a>,
+}
+
+/// Whether a service's handler is opened for the first time.
+#[derive(Clone, Copy, Debug)]
+pub enum Opening<'a> {
+    /// Everything is checked, and host names are resolved.
+    First,
+    /// It was opened before, and host names had these addresses then. No name server is asked again: it may be out of reach when
+    /// services must be taken down.
+    Resumed(&'a Resolved),
+}
+
+impl<'a> Opening<'a> {
+    /// It is not resumed.
+    pub fn is_first(self) -> bool {
+        self.resolved().is_none()
+    }
+
+    /// The addresses that host names had before; none: it is opened for the first time.
+    pub fn resolved(self) -> Option<&'a Resolved> {
+        match self {
+            Opening::First => None,
+            Opening::Resumed(resolved) => Some(resolved),
+        }
+    }
 }
 
 /// What a call's log says, at the level of debugging, when a handler answers `unsupported`: its result alone does not tell.
@@ -103,28 +126,3 @@ pub(crate) const UNSUPPORTED: &str = "the handler says that it does not have thi
 
 /// The addresses of host names.
 pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
-
-/// A service's handler.
-#[derive(Clone)]
-pub struct Opened {
-    /// Runs its hooks.
-    pub handler: Arc<dyn Handler>,
-    /// What is granted to it, a line each, for people.
-    pub granted: Vec<String>,
-    /// The limits in force, a line each, for people.
-    pub limits: Vec<String>,
-    /// What the host names in its grants stand for, from now on.
-    pub resolved: Resolved,
-}
-
-/// A loaded plugin, of one file, pinned: whatever happens to the file, this stays as it is.
-pub(crate) trait Code: Send + Sync {
-    /// What is known of it.
-    fn facts(&self) -> &Facts;
-
-    /// A handler for one service. Blocks (names are resolved).
-    ///
-    /// # Errors
-    /// A text for people that says what is wrong with the service's `[grants]`, `[limits]` or `[config]`, and what to write.
-    fn open(&self, setup: &Setup<'_>) -> Result<Opened, String>;
-}

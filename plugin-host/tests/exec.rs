@@ -174,7 +174,7 @@ async fn a_program_that_takes_too_long_is_killed_with_all_that_it_started() {
     let exec = sleeper.grant();
     let (tried, ids) = tokio::join!(probe.tries(&exec, &op), sleeper.started());
     assert_eq!(tried.result, Err("timed out".into()));
-    all_are_gone(&ids).await;
+    assert!(!ids.iter().any(|id| runs(*id)), "nothing of it runs once the guest is told");
 }
 
 #[tokio::test]
@@ -214,6 +214,32 @@ async fn a_program_ends_with_its_call_however_that_ends() {
         ended = call => panic!("{ended:?}"),
         ids = sleeper.started() => ids,
     };
+    all_are_gone(&ids).await;
+}
+
+#[tokio::test]
+async fn what_a_program_left_in_the_background_is_asked_to_end_too_before_it_is_killed() {
+    let Some(probe) = Probe::net() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (ready, trace) = (folder.path().join("ready"), folder.path().join("trace"));
+    // The program obeys at once. What it has started cleans up for a moment.
+    let cleans_up = format!(
+        "(trap 'sleep 0.2; echo > {}; exit' TERM; sleep 1000 & echo > {}; wait; wait) &",
+        trace.display(),
+        ready.display()
+    );
+    let sleeper = Sleeper::new(&format!("{cleans_up}\ntrap 'exit 7' TERM\nwait"));
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let (aborter, abort) = abort_pair();
+    let call = Ask::new(&handler).with_abort(abort).hook(Hook::Start);
+    let (ended, ids) = tokio::join!(call, async {
+        let ids = sleeper.started().await;
+        wait_until("what is in the background is ready", || ready.exists()).await;
+        aborter.abort(Abort::Gently);
+        ids
+    });
+    assert!(ended.is_err(), "{ended:?}");
+    wait_until("it has cleaned up", || trace.exists()).await;
     all_are_gone(&ids).await;
 }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 use guests::Guest;
 use guests::node::{Ask, Node};
 use koi_plugin_api::{Hook, HookError, Outcome};
-use koi_plugin_host::{Found, Host, Kind, OnDisk, Pin, Registry, discover};
+use koi_plugin_host::{Found, HandlerSnapshot, Host, Kind, OnDisk, Registry, discover};
 
 /// A native plugin in a few lines: `status` says what it was compiled with.
 const NATIVE: &str = r#"
@@ -102,8 +102,8 @@ impl World {
     }
 
     /// As koid leaves it to its guardian: by way of a file.
-    fn pin(&self, registry: &Registry, name: &str) -> Pin {
-        let pin = registry.open(&self.found(registry, name)).unwrap().pin;
+    fn pin(&self, registry: &Registry, name: &str) -> HandlerSnapshot {
+        let pin = registry.open(&self.found(registry, name)).unwrap().snapshot;
         serde_json::from_str(&serde_json::to_string(&pin).unwrap()).unwrap()
     }
 }
@@ -148,7 +148,7 @@ async fn plugins_of_both_kinds_are_found_run_and_replaced_only_when_told() {
 
     fs::write(world.path("plugins/a.wasm"), "garbage").unwrap();
     let spoilt = world.load(&second);
-    let note = spoilt.plugin("wat").unwrap().error.unwrap();
+    let note = spoilt.plugin("wat").unwrap().error.unwrap().to_string();
     assert!(note.starts_with("the file there now cannot be used: ") && note.ends_with("… stays"), "{note}");
     assert_eq!(says(&world.ask(&spoilt, "w")).await, "two");
 }

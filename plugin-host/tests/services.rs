@@ -41,7 +41,7 @@ impl Folder {
     }
 
     fn registry(&self) -> Registry {
-        Registry::new(Host::of_daemon(&self.path(".state")), self.0.path().into())
+        Registry::new(Host::for_daemon(&self.path(".state")), self.0.path().into())
     }
 
     fn discover(&self) -> Discovery {
@@ -152,9 +152,9 @@ fn a_wrong_service_toml_is_a_problem_of_that_service_only() {
     );
     assert_eq!(found.services[0].hooks, HookSet::default());
     assert_eq!(found.services[1].problem, None);
-    assert_eq!(found.services[1].manifest.timeouts.of(Hook::Start), Some(Duration::from_secs(1)));
+    assert_eq!(found.services[1].manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(1)));
     let refused = folder.registry().open(&found.services[0]).err().unwrap();
-    assert_eq!(refused, OpenError::Problem(problem.clone()));
+    assert!(matches!(&refused, OpenError::Service(said) if *said == *problem), "{refused}");
 }
 
 #[test]

@@ -134,7 +134,8 @@ async fn a_fresh_instance_serves_each_call_and_the_store_survives() {
 #[tokio::test]
 async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
     let node = Node::new();
-    let handler = node.handler("spins", &Guest::new("spins").hook("start", SPIN).build(), "");
+    let spins = format!("(call $log (i32.const 2) %{{spinning}}) {SPIN}");
+    let handler = node.handler("spins", &Guest::new("spins").hook("start", &spins).build(), "");
     let began = Instant::now();
     let ended = Ask::new(&handler).with_timeout(Duration::from_millis(200)).hook(Hook::Start).await;
     assert_eq!(ended, Err(HookError::TimedOut("not done within 200ms, ended".into())));
@@ -142,8 +143,9 @@ async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
 
     for how in [Abort::Now, Abort::Gently] {
         let (aborter, signal) = abort_pair();
-        let call = tokio::spawn(Ask::new(&handler).with_abort(signal).hook(Hook::Start));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let ask = Ask::new(&handler).with_abort(signal);
+        let call = tokio::spawn(ask.hook(Hook::Start));
+        ask.log.wait_for(|count| count > 0).await;
         let began = Instant::now();
         aborter.abort(how);
         assert_eq!(call.await.unwrap(), Err(HookError::Aborted));
@@ -157,16 +159,20 @@ async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
 
 #[tokio::test]
 async fn a_guest_that_is_asked_gently_learns_it_and_what_it_complains_of_then_is_no_failure() {
-    let waits = "(if (call $sleep (i64.const 3600000)) (then unreachable))
+    let waits = "(call $log (i32.const 2) %{about to sleep})
+        (if (call $sleep (i64.const 3600000)) (then unreachable))
         (if (i64.ne (call $remaining) (i64.const 0)) (then unreachable))
         (call $error (i32.const 0) %{interrupted})";
     let node = Node::new();
     let handler = node.handler("waits", &Guest::new("waits").hook("start", waits).build(), "");
     let (aborter, signal) = abort_pair();
-    let call = tokio::spawn(Ask::new(&handler).with_abort(signal).hook(Hook::Start));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let ask = Ask::new(&handler).with_abort(signal);
+    let call = tokio::spawn(ask.hook(Hook::Start));
+    ask.log.wait_for(|count| count > 0).await;
     aborter.abort(Abort::Gently);
     assert_eq!(call.await.unwrap(), Err(HookError::Aborted));
+    // It was not ended by force: it has returned by itself.
+    assert_eq!(ask.log.lines(), ["Info about to sleep", "Debug interrupted"]);
 
     let naps = "(if (i32.eqz (call $sleep (i64.const 10))) (then unreachable)) (call $done)";
     let handler = node.handler("naps", &Guest::new("naps").hook("start", naps).build(), "");

@@ -137,7 +137,7 @@ fn a_compiler_that_cannot_be_started_is_named() {
     let file = node.home("vip").join("handler.wasm");
     fs::write(&file, small("vip").build()).unwrap();
     let registry = koi_plugin_host::Registry::new(host, node.home("vip"));
-    let error = registry.plugin_in(&file).unwrap().error.unwrap();
+    let error = registry.plugin_in(&file).unwrap().error.unwrap().to_string();
     assert!(error.contains("/nowhere/koid, which compiles it, cannot be started"), "{error}");
 }
 

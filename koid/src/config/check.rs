@@ -116,10 +116,10 @@ fn cannot_be_opened(registry: &Registry, found: &Found) -> Option<String> {
 fn host(config: &Config, scratch: &Path) -> Host {
     let own = nix::unistd::geteuid().as_raw();
     let is_own = |path: &PathBuf| fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
-    let host = Host::of_daemon(&config.node.state_dir);
+    let host = Host::for_daemon(&config.node.state_dir);
     match is_own(&config.node.state_dir) && (!host.dir.exists() || is_own(&host.dir)) {
         true => host,
-        false => Host::of_daemon(scratch),
+        false => Host::for_daemon(scratch),
     }
 }
 

@@ -158,7 +158,7 @@ async fn known_services(
     config: &Config,
     handlers: &Handlers,
 ) -> Option<Vec<ServiceSpec>> {
-    let host = Host::of_daemon(&config.node.state_dir);
+    let host = Host::for_daemon(&config.node.state_dir);
     let mut kept = teardown_manifest::read(&host).unwrap_or_else(|error| {
         tracing::error!("{} cannot be read: {error}", teardown_manifest::path(&host).display());
         Default::default()
@@ -240,7 +240,7 @@ mod tests {
     async fn what_stands_is_taken_down_as_koid_ran_it_last() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        let host = Host::of_daemon(&config.node.state_dir);
+        let host = Host::for_daemon(&config.node.state_dir);
         service(folder.path(), "10-web");
         service(folder.path(), "20-idle");
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());

@@ -26,7 +26,7 @@ struct RegistryInForce {
 impl Plugins {
     /// Knows what is built in, until it is loaded. Everything that plugins need lies in `node.state_dir`.
     pub(crate) fn new(config: &Config) -> Plugins {
-        let host = Host::of_daemon(&config.node.state_dir);
+        let host = Host::for_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         Plugins(Arc::new(RegistryInForce {
             host,
@@ -78,7 +78,7 @@ impl Plugins {
         let fault = |plugin: PluginInfo| {
             let users = plugin.used_by.into_iter().filter(|_| !plugin.ready);
             let blocks = users.map(|used| used.service).collect();
-            Some(PluginFault { file: plugin.path?, why: plugin.error?, blocks })
+            Some(PluginFault { file: plugin.path?, why: plugin.error?.to_string(), blocks })
         };
         self.get().plugins().into_iter().filter_map(fault).collect()
     }

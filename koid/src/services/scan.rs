@@ -62,7 +62,7 @@ pub(crate) fn scan(
                     output: Arc::new(OutputLimit::default()),
                     status_lines: Arc::default(),
                 };
-                seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.pin)));
+                seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.snapshot)));
                 seen.runnables.push((found.name.clone(), runnable));
             }
             Err(error) => {
@@ -92,7 +92,7 @@ fn leave_out_unsettled(found: &mut Vec<Found>, known: &BTreeSet<String>, settlin
 fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
     let defaults = settings::timeouts(config);
     let own = &found.manifest.timeouts;
-    let of = |hook: Hook, default| own.of(hook).unwrap_or(default);
+    let of = |hook: Hook, default| own.for_hook(hook).unwrap_or(default);
     ServiceSpec {
         name: found.name.clone(),
         priority: found.priority,

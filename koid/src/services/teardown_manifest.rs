@@ -13,7 +13,7 @@ use std::time::Duration;
 use koi_core::io::ServiceSpec;
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
-use koi_plugin_host::{Host, Pin};
+use koi_plugin_host::{HandlerSnapshot, Host};
 use serde::{Deserialize, Serialize};
 
 use crate::hooks::handlers::Runnable;
@@ -43,7 +43,7 @@ pub(crate) struct ManifestEntry {
     home: PathBuf,
     workdir: PathBuf,
     config: Vec<(String, String)>,
-    pin: Pin,
+    pin: HandlerSnapshot,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,7 +54,7 @@ struct ManifestFile {
 
 impl ManifestEntry {
     /// Of a service that was found good.
-    pub(crate) fn new(spec: &ServiceSpec, runnable: &Runnable, pin: Pin) -> ManifestEntry {
+    pub(crate) fn new(spec: &ServiceSpec, runnable: &Runnable, pin: HandlerSnapshot) -> ManifestEntry {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         ManifestEntry {
             priority: spec.priority,
@@ -205,7 +205,7 @@ mod tests {
         fs::write(service.join("service.toml"), "[config]\nkey = \"secret\"\n[timeouts]\nstop = \"7s\"\n")
             .unwrap();
         let config = config(folder.path());
-        let host = Host::of_daemon(&config.node.state_dir);
+        let host = Host::for_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         let look = || crate::services::scan::scan(&config, &registry, None).unwrap();
 
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_file_of_another_format_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
-        let host = Host::of_daemon(folder.path());
+        let host = Host::for_daemon(folder.path());
         assert_eq!(read(&host).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::create_dir_all(&host.dir).unwrap();
         fs::write(path(&host), "{\"format\":2,\"services\":{}}").unwrap();

@@ -67,7 +67,7 @@ impl Node {
         self.install("facts", component, "");
         let registry = Registry::new(self.host(), self.folder.path().join("services"));
         let plugin = registry.plugin_in(&self.home("facts").join("handler.wasm")).unwrap();
-        plugin.facts.ok_or_else(|| plugin.error.unwrap_or_default())
+        plugin.facts.ok_or_else(|| plugin.error.map(|error| error.to_string()).unwrap_or_default())
     }
 
     fn install(&self, service: &str, component: &[u8], toml: &str) {

@@ -1,12 +1,12 @@
 //! One service's scripts as a [`Handler`].
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use koi_plugin_api::{Call, Called, Handler, Hook, HookSet, Metadata};
 use tokio::sync::Semaphore;
 
+use crate::regular::is_there;
 use crate::run;
 use crate::spawn::Script;
 
@@ -42,18 +42,6 @@ impl Shape {
     /// The hooks whose script is there, executable or not.
     pub fn hooks(&self) -> HookSet {
         Hook::ALL.into_iter().filter(|hook| is_there(&self.script(*hook))).collect()
-    }
-}
-
-/// Whether a script is there. A dangling link is: someone wants that hook. So is one that cannot be looked at: running it
-/// says why. A folder is not.
-pub(crate) fn is_there(script: &Path) -> bool {
-    match fs::metadata(script) {
-        Ok(found) => !found.is_dir(),
-        Err(_) => match fs::symlink_metadata(script) {
-            Ok(_) => true,
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        },
     }
 }
 

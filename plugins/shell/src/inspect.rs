@@ -136,7 +136,7 @@ pub fn inspect(script: &Path) -> Vec<Finding> {
     }
     // A program that may be run and not read is fine.
     if let Ok(head) = head_of(script) {
-        findings.extend(of_head(&head));
+        findings.extend(from_head(&head));
     }
     if mode & 0o002 != 0 {
         findings.push(Finding::WorldWritable);
@@ -155,7 +155,7 @@ fn head_of(script: &Path) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn of_head(head: &[u8]) -> Option<Finding> {
+fn from_head(head: &[u8]) -> Option<Finding> {
     if head.starts_with(ELF) {
         return None;
     }

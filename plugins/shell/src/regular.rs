@@ -1,6 +1,6 @@
 //! Files are files: whatever else lies in the place of one is named, and nobody waits for it.
 
-use std::fs::{File, FileType, Metadata, metadata};
+use std::fs::{self, File, FileType, Metadata, metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -46,6 +46,18 @@ fn refuse_others(meta: &Metadata) -> io::Result<()> {
     match what_else(meta.file_type()) {
         None => Ok(()),
         Some(what) => Err(io::Error::other(format!("it is {what}, not a file"))),
+    }
+}
+
+/// Whether a script is there. A dangling link is: someone wants that hook. So is one that cannot be looked at: running it
+/// says why. A folder is not.
+pub(crate) fn is_there(script: &Path) -> bool {
+    match fs::metadata(script) {
+        Ok(found) => !found.is_dir(),
+        Err(_) => match fs::symlink_metadata(script) {
+            Ok(_) => true,
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        },
     }
 }
 

@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use koi_child::group::{GroupEnd, KILL_WAIT, TERM_GRACE};
 use koi_plugin_api::{
     Abort, AbortSignal, Call, CallLog, Context, HookError, LogLevel, Observed, Outcome, StatusReport,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 
-use crate::group::{Ended, KILL_WAIT, TERM_GRACE};
 use crate::output::{Output, Said};
 use crate::spawn::{Script, Started};
 use crate::verdict::{absent, verdict, with_last_word};
@@ -63,7 +63,7 @@ pub(crate) async fn run(script: Script, call: Call, leftovers: Arc<Semaphore>) -
             };
             let ended = output.beside(group.end(how, &mut abort)).await;
             output.rest();
-            if ended == Ended::Stuck {
+            if ended == GroupEnd::Stuck {
                 log.line(LogLevel::Error, "some of its processes hang in the kernel and cannot be killed");
             }
             Err(match cause {
@@ -114,11 +114,11 @@ fn warn_of_score(report: &StatusReport, said: &Said, log: &dyn CallLog) {
     }
 }
 
-fn timed_out(limit: Duration, ended: Ended, last_word: &str) -> String {
+fn timed_out(limit: Duration, ended: GroupEnd, last_word: &str) -> String {
     let how = match ended {
-        Ended::Terminated => "ended by SIGTERM".to_owned(),
-        Ended::Killed => format!("killed, {TERM_GRACE:?} after SIGTERM"),
-        Ended::Stuck => "and cannot be killed: it hangs in the kernel".to_owned(),
+        GroupEnd::Terminated => "ended by SIGTERM".to_owned(),
+        GroupEnd::Killed => format!("killed, {TERM_GRACE:?} after SIGTERM"),
+        GroupEnd::Stuck => "and cannot be killed: it hangs in the kernel".to_owned(),
     };
     with_last_word(format!("not done within {limit:?}, {how}"), last_word)
 }

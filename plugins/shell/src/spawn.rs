@@ -12,10 +12,10 @@ use nix::errno::Errno;
 use tokio::process::{Child, Command as ChildCommand};
 
 use crate::environment;
-use crate::group::ProcessGroup;
-use crate::handler::is_there;
+use crate::group::ScriptGroup;
 use crate::inspect::{Finding, inspect, is_elf, obstacles};
 use crate::output::Output;
+use crate::regular::is_there;
 
 /// How often a script that is "busy" is tried again, and after what pause.
 const BUSY_TRIES: u32 = 20;
@@ -33,7 +33,7 @@ pub(crate) struct Script {
 
 /// A script that runs.
 pub(crate) struct Started {
-    pub(crate) group: ProcessGroup,
+    pub(crate) group: ScriptGroup,
     pub(crate) output: Output,
 }
 
@@ -51,7 +51,7 @@ impl Script {
         let mut child = self.spawn_patiently(context).map_err(|error| self.explain(&error))?;
         let pipes = child.stdout.take().zip(child.stderr.take());
         // From here on whatever goes wrong ends the group.
-        let group = ProcessGroup::new(child, log.clone());
+        let group = ScriptGroup::new(child, log.clone());
         let output = pipes
             .ok_or_else(|| io::Error::other("it has no pipes"))
             .and_then(|(out, err)| Output::new(out.into_owned_fd()?, err.into_owned_fd()?, log));

@@ -81,7 +81,7 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
         services: info.used_by.iter().map(|used| used.service.clone()).collect(),
         state: state(info).to_owned(),
-        error: info.error.clone(),
+        error: info.error.as_ref().map(ToString::to_string),
         path: info.path.as_ref().map(|path| path.display().to_string()),
         description: facts.metadata.description,
         hash: info.hash.map(|hash| hash.to_string()),
@@ -101,7 +101,7 @@ fn state(info: &PluginInfo) -> &'static str {
 }
 
 fn problem(used: &Use) -> Option<api::ServiceProblem> {
-    Some(api::ServiceProblem { service: used.service.clone(), problem: used.problem.clone()? })
+    Some(api::ServiceProblem { service: used.service.clone(), problem: used.problem.as_ref()?.to_string() })
 }
 
 fn ms(time: Duration) -> u64 {
@@ -138,6 +138,6 @@ fn used(used: &Use) -> api::PluginUse {
         service: used.service.clone(),
         granted: used.granted.clone(),
         limits: used.limits.clone(),
-        problem: used.problem.clone(),
+        problem: used.problem.as_ref().map(ToString::to_string),
     }
 }

@@ -180,7 +180,7 @@ impl Bench {
 
     /// The handler of the service in this folder, as a daemon that has just been started gets it.
     fn open(&self, services: &Path) -> Result<Loaded, String> {
-        let host = Host::of_daemon(self.folder.path());
+        let host = Host::for_daemon(self.folder.path());
         let registry = Registry::new(host, services.to_owned()).with_progress(Arc::new(|_| {}));
         let discovery = discover(services, &registry).map_err(|error| error.to_string())?;
         let found = discovery.services.first().ok_or("the service is not found")?;

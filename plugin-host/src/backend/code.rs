@@ -1,0 +1,56 @@
+//! A plugin's code, and the handlers that are made of it.
+
+use std::sync::Arc;
+
+use koi_plugin_api::Handler;
+
+use crate::backend::wasm::capabilities::grants::error::GrantError;
+use crate::backend::wasm::run::limits::LimitsError;
+use crate::plugin::{Facts, Resolved, Setup};
+
+/// A service's handler.
+#[derive(Clone)]
+pub struct Opened {
+    /// Runs its hooks.
+    pub handler: Arc<dyn Handler>,
+    /// What is granted to it, a line each, for people.
+    pub granted: Vec<String>,
+    /// The limits in force, a line each, for people.
+    pub limits: Vec<String>,
+    /// What the host names in its grants stand for, from now on.
+    pub resolved: Resolved,
+}
+
+/// A loaded plugin, of one file, pinned: whatever happens to the file, this stays as it is.
+pub(crate) trait Code: Send + Sync {
+    /// What is known of it.
+    fn facts(&self) -> &Facts;
+
+    /// A handler for one service. Blocks (names are resolved).
+    fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError>;
+}
+
+/// Why a plugin cannot be made the handler of a service. Says what to write.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// The service's `[limits]` are wrong.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// The service's `[grants]` are wrong, or too few.
+    #[error(transparent)]
+    Grants(#[from] GrantError),
+    /// The component needs something that koid gives in another form.
+    #[error("the component does not fit what koid offers: {0:#}")]
+    Link(wasmtime::Error),
+    /// A native plugin, and a section that is for sandboxes.
+    #[error(
+        "[{section}] means nothing to `{plugin}`: it is a native plugin, and nothing holds it back; remove [{section}] from \
+         service.toml, or take a WASM plugin"
+    )]
+    NoSandbox {
+        /// `grants` or `limits`.
+        section: &'static str,
+        /// What the plugin calls itself.
+        plugin: String,
+    },
+}

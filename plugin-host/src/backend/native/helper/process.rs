@@ -1,0 +1,151 @@
+//! A helper's process: how it is started, watched and ended.
+
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+
+use koi_child::group::{Group, GroupEnd, GroupSignal};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep};
+
+use crate::backend::native::source::LibrarySource;
+use crate::subcommand::NATIVE;
+
+/// What of koid's environment a helper has.
+const ENVIRONMENT: [&str; 2] = ["PATH", "LANG"];
+
+/// The pauses between looks at a process that is ending: they double.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a process is looked at that is not known to be ending. As a rule its end shows at once: the socket is closed.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The leader of a process group of its own. Dropped, it is killed with its group.
+///
+/// It is reaped last of all: until then its id, which is the group's, is nobody else's.
+pub(crate) struct Process {
+    child: Child,
+    group: Group,
+    reaped: bool,
+}
+
+impl Process {
+    /// Starts a helper. `socket` is for orders and answers; what the plugin says goes to `out` and `err`. Blocks a little.
+    pub(crate) fn start(
+        source: &LibrarySource,
+        service: &str,
+        workdir: &Path,
+        socket: UnixStream,
+        [out, err]: [Stdio; 2],
+    ) -> io::Result<Process> {
+        let environment = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let child = koi_child::command(&source.program)
+            .arg(NATIVE)
+            .arg(&source.pinned)
+            // For whoever looks at a list of processes.
+            .arg(service)
+            .env_clear()
+            .envs(environment)
+            .current_dir(if workdir.is_dir() { workdir } else { Path::new("/") })
+            .stdin(OwnedFd::from(socket))
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()?;
+        let group = Group::from_leader(child.id());
+        Ok(Process { child, group, reaped: false })
+    }
+
+    /// The process group.
+    pub(crate) fn group(&self) -> i32 {
+        self.group.id()
+    }
+
+    /// Whether it has ended. Leaves it to be reaped.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.reaped || !self.group.leader_runs()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) {
+        while !self.has_ended() {
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Waits for the end of one that seems to be about to. Says whether it came within `patience`.
+    pub(crate) async fn ends_within(&self, patience: Duration) -> bool {
+        let (until, mut pause) = (Instant::now() + patience, FIRST_PAUSE);
+        while !self.has_ended() {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+        true
+    }
+
+    /// Kills the group, and returns when nothing of it runs any more: how the helper itself ended. None: something of it hangs in
+    /// the kernel.
+    pub(crate) async fn kill(mut self) -> Option<ExitStatus> {
+        if self.group.end(GroupSignal::Kill, pending()).await == GroupEnd::Stuck {
+            return None;
+        }
+        self.reap()
+    }
+
+    /// Sends SIGKILL to the group.
+    pub(crate) fn signal(&self) {
+        if !self.reaped {
+            self.group.kill();
+        }
+    }
+
+    /// Takes the exit of one that has ended.
+    pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
+        self.reaped = true;
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.has_ended() {
+            self.signal();
+            let _ = self.child.wait();
+            return;
+        }
+        self.signal();
+        let id = Pid::from_raw(self.group.id());
+        // It dies in a moment, as a rule, and somebody must take its exit.
+        let reaper = std::thread::Builder::new().name("koi-reaper".into());
+        let reaped =
+            reaper.spawn(move || while waitid(Id::Pid(id), WaitPidFlag::WEXITED) == Err(Errno::EINTR) {});
+        if let Err(error) = reaped {
+            tracing::warn!("no thread for a process that ends: {error}");
+        }
+    }
+}
+
+/// How a process ended, for people: `was ended by SIGSEGV`.
+pub(crate) fn exit_text(exit: Option<ExitStatus>) -> String {
+    let Some(exit) = exit else { return "hangs in the kernel and cannot be killed".to_owned() };
+    match (exit.code(), exit.signal()) {
+        (Some(code), _) => format!("exited by itself with status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("was ended by {signal}"),
+            Err(_) => format!("was ended by signal {number}"),
+        },
+        (None, None) => format!("ended: {exit}"),
+    }
+}

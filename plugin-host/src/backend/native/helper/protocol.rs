@@ -1,0 +1,186 @@
+//! What koid and a helper say to each other: a line of JSON each, over a socket.
+
+use koi_plugin_api::native::abi;
+use koi_plugin_api::{ConfigKey, Context, Hook, HookSet, Metadata, Role};
+use serde::{Deserialize, Serialize};
+
+use std::path::Path;
+use std::time::Duration;
+
+/// Bytes of one line of the protocol, either way. The largest that is meant to be sent has the `[config]` of a service twice
+/// over, or 256 declared keys.
+pub(crate) const FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// How long `destroy` may take.
+pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
+/// Bytes of a message.
+pub(crate) const MESSAGE_BYTES: usize = 1024;
+/// Details of one status.
+pub(crate) const DETAILS: usize = 16;
+/// Bytes of a detail's key.
+pub(crate) const DETAIL_KEY_BYTES: usize = 64;
+/// Bytes of a detail's value.
+pub(crate) const DETAIL_VALUE_BYTES: usize = 1024;
+/// Bytes of a line for the log.
+pub(crate) const LINE_BYTES: usize = 4096;
+
+/// From koid.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum HelperRequest {
+    /// Make an instance.
+    Create(CreateRequest),
+    /// Run a hook.
+    Call(Box<CallRequest>),
+    /// The call under way is to end.
+    Abort,
+    /// The newest epoch, asked for by [`HelperReply::AskEpoch`].
+    Epoch(u64),
+    /// Destroy the instance and exit.
+    End,
+}
+
+/// What `create` needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CreateRequest {
+    pub(crate) service: String,
+    pub(crate) home: String,
+    pub(crate) config: Vec<(String, String)>,
+    pub(crate) timeout_ms: u64,
+}
+
+/// What a hook needs; numbers as in the ABI.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CallRequest {
+    pub(crate) hook: u32,
+    pub(crate) attempt: u32,
+    pub(crate) call_id: u64,
+    pub(crate) epoch: u64,
+    pub(crate) timeout_ms: u64,
+    pub(crate) role: u32,
+    pub(crate) service: String,
+    pub(crate) node: String,
+    pub(crate) node_id: String,
+    pub(crate) cluster: String,
+    pub(crate) node_state: String,
+    pub(crate) master: Option<(String, String)>,
+    pub(crate) home: String,
+    pub(crate) workdir: String,
+    pub(crate) config: Vec<(String, String)>,
+    /// Hook, message, whether it timed out.
+    pub(crate) failure: Option<(u32, String, bool)>,
+}
+
+impl CallRequest {
+    pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
+        CallRequest {
+            hook: hook as u32,
+            attempt: context.attempt,
+            call_id: context.call_id,
+            epoch: context.epoch,
+            timeout_ms: millis(left),
+            role: match context.role {
+                Role::None => abi::ROLE_NONE,
+                Role::Standby => abi::ROLE_STANDBY,
+                Role::Promoted => abi::ROLE_PROMOTED,
+            },
+            service: context.service,
+            node: context.node,
+            node_id: context.node_id,
+            cluster: context.cluster,
+            node_state: context.node_state,
+            master: context.master,
+            home: text(&context.home),
+            workdir: text(&context.workdir),
+            config: context.config,
+            failure: context.cause.map(|cause| (cause.hook as u32, cause.message, cause.timed_out)),
+        }
+    }
+}
+
+/// A path for a plugin: what is not UTF-8 in it is replaced.
+pub(crate) fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// From a helper.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum HelperReply {
+    /// The library is loaded; its table.
+    Loaded(Box<Described>),
+    /// It cannot be used: why. Nothing comes after this.
+    Refused(String),
+    /// What `create` returned. Nothing comes after anything but done.
+    Created(FunctionResult),
+    /// A line for the log, at a level of the ABI.
+    Line(u32, String),
+    /// Asks for [`HelperRequest::Epoch`].
+    AskEpoch,
+    /// What the hook returned.
+    Done(FunctionResult),
+}
+
+/// How a function of the plugin ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FunctionResult {
+    /// What it returned.
+    pub(crate) code: i32,
+    /// And what it put.
+    pub(crate) message: String,
+    pub(crate) score: Option<i32>,
+    pub(crate) details: Vec<(String, String)>,
+}
+
+/// A plugin's table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Described {
+    pub(crate) abi_minor: u16,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) description: String,
+    pub(crate) hooks: u32,
+    pub(crate) config: Vec<DescribedKey>,
+}
+
+/// A declared key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DescribedKey {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) required: bool,
+    pub(crate) default: Option<String>,
+}
+
+impl From<Described> for Metadata {
+    fn from(described: Described) -> Metadata {
+        let has = |hook: &Hook| described.hooks & 1 << *hook as u32 != 0;
+        let key = |key: DescribedKey| ConfigKey {
+            name: key.name,
+            description: key.description,
+            required: key.required,
+            default: key.default,
+        };
+        Metadata {
+            name: described.name,
+            version: described.version,
+            description: described.description,
+            hooks: Hook::ALL.into_iter().filter(has).collect::<HookSet>(),
+            capabilities: Vec::new(),
+            config: described.config.into_iter().map(key).collect(),
+        }
+    }
+}
+
+/// A line of the protocol, with its end.
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("texts, numbers and lists of them: JSON has them all");
+    line.push(b'\n');
+    line
+}
+
+/// The first `bytes` of a text at most, without half a character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}

@@ -1,0 +1,159 @@
+//! One call's conversation with a helper.
+
+use std::time::Duration;
+
+use koi_plugin_api::native::abi;
+use koi_plugin_api::{Abort, AbortSignal, CallLog, Hook, LogLevel, NewestEpoch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::backend::native::helper::output::for_people;
+use crate::backend::native::helper::protocol::{
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, LINE_BYTES,
+    MESSAGE_BYTES, cut,
+};
+use crate::backend::native::helper::{Helper, Phase, ReplyError};
+use crate::backend::native::verdict;
+
+/// Between the request to end and SIGKILL.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+/// As good as never.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// Why a call has to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EarlyEnd {
+    Aborted(Abort),
+    TimedOut,
+}
+
+/// How long a call may go on.
+pub(crate) struct CallLimits {
+    pub(crate) abort: AbortSignal,
+    pub(crate) deadline: Instant,
+}
+
+impl CallLimits {
+    pub(crate) fn new(timeout: Duration, abort: AbortSignal) -> CallLimits {
+        CallLimits { abort, deadline: Instant::now() + timeout.min(FAR) }
+    }
+
+    /// Waits until it has to end, for one request at least as strong as `at_least`.
+    pub(crate) async fn early(&mut self, at_least: Abort) -> EarlyEnd {
+        tokio::select! {
+            biased;
+            how = self.abort.asked_for(at_least) => EarlyEnd::Aborted(how),
+            () = sleep_until(self.deadline) => EarlyEnd::TimedOut,
+        }
+    }
+
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(crate) enum TalkEnd {
+    /// The hook returned.
+    Done(FunctionResult),
+    /// `create` returned something else than done.
+    NotCreated(FunctionResult),
+    /// The library cannot be used any more.
+    Refused(String),
+    /// The process has ended, or is about to.
+    Gone,
+    /// The process says what it should not.
+    Garbled,
+    /// It did not end in time.
+    Cut(EarlyEnd),
+}
+
+impl TalkEnd {
+    /// The plugin broke off, or answered with something that means nothing.
+    pub(crate) fn is_crash(&self, hook: Hook) -> bool {
+        match self {
+            TalkEnd::Done(ended) => ended.code == abi::BROKEN || !verdict::is_answer(Some(hook), ended.code),
+            TalkEnd::NotCreated(ended) => ended.code == abi::BROKEN || !verdict::is_answer(None, ended.code),
+            TalkEnd::Gone | TalkEnd::Garbled => true,
+            TalkEnd::Refused(_) | TalkEnd::Cut(_) => false,
+        }
+    }
+
+    /// Something is wrong with the process or what it runs: the next one is not started at once.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            TalkEnd::Done(ended) | TalkEnd::NotCreated(ended) => ended.code == abi::BROKEN,
+            TalkEnd::Gone | TalkEnd::Garbled | TalkEnd::Cut(EarlyEnd::TimedOut) => true,
+            TalkEnd::Refused(_) | TalkEnd::Cut(EarlyEnd::Aborted(_)) => false,
+        }
+    }
+}
+
+/// Talks until `hook`, whose order waits to be sent, has ended. Nothing is killed here.
+pub(crate) async fn talk(
+    helper: &mut Helper,
+    hook: Hook,
+    limits: &mut CallLimits,
+    log: &dyn CallLog,
+    newest: &NewestEpoch,
+) -> TalkEnd {
+    let Helper { process, requests, replies, output, phase } = helper;
+    let take = |level: LogLevel, line: &str| log.line(level, line);
+    let (mut at_least, mut kill_at) = (Abort::Gently, Instant::now() + FAR);
+    loop {
+        tokio::select! {
+            // Neither a flood of answers nor one of output puts off the end.
+            biased;
+            early = limits.early(at_least) => match early {
+                EarlyEnd::Aborted(Abort::Gently) => {
+                    requests.push(&HelperRequest::Abort);
+                    (at_least, kill_at) = (Abort::Now, Instant::now() + ABORT_GRACE);
+                }
+                EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => return TalkEnd::Cut(early),
+            },
+            () = sleep_until(kill_at) => return TalkEnd::Cut(EarlyEnd::Aborted(Abort::Gently)),
+            sent = requests.send(), if requests.are_waiting() => {
+                // It has ended, or closed its end; what it said before is to be heard all the same.
+                if sent.is_err() {
+                    requests.forget();
+                }
+            }
+            answer = replies.next() => match answer {
+                Ok(HelperReply::Loaded(_)) => *phase = Phase::Creating,
+                Ok(HelperReply::Created(ended)) if ended.code == abi::DONE => *phase = Phase::Calling(hook),
+                Ok(HelperReply::Created(ended)) => return TalkEnd::NotCreated(bounded(ended)),
+                Ok(HelperReply::Done(ended)) => return TalkEnd::Done(bounded(ended)),
+                Ok(HelperReply::Refused(why)) => return TalkEnd::Refused(why),
+                Ok(HelperReply::Line(level, line)) => log.line(level_of(level), &for_people(cut(&line, LINE_BYTES))),
+                Ok(HelperReply::AskEpoch) => requests.push(&HelperRequest::Epoch(newest.get())),
+                Err(ReplyError::Closed) => return TalkEnd::Gone,
+                Err(ReplyError::Garbled) => return TalkEnd::Garbled,
+            },
+            never = output.pump(&take) => match never {},
+            () = process.ended() => return TalkEnd::Gone,
+        }
+    }
+}
+
+fn level_of(level: u32) -> LogLevel {
+    match level {
+        abi::LOG_TRACE | abi::LOG_DEBUG => LogLevel::Debug,
+        abi::LOG_INFO => LogLevel::Info,
+        abi::LOG_WARN => LogLevel::Warn,
+        _ => LogLevel::Error,
+    }
+}
+
+/// The helper keeps to these limits by itself; but the plugin is in there with it.
+fn bounded(ended: FunctionResult) -> FunctionResult {
+    let text = |text: &str, bytes| for_people(cut(text, bytes));
+    let details = ended.details.iter().take(DETAILS);
+    let details =
+        details.map(|(key, value)| (text(key, DETAIL_KEY_BYTES), text(value, DETAIL_VALUE_BYTES))).collect();
+    FunctionResult {
+        code: ended.code,
+        message: text(&ended.message, MESSAGE_BYTES),
+        score: ended.score,
+        details,
+    }
+}

@@ -1,0 +1,104 @@
+//! What the plugin may ask of koi: the callbacks of `koi_host`.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use koi_plugin_api::native::abi;
+
+use crate::backend::native::helper::protocol::{
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, LINE_BYTES, MESSAGE_BYTES,
+    cut, encode, millis,
+};
+
+/// How long koid's answer about the epoch is waited for. It comes in microseconds; while no call is under way, never.
+const EPOCH_WAIT: Duration = Duration::from_secs(1);
+
+/// The way to koid, and what is known of the call under way. Lives as long as the process; any thread may use it.
+pub(crate) struct Link {
+    socket: Mutex<UnixStream>,
+    epochs: Mutex<Receiver<u64>>,
+    aborted: AtomicBool,
+    call: Mutex<LibraryCall>,
+}
+
+#[derive(Default)]
+struct LibraryCall {
+    deadline: Option<Instant>,
+    epoch: u64,
+    put: FunctionResult,
+}
+
+impl Link {
+    pub(crate) fn new(socket: UnixStream, epochs: Receiver<u64>) -> Link {
+        Link {
+            socket: Mutex::new(socket),
+            epochs: Mutex::new(epochs),
+            aborted: AtomicBool::new(false),
+            call: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn send(&self, answer: &HelperReply) -> io::Result<()> {
+        lock(&self.socket).write_all(&encode(answer))
+    }
+
+    /// The call under way is to end, or (false) another one has come.
+    pub(crate) fn set_aborted(&self, aborted: bool) {
+        self.aborted.store(aborted, Ordering::Relaxed);
+    }
+
+    /// A function of the plugin is about to be called.
+    pub(crate) fn begin(&self, timeout_ms: u64, epoch: u64) {
+        let deadline = Instant::now().checked_add(Duration::from_millis(timeout_ms));
+        *lock(&self.call) = LibraryCall { deadline, epoch, put: FunctionResult::default() };
+    }
+
+    /// It has returned `code`: that, and what it has put.
+    pub(crate) fn finish(&self, code: i32) -> FunctionResult {
+        let put = std::mem::take(&mut *lock(&self.call)).put;
+        FunctionResult { code, ..put }
+    }
+
+    pub(crate) fn put(&self, what: u32, key: &str, value: &str, number: i64) {
+        let put = &mut lock(&self.call).put;
+        match what {
+            abi::PUT_MESSAGE => put.message = cut(value, MESSAGE_BYTES).to_owned(),
+            abi::PUT_SCORE => put.score = Some(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            abi::PUT_DETAIL if put.details.len() < DETAILS => {
+                put.details
+                    .push((cut(key, DETAIL_KEY_BYTES).to_owned(), cut(value, DETAIL_VALUE_BYTES).to_owned()));
+            }
+            // One too many, or of a later minor version.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn log(&self, level: u32, line: &str) {
+        // Without koid there is nobody to tell, and the watcher ends the process.
+        let _ = self.send(&HelperReply::Line(level, cut(line, LINE_BYTES).to_owned()));
+    }
+
+    pub(crate) fn remaining_ms(&self) -> u64 {
+        let deadline = lock(&self.call).deadline;
+        let left =
+            deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if self.aborted.load(Ordering::Relaxed) { 0 } else { millis(left) }
+    }
+
+    pub(crate) fn epoch_current(&self) -> bool {
+        // One at a time: an answer is for whoever asked.
+        let epochs = lock(&self.epochs);
+        let epoch = lock(&self.call).epoch;
+        let asked = self.send(&HelperReply::AskEpoch);
+        asked.is_ok() && epochs.recv_timeout(EPOCH_WAIT).is_ok_and(|newest| newest <= epoch)
+    }
+}
+
+/// What is in there is whole at any moment: whoever panicked with it left it usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,27 @@
+//! The file of a native plugin, and the program that loads it.
+
+use std::path::PathBuf;
+
+/// What it takes to start a helper.
+#[derive(Clone, Debug)]
+pub(crate) struct LibrarySource {
+    /// koid's program.
+    pub(crate) program: PathBuf,
+    /// The copy that is loaded.
+    pub(crate) pinned: PathBuf,
+    /// Where it was found, for messages.
+    pub(crate) path: PathBuf,
+}
+
+impl LibrarySource {
+    /// A text of the helper or the dynamic loader, which know the copy only, for people.
+    pub(crate) fn explain(&self, text: &str) -> String {
+        format!("{}: {}", self.path.display(), self.with_own_path(text))
+    }
+
+    /// The same text with the plugin's path in place of its copy's.
+    pub(crate) fn with_own_path(&self, text: &str) -> String {
+        let (pinned, path) = (self.pinned.display().to_string(), self.path.display().to_string());
+        text.replace(&format!("{pinned}: "), "").replace(&pinned, &path)
+    }
+}

@@ -1,0 +1,226 @@
+//! What can be wrong with `[grants]`.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use koi_plugin_api::Capability;
+
+/// Why a service's `[grants]` cannot be used, or do not give its component what it needs.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// No such key.
+    #[error("`{key}` is not a key of [grants]; the nearest is `{nearest}`")]
+    UnknownKey { key: String, nearest: &'static str },
+    /// A flag is something else than true or false.
+    #[error("`{key}` under [grants] must be true or false, without quotes")]
+    NotABoolean { key: String },
+    /// A single text stands where a list belongs.
+    #[error("`{key}` under [grants] must be a list; write {key} = [{text:?}]")]
+    NotAList { key: String, text: String },
+    /// A list is too long.
+    #[error("`{key}` under [grants] has more than {most} entries")]
+    TooManyEntries { key: String, most: usize },
+    /// An entry is no text. `kind` comes with its article.
+    #[error("`{key}` under [grants] has {kind} in it; write a list of texts, like {key} = [\"{example}\"]")]
+    WrongKind { key: String, kind: String, example: &'static str },
+    /// An entry has the right kind and cannot be granted. `entry` is as TOML writes it.
+    #[error("`{key}` under [grants]: {entry}: {source}")]
+    Entry { key: String, entry: String, source: EntryError },
+    /// Variables for programs, and no program.
+    #[error("`exec-env` under [grants] is of no use without `exec`: name the programs too")]
+    ExecEnvAlone,
+    /// The handler asks for more than is granted. `lines` are those that `[grants]` must have.
+    #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(*has_exec))]
+    NotGranted { lines: Vec<String>, has_exec: bool },
+    /// The handler asks for something that cannot be.
+    #[error("the handler wants `{capability}`, and that is not {expected}; look at [config]")]
+    Senseless { capability: Capability, expected: &'static str },
+    /// The handler asks for an address that is none.
+    #[error("the handler wants `{capability}`: {source}; look at [config]")]
+    SenselessAddress { capability: Capability, source: AddressError },
+    /// The component was built for another WASI.
+    #[error(
+        "the component imports `{interface}`; koid offers WASI 0.2 only: build it for that (wasm32-wasip2)"
+    )]
+    OtherWasi { interface: String },
+    /// No koid has this interface.
+    #[error("the component imports `{interface}`, which koid does not offer: build it without")]
+    UnknownInterface { interface: String },
+    /// The interface needs a grant. `line` gives it.
+    #[error(
+        "the component imports `{interface}`, and nothing of it is granted; write under [grants] of service.toml: {line}"
+    )]
+    InterfaceNotGranted { interface: String, line: &'static str },
+}
+
+fn about_exec(has_exec: bool) -> &'static str {
+    if has_exec { "; `**` stands for any arguments: patterns that say more are safer" } else { "" }
+}
+
+/// Why one entry of a list cannot be granted.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// Of `read` or `write`.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Of `tcp` or `udp`.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Of `http`.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Of `exec`.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Of `env` or `exec-env`.
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+}
+
+/// Why a directory cannot be granted, or not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// A relative path, or one that climbs.
+    #[error("write an absolute path without `..`")]
+    NotAbsolute,
+    /// Nothing is there.
+    #[error("there is no such directory; create it or correct the line")]
+    Missing,
+    /// The system does not let us look.
+    #[error("it cannot be looked at: {0}")]
+    Unreadable(io::Error),
+    /// A file or the like.
+    #[error("not a directory; grant the directory that it lies in")]
+    NotADirectory,
+    /// `/`, for writing.
+    #[error("the whole node cannot be granted for writing; name the directory that is needed")]
+    WholeNode,
+    /// For writing, and koid's own folder is in it or holds it.
+    #[error("koid's own state lies there ({}); grant a directory that it is not in", .0.display())]
+    OwnState(PathBuf),
+    /// It was there when the service was loaded.
+    #[error("the granted directory {} cannot be opened any more: {source}", path.display())]
+    Gone { path: PathBuf, source: io::Error },
+    /// A link on the way was changed since the service was loaded.
+    #[error(
+        "the granted directory {} now leads to {} and no longer to {}; if that is meant, run `koi reconfigure`",
+        path.display(), now.display(), before.display()
+    )]
+    Moved { path: PathBuf, now: PathBuf, before: PathBuf },
+    /// The sandbox does not take it.
+    #[error("the granted directory {} cannot be opened: {error}", path.display())]
+    Unopened { path: PathBuf, error: wasmtime::Error },
+}
+
+/// Why a text is not an address that can be granted.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// It is not written like one.
+    #[error(
+        "{0}; write it like \"10.0.0.5:6379\", \"[::1]:80\", \"db.example:5432\" or \"10.0.0.0/24:6379\""
+    )]
+    Form(AddressFormError),
+    /// The name server does not answer, or has no such name.
+    #[error(
+        "the name cannot be resolved ({0}); correct it, mend the node's name resolution, or write an IP address, which needs none"
+    )]
+    Unresolved(io::Error),
+    /// The name server knows the name, and no address for it.
+    #[error(
+        "the name has no address; correct it, mend the node's name resolution, or write an IP address, which needs none"
+    )]
+    NoAddress,
+}
+
+/// Which part of an address is written wrongly.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressFormError {
+    #[error("it has no port")]
+    NoPort,
+    #[error("`{0}` is not a port (1 to 65535, or * for any)")]
+    Port(String),
+    #[error("a `]` is missing")]
+    NoBracket,
+    #[error("an IPv6 address stands in brackets")]
+    BareIpv6,
+    #[error("{0} is nobody's address")]
+    Unspecified(IpAddr),
+    #[error("`{0}` is not an IPv6 address")]
+    NotIpv6(String),
+    #[error("`{0}` is not an IP address")]
+    NotAnIp(String),
+    #[error("write the network of {0} as one of IPv4")]
+    MappedNetwork(IpAddr),
+    #[error("a network has 0 to {most} bits, not `{bits}`")]
+    NetworkBits { most: u8, bits: String },
+    #[error("{ip} is not the first address of a network of {bits} bits, {first} is")]
+    NetworkStart { ip: IpAddr, bits: u8, first: IpAddr },
+    #[error(transparent)]
+    Name(#[from] HostNameError),
+}
+
+/// Why a text is not a host name.
+#[derive(Debug, thiserror::Error)]
+pub enum HostNameError {
+    /// It has other characters, or too many of them.
+    #[error("`{0}` is neither an IP address nor a host name")]
+    NotAName(String),
+    /// Digits and dots alone.
+    #[error("`{0}` is not an IP address")]
+    LooksLikeAnIp(String),
+}
+
+/// Why a text is not a server that can be granted.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; write host and port, like \"api.example:443\"")]
+pub struct AuthorityError(#[from] pub AuthorityFormError);
+
+/// Which part of a server is written wrongly.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityFormError {
+    #[error("it is no URL")]
+    Url,
+    #[error("it has no port")]
+    NoPort,
+    #[error("`{0}` is not a port (1 to 65535)")]
+    Port(String),
+    #[error("`{0}`: an IPv6 address stands in brackets, and no other does")]
+    Brackets(String),
+    #[error(transparent)]
+    Name(#[from] HostNameError),
+}
+
+/// Why a program cannot be granted.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// No word at all.
+    #[error("it names no program; write an absolute path and arguments")]
+    Empty,
+    /// A relative path.
+    #[error("`{}` is not an absolute path; write where the program lies", .0.display())]
+    NotAbsolute(PathBuf),
+    /// `**` with words behind it.
+    #[error("`**` means any further arguments and so is the last word; write `*` for one")]
+    OpenEndNotLast,
+    /// Nothing is there.
+    #[error("there is no {}; install it or correct the line", .0.display())]
+    Missing(PathBuf),
+    /// The system does not let us look.
+    #[error("{} cannot be looked at: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A folder, or a file that is not executable.
+    #[error("{} is not a program", .0.display())]
+    NotAProgram(PathBuf),
+}
+
+/// Why a variable cannot be granted.
+#[derive(Debug, thiserror::Error)]
+pub enum VariableError {
+    /// It cannot be a name.
+    #[error("not the name of an environment variable; write it like \"LANG\"")]
+    NotAName,
+    /// It would lead a program astray.
+    #[error("a guest must not set it: with it any program can be made to run other code; take it out")]
+    Unsafe,
+}

@@ -1,0 +1,395 @@
+//! `[grants]` as people write them, right and wrong.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use koi_plugin_api::Capability;
+
+use super::program::entry_for;
+use super::section::KEYS;
+use super::*;
+use crate::plugin::Opening;
+
+fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Grants, GrantError> {
+    let table: toml::Table = text.parse().unwrap();
+    let setup = Setup {
+        service: "svc",
+        home: Path::new("/nowhere"),
+        config: &[],
+        grants: &table,
+        limits: &toml::Table::new(),
+        opening: resolved.map_or(Opening::First, Opening::Resumed),
+    };
+    Grants::read(&setup, host)
+}
+
+fn host() -> Host {
+    Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() }
+}
+
+/// What a service is granted again, which was opened before.
+fn again(text: &str, resolved: &Resolved) -> Grants {
+    grants_of(text, &host(), Some(resolved)).unwrap()
+}
+
+#[test]
+fn a_name_that_was_resolved_before_is_not_looked_up_again() {
+    let text = "tcp = [\"localhost:5432\"]";
+    let resolved = good(text).resolved();
+    assert!(resolved["localhost"].iter().all(|ip| ip.is_loopback()), "{resolved:?}");
+
+    // The name server is out of reach, as for a guardian on a machine that is cut off.
+    let unknown = "tcp = [\"db.invalid:5432\"]";
+    assert!(grants(unknown).is_err());
+    let known = [("db.invalid".to_owned(), vec!["10.0.0.7".parse().unwrap()])].into();
+    let again = again(unknown, &known);
+    assert!(again.allows_tcp("10.0.0.7:5432".parse().unwrap()));
+    assert!(!again.allows_tcp("10.0.0.8:5432".parse().unwrap()));
+}
+
+fn grants(text: &str) -> Result<Grants, GrantError> {
+    grants_of(text, &host(), None)
+}
+
+fn good(text: &str) -> Grants {
+    grants(text).unwrap()
+}
+
+fn error(text: &str) -> String {
+    grants(text).unwrap_err().to_string()
+}
+
+fn allows(grants: &Grants, address: &str) -> bool {
+    grants.allows_tcp(address.parse().unwrap())
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_not_there_is_not_granted() {
+    let none = good("");
+    assert!(none.lines().is_empty());
+    assert!(!allows(&none, "127.0.0.1:80") && !none.allows_udp("127.0.0.1:80".parse().unwrap()));
+    assert!(!none.allows_http("localhost", 80));
+    assert!(none.program("/bin/sh", &[]).is_none());
+    for key in KEYS {
+        assert!(!none.has(key), "{key}");
+    }
+}
+
+#[test]
+fn an_unknown_key_or_a_wrong_kind_is_an_error_that_says_what_to_write() {
+    assert_eq!(error("reed = []"), "`reed` is not a key of [grants]; the nearest is `read`");
+    assert_eq!(error("exec_env = []"), "`exec_env` is not a key of [grants]; the nearest is `exec-env`");
+    assert_eq!(
+        error("tcp = \"10.0.0.5:80\""),
+        "`tcp` under [grants] must be a list; write tcp = [\"10.0.0.5:80\"]"
+    );
+    assert_eq!(
+        error("tcp = [80]"),
+        "`tcp` under [grants] has an integer in it; write a list of texts, like tcp = [\"10.0.0.5:6379\"]"
+    );
+    assert_eq!(error("lookup = \"yes\""), "`lookup` under [grants] must be true or false, without quotes");
+    assert!(error("exec = [[1]]").contains("`exec` under [grants]"));
+    assert!(error("exec-env = [\"LANG\"]").contains("without `exec`"));
+    assert!(error(&format!("env = [{}]", "\"A\",".repeat(300))).contains("more than 256"));
+}
+
+#[test]
+fn an_address_is_granted_with_its_port_and_no_other() {
+    let one = good("tcp = [\"10.0.0.5:6379\", \"[fd00::1]:80\", \"10.1.0.0/16:443\", \"10.9.9.9:*\"]");
+    for yes in
+        ["10.0.0.5:6379", "[fd00::1]:80", "10.1.0.0:443", "10.1.255.255:443", "10.9.9.9:1", "10.9.9.9:65535"]
+    {
+        assert!(allows(&one, yes), "{yes}");
+    }
+    for no in [
+        "10.0.0.5:6380",
+        "10.0.0.6:6379",
+        "[fd00::1]:81",
+        "[fd00::2]:80",
+        "10.2.0.0:443",
+        "10.1.0.0:444",
+        "0.0.0.0:6379",
+        "127.0.0.1:6379",
+        "[::]:80",
+        "[::1]:80",
+    ] {
+        assert!(!allows(&one, no), "{no}");
+    }
+    assert!(!one.allows_udp("10.0.0.5:6379".parse().unwrap()), "TCP is not UDP");
+}
+
+#[test]
+fn ipv4_in_the_clothes_of_ipv6_is_ipv4() {
+    let v4 = good("tcp = [\"10.0.0.5:80\"]");
+    assert!(allows(&v4, "[::ffff:10.0.0.5]:80"), "the same host");
+    assert!(!allows(&v4, "[::ffff:10.0.0.6]:80"));
+    let v6 = good("tcp = [\"[::]/0:80\", \"[::ffff:10.0.0.7]:81\"]");
+    assert!(allows(&v6, "[fd00::1]:80"));
+    assert!(!allows(&v6, "[::ffff:10.0.0.6]:80"), "all of IPv6 is nothing of IPv4");
+    assert!(!allows(&v6, "10.0.0.6:80"));
+    assert!(allows(&v6, "10.0.0.7:81"));
+    assert!(error("tcp = [\"[::ffff:10.0.0.0]/104:80\"]").contains("as one of IPv4"));
+    let all = good("tcp = [\"0.0.0.0/0:*\"]");
+    assert!(allows(&all, "192.0.2.1:1") && !allows(&all, "[fd00::1]:1"));
+    assert!(!allows(&all, "0.0.0.0:1"), "that is this machine");
+}
+
+#[test]
+fn a_name_is_resolved_when_it_is_read_and_its_addresses_are_shown() {
+    let named = good("tcp = [\"localhost:80\"]");
+    assert!(allows(&named, "127.0.0.1:80") || allows(&named, "[::1]:80"));
+    assert!(!allows(&named, "127.0.0.2:80"));
+    let line = &named.lines()[0];
+    assert!(line.starts_with("tcp localhost:80 (") && line.contains('1'), "{line}");
+    let unknown = error("tcp = [\"no-such-host.invalid:80\"]");
+    assert!(
+        unknown.starts_with("`tcp` under [grants]: \"no-such-host.invalid:80\": the name cannot be resolved")
+    );
+    assert!(unknown.contains("write an IP address"), "{unknown}");
+}
+
+#[test]
+fn what_is_not_an_address_is_said_with_the_forms_there_are() {
+    for (text, why) in [
+        ("10.0.0.5", "no port"),
+        ("10.0.0.5:0", "`0` is not a port"),
+        ("10.0.0.5:70000", "`70000` is not a port"),
+        ("::1:80", "in brackets"),
+        ("[::1:80", "`]` is missing"),
+        ("[db]:80", "`db` is not an IPv6 address"),
+        ("10.0.0.5/24:80", "10.0.0.0 is"),
+        ("10.0.0.0/33:80", "0 to 32 bits"),
+        ("db/8:80", "`db` is not an IP address"),
+        ("0.0.0.0:80", "nobody's address"),
+        ("10.1:80", "`10.1` is not an IP address"),
+        ("a b:80", "neither an IP address nor a host name"),
+        (":80", "neither an IP address nor a host name"),
+    ] {
+        let said = error(&format!("udp = [\"{text}\"]"));
+        assert!(said.starts_with("`udp` under [grants]: "), "{said}");
+        assert!(said.contains(why), "{text}: {said}");
+        assert!(said.contains("write it like"), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_must_be_there_and_links_are_followed_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    fs::create_dir(root.join("data")).unwrap();
+    fs::write(root.join("file"), "").unwrap();
+    symlink(root.join("data"), root.join("link")).unwrap();
+    let root = root.display();
+
+    let linked = good(&format!("read = [\"{root}/link\"]\nwrite = [\"{root}/data\"]"));
+    assert_eq!(linked.lines(), [format!("read {root}/link ({root}/data)"), format!("write {root}/data")]);
+    assert!(linked.reads(Path::new(&format!("{root}/link/svc"))));
+    assert!(!linked.reads(Path::new(&format!("{root}/data/../file"))));
+    assert!(error("read = [\"data\"]").contains("absolute path"));
+    assert!(error(&format!("read = [\"{root}/data/../data\"]")).contains("without `..`"));
+    assert!(error(&format!("read = [\"{root}/gone\"]")).contains("there is no such directory"));
+    assert!(error(&format!("read = [\"{root}/file\"]")).contains("not a directory"));
+    assert!(error("write = [\"/\"]").contains("the whole node"));
+}
+
+#[test]
+fn what_was_granted_once_is_not_asked_for_when_a_service_is_taken_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("data").display().to_string();
+    let text = format!("write = [\"{at}\"]\nexec = [\"{at}/tool --down\"]");
+    assert!(error(&text).contains("there is no such directory"));
+    let again = again(&text, &Resolved::new());
+    let (directory, writable) = again.directories().next().unwrap();
+    assert!(writable && directory.real().unwrap_err().to_string().contains("cannot be opened any more"));
+    assert!(again.program(&format!("{at}/tool"), &["--down".into()]).is_some());
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_later_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two, link) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("link"));
+    fs::create_dir(&one).unwrap();
+    fs::create_dir(&two).unwrap();
+    symlink(&one, &link).unwrap();
+    let grants = good(&format!("read = [\"{}\"]", link.display()));
+    let (directory, _) = grants.directories().next().unwrap();
+    assert!(directory.real().is_ok());
+    fs::remove_file(&link).unwrap();
+    symlink(&two, &link).unwrap();
+    assert!(directory.real().unwrap_err().to_string().contains("now leads to"));
+    fs::remove_file(&link).unwrap();
+    assert!(directory.real().unwrap_err().to_string().contains("cannot be opened any more"));
+}
+
+#[test]
+fn koids_own_state_is_never_written_by_a_guest() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir_all(state.join("plugins/compiled")).unwrap();
+    fs::create_dir(dir.path().join("beside")).unwrap();
+    let host = Host { program: "/proc/self/exe".into(), dir: state.join("plugins") };
+    let write = |path: &Path| grants_of(&format!("write = [\"{}\"]", path.display()), &host, None);
+    for path in [dir.path(), &state, &state.join("plugins"), &state.join("plugins/compiled")] {
+        assert!(write(path).unwrap_err().to_string().contains("koid's own state"), "{}", path.display());
+    }
+    assert!(write(&dir.path().join("beside")).is_ok());
+}
+
+#[test]
+fn arguments_must_fit_their_patterns_one_by_one() {
+    let text = "exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", \"/bin/ls -l **\", [\"/bin/echo\", \"two words\", \"a*b*c\"]]";
+    let grants = good(text);
+    let runs = |path: &str, args: &[String]| grants.program(path, args).is_some();
+    assert!(runs("/bin/echo", &words("add 10.0.0.1/24 dev eth0")));
+    assert!(runs("/bin/echo", &["add".into(), "with space".into(), "dev".into(), "eth0".into()]));
+    assert!(!runs("/bin/echo", &words("add 10.0.0.1 x dev eth0")), "one star is one argument");
+    assert!(!runs("/bin/echo", &words("add 10.0.0.1 dev eth1")));
+    assert!(!runs("/bin/echo", &words("add 10.0.0.1 dev eth0 more")));
+    assert!(!runs("/bin/echo", &words("add 10.0.0.1 dev")));
+    assert!(runs("/bin/cat", &[]));
+    assert!(!runs("/bin/cat", &words("/etc/passwd")), "a program alone has no arguments");
+    assert!(runs("/bin/ls", &words("-l")) && runs("/bin/ls", &words("-l a b")));
+    assert!(!runs("/bin/ls", &[]) && !runs("/bin/ls", &words("-a")));
+    assert!(runs("/bin/echo", &["two words".into(), "a--b--c".into()]));
+    assert!(runs("/bin/echo", &["two words".into(), "abc".into()]));
+    for no in ["ab", "acb", "abcd", "xabc", "a*c"] {
+        assert!(!runs("/bin/echo", &["two words".into(), no.into()]), "{no}");
+    }
+    assert!(!runs("/bin/echo", &words("two words abc")), "three arguments are not two");
+    assert!(!runs("echo", &words("add x dev eth0")), "no look along PATH");
+    assert_eq!(grants.lines()[3], "exec /bin/echo \"two words\" a*b*c");
+}
+
+#[test]
+fn a_program_is_one_file_under_one_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = dir.path().join("sbin");
+    fs::create_dir(&real).unwrap();
+    let box_of_all = real.join("show");
+    fs::write(&box_of_all, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&box_of_all, fs::Permissions::from_mode(0o755)).unwrap();
+    symlink(&real, dir.path().join("bin")).unwrap();
+    symlink("show", real.join("shell")).unwrap();
+    let grants = good(&format!("exec = [\"{}\"]", box_of_all.display()));
+    let runs = |path: &str| grants.program(&dir.path().join(path).display().to_string(), &[]).is_some();
+    assert!(runs("sbin/show"));
+    assert!(runs("bin/show"), "the same, by another way");
+    assert!(!runs("sbin/shell"), "the same file, but another of the programs in it");
+    assert!(!runs("sbin/gone"));
+}
+
+#[test]
+fn a_program_that_cannot_be_is_said_at_load() {
+    assert!(error("exec = [\"ip addr\"]").contains("`ip` is not an absolute path"));
+    assert!(error("exec = [\"/no/such/program x\"]").contains("there is no /no/such/program; install it"));
+    assert!(error("exec = [\"/etc/passwd\"]").contains("/etc/passwd is not a program"));
+    assert!(error("exec = [\"/bin/ls ** -l\"]").contains("the last word"));
+    assert!(error("exec = [\"\"]").contains("names no program"));
+}
+
+#[test]
+fn variables_that_make_programs_run_other_code_are_not_granted() {
+    for name in ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "BASH_ENV", "BASH_FUNC_x", "PYTHONPATH", "IFS"] {
+        let said = error(&format!("exec = [\"/bin/ls\"]\nexec-env = [\"{name}\"]"));
+        assert!(said.contains("must not set it"), "{name}: {said}");
+    }
+    assert!(error("exec = [\"/bin/ls\"]\nexec-env = [\"A=B\"]").contains("not the name"));
+    let good = good("exec = [\"/bin/ls\"]\nexec-env = [\"LANG\"]");
+    assert!(good.allows_exec_env("LANG") && !good.allows_exec_env("LANGUAGE"));
+}
+
+#[test]
+fn a_server_is_a_host_in_any_case_and_a_port() {
+    let grants = good("http = [\"API.example:443\", \"10.0.0.1:8080\", \"[::1]:80\"]");
+    assert!(grants.allows_http("api.EXAMPLE", 443) && grants.allows_http("10.0.0.1", 8080));
+    assert!(grants.allows_http("[::1]", 80) && grants.allows_http("[0:0::1]", 80));
+    assert!(!grants.allows_http("api.example", 80) && !grants.allows_http("example", 443));
+    assert!(!grants.allows_http("x.api.example", 443) && !grants.allows_http("::1", 80));
+    assert!(error("http = [\"https://api.example\"]").contains("it is no URL"));
+    assert!(error("http = [\"api.example\"]").contains("it has no port"));
+    assert!(error("http = [\"api.example:*\"]").contains("`*` is not a port"));
+}
+
+#[test]
+fn an_import_without_a_grant_is_answered_with_the_line_to_write() {
+    let none = good("");
+    let line = |interface: &str| none.check_import(interface).unwrap_err().to_string();
+    assert_eq!(
+        line("wasi:sockets/tcp@0.2.3"),
+        "the component imports `wasi:sockets/tcp@0.2.3`, and nothing of it is granted; write under [grants] of \
+         service.toml: tcp = [\"HOST:PORT\"]"
+    );
+    assert!(line("wasi:sockets/udp@0.2.0").ends_with("udp = [\"HOST:PORT\"]"));
+    assert!(line("wasi:sockets/ip-name-lookup@0.2.0").ends_with("lookup = true"));
+    assert!(line("wasi:http/outgoing-handler@0.2.4").ends_with("http = [\"HOST:PORT\"]"));
+    assert!(line("koi:service/exec@0.1.0").ends_with("exec = [\"/PATH/TO/PROGRAM ARGUMENTS\"]"));
+    assert!(line("wasi:keyvalue/store@0.2.0-draft").contains("which koid does not offer"));
+    assert!(line("acme:things/thing").contains("which koid does not offer"));
+    assert!(line("wasi:cli/environment@0.3.0").contains("WASI 0.2 only"));
+    for free in [
+        "wasi:io/poll@0.2.9",
+        "wasi:filesystem/preopens@0.2.0",
+        "koi:service/state@0.1.3",
+        "wasi:random/random@0.2.6",
+    ] {
+        assert!(none.check_import(free).is_ok(), "{free}");
+    }
+    let all = good("tcp = [\"127.0.0.1:1\"]\nlookup = true\nexec = [\"/bin/ls\"]");
+    assert!(all.check_import("wasi:sockets/tcp-create-socket@0.2.3").is_ok());
+    assert!(all.check_import("koi:service/exec@0.1.0").is_ok());
+    assert!(all.check_import("wasi:sockets/udp@0.2.3").is_err());
+}
+
+#[test]
+fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
+    let grants = good(
+        "tcp = [\"10.0.0.0/8:6379\", \"localhost:80\"]\nread = [\"/usr\"]\nenv = [\"LANG\"]\nexec = [\"/bin/ls -l\"]",
+    );
+    let tcp = |text: &str| Capability::TcpConnect(text.into());
+    let covered = [
+        tcp("10.0.0.5:6379"),
+        tcp("10.1.0.0/16:6379"),
+        tcp("LOCALHOST:80"),
+        Capability::FsRead("/usr/share".into()),
+        Capability::Env("LANG".into()),
+        Capability::Exec("/bin/ls".into()),
+    ];
+    assert!(grants.check_wanted(&covered).is_ok());
+    let wanted = [tcp("192.0.2.1:6379"), Capability::FsWrite("/usr/x".into()), tcp("10.0.0.5:80")];
+    assert_eq!(
+        grants.check_wanted(&wanted).unwrap_err().to_string(),
+        "the handler wants what is not granted; write under [grants] of service.toml: \
+             tcp = [\"10.0.0.0/8:6379\", \"localhost:80\", \"192.0.2.1:6379\", \"10.0.0.5:80\"] and write = [\"/usr/x\"]"
+    );
+    assert!(grants.check_wanted(&[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
+    assert!(grants.check_wanted(&[tcp("10.0.0.5:*")]).is_err(), "more than is granted");
+    let exec = grants.check_wanted(&[Capability::Exec("/bin/cat".into())]).unwrap_err().to_string();
+    assert!(exec.contains("exec = [\"/bin/ls -l\", \"/bin/cat **\"]; `**` stands for any"), "{exec}");
+    assert!(grants.check_wanted(&[tcp("db")]).unwrap_err().to_string().contains("look at [config]"));
+    assert!(
+        grants
+            .check_wanted(&[Capability::FsRead("data".into())])
+            .unwrap_err()
+            .to_string()
+            .contains("an absolute path")
+    );
+}
+
+#[test]
+fn the_line_that_would_grant_something_is_one_that_can_be_read_again() {
+    let grants = good("exec = [\"/bin/ls -l\"]");
+    let line = grants
+        .line_with("exec", entry_for("/bin/echo", &["two words".into(), "\"q\"".into(), String::new()]));
+    let again = good(&line);
+    assert!(
+        again.program("/bin/echo", &["two words".into(), "\"q\"".into(), String::new()]).is_some(),
+        "{line}"
+    );
+    assert!(again.program("/bin/ls", &["-l".into()]).is_some(), "what stood there still does");
+    assert_eq!(grants.line_with("exec", entry_for("/bin/ls", &["-l".into()])), "exec = [\"/bin/ls -l\"]");
+}

@@ -1,0 +1,10 @@
+//! What a guest may use of the node, and what every guest may call.
+
+mod exec;
+pub(crate) mod grants;
+pub(crate) mod host_functions;
+mod lines;
+pub(crate) mod output;
+pub(crate) mod state;
+mod state_interface;
+pub(crate) mod wasi;

@@ -1,0 +1,35 @@
+//! The one configuration of wasmtime: code is compiled by one process and run by another, so both must agree.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
+
+/// Room that a memory is given beyond what it has, so that growing step by step does not copy it each time.
+const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// wasmtime does not know this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("WebAssembly cannot be run on this machine: {0:#}")]
+pub struct EngineError(wasmtime::Error);
+
+/// The engine of the compiler and of the runner.
+pub(crate) fn engine() -> Result<Engine, EngineError> {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // koid locks its memory, and address space that is merely set aside counts as locked: wasmtime's 4 GiB for each
+        // memory would break the limit for locked memory where there is one.
+        .memory_reservation(0)
+        .memory_reservation_for_growth(GROWTH_BYTES)
+        .memory_guard_size(64 * 1024);
+    Engine::new(&config).map_err(EngineError)
+}
+
+/// Tells apart engines that cannot run each other's code: by configuration, by version of wasmtime, by processor.
+pub(crate) fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}

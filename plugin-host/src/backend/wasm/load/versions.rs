@@ -1,0 +1,138 @@
+//! What a component was built against, read off the names of its imports and exports (wit/README.md).
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The package that handlers implement.
+const PACKAGE: &str = "koi:service/";
+
+/// Components of this `major.minor` are taken, whatever their patch number.
+const TAKEN: &str = "0.1";
+
+/// What a component must export.
+const EXPORTS: [&str; 2] = ["metadata", "lifecycle"];
+
+/// What koid offers of the package.
+const IMPORTS: [&str; 4] = ["types", "host", "state", "exec"];
+
+/// Why a component is no handler for this koid.
+#[derive(Debug, thiserror::Error)]
+pub enum InterfaceError {
+    /// It lacks an interface that every handler has.
+    #[error(
+        "it does not export {PACKAGE}{interface}, as handlers do: build it for the world `handler` of koi:service@{TAKEN} \
+         (`koi wit` prints it)"
+    )]
+    NotExported { interface: &'static str },
+    /// It needs an interface of a later koid.
+    #[error("it imports {import}, which this koid does not have: upgrade koi")]
+    TooNew { import: String },
+    /// It names an interface of ours without a version.
+    #[error("it names {name} without a version: build it against koi:service@{TAKEN}")]
+    NoVersion { name: String },
+    /// It was built against a version that this koid does not take.
+    #[error(
+        "built against koi:service@{version}; this koid takes {TAKEN}: rebuild it, or run a koi that takes it"
+    )]
+    OtherVersion { version: String },
+}
+
+/// The outside of a component.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outside {
+    /// `koi:service@0.1.0`.
+    pub(crate) api: String,
+    /// The names of its imports.
+    pub(crate) imports: Vec<String>,
+}
+
+impl Outside {
+    /// Of a component that is a handler for this koid.
+    pub(crate) fn from_component(component: &Component, engine: &Engine) -> Result<Outside, InterfaceError> {
+        let outside = component.component_type();
+        let imports: Vec<_> = outside.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<_> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        Outside::read(imports, &exports)
+    }
+
+    fn read(imports: Vec<String>, exports: &[String]) -> Result<Outside, InterfaceError> {
+        for name in imports.iter().chain(exports) {
+            check_version(name)?;
+        }
+        let mut api = String::new();
+        for interface in EXPORTS {
+            let found = exports.iter().filter_map(|name| item(name)).find(|(name, _)| *name == interface);
+            let Some((_, version)) = found else {
+                return Err(InterfaceError::NotExported { interface });
+            };
+            api = format!("koi:service@{version}");
+        }
+        let newer = imports.iter().find(|name| item(name).is_some_and(|(of, _)| !IMPORTS.contains(&of)));
+        match newer {
+            Some(name) => Err(InterfaceError::TooNew { import: name.clone() }),
+            None => Ok(Outside { api, imports }),
+        }
+    }
+}
+
+/// Interface and version of a name in our package.
+fn item(name: &str) -> Option<(&str, &str)> {
+    let inside = name.strip_prefix(PACKAGE)?;
+    Some(inside.split_once('@').unwrap_or((inside, "")))
+}
+
+fn check_version(name: &str) -> Result<(), InterfaceError> {
+    let Some((_, version)) = item(name) else { return Ok(()) };
+    let taken = version.strip_prefix(TAKEN).is_some_and(|patch| patch.starts_with('.'));
+    match version {
+        _ if taken => Ok(()),
+        "" => Err(InterfaceError::NoVersion { name: name.to_owned() }),
+        _ => Err(InterfaceError::OtherVersion { version: version.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(imports: &[&str], exports: &[&str]) -> Result<Outside, InterfaceError> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        Outside::read(owned(imports), &owned(exports))
+    }
+
+    #[test]
+    fn every_patch_of_our_version_is_taken() {
+        let outside = read(
+            &["koi:service/host@0.1.3", "wasi:io/poll@0.2.6"],
+            &["koi:service/metadata@0.1.3", "koi:service/lifecycle@0.1.3"],
+        );
+        assert_eq!(outside.unwrap().api, "koi:service@0.1.3");
+    }
+
+    #[test]
+    fn another_version_is_refused_by_name() {
+        for (version, imports) in
+            [("0.2.0", vec![]), ("0.10.0", vec![]), ("1.0.0", vec!["koi:service/types@1.0.0"])]
+        {
+            let exports = ["metadata", "lifecycle"].map(|name| format!("koi:service/{name}@{version}"));
+            let refused = read(&imports, &[&exports[0], &exports[1]]).unwrap_err().to_string();
+            assert!(
+                refused.starts_with(&format!("built against koi:service@{version}; this koid takes 0.1:")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_too_new_is_named() {
+        let missing =
+            read(&[], &["koi:service/metadata@0.1.0", "wasi:cli/run@0.2.0"]).unwrap_err().to_string();
+        assert!(missing.starts_with("it does not export koi:service/lifecycle"), "{missing}");
+        let newer =
+            read(&["koi:service/gpio@0.1.9"], &["koi:service/metadata@0.1.9", "koi:service/lifecycle@0.1.9"]);
+        assert_eq!(
+            newer.unwrap_err().to_string(),
+            "it imports koi:service/gpio@0.1.9, which this koid does not have: upgrade koi"
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a plugin is not taken, and why a service has no handler.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::LoadError;
+use crate::backend::code::HandlerError;
+use crate::catalog::blobs::CopyError;
+use crate::catalog::files::FileError;
+use crate::plugin::FileHash;
+use crate::service::config::ConfigError;
+
+/// Digits of a hash that people are shown.
+const HASH_SHOWN: usize = 8;
+
+/// No handler has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("handler `{name}` is not known: this koid has {known}; {remedy}")]
+pub struct UnknownHandlerError {
+    /// What was asked for.
+    pub name: String,
+    /// Those that there are, each in backquotes, with commas between.
+    pub known: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Why a service has no handler.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing has that name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownHandlerError),
+    /// The service cannot be run at all: its [`Found::problem`](crate::Found::problem).
+    #[error("{0}")]
+    Service(String),
+    /// The plugin that it names cannot be used.
+    #[error("{} cannot be used: {error}", name.as_ref().map_or_else(|| "its handler".to_owned(), |name| format!("the handler {name}")))]
+    Plugin {
+        /// What the service calls it; none: the service names it by its path.
+        name: Option<String>,
+        /// What is wrong with the plugin.
+        error: Arc<PluginError>,
+    },
+    /// The service's `[config]` is not what the handler takes.
+    #[error("{}: {error}", service.display())]
+    Config {
+        /// Where the service lies.
+        service: PathBuf,
+        /// What is wrong with it.
+        error: ConfigError,
+    },
+    /// The handler cannot be made with what the service says.
+    #[error(transparent)]
+    Handler(Arc<HandlerError>),
+}
+
+/// Why a plugin cannot be used; of one that can, why the file that lies there now was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// It has another ending than plugins have.
+    #[error("{} is neither a .so nor a .wasm; correct `handler` in service.toml", .0.display())]
+    NotAPlugin(PathBuf),
+    /// A service names it, and there is no such file.
+    #[error("there is no {}; put the handler there, or correct `handler` in service.toml", .0.display())]
+    Missing(PathBuf),
+    /// Its file is gone, and services use what was loaded of it.
+    #[error("its file is gone; the one of SHA-256 {}… stays while services use it", shown(*hash))]
+    FileGone {
+        /// Of what is in force.
+        hash: FileHash,
+    },
+    /// Its file is another one now, and that one cannot be used.
+    #[error("the file there now cannot be used: {error}; the one of SHA-256 {}… stays", shown(*hash))]
+    Kept {
+        /// Of what is in force.
+        hash: FileHash,
+        /// What is wrong with the file that lies there now.
+        error: Box<PluginError>,
+    },
+    /// Its file is not read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No copy of its file can be kept.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// No code can be made of its file.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It has the name of the built-in handler.
+    #[error("it calls itself `{name}`, and that is the built-in handler; give it another name")]
+    ReservedName {
+        /// What it calls itself.
+        name: String,
+    },
+    /// Another plugin has its name.
+    #[error("{} is called `{name}` too and comes first; remove one, or rename it", other.display())]
+    DuplicateName {
+        /// What both call themselves.
+        name: String,
+        /// The file of the other one.
+        other: PathBuf,
+    },
+}
+
+fn shown(hash: FileHash) -> String {
+    hash.to_string().chars().take(HASH_SHOWN).collect()
+}
+
+impl PluginError {
+    /// A sentence to stand behind the plugin's path: the path is not said again.
+    pub(crate) fn beside_path(&self) -> String {
+        match self {
+            PluginError::Load(error) => error.beside_path(),
+            other => other.to_string(),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! All that it takes to make a service's handler again as it is now, whatever becomes of its files: what koid leaves to its
+//! guardian.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use koi_plugin_api::{
+    Abort, Call, Called, Capability, ConfigKey, Handler, Hook, HookError, HookSet, Metadata,
+};
+use koi_plugin_shell::{Shape, ShellHandler};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+use tokio::task::JoinError;
+
+use crate::backend::LoadError;
+use crate::backend::code::HandlerError;
+use crate::backend::{self, PluginFile, Start};
+use crate::catalog::blobs;
+use crate::catalog::blobs::CopyError;
+use crate::host::Host;
+use crate::plugin::{Facts, Kind, Opening, Resolved, Setup};
+
+/// A service's handler, to be made again in another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandlerSnapshot {
+    service: String,
+    folder: Option<PathBuf>,
+    file: Option<PathBuf>,
+    workingdir: PathBuf,
+    config: Vec<(String, String)>,
+    grants: toml::Table,
+    limits: toml::Table,
+    /// Of the names in `grants`.
+    resolved: Resolved,
+    /// None: the shell.
+    plugin: Option<PluginSnapshot>,
+}
+
+/// A plugin that is in use: its copy in [`Host::pinned_dir`], and what it has said of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PluginSnapshot {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: String,
+    pub(crate) hash: String,
+    name: String,
+    version: String,
+    description: String,
+    hooks: Vec<String>,
+    capabilities: Vec<(String, String)>,
+    /// Name, description, whether it is required, default.
+    config: Vec<(String, String, bool, Option<String>)>,
+    api: String,
+    imports: Vec<String>,
+}
+
+/// Why a handler cannot be made again.
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    /// Who wrote the snapshot left out a part of it.
+    #[error("its pin does not say where it lies")]
+    Incomplete,
+    /// A later koid wrote it.
+    #[error("handlers of kind {0} are not known")]
+    UnknownKind(String),
+    /// Its copy cannot be used.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// No code can be made of its copy.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Its service is not given what it needs.
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
+    /// The thread that opens it was lost.
+    #[error("opening it broke off: {0}")]
+    Lost(#[from] JoinError),
+}
+
+impl HandlerSnapshot {
+    /// Of a service whose handler was opened with `setup`.
+    pub(crate) fn new(
+        setup: &Setup<'_>,
+        shape: &Shape,
+        workingdir: PathBuf,
+        plugin: Option<PluginSnapshot>,
+    ) -> HandlerSnapshot {
+        let (folder, file) = match shape {
+            Shape::Folder(path) => (Some(path.clone()), None),
+            Shape::File(path) => (None, Some(path.clone())),
+        };
+        HandlerSnapshot {
+            service: setup.service.to_owned(),
+            folder,
+            file,
+            workingdir,
+            config: setup.config.to_vec(),
+            grants: setup.grants.clone(),
+            limits: setup.limits.clone(),
+            resolved: setup.opening.resolved().cloned().unwrap_or_default(),
+            plugin,
+        }
+    }
+
+    /// SHA-256 of the plugin that it needs, in hexadecimal digits; none: it needs none.
+    pub fn hash(&self) -> Option<&str> {
+        self.plugin.as_ref().map(|plugin| plugin.hash.as_str())
+    }
+
+    /// The handler. It is opened on another thread, from now on; calls wait for that. Must be called within a tokio runtime.
+    pub fn handler(&self, host: &Host) -> Arc<dyn Handler> {
+        match (&self.plugin, &self.folder, &self.file) {
+            (None, Some(folder), _) => Arc::new(self.shell(Shape::Folder(folder.clone()))),
+            (None, None, Some(file)) => Arc::new(self.shell(Shape::File(file.clone()))),
+            _ => {
+                let later =
+                    PendingHandler { snapshot: self.clone(), host: host.clone(), opened: Arc::default() };
+                let begin = later.clone();
+                tokio::spawn(async move { drop(begin.opened().await) });
+                Arc::new(later)
+            }
+        }
+    }
+
+    fn shell(&self, shape: Shape) -> ShellHandler {
+        ShellHandler::open(shape, &self.workingdir)
+    }
+
+    /// Opens the plugin's handler; blocks.
+    fn open(&self, host: &Host) -> Result<Arc<dyn Handler>, RestoreError> {
+        let (Some(plugin), Some(home)) = (&self.plugin, &self.folder) else {
+            return Err(RestoreError::Incomplete);
+        };
+        let (bytes, hash) = blobs::read(host, &plugin.hash)?;
+        let kind = plugin.kind().ok_or_else(|| RestoreError::UnknownKind(plugin.kind.clone()))?;
+        let copy = host.pinned_dir().join(hash.to_string());
+        let file = PluginFile { host, path: &plugin.path, copy: &copy, kind, bytes: &bytes, hash };
+        let code = backend::load(&file, Start::Resumed(&plugin.facts()))?;
+        let setup = Setup {
+            service: &self.service,
+            home,
+            config: &self.config,
+            grants: &self.grants,
+            limits: &self.limits,
+            opening: Opening::Resumed(&self.resolved),
+        };
+        Ok(code.open(&setup)?.handler)
+    }
+}
+
+impl PluginSnapshot {
+    pub(crate) fn new(path: PathBuf, kind: Kind, hash: String, facts: &Facts) -> PluginSnapshot {
+        let said = &facts.metadata;
+        let capability = |c: &Capability| (c.grant_key().to_owned(), c.value().to_owned());
+        let key = |k: &ConfigKey| (k.name.clone(), k.description.clone(), k.required, k.default.clone());
+        PluginSnapshot {
+            path,
+            kind: kind.as_str().to_owned(),
+            hash,
+            name: said.name.clone(),
+            version: said.version.clone(),
+            description: said.description.clone(),
+            hooks: said.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
+            capabilities: said.capabilities.iter().map(capability).collect(),
+            config: said.config.iter().map(key).collect(),
+            api: facts.api.clone(),
+            imports: facts.imports.clone(),
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        [Kind::Native, Kind::Wasm].into_iter().find(|kind| kind.as_str() == self.kind)
+    }
+
+    fn facts(&self) -> Facts {
+        let capability = |(key, value): &(String, String)| {
+            let value = value.clone();
+            Some(match key.as_str() {
+                "exec" => Capability::Exec(value),
+                "tcp" => Capability::TcpConnect(value),
+                "read" => Capability::FsRead(value),
+                "write" => Capability::FsWrite(value),
+                "env" => Capability::Env(value),
+                _ => return None,
+            })
+        };
+        let key =
+            |(name, description, required, default): &(String, String, bool, Option<String>)| ConfigKey {
+                name: name.clone(),
+                description: description.clone(),
+                required: *required,
+                default: default.clone(),
+            };
+        let hooks: HookSet = Hook::ALL
+            .into_iter()
+            .filter(|hook| self.hooks.iter().any(|word| word == hook.as_str()))
+            .collect();
+        Facts {
+            metadata: Metadata {
+                name: self.name.clone(),
+                version: self.version.clone(),
+                description: self.description.clone(),
+                hooks,
+                capabilities: self.capabilities.iter().filter_map(capability).collect(),
+                config: self.config.iter().map(key).collect(),
+            },
+            api: self.api.clone(),
+            imports: self.imports.clone(),
+            compiled: None,
+        }
+    }
+}
+
+/// A handler that was made again, or why it could not be.
+type Restored = Result<Arc<dyn Handler>, Arc<RestoreError>>;
+
+/// A plugin's handler that may still be being opened.
+#[derive(Clone)]
+struct PendingHandler {
+    snapshot: HandlerSnapshot,
+    host: Host,
+    opened: Arc<OnceCell<Restored>>,
+}
+
+impl PendingHandler {
+    async fn opened(&self) -> Restored {
+        let open = || async {
+            let (snapshot, host) = (self.snapshot.clone(), self.host.clone());
+            let opened = tokio::task::spawn_blocking(move || snapshot.open(&host)).await;
+            opened.map_err(RestoreError::from).flatten().map_err(Arc::new)
+        };
+        self.opened.get_or_init(open).await.clone()
+    }
+}
+
+impl Handler for PendingHandler {
+    fn metadata(&self) -> Metadata {
+        self.snapshot.plugin.as_ref().map(|plugin| plugin.facts().metadata).unwrap_or_default()
+    }
+
+    fn call(&self, call: Call) -> Called {
+        let later = self.clone();
+        Box::pin(async move {
+            let mut abort = call.abort.clone();
+            let timeout = call.context.timeout;
+            let opened = tokio::select! {
+                opened = later.opened() => opened,
+                _ = abort.asked_for(Abort::Gently) => return Err(HookError::Aborted),
+                () = tokio::time::sleep(timeout) => {
+                    let took = timeout.as_secs_f32();
+                    return Err(HookError::TimedOut(format!("its handler was not opened within {took} s")));
+                }
+            };
+            match opened {
+                Ok(handler) => handler.call(call).await,
+                Err(error) => Err(HookError::CannotRun(format!("its handler cannot be opened: {error}"))),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_says_the_same_after_its_way_through_a_file() {
+        let facts = Facts {
+            metadata: Metadata {
+                name: "redis".into(),
+                version: "1".into(),
+                description: "speaks RESP".into(),
+                hooks: [Hook::Stop, Hook::Demote].into_iter().collect(),
+                capabilities: vec![
+                    Capability::TcpConnect("{address}".into()),
+                    Capability::Env("HOME".into()),
+                ],
+                config: vec![ConfigKey {
+                    name: "address".into(),
+                    description: String::new(),
+                    required: true,
+                    default: None,
+                }],
+            },
+            api: "koi:service@0.1.0".into(),
+            imports: vec!["wasi:sockets/tcp@0.2.3".into()],
+            compiled: None,
+        };
+        let grants: toml::Table = "tcp = [\"127.0.0.1:1\"]\nlookup = true".parse().unwrap();
+        let home = PathBuf::from("/etc/koi/services/10-db");
+        let setup = Setup {
+            service: "db",
+            home: &home,
+            config: &[("address".into(), "127.0.0.1:1".into())],
+            grants: &grants,
+            limits: &toml::Table::new(),
+            opening: Opening::First,
+        };
+        let plugin = PluginSnapshot::new("/p/redis.wasm".into(), Kind::Wasm, "ab".repeat(32), &facts);
+        assert_eq!((plugin.facts(), plugin.kind()), (facts, Some(Kind::Wasm)));
+        let snapshot = HandlerSnapshot::new(&setup, &Shape::Folder(home.clone()), "/w".into(), Some(plugin));
+        let text = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<HandlerSnapshot>(&text).unwrap(), snapshot);
+    }
+}

@@ -1,0 +1,114 @@
+//! The code that was loaded of what is to be tried, and the handlers made of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use koi_plugin_api::Handler;
+use koi_plugin_shell::{Shape, ShellHandler};
+
+use crate::backend::code::{Code, Opened};
+use crate::backend::{self, PluginFile, Start};
+use crate::catalog::blobs;
+use crate::catalog::files;
+use crate::conformance::error::LoadedHandlerError;
+use crate::conformance::scratch::Scratch;
+use crate::conformance::target::{Target, TargetSource};
+use crate::plugin::{Facts, Kind, Opening, Resolved, Setup};
+use crate::service::config;
+
+/// A loaded plugin.
+pub(crate) struct LoadedHandler<'t> {
+    target: &'t Target,
+    scratch: &'t Scratch,
+    loaded: Loaded,
+    facts: Facts,
+    /// Of its file; of scripts: 0.
+    pub(crate) size_bytes: usize,
+}
+
+enum Loaded {
+    Code(Arc<dyn Code>),
+    Scripts(Shape),
+}
+
+impl<'t> LoadedHandler<'t> {
+    /// Loads it. Blocks.
+    pub(crate) fn load(
+        target: &'t Target,
+        scratch: &'t Scratch,
+    ) -> Result<LoadedHandler<'t>, LoadedHandlerError> {
+        let (loaded, size_bytes) = match &target.source {
+            TargetSource::Plugin(path, kind) => load_file(path, *kind, scratch)?,
+            TargetSource::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
+        };
+        let facts = match &loaded {
+            Loaded::Code(code) => code.facts().clone(),
+            Loaded::Scripts(shape) => Facts {
+                metadata: ShellHandler::open(shape.clone(), scratch.home()).metadata(),
+                api: ShellHandler::VERSION.into(),
+                ..Facts::default()
+            },
+        };
+        Ok(LoadedHandler { target, scratch, loaded, facts, size_bytes })
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The folder of the service.
+    pub(crate) fn home(&self) -> &Path {
+        self.target.home.as_deref().unwrap_or(self.scratch.home())
+    }
+
+    /// `given` with the defaults of the handler, if it can have that.
+    pub(crate) fn settle(
+        &self,
+        given: &[(String, String)],
+    ) -> Result<Vec<(String, String)>, LoadedHandlerError> {
+        let metadata = &self.facts.metadata;
+        Ok(config::settle(&metadata.name, &metadata.config, given)?)
+    }
+
+    /// A handler with this configuration, which has been [settled](Self::settle). Blocks.
+    pub(crate) fn open(&self, config: &[(String, String)]) -> Result<Opened, LoadedHandlerError> {
+        let code = match &self.loaded {
+            Loaded::Code(code) => code,
+            Loaded::Scripts(shape) => {
+                let handler = Arc::new(ShellHandler::open(shape.clone(), self.home()));
+                return Ok(Opened {
+                    handler,
+                    granted: Vec::new(),
+                    limits: Vec::new(),
+                    resolved: Resolved::new(),
+                });
+            }
+        };
+        // A component's store goes by this name. A library hears the name, and has no store of koi's.
+        let service = match self.target.kind() {
+            Kind::Wasm => self.scratch.store_name(),
+            Kind::Native | Kind::Builtin => &self.target.name,
+        };
+        let setup = Setup {
+            service,
+            home: self.home(),
+            config,
+            grants: &self.target.manifest.grants,
+            limits: &self.target.manifest.limits,
+            opening: Opening::First,
+        };
+        Ok(code.open(&setup)?)
+    }
+}
+
+fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usize), LoadedHandlerError> {
+    let content = files::read(path)?;
+    let host = scratch.host();
+    let copy = match kind {
+        Kind::Wasm => path.to_owned(),
+        Kind::Native | Kind::Builtin => blobs::keep(host, content.hash, &content.bytes)?,
+    };
+    let (bytes, hash) = (&content.bytes[..], content.hash);
+    let code = backend::load(&PluginFile { host, path, copy: &copy, kind, bytes, hash }, Start::First)?;
+    Ok((Loaded::Code(code), content.bytes.len()))
+}

@@ -1,0 +1,340 @@
+//! `service.toml`: what a service says of itself (docs/handlers.md).
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use koi_plugin_api::Hook;
+use koi_plugin_shell::open_regular;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::service::duration;
+use crate::service::duration::DurationError;
+
+/// Bytes of a `service.toml`.
+const MANIFEST_BYTES: u64 = 256 * 1024;
+
+const KEYS: [&str; 5] = ["handler", "config", "timeouts", "limits", "grants"];
+const TIMEOUT_KEYS: [&str; 7] = ["start", "stop", "promote", "demote", "status", "failed", "status_interval"];
+
+/// Everything that a `service.toml` may say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// A plugin's name, or a path to a `.so` or `.wasm`; none: by what lies in the folder.
+    pub handler: Option<String>,
+    /// `[config]`, handed to the handler: keys and values in file order, numbers and booleans as text.
+    pub config: Vec<(String, String)>,
+    /// `[timeouts]`.
+    pub timeouts: Timeouts,
+    /// `[limits]`, to be checked by the handler's kind.
+    pub limits: toml::Table,
+    /// `[grants]`, to be checked by the handler's kind.
+    pub grants: toml::Table,
+}
+
+/// `[timeouts]`: what this service wants other than `[services.timeouts]` and `timing.status_interval`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// By hook, in the order of [`Hook::ALL`].
+    hooks: [Option<Duration>; Hook::ALL.len()],
+    /// How often `status` runs.
+    pub status_interval: Option<Duration>,
+}
+
+impl Timeouts {
+    /// How long `hook` may take; none: as everywhere.
+    pub fn for_hook(&self, hook: Hook) -> Option<Duration> {
+        self.hooks[hook as usize]
+    }
+
+    fn set(&mut self, key: &str, time: Duration) {
+        match Hook::ALL.into_iter().find(|hook| hook.as_str() == key) {
+            Some(hook) => self.hooks[hook as usize] = Some(time),
+            None => self.status_interval = Some(time),
+        }
+    }
+}
+
+/// Why a `service.toml` cannot be used. Nothing of it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is there and cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is longer than 256 KiB.
+    #[error("{}: longer than {} KiB; is it a service.toml?", path.display(), MANIFEST_BYTES / 1024)]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It does not say anything that koi understands.
+    #[error("{}:{line}: {what}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there, and what to write.
+        what: ManifestEntryError,
+    },
+}
+
+/// What is wrong with one line of a `service.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestEntryError {
+    /// It is not TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// No such key.
+    #[error("`{key}` is not a key of service.toml; the nearest is `{nearest}`")]
+    UnknownKey {
+        /// What is written.
+        key: String,
+        /// What may be meant.
+        nearest: String,
+    },
+    /// A value stands where a section belongs.
+    #[error("`{0}` must be a section; write [{0}]")]
+    NotASection(String),
+    /// Something else than a text.
+    #[error("`{0}` must be a text in double quotes")]
+    NotAText(String),
+    /// A list or the like under `[config]`.
+    #[error("`{0}` must be a text, a number, true or false")]
+    NotASetting(String),
+    /// A time that is no text.
+    #[error("`{0}` must be a time in double quotes, like \"30s\"")]
+    NotATime(String),
+    /// A text that is no time.
+    #[error("`{key}`: {source}")]
+    Time {
+        /// Which one.
+        key: String,
+        /// What is wrong with it.
+        source: DurationError,
+    },
+}
+
+impl Manifest {
+    /// Reads the `service.toml` at `path`; none: it isn't there.
+    pub fn load(path: &Path) -> Result<Option<Manifest>, ManifestError> {
+        let unreadable = |source| ManifestError::Unreadable { path: path.to_owned(), source };
+        let file = match open_regular(path) {
+            Ok(file) => file,
+            // A dangling link is a service.toml that cannot be read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut text = String::new();
+        file.take(MANIFEST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > MANIFEST_BYTES {
+            return Err(ManifestError::TooLong { path: path.to_owned() });
+        }
+        Manifest::parse(&text).map(Some).map_err(|SpannedError { at, what }| ManifestError::Invalid {
+            path: path.to_owned(),
+            line: line_of(&text, at),
+            what,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Manifest, SpannedError> {
+        let of_toml = |e: toml::de::Error| SpannedError {
+            at: e.span().map_or(0, |s| s.start),
+            what: ManifestEntryError::Syntax(e.message().to_owned()),
+        };
+        let table = DeTable::parse(text).map_err(of_toml)?;
+        let mut raw: toml::Table = text.parse().map_err(of_toml)?;
+        let mut manifest = Manifest::default();
+        for (key, value) in in_file_order(table.get_ref()) {
+            match key.get_ref().as_ref() {
+                "handler" => manifest.handler = Some(string(key, value)?),
+                "config" => manifest.config = config(section(key, value)?)?,
+                "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
+                "limits" => manifest.limits = raw_section(&mut raw, key, value)?,
+                "grants" => manifest.grants = raw_section(&mut raw, key, value)?,
+                _ => return Err(unknown(key, &KEYS)),
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+type TomlKey<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type TomlValue<'i> = Spanned<DeValue<'i>>;
+
+/// Something wrong, and the byte of the text at which it stands.
+#[derive(Debug)]
+struct SpannedError {
+    at: usize,
+    what: ManifestEntryError,
+}
+
+impl SpannedError {
+    fn new<T>(at: &Spanned<T>, what: ManifestEntryError) -> SpannedError {
+        SpannedError { at: at.span().start, what }
+    }
+}
+
+fn in_file_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t TomlKey<'i>, &'t TomlValue<'i>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn section<'t, 'i>(key: &TomlKey<'i>, value: &'t TomlValue<'i>) -> Result<&'t DeTable<'i>, SpannedError> {
+    match value.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        _ => Err(SpannedError::new(key, ManifestEntryError::NotASection(key.get_ref().to_string()))),
+    }
+}
+
+fn raw_section(
+    raw: &mut toml::Table,
+    key: &TomlKey<'_>,
+    value: &TomlValue<'_>,
+) -> Result<toml::Table, SpannedError> {
+    section(key, value)?;
+    match raw.remove(key.get_ref().as_ref()) {
+        Some(toml::Value::Table(table)) => Ok(table),
+        _ => Ok(toml::Table::new()),
+    }
+}
+
+fn string(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedError> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err(SpannedError::new(value, ManifestEntryError::NotAText(key.get_ref().to_string()))),
+    }
+}
+
+fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, SpannedError> {
+    let text_of = |(key, value): (&TomlKey<'_>, &TomlValue<'_>)| {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => {
+                // As a handler expects it, however it is written: 0x10 is 16.
+                let parsed = i64::from_str_radix(number.as_str(), number.radix());
+                parsed.map_or_else(|_| number.to_string(), |n| n.to_string())
+            }
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Boolean(yes) => yes.to_string(),
+            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                return Err(SpannedError::new(
+                    key,
+                    ManifestEntryError::NotASetting(key.get_ref().to_string()),
+                ));
+            }
+        };
+        Ok((key.get_ref().to_string(), text))
+    };
+    in_file_order(table).into_iter().map(text_of).collect()
+}
+
+fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
+    let mut timeouts = Timeouts::default();
+    for (key, value) in in_file_order(table) {
+        let name = key.get_ref().as_ref();
+        if !TIMEOUT_KEYS.contains(&name) {
+            return Err(unknown(key, &TIMEOUT_KEYS));
+        }
+        let DeValue::String(text) = value.get_ref() else {
+            return Err(SpannedError::new(value, ManifestEntryError::NotATime(name.to_owned())));
+        };
+        let time = duration::parse(text).map_err(|source| {
+            SpannedError::new(value, ManifestEntryError::Time { key: name.to_owned(), source })
+        })?;
+        timeouts.set(name, time);
+    }
+    Ok(timeouts)
+}
+
+fn unknown(key: &TomlKey<'_>, known: &[&str]) -> SpannedError {
+    let name = key.get_ref().to_string();
+    let likeness = |candidate: &&&str| (strsim::jaro_winkler(&name, candidate) * 1000.0) as u32;
+    let nearest = known.iter().max_by_key(likeness).copied().unwrap_or_default().to_owned();
+    SpannedError::new(key, ManifestEntryError::UnknownKey { key: name, nearest })
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Option<Manifest>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("service.toml");
+        std::fs::write(&path, text).unwrap();
+        Manifest::load(&path).map_err(|e| e.to_string().replace(&format!("{}/", dir.path().display()), ""))
+    }
+
+    fn error(text: &str) -> String {
+        load(text).unwrap_err()
+    }
+
+    #[test]
+    fn everything_that_may_stand_in_it_is_read() {
+        let text = "handler = \"vip\"\n[config]\nzone = \"b\"\naddress = \"10.0.0.9\"\nport = 0x10\nload = 1.50\narp = true\n\
+                    [timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
+        let manifest = load(text).unwrap().unwrap();
+        assert_eq!(manifest.handler.as_deref(), Some("vip"));
+        let config: Vec<_> = manifest.config.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(
+            config,
+            ["zone=b", "address=10.0.0.9", "port=16", "load=1.50", "arp=true"],
+            "in file order"
+        );
+        assert_eq!(manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(5)));
+        assert_eq!(manifest.timeouts.for_hook(Hook::Stop), None);
+        assert_eq!(manifest.timeouts.status_interval, Some(Duration::from_secs(1)));
+        assert_eq!(manifest.limits["memory"].as_str(), Some("64MiB"));
+        assert_eq!(manifest.grants["tcp"][0].as_str(), Some("a:1"));
+    }
+
+    #[test]
+    fn one_that_is_not_there_or_empty_says_nothing() {
+        assert!(Manifest::load(Path::new("/no/such/service.toml")).unwrap().is_none());
+        assert_eq!(load(""), Ok(Some(Manifest::default())));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line_and_the_nearest_key() {
+        let nearest = |line, name, nearest| {
+            format!("service.toml:{line}: `{name}` is not a key of service.toml; the nearest is `{nearest}`")
+        };
+        assert_eq!(error("\nhandlr = \"x\"\n"), nearest(2, "handlr", "handler"));
+        assert_eq!(error("[config]\na = 1\n\n[timeout]\n"), nearest(4, "timeout", "timeouts"));
+        assert_eq!(
+            error("[timeouts]\nstart = \"1s\"\nstatus-interval = \"1s\"\n"),
+            nearest(3, "status-interval", "status_interval")
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_an_error_with_its_line() {
+        assert_eq!(error("\nhandler = 7\n"), "service.toml:2: `handler` must be a text in double quotes");
+        assert_eq!(error("config = 1\n"), "service.toml:1: `config` must be a section; write [config]");
+        assert_eq!(
+            error("[config]\nlist = [\n1]\n"),
+            "service.toml:2: `list` must be a text, a number, true or false"
+        );
+        let time = error("[timeouts]\nstop = 5\n");
+        assert_eq!(time, "service.toml:2: `stop` must be a time in double quotes, like \"30s\"");
+        assert!(error("[timeouts]\nstop = \"5\"\n").starts_with("service.toml:2: `stop`: `5` is not a time"));
+    }
+
+    #[test]
+    fn what_is_not_toml_is_an_error_with_its_line() {
+        assert!(error("handler = \"x\"\n[config\n").starts_with("service.toml:2: "));
+        assert!(error("handler = \"x\"\nhandler = \"y\"\n").starts_with("service.toml:2: "));
+        assert!(error(&"#".repeat(300_000)).contains("longer than 256 KiB"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The first words by which koid starts its own program again.
+
+/// Compiles the component on standard input to standard output.
+pub(crate) const COMPILE: &str = "plugin-compile";
+/// Loads a native library and runs its hooks.
+pub(crate) const NATIVE: &str = "plugin-native";
+
+/// Tries all of a handler, for `koi plugins check`.
+pub(crate) const CHECK: &str = "plugin-check";
+/// Runs one hook by hand, for `koi plugins run`.
+pub(crate) const RUN: &str = "plugin-run";
