@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use koi_config::{Config, candidates};
-use koi_proto::api::codes;
+use koi_proto::api::ErrorCode;
 use koi_proto::client::{Client, ClientError, Endpoint};
 use koi_proto::key::{Key, Keyring};
 use serde::Serialize;
@@ -96,25 +96,15 @@ impl Daemon {
     }
 
     fn fail(&self, error: ClientError) -> Fail {
-        let code = error.exit_code();
-        let word = match error {
-            ClientError::Refused { error, .. } => return Fail::Said { code, error },
-            ClientError::NoDaemon { .. } => "no-daemon",
-            ClientError::PermissionDenied { .. } => "permission-denied",
-            ClientError::Unsealed { .. } => "unsealed",
-            ClientError::TimedOut { .. } => codes::TIMEOUT,
-            ClientError::Broken { .. } => "broken",
-            ClientError::BadAnswer(_) => "bad-answer",
-            ClientError::BadRequest(_) => codes::BAD_REQUEST,
+        let exit_code = error.exit_code();
+        if let ClientError::Refused { error, .. } = error {
+            return Fail::Said { code: exit_code, error };
+        }
+        let hint = match (&error, self.guess) {
+            (ClientError::NoDaemon { hint, .. }, guess) if !guess.is_empty() => format!("{hint}\n{guess}"),
+            _ => error.hint().to_owned(),
         };
-        let text = error.to_string();
-        // The client's errors end in what to do.
-        let (message, hint) = text.split_once("; ").unwrap_or((&text, ""));
-        let hint = match (word, self.guess) {
-            ("no-daemon", guess) if !guess.is_empty() => format!("{hint}\n{guess}"),
-            _ => hint.to_owned(),
-        };
-        Fail::new(code, word, message, hint)
+        Fail::new(exit_code, error.code(), error.message(), hint)
     }
 }
 
@@ -136,7 +126,7 @@ fn understood<T: DeserializeOwned>(raw: Value) -> Result<Answer<T>, Fail> {
         Ok(value) => Ok(Answer { raw, value }),
         Err(e) => Err(Fail::new(
             exit::FAILED,
-            "bad-answer",
+            ErrorCode::BadAnswer,
             format!("the answer is not understood: {e}"),
             "are the versions of koi and koid too far apart?",
         )),
@@ -205,7 +195,7 @@ fn configuration(options: &Options, out: Out) -> Result<Option<Config>, Fail> {
     let loaded = koi_config::load(options.file.as_deref());
     loaded.map(|loaded| Some(loaded.config)).map_err(|e| {
         let hint = "`koi check` says more; --socket PATH asks a daemon without the configuration";
-        Fail::new(exit::FAILED, "configuration", e.to_string(), hint)
+        Fail::new(exit::FAILED, ErrorCode::Configuration, e.to_string(), hint)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use koi_proto::api::{ApiError, codes};
+use koi_proto::api::{ApiError, ErrorCode};
 
 /// The exit codes, as `koi --help` lists them.
 pub(crate) mod exit {
@@ -37,17 +37,22 @@ pub(crate) enum Fail {
 impl Fail {
     /// Something on this machine failed (exit 1).
     pub(crate) fn here(message: impl Into<String>, hint: impl Into<String>) -> Fail {
-        Fail::new(exit::FAILED, "failed", message, hint)
+        Fail::new(exit::FAILED, ErrorCode::Failed, message, hint)
     }
 
     /// The command cannot mean anything (exit 2).
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Fail {
-        Fail::new(exit::USAGE, codes::BAD_REQUEST, message, hint)
+        Fail::new(exit::USAGE, ErrorCode::BadRequest, message, hint)
     }
 
-    pub(crate) fn new(code: u8, word: &str, message: impl Into<String>, hint: impl Into<String>) -> Fail {
-        let error = ApiError { code: word.to_owned(), message: message.into(), hint: hint.into() };
-        Fail::Said { code, error }
+    pub(crate) fn new(
+        exit_code: u8,
+        code: ErrorCode,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Fail {
+        let error = ApiError { code, message: message.into(), hint: hint.into() };
+        Fail::Said { code: exit_code, error }
     }
 
     /// Whether asking again may end better: the daemon may be starting, the leader being elected.

@@ -27,7 +27,7 @@ pub use error::ClientError;
 pub use hyper::Method;
 pub use lines::{LINE_BYTES, Lines};
 
-use crate::api::{ApiError, ErrorBody, codes};
+use crate::api::{ApiError, ErrorBody, ErrorCode};
 use crate::key::Keyring;
 use crate::stream::{self, StreamError};
 
@@ -289,7 +289,7 @@ fn refused(status: u16, answer: &[u8]) -> ClientError {
     let error = serde_json::from_slice::<ErrorBody>(answer).map(|body| body.error).unwrap_or_else(|_| {
         let text: String = String::from_utf8_lossy(answer).chars().take(SHOWN_CHARS).collect();
         let message = format!("HTTP status {status}: {}", text.trim());
-        ApiError { code: codes::INTERNAL.into(), message, hint: String::new() }
+        ApiError { code: ErrorCode::Internal, message, hint: String::new() }
     });
     ClientError::Refused { status, error }
 }

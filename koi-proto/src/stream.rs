@@ -12,6 +12,7 @@
 
 mod handshake;
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -98,21 +99,47 @@ impl From<NoHeader> for StreamError {
     }
 }
 
-/// Why a responder refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a responder refuses. The text ends in what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It speaks another version of the protocol.
-    #[error("it speaks another version of the protocol; the versions of koi are too far apart")]
     Version,
     /// It is of another cluster.
-    #[error("it is of another cluster; compare `cluster.id` here and there")]
     OtherCluster,
     /// It does not have the key that was used.
-    #[error("it does not know the key used here; compare `cluster.key_file` or the password here and there")]
     UnknownKey,
     /// The seal did not fit.
-    #[error("the seal did not fit; something on the way changes the data")]
     Forged,
+}
+
+impl Refusal {
+    /// What is wrong, a sentence without its full stop.
+    pub fn message(self) -> &'static str {
+        match self {
+            Refusal::Version => "it speaks another version of the protocol",
+            Refusal::OtherCluster => "it is of another cluster",
+            Refusal::UnknownKey => "it does not know the key used here",
+            Refusal::Forged => "the seal did not fit",
+        }
+    }
+
+    /// What to look at.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Refusal::Version => "the versions of koi are too far apart",
+            Refusal::OtherCluster => "compare `cluster.id` here and there",
+            Refusal::UnknownKey => "compare `cluster.key_file` or the password here and there",
+            Refusal::Forged => "something on the way changes the data",
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.message(), self.hint())
+    }
 }
 
 /// A sealed connection. What is written may stay here until it is flushed; shutting down sends the end mark.

@@ -1,6 +1,7 @@
 //! `koi config`: the configuration of this machine.
 
 use koi_config::{Loaded, load};
+use koi_proto::api::ErrorCode;
 use serde_json::json;
 
 use crate::cli::{Config, Format, Options};
@@ -14,7 +15,7 @@ const MODE: u32 = 0o640;
 /// Shows or converts.
 pub(crate) fn config(options: &Options, command: &Config, out: Out) -> Result<u8, Fail> {
     let loaded = load(options.file.as_deref())
-        .map_err(|e| Fail::new(exit::FAILED, "configuration", e.to_string(), ""))?;
+        .map_err(|e| Fail::new(exit::FAILED, ErrorCode::Configuration, e.to_string(), ""))?;
     match command {
         Config::Show => show(&loaded, out),
         Config::Convert { to, out: target } => convert(&loaded, *to, target.as_deref(), out),

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use koi_config::load;
+use koi_proto::api::ErrorCode;
 use serde_json::json;
 
 use crate::cli::Options;
@@ -16,7 +17,7 @@ const FILES: [&str; 2] = ["identity", "state"];
 /// Sets aside what says who this node is. The next koid here draws a new id.
 pub(crate) fn reset(options: &Options, out: Out) -> Result<u8, Fail> {
     let loaded = load(options.file.as_deref())
-        .map_err(|e| Fail::new(exit::FAILED, "configuration", e.to_string(), ""))?;
+        .map_err(|e| Fail::new(exit::FAILED, ErrorCode::Configuration, e.to_string(), ""))?;
     let folder = &loaded.config.node.state_dir;
     let _lock = lock(folder)?;
     let mut aside = Vec::new();

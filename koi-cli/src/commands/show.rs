@@ -1,6 +1,6 @@
 //! Commands that ask once and show the answer.
 
-use koi_proto::api::{Failures, Local, NodeStatus, Status, codes};
+use koi_proto::api::{ErrorCode, Failures, Local, NodeState, NodeStatus, Status};
 use serde_json::Value;
 
 use crate::connect::Daemon;
@@ -29,12 +29,12 @@ pub(crate) async fn node(daemon: &Daemon, wanted: &str, out: Out) -> Result<u8, 
     let Some(index) = nodes.iter().position(|node| is(node, wanted)) else {
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         let hint = format!("known are: {}", names.join(", "));
-        return Err(Fail::new(exit::FAILED, codes::NOT_FOUND, format!("no node {wanted} is known"), hint));
+        return Err(Fail::new(exit::FAILED, ErrorCode::NotFound, format!("no node {wanted} is known"), hint));
     };
     let node = &nodes[index];
     let raw = answer.raw.pointer(&format!("/nodes/{index}")).unwrap_or(&Value::Null);
     out.show(raw, |view| render::node::node(node, view))?;
-    let amiss = node.unclean || matches!(node.state.as_str(), "Failed" | "Disconnected");
+    let amiss = node.unclean || matches!(node.state, NodeState::Failed | NodeState::Disconnected);
     Ok(if amiss { exit::DEGRADED } else { exit::WELL })
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use koi_config::load;
-use koi_proto::api::codes;
+use koi_proto::api::ErrorCode;
 use tokio::process::Command;
 use tokio::signal::ctrl_c;
 
@@ -110,7 +110,7 @@ fn must_be_harmless(
     let message = format!("{} belongs to koid: it lies in {}", service.display(), folder.display());
     let hint = "its hooks would really run, beside what the cluster decides: try a copy of it elsewhere; or, if koid is not \
                 running here or the service does no harm, --really";
-    Err(Fail::new(exit::UNSAFE, codes::UNSAFE, message, hint))
+    Err(Fail::new(exit::UNSAFE, ErrorCode::Unsafe, message, hint))
 }
 
 /// Whether `path` is an entry of `folder`, or lies in one.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use koi_proto::api::Status;
+use koi_proto::api::{ErrorCode, Status};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::show::STATUS;
@@ -36,7 +36,7 @@ async fn poll(
 ) -> Result<Answer<Status>, Fail> {
     let deadline = Instant::now() + total;
     // What the newest answer, or its absence, came to.
-    let mut outcome = Fail::new(exit::NO_ANSWER, "no-answer", "nothing has answered", "");
+    let mut outcome = Fail::new(exit::NO_ANSWER, ErrorCode::NoAnswer, "nothing has answered", "");
     while let Ok(asked) = timeout_at(deadline, daemon.get::<Status>(STATUS)).await {
         let why = match asked {
             Ok(answer) if reached(&answer.value, goal) => return Ok(answer),
@@ -86,7 +86,12 @@ fn missing(status: &Status, goal: Goal) -> String {
 
 fn not_reached(goal: Goal, why: &str, total: Duration) -> Fail {
     let message = format!("{} after {}: {why}", lacking(goal), span(total.as_millis() as u64));
-    Fail::new(exit::DEGRADED, "not-reached", message, "`koi status` says more; --timeout waits longer")
+    Fail::new(
+        exit::DEGRADED,
+        ErrorCode::NotReached,
+        message,
+        "`koi status` says more; --timeout waits longer",
+    )
 }
 
 fn lacking(goal: Goal) -> &'static str {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use koi_proto::api::{Event, Status};
+use koi_proto::api::{Event, EventLevel, Status};
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, how};
@@ -153,11 +153,11 @@ impl Show {
                 return self.out.write(&(said.collect::<String>() + &status::status(status, &view) + "\n"));
             }
             // How it all began is in the nodes' logs; what goes wrong meanwhile is said.
-            let events = events.iter().filter(|news| self.shown_once || news.level != "info");
+            let events = events.iter().filter(|news| self.shown_once || news.level != EventLevel::Info);
             let events: String = events.map(|news| event::event(news, &view)).collect();
             return self.out.write(&(said.collect::<String>() + &events));
         }
-        let detail = |news: &Event| news.level == "info" && DETAILS.contains(&news.kind.as_str());
+        let detail = |news: &Event| news.level == EventLevel::Info && DETAILS.contains(&news.kind.as_str());
         let wanted = |news: &&Event| !detail(news) && self.heard.is_new(news);
         let events = events.iter().filter(wanted);
         self.last.extend(said.chain(events.map(|news| one_line(news, &view))));

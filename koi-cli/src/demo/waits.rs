@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use koi_proto::api::{Promote, Status};
+use koi_proto::api::{NodeState, Promote, Status};
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
@@ -27,7 +27,7 @@ pub(crate) struct Roles {
 impl Roles {
     /// All three nodes run, are well, and agree that all is well.
     pub(crate) fn of(status: &Status) -> Option<Roles> {
-        let ready = |state: &str| matches!(state, "Master" | "Standby");
+        let ready = |state: &NodeState| matches!(state, NodeState::Master | NodeState::Standby);
         let all = status.nodes.len() == NAMES.len() && status.nodes.iter().all(|node| ready(&node.state));
         let cluster = &status.cluster;
         if !(all && cluster.healthy && !cluster.maintenance && cluster.target.is_none()) {

@@ -1,6 +1,6 @@
 //! `koi electors list`.
 
-use koi_proto::api::Electors;
+use koi_proto::api::{Electors, Membership};
 
 use super::View;
 use super::paint::Tone;
@@ -14,12 +14,12 @@ pub(crate) fn electors(electors: &Electors, view: &View) -> String {
     let mut table = Table::new(0, NAME);
     table.heads(&["NODE", "ELECTOR", "HEARD", "ID"]);
     for elector in &electors.electors {
-        let (word, tone) = match elector.membership.as_str() {
-            "member" | "configured" => ("yes", Tone::Plain),
-            "joining" => ("joining", Tone::Warn),
-            "leaving" => ("leaving", Tone::Warn),
-            "outside" => ("no", Tone::Warn),
-            other => (other, Tone::Warn),
+        let (word, tone) = match &elector.membership {
+            Membership::Member | Membership::Configured => ("yes", Tone::Plain),
+            Membership::Joining => ("joining", Tone::Warn),
+            Membership::Leaving => ("leaving", Tone::Warn),
+            Membership::Outside => ("no", Tone::Warn),
+            Membership::Unknown(word) => (word.as_str(), Tone::Warn),
         };
         let (heard, heard_tone) = if elector.there { ("yes", Tone::Plain) } else { ("no", Tone::Bad) };
         table.row(vec![

@@ -1,6 +1,6 @@
 //! `koi local`: the asked node as it sees itself.
 
-use koi_proto::api::Local;
+use koi_proto::api::{Local, StateOrigin};
 
 use super::clock::{instant, span};
 use super::paint::Tone;
@@ -32,7 +32,7 @@ fn facts(local: &Local, view: &View) -> String {
             local.lease_ms.map(|ms| format!(", its lease lasts {} more", span(ms))).unwrap_or_default();
         say("mastership", &format!("epoch {epoch}{lease}"), Tone::Plain);
     }
-    say("state on disk", &standing(&local.standing), Tone::Plain);
+    say("state on disk", &state_origin(&local.standing), Tone::Plain);
     if let Some(ms) = local.slowest_demote_ms {
         say("demotes", &format!("the slowest of late took {}", span(ms)), Tone::Plain);
     }
@@ -54,12 +54,12 @@ fn leader_line(leader: &str, local: &Local) -> String {
 }
 
 /// R10 in words.
-fn standing(word: &str) -> String {
-    match word {
-        "empty" => {
+fn state_origin(origin: &StateOrigin) -> String {
+    match origin {
+        StateOrigin::Empty => {
             "empty: it neither votes nor leads until a leader has given it the record (R10)".to_owned()
         }
-        "founder" => "founder: it began with a new cluster".to_owned(),
-        other => other.to_owned(),
+        StateOrigin::Founder => "founder: it began with a new cluster".to_owned(),
+        StateOrigin::Member | StateOrigin::Unknown(_) => origin.to_string(),
     }
 }

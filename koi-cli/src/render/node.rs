@@ -1,6 +1,6 @@
 //! `koi status NODE`: one node with all its services.
 
-use koi_proto::api::{Failure, NodeStatus, ServiceStatus};
+use koi_proto::api::{Failure, NodeAction, NodeState, NodeStatus, ServiceStatus};
 
 use super::clock::{seen, span};
 use super::paint::Tone;
@@ -13,7 +13,7 @@ const NAME: usize = 32;
 /// The classic four letters: failed, leader, runner, elector (docs/from-classic.md).
 pub(crate) fn flags(node: &NodeStatus) -> String {
     let flag = |set: bool, letter: char| if set { letter } else { '.' };
-    let failed = node.state == "Failed";
+    let failed = node.state == NodeState::Failed;
     [flag(failed, 'F'), flag(node.leader, 'L'), flag(node.runner, 'R'), flag(node.elector, 'E')]
         .iter()
         .collect()
@@ -21,12 +21,12 @@ pub(crate) fn flags(node: &NodeStatus) -> String {
 
 /// The tone of a node's state.
 pub(crate) fn tone(node: &NodeStatus) -> Tone {
-    match node.state.as_str() {
-        "Failed" | "Disconnected" => Tone::Bad,
-        "Master" => Tone::Good,
-        "Live" => Tone::Warn,
-        "Stopped" => Tone::Dim,
-        _ => Tone::Plain,
+    match node.state {
+        NodeState::Failed | NodeState::Disconnected => Tone::Bad,
+        NodeState::Master => Tone::Good,
+        NodeState::Live => Tone::Warn,
+        NodeState::Stopped => Tone::Dim,
+        NodeState::Standby | NodeState::Elector | NodeState::Unknown(_) => Tone::Plain,
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn node(node: &NodeStatus, view: &View) -> String {
 pub(crate) fn title(node: &NodeStatus, view: &View) -> String {
     let paint = view.paint;
     let name = paint.head(&text::clean(&node.name));
-    let state = paint.tone(tone(node), &text::clean(&node.state));
+    let state = paint.tone(tone(node), &text::clean(node.state.as_str()));
     format!("{name}: {state} {}\n", flags(node))
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn title(node: &NodeStatus, view: &View) -> String {
 pub(crate) fn facts(node: &NodeStatus, view: &View) -> String {
     let mut lines = String::new();
     let mut say = |name: &str, value: &str, tone: Tone| lines.push_str(&fact(name, value, tone, view));
-    say("message", &node.message, if node.state == "Failed" { Tone::Bad } else { Tone::Plain });
+    say("message", &node.message, if node.state == NodeState::Failed { Tone::Bad } else { Tone::Plain });
     if node.unclean {
         let text = "it could not stop what it had promoted, so nobody is promoted elsewhere: mend it and `koi recover`, \
                     or cut its power and `koi confirm-down`";
@@ -73,7 +73,7 @@ pub(crate) fn facts(node: &NodeStatus, view: &View) -> String {
     say("version", &node.version, Tone::Plain);
     say("seen", &seen(node.seen_ms), Tone::Plain);
     say("up", &span(node.uptime_ms), Tone::Plain);
-    say("action", node.action.as_deref().unwrap_or_default(), Tone::Plain);
+    say("action", node.action.as_ref().map(NodeAction::as_str).unwrap_or_default(), Tone::Plain);
     lines
 }
 

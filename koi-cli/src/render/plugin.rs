@@ -1,6 +1,6 @@
 //! `koi plugins inspect`: all that is known of one plugin.
 
-use koi_proto::api::{PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
+use koi_proto::api::{Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::clock::span;
 use super::paint::Tone;
@@ -17,7 +17,7 @@ const WANTED: usize = 36;
 pub(crate) fn plugin(detail: &PluginDetail, view: &View) -> String {
     let plugin = &detail.plugin;
     let title = format!("{} {}", text::clean(&plugin.name), text::clean(&plugin.version));
-    let state = view.paint.tone(tone(plugin), &text::clean(&plugin.state));
+    let state = view.paint.tone(tone(plugin), &text::clean(plugin.state.as_str()));
     let mut page = format!("{}: {state}\n", view.paint.head(title.trim()));
     page.push_str(&hanging("  ", plugin.error.as_deref().unwrap_or_default(), tone(plugin), view));
     let loading = plugin.loading_ms.map(|ms| loading(plugin, ms));
@@ -35,7 +35,7 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     let mut say = |name: &str, value: &str, tone: Tone| lines.push_str(&fact(name, value, tone, view));
     say("description", &plugin.description, Tone::Plain);
     let built = if plugin.api.is_empty() { String::new() } else { format!(", built for {}", plugin.api) };
-    say("kind", &(plugin.kind.clone() + &built), Tone::Plain);
+    say("kind", &(format!("{}{built}", plugin.kind)), Tone::Plain);
     say("hooks", &hooks(&plugin.hooks), Tone::Plain);
     let services =
         if plugin.services.is_empty() { "none uses it".to_owned() } else { plugin.services.join(", ") };
@@ -56,11 +56,14 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     lines
 }
 
-fn hooks(hooks: &[String]) -> String {
+fn hooks(hooks: &[Hook]) -> String {
     match hooks.len() {
         0 => "none".to_owned(),
         6 => "all of them".to_owned(),
-        _ => format!("{}; the others count as done", hooks.join(", ")),
+        _ => format!(
+            "{}; the others count as done",
+            hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -69,15 +72,17 @@ fn compile_state(compiled: &PluginCompiled) -> String {
     format!("{}, {how} in {}", size(compiled.size_bytes), span(compiled.took_ms))
 }
 
-fn on_disk(word: &str) -> (&str, Tone) {
-    match word {
-        "same" => ("as it was loaded", Tone::Plain),
-        "changed" => ("changed since it was loaded: `koi reconfigure` takes it", Tone::Warn),
-        "refused" => {
+fn on_disk(on_disk: &OnDisk) -> (&str, Tone) {
+    match on_disk {
+        OnDisk::Same => ("as it was loaded", Tone::Plain),
+        OnDisk::Changed => ("changed since it was loaded: `koi reconfigure` takes it", Tone::Warn),
+        OnDisk::Refused => {
             ("another file, which cannot be used; what was loaded stays until koid is restarted", Tone::Warn)
         }
-        "gone" => ("gone since it was loaded; what was loaded stays until `koi reconfigure`", Tone::Warn),
-        other => (other, Tone::Plain),
+        OnDisk::Gone => {
+            ("gone since it was loaded; what was loaded stays until `koi reconfigure`", Tone::Warn)
+        }
+        OnDisk::NoFile | OnDisk::Unknown(_) => (on_disk.as_str(), Tone::Plain),
     }
 }
 

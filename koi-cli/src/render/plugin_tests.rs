@@ -1,7 +1,9 @@
 //! `koi plugins list` and `inspect`, as snapshots.
 
 use insta::assert_snapshot;
-use koi_proto::api::{Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem};
+use koi_proto::api::{
+    Hook, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem,
+};
 
 use super::{Paint, View, plugin, plugins, text};
 
@@ -10,7 +12,6 @@ const HASH: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3
 const ALL: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
 
 fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
-    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     let (api, ending) = match kind {
         "wasm" => ("koi:service@0.1.0", ".wasm"),
         "native" => ("native 1.0", ".so"),
@@ -21,8 +22,8 @@ fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
         kind: kind.into(),
         version: "0.1.0".into(),
         api: api.into(),
-        hooks: owned(hooks),
-        services: owned(services),
+        hooks: hooks.iter().map(|hook| Hook::from(*hook)).collect(),
+        services: services.iter().map(ToString::to_string).collect(),
         state: "ready".into(),
         path: (kind != "builtin").then(|| format!("/etc/koi/plugins/{name}{ending}")),
         hash: (kind != "builtin").then(|| HASH.into()),

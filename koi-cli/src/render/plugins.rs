@@ -1,6 +1,6 @@
 //! `koi plugins list`: a line for each plugin, and below them why one cannot be used.
 
-use koi_proto::api::Plugin;
+use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState};
 
 use super::clock::span;
 use super::paint::Tone;
@@ -11,7 +11,7 @@ use super::{View, text};
 const WIDEST: usize = 22;
 
 /// Every hook, in the order in which plugins name them.
-const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
+const HOOKS: [Hook; 6] = [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
 
 /// The whole of it.
 pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
@@ -37,30 +37,30 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
 
 /// The tone of its state: one that runs, but not as its file says, is to be looked at.
 pub(crate) fn tone(plugin: &Plugin) -> Tone {
-    match (plugin.state.as_str(), &plugin.error) {
-        ("ready", None) if plugin.problems.is_empty() => Tone::Good,
-        ("ready", _) | ("compiling" | "loading", _) => Tone::Warn,
-        _ => Tone::Bad,
+    match (&plugin.state, &plugin.error) {
+        (PluginState::Ready, None) if plugin.problems.is_empty() => Tone::Good,
+        (PluginState::Ready | PluginState::Compiling | PluginState::Loading, _) => Tone::Warn,
+        (PluginState::Error | PluginState::Unknown(_), _) => Tone::Bad,
     }
 }
 
 /// Its hooks in a few words: few plugins have neither few nor nearly all.
-fn hooks(hooks: &[String]) -> String {
-    let missing: Vec<&str> = HOOKS.into_iter().filter(|hook| !hooks.iter().any(|h| h == hook)).collect();
+fn hooks(hooks: &[Hook]) -> String {
+    let missing: Vec<&Hook> = HOOKS.iter().filter(|hook| !hooks.contains(hook)).collect();
     match missing[..] {
         [] => "all".to_owned(),
         [one] => format!("all but {one}"),
         [one, other] => format!("all but {one} {other}"),
-        _ => hooks.join(" "),
+        _ => hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(" "),
     }
 }
 
 /// What is being done with its file.
 pub(crate) fn loading(plugin: &Plugin, ms: u64) -> String {
     let file = plugin.path.as_deref().unwrap_or("its file");
-    let doing = if plugin.kind == "wasm" { "compiled" } else { "loaded" };
-    let meanwhile = match plugin.state.as_str() {
-        "ready" => "; what is in force stays meanwhile",
+    let doing = if plugin.kind == PluginKind::Wasm { "compiled" } else { "loaded" };
+    let meanwhile = match plugin.state {
+        PluginState::Ready => "; what is in force stays meanwhile",
         _ => "",
     };
     format!("{file} is being {doing}, for {} so far{meanwhile}", span(ms))
@@ -73,7 +73,7 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     if let Some(ms) = plugin.loading_ms {
         lines.push_str(&hanging(&format!("{name}: "), &loading(plugin, ms), Tone::Warn, view));
     }
-    if plugin.on_disk == "changed" && plugin.loading_ms.is_none() {
+    if plugin.on_disk == OnDisk::Changed && plugin.loading_ms.is_none() {
         let todo = "its file has changed since it was loaded: `koi reconfigure` takes it";
         lines.push_str(&hanging(&format!("{name}: "), todo, Tone::Dim, view));
     }
@@ -87,7 +87,7 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     }
     let Some(error) = &plugin.error else { return lines };
     lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
-    if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != "gone") {
+    if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != OnDisk::Gone) {
         let todo =
             format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");
         lines.push_str(&hanging("  ", &todo, Tone::Dim, view));

@@ -1,6 +1,6 @@
 //! What is below the table of nodes: why nodes and services are not as they should be.
 
-use koi_proto::api::{NodeStatus, ServiceStatus, Status};
+use koi_proto::api::{NodeState, NodeStatus, ServiceStatus, Status};
 
 use super::clock::span;
 use super::paint::Tone;
@@ -47,7 +47,7 @@ fn message(node: &NodeStatus) -> String {
 }
 
 fn tone(node: &NodeStatus) -> Tone {
-    if node.unclean || node.state == "Failed" { Tone::Bad } else { Tone::Plain }
+    if node.unclean || node.state == NodeState::Failed { Tone::Bad } else { Tone::Plain }
 }
 
 fn services(status: &Status, view: &View) -> String {

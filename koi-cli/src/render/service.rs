@@ -1,21 +1,32 @@
 //! How a service is, in a few words.
 
-use koi_proto::api::{NodeStatus, ServiceStatus};
+use koi_proto::api::{NodeState, NodeStatus, ServiceState, ServiceStatus};
 
 use super::clock::span;
 use super::paint::Tone;
 
 /// The service states in the order in which they are counted: what deserves a look first.
-const STATES: [&str; 9] =
-    ["Failed", "Failing", "Stopping", "Stopped", "Starting", "Demoting", "Promoting", "Started", "Promoted"];
+const STATES: [ServiceState; 9] = [
+    ServiceState::Failed,
+    ServiceState::Failing,
+    ServiceState::Stopping,
+    ServiceState::Stopped,
+    ServiceState::Starting,
+    ServiceState::Demoting,
+    ServiceState::Promoting,
+    ServiceState::Started,
+    ServiceState::Promoted,
+];
 
 /// How a node's services are: `3 promoted`, or `1 failed, 2 stopped`.
 pub(crate) fn counts(services: &[ServiceStatus]) -> String {
     let count = |word: &str, n: usize| (n > 0).then(|| format!("{n} {}", word.to_lowercase()));
     let disabled = services.iter().filter(|s| s.disabled).count();
     let enabled = || services.iter().filter(|s| !s.disabled);
-    let known = STATES.iter().filter_map(|word| count(word, enabled().filter(|s| s.state == *word).count()));
-    let unknown = enabled().filter(|s| !STATES.contains(&s.state.as_str())).count();
+    let known = STATES
+        .iter()
+        .filter_map(|state| count(state.as_str(), enabled().filter(|s| s.state == *state).count()));
+    let unknown = enabled().filter(|s| !STATES.contains(&s.state)).count();
     let parts: Vec<String> =
         known.chain(count("unknown", unknown)).chain(count("disabled", disabled)).collect();
     if parts.is_empty() { "no services".to_owned() } else { parts.join(", ") }
@@ -26,12 +37,13 @@ pub(crate) fn is_fine(service: &ServiceStatus, node: &NodeStatus) -> bool {
     if service.failed || service.disabled {
         return false;
     }
-    match node.state.as_str() {
-        "Master" => service.state == "Promoted",
-        "Standby" => service.state == "Started" && service.promotable,
-        "Live" => service.state == "Started" && service.promotable,
-        "Stopped" | "Disconnected" | "Failed" => matches!(service.state.as_str(), "Stopped" | "Started"),
-        _ => true,
+    match node.state {
+        NodeState::Master => service.state == ServiceState::Promoted,
+        NodeState::Standby | NodeState::Live => service.state == ServiceState::Started && service.promotable,
+        NodeState::Stopped | NodeState::Disconnected | NodeState::Failed => {
+            matches!(service.state, ServiceState::Stopped | ServiceState::Started)
+        }
+        NodeState::Elector | NodeState::Unknown(_) => true,
     }
 }
 
@@ -40,12 +52,16 @@ pub(crate) fn tone(service: &ServiceStatus) -> Tone {
     if service.failed {
         return Tone::Bad;
     }
-    match service.state.as_str() {
-        "Failed" | "Failing" => Tone::Bad,
-        "Promoted" => Tone::Good,
-        "Started" => Tone::Plain,
-        "Stopped" => Tone::Dim,
-        _ => Tone::Warn,
+    match service.state {
+        ServiceState::Failed | ServiceState::Failing => Tone::Bad,
+        ServiceState::Promoted => Tone::Good,
+        ServiceState::Started => Tone::Plain,
+        ServiceState::Stopped => Tone::Dim,
+        ServiceState::Stopping
+        | ServiceState::Starting
+        | ServiceState::Demoting
+        | ServiceState::Promoting
+        | ServiceState::Unknown(_) => Tone::Warn,
     }
 }
 
@@ -63,7 +79,7 @@ pub(crate) fn mark(service: &ServiceStatus) -> &'static str {
 pub(crate) fn doing(service: &ServiceStatus) -> String {
     match (&service.hook, service.hook_ms) {
         (Some(hook), Some(ms)) => format!("{hook} {}", span(ms)),
-        (Some(hook), None) => hook.clone(),
+        (Some(hook), None) => hook.to_string(),
         (None, _) => String::new(),
     }
 }
@@ -74,7 +90,9 @@ pub(crate) fn remark(service: &ServiceStatus) -> String {
         _ if service.disabled => "disabled: a file `disabled` lies in its folder".to_owned(),
         Some(message) => message.clone(),
         None if service.failed => "failed".to_owned(),
-        None if service.state == "Started" && !service.promotable => "not promotable now".to_owned(),
+        None if service.state == ServiceState::Started && !service.promotable => {
+            "not promotable now".to_owned()
+        }
         None => String::new(),
     }
 }

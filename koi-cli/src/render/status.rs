@@ -1,7 +1,7 @@
 //! `koi status`: first whether all is well and if not, why; then the nodes; then what is wrong with them. It fits
 //! one screen, however many services there are.
 
-use koi_proto::api::{NodeStatus, Status};
+use koi_proto::api::{NodeState, NodeStatus, Status};
 
 use super::clock::{seen, span};
 use super::paint::Tone;
@@ -132,7 +132,7 @@ fn nodes(status: &Status, view: &View) -> String {
     let mut table = Table::new(0, NAME);
     table.heads(&["NODE", "FLAGS", "STATE", "SEEN", "UP", "SERVICES"]);
     for node in &status.nodes {
-        let missing = node.state == "Disconnected";
+        let missing = node.state == NodeState::Disconnected;
         table.row(vec![
             Cell::new(&node.name).tone(Tone::Head),
             node::flags(node).into(),

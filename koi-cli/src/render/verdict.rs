@@ -1,6 +1,6 @@
 //! Is all well, and if not, why: the first line of a status and the exit code of `koi status`.
 
-use koi_proto::api::{ClusterStatus, NodeStatus, Status, Waiting};
+use koi_proto::api::{ClusterStatus, NodeAction, NodeState, NodeStatus, ServiceState, Status, Waiting};
 
 use super::clock::span;
 use super::text;
@@ -99,7 +99,7 @@ fn short_of_quorum(cluster: &ClusterStatus) -> Option<Reason> {
 }
 
 fn no_candidate(nodes: &[NodeStatus]) -> Reason {
-    if nodes.iter().any(|n| n.runner && n.state == "Standby") {
+    if nodes.iter().any(|n| n.runner && n.state == NodeState::Standby) {
         Reason::own("one is about to be chosen")
     } else {
         Reason::own("no runner can be promoted")
@@ -137,12 +137,17 @@ fn amiss(node: &NodeStatus) -> Option<String> {
     if node.unclean {
         return Some(format!("{name} is unclean"));
     }
-    match node.state.as_str() {
-        "Failed" => Some(format!("{name} has failed{}", failed_services(node))),
-        "Disconnected" if node.deaf => Some(format!("{name} hears nobody")),
-        "Disconnected" => Some(format!("{name} is missing")),
-        "Live" if !node.stopped => Some(format!("{name} is not ready yet")),
-        _ => None,
+    match node.state {
+        NodeState::Failed => Some(format!("{name} has failed{}", failed_services(node))),
+        NodeState::Disconnected if node.deaf => Some(format!("{name} hears nobody")),
+        NodeState::Disconnected => Some(format!("{name} is missing")),
+        NodeState::Live if !node.stopped => Some(format!("{name} is not ready yet")),
+        NodeState::Live
+        | NodeState::Stopped
+        | NodeState::Standby
+        | NodeState::Master
+        | NodeState::Elector
+        | NodeState::Unknown(_) => None,
     }
 }
 
@@ -165,14 +170,15 @@ fn moving(master: &NodeStatus) -> Option<String> {
     if promoted(master) {
         return None;
     }
-    let down = master.action.as_deref() == Some("Demote") || services.iter().any(|s| s.state == "Demoting");
+    let down = master.action == Some(NodeAction::Demote)
+        || services.iter().any(|s| s.state == ServiceState::Demoting);
     Some(format!("{} is being {}", master.name, if down { "demoted" } else { "promoted" }))
 }
 
 /// Whether a node is master with all its services promoted, as far as its services are known.
 pub(crate) fn promoted(node: &NodeStatus) -> bool {
     let services = node.services.as_deref().unwrap_or_default();
-    node.state == "Master" && services.iter().all(|s| s.state == "Promoted")
+    node.state == NodeState::Master && services.iter().all(|s| s.state == ServiceState::Promoted)
 }
 
 /// The node that is master, with all its services.

@@ -7,7 +7,7 @@ use hyper::Response;
 use koi_core::io::{Answered, Command, ElectorChange, Refusal};
 use koi_core::view::View;
 use koi_proto::api::{
-    ApiError, Bootstrap, Done, ElectorsChange, Maintenance, OnNode, Promote, Reconfigure, codes,
+    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure,
 };
 use tokio::sync::oneshot;
 
@@ -84,7 +84,7 @@ impl Api {
                 let Bootstrap { dry_run } = asked.json()?;
                 Ok(Where::Here(Command::Bootstrap { dry_run }))
             }
-            other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
+            other => Err(error(ErrorCode::NotFound, format!("there is no POST {other}"), "")),
         }
     }
 
@@ -150,7 +150,7 @@ impl Api {
             Ok(done) => Ok(json(&done)),
             Err(ReloadError::NotBegun) => Err(of_command(CommandError::NotBegun, None)),
             Err(ReloadError::NotTaken(message)) => {
-                Err(error(codes::REFUSED, message, "the old configuration stays in force; mend the file"))
+                Err(error(ErrorCode::Refused, message, "the old configuration stays in force; mend the file"))
             }
         }
     }

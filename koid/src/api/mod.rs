@@ -12,6 +12,7 @@ mod reopening;
 mod request;
 mod routes;
 mod serve;
+pub(crate) mod states;
 mod status;
 
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::{Method, Response};
 use koi_core::types::ServiceState;
-use koi_proto::api::{ApiError, Event, NodeStatus, Status, codes};
+use koi_proto::api::{ApiError, ErrorCode, Event, EventLevel, NodeStatus, Status};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ impl Api {
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::POST, _) => self.post(asked).await,
             (method, path) => Err(error(
-                codes::NOT_FOUND,
+                ErrorCode::NotFound,
                 format!("there is no {method} {path}"),
                 "the API's paths begin with /v1/; `curl --unix-socket … http://koi/v1/status` is one",
             )),
@@ -183,7 +183,7 @@ async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: m
             Err(RecvError::Lagged(missed)) => line(&Event {
                 kind: "missed".into(),
                 message: format!("{missed} events were missed: they came faster than they were read"),
-                level: "warning".into(),
+                level: EventLevel::Warning,
                 ..Event::default()
             }),
             Err(RecvError::Closed) => return,
