@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use koi_duration::{BareNumber, DurationError};
 
 mod plugins;
 
@@ -374,26 +375,8 @@ pub(crate) enum Format {
 }
 
 /// Reads `500ms`, `6s`, `5m`, `1h`, or a bare number of milliseconds (docs/configuration.md).
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit_ms: u64 = match unit.trim() {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(not_a_time()),
-    };
-    let number: u64 = number.parse().map_err(|_| not_a_time())?;
-    let ms = number.checked_mul(unit_ms).ok_or_else(|| "too long".to_owned())?;
-    if ms == 0 {
-        return Err("must be more than nothing".to_owned());
-    }
-    Ok(Duration::from_millis(ms))
-}
-
-fn not_a_time() -> String {
-    "a time is written 500ms, 6s, 5m or 1h".to_owned()
+fn duration(text: &str) -> Result<Duration, DurationError> {
+    koi_duration::parse_positive(text, BareNumber::Milliseconds)
 }
 
 #[cfg(test)]

@@ -160,10 +160,10 @@ fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<
     let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
     let secret = options.secret.clone().map(|secret| secret.0).or_else(|| std::env::var(SECRET).ok());
     let key = match (secret, config.map(|c| c.cluster.key)) {
-        (Some(password), _) | (None, Some(koi_config::Key::Password(password))) => {
+        (Some(password), _) | (None, Some(koi_config::ClusterKey::Password(password))) => {
             Key::from_password(&password, cluster_id)
         }
-        (None, Some(koi_config::Key::File(path))) => Key::read_file(&path),
+        (None, Some(koi_config::ClusterKey::File(path))) => Key::read_file(&path),
         (None, None) => {
             let hint = "-f FILE names a configuration that has it; KOI_SECRET may hold the password";
             return Err(Fail::here(format!("the key of the cluster is needed to ask {host}"), hint));

@@ -54,7 +54,7 @@ fn convert(
         None if hides_password(&loaded.config, out) => {
             out.note("the password is not shown on a terminal: --out FILE, or `> FILE`, writes it");
             let mut config = loaded.config.clone();
-            config.cluster.key = koi_config::Key::Password("…".to_owned());
+            config.cluster.key = koi_config::ClusterKey::Password("…".to_owned());
             out.write(&write_as(to, &config).0)?;
         }
         None => {
@@ -80,7 +80,9 @@ fn write_as(format: Format, config: &koi_config::Config) -> (String, Vec<String>
 
 /// Whoever looks over a shoulder, or at what a terminal has kept, is not to read it.
 fn hides_password(config: &koi_config::Config, out: Out) -> bool {
-    out.is_on_terminal() && !out.is_json() && matches!(config.cluster.key, koi_config::Key::Password(_))
+    out.is_on_terminal()
+        && !out.is_json()
+        && matches!(config.cluster.key, koi_config::ClusterKey::Password(_))
 }
 
 fn format_of(loaded: &Loaded) -> Format {

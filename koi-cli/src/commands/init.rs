@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use koi_config::{SEARCHED, Start, example, parse_toml};
+use koi_config::{ExampleSettings, SEARCHED, example, parse_toml};
 use serde_json::json;
 
 use crate::cli::{Init, Options};
@@ -17,7 +17,7 @@ const DEFAULT: &str = "koi.toml";
 /// Writes a configuration to begin with.
 pub(crate) fn init(options: &Options, args: &Init, out: Out) -> Result<u8, Fail> {
     let target = args.target.as_deref().or(options.file.as_deref()).unwrap_or(Path::new(DEFAULT));
-    let text = example(&start(args));
+    let text = example(&example_settings(args));
     // What was asked for may be no address: nothing is written that the daemon would refuse.
     parse_toml(&text, target)
         .map_err(|e| Fail::usage(format!("this would be no configuration:\n{e}"), ""))?;
@@ -26,18 +26,18 @@ pub(crate) fn init(options: &Options, args: &Init, out: Out) -> Result<u8, Fail>
     Ok(exit::WELL)
 }
 
-fn start(args: &Init) -> Start {
-    let mut start = Start::default();
+fn example_settings(args: &Init) -> ExampleSettings {
+    let mut settings = ExampleSettings::default();
     if let Some(electors) = args.electors {
-        start.electors = electors;
+        settings.electors = electors;
     }
     if !args.transport.is_empty() {
-        start.transport.clone_from(&args.transport);
+        settings.transport.clone_from(&args.transport);
     }
     if let Some(key_file) = &args.key_file {
-        start.key_file.clone_from(key_file);
+        settings.key_file.clone_from(key_file);
     }
-    start
+    settings
 }
 
 /// What was said needs no editing, and a key that is there is not made again.
@@ -53,9 +53,9 @@ fn next_steps(target: &Path, args: &Init) -> String {
     if !unsaid.is_empty() {
         steps.push(format!("edit it: {unsaid} above all"));
     }
-    let start = start(args);
+    let settings = example_settings(args);
     // As in the file: a relative path begins at its folder.
-    let key = target.parent().unwrap_or(Path::new("")).join(&start.key_file);
+    let key = target.parent().unwrap_or(Path::new("")).join(&settings.key_file);
     steps.push(match key.exists() {
         true => format!("copy the key {} to every node, if it is not there yet", key.display()),
         false => format!("koi keygen {}, and copy the key to every node", key.display()),

@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 
 use nix::net::if_::{if_indextoname, if_nametoindex};
 
-/// What is wrong, and what to write.
-pub(crate) type Mistake = (String, String);
+use super::error::ValueError;
 
 /// `text` with the number of the interface in the place of its name.
-pub(crate) fn numbered(text: &str) -> Result<Cow<'_, str>, Mistake> {
+pub(crate) fn numbered(text: &str) -> Result<Cow<'_, str>, ValueError> {
     let Some((address, rest)) = text.split_once('%') else { return Ok(text.into()) };
     let (zone, behind) = rest.find(']').map_or((rest, ""), |at| rest.split_at(at));
     if zone.is_empty() || zone.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -17,9 +16,9 @@ pub(crate) fn numbered(text: &str) -> Result<Cow<'_, str>, Mistake> {
     }
     match if_nametoindex(zone) {
         Ok(number) => Ok(format!("{address}%{number}{behind}").into()),
-        Err(_) => Err((
+        Err(_) => Err(ValueError::new(
             format!("names the interface {zone:?}, and there is none of that name"),
-            "`ip link` shows the interfaces of this machine; it must be there when koid starts".to_owned(),
+            "`ip link` shows the interfaces of this machine; it must be there when koid starts",
         )),
     }
 }
@@ -44,14 +43,14 @@ pub(crate) struct Bind {
 
 impl Bind {
     /// None: it is no address.
-    pub(crate) fn parse(text: &str) -> Result<Option<Bind>, Mistake> {
+    pub(crate) fn parse(text: &str) -> Result<Option<Bind>, ValueError> {
         let text = numbered(text)?;
         let plain = text.parse::<IpAddr>().ok().map(|ip| Bind { ip, zone: 0 });
         let zoned = || format!("[{text}]:0").parse::<SocketAddrV6>().ok();
         let bind = plain.or_else(|| zoned().map(|v6| Bind { ip: (*v6.ip()).into(), zone: v6.scope_id() }));
         match bind {
             // Without its interface there may be many of that address.
-            Some(Bind { ip: IpAddr::V6(v6), zone: 0 }) if v6.is_unicast_link_local() => Err((
+            Some(Bind { ip: IpAddr::V6(v6), zone: 0 }) if v6.is_unicast_link_local() => Err(ValueError::new(
                 format!("is the link-local address {v6} without its interface"),
                 format!("write {v6}%eth0, with the interface that it is on"),
             )),
@@ -85,9 +84,9 @@ mod tests {
         let (named, numbered) = (read("fe80::1%lo"), read("fe80::1%1"));
         assert_eq!((named, named.zone, named.show()), (numbered, 1, "fe80::1%lo".to_owned()));
         assert_eq!(read("10.0.0.1").show(), "10.0.0.1");
-        assert_eq!(Bind::parse("eth0"), Ok(None));
-        let (message, hint) = Bind::parse("fe80::1%no-such").unwrap_err();
+        assert!(matches!(Bind::parse("eth0"), Ok(None)));
+        let ValueError { message, hint, .. } = Bind::parse("fe80::1%no-such").unwrap_err();
         assert!(message.contains("\"no-such\"") && hint.contains("ip link"), "{message}; {hint}");
-        assert!(Bind::parse("fe80::1").unwrap_err().0.contains("without its interface"));
+        assert!(Bind::parse("fe80::1").unwrap_err().message.contains("without its interface"));
     }
 }

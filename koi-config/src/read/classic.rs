@@ -3,106 +3,48 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::address::Destination;
-use crate::info::{self, Entry};
-use crate::keys::{CLASSIC_SECTIONS, KEYS, PASSWORD, nearest, split};
-use crate::load::{Format, Identity, Loaded};
+use super::info::{self, Entry};
+use super::reading::Reading;
+use super::redaction::{REDACTED, REDACTED_HINT};
+use crate::keys::{CLASSIC_SECTIONS, KEYS, PASSWORD, REPLACED, classic_names, nearest, split};
 use crate::problem::ConfigError;
-use crate::reading::{Place, Reading};
-use crate::secrecy::{self, HIDDEN, HIDDEN_HINT, excerpt};
-use crate::setting::{Read, Setting};
+use crate::source::{Format, Identity, Loaded, Place};
+use crate::value::{Destination, excerpt, excerpt_name};
 
 /// Slips of the pen with which a name is still known.
 const SLIPS: usize = 2;
 
-/// A key whose work something better does now. It is checked, and has no effect.
-pub(crate) struct Replaced {
-    /// `section.name` in `koi.conf`.
-    pub(crate) path: &'static str,
-    /// Whether its value is valid.
-    check: fn(&str) -> Read<()>,
-    /// What does its work now.
-    pub(crate) why: &'static str,
-}
-
-const fn replaced(path: &'static str, check: fn(&str) -> Read<()>, why: &'static str) -> Replaced {
-    Replaced { path, check, why }
-}
-
-fn time(text: &str) -> Read<()> {
-    std::time::Duration::from_classic(text, Path::new("")).map(drop)
-}
-
-fn yes_or_no(text: &str) -> Read<()> {
-    bool::from_classic(text, Path::new("")).map(drop)
-}
-
-/// All of them.
-pub(crate) const REPLACED: [Replaced; 12] = [
-    replaced(
-        "node.force_restart",
-        yes_or_no,
-        "a daemon that starts always takes up its node's state from disk",
-    ),
-    replaced("node.reuse_address", yes_or_no, "the port is always free again once the daemon has ended"),
-    replaced("time.cluster_update_interval", time, "every change is sent when it happens"),
-    replaced("time.state_update_interval", time, "every change is sent when it happens"),
-    replaced("time.runner_tick_interval", time, "runners answer the leader's heartbeats (timing.heartbeat)"),
-    replaced(
-        "time.elector_tick_interval",
-        time,
-        "the election goes by timing.heartbeat and timing.leader_lease",
-    ),
-    replaced("time.elector_lost_time", time, "a runner knows by its lease when it has lost the leader"),
-    replaced("time.elector_gone_time", time, "a master demotes when its lease ends (timing.master_lease)"),
-    replaced(
-        "time.quorum_demote_time",
-        time,
-        "a master without quorum demotes when its lease ends (timing.master_lease)",
-    ),
-    replaced("time.mainloop_sleep_time", time, "the daemon acts on events and does not poll"),
-    replaced(
-        "time.master_dead_time",
-        time,
-        "a master counts as dead when its lease and timing.demote_grace are over",
-    ),
-    replaced(
-        "time.elector_startup_tolerance",
-        time,
-        "a new leader waits as long as earlier leases may last, no longer",
-    ),
-];
-
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     let mut reading = Reading::new(text, path, Format::Classic, identity);
-    let (entries, faults) = info::parse(text);
-    for fault in &faults {
-        match &fault.message {
-            Cow::Borrowed(message) => reading.error(Some(fault.place), *message, fault.hint),
-            Cow::Owned(message) => reading.error_that_quotes(fault.place, message, fault.hint),
+    let (entries, errors) = info::parse(text);
+    for error in &errors {
+        match &error.message {
+            Cow::Borrowed(message) => reading.error(Some(error.place), *message, error.hint),
+            Cow::Owned(message) => reading.error_that_quotes(error.place, message, error.hint),
         }
     }
-    let mut reader = Reader { reading, had_faults: !faults.is_empty(), replaced_at: Vec::new() };
+    let mut reader =
+        ClassicReader { reading, has_syntax_errors: !errors.is_empty(), replaced_at: Vec::new() };
     for entry in &entries {
         reader.top_level(entry);
     }
-    if reader.had_faults {
+    if reader.has_syntax_errors {
         return Err(reader.reading.give_up());
     }
     reader.reading.assume_electors();
     reader.reading.finish()
 }
 
-struct Reader<'f> {
+struct ClassicReader<'f> {
     reading: Reading<'f>,
     /// The text breaks the syntax: on such a line, that is all that is said.
-    had_faults: bool,
+    has_syntax_errors: bool,
     /// Where replaced keys were set.
     replaced_at: Vec<(&'static str, Place)>,
 }
 
-impl Reader<'_> {
+impl ClassicReader<'_> {
     fn top_level(&mut self, entry: &Entry) {
         let Some(children) = &entry.children else { return self.pair_outside(entry) };
         if !entry.value.is_empty() {
@@ -151,22 +93,17 @@ impl Reader<'_> {
             self.reading.mark_set(key.path, place);
             if key.path != PASSWORD
                 && entry.last_line > place.line
-                && self.reading.hides(place.line, entry.last_line)
+                && self.reading.may_hold_password(place.line, entry.last_line)
             {
                 // What it goes on with may be the password, and would be repeated wherever this value is.
                 self.reading.mark_broken(key.path);
-                return self.reading.error(Some(place), HIDDEN, HIDDEN_HINT);
+                return self.reading.error(Some(place), REDACTED, REDACTED_HINT);
             }
             let folder = self.reading.folder();
-            if let Err(complaints) = key.field.read_classic(&mut self.reading.draft, &entry.value, folder) {
+            if let Err(errors) = key.field.read_classic(&mut self.reading.draft, &entry.value, folder) {
                 self.reading.mark_broken(key.path);
-                for complaint in complaints {
-                    self.wrong_value(
-                        key.path,
-                        place,
-                        format!("{path} {}", complaint.message),
-                        complaint.hint,
-                    );
+                for error in errors {
+                    self.wrong_value(key.path, place, format!("{path} {}", error.message), error.hint);
                 }
             }
         } else if let Some(known) = REPLACED.iter().find(|known| known.path == path) {
@@ -179,9 +116,9 @@ impl Reader<'_> {
                     let hint = "delete the line";
                     self.reading.warn(Some(place), format!("{path} has no effect: {}", known.why), hint);
                 }
-                Err(complaints) => {
-                    for complaint in complaints {
-                        self.error(place, format!("{path} {}", complaint.message), complaint.hint);
+                Err(errors) => {
+                    for error in errors {
+                        self.error(place, format!("{path} {}", error.message), error.hint);
                     }
                 }
             }
@@ -203,8 +140,8 @@ impl Reader<'_> {
             let message = format!("unknown key {path}: only koi.toml has {}", key.path);
             return self.error(place, message, "`koi config convert` turns this file into koi.toml");
         }
-        let here = || known_keys().filter(|known| split(known).0 == section);
-        let elsewhere = known_keys().find(|known| split(known).1 == name);
+        let here = || classic_names().filter(|known| split(known).0 == section);
+        let elsewhere = classic_names().find(|known| split(known).1 == name);
         let meant = elsewhere.unwrap_or_else(|| nearest(&path, here()));
         let hint = if Destination::parse(name.trim_end_matches(',')).is_ok() {
             "put the whole list of addresses in double quotes".to_owned()
@@ -226,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn error(&mut self, place: Place, message: String, hint: impl Into<String>) {
-        if !(self.had_faults && self.reading.has_error_on(place.line)) {
+        if !(self.has_syntax_errors && self.reading.has_error_on(place.line)) {
             self.reading.error_that_quotes(place, message, hint);
         }
     }
@@ -235,23 +172,18 @@ impl Reader<'_> {
 /// The name of an entry as messages repeat it. What is no slip of a known name's may be a value with a blank too many before
 /// it: it is repeated only where a name stands.
 fn shown(entry: &Entry) -> String {
-    let names = || known_keys().map(|known| split(known).1).chain(CLASSIC_SECTIONS);
+    let names = || classic_names().map(|known| split(known).1).chain(CLASSIC_SECTIONS);
     let is_slip =
         names().any(|name| strsim::damerau_levenshtein(name, &entry.key) <= SLIPS.min(name.len() / 2));
     let stands_as_name = entry.begins_line && (!entry.value.is_empty() || entry.children.is_some());
     if is_slip || stands_as_name || Destination::parse(entry.key.trim_end_matches(',')).is_ok() {
-        secrecy::name(&entry.key)
+        excerpt_name(&entry.key)
     } else {
         format!("(a word of {} characters)", entry.key.chars().count())
     }
 }
 
-/// Every key that the format has, as `section.name`.
-pub(crate) fn known_keys() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter_map(|key| key.classic).chain(REPLACED.iter().map(|known| known.path))
-}
-
 fn nearest_key(word: &str, part: impl Fn(&'static str) -> &'static str) -> &'static str {
-    let closest = nearest(word, known_keys().map(&part));
-    known_keys().find(|known| part(known) == closest).unwrap_or("node.name")
+    let closest = nearest(word, classic_names().map(&part));
+    classic_names().find(|known| part(known) == closest).unwrap_or("node.name")
 }

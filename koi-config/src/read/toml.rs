@@ -5,30 +5,31 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::reading::Reading;
+use super::redaction::REDACTED_HINT;
 use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, nearest, split};
-use crate::load::{Format, Identity, Loaded};
 use crate::problem::ConfigError;
-use crate::reading::{Place, Reading};
-use crate::secrecy::{self, HIDDEN_HINT};
+use crate::source::{Format, Identity, Loaded, Place};
+use crate::value::excerpt_name;
 
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     let mut reading = Reading::new(text, path, Format::Toml, identity);
-    let (document, faults) = DeTable::parse_recoverable(text);
-    for fault in &faults {
-        let place = fault.span().map(|span| place(text, span.start));
-        let part = fault.span().and_then(|span| text.get(span));
-        match (fault.message(), part, place) {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let place = error.span().map(|span| place(text, span.start));
+        let part = error.span().and_then(|span| text.get(span));
+        match (error.message(), part, place) {
             ("duplicate key", Some(key), Some(place)) => {
-                reading.error_that_quotes(place, format!("{} is set a second time", secrecy::name(key)), "");
+                reading.error_that_quotes(place, format!("{} is set a second time", excerpt_name(key)), "");
             }
             // The parser's own words repeat nothing of the text.
             (message, ..) => reading.error(place, message, ""),
         }
     }
-    let mut reader = Reader { text, reading, had_faults: !faults.is_empty() };
+    let mut reader = TomlReader { text, reading, has_syntax_errors: !errors.is_empty() };
     reader.document(document.get_ref());
-    if reader.had_faults { Err(reader.reading.give_up()) } else { reader.reading.finish() }
+    if reader.has_syntax_errors { Err(reader.reading.give_up()) } else { reader.reading.finish() }
 }
 
 /// The place of the byte at `offset`.
@@ -41,14 +42,14 @@ fn place(text: &str, offset: usize) -> Place {
     }
 }
 
-struct Reader<'t> {
+struct TomlReader<'t> {
     text: &'t str,
     reading: Reading<'t>,
     /// The text is no TOML: what was recovered of it may be nonsense.
-    had_faults: bool,
+    has_syntax_errors: bool,
 }
 
-impl Reader<'_> {
+impl TomlReader<'_> {
     fn document(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
             let name: &str = key.get_ref();
@@ -97,26 +98,26 @@ impl Reader<'_> {
         self.reading.mark_set(key.path, place(self.text, name.span().start));
         let span = value.span();
         let (first, last) = (place(self.text, span.start).line, place(self.text, span.end).line);
-        let hidden = key.path != PASSWORD && self.reading.hides(first, last);
+        let hidden = key.path != PASSWORD && self.reading.may_hold_password(first, last);
         if key.path != PASSWORD && last > first && holds_a_long_text(self.text, value) {
             // A quote is missing: what this value has swallowed would be repeated wherever it is.
             self.reading.mark_broken(key.path);
             return self.swallowed(key.path, span.start);
         }
-        let Err(complaints) = key.field.read_toml(&mut self.reading.draft, value.get_ref(), folder) else {
+        let Err(errors) = key.field.read_toml(&mut self.reading.draft, value.get_ref(), folder) else {
             return;
         };
         self.reading.mark_broken(key.path);
         if hidden {
             return self.swallowed(key.path, span.start);
         }
-        for complaint in complaints {
-            let at = complaint.span.map_or(value.span().start, |span| span.start);
-            let message = format!("{} {}", key.path, complaint.message);
+        for error in errors {
+            let at = error.span.map_or(value.span().start, |span| span.start);
+            let message = format!("{} {}", key.path, error.message);
             match key.path {
                 // What is said of the password itself repeats nothing.
-                PASSWORD => self.reading.error(Some(place(self.text, at)), message, complaint.hint),
-                _ => self.error(at, message, complaint.hint),
+                PASSWORD => self.reading.error(Some(place(self.text, at)), message, error.hint),
+                _ => self.error(at, message, error.hint),
             }
         }
     }
@@ -124,11 +125,11 @@ impl Reader<'_> {
     /// The value that begins at `at` runs into a line that may hold the password.
     fn swallowed(&mut self, key: &str, at: usize) {
         let message = format!("{key} cannot be used; it is not shown, for the password may be a part of it");
-        self.reading.error(Some(place(self.text, at)), message, HIDDEN_HINT);
+        self.reading.error(Some(place(self.text, at)), message, REDACTED_HINT);
     }
 
     fn unknown_section(&mut self, name: &str, at: usize) {
-        if self.had_faults {
+        if self.has_syntax_errors {
             return; // A broken header makes sections of whatever follows.
         }
         let nearest = match name {
@@ -142,7 +143,7 @@ impl Reader<'_> {
         } else {
             format!("the sections are: {}", SECTIONS.map(|s| format!("[{s}]")).join(" "))
         };
-        self.error(at, format!("unknown section [{}]; did you mean [{nearest}]?", secrecy::name(name)), hint);
+        self.error(at, format!("unknown section [{}]; did you mean [{nearest}]?", excerpt_name(name)), hint);
     }
 
     fn unknown_key(&mut self, section: &str, name: &str, at: usize) {
@@ -163,7 +164,7 @@ impl Reader<'_> {
             }
             home => format!("write it below [{home}]"),
         };
-        self.error(at, format!("unknown key {section}.{}; did you mean {meant}?", secrecy::name(name)), hint);
+        self.error(at, format!("unknown key {section}.{}; did you mean {meant}?", excerpt_name(name)), hint);
     }
 
     fn key_outside(&mut self, name: &str, at: usize) {
@@ -175,15 +176,15 @@ impl Reader<'_> {
         let hint = format!("write it below [{}]", meant.section());
         self.error(
             at,
-            format!("{} stands in no section; did you mean {}?", secrecy::name(name), meant.path),
+            format!("{} stands in no section; did you mean {}?", excerpt_name(name), meant.path),
             hint,
         );
     }
 
     fn error(&mut self, at: usize, message: String, hint: impl Into<String>) {
         let place = place(self.text, at);
-        // A fault of syntax makes what stands on its line mean something else: one word about it is enough.
-        match self.had_faults {
+        // An error of syntax makes what stands on its line mean something else: one word about it is enough.
+        match self.has_syntax_errors {
             true if self.reading.has_error_on(place.line) => {}
             // A name may be a piece of a value.
             true => self.reading.error_that_quotes(place, message, hint),

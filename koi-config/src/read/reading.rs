@@ -3,20 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use crate::config::Quorum;
-use crate::draft::{CLASSIC_PASSWORD, Draft};
-use crate::load::{Format, Identity, Loaded};
+use super::redaction::{REDACTED, REDACTED_HINT, Redaction};
+use crate::config::{CLASSIC_PASSWORD, Electors, Quorum};
+use crate::keys::Draft;
 use crate::problem::{ConfigError, Problem};
-use crate::secrecy::{HIDDEN, HIDDEN_HINT, Secrecy};
-use crate::setting::Secret;
-use crate::validate::{Finding, Severity, check};
-
-/// A place in the text, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-}
+use crate::source::{Format, Identity, Loaded, Place};
+use crate::validate::{ConfigProblem, Severity, check};
+use crate::value::Secret;
 
 /// Errors that are kept; more of them help nobody.
 const ERRORS: usize = 100;
@@ -26,7 +19,7 @@ pub(crate) struct Reading<'f> {
     path: &'f Path,
     format: Format,
     identity: Identity<'f>,
-    secrecy: Secrecy,
+    redaction: Redaction,
     pub(crate) draft: Draft,
     /// Where each key was set, by its path.
     set: HashMap<&'static str, Place>,
@@ -43,7 +36,7 @@ impl<'f> Reading<'f> {
             path,
             format,
             identity,
-            secrecy: Secrecy::of(text, format),
+            redaction: Redaction::from_text(text, format),
             draft: Draft::new(format),
             set: HashMap::new(),
             broken: HashSet::new(),
@@ -78,8 +71,8 @@ impl<'f> Reading<'f> {
     }
 
     /// Whether one of these lines may hold the password.
-    pub(crate) fn hides(&self, first: usize, last: usize) -> bool {
-        self.secrecy.hides(first, last)
+    pub(crate) fn may_hold_password(&self, first: usize, last: usize) -> bool {
+        self.redaction.covers(first, last)
     }
 
     /// Something is wrong at `place`. The message may repeat what stands there; if the password may stand there, another
@@ -90,10 +83,10 @@ impl<'f> Reading<'f> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if !self.hides(place.line, place.line) {
+        if !self.may_hold_password(place.line, place.line) {
             self.error(Some(place), message, hint);
         } else if !self.has_error_on(place.line) {
-            self.error(Some(place), HIDDEN, HIDDEN_HINT);
+            self.error(Some(place), REDACTED, REDACTED_HINT);
         }
     }
 
@@ -125,13 +118,13 @@ impl<'f> Reading<'f> {
         }
     }
 
-    /// The text cannot even be read as its format: what it means is not judged.
+    /// The text cannot even be read as its format: what it means is not checked.
     pub(crate) fn give_up(mut self) -> ConfigError {
         self.errors.sort_by_key(|p| (p.line.is_none(), p.line, p.column));
         ConfigError { problems: self.errors, warnings: self.warnings }
     }
 
-    /// Judges the whole.
+    /// Checks the whole.
     pub(crate) fn finish(mut self) -> Result<Loaded, ConfigError> {
         self.check_key();
         if let Identity::Named(name) = self.identity {
@@ -140,8 +133,8 @@ impl<'f> Reading<'f> {
             self.broken.remove("node.name");
         }
         let config = self.draft.clone().settle(self.format);
-        for finding in check(&config, self.format, self.identity) {
-            self.take(finding);
+        for problem in check(&config, self.format, self.identity) {
+            self.add(problem);
         }
         let by_line = |p: &Problem| (p.line.is_none(), p.line, p.column);
         self.errors.sort_by_key(by_line);
@@ -153,14 +146,14 @@ impl<'f> Reading<'f> {
         Ok(Loaded { config, path, format, warnings: self.warnings })
     }
 
-    fn take(&mut self, finding: Finding) {
-        if finding.keys.iter().any(|key| self.broken.contains(key)) {
+    fn add(&mut self, problem: ConfigProblem) {
+        if problem.keys.iter().any(|key| self.broken.contains(key)) {
             return;
         }
-        let place = finding.keys.iter().find_map(|key| self.place_of(key));
-        match finding.severity {
-            Severity::Error => self.error(place, finding.message, finding.hint),
-            Severity::Warning => self.warn(place, finding.message, finding.hint),
+        let place = problem.keys.iter().find_map(|key| self.place_of(key));
+        match problem.severity {
+            Severity::Error => self.error(place, problem.message, problem.hint),
+            Severity::Warning => self.warn(place, problem.message, problem.hint),
         }
     }
 
@@ -186,7 +179,7 @@ impl<'f> Reading<'f> {
                     "make one with `koi keygen`, copy it to every node, and set cluster.key_file",
                 );
             }
-            // The finding on the default password names it.
+            // The warning about the default password names it.
             (None, None) => self.draft.password = Some(Secret(CLASSIC_PASSWORD.to_owned())),
         }
     }
@@ -195,7 +188,7 @@ impl<'f> Reading<'f> {
     pub(crate) fn assume_electors(&mut self) {
         let Quorum::Count(needed) = self.draft.rest.cluster.quorum else { return };
         let electors = needed.saturating_mul(2).saturating_sub(1);
-        self.draft.rest.cluster.electors = Some(crate::config::Electors::Count(electors));
+        self.draft.rest.cluster.electors = Some(Electors::Count(electors));
         let place = self.place_of("cluster.quorum");
         self.warn(
             place,

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use crate::secrecy::excerpt;
-use crate::zone;
+use super::error::ValueError;
+use super::excerpt::excerpt;
+use super::zone;
 
 /// An entry as it was written; the port may yet be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,11 @@ pub(crate) struct Destination {
 
 impl Destination {
     /// Reads `IPv4`, `IPv4:port`, `IPv6`, `[IPv6]` or `[IPv6]:port`; IPv6 may carry a zone (`fe80::1%eth0`).
-    /// Else: what is wrong with it, and what to write.
-    pub(crate) fn parse(text: &str) -> Result<Destination, (String, String)> {
+    pub(crate) fn parse(text: &str) -> Result<Destination, ValueError> {
         let written = text;
-        let numbered = zone::numbered(text)
-            .map_err(|(what, hint)| (format!("holds {}, which {what}", excerpt(written)), hint))?;
+        let numbered = zone::numbered(text).map_err(|e| {
+            ValueError::new(format!("holds {}, which {}", excerpt(written), e.message), e.hint)
+        })?;
         let text = numbered.as_ref();
         let destination = if let Ok(address) = text.parse::<SocketAddr>() {
             Destination { address, port_given: true }
@@ -28,23 +29,23 @@ impl Destination {
             Destination { address, port_given: false }
         } else {
             let message = format!("holds {}, which is no IP address", excerpt(written));
-            return Err((message, advice(written)));
+            return Err(ValueError::new(message, advice(written)));
         };
         if destination.address.ip().is_unspecified() {
             let hint = "write the address at which the node is reached, or a multicast group";
-            return Err((format!("holds {text:?}, at which nobody can be reached"), hint.to_owned()));
+            return Err(ValueError::new(format!("holds {text:?}, at which nobody can be reached"), hint));
         }
         if destination.port_given && destination.address.port() == 0 {
-            return Err((
+            return Err(ValueError::new(
                 format!("holds {text:?}, and port 0 does not exist"),
-                "a port is 1 to 65535".to_owned(),
+                "a port is 1 to 65535",
             ));
         }
         Ok(destination)
     }
 
     /// The entry that becomes `address` on a node with this port.
-    pub(crate) fn of(address: SocketAddr, node_port: u16) -> Destination {
+    pub(crate) fn from_address(address: SocketAddr, node_port: u16) -> Destination {
         Destination { address, port_given: address.port() != node_port }
     }
 
@@ -118,7 +119,7 @@ mod tests {
             "fe80::1%987654",
         ] {
             let address = Destination::parse(text).unwrap().resolve(7);
-            assert_eq!(Destination::of(address, 7).show(), text);
+            assert_eq!(Destination::from_address(address, 7).show(), text);
         }
     }
 

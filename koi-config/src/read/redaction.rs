@@ -1,12 +1,11 @@
-//! Which lines of a file may hold the password, and what of a file may be repeated in a message.
+//! Which lines of a file may hold the password.
 //!
 //! A mistake near a password puts it where no value belongs: a quote that is missing makes it a part of another value, a
 //! blank too few makes it a part of a name. So it is the line that decides: of a line that may hold the password no message
 //! repeats anything, and of other lines only short texts that do not look like a key.
 
-use crate::classic::known_keys;
-use crate::keys::{CLASSIC_SECTIONS, KEYS, split};
-use crate::load::Format;
+use crate::keys::{CLASSIC_SECTIONS, KEYS, classic_names, split};
+use crate::source::Format;
 
 /// Parts of words that speak of a secret.
 const MARKS: [&str; 4] = ["pass", "secret", "pwd", "psk"];
@@ -14,63 +13,59 @@ const MARKS: [&str; 4] = ["pass", "secret", "pwd", "psk"];
 const WORD: &str = "password";
 /// Slips of the pen that are seen through.
 const SLIPS: usize = 2;
-/// Characters of a text that is repeated; of a longer one so many are.
-const SHOWN_CHARS: usize = 60;
-/// So many hexadecimal digits are the half of a key at least.
-const KEY_DIGITS: usize = 32;
 
 /// What is said in place of a message that would repeat something.
-pub(crate) const HIDDEN: &str =
+pub(crate) const REDACTED: &str =
     "something is wrong here; nothing of this line is shown, for it may hold the password";
 /// What to do about it.
-pub(crate) const HIDDEN_HINT: &str = "look for a missing quote or blank here and above: password = \"…\" in koi.toml, password \"…\" in koi.conf";
+pub(crate) const REDACTED_HINT: &str = "look for a missing quote or blank here and above: password = \"…\" in koi.toml, password \"…\" in koi.conf";
 
 /// The lines of one file.
 #[derive(Debug)]
-pub(crate) struct Secrecy {
+pub(crate) struct Redaction {
     /// Of each line, whether it may hold the password.
     hidden: Vec<bool>,
 }
 
-/// What a line may leave to the next one.
+/// Whether the password may go on in the next line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
-    /// Nothing.
-    Nothing,
+enum Continuation {
+    /// It does not.
+    None,
     /// The rest of a password that was broken, unless the next line begins as one of its own does.
-    Perhaps,
+    Possible,
     /// The rest of a password.
-    Surely,
+    Certain,
 }
 
-impl Secrecy {
+impl Redaction {
     /// Looks at a text, whether or not it keeps to the syntax of its format.
-    pub(crate) fn of(text: &str, format: Format) -> Secrecy {
-        let mut left = Left::Nothing;
+    pub(crate) fn from_text(text: &str, format: Format) -> Redaction {
+        let mut continuation = Continuation::None;
         let hidden = text.lines().map(|line| {
             let (blank, mentions) = (line.trim().is_empty(), mentions_a_secret(line));
             let hidden = mentions
-                || match left {
-                    Left::Nothing => false,
-                    Left::Perhaps => !blank && !begins_well(line, format),
-                    Left::Surely => true,
+                || match continuation {
+                    Continuation::None => false,
+                    Continuation::Possible => !blank && !begins_well(line, format),
+                    Continuation::Certain => true,
                 };
-            let to_the_end = format == Format::Toml && left == Left::Surely;
-            left = match format {
-                _ if to_the_end || blank => left,
-                _ if !hidden || is_comment(line, format) => Left::Nothing,
+            let to_the_end = format == Format::Toml && continuation == Continuation::Certain;
+            continuation = match format {
+                _ if to_the_end || blank => continuation,
+                _ if !hidden || is_comment(line, format) => Continuation::None,
                 // Brackets and long texts may run to the end of the file.
-                Format::Toml if toml_goes_on(line) => Left::Surely,
-                Format::Classic if classic_goes_on(line, mentions) => Left::Surely,
-                Format::Toml | Format::Classic => Left::Perhaps,
+                Format::Toml if toml_goes_on(line) => Continuation::Certain,
+                Format::Classic if classic_goes_on(line, mentions) => Continuation::Certain,
+                Format::Toml | Format::Classic => Continuation::Possible,
             };
             hidden
         });
-        Secrecy { hidden: hidden.collect() }
+        Redaction { hidden: hidden.collect() }
     }
 
     /// Whether one of these lines, counted from 1, may hold the password.
-    pub(crate) fn hides(&self, first: usize, last: usize) -> bool {
+    pub(crate) fn covers(&self, first: usize, last: usize) -> bool {
         (first..=last).any(|line| self.hidden.get(line.wrapping_sub(1)).copied().unwrap_or(false))
     }
 }
@@ -86,7 +81,7 @@ fn begins_well(line: &str, format: Format) -> bool {
     let is_known = match format {
         Format::Toml => KEYS.iter().any(|key| key.name() == first),
         Format::Classic => {
-            known_keys().any(|path| split(path).1 == first) || CLASSIC_SECTIONS.contains(&first)
+            classic_names().any(|path| split(path).1 == first) || CLASSIC_SECTIONS.contains(&first)
         }
     };
     let marks: &[char] = if format == Format::Toml { &['['] } else { &['{', '}'] };
@@ -126,47 +121,13 @@ fn classic_goes_on(line: &str, mentions: bool) -> bool {
     mentions && said.split_whitespace().count() < 2 || said.ends_with('\\')
 }
 
-/// A text of the file as messages repeat it: quoted, cut, and not at all if it looks like a key.
-pub(crate) fn excerpt(text: &str) -> String {
-    if looks_like_a_key(text) || text.contains('\n') {
-        return format!("a text of {} characters", text.chars().count());
-    }
-    match text.char_indices().nth(SHOWN_CHARS) {
-        None => format!("{text:?}"),
-        Some((at, _)) => format!("{:?}…", &text[..at]),
-    }
-}
-
-/// The name of a key or section as messages repeat it.
-pub(crate) fn name(text: &str) -> String {
-    let plain = text.chars().all(|c| !c.is_control() && !c.is_whitespace()) && !text.is_empty();
-    if plain && text.chars().count() <= SHOWN_CHARS && !looks_like_a_key(text) {
-        return text.to_owned();
-    }
-    excerpt(text)
-}
-
-/// Whether it is what a key file holds.
-pub(crate) fn is_a_key(text: &str) -> bool {
-    text.len() == 2 * KEY_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-/// Whether a key may be in it.
-fn looks_like_a_key(text: &str) -> bool {
-    let mut digits = 0;
-    text.chars().any(|c| {
-        digits = if c.is_ascii_hexdigit() { digits + 1 } else { 0 };
-        digits >= KEY_DIGITS
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn hidden(text: &str, format: Format) -> Vec<usize> {
-        let secrecy = Secrecy::of(text, format);
-        (1..=text.lines().count()).filter(|line| secrecy.hides(*line, *line)).collect()
+        let redaction = Redaction::from_text(text, format);
+        (1..=text.lines().count()).filter(|line| redaction.covers(*line, *line)).collect()
     }
 
     #[test]
@@ -188,16 +149,5 @@ mod tests {
         assert_eq!(hidden("password\n\n x\nport 1", Format::Classic), [1, 2, 3]);
         assert_eq!(hidden("password \"x\" \\\n \"y\"\nport 1", Format::Classic), [1, 2]);
         assert_eq!(hidden("password x y\nport 1", Format::Classic), [1]);
-    }
-
-    #[test]
-    fn what_looks_like_a_key_or_is_long_is_not_repeated() {
-        assert_eq!(excerpt("yes"), "\"yes\"");
-        assert_eq!(name("prot"), "prot");
-        let key = "5a".repeat(32);
-        assert!(!excerpt(&key).contains("5a5a") && !name(&key).contains("5a5a"));
-        assert!(!excerpt(&format!("/etc/{key}")).contains("5a5a"));
-        assert!(excerpt(&"x".repeat(60_000)).len() < 100);
-        assert_eq!(name("a b"), "\"a b\"");
     }
 }

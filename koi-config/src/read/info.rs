@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::reading::Place;
-use crate::secrecy::{self, excerpt};
+use crate::source::Place;
+use crate::value::{excerpt, excerpt_name};
 
 /// A pair, or a section with its pairs.
 #[derive(Debug)]
@@ -25,22 +25,22 @@ pub(crate) struct Entry {
 
 /// A place where the text breaks the syntax.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct SyntaxError {
     pub(crate) place: Place,
     /// One that was put together may repeat what stands at the place.
     pub(crate) message: Cow<'static, str>,
     pub(crate) hint: &'static str,
 }
 
-/// Reads the whole text, over any faults.
-pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<Fault>) {
+/// Reads the whole text, over any errors.
+pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<SyntaxError>) {
     let mut parser =
-        Parser { entries: Vec::new(), faults: Vec::new(), depth: 0, wanted: Wanted::Key, words: 0 };
+        Parser { entries: Vec::new(), errors: Vec::new(), depth: 0, wanted: Wanted::Key, words: 0 };
     for (index, line) in text.lines().enumerate() {
         parser.line(Line { rest: line, number: index + 1, column: 1 });
     }
     parser.end();
-    (parser.entries, parser.faults)
+    (parser.entries, parser.errors)
 }
 
 /// What may come next.
@@ -83,8 +83,8 @@ impl Line<'_> {
 
 struct Parser {
     entries: Vec<Entry>,
-    faults: Vec<Fault>,
-    /// Open braces. What lies deeper than one is a fault, and skipped.
+    errors: Vec<SyntaxError>,
+    /// Open braces. What lies deeper than one is an error, and skipped.
     depth: usize,
     wanted: Wanted,
     /// Words that were read of this line.
@@ -92,8 +92,8 @@ struct Parser {
 }
 
 impl Parser {
-    fn fault(&mut self, place: Place, message: impl Into<Cow<'static, str>>, hint: &'static str) {
-        self.faults.push(Fault { place, message: message.into(), hint });
+    fn error(&mut self, place: Place, message: impl Into<Cow<'static, str>>, hint: &'static str) {
+        self.errors.push(SyntaxError { place, message: message.into(), hint });
     }
 
     /// The pair that was read last, where a value or a brace now belongs.
@@ -142,7 +142,7 @@ impl Parser {
                 }
             }
             1 => {
-                self.fault(place, "{ without the name of a section before it", "write: node { … }");
+                self.error(place, "{ without the name of a section before it", "write: node { … }");
                 // What follows is read as the section before, so that its keys are still judged; there may be none.
                 if self.entries.is_empty() {
                     let (key, value) = (String::new(), String::new());
@@ -150,7 +150,7 @@ impl Parser {
                     self.entries.push(Entry { key, value, place, begins_line: true, last_line, children });
                 }
             }
-            2 => self.fault(
+            2 => self.error(
                 place,
                 "a section within a section",
                 "sections do not nest; close the outer one first",
@@ -163,7 +163,7 @@ impl Parser {
         self.wanted = Wanted::Key;
         match self.depth.checked_sub(1) {
             Some(depth) => self.depth = depth,
-            None => self.fault(
+            None => self.error(
                 place,
                 "} without a { before it",
                 "delete it, or open the section that it is to close",
@@ -173,13 +173,13 @@ impl Parser {
 
     fn hash(&mut self, rest: &str, place: Place) {
         if rest.starts_with("#include") {
-            self.fault(
+            self.error(
                 place,
                 "#include is not supported",
                 "put the text of the included file here, or use one koi.toml",
             );
         } else {
-            self.fault(place, "# begins no comment here", "comments begin with a semicolon");
+            self.error(place, "# begins no comment here", "comments begin with a semicolon");
         }
     }
 
@@ -187,7 +187,7 @@ impl Parser {
         self.words += 1;
         let quoted = line.peek() == Some('"');
         if self.wanted == Wanted::Continuation && !quoted {
-            self.fault(place, "the line before ends with \\, so this one must begin with \"", "");
+            self.error(place, "the line before ends with \\, so this one must begin with \"", "");
             self.wanted = Wanted::Key;
         }
         let text = if quoted { self.string(line) } else { bare_word(line) };
@@ -210,7 +210,7 @@ impl Parser {
 
     fn key(&mut self, key: String, place: Place) {
         if key.len() > 1 && key.ends_with(['{', '}']) {
-            self.fault(place, format!("no space before the brace in {}", excerpt(&key)), "write: node { … }");
+            self.error(place, format!("no space before the brace in {}", excerpt(&key)), "write: node { … }");
         }
         let entry = Entry {
             key,
@@ -248,7 +248,7 @@ impl Parser {
                 c => inside.push(c),
             }
         }
-        self.fault(place, "the text that begins here has no closing \"", "close it on the same line");
+        self.error(place, "the text that begins here has no closing \"", "close it on the same line");
         inside
     }
 
@@ -271,9 +271,9 @@ impl Parser {
                 Some('v') => text.push('\x0b'),
                 Some(same @ ('"' | '\'' | '\\')) => text.push(same),
                 Some(other) => {
-                    self.fault(place, format!("unknown escape \\{other}"), "for a backslash write \\\\");
+                    self.error(place, format!("unknown escape \\{other}"), "for a backslash write \\\\");
                 }
-                None => self.fault(place, "nothing follows the backslash", "for a backslash write \\\\"),
+                None => self.error(place, "nothing follows the backslash", "for a backslash write \\\\"),
             }
         }
         text
@@ -284,9 +284,9 @@ impl Parser {
             && let Some(section) = self.entries.last()
         {
             let (place, name) = (section.place, section.key.clone());
-            self.fault(
+            self.error(
                 place,
-                format!("section {} is never closed", secrecy::name(&name)),
+                format!("section {} is never closed", excerpt_name(&name)),
                 "add the missing } with a space before it",
             );
         }
@@ -307,8 +307,8 @@ mod tests {
     use super::*;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
-        let (entries, faults) = parse(text);
-        assert!(faults.is_empty(), "{faults:?}");
+        let (entries, errors) = parse(text);
+        assert!(errors.is_empty(), "{errors:?}");
         entries
             .into_iter()
             .flat_map(|section| {
@@ -318,9 +318,9 @@ mod tests {
             .collect()
     }
 
-    fn first_fault(text: &str) -> (usize, String) {
-        let (_, faults) = parse(text);
-        (faults[0].place.line, faults[0].message.to_string())
+    fn first_error(text: &str) -> (usize, String) {
+        let (_, errors) = parse(text);
+        (errors[0].place.line, errors[0].message.to_string())
     }
 
     #[test]
@@ -344,21 +344,21 @@ mod tests {
     }
 
     #[test]
-    fn faults_have_their_line() {
-        assert_eq!(first_fault("node {\n port 1\n"), (1, "section node is never closed".to_owned()));
-        assert_eq!(first_fault("node {\n}\n}\n"), (3, "} without a { before it".to_owned()));
-        assert_eq!(first_fault("{\n}"), (1, "{ without the name of a section before it".to_owned()));
+    fn errors_have_their_line() {
+        assert_eq!(first_error("node {\n port 1\n"), (1, "section node is never closed".to_owned()));
+        assert_eq!(first_error("node {\n}\n}\n"), (3, "} without a { before it".to_owned()));
+        assert_eq!(first_error("{\n}"), (1, "{ without the name of a section before it".to_owned()));
         assert_eq!(
-            first_fault("cluster {\n password \"oops\n}"),
+            first_error("cluster {\n password \"oops\n}"),
             (2, "the text that begins here has no closing \"".to_owned())
         );
-        assert_eq!(first_fault("\n#include \"x\""), (2, "#include is not supported".to_owned()));
+        assert_eq!(first_error("\n#include \"x\""), (2, "#include is not supported".to_owned()));
         assert_eq!(
-            first_fault("node {\n inner {\n a b\n }\n}"),
+            first_error("node {\n inner {\n a b\n }\n}"),
             (2, "a section within a section".to_owned())
         );
-        assert_eq!(first_fault("node{\n}"), (1, "no space before the brace in \"node{\"".to_owned()));
-        assert_eq!(first_fault("node {\n name a\\qb\n}"), (2, "unknown escape \\q".to_owned()));
+        assert_eq!(first_error("node{\n}"), (1, "no space before the brace in \"node{\"".to_owned()));
+        assert_eq!(first_error("node {\n name a\\qb\n}"), (2, "unknown escape \\q".to_owned()));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use crate::draft::Draft;
-use crate::load::Format;
-use crate::setting::{Read, Setting};
+use super::draft::Draft;
+use crate::source::Format;
+use crate::value::{Setting, ValueErrors};
 
 /// The sections of `koi.toml`, in the order in which they are written.
 pub(crate) const SECTIONS: [&str; 6] =
@@ -44,7 +44,7 @@ impl Key {
     }
 
     /// What people call it in a file of this format.
-    pub(crate) fn called(&self, format: Format) -> &'static str {
+    pub(crate) fn display_name(&self, format: Format) -> &'static str {
         match format {
             Format::Toml => self.path,
             Format::Classic => self.classic.unwrap_or(self.path),
@@ -58,8 +58,8 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 }
 
 /// What people call the key of this path in a file of this format.
-pub(crate) fn called(path: &'static str, format: Format) -> &'static str {
-    KEYS.iter().find(|key| key.path == path).map_or(path, |key| key.called(format))
+pub(crate) fn display_name(path: &'static str, format: Format) -> &'static str {
+    KEYS.iter().find(|key| key.path == path).map_or(path, |key| key.display_name(format))
 }
 
 /// The one of `candidates` that is most like `word`.
@@ -70,9 +70,9 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
 /// A value within a draft, of whatever type.
 pub(crate) trait Field: Sync {
     /// Takes the value from `koi.toml`.
-    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Read<()>;
+    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors>;
     /// Takes the value from `koi.conf`.
-    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Read<()>;
+    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Result<(), ValueErrors>;
     /// The value for `koi.toml`; none: it is unset.
     fn toml(&self, draft: &mut Draft) -> Option<String>;
     /// The value for `koi.conf`; none: it is unset, or cannot be said there.
@@ -80,15 +80,15 @@ pub(crate) trait Field: Sync {
 }
 
 /// The way to a value of a certain type.
-struct At<T: 'static>(fn(&mut Draft) -> &mut T);
+struct Accessor<T: 'static>(fn(&mut Draft) -> &mut T);
 
-impl<T: Setting> Field for At<T> {
-    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Read<()> {
+impl<T: Setting> Field for Accessor<T> {
+    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors> {
         *(self.0)(draft) = T::from_toml(value, folder)?;
         Ok(())
     }
 
-    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Read<()> {
+    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Result<(), ValueErrors> {
         *(self.0)(draft) = T::from_classic(text, folder)?;
         Ok(())
     }
@@ -104,7 +104,7 @@ impl<T: Setting> Field for At<T> {
 
 macro_rules! keys {
     ($($path:literal, $classic:expr, $unset:literal, $meaning:literal, $at:expr;)*) => {
-        &[$(Key { path: $path, classic: $classic, unset: $unset, meaning: $meaning, field: &At($at) }),*]
+        &[$(Key { path: $path, classic: $classic, unset: $unset, meaning: $meaning, field: &Accessor($at) }),*]
     };
 }
 
@@ -220,7 +220,7 @@ mod tests {
         let rows: Vec<String> = KEYS.iter().map(row).collect();
         let missing: Vec<&String> = rows.iter().filter(|row| !text.contains(*row)).collect();
         assert!(missing.is_empty(), "these lines belong into docs/configuration.md: {missing:#?}");
-        for replaced in crate::classic::REPLACED {
+        for replaced in crate::keys::REPLACED {
             assert!(
                 text.contains(&format!("| `{}` | {} |", replaced.path, replaced.why)),
                 "{}",

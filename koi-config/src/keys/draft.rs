@@ -3,19 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::Destination;
 use crate::config::{
-    Cluster, Config, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Timeouts, Timing,
+    Cluster, ClusterKey, Config, DEFAULT_PORT, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Quorum,
+    Services, Timeouts, Timing,
 };
-use crate::load::Format;
-use crate::setting::{LogLevel, Secret};
-use crate::validate::NAME_BYTES;
-use crate::zone::Bind;
-
-/// The port of a cluster that says nothing else.
-pub(crate) const DEFAULT_PORT: u16 = 42012;
-/// The password of a classic cluster that says nothing else.
-pub(crate) const CLASSIC_PASSWORD: &str = "secret";
+use crate::source::Format;
+use crate::value::{Bind, Destination, LogLevel, Secret};
 
 /// What a file says, over the defaults.
 #[derive(Clone)]
@@ -92,12 +85,12 @@ impl Draft {
     }
 
     /// The draft that becomes `config` in this format: what would be the default anyway is unset.
-    pub(crate) fn of(config: &Config, format: Format) -> Draft {
+    pub(crate) fn for_config(config: &Config, format: Format) -> Draft {
         let by_port = ByPort::new(format, config.node.port);
         let unless = |value: &PathBuf, default: &PathBuf| (value != default).then(|| value.clone());
         let (key_file, password) = match &config.cluster.key {
-            Key::File(path) => (Some(path.clone()), None),
-            Key::Password(password) => (None, Some(Secret(password.clone()))),
+            ClusterKey::File(path) => (Some(path.clone()), None),
+            ClusterKey::Password(password) => (None, Some(Secret(password.clone()))),
         };
         Draft {
             name: (config.node.name != by_port.name).then(|| config.node.name.clone()),
@@ -110,7 +103,7 @@ impl Draft {
                 .cluster
                 .transport
                 .iter()
-                .map(|address| Destination::of(*address, config.node.port))
+                .map(|address| Destination::from_address(*address, config.node.port))
                 .collect(),
             key_file,
             password,
@@ -126,7 +119,7 @@ impl Draft {
             socket: Some(config.node.socket.clone()),
             workingdir: Some(config.services.workingdir.clone()),
             log_level: config.node.log_level.as_deref().or(Some("info")).and_then(LogLevel::named),
-            ..Draft::of(config, Format::Toml)
+            ..Draft::for_config(config, Format::Toml)
         }
     }
 
@@ -143,9 +136,9 @@ impl Draft {
         (config.node.bind, config.node.bind_zone) = (self.bind.ip, self.bind.zone);
         config.cluster.transport = self.transport.into_iter().map(|d| d.resolve(port)).collect();
         config.cluster.key = match (self.key_file, self.password) {
-            (Some(path), _) => Key::File(path),
-            (None, Some(password)) => Key::Password(password.0),
-            (None, None) => Key::Password(String::new()),
+            (Some(path), _) => ClusterKey::File(path),
+            (None, Some(password)) => ClusterKey::Password(password.0),
+            (None, None) => ClusterKey::Password(String::new()),
         };
         config
     }
@@ -175,7 +168,7 @@ fn defaults() -> Config {
             electors: None,
             quorum: Quorum::Majority,
             transport: Vec::new(),
-            key: Key::Password(String::new()),
+            key: ClusterKey::Password(String::new()),
             accept_key_files: Vec::new(),
         },
         timing: Timing {
