@@ -173,7 +173,7 @@ pub(crate) enum Language {
 }
 
 /// The word of the command line for a value of one of its enums.
-pub(crate) fn word(value: impl ValueEnum) -> String {
+pub(crate) fn value_name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
 }
 

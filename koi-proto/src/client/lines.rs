@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::task::JoinSet;
 
-use super::{ClientError, Driver};
+use super::error::ClientError;
 
 /// Bytes of the longest line that is taken.
 pub const LINE_BYTES: usize = 64 * 1024;
@@ -18,11 +19,11 @@ pub struct Lines {
     /// How much of `came` is known to hold no end of a line.
     searched: usize,
     ended: bool,
-    _driver: Driver,
+    _driver: JoinSet<()>,
 }
 
 impl Lines {
-    pub(super) fn new(endpoint: String, body: Incoming, driver: Driver) -> Lines {
+    pub(super) fn new(endpoint: String, body: Incoming, driver: JoinSet<()>) -> Lines {
         Lines { endpoint, body, came: BytesMut::new(), searched: 0, ended: false, _driver: driver }
     }
 
