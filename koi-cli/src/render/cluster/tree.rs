@@ -25,7 +25,7 @@ fn branch(node: &NodeStatus, last: bool, names: usize, view: &View) -> String {
     let (twig, stem) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
     let mut head = Table::new(0, NAME);
     head.row(vec![
-        format!("{twig}{:<names$}", node.name).into(),
+        format!("{twig}{}", text::pad(&text::clean(&node.name), names)).into(),
         node::flags(node).into(),
         Cell::new(&node.state).tone(node::tone(node)),
     ]);

@@ -115,7 +115,7 @@ pub(crate) fn fact(name: &str, value: &str, tone: Tone, view: &View) -> String {
     let mut drawn = String::new();
     for (index, line) in lines.iter().enumerate() {
         let name = if index == 0 { name } else { "" };
-        let name = view.paint.dim(&format!("{name:<FACT$}"));
+        let name = view.paint.dim(&text::pad(name, FACT));
         drawn.push_str(&format!("  {name}{}\n", view.paint.tone(tone, line)));
     }
     drawn

@@ -1,5 +1,8 @@
 //! Text that came from elsewhere, made to fit: no control characters, so many columns, broken at spaces.
 
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// Characters of one piece of text; no sentence of koi's is so long.
 const CHARS: usize = 4000;
 
@@ -26,9 +29,14 @@ fn is_harmful(c: char) -> bool {
     }
 }
 
-/// How many columns a text takes: one for each character.
+/// How many columns a text takes. A Chinese character and an emoji take two, an accent none.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().count()
+    text.width()
+}
+
+/// `text` with spaces behind it, so that it takes `columns`.
+pub(crate) fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// At most `columns` of `text`; what is cut off shows as `…`.
@@ -36,7 +44,13 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    let mut kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    let mut room = columns.saturating_sub(1);
+    let fits = |c: &char| {
+        let left = room.checked_sub(c.width().unwrap_or(0));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let mut kept: String = text.chars().take_while(fits).collect();
     kept.truncate(kept.trim_end().len());
     if columns > 0 {
         kept.push('…');
@@ -47,29 +61,26 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
 /// Breaks `text` into lines, the first of at most `first` columns and the others of `others`, at spaces where there are
 /// any.
 pub(crate) fn wrap(text: &str, first: usize, others: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in clean(text).split_whitespace() {
-        let mut word = word.to_owned();
-        let mut columns = if lines.is_empty() { first } else { others }.max(1);
-        if !line.is_empty() && width(&line) + 1 + width(&word) > columns {
-            lines.push(std::mem::take(&mut line));
-            columns = others.max(1);
-        }
-        while width(&word) > columns {
-            lines.push(word.chars().take(columns).collect());
-            word = word.chars().skip(columns).collect();
-            columns = others.max(1);
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
+    let (first, others) = (first.max(1), others.max(1));
+    let text = clean(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() {
+        return Vec::new();
     }
-    if !line.is_empty() {
-        lines.push(line);
-    }
-    lines
+    // Different widths are said as indents of one width, which are taken off again.
+    let widest = first.max(others);
+    let (first, others) = (" ".repeat(widest - first), " ".repeat(widest - others));
+    let options = Options::new(widest)
+        .initial_indent(&first)
+        .subsequent_indent(&others)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let indents = std::iter::once(first.len()).chain(std::iter::repeat(others.len()));
+    textwrap::wrap(&text, &options)
+        .iter()
+        .zip(indents)
+        .map(|(line, indent)| line[indent..].to_owned())
+        .collect()
 }
 
 /// `1 node`, `3 nodes`.
@@ -93,6 +104,16 @@ mod tests {
         assert_eq!(cut("two words", 5), "two…");
         assert_eq!(cut("größer", 4), "grö…");
         assert_eq!(cut("any", 0), "");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_accents_none() {
+        assert_eq!((width("数据库"), width("e\u{301}"), width("🦀")), (6, 1, 2));
+        assert_eq!(cut("数据库一号", 6), "数据…");
+        assert_eq!(cut("数据库", 6), "数据库");
+        assert_eq!(pad("数", 4), "数  ");
+        assert_eq!(wrap("数据库 一号", 6, 6), ["数据库", "一号"]);
+        assert_eq!(wrap("数据库一号", 5, 5), ["数据", "库一", "号"]);
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn configuration(keys: &[PluginConfigKey], view: &View) -> String {
     let mut page = format!("\n{}\n", view.paint.head("[config]"));
     for key in keys {
         let name = text::cut(&text::clean(&key.name), KEY);
-        page.push_str(&hanging(&format!("  {name:<width$}  "), &about(key), Tone::Plain, view));
+        page.push_str(&hanging(&format!("  {}  ", text::pad(&name, width)), &about(key), Tone::Plain, view));
     }
     page
 }
