@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use koi_duration::{BareNumber, DurationError};
 
 mod plugins;
+mod time;
 
+use self::time::duration;
 pub(crate) use plugins::{CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, value_name};
 
 /// How long one answer may take when nobody says otherwise.
@@ -374,11 +375,6 @@ pub(crate) enum Format {
     Classic,
 }
 
-/// Reads `500ms`, `6s`, `5m`, `1h`, or a bare number of milliseconds (docs/configuration.md).
-fn duration(text: &str) -> Result<Duration, DurationError> {
-    koi_duration::parse_positive(text, BareNumber::Milliseconds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,17 +387,6 @@ mod tests {
     #[test]
     fn the_command_tree_holds_together() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        assert_eq!(duration("250"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("6s"), Ok(Duration::from_secs(6)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["", "s", "6 parsecs", "-1s", "0s", "99999999999999999h"] {
-            assert!(duration(wrong).is_err(), "{wrong:?} is not a time");
-        }
     }
 
     #[test]
