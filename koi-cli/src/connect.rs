@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use koi_config::{Config, candidates};
-use koi_proto::api::codes;
+use koi_proto::api::ErrorCode;
 use koi_proto::client::{Client, ClientError, Endpoint};
 use koi_proto::key::{Key, Keyring};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cli::{ANSWER_TIMEOUT, Options};
-use crate::fail::{Fail, exit};
+use crate::error::{CommandError, exit};
 use crate::output::Out;
 
 /// `node.socket`, `node.port` and `cluster.id` where no configuration says otherwise (docs/configuration.md).
@@ -49,7 +49,7 @@ impl Daemon {
     }
 
     /// `GET path`.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Fail> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, CommandError> {
         let began = Instant::now();
         let answer = self.client.get::<Value>(path).await;
         self.trace("GET", path, began);
@@ -61,7 +61,7 @@ impl Daemon {
         &self,
         path: &str,
         body: &impl Serialize,
-    ) -> Result<Answer<T>, Fail> {
+    ) -> Result<Answer<T>, CommandError> {
         let began = Instant::now();
         let answer = self.client.post::<_, Value>(path, body).await;
         self.trace("POST", path, began);
@@ -69,7 +69,7 @@ impl Daemon {
     }
 
     /// `GET path`, line by line.
-    pub(crate) async fn lines(&self, path: &str) -> Result<Lines<'_>, Fail> {
+    pub(crate) async fn lines(&self, path: &str) -> Result<Lines<'_>, CommandError> {
         let began = Instant::now();
         let lines = self.client.lines(path).await;
         self.trace("GET", path, began);
@@ -84,37 +84,27 @@ impl Daemon {
     }
 
     /// As [`Daemon::fail`], of a command: without an answer nobody knows whether it was begun.
-    fn not_answered(&self, error: ClientError) -> Fail {
+    fn not_answered(&self, error: ClientError) -> CommandError {
         let is_open = matches!(error, ClientError::TimedOut { .. } | ClientError::Broken { .. });
         match self.fail(error) {
-            Fail::Said { code, mut error } if is_open => {
+            CommandError::Reported { code, mut error } if is_open => {
                 error.hint = format!("{UNKNOWN}\n{}", error.hint);
-                Fail::Said { code, error }
+                CommandError::Reported { code, error }
             }
             other => other,
         }
     }
 
-    fn fail(&self, error: ClientError) -> Fail {
-        let code = error.exit_code();
-        let word = match error {
-            ClientError::Refused { error, .. } => return Fail::Said { code, error },
-            ClientError::NoDaemon { .. } => "no-daemon",
-            ClientError::PermissionDenied { .. } => "permission-denied",
-            ClientError::Unsealed { .. } => "unsealed",
-            ClientError::TimedOut { .. } => codes::TIMEOUT,
-            ClientError::Broken { .. } => "broken",
-            ClientError::BadAnswer(_) => "bad-answer",
-            ClientError::BadRequest(_) => codes::BAD_REQUEST,
+    fn fail(&self, error: ClientError) -> CommandError {
+        let exit_code = error.exit_code();
+        if let ClientError::Refused { error, .. } = error {
+            return CommandError::Reported { code: exit_code, error };
+        }
+        let hint = match (&error, self.guess) {
+            (ClientError::NoDaemon { hint, .. }, guess) if !guess.is_empty() => format!("{hint}\n{guess}"),
+            _ => error.hint().to_owned(),
         };
-        let text = error.to_string();
-        // The client's errors end in what to do.
-        let (message, hint) = text.split_once("; ").unwrap_or((&text, ""));
-        let hint = match (word, self.guess) {
-            ("no-daemon", guess) if !guess.is_empty() => format!("{hint}\n{guess}"),
-            _ => hint.to_owned(),
-        };
-        Fail::new(code, word, message, hint)
+        CommandError::new(exit_code, error.code(), error.message(), hint)
     }
 }
 
@@ -126,17 +116,17 @@ pub(crate) struct Lines<'a> {
 
 impl Lines<'_> {
     /// The next one; none: the answer is over.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, Fail> {
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, CommandError> {
         self.lines.next().await.map_err(|e| self.daemon.fail(e))
     }
 }
 
-fn understood<T: DeserializeOwned>(raw: Value) -> Result<Answer<T>, Fail> {
+fn understood<T: DeserializeOwned>(raw: Value) -> Result<Answer<T>, CommandError> {
     match T::deserialize(&raw) {
         Ok(value) => Ok(Answer { raw, value }),
-        Err(e) => Err(Fail::new(
+        Err(e) => Err(CommandError::new(
             exit::FAILED,
-            "bad-answer",
+            ErrorCode::BadAnswer,
             format!("the answer is not understood: {e}"),
             "are the versions of koi and koid too far apart?",
         )),
@@ -144,7 +134,7 @@ fn understood<T: DeserializeOwned>(raw: Value) -> Result<Answer<T>, Fail> {
 }
 
 /// The daemon that the options and the configuration name.
-pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
+pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, CommandError> {
     if options.secret.is_some() {
         out.warn("everyone on this machine can read --secret in `ps`; use KOI_SECRET or the configuration");
     }
@@ -164,29 +154,29 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, Fail> {
     Ok(Daemon { client: Client::new(endpoint, timeout), timeout, guess, debug: options.debug.then_some(out) })
 }
 
-fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, Fail> {
+fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, CommandError> {
     let config = configuration(options, out)?;
     let port = port.or(config.as_ref().map(|c| c.node.port)).unwrap_or(PORT);
     let cluster_id = options.id.or(config.as_ref().map(|c| c.cluster.id)).unwrap_or(CLUSTER_ID);
     let secret = options.secret.clone().map(|secret| secret.0).or_else(|| std::env::var(SECRET).ok());
     let key = match (secret, config.map(|c| c.cluster.key)) {
-        (Some(password), _) | (None, Some(koi_config::Key::Password(password))) => {
+        (Some(password), _) | (None, Some(koi_config::ClusterKey::Password(password))) => {
             Key::from_password(&password, cluster_id)
         }
-        (None, Some(koi_config::Key::File(path))) => Key::read_file(&path),
+        (None, Some(koi_config::ClusterKey::File(path))) => Key::read_file(&path),
         (None, None) => {
             let hint = "-f FILE names a configuration that has it; KOI_SECRET may hold the password";
-            return Err(Fail::here(format!("the key of the cluster is needed to ask {host}"), hint));
+            return Err(CommandError::local(format!("the key of the cluster is needed to ask {host}"), hint));
         }
     };
-    let key = key.map_err(|e| Fail::here(e.to_string(), ""))?;
+    let key = key.map_err(|e| CommandError::local(e.to_string(), ""))?;
     let keyring = Arc::new(Keyring { sealing: key, accepted: Vec::new() });
     Ok(Endpoint::Sealed { host: host_and_port(host, port)?, cluster_id, keyring })
 }
 
 /// The configuration, if there is one that this user may read. Somebody in the group `koi` may use the socket without
 /// being allowed to read the password.
-fn configuration(options: &Options, out: Out) -> Result<Option<Config>, Fail> {
+fn configuration(options: &Options, out: Out) -> Result<Option<Config>, CommandError> {
     let readable = |path: &Path| match koi_config::open_file(path) {
         Ok(_) => Some(true),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Some(false),
@@ -205,12 +195,12 @@ fn configuration(options: &Options, out: Out) -> Result<Option<Config>, Fail> {
     let loaded = koi_config::load(options.file.as_deref());
     loaded.map(|loaded| Some(loaded.config)).map_err(|e| {
         let hint = "`koi check` says more; --socket PATH asks a daemon without the configuration";
-        Fail::new(exit::FAILED, "configuration", e.to_string(), hint)
+        CommandError::new(exit::FAILED, ErrorCode::Configuration, e.to_string(), hint)
     })
 }
 
 /// `host:port` from a name or an address, with or without a port.
-fn host_and_port(host: &str, port: u16) -> Result<String, Fail> {
+fn host_and_port(host: &str, port: u16) -> Result<String, CommandError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port).to_string());
@@ -219,7 +209,7 @@ fn host_and_port(host: &str, port: u16) -> Result<String, Fail> {
         return Ok(host.to_owned());
     }
     let wrong = || {
-        Fail::usage(
+        CommandError::usage(
             format!("{host:?} is neither a name nor an address"),
             "HOST, HOST:PORT, ADDRESS or [IPv6]:PORT",
         )

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::fail::Fail;
+use crate::error::CommandError;
 
 /// What to do about a file that is there.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +17,10 @@ pub(crate) enum Existing {
 }
 
 /// Writes `content` to `path` with at most the permissions `mode`, and makes the folders above it.
-pub(crate) fn write(path: &Path, content: &str, mode: u32, existing: Existing) -> Result<(), Fail> {
+pub(crate) fn write(path: &Path, content: &str, mode: u32, existing: Existing) -> Result<(), CommandError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |e: io::Error| Fail::here(format!("cannot write {}: {e}", path.display()), hint(&e));
+    let failed =
+        |e: io::Error| CommandError::local(format!("cannot write {}: {e}", path.display()), hint(&e));
     create_dir_all(folder).map_err(failed)?;
     let mut file = tempfile::Builder::new()
         .prefix(".koi-")
@@ -30,7 +31,9 @@ pub(crate) fn write(path: &Path, content: &str, mode: u32, existing: Existing) -
     match existing {
         Existing::Replace => file.persist(path).map(drop).map_err(|e| failed(e.error)),
         Existing::Keep(hint) => file.persist_noclobber(path).map(drop).map_err(|e| match e.error.kind() {
-            io::ErrorKind::AlreadyExists => Fail::here(format!("{} exists already", path.display()), hint),
+            io::ErrorKind::AlreadyExists => {
+                CommandError::local(format!("{} exists already", path.display()), hint)
+            }
             _ => failed(e.error),
         }),
     }
@@ -54,7 +57,7 @@ mod tests {
         write(&path, "one", 0o600, Existing::Keep("")).unwrap();
 
         let again = write(&path, "two", 0o600, Existing::Keep("do not"));
-        assert!(matches!(again, Err(Fail::Said { code: 1, .. })), "{again:?}");
+        assert!(matches!(again, Err(CommandError::Reported { code: 1, .. })), "{again:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
 
         write(&path, "three", 0o600, Existing::Replace).unwrap();

@@ -8,7 +8,8 @@ mod cli;
 mod commands;
 mod connect;
 mod demo;
-mod fail;
+mod error;
+
 mod files;
 mod koid;
 mod output;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::Cli;
-use crate::fail::{Fail, exit};
+use crate::error::{CommandError, exit};
 use crate::output::Out;
 
 fn main() -> ExitCode {
@@ -28,19 +29,19 @@ fn main() -> ExitCode {
     let out = Out::new(&cli.options);
     let code = match run(&cli, out) {
         Ok(code) => code,
-        Err(Fail::Said { code, error }) => {
+        Err(CommandError::Reported { code, error }) => {
             out.error(&error);
             code
         }
-        Err(Fail::OutputClosed) => exit::WELL,
+        Err(CommandError::OutputClosed) => exit::WELL,
     };
     ExitCode::from(code)
 }
 
-fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
+fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Fail::here(format!("cannot start: {e}"), ""))?;
+        .map_err(|e| CommandError::local(format!("cannot start: {e}"), ""))?;
     runtime.block_on(commands::run(cli, out))
 }

@@ -6,8 +6,8 @@ use koi_proto::api::{ApiError, ErrorBody};
 use serde::Serialize;
 
 use crate::cli::{Color, Options, Output};
-use crate::fail::Fail;
-use crate::render::{Paint, View, text};
+use crate::error::CommandError;
+use crate::render::layout::{Paint, View, text};
 
 /// Columns when standard output is no terminal and `COLUMNS` does not say.
 const COLUMNS: usize = 80;
@@ -55,20 +55,23 @@ impl Out {
     }
 
     /// Writes text as it is.
-    pub(crate) fn write(self, text: &str) -> Result<(), Fail> {
+    pub(crate) fn write(self, text: &str) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| Fail::of_output(&e))
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+            .map_err(|e| CommandError::from_output(&e))
     }
 
     /// Writes a line.
-    pub(crate) fn line(self, text: &str) -> Result<(), Fail> {
+    pub(crate) fn line(self, text: &str) -> Result<(), CommandError> {
         self.write(&format!("{text}\n"))
     }
 
     /// Writes a document of JSON, indented.
-    pub(crate) fn json(self, value: &impl Serialize) -> Result<(), Fail> {
+    pub(crate) fn json(self, value: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string_pretty(value)
-            .map_err(|e| Fail::here(format!("cannot write JSON: {e}"), ""))?;
+            .map_err(|e| CommandError::local(format!("cannot write JSON: {e}"), ""))?;
         self.line(&text)
     }
 
@@ -77,7 +80,7 @@ impl Out {
         self,
         value: &impl Serialize,
         table: impl FnOnce(&View) -> String,
-    ) -> Result<(), Fail> {
+    ) -> Result<(), CommandError> {
         if self.is_json() { self.json(value) } else { self.write(&table(&self.view())) }
     }
 

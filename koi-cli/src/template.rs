@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Language, word};
+use crate::cli::{Language, value_name};
 
 /// The interface of WASM handlers, as it stands in `wit/`.
 pub(crate) const WIT: &str = include_str!("../../wit/koi-service.wit");
@@ -29,7 +29,7 @@ pub(crate) struct TemplateFile {
 
 /// The files of a handler called `name`, the interface among them; none: there is no template in this language.
 pub(crate) fn files(language: Language, name: &str) -> Vec<TemplateFile> {
-    let folder = format!("{}/", word(language));
+    let folder = format!("{}/", value_name(language));
     let own = FILES.iter().filter_map(|(path, content)| Some((path.strip_prefix(&folder)?, content)));
     let mut files: Vec<_> = own
         .map(|(path, content)| TemplateFile {

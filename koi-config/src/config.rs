@@ -4,6 +4,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Electors that a cluster may have: more make it slower, not safer.
+pub const ELECTORS: u16 = 15;
+/// Bytes that a node's name may have.
+pub const NAME_BYTES: usize = 63;
+/// The port of a cluster that says nothing else.
+pub(crate) const DEFAULT_PORT: u16 = 42012;
+/// The password of a classic cluster that says nothing else.
+pub(crate) const CLASSIC_PASSWORD: &str = "secret";
+
 /// Everything that `koi.toml` says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -91,7 +100,7 @@ pub struct Cluster {
     /// Where the others are: `IP`, `IP:port`, `[IPv6]:port`, multicast addresses. May include this node itself.
     pub transport: Vec<TransportAddress>,
     /// What seals the traffic.
-    pub key: Key,
+    pub key: ClusterKey,
     /// Further key files whose traffic is accepted, while rotating.
     pub accept_key_files: Vec<PathBuf>,
 }
@@ -131,18 +140,18 @@ pub enum Quorum {
 
 /// Where the key comes from. `Debug` does not print the password.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum ClusterKey {
     /// A file that `koi keygen` made.
     File(PathBuf),
     /// Derived from a password.
     Password(String),
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for ClusterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Key::File(path) => f.debug_tuple("File").field(path).finish(),
-            Key::Password(_) => f.write_str("Password(…)"),
+            ClusterKey::File(path) => f.debug_tuple("File").field(path).finish(),
+            ClusterKey::Password(_) => f.write_str("Password(…)"),
         }
     }
 }

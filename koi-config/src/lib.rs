@@ -7,35 +7,25 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
-mod classic;
 mod config;
-mod draft;
-mod duration;
 mod files;
-mod info;
 mod keys;
 mod load;
 mod problem;
-mod quote;
-mod reading;
-mod secrecy;
-mod setting;
-mod toml_file;
+mod read;
+mod source;
 pub mod trust;
 mod validate;
+mod value;
 mod write;
-mod zone;
 
 pub use config::{
-    Cluster, Config, Electors, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Timeouts, Timing,
-    TransportAddress,
+    Cluster, ClusterKey, Config, ELECTORS, Electors, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Quorum,
+    Services, Timeouts, Timing, TransportAddress,
 };
 pub use files::{must_be_file, open_file};
-pub use load::{
-    Candidates, FILE_BYTES, Format, Identity, Loaded, SEARCHED, candidates, load, load_as, parse_classic,
-    parse_toml,
-};
+pub use load::{Candidates, FILE_BYTES, SEARCHED, candidates, load, load_as, parse_classic, parse_toml};
 pub use problem::{ConfigError, Problem};
-pub use validate::{ELECTORS, Finding, NAME_BYTES, Severity};
-pub use write::{Start, example, show, to_classic, to_toml};
+pub use source::{Format, Identity, Loaded};
+pub use validate::{ConfigProblem, Severity};
+pub use write::{ExampleSettings, example, show, to_classic, to_toml};

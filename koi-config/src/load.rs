@@ -1,54 +1,21 @@
-//! Finds, reads and judges a file.
+//! Finds, reads and checks a file.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Key};
-use crate::draft::CLASSIC_PASSWORD;
+use crate::config::{CLASSIC_PASSWORD, ClusterKey};
 use crate::files::open_file;
 use crate::problem::{ConfigError, Problem};
-use crate::trust::{self, Distrust};
-use crate::{classic, toml_file};
+use crate::read::{classic, toml};
+use crate::source::{Format, Identity, Loaded};
+use crate::trust::{self, TrustError};
 
 /// Where a configuration is looked for, in this order.
 pub const SEARCHED: [&str; 4] = ["./koi.toml", "/etc/koi/koi.toml", "./koi.conf", "/etc/koi/koi.conf"];
 
 /// Bytes that a file may have; no real one comes near.
 pub const FILE_BYTES: u64 = 64 << 10;
-
-/// In which of the two formats a configuration is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `koi.toml`.
-    Toml,
-    /// The classic `koi.conf`, in Boost's INFO syntax.
-    Classic,
-}
-
-/// A configuration that can be used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
-    /// What it says, defaults filled in.
-    pub config: Config,
-    /// The file; from [`load`] it is absolute.
-    pub path: PathBuf,
-    /// Its format.
-    pub format: Format,
-    /// What an operator should know, in the order of the lines.
-    pub warnings: Vec<Problem>,
-}
-
-/// Whose configuration it is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity<'n> {
-    /// The node that the file names, or else this host.
-    File,
-    /// A node of this name, whatever the file says (`koid -n`).
-    Named(&'n str),
-    /// No node's: a client only wants to know where its daemon is. Whether the electors name this node is not judged.
-    Client,
-}
 
 /// Reads the file at `path`, or else the first of [`SEARCHED`] that exists.
 ///
@@ -67,7 +34,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
 pub fn load_as(path: Option<&Path>, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     match path {
         Some(path) => match read_file(path) {
-            Ok(file) => judge(file, identity),
+            Ok(file) => parse(file, identity),
             Err(e) => Err(unreadable(path, &e)),
         },
         None => load_first(&candidates(), identity),
@@ -92,8 +59,8 @@ pub fn candidates() -> Candidates {
 fn candidates_of<const N: usize>(searched: [&'static Path; N], is_root: bool) -> Candidates {
     let mut found = Candidates::default();
     for path in searched {
-        let stranger = if is_root && path.is_relative() { strangers(path) } else { None };
-        match stranger {
+        let reason = if is_root && path.is_relative() { untrusted(path) } else { None };
+        match reason {
             Some(why) => found.passed_over.push(passed_over(path, &why)),
             None => found.paths.push(path),
         }
@@ -102,13 +69,13 @@ fn candidates_of<const N: usize>(searched: [&'static Path; N], is_root: bool) ->
 }
 
 /// Why the file at `path` may be another one's.
-fn strangers(path: &Path) -> Option<Distrust> {
-    let file = trust::distrust(path).ok()?;
-    let folder = || trust::distrust(path.parent().unwrap_or(Path::new("."))).ok()?;
+fn untrusted(path: &Path) -> Option<TrustError> {
+    let file = trust::check(path).ok()?;
+    let folder = || trust::check(path.parent().unwrap_or(Path::new("."))).ok()?;
     file.or_else(folder)
 }
 
-fn passed_over(path: &Path, why: &Distrust) -> Problem {
+fn passed_over(path: &Path, why: &TrustError) -> Problem {
     Problem {
         path: path.to_owned(),
         line: None,
@@ -123,7 +90,7 @@ fn passed_over(path: &Path, why: &Distrust) -> Problem {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse_toml(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
-    toml_file::read(text, path, Identity::File)
+    toml::read(text, path, Identity::File)
 }
 
 /// Reads `text` as the classic `koi.conf`; `path` is for messages, and relative paths are relative to its folder.
@@ -147,7 +114,7 @@ fn load_first(candidates: &Candidates, identity: Identity<'_>) -> Result<Loaded,
         warnings
     };
     for path in &candidates.paths {
-        return match read_file(path).map(|file| judge(file, identity)) {
+        return match read_file(path).map(|file| parse(file, identity)) {
             Ok(Ok(loaded)) => Ok(Loaded { warnings: with(loaded.warnings), ..loaded }),
             Ok(Err(error)) => Err(ConfigError { warnings: with(error.warnings), ..error }),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
@@ -192,7 +159,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     })
 }
 
-fn judge(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
+fn parse(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     let refuse = |line: Option<usize>, message: String, hint: &str| {
         let (path, hint) = (file.path.clone(), hint.to_owned());
         ConfigError::from(Problem { path, line, column: None, message, hint })
@@ -208,12 +175,12 @@ fn judge(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     // Editors elsewhere begin UTF-8 files with this mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut loaded = match format_of(&file.path, text) {
-        Format::Toml => toml_file::read(text, &file.path, identity)?,
+        Format::Toml => toml::read(text, &file.path, identity)?,
         Format::Classic => classic::read(text, &file.path, identity)?,
     };
     // The classic default stands in no file, and has a warning of its own.
     let secret =
-        matches!(&loaded.config.cluster.key, Key::Password(password) if password != CLASSIC_PASSWORD);
+        matches!(&loaded.config.cluster.key, ClusterKey::Password(password) if password != CLASSIC_PASSWORD);
     if secret && file.world_readable {
         loaded.warnings.push(Problem {
             path: file.path.clone(),

@@ -19,7 +19,7 @@ const UNKNOWN_OWNER: u32 = 65_534;
 
 /// Why something is not to be relied on. Shown, it is a sentence that ends in the command that mends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Distrust {
+pub enum TrustError {
     /// It belongs to someone else.
     #[error(
         "{} belongs to user {owner}, who can change it: `chown {} {}`", .path.display(), geteuid(), .path.display()
@@ -40,11 +40,11 @@ pub enum Distrust {
     },
 }
 
-impl Distrust {
+impl TrustError {
     /// What it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Distrust::Owner { path, .. } | Distrust::Writable { path, .. } => path,
+            TrustError::Owner { path, .. } | TrustError::Writable { path, .. } => path,
         }
     }
 }
@@ -54,40 +54,40 @@ impl Distrust {
 ///
 /// # Errors
 /// It cannot be looked at.
-pub fn distrust(path: &Path) -> io::Result<Option<Distrust>> {
-    Ok(judge(path, &metadata(path)?))
+pub fn check(path: &Path) -> io::Result<Option<TrustError>> {
+    Ok(check_metadata(path, &metadata(path)?))
 }
 
-/// As [`distrust`], of what was opened or looked at already.
-pub fn judge(path: &Path, found: &Metadata) -> Option<Distrust> {
+/// As [`check`], of what was opened or looked at already.
+pub fn check_metadata(path: &Path, found: &Metadata) -> Option<TrustError> {
     if !is_trusted(found.uid()) {
-        return Some(Distrust::Owner { path: path.to_owned(), owner: found.uid() });
+        return Some(TrustError::Owner { path: path.to_owned(), owner: found.uid() });
     }
     // A link has no rights of its own.
     (!found.is_symlink() && writable(found))
-        .then(|| Distrust::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
+        .then(|| TrustError::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
 }
 
 /// Whether anybody else may put something else in the place of `path`: the first folder on the way to it, links followed or
 /// not, that others may write to. What is not there says nothing.
-pub fn distrust_way(path: &Path) -> Option<Distrust> {
+pub fn check_parents(path: &Path) -> Option<TrustError> {
     let absolute = std::path::absolute(path).ok()?;
     let real = absolute.canonicalize().ok();
     [Some(absolute), real].into_iter().flatten().find_map(|path| {
         path.ancestors().skip(1).find_map(|folder| {
             let found = metadata(folder).ok()?;
-            let distrust = judge(folder, &found)?;
+            let error = check_metadata(folder, &found)?;
             let sticky = found.mode() & STICKY != 0 && is_trusted(found.uid());
-            (!sticky).then_some(distrust)
+            (!sticky).then_some(error)
         })
     })
 }
 
-/// What `judge` finds first below `folder`, links not followed; it ends after so many entries.
+/// What `check` finds first below `folder`, links not followed; it ends after so many entries.
 pub fn find_below<T>(
     folder: &Path,
     most_entries: usize,
-    mut judge: impl FnMut(&Path, &Metadata) -> Option<T>,
+    mut check: impl FnMut(&Path, &Metadata) -> Option<T>,
 ) -> Option<T> {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
@@ -95,10 +95,10 @@ pub fn find_below<T>(
         for entry in std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
             let path = entry.path();
             let Ok(found) = symlink_metadata(&path) else { continue };
-            let judged = judge(&path, &found);
+            let found_here = check(&path, &found);
             entries += 1;
-            if judged.is_some() || entries >= most_entries {
-                return judged;
+            if found_here.is_some() || entries >= most_entries {
+                return found_here;
             }
             folders.extend(found.is_dir().then_some(path));
         }
@@ -145,10 +145,10 @@ mod tests {
         let file = folder.path().join("file");
         write(&file, "x").unwrap();
         mode(&file, 0o644);
-        assert_eq!(distrust(&file).unwrap(), None);
+        assert_eq!(check(&file).unwrap(), None);
         mode(&file, 0o646);
-        let why = distrust(&file).unwrap().unwrap();
-        assert_eq!(why, Distrust::Writable { path: file.clone(), mode: 0o646 });
+        let why = check(&file).unwrap().unwrap();
+        assert_eq!(why, TrustError::Writable { path: file.clone(), mode: 0o646 });
         assert!(why.to_string().ends_with(&format!("`chmod go-w {}`", file.display())), "{why}");
     }
 
@@ -162,11 +162,11 @@ mod tests {
         mode(&open, 0o777);
         for path in [open.join("inner/file"), open.join("inner"), link.join("file")] {
             std::fs::write(open.join("inner/file"), "x").unwrap();
-            let found = distrust_way(&path);
-            assert_eq!(found.as_ref().map(Distrust::path), Some(&*open), "{}", path.display());
+            let found = check_parents(&path);
+            assert_eq!(found.as_ref().map(TrustError::path), Some(&*open), "{}", path.display());
         }
         mode(&open, 0o1777);
-        assert_eq!(distrust_way(&open.join("inner/file")), None, "as /tmp is");
+        assert_eq!(check_parents(&open.join("inner/file")), None, "as /tmp is");
     }
 
     #[test]
@@ -176,11 +176,11 @@ mod tests {
         create_dir(&inner).unwrap();
         write(inner.join("file"), "x").unwrap();
         mode(&inner.join("file"), 0o600);
-        assert_eq!(find_below(folder.path(), 100, judge), None);
+        assert_eq!(find_below(folder.path(), 100, check_metadata), None);
         mode(&inner.join("file"), 0o602);
-        let found = find_below(folder.path(), 100, judge).unwrap();
+        let found = find_below(folder.path(), 100, check_metadata).unwrap();
         assert_eq!(found.path(), inner.join("file"));
-        assert_eq!(find_below(folder.path(), 1, judge), None, "it ends");
+        assert_eq!(find_below(folder.path(), 1, check_metadata), None, "it ends");
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         let file = folder.path().join("file");
         write(&file, "x").unwrap();
         chown(&file, Some(12_345), None).unwrap();
-        let why = distrust(&file).unwrap().unwrap();
+        let why = check(&file).unwrap().unwrap();
         assert!(
             why.to_string().contains("belongs to user 12345") && why.to_string().contains("`chown 0 "),
             "{why}"
@@ -201,11 +201,11 @@ mod tests {
         mode(&file, 0o664);
         chown(&file, Some(0), Some(12_345)).unwrap();
         assert!(
-            matches!(distrust(&file).unwrap(), Some(Distrust::Writable { .. })),
+            matches!(check(&file).unwrap(), Some(TrustError::Writable { .. })),
             "a group's members are others"
         );
         chown(&file, Some(0), Some(0)).unwrap();
         mode(&file, 0o664);
-        assert_eq!(distrust(&file).unwrap(), None, "root's group is root's");
+        assert_eq!(check(&file).unwrap(), None, "root's group is root's");
     }
 }

@@ -4,20 +4,16 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::{Config, Electors, Key, Quorum};
-use crate::draft::CLASSIC_PASSWORD;
-use crate::duration::show;
-use crate::keys::called;
-use crate::load::{Format, Identity};
+use koi_duration::format as show;
 
-/// Electors that a cluster may have: more make it slower, not safer.
-pub const ELECTORS: u16 = 15;
-/// Bytes that a node's name may have.
-pub const NAME_BYTES: usize = 63;
+use crate::config::{CLASSIC_PASSWORD, ClusterKey, Config, ELECTORS, Electors, NAME_BYTES, Quorum};
+use crate::keys::display_name;
+use crate::source::{Format, Identity};
+
 /// Hooks that may run at once.
 const PARALLEL: u32 = 4096;
 
-/// How bad a finding is.
+/// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration cannot be used.
@@ -26,9 +22,9 @@ pub enum Severity {
     Warning,
 }
 
-/// Something about a configuration as a whole.
+/// Something that is wrong with a configuration as a whole, wherever it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ConfigProblem {
     /// How bad it is.
     pub severity: Severity,
     /// The keys that it is about (`timing.heartbeat`), the one to look at first in front.
@@ -41,44 +37,44 @@ pub struct Finding {
 
 impl Config {
     /// Everything that is wrong with this configuration, or worth a warning. [`crate::load`] does this too.
-    pub fn validate(&self) -> Vec<Finding> {
+    pub fn validate(&self) -> Vec<ConfigProblem> {
         check(self, Format::Toml, Identity::File)
     }
 }
 
 /// As [`Config::validate`], with the keys' names in this format.
-pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> Vec<Finding> {
-    let mut judge = Judge { config, format, identity, findings: Vec::new() };
-    judge.node();
-    judge.names();
-    judge.key();
-    judge.electors();
-    judge.quorum();
-    judge.transport();
-    judge.leases();
-    judge.durations();
-    judge.services();
-    judge.findings
+pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> Vec<ConfigProblem> {
+    let mut validator = Validator { config, format, identity, problems: Vec::new() };
+    validator.node();
+    validator.names();
+    validator.key();
+    validator.electors();
+    validator.quorum();
+    validator.transport();
+    validator.leases();
+    validator.durations();
+    validator.services();
+    validator.problems
 }
 
-struct Judge<'c> {
+struct Validator<'c> {
     config: &'c Config,
     format: Format,
     identity: Identity<'c>,
-    findings: Vec<Finding>,
+    problems: Vec<ConfigProblem>,
 }
 
-impl Judge<'_> {
+impl Validator<'_> {
     fn error(&mut self, keys: &[&'static str], message: impl Into<String>, hint: impl Into<String>) {
-        self.find(Severity::Error, keys, message.into(), hint.into());
+        self.add(Severity::Error, keys, message.into(), hint.into());
     }
 
     fn warn(&mut self, keys: &[&'static str], message: impl Into<String>, hint: impl Into<String>) {
-        self.find(Severity::Warning, keys, message.into(), hint.into());
+        self.add(Severity::Warning, keys, message.into(), hint.into());
     }
 
-    fn find(&mut self, severity: Severity, keys: &[&'static str], message: String, hint: String) {
-        self.findings.push(Finding { severity, keys: keys.to_vec(), message, hint });
+    fn add(&mut self, severity: Severity, keys: &[&'static str], message: String, hint: String) {
+        self.problems.push(ConfigProblem { severity, keys: keys.to_vec(), message, hint });
     }
 
     fn node(&mut self) {
@@ -132,7 +128,7 @@ impl Judge<'_> {
     }
 
     fn key(&mut self) {
-        let Key::Password(password) = &self.config.cluster.key else { return };
+        let ClusterKey::Password(password) = &self.config.cluster.key else { return };
         let key = ["cluster.password"];
         if password.is_empty() {
             let hint = match self.format {
@@ -263,7 +259,7 @@ impl Judge<'_> {
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {
-                let (name, value) = (called(key, self.format), show(value));
+                let (name, value) = (display_name(key, self.format), show(value));
                 let (least, most) = (show(*range.start()), show(*range.end()));
                 self.error(&[key], format!("{name} is {value}, and must be from {least} to {most}"), "");
             }
@@ -278,7 +274,7 @@ impl Judge<'_> {
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {
-                let name = called(key, self.format);
+                let name = display_name(key, self.format);
                 self.error(
                     &[key],
                     format!("{name} is {value}, and must be from {} to {}", range.start(), range.end()),
@@ -289,12 +285,21 @@ impl Judge<'_> {
     }
 }
 
-/// A name that can be typed, shown and sent; else what is wrong with it.
-fn check_name(name: &str) -> Result<(), String> {
+/// Why a name is none.
+#[derive(Debug, thiserror::Error)]
+enum NameError {
+    #[error("must have 1 to {NAME_BYTES} bytes, not {0}")]
+    Length(usize),
+    #[error("must have no white space and no control characters: {0:?}")]
+    Characters(String),
+}
+
+/// Whether a name can be typed, shown and sent.
+fn check_name(name: &str) -> Result<(), NameError> {
     if name.is_empty() || name.len() > NAME_BYTES {
-        Err(format!("must have 1 to {NAME_BYTES} bytes, not {}", name.len()))
+        Err(NameError::Length(name.len()))
     } else if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Err(format!("must have no white space and no control characters: {name:?}"))
+        Err(NameError::Characters(name.to_owned()))
     } else {
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, Electors, Key as ClusterKey, Quorum};
-use crate::draft::Draft;
-use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, split};
-use crate::load::Format;
-use crate::quote::{Escapes, quote};
+use crate::config::{ClusterKey, Config, Electors, Quorum};
+use crate::keys::{CLASSIC_SECTIONS, Draft, KEYS, Key, PASSWORD, SECTIONS, split};
+use crate::source::Format;
+use crate::value::{Escapes, quote};
 
 /// The column in which comments begin, if the line leaves room.
 const COMMENT_COLUMN: usize = 42;
@@ -15,7 +14,7 @@ const COMMENT_COLUMN: usize = 42;
 ///
 /// Read on this machine, or any other if `node.name` is set, it is the same configuration again.
 pub fn to_toml(config: &Config) -> String {
-    let (mut draft, mut default) = (Draft::of(config, Format::Toml), Draft::new(Format::Toml));
+    let (mut draft, mut default) = (Draft::for_config(config, Format::Toml), Draft::new(Format::Toml));
     let mut out =
         String::from("# koi's configuration. What is commented out has its default, or is unset.\n");
     write_toml(&mut out, |key| {
@@ -64,7 +63,7 @@ pub fn to_classic(config: &Config) -> (String, Vec<String>) {
         0 => Quorum::Off,
         needed => Quorum::Count(needed),
     };
-    let (mut draft, mut default) = (Draft::of(&config, Format::Classic), Draft::new(Format::Classic));
+    let (mut draft, mut default) = (Draft::for_config(&config, Format::Classic), Draft::new(Format::Classic));
     let mut out =
         String::from("; koi's configuration in the classic format. What is not here has its default.\n");
     for section in CLASSIC_SECTIONS {
@@ -90,7 +89,7 @@ pub fn to_classic(config: &Config) -> (String, Vec<String>) {
 /// What `koi.conf` has no words for.
 fn lost_in_classic(config: &Config) -> Vec<String> {
     const SAID_BELOW: [&str; 2] = ["cluster.electors", "cluster.key_file"];
-    let (mut draft, mut default) = (Draft::of(config, Format::Toml), Draft::new(Format::Toml));
+    let (mut draft, mut default) = (Draft::for_config(config, Format::Toml), Draft::new(Format::Toml));
     let mut lost = Vec::new();
     for key in KEYS.iter().filter(|key| key.classic.is_none() && !SAID_BELOW.contains(&key.path)) {
         let value = key.field.toml(&mut draft);
@@ -127,7 +126,7 @@ fn lost_in_classic(config: &Config) -> Vec<String> {
 
 /// What a first configuration must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Start {
+pub struct ExampleSettings {
     /// How many electors the cluster has.
     pub electors: u16,
     /// Entries of `cluster.transport`.
@@ -137,9 +136,9 @@ pub struct Start {
 }
 
 /// Three electors, with addresses that are kept free for examples.
-impl Default for Start {
-    fn default() -> Start {
-        Start {
+impl Default for ExampleSettings {
+    fn default() -> ExampleSettings {
+        ExampleSettings {
             electors: 3,
             transport: ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(str::to_owned).to_vec(),
             key_file: "/etc/koi/cluster.key".into(),
@@ -148,7 +147,7 @@ impl Default for Start {
 }
 
 /// A first `koi.toml`, the same for every node: only what has no default, and what most clusters change.
-pub fn example(start: &Start) -> String {
+pub fn example(start: &ExampleSettings) -> String {
     let transport: Vec<String> = start.transport.iter().map(|t| quote(t, Escapes::Toml)).collect();
     let lines = [
         (

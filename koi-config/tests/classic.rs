@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use koi_config::{Config, Electors, Key, Loaded, Quorum, parse_classic, to_toml};
+use koi_config::{ClusterKey, Config, Electors, Loaded, Quorum, parse_classic, to_toml};
 
 fn read(text: &str) -> Loaded {
     parse_classic(text, Path::new("/etc/koi/koi.conf")).unwrap_or_else(|e| panic!("{e}"))
@@ -36,7 +36,7 @@ fn every_key_with_an_equivalent_has_its_effect() {
         ("cluster", "quorum 2", |c| c.cluster.quorum == Quorum::Count(2) && c.elector_count() == 3),
         ("cluster", "quorum 3", |c| c.cluster.electors == Some(Electors::Count(5)) && c.quorum_size() == 3),
         ("cluster", "quorum 0", |c| c.cluster.quorum == Quorum::Off && c.quorum_size() == 0),
-        ("cluster", "password sesame", |c| c.cluster.key == Key::Password("sesame".to_owned())),
+        ("cluster", "password sesame", |c| c.cluster.key == ClusterKey::Password("sesame".to_owned())),
         ("cluster", "transport 10.0.0.1", |c| {
             c.cluster.transport == [SocketAddr::from(([10, 0, 0, 1], 42012))]
         }),
@@ -103,7 +103,7 @@ fn an_empty_file_is_the_classic_default_and_warns_of_it() {
     let loaded = read("");
     assert!(loaded.config.node.elector && !loaded.config.node.runner);
     assert_eq!(loaded.config.cluster.id, 13);
-    assert_eq!(loaded.config.cluster.key, Key::Password("secret".to_owned()));
+    assert_eq!(loaded.config.cluster.key, ClusterKey::Password("secret".to_owned()));
     assert_eq!(loaded.config.timing.initial_promotion_delay, Duration::from_secs(5));
     assert_eq!(loaded.config.node.socket, Path::new("/run/koi/koid.sock"));
     let said = loaded.warnings.iter().map(|w| w.message.as_str()).collect::<Vec<_>>().join("\n");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_config::{
-    Cluster, Config, Electors, Fence, Key, Node, OnStopFailure, Plugins, Quorum, Services, Start, Timeouts,
-    Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
+    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Node, OnStopFailure, Plugins, Quorum,
+    Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -68,7 +68,7 @@ fn electors_and_quorum() -> impl Strategy<Value = (Option<Electors>, Quorum)> {
 prop_compose! {
     fn cluster()(
         id in any::<u32>(), (electors, quorum) in electors_and_quorum(), transport in vec(address(), 0..4),
-        key in prop_oneof![a_path().prop_map(Key::File), "\\PC{1,20}".prop_map(Key::Password), "[\\x00-\\x7f]{1,9}".prop_map(Key::Password)],
+        key in prop_oneof![a_path().prop_map(ClusterKey::File), "\\PC{1,20}".prop_map(ClusterKey::Password), "[\\x00-\\x7f]{1,9}".prop_map(ClusterKey::Password)],
         accept_key_files in vec(a_path(), 0..3),
     ) -> Cluster {
         Cluster { id, electors, quorum, transport, key, accept_key_files }
@@ -135,8 +135,8 @@ fn as_classic_can_say(mut config: Config) -> Config {
     config.services.max_parallel = default.services.max_parallel;
     config.plugins = default.plugins;
     config.cluster.accept_key_files = Vec::new();
-    if matches!(config.cluster.key, Key::File(_)) {
-        config.cluster.key = Key::Password("from a file".to_owned());
+    if matches!(config.cluster.key, ClusterKey::File(_)) {
+        config.cluster.key = ClusterKey::Password("from a file".to_owned());
     }
     (config.cluster.electors, config.cluster.quorum) = match config.quorum_size().min(8) {
         0 => (None, Quorum::Off),
@@ -153,7 +153,7 @@ proptest! {
 
     #[test]
     fn show_is_a_configuration_too(mut config in config()) {
-        config.cluster.key = Key::File("/etc/koi/cluster.key".into());
+        config.cluster.key = ClusterKey::File("/etc/koi/cluster.key".into());
         config.node.log_level.get_or_insert("info".to_owned());
         prop_assert_eq!(&from_toml(&show(&config)), &config);
     }
@@ -338,10 +338,10 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
 
 #[test]
 fn the_first_configuration_is_valid_and_without_warnings() {
-    let loaded = parse_toml(&example(&Start::default()), Path::new("/etc/koi/koi.toml")).unwrap();
+    let loaded = parse_toml(&example(&ExampleSettings::default()), Path::new("/etc/koi/koi.toml")).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.quorum_size(), 2);
-    insta::assert_snapshot!(example(&Start::default()), @r#"
+    insta::assert_snapshot!(example(&ExampleSettings::default()), @r#"
     # koi's configuration, the same on every node. All keys: docs/configuration.md, or `koi config show`.
 
     [node]

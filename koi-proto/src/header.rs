@@ -27,7 +27,7 @@ pub(crate) struct Header {
 
 /// The bytes are no header that this version understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoHeader {
+pub(crate) enum HeaderError {
     /// Something else came to this port.
     NotKoi,
     /// Another version of the protocol.
@@ -44,13 +44,13 @@ impl Header {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Result<Header, NoHeader> {
+    pub(crate) fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Result<Header, HeaderError> {
         let [k, o, i, version, c0, c1, c2, c3, id @ ..] = *bytes;
         if [k, o, i] != *MAGIC {
-            return Err(NoHeader::NotKoi);
+            return Err(HeaderError::NotKoi);
         }
         if version != PROTOCOL_VERSION {
-            return Err(NoHeader::Version(version));
+            return Err(HeaderError::Version(version));
         }
         Ok(Header { cluster_id: u32::from_be_bytes([c0, c1, c2, c3]), key_id: KeyId(id) })
     }
@@ -68,7 +68,7 @@ mod tests {
 
         let mut newer = bytes;
         newer[3] += 1;
-        assert_eq!(Header::from_bytes(&newer), Err(NoHeader::Version(PROTOCOL_VERSION + 1)));
-        assert_eq!(Header::from_bytes(b"GET / HTTP/1.1\r\n"), Err(NoHeader::NotKoi));
+        assert_eq!(Header::from_bytes(&newer), Err(HeaderError::Version(PROTOCOL_VERSION + 1)));
+        assert_eq!(Header::from_bytes(b"GET / HTTP/1.1\r\n"), Err(HeaderError::NotKoi));
     }
 }

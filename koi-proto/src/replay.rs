@@ -52,13 +52,14 @@ impl Verdict {
 /// Remembers what was seen of each node. Feed it only messages whose seal was good.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    nodes: BTreeMap<NodeId, Vec<Seen>>,
+    nodes: BTreeMap<NodeId, Vec<PeerWindow>>,
     /// Grows with each fresh message: tells who has been silent the longest.
     clock: u64,
 }
 
+/// What was seen of one session of a node.
 #[derive(Clone, Debug)]
-struct Seen {
+struct PeerWindow {
     session: Session,
     daemon: Window,
     guardian: Window,
@@ -106,9 +107,9 @@ impl Filter {
     }
 
     /// A place for one more session. Recordings of earlier runs drive out no run that has spoken to this node.
-    fn place(sessions: &mut Vec<Seen>, session: Session, proves: bool) -> Option<usize> {
+    fn place(sessions: &mut Vec<PeerWindow>, session: Session, proves: bool) -> Option<usize> {
         if sessions.len() < SESSIONS {
-            sessions.push(Seen::new(session));
+            sessions.push(PeerWindow::new(session));
             return Some(sessions.len() - 1);
         }
         let unproven = sessions.iter().enumerate().filter(|(_, seen)| !seen.proven);
@@ -116,7 +117,7 @@ impl Filter {
         let earliest = || sessions.iter().enumerate().min_by_key(|(_, seen)| seen.session).map(|(at, _)| at);
         let newest = sessions.iter().all(|seen| seen.session < session);
         let at = silent.or_else(|| earliest().filter(|_| proves || newest))?;
-        sessions[at] = Seen::new(session);
+        sessions[at] = PeerWindow::new(session);
         Some(at)
     }
 
@@ -125,7 +126,7 @@ impl Filter {
         if self.nodes.len() < NODES {
             return;
         }
-        let last = |sessions: &[Seen]| sessions.iter().map(|seen| seen.last).max();
+        let last = |sessions: &[PeerWindow]| sessions.iter().map(|seen| seen.last).max();
         let silent = self.nodes.iter().min_by_key(|(_, sessions)| last(sessions)).map(|(node, _)| *node);
         if let Some(node) = silent {
             self.nodes.remove(&node);
@@ -133,9 +134,9 @@ impl Filter {
     }
 }
 
-impl Seen {
-    fn new(session: Session) -> Seen {
-        Seen { session, daemon: Window::default(), guardian: Window::default(), last: 0, proven: false }
+impl PeerWindow {
+    fn new(session: Session) -> PeerWindow {
+        PeerWindow { session, daemon: Window::default(), guardian: Window::default(), last: 0, proven: false }
     }
 }
 

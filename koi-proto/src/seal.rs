@@ -14,7 +14,7 @@ use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use koi_core::message::Message;
 use zeroize::Zeroizing;
 
-use crate::header::{HEADER_BYTES, Header, NoHeader};
+use crate::header::{HEADER_BYTES, Header, HeaderError};
 use crate::key::{KEY_BYTES, KeyId, Keyring};
 
 /// Bytes of the largest datagram: what passes every link of today without being fragmented.
@@ -99,11 +99,11 @@ impl OpenError {
     }
 }
 
-impl From<NoHeader> for OpenError {
-    fn from(e: NoHeader) -> OpenError {
+impl From<HeaderError> for OpenError {
+    fn from(e: HeaderError) -> OpenError {
         match e {
-            NoHeader::NotKoi => OpenError::NotKoi,
-            NoHeader::Version(v) => OpenError::Version(v),
+            HeaderError::NotKoi => OpenError::NotKoi,
+            HeaderError::Version(v) => OpenError::Version(v),
         }
     }
 }

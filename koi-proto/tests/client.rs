@@ -17,7 +17,7 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use koi_proto::api::{ApiError, Done, ErrorBody, Promote, codes};
+use koi_proto::api::{ApiError, Done, ErrorBody, ErrorCode, Promote};
 use koi_proto::client::{ANSWER_BYTES, Client, ClientError, Endpoint, LINE_BYTES, Method, WITHIN};
 use koi_proto::stream::{self, Refusal, StreamError};
 use support::{CLUSTER, PLENTY, keyring};
@@ -61,9 +61,10 @@ fn pieces(endless: bool, pieces: &[&[u8]]) -> Answer {
     Response::new(Pieces { left, endless }.boxed())
 }
 
-fn error(code: &str, message: &str, hint: &str) -> Answer {
-    let error = ApiError { code: code.into(), message: message.into(), hint: hint.into() };
-    json(codes::http_status(code), &ErrorBody { error })
+fn error(code: ErrorCode, message: &str, hint: &str) -> Answer {
+    let status = code.http_status();
+    let error = ApiError { code, message: message.into(), hint: hint.into() };
+    json(status, &ErrorBody { error })
 }
 
 /// The daemon.
@@ -78,7 +79,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, hyper::Error> {
             let asked: Promote = serde_json::from_slice(&body).unwrap();
             json(200, &Done { message: format!("{} is master", asked.node), ..Done::default() })
         }
-        "/v1/elect" => error(codes::UNSAFE, "b may still be master", "koi confirm-down b"),
+        "/v1/elect" => error(ErrorCode::Unsafe, "b may still be master", "koi confirm-down b"),
         "/v1/echo" => {
             let hop = head.headers["x-koi-hop"].to_str().unwrap();
             let query = head.uri.query().unwrap_or_default();
@@ -95,7 +96,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, hyper::Error> {
         "/v1/kept" => pieces(false, &[b"first\n", b"second\n", b"without its end"]),
         "/v1/long" => pieces(true, &[&[b'x'; LINE_BYTES], b"x"]),
         "/v1/binary" => pieces(true, &[b"\xff\xfe\n"]),
-        path => error(codes::NOT_FOUND, &format!("no such path: {path}"), ""),
+        path => error(ErrorCode::NotFound, &format!("no such path: {path}"), ""),
     })
 }
 
@@ -141,7 +142,9 @@ async fn everyday_work(client: &Client) {
 
     let refused = client.post::<_, Done>("/v1/elect", &()).await.unwrap_err();
     assert_eq!(refused.to_string(), "b may still be master; koi confirm-down b");
-    assert!(matches!(&refused, ClientError::Refused { status: 409, error } if error.code == codes::UNSAFE));
+    assert!(
+        matches!(&refused, ClientError::Refused { status: 409, error } if error.code == ErrorCode::Unsafe)
+    );
     assert_eq!(refused.exit_code(), 5);
 
     let unknown = client.get::<Done>("/v1/nothing").await.unwrap_err();

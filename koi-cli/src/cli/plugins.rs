@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::duration;
+use super::time::duration;
 
 /// `koi plugins`.
 #[derive(Debug, Subcommand)]
@@ -173,7 +173,7 @@ pub(crate) enum Language {
 }
 
 /// The word of the command line for a value of one of its enums.
-pub(crate) fn word(value: impl ValueEnum) -> String {
+pub(crate) fn value_name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -1,32 +1,23 @@
 //! What each command does. All of them return the exit code, or why they failed.
 
-mod check;
-mod completions;
-mod config;
-mod electors;
-mod events;
-mod identity;
-mod init;
-mod keygen;
-mod operate;
+mod cluster;
+mod machine;
 mod plugins;
-mod show;
-mod signals;
-mod trial;
-mod wait;
-mod watch;
 
 use koi_proto::api::OnNode;
 
+use self::cluster::{electors, events, operate, show, wait, watch};
+use self::machine::{check, completions, config, identity, init, keygen};
+use self::plugins::manage;
 use crate::cli::{Cli, Command};
 use crate::connect::{self, Daemon};
 use crate::demo;
-use crate::fail::{Fail, exit};
+use crate::error::{CommandError, exit};
 use crate::output::Out;
 use crate::template;
 
 /// Carries out the command.
-pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
+pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
     let options = &cli.options;
     let daemon = || connect::daemon(options, out);
     match &cli.command {
@@ -55,7 +46,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
         Command::Init(args) if args.new_identity => identity::reset(options, out),
         Command::Init(args) => init::init(options, args, out),
         Command::Keygen { target, force } => keygen::keygen(target, *force, out),
-        Command::Plugins(args) => plugins::plugins(options, args, out).await,
+        Command::Plugins(args) => manage::plugins(options, args, out).await,
         Command::Wit => {
             out.write(template::WIT)?;
             Ok(exit::WELL)
@@ -65,6 +56,6 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, Fail> {
     }
 }
 
-async fn on_node(daemon: &Daemon, verb: &str, node: Option<&str>, out: Out) -> Result<u8, Fail> {
+async fn on_node(daemon: &Daemon, verb: &str, node: Option<&str>, out: Out) -> Result<u8, CommandError> {
     operate::with(daemon, verb, &OnNode { node: node.map(str::to_owned) }, out).await
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::folder::{Folder, NAMES};
 use super::journal::Journal;
 use super::process;
-use crate::fail::Fail;
+use crate::error::CommandError;
 use crate::koid;
 
 /// How long a daemon may take until it answers.
@@ -85,15 +85,15 @@ pub(crate) struct Cluster {
     koid: PathBuf,
     pub(crate) nodes: Vec<Node>,
     pub(crate) journal: Journal,
-    _leash: Leash,
+    _kill_on_drop: KillOnDrop,
     pub(crate) folder: Folder,
 }
 
 /// However this ends, by a panic too, no process outlives it.
 #[derive(Debug)]
-struct Leash;
+struct KillOnDrop;
 
-impl Drop for Leash {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         process::kill_all();
     }
@@ -101,17 +101,17 @@ impl Drop for Leash {
 
 impl Cluster {
     /// Makes the folder; nothing runs yet.
-    pub(crate) fn prepare(keep: bool) -> Result<Cluster, Fail> {
+    pub(crate) fn prepare(keep: bool) -> Result<Cluster, CommandError> {
         let koid = koid::find()?;
         let folder = Folder::make(keep)?;
         process::adopt_orphans();
         let nodes = NAMES.into_iter().map(|name| Node::new(name, &folder)).collect();
         let journal = Journal::new(&folder.hooks_log());
-        Ok(Cluster { koid, nodes, journal, _leash: Leash, folder })
+        Ok(Cluster { koid, nodes, journal, _kill_on_drop: KillOnDrop, folder })
     }
 
     /// Starts every daemon, and waits until all of them answer.
-    pub(crate) async fn start(&mut self) -> Result<(), Fail> {
+    pub(crate) async fn start(&mut self) -> Result<(), CommandError> {
         for at in 0..self.nodes.len() {
             self.spawn(at)?;
         }
@@ -122,13 +122,13 @@ impl Cluster {
     }
 
     /// Starts the daemon of a node again, and waits until it answers.
-    pub(crate) async fn restart(&mut self, name: &str) -> Result<(), Fail> {
+    pub(crate) async fn restart(&mut self, name: &str) -> Result<(), CommandError> {
         self.respawn(name)?;
         self.answers(self.at(name)).await
     }
 
     /// Starts the daemon of a node again, and waits for nothing.
-    pub(crate) fn respawn(&mut self, name: &str) -> Result<(), Fail> {
+    pub(crate) fn respawn(&mut self, name: &str) -> Result<(), CommandError> {
         self.spawn(self.at(name))
     }
 
@@ -141,10 +141,10 @@ impl Cluster {
         &self.nodes[self.at(name)]
     }
 
-    fn spawn(&mut self, at: usize) -> Result<(), Fail> {
+    fn spawn(&mut self, at: usize) -> Result<(), CommandError> {
         let name = self.nodes[at].name;
         let child = self.run(name).map_err(|e| {
-            Fail::here(format!("cannot start {} for node {name}: {e}", self.koid.display()), "")
+            CommandError::local(format!("cannot start {} for node {name}: {e}", self.koid.display()), "")
         })?;
         let node = &mut self.nodes[at];
         node.child = Some(child);
@@ -172,7 +172,7 @@ impl Cluster {
     }
 
     /// Waits until a daemon that was started answers.
-    async fn answers(&mut self, at: usize) -> Result<(), Fail> {
+    async fn answers(&mut self, at: usize) -> Result<(), CommandError> {
         let deadline = Instant::now() + START_TIME;
         let name = self.nodes[at].name;
         loop {
@@ -185,17 +185,17 @@ impl Cluster {
                 Err(error) if Instant::now() > deadline => {
                     let last = self.folder.last_lines(name, LAST_LINES).join("\n");
                     let message = format!("koid of node {name} does not answer: {error}");
-                    return Err(Fail::here(message, format!("its last words:\n{last}")));
+                    return Err(CommandError::local(message, format!("its last words:\n{last}")));
                 }
                 Err(_) => self.pause().await,
             }
         }
     }
 
-    fn died(&self, name: &str, status: ExitStatus) -> Fail {
+    fn died(&self, name: &str, status: ExitStatus) -> CommandError {
         let last = self.folder.last_lines(name, LAST_LINES).join("\n");
         let message = format!("koid of node {name} did not start: it {}", how(status));
-        Fail::here(message, format!("its last words:\n{last}"))
+        CommandError::local(message, format!("its last words:\n{last}"))
     }
 
     /// A moment, before something is looked at again.
@@ -206,11 +206,11 @@ impl Cluster {
     }
 
     /// Kills a daemon, and nothing but the daemon, as `kill -9` would.
-    pub(crate) fn kill(&mut self, name: &str) -> Result<(), Fail> {
+    pub(crate) fn kill(&mut self, name: &str) -> Result<(), CommandError> {
         let at = self.at(name);
         let Some(mut child) = self.nodes[at].child.take() else { return Ok(()) };
         let killed = child.kill().and_then(|()| child.wait());
-        killed.map(drop).map_err(|e| Fail::here(format!("cannot kill koid of node {name}: {e}"), ""))
+        killed.map(drop).map_err(|e| CommandError::local(format!("cannot kill koid of node {name}: {e}"), ""))
     }
 
     /// The cluster as the first node sees it that runs and answers.
@@ -224,9 +224,14 @@ impl Cluster {
     }
 
     /// Gives a command to a node.
-    pub(crate) async fn command(&self, node: &str, verb: &str, body: &impl Serialize) -> Result<Done, Fail> {
+    pub(crate) async fn command(
+        &self,
+        node: &str,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> Result<Done, CommandError> {
         let answer = self.node(node).command.post(&format!("/v1/{verb}"), body).await;
-        answer.map_err(|e| Fail::here(format!("koi {verb}: {e}"), ""))
+        answer.map_err(|e| CommandError::local(format!("koi {verb}: {e}"), ""))
     }
 
     /// Ends every daemon as an operator would. Those that did not end well or in time, and how; nothing of them is left.
@@ -266,7 +271,7 @@ impl Cluster {
     }
 
     /// Ends everything; whether the folder is gone.
-    pub(crate) async fn end(mut self) -> Result<bool, Fail> {
+    pub(crate) async fn end(mut self) -> Result<bool, CommandError> {
         self.stop().await;
         self.folder.remove()
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use koi_proto::key::Key;
 use tempfile::TempDir;
 
-use crate::fail::Fail;
+use crate::error::CommandError;
 
 /// The nodes.
 pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -46,11 +46,12 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Makes the folder (mode 0700) with all that three nodes need to start.
-    pub(crate) fn make(keep: bool) -> Result<Folder, Fail> {
+    pub(crate) fn make(keep: bool) -> Result<Folder, CommandError> {
         let under = usual_place();
         let hint = "TMPDIR names another place; it must not be mounted noexec, and its path must be short";
-        let failed =
-            |e: io::Error| Fail::here(format!("cannot make a folder in {}: {e}", under.display()), hint);
+        let failed = |e: io::Error| {
+            CommandError::local(format!("cannot make a folder in {}: {e}", under.display()), hint)
+        };
         let mut made = tempfile::Builder::new()
             .prefix("koi-demo-")
             .permissions(Permissions::from_mode(0o700))
@@ -58,7 +59,7 @@ impl Folder {
             .map_err(failed)?;
         made.disable_cleanup(keep);
         let folder = Folder { made, keep };
-        let key = Key::generate().map_err(|e| Fail::here(e.to_string(), ""))?;
+        let key = Key::generate().map_err(|e| CommandError::local(e.to_string(), ""))?;
         folder.fill(&key.to_hex()).map_err(failed)?;
         Ok(folder)
     }
@@ -129,15 +130,14 @@ impl Folder {
     }
 
     /// Removes it now, unless it is to be kept; whether it did.
-    pub(crate) fn remove(self) -> Result<bool, Fail> {
+    pub(crate) fn remove(self) -> Result<bool, CommandError> {
         if self.keep {
             return Ok(false);
         }
         let path = self.path().to_owned();
-        self.made
-            .close()
-            .map(|()| true)
-            .map_err(|e| Fail::here(format!("cannot remove {}: {e}", path.display()), "remove it by hand"))
+        self.made.close().map(|()| true).map_err(|e| {
+            CommandError::local(format!("cannot remove {}: {e}", path.display()), "remove it by hand")
+        })
     }
 }
 

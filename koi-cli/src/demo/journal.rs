@@ -83,19 +83,19 @@ impl Journal {
 /// Who is promoted with what after all these notes: from the beginning of the first promote hook to the end of the last
 /// demote hook (or of the stop hook, which comes without a demote when a service has failed).
 pub(crate) fn promoted(notes: &[Note]) -> BTreeMap<String, usize> {
-    let mut up = Up::default();
-    notes.iter().for_each(|note| up.take(note));
-    up.0.into_iter().map(|(node, services)| (node, services.len())).collect()
+    let mut promoted = PromotedServices::default();
+    notes.iter().for_each(|note| promoted.apply(note));
+    promoted.0.into_iter().map(|(node, services)| (node, services.len())).collect()
 }
 
 /// Every time during which two nodes were promoted.
 pub(crate) fn overlaps(notes: &[Note]) -> Vec<Overlap> {
-    let mut up = Up::default();
+    let mut promoted = PromotedServices::default();
     let mut found: Vec<Overlap> = Vec::new();
     let mut open = false;
     for note in notes {
-        up.take(note);
-        match (up.two(), open) {
+        promoted.apply(note);
+        match (promoted.two_nodes(), open) {
             (Some(nodes), false) => {
                 open = true;
                 found.push(Overlap { nodes, from: note.at, until: None });
@@ -114,10 +114,10 @@ pub(crate) fn overlaps(notes: &[Note]) -> Vec<Overlap> {
 
 /// The services that are promoted, by node; nodes without any are not in it.
 #[derive(Default)]
-struct Up(BTreeMap<String, Vec<String>>);
+struct PromotedServices(BTreeMap<String, Vec<String>>);
 
-impl Up {
-    fn take(&mut self, note: &Note) {
+impl PromotedServices {
+    fn apply(&mut self, note: &Note) {
         let services = self.0.entry(note.node.clone()).or_default();
         if note.is("promote", "begin") {
             if !services.contains(&note.service) {
@@ -129,7 +129,7 @@ impl Up {
         self.0.retain(|_, services| !services.is_empty());
     }
 
-    fn two(&self) -> Option<[String; 2]> {
+    fn two_nodes(&self) -> Option<[String; 2]> {
         let mut nodes = self.0.keys().cloned();
         Some([nodes.next()?, nodes.next()?])
     }

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use koi_proto::api::{Event, Status};
+use koi_proto::api::{Event, EventLevel, Status};
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, how};
-use crate::fail::Fail;
+use crate::error::CommandError;
 use crate::output::Out;
-use crate::render::{View, event, status, text, tree};
+use crate::render::cluster::{event, status, tree};
+use crate::render::layout::{View, text};
 
 /// How soon a daemon that has ended is started again: long enough to see what its end has brought about.
 const RESTART_TIME: Duration = Duration::from_secs(5);
@@ -35,11 +36,11 @@ const CLEAR_LINE: &str = "\x1b[2K";
 const CLEAR_REST: &str = "\x1b[J";
 
 /// Starts the nodes and shows them until somebody ends it. A daemon that ends is started again, as systemd would.
-pub(crate) async fn live(cluster: &mut Cluster, out: Out) -> Result<u8, Fail> {
+pub(crate) async fn live(cluster: &mut Cluster, out: Out) -> Result<u8, CommandError> {
     let introduction = introduction(cluster, &out.view());
     out.write(&introduction)?;
     cluster.start().await?;
-    let mut show = Show::new(out, introduction.lines().count())?;
+    let mut show = DemoScreen::new(out, introduction.lines().count())?;
     let mut feed = Feed::default();
     let mut restarts = Vec::new();
     loop {
@@ -121,7 +122,7 @@ impl Feed {
 }
 
 /// Where it is shown; a terminal is left with its cursor.
-struct Show {
+struct DemoScreen {
     out: Out,
     in_place: bool,
     /// Lines that stand above the page, and should stay.
@@ -131,20 +132,25 @@ struct Show {
     shown_once: bool,
     /// The newest events, as they are shown.
     last: Vec<String>,
-    heard: Heard,
+    recent: RecentEvents,
 }
 
-impl Show {
-    fn new(out: Out, above: usize) -> Result<Show, Fail> {
+impl DemoScreen {
+    fn new(out: Out, above: usize) -> Result<DemoScreen, CommandError> {
         let in_place = io::stdout().is_terminal() && !out.is_json();
         if in_place {
             out.write(HIDE_CURSOR)?;
         }
-        let heard = Heard::default();
-        Ok(Show { out, in_place, above, drawn: 0, shown_once: false, last: Vec::new(), heard })
+        let recent = RecentEvents::default();
+        Ok(DemoScreen { out, in_place, above, drawn: 0, shown_once: false, last: Vec::new(), recent })
     }
 
-    fn update(&mut self, status: Option<&Status>, said: Vec<String>, events: Vec<Event>) -> Result<(), Fail> {
+    fn update(
+        &mut self,
+        status: Option<&Status>,
+        said: Vec<String>,
+        events: Vec<Event>,
+    ) -> Result<(), CommandError> {
         let view = self.out.view();
         let said = said.iter().map(|line| format!("{}\n", view.paint.warn(&text::cut(line, view.width))));
         if !self.in_place {
@@ -153,24 +159,24 @@ impl Show {
                 return self.out.write(&(said.collect::<String>() + &status::status(status, &view) + "\n"));
             }
             // How it all began is in the nodes' logs; what goes wrong meanwhile is said.
-            let events = events.iter().filter(|news| self.shown_once || news.level != "info");
+            let events = events.iter().filter(|news| self.shown_once || news.level != EventLevel::Info);
             let events: String = events.map(|news| event::event(news, &view)).collect();
             return self.out.write(&(said.collect::<String>() + &events));
         }
-        let detail = |news: &Event| news.level == "info" && DETAILS.contains(&news.kind.as_str());
-        let wanted = |news: &&Event| !detail(news) && self.heard.is_new(news);
+        let detail = |news: &Event| news.level == EventLevel::Info && DETAILS.contains(&news.kind.as_str());
+        let wanted = |news: &&Event| !detail(news) && self.recent.is_new(news);
         let events = events.iter().filter(wanted);
         self.last.extend(said.chain(events.map(|news| one_line(news, &view))));
         self.last.drain(..self.last.len().saturating_sub(EVENTS));
         let rows = terminal_size::terminal_size_of(io::stdout()).map_or(24, |(_, rows)| usize::from(rows.0));
-        let page = page(status, &self.last, Room { rows: rows.saturating_sub(1), above: self.above }, &view);
+        let page = page(status, &self.last, Rows { rows: rows.saturating_sub(1), above: self.above }, &view);
         let frame = frame(&page, self.drawn);
         self.drawn = page.len();
         self.out.write(&frame)
     }
 }
 
-impl Drop for Show {
+impl Drop for DemoScreen {
     fn drop(&mut self) {
         if self.in_place {
             // A terminal that has gone needs no restoring.
@@ -188,9 +194,9 @@ fn one_line(news: &Event, view: &View) -> String {
 
 /// What was said of late, and by whom: every node says who leads and who is master.
 #[derive(Default)]
-struct Heard(VecDeque<Event>);
+struct RecentEvents(VecDeque<Event>);
 
-impl Heard {
+impl RecentEvents {
     /// Whether no other node has just said the same.
     fn is_new(&mut self, news: &Event) -> bool {
         let same = |old: &Event| {
@@ -209,7 +215,7 @@ impl Heard {
 
 /// The room on a terminal.
 #[derive(Clone, Copy)]
-struct Room {
+struct Rows {
     /// Lines that fit at all.
     rows: usize,
     /// Lines above the page that should stay, if they can.
@@ -217,7 +223,7 @@ struct Room {
 }
 
 /// The lines of a page that fit: first the status, then the tree, then the last events.
-fn page(status: Option<&Status>, events: &[String], room: Room, view: &View) -> Vec<String> {
+fn page(status: Option<&Status>, events: &[String], room: Rows, view: &View) -> Vec<String> {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let Some(status) = status else { return lines("no node answers") };
     let rows = match room.rows.saturating_sub(room.above) {
@@ -254,17 +260,17 @@ fn frame(page: &[String], drawn: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::Paint;
+    use crate::render::layout::Paint;
 
     const PLAIN: View = View { width: 80, paint: Paint(false) };
 
     #[test]
     fn a_small_terminal_has_the_status_first_and_the_newest_events_last() {
         let events: Vec<String> = (0..8).map(|n| format!("event {n}\n")).collect();
-        let whole = page(Some(&Status::default()), &events, Room { rows: 40, above: 0 }, &PLAIN);
+        let whole = page(Some(&Status::default()), &events, Rows { rows: 40, above: 0 }, &PLAIN);
         assert!(whole.iter().any(|line| line == "event 0"), "{whole:?}");
         for rows in 1..whole.len() {
-            let page = page(Some(&Status::default()), &events, Room { rows, above: 5 }, &PLAIN);
+            let page = page(Some(&Status::default()), &events, Rows { rows, above: 5 }, &PLAIN);
             assert!(page.len() <= rows, "{rows}: {page:?}");
             assert!(page[0].starts_with("cluster 0: NO LEADER"), "{page:?}");
             assert!(page.iter().all(|line| line != "event 0"), "the oldest goes first");
@@ -279,10 +285,10 @@ mod tests {
             message: "a leads in term 1".to_owned(),
             ..Event::default()
         };
-        let mut heard = Heard::default();
-        assert!(heard.is_new(&says("b", 1_000)));
-        assert!(!heard.is_new(&says("c", 1_040)));
-        assert!(heard.is_new(&says("c", 9_000)), "it happened again");
+        let mut recent = RecentEvents::default();
+        assert!(recent.is_new(&says("b", 1_000)));
+        assert!(!recent.is_new(&says("c", 1_040)));
+        assert!(recent.is_new(&says("c", 9_000)), "it happened again");
     }
 
     #[test]

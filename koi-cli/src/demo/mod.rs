@@ -14,17 +14,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Demo;
 use crate::demo::cluster::Cluster;
-use crate::fail::{Fail, exit};
+use crate::error::{CommandError, exit};
 use crate::output::Out;
 
 /// Lines of each node's log that are shown when the tour did not go well.
 const LOG_LINES: usize = 30;
 
 /// Runs the demo until Ctrl-C, or the tour to its end. Either way nothing is left behind.
-pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, Fail> {
+pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, CommandError> {
     // Before anything is started that would have to be ended.
     let mut interrupt =
-        Interrupt::watch().map_err(|e| Fail::here(format!("cannot wait for signals: {e}"), ""))?;
+        Interrupt::watch().map_err(|e| CommandError::local(format!("cannot wait for signals: {e}"), ""))?;
     let mut cluster = Cluster::prepare(args.keep)?;
     let worked = tokio::select! {
         result = work(&mut cluster, args, out) => result,
@@ -46,7 +46,7 @@ pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, Fail> {
     worked
 }
 
-async fn work(cluster: &mut Cluster, args: &Demo, out: Out) -> Result<u8, Fail> {
+async fn work(cluster: &mut Cluster, args: &Demo, out: Out) -> Result<u8, CommandError> {
     if args.script { tour::tour(cluster, out).await } else { live::live(cluster, out).await }
 }
 

@@ -11,19 +11,19 @@ use super::waits::{
     STILLNESS, break_database, broken, changes, come_back, everywhere_still, healthy, leader_of,
     mend_database, move_to, neither, nothing_runs, promoted_elsewhere, seconds, span, until,
 };
-use crate::fail::{Fail, exit};
+use crate::error::{CommandError, exit};
 use crate::output::Out;
-use crate::render::Tone;
-use crate::render::verdict;
+use crate::render::cluster::verdict;
+use crate::render::layout::Tone;
 
 /// Columns of a step's name.
 const NAME: usize = 12;
 
 /// What came of a step.
-type Told = Result<String, Fail>;
+type StepResult = Result<String, CommandError>;
 
 /// Runs all steps; exit 0 if all of them went well and no two nodes were ever promoted at once.
-pub(crate) async fn tour(cluster: &mut Cluster, out: Out) -> Result<u8, Fail> {
+pub(crate) async fn tour(cluster: &mut Cluster, out: Out) -> Result<u8, CommandError> {
     let began = Instant::now();
     let report = Report { out };
     out.line(&format!("koi demo: a tour on three nodes, in {}", cluster.folder.path().display()))?;
@@ -34,30 +34,30 @@ pub(crate) async fn tour(cluster: &mut Cluster, out: Out) -> Result<u8, Fail> {
             out.line(&format!("all went well, in {} s", began.elapsed().as_secs()))?;
             Ok(exit::WELL)
         }
-        Ok(()) | Err(Stop::Failed) => {
+        Ok(()) | Err(TourError::Failed) => {
             out.line("NOT all went well")?;
             Ok(exit::FAILED)
         }
-        Err(Stop::Output(fail)) => Err(fail),
+        Err(TourError::Output(fail)) => Err(fail),
     }
 }
 
 /// Why no further step is made.
-enum Stop {
+enum TourError {
     /// A step has failed, and has said so: what follows would only be confusing.
     Failed,
     /// Nobody can be told.
-    Output(Fail),
+    Output(CommandError),
 }
 
-impl From<Fail> for Stop {
-    fn from(fail: Fail) -> Stop {
-        Stop::Output(fail)
+impl From<CommandError> for TourError {
+    fn from(fail: CommandError) -> TourError {
+        TourError::Output(fail)
     }
 }
 
-async fn steps(cluster: &mut Cluster, report: &Report) -> Result<(), Stop> {
-    let go_on = |went: bool| if went { Ok(()) } else { Err(Stop::Failed) };
+async fn steps(cluster: &mut Cluster, report: &Report) -> Result<(), TourError> {
+    let go_on = |went: bool| if went { Ok(()) } else { Err(TourError::Failed) };
     go_on(report.step("start", start(cluster).await)?)?;
     go_on(report.step("promote", promote(cluster).await)?)?;
     go_on(report.step("kill master", kill_master(cluster).await)?)?;
@@ -75,24 +75,24 @@ struct Report {
 
 impl Report {
     /// One line; whether it went well.
-    fn step(&self, name: &str, told: Told) -> Result<bool, Fail> {
+    fn step(&self, name: &str, result: StepResult) -> Result<bool, CommandError> {
         let paint = self.out.view().paint;
-        let (mark, text) = match &told {
+        let (mark, text) = match &result {
             Ok(text) => (paint.tone(Tone::Good, "✓"), text.as_str()),
             Err(fail) => (paint.bad("✗"), fail.message()),
         };
         self.out.line(&format!("{mark} {name:<NAME$} {text}"))?;
-        if let Err(Fail::Said { error, .. }) = &told
+        if let Err(CommandError::Reported { error, .. }) = &result
             && !error.hint.is_empty()
         {
             self.out.line(&error.hint)?;
         }
-        Ok(told.is_ok())
+        Ok(result.is_ok())
     }
 }
 
 /// Three daemons without any state: they found a cluster, elect a leader, and have a master as soon as all are ready.
-async fn start(cluster: &mut Cluster) -> Told {
+async fn start(cluster: &mut Cluster) -> StepResult {
     let began = now();
     cluster.start().await?;
     let leader = until(cluster, "a leader", leader_of).await?;
@@ -108,7 +108,7 @@ async fn start(cluster: &mut Cluster) -> Told {
 }
 
 /// An operator moves the mastership to a node that does not lead.
-async fn promote(cluster: &mut Cluster) -> Told {
+async fn promote(cluster: &mut Cluster) -> StepResult {
     let before = healthy(cluster).await?;
     let target = neither(&before);
     let took = move_to(cluster, &target).await?;
@@ -123,7 +123,7 @@ async fn promote(cluster: &mut Cluster) -> Told {
 }
 
 /// The master's daemon dies without a word: another node takes over, but not before nothing is promoted there any more.
-async fn kill_master(cluster: &mut Cluster) -> Told {
+async fn kill_master(cluster: &mut Cluster) -> StepResult {
     let before = healthy(cluster).await?;
     let (master, killed) = (before.master, now());
     cluster.kill(&master)?;
@@ -141,7 +141,7 @@ async fn kill_master(cluster: &mut Cluster) -> Told {
 }
 
 /// The leader's daemon dies while another node is master: that one goes on as if nothing had happened.
-async fn kill_leader(cluster: &mut Cluster) -> Told {
+async fn kill_leader(cluster: &mut Cluster) -> StepResult {
     let mut before = healthy(cluster).await?;
     if before.leader == before.master {
         move_to(cluster, &neither(&before)).await?;
@@ -167,7 +167,7 @@ async fn kill_leader(cluster: &mut Cluster) -> Told {
 }
 
 /// A service of the master fails.
-async fn fail_service(cluster: &mut Cluster) -> Told {
+async fn fail_service(cluster: &mut Cluster) -> StepResult {
     let master = healthy(cluster).await?.master;
     let failed = now();
     break_database(cluster, &master)?;
@@ -186,7 +186,7 @@ async fn fail_service(cluster: &mut Cluster) -> Told {
 }
 
 /// Nothing runs, whatever happens.
-async fn maintenance(cluster: &mut Cluster) -> Told {
+async fn maintenance(cluster: &mut Cluster) -> StepResult {
     let before = healthy(cluster).await?;
     let asked = now();
     cluster.command("a", "maintenance", &Maintenance { on: true }).await?;
@@ -211,7 +211,7 @@ async fn maintenance(cluster: &mut Cluster) -> Told {
 }
 
 /// No master until an operator says so.
-async fn manual(cluster: &mut Cluster) -> Told {
+async fn manual(cluster: &mut Cluster) -> StepResult {
     let before = healthy(cluster).await?;
     let asked = now();
     cluster.command("b", "demote", &json!({})).await?;
@@ -238,7 +238,7 @@ async fn manual(cluster: &mut Cluster) -> Told {
 }
 
 /// Everything is taken down in order.
-async fn stop(cluster: &mut Cluster) -> Told {
+async fn stop(cluster: &mut Cluster) -> StepResult {
     let asked = Instant::now();
     let complaints = cluster.stop().await;
     let took = asked.elapsed();
@@ -256,7 +256,7 @@ async fn stop(cluster: &mut Cluster) -> Told {
 }
 
 /// What this is all about.
-fn only_one_master(notes: &[Note]) -> Told {
+fn only_one_master(notes: &[Note]) -> StepResult {
     let promotions = notes.iter().filter(|note| note.is("promote", "begin")).count();
     if promotions == 0 {
         return Err(broken("no promote hook ran: nothing can be said"));

@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use koi_proto::api::{Promote, Status};
+use koi_proto::api::{NodeState, Promote, Status};
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::folder::NAMES;
 use super::journal::{Note, Stamp, now};
-use crate::fail::Fail;
-use crate::render::verdict::{self, Reason, Verdict};
+use crate::error::CommandError;
+use crate::render::cluster::verdict::{self, Reason, Verdict};
 
 /// How long a step may take until what it waits for has come. Generous: what it takes is measured, not tested.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,8 +26,8 @@ pub(crate) struct Roles {
 
 impl Roles {
     /// All three nodes run, are well, and agree that all is well.
-    pub(crate) fn of(status: &Status) -> Option<Roles> {
-        let ready = |state: &str| matches!(state, "Master" | "Standby");
+    pub(crate) fn from_status(status: &Status) -> Option<Roles> {
+        let ready = |state: &NodeState| matches!(state, NodeState::Master | NodeState::Standby);
         let all = status.nodes.len() == NAMES.len() && status.nodes.iter().all(|node| ready(&node.state));
         let cluster = &status.cluster;
         if !(all && cluster.healthy && !cluster.maintenance && cluster.target.is_none()) {
@@ -54,8 +54,8 @@ pub(crate) fn changes(note: &Note) -> bool {
 }
 
 /// Waits until the cluster is well, whoever is what.
-pub(crate) async fn healthy(cluster: &Cluster) -> Result<Roles, Fail> {
-    until(cluster, "a healthy cluster", Roles::of).await
+pub(crate) async fn healthy(cluster: &Cluster) -> Result<Roles, CommandError> {
+    until(cluster, "a healthy cluster", Roles::from_status).await
 }
 
 /// Asks until the answer is the one that is waited for.
@@ -63,7 +63,7 @@ pub(crate) async fn until<T>(
     cluster: &Cluster,
     what: &str,
     wanted: impl Fn(&Status) -> Option<T>,
-) -> Result<T, Fail> {
+) -> Result<T, CommandError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let status = cluster.status().await;
@@ -79,14 +79,18 @@ pub(crate) async fn until<T>(
 }
 
 fn state_of(status: &Status) -> String {
-    let verdict = Verdict::of(status);
+    let verdict = Verdict::from_status(status);
     let nodes: Vec<String> =
         status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
-    format!("{} ({})", Reason::of(status, verdict).text, nodes.join(", "))
+    format!("{} ({})", Reason::for_verdict(status, verdict).text, nodes.join(", "))
 }
 
 /// Waits for a promote hook on a node other than `but`.
-pub(crate) async fn promoted_elsewhere(cluster: &Cluster, but: &str, since: Stamp) -> Result<Note, Fail> {
+pub(crate) async fn promoted_elsewhere(
+    cluster: &Cluster,
+    but: &str,
+    since: Stamp,
+) -> Result<Note, CommandError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match cluster.journal.promotion_since(since) {
@@ -101,7 +105,7 @@ pub(crate) async fn promoted_elsewhere(cluster: &Cluster, but: &str, since: Stam
 }
 
 /// Promotes a node by hand; how long it took until all its services were promoted.
-pub(crate) async fn move_to(cluster: &Cluster, target: &str) -> Result<String, Fail> {
+pub(crate) async fn move_to(cluster: &Cluster, target: &str) -> Result<String, CommandError> {
     let asked = now();
     let order = Promote { node: target.to_owned(), dry_run: false };
     cluster.command("a", "promote", &order).await?;
@@ -118,7 +122,7 @@ pub(crate) async fn move_to(cluster: &Cluster, target: &str) -> Result<String, F
 }
 
 /// Starts a killed daemon again; how long it took until the node was standby and all was well.
-pub(crate) async fn come_back(cluster: &mut Cluster, name: &str) -> Result<String, Fail> {
+pub(crate) async fn come_back(cluster: &mut Cluster, name: &str) -> Result<String, CommandError> {
     let began = Instant::now();
     cluster.restart(name).await?;
     // What the others still know of the run that was killed is older than this one.
@@ -127,14 +131,14 @@ pub(crate) async fn come_back(cluster: &mut Cluster, name: &str) -> Result<Strin
         status.nodes.iter().any(|node| node.name == name && node.uptime_ms <= age_ms)
     };
     until(cluster, &format!("{name} to be back"), |status| {
-        Roles::of(status).filter(|_| fresh(status)).map(drop)
+        Roles::from_status(status).filter(|_| fresh(status)).map(drop)
     })
     .await?;
     Ok(seconds(began.elapsed()))
 }
 
 /// Waits until every node acts on the maintenance mode and no hook runs any more.
-pub(crate) async fn everywhere_still(cluster: &Cluster) -> Result<(), Fail> {
+pub(crate) async fn everywhere_still(cluster: &Cluster) -> Result<(), CommandError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut still = true;
@@ -155,7 +159,7 @@ pub(crate) async fn everywhere_still(cluster: &Cluster) -> Result<(), Fail> {
 }
 
 /// Watches for a while that no hook begins.
-pub(crate) async fn nothing_runs(cluster: &Cluster, since: Stamp) -> Result<(), Fail> {
+pub(crate) async fn nothing_runs(cluster: &Cluster, since: Stamp) -> Result<(), CommandError> {
     let deadline = Instant::now() + STILLNESS;
     while Instant::now() < deadline {
         if let Some(note) = cluster.journal.since(since).first() {
@@ -169,18 +173,19 @@ pub(crate) async fn nothing_runs(cluster: &Cluster, since: Stamp) -> Result<(), 
     Ok(())
 }
 
-pub(crate) fn break_database(cluster: &Cluster, node: &str) -> Result<(), Fail> {
+pub(crate) fn break_database(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
     let path = cluster.folder.broken(node);
-    fs::write(&path, "").map_err(|e| Fail::here(format!("cannot write {}: {e}", path.display()), ""))
+    fs::write(&path, "").map_err(|e| CommandError::local(format!("cannot write {}: {e}", path.display()), ""))
 }
 
-pub(crate) fn mend_database(cluster: &Cluster, node: &str) -> Result<(), Fail> {
+pub(crate) fn mend_database(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
     let path = cluster.folder.broken(node);
-    fs::remove_file(&path).map_err(|e| Fail::here(format!("cannot remove {}: {e}", path.display()), ""))
+    fs::remove_file(&path)
+        .map_err(|e| CommandError::local(format!("cannot remove {}: {e}", path.display()), ""))
 }
 
-pub(crate) fn broken(message: &str) -> Fail {
-    Fail::here(message, "")
+pub(crate) fn broken(message: &str) -> CommandError {
+    CommandError::local(message, "")
 }
 
 /// The time between two instants, for people.

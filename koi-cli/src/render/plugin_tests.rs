@@ -1,16 +1,18 @@
 //! `koi plugins list` and `inspect`, as snapshots.
 
 use insta::assert_snapshot;
-use koi_proto::api::{Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem};
+use koi_proto::api::{
+    Hook, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem,
+};
 
-use super::{Paint, View, plugin, plugins, text};
+use super::layout::{Paint, View, text};
+use super::plugins::{detail, list};
 
 const PLAIN: View = View { width: 80, paint: Paint(false) };
 const HASH: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 const ALL: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
 
 fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
-    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     let (api, ending) = match kind {
         "wasm" => ("koi:service@0.1.0", ".wasm"),
         "native" => ("native 1.0", ".so"),
@@ -21,8 +23,8 @@ fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
         kind: kind.into(),
         version: "0.1.0".into(),
         api: api.into(),
-        hooks: owned(hooks),
-        services: owned(services),
+        hooks: hooks.iter().map(|hook| Hook::from(*hook)).collect(),
+        services: services.iter().map(ToString::to_string).collect(),
         state: "ready".into(),
         path: (kind != "builtin").then(|| format!("/etc/koi/plugins/{name}{ending}")),
         hash: (kind != "builtin").then(|| HASH.into()),
@@ -83,7 +85,7 @@ fn fits(page: String) -> String {
 
 #[test]
 fn plugins_of_every_kind() {
-    assert_snapshot!(fits(plugins::list(&every_kind(), &PLAIN)));
+    assert_snapshot!(fits(list::list(&every_kind(), &PLAIN)));
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn one_plugin_cannot_be_loaded_and_one_has_a_newer_file_that_is_worse() {
     all[1].version.clear();
     all[4].error =
         Some("the file there now cannot be used: not a component; the one of SHA-256 5f70bf18… stays".into());
-    assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
+    assert_snapshot!(fits(list::list(&all, &PLAIN)));
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
         problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
             .into(),
     }];
-    assert_snapshot!(fits(plugins::list(&all, &PLAIN)));
+    assert_snapshot!(fits(list::list(&all, &PLAIN)));
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn long_names_and_texts_stay_on_the_screen() {
     all[0].name = "x".repeat(64);
     all[0].services = (0..60).map(|n| format!("service-{n}")).collect();
     (all[1].state, all[1].error) = ("error".into(), Some(long.clone()));
-    assert_snapshot!("a_long_list", fits(plugins::list(&all, &PLAIN)));
+    assert_snapshot!("a_long_list", fits(list::list(&all, &PLAIN)));
 
     let mut detail = redis();
     detail.plugin.description = long.clone();
@@ -139,7 +141,7 @@ fn long_names_and_texts_stay_on_the_screen() {
     detail.config[1].name = "k".repeat(500);
     detail.wanted.push(format!("read = [\"/{}\"]", "d".repeat(500)));
     detail.used_by[0].problem = Some(long);
-    let page = plugin::plugin(&detail, &PLAIN);
+    let page = detail::plugin(&detail, &PLAIN);
     assert!(!page.contains('\u{1b}'), "{page:?}");
     // The lines of service.toml are to be copied: they are not broken.
     let copied = |line: &str| line.contains("ddd") && line.contains(" = [") && !line.contains("MISSING");
@@ -149,7 +151,7 @@ fn long_names_and_texts_stay_on_the_screen() {
 
 #[test]
 fn all_of_one_plugin() {
-    assert_snapshot!(fits(plugin::plugin(&redis(), &PLAIN)));
+    assert_snapshot!(fits(detail::plugin(&redis(), &PLAIN)));
 }
 
 #[test]
@@ -160,7 +162,7 @@ fn a_grant_is_missing() {
     used.problem = Some("redis wants read = [\"/etc/redis\"]; add it to [grants] of service.toml".into());
     detail.plugin.on_disk = "changed".into();
     detail.compiled = Some(PluginCompiled { size_bytes: 30_000_000, cached: false, took_ms: 8_100 });
-    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn a_service_that_could_not_be_opened_knows_no_grants() {
     used.granted.clear();
     used.limits.clear();
     used.problem = Some("it wants tcp 10.0.0.9:6379; write tcp = [\"10.0.0.9:6379\"] under [grants]".into());
-    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn nobody_uses_it_yet() {
     detail.plugin.services.clear();
     detail.used_by.clear();
     detail.wanted.push("tcp = [\"10.0.0.1:6379\"]".into());
-    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }
 
 #[test]
@@ -196,5 +198,5 @@ fn a_plugin_that_could_not_be_loaded_has_little_to_say() {
         size_bytes: 812,
         ..PluginDetail::default()
     };
-    assert_snapshot!(fits(plugin::plugin(&detail, &PLAIN)));
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }

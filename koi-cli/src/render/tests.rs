@@ -5,7 +5,8 @@ use koi_proto::api::{
     ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, Waiting,
 };
 
-use super::{Paint, View, done, event, failures, local, node, status, text, tree};
+use super::cluster::{done, event, failures, local, node, status, tree};
+use super::layout::{Paint, View, text};
 
 const PLAIN: View = View { width: 80, paint: Paint(false) };
 const COLOUR: View = View { width: 80, paint: Paint(true) };

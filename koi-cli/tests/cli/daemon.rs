@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use koi_proto::api::{Done, codes};
+use koi_proto::api::{Done, ErrorCode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -60,9 +60,9 @@ fn colour_is_for_terminals_or_who_asks_for_it() {
 #[test]
 fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
     for (code, exit) in
-        [(codes::UNSAFE, 5), (codes::REFUSED, 1), (codes::NO_LEADER, 4), (codes::NOT_FOUND, 1)]
+        [(ErrorCode::Unsafe, 5), (ErrorCode::Refused, 1), (ErrorCode::NoLeader, 4), (ErrorCode::NotFound, 1)]
     {
-        let fake = Fake::refusing(code);
+        let fake = Fake::refusing(code.clone());
         let ran = fake.koi(&["confirm-down", "b"]);
         assert_eq!(ran.code, Some(exit), "{code}: {ran:?}");
         assert_eq!(ran.stderr, "koi: it is not to be\n     do this instead\n");
@@ -70,7 +70,7 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 
         let ran = fake.koi(&["-o", "json", "confirm-down", "b"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(exit), ""));
-        assert_eq!(ran.json()["error"]["code"], code);
+        assert_eq!(ran.json()["error"]["code"], code.as_str());
         assert_eq!(ran.json()["error"]["hint"], "do this instead");
     }
 }
@@ -117,7 +117,7 @@ fn a_dry_run_prints_the_steps() {
 fn wait_returns_as_soon_as_the_master_is_promoted() {
     let polls = AtomicUsize::new(0);
     let fake = Fake::new(move |_| match polls.fetch_add(1, Ordering::SeqCst) {
-        0 => refusal(codes::NO_LEADER),
+        0 => refusal(ErrorCode::NoLeader),
         1 | 2 => Answer::Whole(200, serde_json::to_string(&promoting()).unwrap()),
         _ => Answer::Whole(200, serde_json::to_string(&healthy()).unwrap()),
     });

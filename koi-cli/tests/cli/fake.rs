@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use koi_proto::api::{ApiError, ClusterStatus, ErrorBody, NodeStatus, ServiceStatus, Status, codes};
+use koi_proto::api::{ApiError, ClusterStatus, ErrorBody, ErrorCode, NodeStatus, ServiceStatus, Status};
 use tempfile::TempDir;
 
 /// What is answered.
@@ -53,8 +53,8 @@ impl Fake {
     }
 
     /// Refuses everything.
-    pub(crate) fn refusing(code: &'static str) -> Fake {
-        Fake::new(move |_| refusal(code))
+    pub(crate) fn refusing(code: ErrorCode) -> Fake {
+        Fake::new(move |_| refusal(code.clone()))
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -74,10 +74,10 @@ impl Fake {
     }
 }
 
-pub(crate) fn refusal(code: &str) -> Answer {
-    let error =
-        ApiError { code: code.into(), message: "it is not to be".into(), hint: "do this instead".into() };
-    Answer::Whole(codes::http_status(code), serde_json::to_string(&ErrorBody { error }).unwrap())
+pub(crate) fn refusal(code: ErrorCode) -> Answer {
+    let status = code.http_status();
+    let error = ApiError { code, message: "it is not to be".into(), hint: "do this instead".into() };
+    Answer::Whole(status, serde_json::to_string(&ErrorBody { error }).unwrap())
 }
 
 fn serve(

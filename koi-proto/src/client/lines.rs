@@ -1,10 +1,12 @@
 //! An answer that comes line by line, perhaps without end.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::task::JoinSet;
+use tokio_util::codec::{Decoder, LinesCodec, LinesCodecError};
 
-use super::{ClientError, Driver};
+use super::error::ClientError;
 
 /// Bytes of the longest line that is taken.
 pub const LINE_BYTES: usize = 64 * 1024;
@@ -14,16 +16,16 @@ pub const LINE_BYTES: usize = 64 * 1024;
 pub struct Lines {
     endpoint: String,
     body: Incoming,
-    came: BytesMut,
-    /// How much of `came` is known to hold no end of a line.
-    searched: usize,
+    /// What came and is not yet a whole line.
+    received: BytesMut,
+    codec: LinesCodec,
     ended: bool,
-    _driver: Driver,
+    _driver: JoinSet<()>,
 }
 
 impl Lines {
-    pub(super) fn new(endpoint: String, body: Incoming, driver: Driver) -> Lines {
-        Lines { endpoint, body, came: BytesMut::new(), searched: 0, ended: false, _driver: driver }
+    pub(super) fn new(endpoint: String, body: Incoming, driver: JoinSet<()>) -> Lines {
+        Lines { endpoint, body, received: BytesMut::new(), codec: codec(), ended: false, _driver: driver }
     }
 
     /// The next line, without its end; `None` when the answer is over. Empty lines, which a daemon may send as signs of
@@ -33,63 +35,54 @@ impl Lines {
     /// [`ClientError::Broken`] or [`ClientError::BadAnswer`]; there are no more lines then.
     pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
         loop {
-            while let Some(line) = self.take_line()? {
-                if !line.is_empty() {
-                    return Ok(Some(line));
-                }
-            }
-            if self.ended {
-                return Ok(None);
+            match self.decode() {
+                Ok(Some(line)) if line.is_empty() => continue,
+                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(None) if self.ended => return Ok(None),
+                Ok(None) => {}
+                Err(e) => return Err(self.fail(bad_answer(&e))),
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.came.extend_from_slice(&data);
+                        self.received.extend_from_slice(&data);
                     }
                 }
                 Some(Err(e)) => {
-                    self.fail();
-                    return Err(ClientError::Broken { endpoint: self.endpoint.clone(), source: e.into() });
+                    let endpoint = self.endpoint.clone();
+                    return Err(self.fail(ClientError::Broken { endpoint, source: e.into() }));
                 }
                 None => self.ended = true,
             }
         }
     }
 
-    /// A line that has come, or at the end what is left.
-    fn take_line(&mut self) -> Result<Option<String>, ClientError> {
-        let end = self.came[self.searched..].iter().position(|b| *b == b'\n').map(|n| self.searched + n);
-        let length = end.unwrap_or(self.came.len());
-        if length > LINE_BYTES {
-            self.fail();
-            return Err(ClientError::BadAnswer(format!("a line is longer than {LINE_BYTES} bytes")));
+    /// A line that has come; at the end what is left.
+    fn decode(&mut self) -> Result<Option<String>, LinesCodecError> {
+        match self.ended {
+            true => self.codec.decode_eof(&mut self.received),
+            false => self.codec.decode(&mut self.received),
         }
-        self.searched = if end.is_some() { 0 } else { length };
-        let line = match end {
-            Some(n) => {
-                let line = self.came.split_to(n + 1).freeze();
-                line.slice(..n)
-            }
-            None if self.ended && length > 0 => {
-                self.searched = 0;
-                self.came.split().freeze()
-            }
-            None => return Ok(None),
-        };
-        self.text(line).map(Some)
     }
 
-    fn text(&mut self, line: Bytes) -> Result<String, ClientError> {
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        String::from_utf8(line.to_vec()).map_err(|_| {
-            self.fail();
-            ClientError::BadAnswer("a line is not UTF-8".into())
-        })
-    }
-
-    fn fail(&mut self) {
+    /// There are no more lines.
+    fn fail(&mut self, error: ClientError) -> ClientError {
         self.ended = true;
-        self.came.clear();
-        self.searched = 0;
+        self.received.clear();
+        // The codec keeps a position in what was received.
+        self.codec = codec();
+        error
     }
+}
+
+fn codec() -> LinesCodec {
+    LinesCodec::new_with_max_length(LINE_BYTES)
+}
+
+fn bad_answer(error: &LinesCodecError) -> ClientError {
+    ClientError::BadAnswer(match error {
+        LinesCodecError::MaxLineLengthExceeded => format!("a line is longer than {LINE_BYTES} bytes"),
+        // Nothing is read here: it can only be what the bytes are.
+        LinesCodecError::Io(_) => "a line is not UTF-8".to_owned(),
+    })
 }

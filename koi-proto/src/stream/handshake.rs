@@ -6,11 +6,17 @@ use std::time::Duration;
 use snow::{Builder, HandshakeState};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Refusal, SealedStream, StreamError, TAG_BYTES};
+use super::error::{Refusal, StreamError};
+use super::sealed::{LENGTH_BYTES, SealedStream, TAG_BYTES};
 use crate::header::{HEADER_BYTES, Header};
 use crate::key::{Key, Keyring};
 
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
+
+const EPHEMERAL_BYTES: usize = 32;
+
+/// Bytes that an initiator sends at once, before it waits for anything.
+pub const OPENING_BYTES: usize = HEADER_BYTES + LENGTH_BYTES + EPHEMERAL_BYTES + TAG_BYTES;
 
 /// Bytes of the longest handshake message that is read: a stranger can make us hold no more. An ephemeral key and a
 /// tag are 48.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Response, StatusCode, header};
-use koi_proto::api::{ApiError, ErrorBody, codes};
+use koi_proto::api::{ApiError, ErrorBody};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ pub(crate) fn json(value: &impl Serialize) -> Response<ResponseBody> {
 
 /// An error with the status that goes with its code.
 pub(crate) fn refusal(error: ApiError) -> Response<ResponseBody> {
-    written(codes::http_status(&error.code), &ErrorBody { error })
+    written(error.code.http_status(), &ErrorBody { error })
 }
 
 /// Lines as they come.

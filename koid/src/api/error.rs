@@ -2,19 +2,19 @@
 
 use koi_core::io::Refusal;
 use koi_core::view::View;
-use koi_proto::api::{ApiError, codes};
+use koi_proto::api::{ApiError, ErrorCode};
 
 use crate::cluster::handle::CommandError;
 use crate::reporting::waiting::sentence;
 
-/// An error with one of [`codes`].
-pub(crate) fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
-    ApiError { code: code.to_owned(), message: message.into(), hint: hint.into() }
+/// An error of the API.
+pub(crate) fn error(code: ErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+    ApiError { code, message: message.into(), hint: hint.into() }
 }
 
 /// The request is not understood.
 pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
-    error(codes::BAD_REQUEST, message, "")
+    error(ErrorCode::BadRequest, message, "")
 }
 
 /// Nobody leads. `view` says what is waited for.
@@ -24,17 +24,21 @@ pub(crate) fn no_leader(view: Option<&View>) -> ApiError {
         true => "`koi status` says what the cluster waits for; try again in a moment".to_owned(),
         false => format!("waiting: {}", waiting.join("; ")),
     };
-    error(codes::NO_LEADER, "no node leads now, and only a leader can do this", hint)
+    error(ErrorCode::NoLeader, "no node leads now, and only a leader can do this", hint)
 }
 
 /// The cluster loop does not answer.
 pub(crate) fn silent_core() -> ApiError {
-    error(codes::INTERNAL, "the cluster loop does not answer", "look at koid's log; restart it if this lasts")
+    error(
+        ErrorCode::Internal,
+        "the cluster loop does not answer",
+        "look at koid's log; restart it if this lasts",
+    )
 }
 
 /// No node is called so.
 pub(crate) fn unknown_node(name: &str) -> ApiError {
-    error(codes::NOT_FOUND, format!("no node is called {name}"), "`koi status` lists the nodes by name")
+    error(ErrorCode::NotFound, format!("no node is called {name}"), "`koi status` lists the nodes by name")
 }
 
 /// What a refused command is answered.
@@ -42,24 +46,24 @@ pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> A
     match failed {
         CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
         CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
-        CommandError::Refused(Refusal::NotNow(why)) => error(codes::REFUSED, why.to_string(), why.hint()),
-        CommandError::Refused(Refusal::Unsafe(why)) => error(codes::UNSAFE, why.to_string(), why.hint()),
+        CommandError::Refused(Refusal::NotNow(why)) => error(ErrorCode::Refused, why.to_string(), why.hint()),
+        CommandError::Refused(Refusal::Unsafe(why)) => error(ErrorCode::Unsafe, why.to_string(), why.hint()),
         CommandError::Refused(refusal @ Refusal::LostLeadership) => error(
-            codes::TIMEOUT,
+            ErrorCode::Timeout,
             refusal.to_string(),
             "look at `koi status`, and give the command again if it did not take effect",
         ),
         CommandError::Timeout(_) => error(
-            codes::TIMEOUT,
+            ErrorCode::Timeout,
             failed.to_string(),
             "look at `koi status`: it says what the cluster waits for",
         ),
         CommandError::NotBegun => error(
-            codes::TIMEOUT,
+            ErrorCode::Timeout,
             failed.to_string(),
             "nothing has changed; give the command again, and `-t` more time",
         ),
-        CommandError::Ending => error(codes::REFUSED, failed.to_string(), "ask another node"),
+        CommandError::Ending => error(ErrorCode::Refused, failed.to_string(), "ask another node"),
     }
 }
 
@@ -78,15 +82,15 @@ mod tests {
     fn every_refusal_has_its_code() {
         let text = |s: &str| s.to_owned();
         let cases = [
-            (Refusal::NotLeader { leader: None }, codes::NO_LEADER, 503),
-            (Refusal::UnknownNode(text("x")), codes::NOT_FOUND, 404),
-            (Refusal::NotNow(NotNowReason::Maintenance), codes::REFUSED, 409),
-            (Refusal::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), codes::UNSAFE, 409),
-            (Refusal::LostLeadership, codes::TIMEOUT, 504),
+            (Refusal::NotLeader { leader: None }, ErrorCode::NoLeader, 503),
+            (Refusal::UnknownNode(text("x")), ErrorCode::NotFound, 404),
+            (Refusal::NotNow(NotNowReason::Maintenance), ErrorCode::Refused, 409),
+            (Refusal::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), ErrorCode::Unsafe, 409),
+            (Refusal::LostLeadership, ErrorCode::Timeout, 504),
         ];
         for (refusal, code, status) in cases {
             let answered = refused(refusal);
-            assert_eq!((answered.code.as_str(), codes::http_status(&answered.code)), (code, status));
+            assert_eq!((answered.code.clone(), answered.code.http_status()), (code, status));
             assert!(!answered.message.is_empty() && !answered.hint.is_empty(), "{answered:?}");
         }
     }

@@ -5,6 +5,7 @@ mod connection;
 pub(crate) mod endpoints;
 mod error;
 mod request;
+pub(crate) mod states;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

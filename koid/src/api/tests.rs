@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use koi_core::io::Boot;
 use koi_proto::api::{
-    Done, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Reconfigure, Status,
+    Done, ErrorCode, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Reconfigure,
+    Status,
 };
 use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
@@ -106,7 +107,7 @@ pub(super) async fn pair(folder: &Path) -> (Node, Node) {
     }
 }
 
-pub(super) fn code(error: ClientError) -> (u16, String) {
+pub(super) fn code(error: ClientError) -> (u16, ErrorCode) {
     match error {
         ClientError::Refused { status, error } => (status, error.code),
         other => panic!("the daemon should have answered: {other}"),
@@ -157,7 +158,7 @@ async fn what_is_for_one_node_reaches_it_over_the_other() {
     reply.send(Err(ReloadError::Wrong(wrong))).unwrap();
     let error = asked.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("koi.toml:2"), "{error}");
-    assert_eq!(code(error), (409, "refused".into()));
+    assert_eq!(code(error), (409, ErrorCode::Refused));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,7 +211,7 @@ async fn wrong_requests_are_refused_with_their_code() {
             ),
         ];
         for (answer, (status, word)) in refused {
-            assert_eq!(code(answer.unwrap_err()), (status, word.to_owned()));
+            assert_eq!(code(answer.unwrap_err()), (status, word.into()));
         }
         assert_eq!(code(client.get::<Status>("/v2/status").await.unwrap_err()).0, 404);
         assert_eq!(code(client.get::<Status>("/v1/events?since=x").await.unwrap_err()).0, 400);

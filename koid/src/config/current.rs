@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use koi_config::{Config, Key as KeySource};
+use koi_config::{ClusterKey, Config};
 use koi_core::settings::Settings;
 use koi_proto::key::{Key, KeyError, Keyring};
 
@@ -52,8 +52,8 @@ impl ActiveConfig {
 /// The key that seals, and those accepted beside it.
 fn keyring(config: &Config) -> Result<Keyring, UnusableConfigError> {
     let sealing = match &config.cluster.key {
-        KeySource::File(path) => read_key(path)?,
-        KeySource::Password(password) => Key::from_password(password, config.cluster.id)?,
+        ClusterKey::File(path) => read_key(path)?,
+        ClusterKey::Password(password) => Key::from_password(password, config.cluster.id)?,
     };
     let accepted =
         config.cluster.accept_key_files.iter().map(|path| read_key(path)).collect::<Result<_, _>>()?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use koi_config::Config;
 use koi_config::must_be_file;
-use koi_config::trust::{Distrust, distrust, distrust_way, find_below, judge};
+use koi_config::trust::{self, TrustError};
 use koi_plugin_host::Registry;
 
 /// Entries of the state folder that are looked at.
@@ -26,26 +26,27 @@ pub(crate) enum ExposureError {
         "the state folder {} is not used: {why}. Whoever changes what is in it has koid run things as its own user; make sure \
          first that nobody has", .path.display()
     )]
-    State { path: PathBuf, why: Distrust },
+    State { path: PathBuf, why: TrustError },
     /// Something in the state folder is no file.
     #[error("{} is in the state folder, and {what}: find out who has put it there, and remove it", .path.display())]
     NoFile { path: PathBuf, what: String },
     /// A file with a key.
     #[error("key file {}: it is not used: {why}. Whoever changes it decides who belongs to the cluster", .path.display())]
-    Key { path: PathBuf, why: Distrust },
+    Key { path: PathBuf, why: TrustError },
 }
 
 /// Refuses a state folder that others may change.
 pub(crate) fn refuse_state(path: &Path) -> Result<(), ExposureError> {
     // One that is sticky is closed when koid starts: nothing in it could have been replaced meanwhile.
-    let own = || distrust(path).ok().flatten().filter(|why| !is_sticky(why));
-    if let Some(why) = own().or_else(|| distrust_way(path)) {
+    let own = || trust::check(path).ok().flatten().filter(|why| !is_sticky(why));
+    if let Some(why) = own().or_else(|| trust::check_parents(path)) {
         return Err(ExposureError::State { path: path.to_owned(), why });
     }
-    let bad = find_below(path, STATE_ENTRIES, |entry, found| match judge(entry, found) {
-        Some(why) => Some(ExposureError::State { path: path.to_owned(), why }),
-        None => no_file(entry),
-    });
+    let bad =
+        trust::find_below(path, STATE_ENTRIES, |entry, found| match trust::check_metadata(entry, found) {
+            Some(why) => Some(ExposureError::State { path: path.to_owned(), why }),
+            None => no_file(entry),
+        });
     bad.map_or(Ok(()), Err)
 }
 
@@ -60,9 +61,9 @@ fn no_file(path: &Path) -> Option<ExposureError> {
 }
 
 /// Whether others may put things into it, and may not replace what is in it, as in the root of a new tmpfs.
-fn is_sticky(why: &Distrust) -> bool {
+fn is_sticky(why: &TrustError) -> bool {
     const STICKY: u32 = 0o1000;
-    matches!(why, Distrust::Writable { mode, .. } if mode & STICKY != 0)
+    matches!(why, TrustError::Writable { mode, .. } if mode & STICKY != 0)
 }
 
 /// Makes the state folder if it is not there, for koid's user alone, and refuses it if others may change it. A sentence says
@@ -70,7 +71,7 @@ fn is_sticky(why: &Distrust) -> bool {
 pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, ExposureError> {
     // Made before it is judged: in a folder like /tmp somebody else may make it in between. Opening it says why it cannot be.
     let _ = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    let open = distrust(path).ok().flatten().filter(is_sticky);
+    let open = trust::check(path).ok().flatten().filter(is_sticky);
     let Some(why) = open else { return refuse_state(path).map(|()| None) };
     fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(|_| ExposureError::State { path: path.to_owned(), why: why.clone() })?;
@@ -83,7 +84,7 @@ pub(crate) fn prepare_state(path: &Path) -> Result<Option<String>, ExposureError
 
 /// Refuses a key file that others may change, or put another one in the place of.
 pub(crate) fn refuse_key(path: &Path) -> Result<(), ExposureError> {
-    match distrust(path).ok().flatten().or_else(|| distrust_way(path)) {
+    match trust::check(path).ok().flatten().or_else(|| trust::check_parents(path)) {
         Some(why) => Err(ExposureError::Key { path: path.to_owned(), why }),
         None => Ok(()),
     }
@@ -91,12 +92,12 @@ pub(crate) fn refuse_key(path: &Path) -> Result<(), ExposureError> {
 
 /// What an operator is to be told, by its path: a sentence each.
 #[derive(Debug, Default)]
-struct ExposureReport(BTreeMap<PathBuf, Distrust>);
+struct ExposureReport(BTreeMap<PathBuf, TrustError>);
 
 impl ExposureReport {
     /// Looks at a file or folder, and at the way to it. Whether it is to be relied on.
     fn look(&mut self, path: &Path) -> bool {
-        let found = distrust(path).ok().flatten().or_else(|| distrust_way(path));
+        let found = trust::check(path).ok().flatten().or_else(|| trust::check_parents(path));
         let is_good = found.is_none();
         self.0.extend(found.map(|why| (why.path().to_owned(), why)));
         is_good
@@ -118,7 +119,7 @@ impl ExposureReport {
             self.look(path);
             return;
         }
-        self.0.extend(distrust(path).ok().flatten().map(|why| (path.to_owned(), why)));
+        self.0.extend(trust::check(path).ok().flatten().map(|why| (path.to_owned(), why)));
     }
 
     fn sentences(self) -> Vec<String> {

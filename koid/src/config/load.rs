@@ -17,7 +17,7 @@ pub(crate) fn load(file: Option<&Path>, name: Option<&str>) -> Result<Loaded, Co
 /// The file was judged with its own name.
 fn judge_again(loaded: &Loaded) -> Result<(), ConfigError> {
     let findings = loaded.config.validate().into_iter().filter(|f| f.severity == Severity::Error);
-    let problem = |f: koi_config::Finding| Problem {
+    let problem = |f: koi_config::ConfigProblem| Problem {
         path: loaded.path.clone(),
         line: None,
         column: None,

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use koi_config::{Config, Key};
+use koi_config::{ClusterKey, Config};
 use koi_core::guard::{ServiceLevel, Watch};
 use koi_core::types::Time;
 use tokio::sync::mpsc;
@@ -229,7 +229,7 @@ impl Guardian {
     pub(crate) fn configure(&self, config: &Config, id: String) {
         let mut config = config.clone();
         // The guardian needs no secret.
-        config.cluster.key = Key::File("/not-for-guardians".into());
+        config.cluster.key = ClusterKey::File("/not-for-guardians".into());
         config.cluster.accept_key_files.clear();
         let setup = Box::new(Setup { config: koi_config::to_toml(&config), id });
         let mut told = self.lock();

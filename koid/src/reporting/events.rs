@@ -45,7 +45,7 @@ impl EventHub {
             node: node.to_owned(),
             kind: event.kind().to_owned(),
             message: event.to_string(),
-            level: level_word(event.level()).to_owned(),
+            level: crate::api::states::event_level(event.level()),
             service: event.service().map(str::to_owned),
         };
         ring.next += 1;
@@ -62,14 +62,6 @@ impl EventHub {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = ring.kept.iter().filter(|e| e.number >= since).cloned().collect();
         (kept, ring.followers.subscribe())
-    }
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Info => "info",
-        Level::Warning => "warning",
-        Level::Error => "error",
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use koi_cluster_tests::{Cluster, Node, Service};
+use koi_proto::api::ServiceState;
 
 fn cluster() -> Cluster {
     let builder = Cluster::builder().nodes(3).set("services.auto_recover_time", "\"1s\"");
@@ -13,7 +14,7 @@ fn cluster() -> Cluster {
 }
 
 /// The state of a service on a node.
-fn state(cluster: &Cluster, node: &str, service: &str) -> Option<String> {
+fn state(cluster: &Cluster, node: &str, service: &str) -> Option<ServiceState> {
     let services = cluster.status_of(node)?.services?;
     services.into_iter().find(|s| s.name == service).map(|s| s.state)
 }

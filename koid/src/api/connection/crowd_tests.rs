@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_proto::api::{Done, Maintenance, Status, codes};
+use koi_proto::api::{Done, ErrorCode, Maintenance, Status};
 use koi_proto::client::{Client, ClientError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -102,7 +102,7 @@ async fn followers_take_no_place_of_those_who_ask_and_one_too_many_is_told_so() 
             }
             assert!(followers.len() < CROWD, "there is an end");
         };
-        assert_eq!(code(refused), (503, codes::BUSY.to_owned()));
+        assert_eq!(code(refused), (503, ErrorCode::Busy));
         at_once(client.get::<Status>("/v1/status")).await.unwrap();
         at_once(maintenance(client, true)).await.unwrap();
         at_once(maintenance(client, false)).await.unwrap();

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use koi_core::types::Time;
-use koi_proto::api::{ApiError, codes};
+use koi_proto::api::{ApiError, ErrorCode};
 use koi_proto::client::WITHIN;
 use koi_proto::key::Keyring;
 use koi_proto::stream::{self, OPENING_BYTES};
@@ -231,7 +231,7 @@ fn busy(kind: RequestKind) -> ApiError {
         RequestKind::Look => ("ask already", "try again in a moment"),
         RequestKind::Command => ("give commands already", "try again in a moment"),
     };
-    error(codes::BUSY, format!("nothing was done: as many as are served at once {what}"), hint)
+    error(ErrorCode::Busy, format!("nothing was done: as many as are served at once {what}"), hint)
 }
 
 /// A count that cannot be read is the highest.

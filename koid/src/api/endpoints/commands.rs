@@ -7,7 +7,7 @@ use hyper::Response;
 use koi_core::io::{Answered, Command, ElectorChange, Refusal};
 use koi_core::view::View;
 use koi_proto::api::{
-    ApiError, Bootstrap, Done, ElectorsChange, Maintenance, OnNode, Promote, Reconfigure, codes,
+    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure,
 };
 use tokio::sync::oneshot;
 
@@ -84,7 +84,7 @@ impl Api {
                 let Bootstrap { dry_run } = asked.json()?;
                 Ok(CommandTarget::Here(Command::Bootstrap { dry_run }))
             }
-            other => Err(error(codes::NOT_FOUND, format!("there is no POST {other}"), "")),
+            other => Err(error(ErrorCode::NotFound, format!("there is no POST {other}"), "")),
         }
     }
 
@@ -158,7 +158,7 @@ impl Api {
             Ok(done) => Ok(json(&done)),
             Err(ReloadError::NotBegun) => Err(from_command_error(CommandError::NotBegun, None)),
             Err(failed) => Err(error(
-                codes::REFUSED,
+                ErrorCode::Refused,
                 failed.to_string(),
                 "the old configuration stays in force; mend the file",
             )),

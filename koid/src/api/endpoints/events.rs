@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::Response;
-use koi_proto::api::{ApiError, Event};
+use koi_proto::api::{ApiError, Event, EventLevel};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -51,7 +51,7 @@ async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: m
             Err(RecvError::Lagged(missed)) => line(&Event {
                 kind: "missed".into(),
                 message: format!("{missed} events were missed: they came faster than they were read"),
-                level: "warning".into(),
+                level: EventLevel::Warning,
                 ..Event::default()
             }),
             Err(RecvError::Closed) => return,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::Response;
 use koi_core::types::NodeState;
 use koi_core::view::View;
-use koi_proto::api::{ApiError, Local, codes};
+use koi_proto::api::{ApiError, ErrorCode, Local};
 use koi_proto::client::{Client, ClientError, Endpoint};
 use tokio::task::JoinSet;
 
@@ -48,7 +48,11 @@ impl Api {
     ) -> Result<Response<ResponseBody>, ApiError> {
         let Some(address) = address else {
             let message = format!("{name} must do this, and its address is not known yet");
-            return Err(error(codes::NO_LEADER, message, "try again in a moment, or ask that node itself"));
+            return Err(error(
+                ErrorCode::NoLeader,
+                message,
+                "try again in a moment, or ask that node itself",
+            ));
         };
         let path = match asked.query.is_empty() {
             true => asked.path.clone(),
@@ -95,7 +99,11 @@ impl Api {
             (None, _) => return Some(Err(unknown_node(name))),
         };
         if asked.passed >= MOST_PASSED {
-            return Some(Err(error(codes::REFUSED, format!("{name} is not here"), "try again in a moment")));
+            return Some(Err(error(
+                ErrorCode::Refused,
+                format!("{name} is not here"),
+                "try again in a moment",
+            )));
         }
         Some(self.pass(asked, asked.body.clone(), &name, address).await)
     }
@@ -134,12 +142,12 @@ fn not_passed(failed: &ClientError, name: &str, address: SocketAddr) -> ApiError
     match failed {
         // It may have been begun there.
         ClientError::TimedOut { .. } | ClientError::Broken { .. } => error(
-            codes::TIMEOUT,
+            ErrorCode::Timeout,
             format!("{name} ({address}) was asked and gave no answer: {failed}; it may yet take effect"),
             "look at `koi status`",
         ),
         _ => error(
-            codes::NO_LEADER,
+            ErrorCode::NoLeader,
             format!("{name} ({address}) must do this, and cannot be reached over TCP: {failed}"),
             format!("is TCP port {} open between the nodes?", address.port()),
         ),

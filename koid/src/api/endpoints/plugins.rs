@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hyper::Response;
-use koi_plugin_host::{Kind, PluginInfo, Registry, Use};
-use koi_proto::api::{self, ApiError, codes};
+use koi_plugin_host::{Kind, OnDisk, PluginInfo, Registry, Use};
+use koi_proto::api::{self, ApiError, ErrorCode};
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
@@ -44,7 +44,7 @@ impl Api {
         });
         let Some(detail) = found.await.map_err(broken)? else {
             let message = format!("{} has no plugin called {name}", self.shared.get().config.node.name);
-            return Err(error(codes::NOT_FOUND, message, "`koi plugins list` lists them by name"));
+            return Err(error(ErrorCode::NotFound, message, "`koi plugins list` lists them by name"));
         };
         Ok(json(&detail))
     }
@@ -67,7 +67,7 @@ impl Api {
 }
 
 fn broken(failed: tokio::task::JoinError) -> ApiError {
-    error(codes::INTERNAL, failed.to_string(), "look at koid's log")
+    error(ErrorCode::Internal, failed.to_string(), "look at koid's log")
 }
 
 /// A line of the list. Blocks.
@@ -75,28 +75,45 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
     let facts = info.facts.clone().unwrap_or_default();
     api::Plugin {
         name: info.name.clone(),
-        kind: info.kind.as_str().to_owned(),
+        kind: kind(info.kind),
         version: facts.metadata.version,
         api: facts.api,
-        hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
+        hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().into()).collect(),
         services: info.used_by.iter().map(|used| used.service.clone()).collect(),
-        state: state(info).to_owned(),
+        state: state(info),
         error: info.error.as_ref().map(ToString::to_string),
         path: info.path.as_ref().map(|path| path.display().to_string()),
         description: facts.metadata.description,
         hash: info.hash.map(|hash| hash.to_string()),
         loading_ms: info.loading.map(ms),
         problems: info.used_by.iter().filter_map(problem).collect(),
-        on_disk: registry.on_disk(info).map(|on_disk| on_disk.as_str().to_owned()).unwrap_or_default(),
+        on_disk: registry.on_disk(info).map_or(api::OnDisk::NoFile, on_disk),
     }
 }
 
-fn state(info: &PluginInfo) -> &'static str {
+fn kind(kind: Kind) -> api::PluginKind {
+    match kind {
+        Kind::Builtin => api::PluginKind::Builtin,
+        Kind::Native => api::PluginKind::Native,
+        Kind::Wasm => api::PluginKind::Wasm,
+    }
+}
+
+fn state(info: &PluginInfo) -> api::PluginState {
     match (info.ready, info.loading, info.kind) {
-        (true, ..) => "ready",
-        (false, None, _) => "error",
-        (false, Some(_), Kind::Wasm) => "compiling",
-        (false, Some(_), Kind::Native | Kind::Builtin) => "loading",
+        (true, ..) => api::PluginState::Ready,
+        (false, None, _) => api::PluginState::Error,
+        (false, Some(_), Kind::Wasm) => api::PluginState::Compiling,
+        (false, Some(_), Kind::Native | Kind::Builtin) => api::PluginState::Loading,
+    }
+}
+
+fn on_disk(on_disk: OnDisk) -> api::OnDisk {
+    match on_disk {
+        OnDisk::Same => api::OnDisk::Same,
+        OnDisk::Changed => api::OnDisk::Changed,
+        OnDisk::Refused => api::OnDisk::Refused,
+        OnDisk::Gone => api::OnDisk::Gone,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which path does what (the table in `koi_proto::api`).
 
 use hyper::{Method, Response};
-use koi_proto::api::{ApiError, codes};
+use koi_proto::api::{ApiError, ErrorCode};
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, refusal};
@@ -38,7 +38,7 @@ impl Api {
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::POST, _) => self.post(asked).await,
             (method, path) => Err(error(
-                codes::NOT_FOUND,
+                ErrorCode::NotFound,
                 format!("there is no {method} {path}"),
                 "the API's paths begin with /v1/; `curl --unix-socket … http://koi/v1/status` is one",
             )),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use koi_core::record::StateOrigin;
 use koi_core::settings::Settings;
 use koi_core::types::NodeId;
 use koi_core::view::{FailureView, NodeView, ServiceView, View, Waiting};
 use koi_proto::api;
+
+use crate::api::states;
 
 /// The cluster as this node sees it. Services are those of this node only; the others' are asked of them.
 pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::Status {
@@ -62,12 +63,7 @@ pub(crate) fn local(
         lease_ms: view.lease.map(ms),
         epoch: view.holds.map(|e| e.0),
         term: view.term.0,
-        standing: match view.origin {
-            StateOrigin::Empty => "empty",
-            StateOrigin::Founder => "founder",
-            StateOrigin::Member => "member",
-        }
-        .to_owned(),
+        standing: states::state_origin(view.origin),
         slowest_demote_ms: view.slowest_demote.map(ms),
         dropped,
         warnings: Vec::new(),
@@ -80,7 +76,7 @@ pub(crate) fn electors(view: &View) -> api::Electors {
     let elector = |e: &koi_core::view::ElectorView| api::Elector {
         name: e.name.clone(),
         id: e.id.to_string(),
-        membership: e.membership.as_str().to_owned(),
+        membership: states::membership(e.membership),
         there: e.there,
     };
     let mut electors: Vec<_> = view.electors.iter().map(elector).collect();
@@ -124,7 +120,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         name: node.name.clone(),
         id: node.id.to_string(),
         address: node.address.map(|a| a.to_string()),
-        state: node.state.as_str().to_owned(),
+        state: states::node_state(node.state),
         elector: node.elector,
         runner: node.runner,
         leader: leader(view) == Some(node.id),
@@ -136,7 +132,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         maintenance: node.maintenance,
         unclean: node.unclean,
         deaf: node.deaf,
-        action: view.action.filter(|_| own).map(|a| a.as_str().to_owned()),
+        action: view.action.filter(|_| own).map(states::node_action),
         message: if own { view.reason.clone() } else { node.reason.clone() },
         recovers_in_ms: view.recovers_in.filter(|_| own).map(ms),
         services: own.then(|| view.services.iter().map(service).collect()),
@@ -148,8 +144,8 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         name: service.name.clone(),
         priority: service.priority,
         handler: service.handler.clone(),
-        state: service.state.as_str().to_owned(),
-        hook: service.hook.map(|(hook, _)| hook.as_str().to_owned()),
+        state: states::service_state(service.state),
+        hook: service.hook.map(|(hook, _)| states::hook(hook)),
         hook_ms: service.hook.map(|(_, since)| ms(since)),
         failed: service.failed,
         disabled: service.disabled,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use koi_core::record::{MasterEntry, Record};
+use koi_core::record::{MasterEntry, Record, StateOrigin};
 use koi_core::settings::Electors;
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState, Session, Term, Version};
 use koi_core::view::Action;
@@ -139,9 +139,9 @@ fn the_leader_tells_of_everyone_and_of_its_own_services() {
     assert_eq!(b.address.as_deref(), Some("127.0.0.1:42012"));
     assert_eq!(b.last_failure.as_ref().map(|f| (f.hook.as_str(), f.ago_ms)), Some(("start", 9000)));
     assert_eq!(b.services, None, "to be asked of b");
-    assert_eq!((a.action.as_deref(), b.action.as_deref()), (Some("Start"), None));
+    assert_eq!((&a.action, &b.action), (&Some(api::NodeAction::Start), &None));
     let vip = &a.services.as_ref().unwrap()[0];
-    assert_eq!((vip.state.as_str(), vip.hook.as_deref(), vip.hook_ms), ("Started", Some("status"), Some(7)));
+    assert_eq!((vip.state.as_str(), &vip.hook, vip.hook_ms), ("Started", &Some(api::Hook::Status), Some(7)));
 }
 
 #[test]

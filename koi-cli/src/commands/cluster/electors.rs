@@ -1,0 +1,63 @@
+//! `koi electors`, `koi bootstrap`: who votes.
+
+use std::io::{BufRead, IsTerminal, stdin};
+
+use koi_proto::api::{Bootstrap, Done, Electors as List, ElectorsChange};
+
+use super::operate;
+use crate::cli::Electors;
+use crate::connect::Daemon;
+use crate::error::{CommandError, exit};
+use crate::output::Out;
+use crate::render;
+
+/// Shows who votes, or changes it.
+pub(crate) async fn electors(daemon: &Daemon, command: &Electors, out: Out) -> Result<u8, CommandError> {
+    let change = match command {
+        Electors::List => return list(daemon, out).await,
+        Electors::Add { node } => ElectorsChange { add: Some(node.clone()), ..ElectorsChange::default() },
+        Electors::Remove { node } => {
+            ElectorsChange { remove: Some(node.clone()), ..ElectorsChange::default() }
+        }
+        Electors::Replace { old, new } => {
+            ElectorsChange { replace: Some(old.clone()), by: Some(new.clone()), ..ElectorsChange::default() }
+        }
+    };
+    operate::with(daemon, "electors", &change, out).await
+}
+
+async fn list(daemon: &Daemon, out: Out) -> Result<u8, CommandError> {
+    let answer = daemon.get::<List>("/v1/electors").await?;
+    out.show(&answer.raw, |view| render::cluster::electors::electors(&answer.value, view))?;
+    Ok(exit::WELL)
+}
+
+/// Begins a cluster: shows with which electors, and asks.
+pub(crate) async fn bootstrap(
+    daemon: &Daemon,
+    dry_run: bool,
+    yes: bool,
+    out: Out,
+) -> Result<u8, CommandError> {
+    if dry_run || yes {
+        return operate::with(daemon, "bootstrap", &Bootstrap { dry_run }, out).await;
+    }
+    let plan = daemon.post::<Done>("/v1/bootstrap", &Bootstrap { dry_run: true }).await?;
+    if !stdin().is_terminal() {
+        return Err(CommandError::usage(
+            format!("{}: nobody is there to be asked", plan.value.message),
+            "say `koi bootstrap --yes` if that is what you want",
+        ));
+    }
+    out.note(&plan.value.message);
+    out.note(
+        "What other electors know of an older cluster is given up. Say it on each of these. Go on? [y/N]",
+    );
+    let mut answer = String::new();
+    // An end of input is no yes.
+    let _ = stdin().lock().read_line(&mut answer);
+    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Err(CommandError::local("nothing was begun", ""));
+    }
+    operate::with(daemon, "bootstrap", &Bootstrap { dry_run: false }, out).await
+}

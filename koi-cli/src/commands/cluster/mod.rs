@@ -1,0 +1,9 @@
+//! Commands that ask a daemon.
+
+pub(crate) mod electors;
+pub(crate) mod events;
+pub(crate) mod operate;
+pub(crate) mod show;
+mod signals;
+pub(crate) mod wait;
+pub(crate) mod watch;

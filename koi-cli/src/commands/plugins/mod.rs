@@ -1,0 +1,4 @@
+//! `koi plugins`.
+
+pub(crate) mod manage;
+mod trial;

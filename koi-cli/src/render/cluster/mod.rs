@@ -1,0 +1,13 @@
+//! The cluster, its nodes and its services.
+
+pub(crate) mod done;
+pub(crate) mod electors;
+pub(crate) mod event;
+pub(crate) mod failures;
+pub(crate) mod local;
+pub(crate) mod node;
+mod problems;
+mod service;
+pub(crate) mod status;
+pub(crate) mod tree;
+pub(crate) mod verdict;

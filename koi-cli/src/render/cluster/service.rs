@@ -1,0 +1,111 @@
+//! How a service is, in a few words.
+
+use koi_proto::api::{NodeState, NodeStatus, ServiceState, ServiceStatus};
+
+use crate::render::layout::Tone;
+use crate::render::layout::clock::span;
+
+/// The service states in the order in which they are counted: what deserves a look first.
+const STATES: [ServiceState; 9] = [
+    ServiceState::Failed,
+    ServiceState::Failing,
+    ServiceState::Stopping,
+    ServiceState::Stopped,
+    ServiceState::Starting,
+    ServiceState::Demoting,
+    ServiceState::Promoting,
+    ServiceState::Started,
+    ServiceState::Promoted,
+];
+
+/// How a node's services are: `3 promoted`, or `1 failed, 2 stopped`.
+pub(crate) fn counts(services: &[ServiceStatus]) -> String {
+    let count = |word: &str, n: usize| (n > 0).then(|| format!("{n} {}", word.to_lowercase()));
+    let disabled = services.iter().filter(|s| s.disabled).count();
+    let enabled = || services.iter().filter(|s| !s.disabled);
+    let known = STATES
+        .iter()
+        .filter_map(|state| count(state.as_str(), enabled().filter(|s| s.state == *state).count()));
+    let unknown = enabled().filter(|s| !STATES.contains(&s.state)).count();
+    let parts: Vec<String> =
+        known.chain(count("unknown", unknown)).chain(count("disabled", disabled)).collect();
+    if parts.is_empty() { "no services".to_owned() } else { parts.join(", ") }
+}
+
+/// Whether nothing needs to be said of a service, given what its node is.
+pub(crate) fn is_fine(service: &ServiceStatus, node: &NodeStatus) -> bool {
+    if service.failed || service.disabled {
+        return false;
+    }
+    match node.state {
+        NodeState::Master => service.state == ServiceState::Promoted,
+        NodeState::Standby | NodeState::Live => service.state == ServiceState::Started && service.promotable,
+        NodeState::Stopped | NodeState::Disconnected | NodeState::Failed => {
+            matches!(service.state, ServiceState::Stopped | ServiceState::Started)
+        }
+        NodeState::Elector | NodeState::Unknown(_) => true,
+    }
+}
+
+/// The tone of a service's state.
+pub(crate) fn tone(service: &ServiceStatus) -> Tone {
+    if service.failed {
+        return Tone::Bad;
+    }
+    match service.state {
+        ServiceState::Failed | ServiceState::Failing => Tone::Bad,
+        ServiceState::Promoted => Tone::Good,
+        ServiceState::Started => Tone::Plain,
+        ServiceState::Stopped => Tone::Dim,
+        ServiceState::Stopping
+        | ServiceState::Starting
+        | ServiceState::Demoting
+        | ServiceState::Promoting
+        | ServiceState::Unknown(_) => Tone::Warn,
+    }
+}
+
+/// Its priority as two digits, or none.
+pub(crate) fn priority(service: &ServiceStatus) -> String {
+    service.priority.map(|p| format!("{p:02}")).unwrap_or_default()
+}
+
+/// The classic mark: `-` when failed.
+pub(crate) fn mark(service: &ServiceStatus) -> &'static str {
+    if service.failed { "-" } else { "+" }
+}
+
+/// What it is doing: `start 3.2s`; empty: nothing.
+pub(crate) fn doing(service: &ServiceStatus) -> String {
+    match (&service.hook, service.hook_ms) {
+        (Some(hook), Some(ms)) => format!("{hook} {}", span(ms)),
+        (Some(hook), None) => hook.to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+/// Why it is as it is: its message, or what else there is to say.
+pub(crate) fn remark(service: &ServiceStatus) -> String {
+    match &service.message {
+        _ if service.disabled => "disabled: a file `disabled` lies in its folder".to_owned(),
+        Some(message) => message.clone(),
+        None if service.failed => "failed".to_owned(),
+        None if service.state == ServiceState::Started && !service.promotable => {
+            "not promotable now".to_owned()
+        }
+        None => String::new(),
+    }
+}
+
+/// Why it goes on as it was.
+pub(crate) fn held(service: &ServiceStatus) -> String {
+    let sentence =
+        |why: &String| format!("goes on as it was until it is stopped; it could not be started so: {why}");
+    service.held.as_ref().map(sentence).unwrap_or_default()
+}
+
+/// What its handler said of it besides: `lag=0, version=7.2`.
+pub(crate) fn details(service: &ServiceStatus) -> String {
+    let pairs: Vec<_> = service.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(", ")
+}

@@ -1,0 +1,241 @@
+//! `koi plugins inspect`: all that is known of one plugin.
+
+use koi_proto::api::{Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
+
+use super::list::{loading, tone};
+use crate::render::layout::Tone;
+use crate::render::layout::clock::span;
+use crate::render::layout::table::{Cell, Table, fact, hanging};
+use crate::render::layout::{View, text};
+
+/// Columns of a key of the configuration.
+const KEY: usize = 24;
+/// Columns of what is wanted, beside what is granted.
+const WANTED: usize = 36;
+
+/// The whole of it.
+pub(crate) fn plugin(detail: &PluginDetail, view: &View) -> String {
+    let plugin = &detail.plugin;
+    let title = format!("{} {}", text::clean(&plugin.name), text::clean(&plugin.version));
+    let state = view.paint.tone(tone(plugin), &text::clean(plugin.state.as_str()));
+    let mut page = format!("{}: {state}\n", view.paint.head(title.trim()));
+    page.push_str(&hanging("  ", plugin.error.as_deref().unwrap_or_default(), tone(plugin), view));
+    let loading = plugin.loading_ms.map(|ms| loading(plugin, ms));
+    page.push_str(&hanging("  ", loading.as_deref().unwrap_or_default(), Tone::Warn, view));
+    page.push_str(&facts(detail, view));
+    page.push_str(&configuration(&detail.config, view));
+    page.push_str(&imports(&detail.imports, view));
+    page.push_str(&capabilities(detail, view));
+    page
+}
+
+fn facts(detail: &PluginDetail, view: &View) -> String {
+    let plugin = &detail.plugin;
+    let mut lines = String::new();
+    let mut say = |name: &str, value: &str, tone: Tone| lines.push_str(&fact(name, value, tone, view));
+    say("description", &plugin.description, Tone::Plain);
+    let built = if plugin.api.is_empty() { String::new() } else { format!(", built for {}", plugin.api) };
+    say("kind", &(format!("{}{built}", plugin.kind)), Tone::Plain);
+    say("hooks", &hooks(&plugin.hooks), Tone::Plain);
+    let services =
+        if plugin.services.is_empty() { "none uses it".to_owned() } else { plugin.services.join(", ") };
+    say("services", &services, Tone::Plain);
+    say("file", plugin.path.as_deref().unwrap_or_default(), Tone::Plain);
+    if detail.size_bytes > 0 {
+        say("size", &size(detail.size_bytes), Tone::Plain);
+    }
+    if let Some(compiled) = &detail.compiled {
+        say("compiled", &compile_state(compiled), Tone::Plain);
+    }
+    let (now, tone) = on_disk(&detail.plugin.on_disk);
+    say("on disk", now, tone);
+    // It is wider than a fact: on a line of its own it can be copied.
+    if let Some(hash) = &plugin.hash {
+        lines.push_str(&hanging("  ", &format!("SHA-256 {hash}"), Tone::Dim, view));
+    }
+    lines
+}
+
+fn hooks(hooks: &[Hook]) -> String {
+    match hooks.len() {
+        0 => "none".to_owned(),
+        6 => "all of them".to_owned(),
+        _ => format!(
+            "{}; the others count as done",
+            hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+fn compile_state(compiled: &PluginCompiled) -> String {
+    let how = if compiled.cached { "read from the cache" } else { "compiled for this load" };
+    format!("{}, {how} in {}", size(compiled.size_bytes), span(compiled.took_ms))
+}
+
+fn on_disk(on_disk: &OnDisk) -> (&str, Tone) {
+    match on_disk {
+        OnDisk::Same => ("as it was loaded", Tone::Plain),
+        OnDisk::Changed => ("changed since it was loaded: `koi reconfigure` takes it", Tone::Warn),
+        OnDisk::Refused => {
+            ("another file, which cannot be used; what was loaded stays until koid is restarted", Tone::Warn)
+        }
+        OnDisk::Gone => {
+            ("gone since it was loaded; what was loaded stays until `koi reconfigure`", Tone::Warn)
+        }
+        OnDisk::NoFile | OnDisk::Unknown(_) => (on_disk.as_str(), Tone::Plain),
+    }
+}
+
+/// `812 bytes`, `61 KiB`, `12.3 MiB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => text::count(usize::try_from(bytes).unwrap_or_default(), "byte"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{}.{} MiB", bytes / 1_048_576, bytes % 1_048_576 * 10 / 1_048_576),
+    }
+}
+
+fn configuration(keys: &[PluginConfigKey], view: &View) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let width = keys.iter().map(|key| text::width(&key.name)).max().unwrap_or(0).min(KEY);
+    let mut page = format!("\n{}\n", view.paint.head("[config]"));
+    for key in keys {
+        let name = text::cut(&text::clean(&key.name), KEY);
+        page.push_str(&hanging(&format!("  {}  ", text::pad(&name, width)), &about(key), Tone::Plain, view));
+    }
+    page
+}
+
+fn about(key: &PluginConfigKey) -> String {
+    let said = text::open(&key.description);
+    let need = match (&key.default, key.required) {
+        (Some(default), _) => format!("default {default:?}"),
+        (None, true) => "required".to_owned(),
+        (None, false) => "optional".to_owned(),
+    };
+    if said.is_empty() { need } else { format!("{said} ({need})") }
+}
+
+fn imports(imports: &[String], view: &View) -> String {
+    if imports.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", view.paint.head("imports"), hanging("  ", &imports.join(", "), Tone::Plain, view))
+}
+
+/// What it wants of the node, and service by service what it is granted.
+fn capabilities(detail: &PluginDetail, view: &View) -> String {
+    if detail.used_by.is_empty() {
+        return wanted(&detail.wanted, view);
+    }
+    detail.used_by.iter().map(|used| service(&detail.wanted, used, view)).collect()
+}
+
+fn wanted(wanted: &[String], view: &View) -> String {
+    if wanted.is_empty() {
+        return String::new();
+    }
+    let head = view.paint.head("wants of the node; in service.toml of a service that uses it");
+    format!("\n{head}\n{}", grants(wanted.iter().map(String::as_str)))
+}
+
+/// As they stand in `service.toml`: a key can be there only once.
+fn grants<'w>(wanted: impl Iterator<Item = &'w str>) -> String {
+    let mut keys: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut others = String::new();
+    for line in wanted {
+        match key_and_value(line) {
+            Some((key, value)) => match keys.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, values)) => values.push(value),
+                None => keys.push((key, vec![value])),
+            },
+            None => others.push_str(&format!("  {}\n", text::clean(line))),
+        }
+    }
+    let lines = keys.iter().map(|(key, values)| format!("  {key} = [{}]\n", text::clean(&values.join(", "))));
+    let lines: String = lines.collect();
+    if lines.is_empty() { others } else { format!("  [grants]\n{lines}{others}") }
+}
+
+/// `tcp` and `"127.0.0.1:6379"` of `tcp = ["127.0.0.1:6379"]`.
+fn key_and_value(line: &str) -> Option<(&str, &str)> {
+    let (key, list) = line.split_once(" = [")?;
+    Some((key, list.strip_suffix(']')?))
+}
+
+/// Wanted and granted side by side.
+fn service(wanted: &[String], used: &PluginUse, view: &View) -> String {
+    let mut page = format!("\n{}\n", view.paint.head(&format!("service {}", text::clean(&used.service))));
+    page.push_str(&hanging("  ", used.problem.as_deref().unwrap_or_default(), Tone::Bad, view));
+    let mut table = Table::new(2, WANTED);
+    if !wanted.is_empty() || !used.granted.is_empty() {
+        table.heads(&["WANTED", "GRANTED"]);
+    }
+    let mut missing = Vec::new();
+    let mut named: Vec<&String> = Vec::new();
+    for wish in wanted {
+        let (said, tone) = match granted(wish, used) {
+            Granted::By(lines) => {
+                let said = lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join(", ");
+                named.extend(lines);
+                (said, Tone::Plain)
+            }
+            Granted::Missing => {
+                missing.push(wish.as_str());
+                ("MISSING".to_owned(), Tone::Bad)
+            }
+            Granted::Unknown => ("not known".to_owned(), Tone::Dim),
+        };
+        table.row(vec![Cell::new(wish), Cell::new(said).tone(tone)]);
+    }
+    for line in used.granted.iter().filter(|line| !named.contains(line)) {
+        table.row(vec![Cell::new(""), Cell::new(line)]);
+    }
+    page.push_str(&table.draw(view));
+    if !missing.is_empty() {
+        page.push_str(&format!("  what is missing, in service.toml of {}:\n", text::clean(&used.service)));
+        page.push_str(&grants(missing.into_iter()));
+    }
+    for limit in &used.limits {
+        page.push_str(&hanging("  limit: ", limit, Tone::Dim, view));
+    }
+    page
+}
+
+/// Whether something wanted is granted.
+enum Granted<'u> {
+    /// By these lines, or at least by one of them: ranges, patterns and `{keys}` are koid's to judge, and it says so as the
+    /// service's problem when none fits.
+    By(Vec<&'u String>),
+    /// Surely not.
+    Missing,
+    /// The service could not be opened, and so nobody has put its grants in order.
+    Unknown,
+}
+
+fn granted<'u>(wish: &str, used: &'u PluginUse) -> Granted<'u> {
+    let Some((key, value)) = key_and_value(wish) else { return Granted::By(Vec::new()) };
+    let problem = used.problem.as_deref().unwrap_or_default();
+    let value = value.trim_matches('"');
+    let of_kind: Vec<_> = used.granted.iter().filter(|line| grants_kind(line, key)).collect();
+    let by_name: Vec<_> = of_kind.iter().copied().filter(|line| line.contains(value)).collect();
+    if !by_name.is_empty() {
+        Granted::By(by_name)
+    } else if problem.contains(value) || (of_kind.is_empty() && problem.is_empty()) {
+        Granted::Missing
+    } else if used.granted.is_empty() {
+        Granted::Unknown
+    } else if of_kind.is_empty() {
+        Granted::Missing
+    } else {
+        Granted::By(of_kind)
+    }
+}
+
+/// Whether a line of what is granted is of a kind: `tcp 10.0.0.5:6379`. Who may write may read.
+fn grants_kind(line: &str, key: &str) -> bool {
+    let word = line.split([' ', ':', '=']).next().unwrap_or_default();
+    word == key || (key == "read" && word == "write")
+}

@@ -1,0 +1,96 @@
+//! `koi plugins list`: a line for each plugin, and below them why one cannot be used.
+
+use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState};
+
+use crate::render::layout::Tone;
+use crate::render::layout::clock::span;
+use crate::render::layout::table::{Cell, Table, hanging, paragraph};
+use crate::render::layout::{View, text};
+
+/// Columns of any column but the last: of as many hooks as are named one by one.
+const WIDEST: usize = 22;
+
+/// Every hook, in the order in which plugins name them.
+const HOOKS: [Hook; 6] = [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
+
+/// The whole of it.
+pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
+    let mut table = Table::new(0, WIDEST);
+    table.heads(&["NAME", "KIND", "VERSION", "API", "HOOKS", "STATE", "SERVICES"]);
+    for plugin in plugins {
+        table.row(vec![
+            Cell::new(&plugin.name).tone(Tone::Head),
+            Cell::new(&plugin.kind),
+            Cell::new(&plugin.version),
+            // Its kind says of which interface; `inspect` has the whole.
+            Cell::new(plugin.api.trim_start_matches("koi:service@").trim_start_matches("native "))
+                .tone(Tone::Dim),
+            hooks(&plugin.hooks).into(),
+            Cell::new(&plugin.state).tone(tone(plugin)),
+            plugin.services.join(", ").into(),
+        ]);
+    }
+    let troubles: String = plugins.iter().map(|plugin| trouble(plugin, view)).collect();
+    let gap = if troubles.is_empty() { "" } else { "\n" };
+    table.draw(view) + gap + &troubles
+}
+
+/// The tone of its state: one that runs, but not as its file says, is to be looked at.
+pub(crate) fn tone(plugin: &Plugin) -> Tone {
+    match (&plugin.state, &plugin.error) {
+        (PluginState::Ready, None) if plugin.problems.is_empty() => Tone::Good,
+        (PluginState::Ready | PluginState::Compiling | PluginState::Loading, _) => Tone::Warn,
+        (PluginState::Error | PluginState::Unknown(_), _) => Tone::Bad,
+    }
+}
+
+/// Its hooks in a few words: few plugins have neither few nor nearly all.
+fn hooks(hooks: &[Hook]) -> String {
+    let missing: Vec<&Hook> = HOOKS.iter().filter(|hook| !hooks.contains(hook)).collect();
+    match missing[..] {
+        [] => "all".to_owned(),
+        [one] => format!("all but {one}"),
+        [one, other] => format!("all but {one} {other}"),
+        _ => hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// What is being done with its file.
+pub(crate) fn loading(plugin: &Plugin, ms: u64) -> String {
+    let file = plugin.path.as_deref().unwrap_or("its file");
+    let doing = if plugin.kind == PluginKind::Wasm { "compiled" } else { "loaded" };
+    let meanwhile = match plugin.state {
+        PluginState::Ready => "; what is in force stays meanwhile",
+        _ => "",
+    };
+    format!("{file} is being {doing}, for {} so far{meanwhile}", span(ms))
+}
+
+/// Why it cannot be used, or not by every service, and what to do.
+fn trouble(plugin: &Plugin, view: &View) -> String {
+    let name = text::clean(&plugin.name);
+    let mut lines = String::new();
+    if let Some(ms) = plugin.loading_ms {
+        lines.push_str(&hanging(&format!("{name}: "), &loading(plugin, ms), Tone::Warn, view));
+    }
+    if plugin.on_disk == OnDisk::Changed && plugin.loading_ms.is_none() {
+        let todo = "its file has changed since it was loaded: `koi reconfigure` takes it";
+        lines.push_str(&hanging(&format!("{name}: "), todo, Tone::Dim, view));
+    }
+    for used in &plugin.problems {
+        let service = text::clean(&used.service);
+        // Of one that cannot be used at all the reason follows.
+        if plugin.error.as_ref().is_none_or(|error| !used.problem.contains(error.as_str())) {
+            let mark = format!("{name}: the service {service} cannot run with it: ");
+            lines.push_str(&paragraph(&mark, text::width(&name) + 2, &used.problem, Tone::Bad, view));
+        }
+    }
+    let Some(error) = &plugin.error else { return lines };
+    lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
+    if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != OnDisk::Gone) {
+        let todo =
+            format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");
+        lines.push_str(&hanging("  ", &todo, Tone::Dim, view));
+    }
+    lines
+}

@@ -1,0 +1,4 @@
+//! Plugins: the list of them, and all that is known of one.
+
+pub(crate) mod detail;
+pub(crate) mod list;

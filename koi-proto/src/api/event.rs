@@ -1,0 +1,37 @@
+//! What happens on a node.
+
+use serde::{Deserialize, Serialize};
+
+use super::word::words;
+
+/// Something that happened on the asked node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// Grows by one with each event of this run of the daemon.
+    pub number: u64,
+    /// Milliseconds since 1970, by the wall clock.
+    pub at_ms: u64,
+    /// The node that says so.
+    pub node: String,
+    /// What kind: `leader-elected`, `hook-finished`, ….
+    pub kind: String,
+    /// A sentence for people.
+    pub message: String,
+    /// How grave it is.
+    pub level: EventLevel,
+    /// The service it is about.
+    pub service: Option<String>,
+}
+
+words! {
+    /// How grave an event is.
+    pub enum EventLevel {
+        /// Nothing is amiss.
+        Info = "info",
+        /// Somebody should look at it.
+        Warning = "warning",
+        /// Something failed.
+        Error = "error",
+    }
+}

@@ -1,0 +1,45 @@
+//! What the API says: JSON under `/v1`, the same on the Unix socket and the sealed TCP port.
+//!
+//! | method and path | body | answer |
+//! |---|---|---|
+//! | `GET /v1/status` | | [`Status`], the leader's view |
+//! | `GET /v1/local` | | [`Local`], the asked node itself (with `?node=NAME`: that node) |
+//! | `POST /v1/promote` | [`Promote`] | [`Done`] |
+//! | `POST /v1/demote`, `POST /v1/elect` | | [`Done`] |
+//! | `POST /v1/start`, `/v1/stop`, `/v1/recover` | [`OnNode`] | [`Done`] |
+//! | `POST /v1/reconfigure` | [`Reconfigure`] | [`Done`] |
+//! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
+//! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
+//! | `GET /v1/electors` | | [`Electors`] |
+//! | `POST /v1/electors` | [`ElectorsChange`] | [`Done`] |
+//! | `POST /v1/bootstrap` | [`Bootstrap`] | [`Done`], the asked node itself; its steps are the electors' names |
+//! | `GET /v1/failures` | | [`Failures`] |
+//! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
+//! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
+//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
+//!
+//! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
+//!
+//! A request may say how long its answer is waited for (`x-koi-within-ms: 6000`, [`crate::client::WITHIN`]): no command is begun after
+//! that, on whatever node. Nor is one whose connection was closed before it was begun.
+
+mod command;
+mod electors;
+mod error;
+mod event;
+mod plugin;
+mod status;
+mod word;
+
+pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
+pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
+pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use event::{Event, EventLevel};
+pub use plugin::{
+    OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
+    ServiceProblem,
+};
+pub use status::{
+    ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,
+    ServiceStatus, StateOrigin, Status, Waiting,
+};

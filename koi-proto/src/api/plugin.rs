@@ -1,0 +1,153 @@
+//! The handlers that services may name.
+
+use serde::{Deserialize, Serialize};
+
+use super::status::Hook;
+use super::word::words;
+
+/// A handler that services may name (`GET /v1/plugins`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plugin {
+    /// What services name it by; of a file that could not be loaded: the file's name without its ending.
+    pub name: String,
+    /// What runs it.
+    pub kind: PluginKind,
+    /// Its own version.
+    pub version: String,
+    /// What it was built against: `koi:service@0.1.0`, `native 1.0`; of the built-in one: koi's version.
+    pub api: String,
+    /// The hooks that it has.
+    pub hooks: Vec<Hook>,
+    /// The services of this node that use it, by name.
+    pub services: Vec<String>,
+    /// Whether services can use it.
+    pub state: PluginState,
+    /// Why it cannot be used, or why the file that lies there now was not taken.
+    pub error: Option<String>,
+    /// The file that it was loaded from; none: built in.
+    pub path: Option<String>,
+    /// One line for people.
+    pub description: String,
+    /// SHA-256 of the file as it was loaded, in hexadecimal digits; none: built in.
+    pub hash: Option<String>,
+    /// For how long the file that lies there now has been being loaded; none: it is not. What is in force stays meanwhile.
+    pub loading_ms: Option<u64>,
+    /// Those of its services that cannot run with it, and why.
+    pub problems: Vec<ServiceProblem>,
+    /// The file that lies there now, compared with the one in force.
+    pub on_disk: OnDisk,
+}
+
+/// A service that cannot run with its handler.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceProblem {
+    /// The service.
+    pub service: String,
+    /// Why, and what to do.
+    pub problem: String,
+}
+
+/// All that is known of one plugin (`GET /v1/plugins/NAME`, `koi plugins inspect`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginDetail {
+    /// What the list says of it.
+    #[serde(flatten)]
+    pub plugin: Plugin,
+    /// Bytes of the file as it was loaded.
+    pub size_bytes: u64,
+    /// The interfaces that it imports, for WASM.
+    pub imports: Vec<String>,
+    /// The keys of `[config]` that it understands.
+    pub config: Vec<PluginConfigKey>,
+    /// What it wants of the node, each as the line of `[grants]` that grants it.
+    pub wanted: Vec<String>,
+    /// Its compiled code, for WASM.
+    pub compiled: Option<PluginCompiled>,
+    /// How each of its services uses it.
+    pub used_by: Vec<PluginUse>,
+}
+
+/// A key of `[config]` that a plugin understands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginConfigKey {
+    /// The key.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Without it the service cannot run.
+    pub required: bool,
+    /// What it is where `service.toml` does not say.
+    pub default: Option<String>,
+}
+
+/// The compiled code of a WASM plugin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginCompiled {
+    /// Its size.
+    pub size_bytes: u64,
+    /// It was found in the cache; false: it was compiled for this load.
+    pub cached: bool,
+    /// How long compiling (or reading it from the cache) took.
+    pub took_ms: u64,
+}
+
+/// How one service uses a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginUse {
+    /// The service.
+    pub service: String,
+    /// What its `[grants]` grant, a line each, names resolved.
+    pub granted: Vec<String>,
+    /// Its `[limits]` as they are in force, a line each.
+    pub limits: Vec<String>,
+    /// Why it cannot run with it.
+    pub problem: Option<String>,
+}
+
+words! {
+    /// What runs a plugin.
+    pub enum PluginKind {
+        /// A part of koid.
+        Builtin = "builtin",
+        /// A shared library, in a process of its own.
+        Native = "native",
+        /// A WebAssembly component.
+        Wasm = "wasm",
+    }
+}
+
+words! {
+    /// Whether services can use a plugin.
+    pub enum PluginState {
+        /// They can.
+        Ready = "ready",
+        /// It could not be loaded.
+        Error = "error",
+        /// Its component is being compiled, and nothing of it is in force yet.
+        Compiling = "compiling",
+        /// Its library is being loaded, and nothing of it is in force yet.
+        Loading = "loading",
+    }
+}
+
+words! {
+    /// A plugin's file as it lies there now, compared with the one in force.
+    pub enum OnDisk {
+        /// It is the same.
+        Same = "same",
+        /// It is another one: `koi reconfigure` takes it.
+        Changed = "changed",
+        /// It is another one, and could not be taken.
+        Refused = "refused",
+        /// There is none any more.
+        Gone = "gone",
+        /// The plugin is built in.
+        NoFile = "",
+    }
+}
