@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use koi_netns::{Builder, Faults, World, checker, now};
+use koi_testkit::met_within;
 use nix::sys::signal::Signal;
 
 /// How often each fault is tried.
@@ -159,7 +160,7 @@ fn measure(world: &World, row: &Row) -> Measured {
     world.allow_two(); // counted, and shown
     let fault = bring_about(world, row.fault, &master);
     let mut failover = None;
-    world.wait_until(LIMIT, || {
+    met_within(LIMIT, || {
         failover = fault.and_then(|fault| checker::failover(&world.masterships(), &master, fault));
         failover.is_some()
     });
@@ -194,7 +195,7 @@ fn bring_about(world: &World, fault: Fault, master: &str) -> Option<f64> {
             node.set_status("10-address", 1, "a fault");
             // When it is noticed depends on the interval; time is counted from the hook's end.
             let mut failed = None;
-            world.wait_until(LIMIT, || {
+            met_within(LIMIT, || {
                 let since = world.cluster.hooks().since(seen);
                 failed = since.0.iter().find(|e| e.node == master && e.hook == "status").map(|e| e.at);
                 failed.is_some()
