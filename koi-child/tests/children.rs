@@ -4,14 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use koi_testkit::{lives, wait_for, wait_some};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
 
 const HELPER: &str = env!("CARGO_BIN_EXE_koi-child-helper");
 
@@ -25,28 +21,11 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn until<T>(what: &str, mut met: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(met) = met() {
-            return met;
-        }
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(PAUSE);
-    }
-}
-
 fn pid_in(file: &Path) -> Pid {
-    until("a process id is written", || {
+    wait_some("a process id is written", || {
         let text = fs::read_to_string(file).ok()?;
         text.ends_with('\n').then(|| Pid::from_raw(text.trim().parse().unwrap()))
     })
-}
-
-fn lives(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
 /// A process that is killed in the end.
@@ -116,9 +95,9 @@ fn what_goes_on_writing_neither_dies_nor_stands_still_when_its_reader_is_gone() 
         let body = "n=0; while :; do n=$((n+1)); head -c 200000 /dev/zero || exit 1; echo $n > round; done";
         let (folder, background) = left_behind(body, killed);
         let round = || fs::read_to_string(folder.path().join("round")).ok()?.trim().parse::<u64>().ok();
-        let first = until("a round is done", round);
-        until("many more rounds are done", || round().filter(|now| *now > first + 20));
-        assert!(lives(background.0), "killed: {killed}");
+        let first = wait_some("a round is done", round);
+        wait_some("many more rounds are done", || round().filter(|now| *now > first + 20));
+        assert!(lives(background.0.as_raw()), "killed: {killed}");
     }
 }
 
@@ -140,13 +119,13 @@ fn the_keeper_ends_with_the_last_writer() {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split(|byte| *byte == 0).any(|word| word == koi_child::KEEP.as_bytes())
     };
-    let keeper = until("a keeper holds it", || {
+    let keeper = wait_some("a keeper holds it", || {
         holders().into_iter().find(|pid| *pid != background_pid && of_keeper(pid))
     });
     // Nothing of it is killed with the terminal, or by a signal for its group.
     kill(Pid::from_raw(keeper), Signal::SIGTERM).unwrap();
     drop(background);
-    until("the keeper has ended", || (!lives(Pid::from_raw(keeper))).then_some(()));
+    wait_for("the keeper has ended", || !lives(keeper));
     drop(folder);
 }
 

@@ -26,6 +26,7 @@ cargo xtask COMMAND
   failover         build what it needs, and measure how long a cluster is without a master: as root, a quarter of an hour
                      cargo xtask failover             every fault five times, as a table
                      cargo xtask failover kill 3      those with this word (or `loss`), three times
+                     cargo xtask failover --against FOLDER    by turns with the koid and koi in FOLDER, and the ratio
   sim              simulated clusters, made from seeds
                      cargo xtask sim --seeds 1000000    many, on all cores
                      cargo xtask sim --seed 7           the story of one

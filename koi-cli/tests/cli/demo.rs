@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -44,14 +43,6 @@ impl Installed {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn runs(pid: &str) -> bool {
@@ -102,7 +93,7 @@ fn stubborn() -> (Installed, Child, Vec<String>) {
     fs::set_permissions(installed.path("koid"), PermissionsExt::from_mode(0o755)).unwrap();
     let child = installed.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let read = || fs::read_to_string(&pids).unwrap_or_default();
-    wait_until("three daemons", || read().lines().count() == 3);
+    koi_testkit::wait_for("three daemons run", || read().lines().count() == 3);
     let started = read().split_whitespace().map(str::to_owned).collect();
     (installed, child, started)
 }

@@ -7,8 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use koi_plugin_api::{Hook, Outcome};
+use koi_testkit::lives;
 
-use crate::support::{Bench, PATIENCE, misbehaving, runs, until};
+use crate::support::{Bench, PATIENCE, misbehaving, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_is_dropped_destroys_its_instance() {
@@ -20,7 +21,7 @@ async fn a_handler_that_is_dropped_destroys_its_instance() {
     bench.registry.close();
     drop(service);
     until("destroy was called", || destroyed.exists()).await;
-    until("its process is gone", || !runs(log.group())).await;
+    until("its process is gone", || !lives(log.group())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +33,7 @@ async fn a_destroy_that_hangs_is_killed_and_nobody_waits_for_it() {
     bench.registry.close();
     let service_home = service.home.clone();
     drop(service);
-    until("its process is gone", || !runs(log.group())).await;
+    until("its process is gone", || !lives(log.group())).await;
     assert!(!service_home.join("destroyed").exists(), "it never came so far");
 }
 
@@ -72,7 +73,7 @@ async fn a_helper_ends_with_koid_even_while_its_plugin_hangs() {
     assert!(lines.any(|line| line.unwrap().contains("hanging")), "the hook is in the plugin, and hangs");
     // koid is killed: all that the helper sees of it is the end of the socket.
     drop((lines, ours));
-    until("the helper has ended", || !runs(id)).await;
+    until("the helper has ended", || !lives(id)).await;
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use koi_plugin_api::{Abort, Hook, HookError};
+use koi_testkit::lives;
 
-use crate::support::{PATIENCE, misbehaving, runs, timed_out, until};
+use crate::support::{PATIENCE, misbehaving, timed_out, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_spins_or_hangs_is_killed_at_its_time_out() {
@@ -15,7 +16,7 @@ async fn a_plugin_that_spins_or_hangs_is_killed_at_its_time_out() {
     let log = promote.log.clone();
     let text = timed_out(promote.run().await);
     assert_eq!(text, "not done within 1.5s: the plugin hung in promote, and its process was killed");
-    assert!(!runs(log.group()));
+    assert!(!lives(log.group()));
     assert_eq!(service.status().await.message, "call 1");
     let text = timed_out(service.prepare(Hook::Demote, Duration::from_millis(1500)).run().await);
     assert!(text.contains("hung in demote"), "{text}");
@@ -38,7 +39,7 @@ async fn one_that_does_not_is_killed() {
         let call = service.prepare(hook, PATIENCE);
         let log = call.log.clone();
         assert_eq!(call.run_and_abort("hanging", how).await, Err(HookError::Aborted));
-        assert!(!runs(log.group()), "{how:?}");
+        assert!(!lives(log.group()), "{how:?}");
         assert_eq!(
             service.status().await.message,
             "call 1",
@@ -69,7 +70,7 @@ async fn a_call_that_is_dropped_takes_its_process_along() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     assert_eq!(log.groups(), [Some(log.group()), None]);
-    until("its process is gone", || !runs(log.group())).await;
+    until("its process is gone", || !lives(log.group())).await;
     assert_eq!(service.status().await.message, "call 1");
 }
 

@@ -6,10 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use koi_plugin_api::{Hook, HookError, LogLevel, Observed, Outcome};
+use koi_testkit::lives;
 
-use crate::support::{
-    Bench, PATIENCE, failed, misbehaving, observed, repository, run, runs, timed_out, until,
-};
+use crate::support::{Bench, PATIENCE, failed, misbehaving, observed, repository, run, timed_out, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_is_a_failed_hook_with_its_name_and_the_next_call_finds_a_new_process() {
@@ -54,7 +53,7 @@ async fn a_process_that_dies_between_calls_is_replaced_and_the_log_says_so() {
         assert_eq!(start.run().await, Ok(Outcome::Done));
         log.group()
     };
-    until("its process has died", || !runs(group)).await;
+    until("its process has died", || !lives(group)).await;
     let status = service.prepare(Hook::Status, PATIENCE);
     let log = status.log.clone();
     assert_eq!(status.run().await, Ok(Outcome::Status(observed(Observed::Healthy, "call 1"))));
@@ -67,7 +66,7 @@ async fn what_a_crashed_process_has_started_ends_with_it() {
     let Some((_bench, service)) = misbehaving(&[("start", "child and segfault")]) else { return };
     assert!(failed(service.call(Hook::Start).await).contains("SIGSEGV"));
     let child = fs::read_to_string(service.home.join("child")).unwrap().parse().unwrap();
-    assert!(!runs(child));
+    assert!(!lives(child));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use koi_plugin_api::{
     Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, LogLevel, NewestEpoch, Observed,
@@ -198,21 +198,7 @@ impl Recorder {
 
 /// Waits for a condition.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Whether a process is there and more than a zombie, or a thread of it is.
-pub(crate) fn runs(id: i32) -> bool {
-    if fs::read_dir(format!("/proc/{id}/task")).is_ok_and(|tasks| tasks.count() > 1) {
-        return true;
-    }
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().split_whitespace().next();
-    !matches!(state, None | Some("Z" | "X"))
+    koi_testkit::until(what, || condition().then_some(())).await;
 }
 
 /// The text of a hook that failed.

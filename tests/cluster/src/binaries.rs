@@ -7,17 +7,8 @@ use std::sync::OnceLock;
 /// A folder with `koid` and `koi` in it: nothing is built then.
 const READY_MADE: &str = "KOI_TEST_BINARIES";
 
-/// Where `koid` is.
-pub(crate) fn koid() -> PathBuf {
-    folder().join("koid")
-}
-
-/// Where `koi` is.
-pub(crate) fn koi() -> PathBuf {
-    folder().join("koi")
-}
-
-fn folder() -> &'static Path {
+/// The folder of `koid` and `koi`.
+pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| match std::env::var_os(READY_MADE) {
         Some(folder) => PathBuf::from(folder),

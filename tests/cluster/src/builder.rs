@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use koi_testkit::{free_ports, write_with_mode};
 use tempfile::TempDir;
 
+use crate::binaries;
 use crate::cluster::Cluster;
 use crate::node::Node;
-use crate::ports::free_ports;
 use crate::service::Service;
 use crate::settings::Settings;
 
@@ -39,6 +40,7 @@ pub struct Builder {
     services: Vec<(String, Service)>,
     tunes: Vec<Tune>,
     within: Option<Within>,
+    programs: Option<PathBuf>,
 }
 
 impl Builder {
@@ -88,6 +90,12 @@ impl Builder {
         self
     }
 
+    /// The `koid` and `koi` of this folder, and not those that tests usually have.
+    pub fn programs(mut self, folder: PathBuf) -> Builder {
+        self.programs = Some(folder);
+        self
+    }
+
     /// Makes the files and starts every daemon.
     ///
     /// # Panics
@@ -117,15 +125,14 @@ impl Builder {
         let mut folder =
             tempfile::Builder::new().prefix("koi-").tempdir_in(parent).expect("a folder can be made");
         folder.disable_cleanup(std::env::var_os("KOI_TEST_KEEP").is_some());
-        fs::write(folder.path().join("key"), key()).expect("a key file can be written");
-        make_private(&folder.path().join("key"));
+        write_with_mode(&folder.path().join("key"), key(), 0o600);
         // What a killed run has left at the usual place is no beginning for another.
         let unused = |port: &u16| self.format == Format::Toml || !Path::new(&usual_state_dir(*port)).exists();
         let free = std::iter::repeat_with(|| free_ports(1)[0]);
         let ports: Vec<u16> = free.filter(unused).take(self.nodes).collect();
         let id = cluster_id();
         let nodes = (0..self.nodes).map(|n| self.node(n, &ports, id, &folder)).collect();
-        Cluster { folder, nodes, reported: Cell::new(false) }
+        Cluster { folder, nodes, programs: self.folder_of_programs(), reported: Cell::new(false) }
     }
 
     fn node(&self, number: usize, ports: &[u16], id: u32, folder: &TempDir) -> Node {
@@ -146,6 +153,10 @@ impl Builder {
         node
     }
 
+    fn folder_of_programs(&self) -> PathBuf {
+        self.programs.clone().unwrap_or_else(|| binaries::folder().to_owned())
+    }
+
     fn places(&self, letter: &str, port: u16, own: PathBuf, folder: &Path) -> Node {
         let classic = self.format == Format::Classic;
         Node {
@@ -157,6 +168,7 @@ impl Builder {
             services: own.join("services"),
             settings: RefCell::default(),
             finds_config: classic,
+            programs: self.folder_of_programs(),
             within: Vec::new(),
             hooklog: folder.join("hooks"),
             daemon: RefCell::default(),
@@ -216,9 +228,4 @@ fn cluster_id() -> u32 {
 /// 64 hexadecimal digits; what keeps clusters apart need not be secret here.
 fn key() -> String {
     format!("{:064x}\n", u128::from(std::process::id()) << 64 | u128::from(cluster_id()))
-}
-
-fn make_private(file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
 }

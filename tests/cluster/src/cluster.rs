@@ -4,20 +4,18 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_proto::api::{NodeStatus, Status};
+use koi_testkit::{PATIENCE, met_within};
 use tempfile::TempDir;
 
 use crate::builder::Builder;
 use crate::hooklog::HookLog;
-use crate::node::{Node, Ran, run_koi, wait};
+use crate::node::{Node, Ran, run_koi};
 use crate::process;
 
-/// How long anything that is waited for may take. Far more than it should: the machine may be busy, and waiting ends when the
-/// condition holds.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Lines of each log in a report.
 pub const LAST_LINES: usize = 40;
 
@@ -26,6 +24,8 @@ pub const LAST_LINES: usize = 40;
 pub struct Cluster {
     pub(crate) folder: TempDir,
     pub(crate) nodes: Vec<Node>,
+    /// The folder of `koid` and `koi`.
+    pub(crate) programs: PathBuf,
     /// A failure has been told with all that is known.
     pub(crate) reported: Cell<bool>,
 }
@@ -98,7 +98,7 @@ impl Cluster {
 
     /// Runs `koi` in the cluster's folder, with these arguments alone.
     pub fn koi(&self, args: &[&str]) -> Ran {
-        run_koi(self.folder(), args)
+        run_koi(&self.programs, self.folder(), args)
     }
 
     /// Waits until `met`.
@@ -113,7 +113,7 @@ impl Cluster {
     /// As [`Cluster::wait_for`], for what takes longer.
     #[track_caller]
     pub fn wait_for_within(&self, patience: Duration, what: &str, mut met: impl FnMut(&Cluster) -> bool) {
-        let reached = wait(patience, || met(self));
+        let reached = met_within(patience, || met(self));
         assert!(reached, "{what}: waited {} s in vain\n{}", patience.as_secs(), self.report());
     }
 
@@ -194,6 +194,16 @@ impl Cluster {
         self.wait_for(&format!("the log of {name} says {words:?}"), |c| c.node(name).says(words));
     }
 
+    /// Waits until the daemon of a node has lived for so long more, by its own account: for what must not happen within that time.
+    #[track_caller]
+    pub fn wait_lived(&self, name: &str, more: Duration) {
+        let uptime_ms = |c: &Cluster| c.node(name).local().ok().map(|local| local.node.uptime_ms);
+        let before = self.wait_some(&format!("{name} answers"), uptime_ms);
+        let enough =
+            |c: &Cluster| uptime_ms(c).is_some_and(|now| u128::from(now - before) >= more.as_millis());
+        self.wait_for(&format!("{name} has lived for {more:?} more"), enough);
+    }
+
     /// A healthy cluster in which leader and master are two nodes: they are made so if need be. Their names.
     #[track_caller]
     pub fn part_leader_and_master(&self) -> (String, String) {
@@ -226,7 +236,7 @@ impl Cluster {
     /// Whether every daemon answers before one of them ends.
     pub(crate) fn all_answer(&self) -> bool {
         let mut ended = false;
-        let answered = wait(PATIENCE, || {
+        let answered = met_within(PATIENCE, || {
             ended = !self.nodes.iter().all(Node::is_running);
             ended || self.nodes.iter().all(|n| n.local().is_ok())
         });

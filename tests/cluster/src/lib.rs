@@ -22,18 +22,17 @@ mod binaries;
 mod builder;
 mod cluster;
 mod hooklog;
+pub mod native;
 mod node;
-mod ports;
 pub mod process;
 mod service;
 mod settings;
 
 pub use builder::{Builder, Format};
-pub use cluster::{Cluster, LAST_LINES, PATIENCE};
+pub use cluster::{Cluster, LAST_LINES};
 pub use hooklog::{Entry, HookLog};
-pub use koi_testkit::skip;
+pub use koi_testkit::{PATIENCE, free_ports, skip};
 pub use node::{Node, Ran};
-pub use ports::free_ports;
 pub use service::Service;
 pub use settings::Settings;
 

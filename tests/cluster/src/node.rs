@@ -4,23 +4,20 @@ use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use koi_proto::api::{Done, Electors, Failures, Local, Status};
 use koi_proto::client::{Client, ClientError, Endpoint};
+use koi_testkit::{PATIENCE, met_within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::binaries;
-use crate::cluster::PATIENCE;
 use crate::process;
 use crate::service::Service;
 use crate::settings::Settings;
 
-/// Between two looks at something that is waited for.
-pub(crate) const PAUSE: Duration = Duration::from_millis(40);
 /// How long one answer of the API may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// What `koi` is told about the same.
@@ -51,6 +48,8 @@ pub struct Node {
     pub settings: RefCell<Settings>,
     /// Whether the daemon finds its configuration in its working directory, or is told where it is.
     pub(crate) finds_config: bool,
+    /// The folder of the node's `koid` and `koi`.
+    pub(crate) programs: PathBuf,
     /// The program and arguments within which the daemon is run; empty: none.
     pub(crate) within: Vec<String>,
     pub(crate) hooklog: PathBuf,
@@ -130,10 +129,10 @@ impl Node {
     /// The command that starts the daemon.
     pub fn koid(&self) -> Command {
         let mut command = match self.within.split_first() {
-            None => Command::new(binaries::koid()),
+            None => Command::new(self.programs.join("koid")),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
-                command.args(arguments).arg(binaries::koid());
+                command.args(arguments).arg(self.programs.join("koid"));
                 command
             }
         };
@@ -150,7 +149,7 @@ impl Node {
     /// If it does not.
     pub fn start(&self) {
         self.spawn();
-        let answered = wait(PATIENCE, || self.local().is_ok() || !self.is_running());
+        let answered = met_within(PATIENCE, || self.local().is_ok() || !self.is_running());
         assert!(answered && self.is_running(), "{} does not start:\n{}", self.name, self.last_lines(40));
     }
 
@@ -172,7 +171,7 @@ impl Node {
         let file = fs::File::create(&errors).expect("a file can be written");
         let mut command = self.koid();
         let mut child = command.stdout(Stdio::null()).stderr(file).spawn().expect("koid can be run");
-        let ended = wait(PATIENCE, || !matches!(child.try_wait(), Ok(None)));
+        let ended = met_within(PATIENCE, || !matches!(child.try_wait(), Ok(None)));
         if !ended {
             let _ = child.kill();
         }
@@ -210,7 +209,7 @@ impl Node {
     pub fn halt(&self) {
         let pid = self.pid().expect("the daemon was started");
         self.signal(Signal::SIGSTOP);
-        assert!(wait(PATIENCE, || process::is_still(pid)), "{} does not stand still", self.name);
+        assert!(met_within(PATIENCE, || process::is_still(pid)), "{} does not stand still", self.name);
     }
 
     /// kill -9 of the daemon's process alone.
@@ -234,7 +233,7 @@ impl Node {
     /// # Panics
     /// If it does not end.
     pub fn wait_end(&self) -> ExitStatus {
-        let ended = wait(PATIENCE, || !self.is_running());
+        let ended = met_within(PATIENCE, || !self.is_running());
         assert!(ended, "{} does not end:\n{}", self.name, self.last_lines(40));
         let mut child = self.daemon.borrow_mut().take().expect("the daemon was started");
         child.wait().expect("a child can be waited for")
@@ -271,14 +270,14 @@ impl Node {
         if !own {
             all.extend(["-t", ANSWER_OPTION]);
         }
-        run_koi(&self.folder, &all)
+        run_koi(&self.programs, &self.folder, &all)
     }
 
     /// As [`Node::koi`] with a command that may as well be given twice: nobody leads during an election, and leadership may
     /// move while the command is carried out. Then it is given again.
     pub fn order(&self, args: &[&str]) -> Ran {
         let mut ran = self.koi(args);
-        wait(PATIENCE, || {
+        met_within(PATIENCE, || {
             if ran.code == NO_ANSWER {
                 ran = self.koi(args);
             }
@@ -342,9 +341,9 @@ impl Node {
     }
 }
 
-/// Runs `koi` in `folder`.
-pub(crate) fn run_koi(folder: &Path, args: &[&str]) -> Ran {
-    let mut command = Command::new(binaries::koi());
+/// Runs the `koi` of `programs` in `folder`.
+pub(crate) fn run_koi(programs: &Path, folder: &Path, args: &[&str]) -> Ran {
+    let mut command = Command::new(programs.join("koi"));
     command.args(args).current_dir(folder).stdin(Stdio::null());
     command.env("NO_COLOR", "1").env("COLUMNS", "200").env_remove("KOI_SECRET");
     let output = command.output().expect("koi can be run");
@@ -353,20 +352,6 @@ pub(crate) fn run_koi(folder: &Path, args: &[&str]) -> Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// Until `met`, at most for so long; whether it was.
-pub(crate) fn wait(limit: Duration, mut met: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
-    loop {
-        if met() {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        std::thread::sleep(PAUSE);
     }
 }
 

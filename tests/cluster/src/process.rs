@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use koi_testkit::met_within;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Looks at what is left, and pauses between them.
-const ROUNDS: usize = 500;
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long what is left may take to go.
+const LAST: Duration = Duration::from_secs(10);
 
 /// The processes that run (zombies do not) and have `folder` in their environment: daemons, their helpers, hooks and what
 /// hooks have started. Nobody else can have it: it was made for one cluster.
@@ -25,17 +25,14 @@ pub(crate) fn belonging_to(folder: &Path) -> Vec<Pid> {
 
 /// Kills them all, those too that they start meanwhile.
 pub(crate) fn kill_all(folder: &Path) {
-    for _ in 0..ROUNDS {
+    met_within(LAST, || {
         let left = belonging_to(folder);
-        if left.is_empty() {
-            return;
-        }
-        for pid in left {
+        for pid in &left {
             // It may have ended by itself.
-            let _ = kill(pid, Signal::SIGKILL);
+            let _ = kill(*pid, Signal::SIGKILL);
         }
-        std::thread::sleep(PAUSE);
-    }
+        left.is_empty()
+    });
 }
 
 /// Whether all threads of a process are stopped, or it is killed or gone: it does nothing any more.

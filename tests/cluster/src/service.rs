@@ -1,8 +1,9 @@
 //! Services for the nodes to run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use koi_testkit::{write_executable, write_with_mode};
 
 /// What stands in the place of the hook log's path in a script.
 const LOG: &str = "@HOOKLOG@";
@@ -84,20 +85,15 @@ impl Service {
         // A name with a dot is no service.
         let beside = path.with_extension("new");
         match &self.single {
-            Some(text) => write(&beside, fill(text).as_bytes(), 0o755),
+            Some(text) => write_executable(&beside, fill(text)),
             None => {
                 fs::create_dir_all(&beside).expect("a service's folder can be made");
                 for (name, bytes, mode) in &self.files {
                     let text = std::str::from_utf8(bytes).map(|text| fill(text).into_bytes());
-                    write(&beside.join(name), text.as_ref().unwrap_or(bytes), *mode);
+                    write_with_mode(&beside.join(name), text.as_ref().unwrap_or(bytes), *mode);
                 }
             }
         }
         fs::rename(&beside, path).expect("a service can be put in its place");
     }
-}
-
-fn write(path: &Path, bytes: &[u8], mode: u32) {
-    fs::write(path, bytes).expect("a script can be written");
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a script's mode can be set");
 }

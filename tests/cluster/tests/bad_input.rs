@@ -137,8 +137,8 @@ fn a_services_folder_that_vanishes_is_not_an_empty_one() {
     let aside = node.folder.join("aside");
     fs::rename(&node.services, &aside).unwrap();
     cluster.wait_log(&master, &["error", "services.folder"]);
-    // Some status intervals pass: that nothing happens is no condition to wait for.
-    std::thread::sleep(Duration::from_secs(2));
+    // Some status intervals.
+    cluster.wait_lived(&master, Duration::from_secs(2));
     fs::rename(&aside, &node.services).unwrap();
     assert_eq!(cluster.wait_healthy(), master);
     let since = cluster.hooks().since(before);

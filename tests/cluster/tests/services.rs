@@ -141,8 +141,8 @@ fn a_disabled_service_is_stopped_and_not_retried() {
         service(c, &first, "vip").is_some_and(|s| s.disabled)
             && c.status_of(&first).is_some_and(|n| n.recovers_in_ms.is_none())
     });
-    // Longer than auto_recover_time: a condition would be met at once.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    // Longer than auto_recover_time.
+    cluster.wait_lived(&first, std::time::Duration::from_secs(2));
     let since = cluster.hooks().since(before);
     assert!(since.began(&first, "vip:start").is_none(), "{since}");
 

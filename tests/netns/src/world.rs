@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use koi_cluster_tests::process::{age, is_still};
 use koi_cluster_tests::{Cluster, Node, PATIENCE, Settings, is_root, skip};
+use koi_testkit::met_within;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -17,9 +19,6 @@ use crate::clock::now;
 use crate::faults::Faults;
 use crate::network::{self, Network};
 use crate::{processes, service};
-
-/// Between two looks at something that is waited for.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// One world at a time on a machine.
 const LOCK: &str = "/tmp/koi-netns.lock";
@@ -30,6 +29,9 @@ pub struct Builder {
     /// So many of them begin the cluster; the others are not started.
     founders: usize,
     settings: Vec<(String, String)>,
+    programs: Option<PathBuf>,
+    /// The lock of a world that it is made beside.
+    beside: Option<Rc<File>>,
 }
 
 /// A cluster whose nodes `a`, `b`, … are namespaces on one bridge. Everything goes when it is dropped.
@@ -39,7 +41,7 @@ pub struct World {
     network: Rc<Network>,
     /// Two may be promoted at once: a test has done what the promise does not cover.
     lenient: Cell<bool>,
-    _one_at_a_time: File,
+    one_at_a_time: Rc<File>,
 }
 
 impl Builder {
@@ -54,18 +56,27 @@ impl Builder {
         self
     }
 
+    /// The `koid` and `koi` of this folder, and not those that tests usually have.
+    pub fn programs(self, folder: PathBuf) -> Builder {
+        Builder { programs: Some(folder), ..self }
+    }
+
+    /// At the same time as another world, for comparing the two: only one of them is to be busy at any moment.
+    pub fn beside(self, other: &World) -> Builder {
+        Builder { beside: Some(other.one_at_a_time.clone()), ..self }
+    }
+
     /// Makes the network and starts every daemon; or says what is missing.
     ///
     /// # Panics
     /// If a daemon does not start.
-    pub fn start(self) -> Option<World> {
+    pub fn start(mut self) -> Option<World> {
         let skipped = |why: &str| skip(&format!("tests with network namespaces: {why}"));
         if let Some(missing) = missing() {
             skipped(&missing);
             return None;
         }
-        let lock = File::create(LOCK).and_then(|file| file.lock().map(|()| file));
-        let lock = lock.expect("a lock can be made in /tmp");
+        let lock = self.beside.take().unwrap_or_else(lock);
         let network = match Network::new(self.nodes) {
             Ok(network) => Rc::new(network),
             Err(why) => {
@@ -75,7 +86,11 @@ impl Builder {
             }
         };
         let (nodes, founders, within) = (self.nodes, self.founders, network.clone());
-        let builder = Cluster::builder()
+        let builder = match self.programs.take() {
+            Some(folder) => Cluster::builder().programs(folder),
+            None => Cluster::builder(),
+        };
+        let builder = builder
             .nodes(nodes)
             .service(service::NAME, service::address())
             .within(move |node| within.within(node))
@@ -83,7 +98,7 @@ impl Builder {
         // Each node has an address of its own: nobody else takes its port.
         let cluster = builder.build();
         cluster.nodes().iter().take(founders).for_each(Node::start);
-        Some(World { cluster, network, lenient: Cell::new(false), _one_at_a_time: lock })
+        Some(World { cluster, network, lenient: Cell::new(false), one_at_a_time: lock })
     }
 
     fn configure(&self, settings: &mut Settings, node: usize, ports: &[u16]) {
@@ -114,7 +129,7 @@ fn missing() -> Option<String> {
 impl World {
     /// Begins one with so many nodes.
     pub fn builder(nodes: usize) -> Builder {
-        Builder { nodes, founders: nodes, settings: Vec::new() }
+        Builder { nodes, founders: nodes, settings: Vec::new(), programs: None, beside: None }
     }
 
     /// A healthy one with so many nodes, and its master; see [`Builder::start`].
@@ -201,7 +216,7 @@ impl World {
         // Stopped first: nothing on the node sees something else of it die.
         halt(&self.network.processes(number));
         let gone = now();
-        let ended = self.wait_until(PATIENCE, || {
+        let ended = met_within(PATIENCE, || {
             let left = self.network.processes(number);
             processes::signal(&left, Signal::SIGKILL);
             // Whoever was killed and waits for its parent is listed until it is waited for.
@@ -328,10 +343,7 @@ impl World {
     /// Lets `duration` pass with the promise kept all the while.
     #[track_caller]
     pub fn pass(&self, duration: Duration) {
-        let end = Instant::now() + duration;
-        while Instant::now() < end {
-            std::thread::sleep(PAUSE.min(end.saturating_duration_since(Instant::now())));
-        }
+        std::thread::sleep(duration);
         self.check();
     }
 
@@ -342,7 +354,7 @@ impl World {
     #[track_caller]
     pub fn wait_some<T>(&self, what: &str, mut find: impl FnMut(&World) -> Option<T>) -> T {
         let mut found = None;
-        let met = self.wait_until(PATIENCE, || {
+        let met = met_within(PATIENCE, || {
             found = find(self);
             found.is_some()
         });
@@ -356,24 +368,16 @@ impl World {
         found.expect("it was found")
     }
 
-    /// Until `met`, at most for so long; whether it was.
-    pub fn wait_until(&self, limit: Duration, mut met: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + limit;
-        loop {
-            if met() {
-                return true;
-            }
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(PAUSE);
-        }
-    }
-
     /// Starts every daemon that does not run.
     pub fn start_all(&self) {
         self.cluster.nodes().iter().filter(|node| !node.is_running()).for_each(Node::start);
     }
+}
+
+/// Waits until no other world is on this machine.
+fn lock() -> Rc<File> {
+    let lock = File::create(LOCK).and_then(|file| file.lock().map(|()| file));
+    Rc::new(lock.expect("a lock can be made in /tmp"))
 }
 
 /// Stops processes, and returns when they stand still.

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use koi_netns::{Faults, World};
 
+/// The master, on the leader's node or on another.
+fn master(world: &World, leads: bool) -> String {
+    if leads { world.unite() } else { world.part().1 }
+}
+
 #[test]
 fn a_master_that_is_cut_off_gives_way_and_does_not_come_back() {
     let Some((world, _)) = World::start(3) else { return };
@@ -54,33 +59,17 @@ fn without_a_majority_nobody_is_promoted() {
 }
 
 #[test]
-fn a_master_that_hears_nobody_gives_way() {
+fn a_master_that_hears_nobody_or_that_nobody_hears_gives_way() {
     let Some((world, _)) = World::start(3) else { return };
-    let (_, master) = world.part();
-    world.network(&Faults::default().deaf(world.number(&master), 3));
-    world.wait_taken_over(&master);
-    world.heal();
-    world.settle();
-}
-
-#[test]
-fn a_master_that_nobody_hears_gives_way() {
-    let Some((world, _)) = World::start(3) else { return };
-    let (_, master) = world.part();
-    world.network(&Faults::default().mute(world.number(&master), 3));
-    world.wait_taken_over(&master);
-    world.heal();
-    world.settle();
-}
-
-#[test]
-fn a_leader_and_master_that_hears_nobody_gives_way() {
-    let Some(world) = World::builder(3).start() else { return };
-    let master = world.unite();
-    world.network(&Faults::default().deaf(world.number(&master), 3));
-    world.wait_taken_over(&master);
-    world.heal();
-    world.settle();
+    for one_way in [Faults::deaf, Faults::mute] {
+        for leads in [false, true] {
+            let master = master(&world, leads);
+            world.network(&one_way(Faults::default(), world.number(&master), 3));
+            world.wait_taken_over(&master);
+            world.heal();
+            world.settle();
+        }
+    }
 }
 
 #[test]
@@ -96,16 +85,6 @@ fn a_standby_that_hears_nobody_is_named_and_is_no_standby() {
         (said && node.deaf && node.state == "Disconnected" && !status.cluster.healthy).then_some(())
     });
     assert_eq!(world.holders(), [master.as_str()]);
-    world.heal();
-    world.settle();
-}
-
-#[test]
-fn a_leader_and_master_that_nobody_hears_gives_way() {
-    let Some(world) = World::builder(3).start() else { return };
-    let master = world.unite();
-    world.network(&Faults::default().mute(world.number(&master), 3));
-    world.wait_taken_over(&master);
     world.heal();
     world.settle();
 }
@@ -148,27 +127,21 @@ fn a_leader_that_the_master_alone_cannot_reach() {
 
 #[test]
 fn a_flapping_link_leaves_one_master() {
+    // Off for shorter and longer than the leases last, and on for so long in between.
+    const OFF_MS: [&[u64]; 2] = [
+        &[150, 400, 700, 1000, 1300, 1600, 2000, 2400, 300, 900],
+        &[200, 600, 1100, 1700, 2300, 500, 900, 1900],
+    ];
+    const ON_MS: [u64; 2] = [300, 250];
     let Some((world, _)) = World::start(3) else { return };
-    let (_, master) = world.part();
-    // Off for shorter and longer than the leases last.
-    for off_ms in [150, 400, 700, 1000, 1300, 1600, 2000, 2400, 300, 900] {
-        world.cut_off(&[&master]);
-        world.pass(Duration::from_millis(off_ms));
-        world.heal();
-        world.pass(Duration::from_millis(300));
+    for (leads, (off_ms, on_ms)) in [false, true].into_iter().zip(OFF_MS.into_iter().zip(ON_MS)) {
+        let master = master(&world, leads);
+        for off_ms in off_ms {
+            world.cut_off(&[&master]);
+            world.pass(Duration::from_millis(*off_ms));
+            world.heal();
+            world.pass(Duration::from_millis(on_ms));
+        }
+        world.settle();
     }
-    world.settle();
-}
-
-#[test]
-fn a_flapping_link_of_leader_and_master_leaves_one_master() {
-    let Some(world) = World::builder(3).start() else { return };
-    let master = world.unite();
-    for off_ms in [200, 600, 1100, 1700, 2300, 500, 900, 1900] {
-        world.cut_off(&[&master]);
-        world.pass(Duration::from_millis(off_ms));
-        world.heal();
-        world.pass(Duration::from_millis(250));
-    }
-    world.settle();
 }

@@ -78,7 +78,7 @@ fn a_daemon_that_hangs_for_a_moment_goes_on() {
     let before = world.promotions();
     let node = world.cluster.node(&master);
     node.halt();
-    std::thread::sleep(Duration::from_secs(2));
+    world.pass(Duration::from_secs(2));
     node.signal(Signal::SIGCONT);
     world.pass(Duration::from_secs(2));
     assert!(node.is_running(), "its lease had not run out");

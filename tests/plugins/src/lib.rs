@@ -1,6 +1,6 @@
 //! Handlers of all kinds in clusters of real daemons, and what a hook of each costs.
 //!
-//! `guests` makes components of WebAssembly text, `native` makes libraries of C, `examples` finds what
+//! `guests` makes components of WebAssembly text, `examples` finds what
 //! `plugins/examples/build` has built and `world` what they look after, and `peace` sees that nobody but the culprit suffers.
 //! `redis` runs servers, and `ledger` keeps what they said to clients; `netns` is a network of nodes and clients that see an
 //! address move.
@@ -9,7 +9,6 @@
 
 pub mod examples;
 pub mod ledger;
-pub mod native;
 pub mod netns;
 pub mod peace;
 pub mod plugins;

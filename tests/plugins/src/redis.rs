@@ -4,14 +4,10 @@ use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use koi_cluster_tests::{PATIENCE, free_ports, skip};
+use koi_testkit::{free_ports, skip, wait_some};
 use tempfile::TempDir;
-
-/// Between two looks at a server that is to listen.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long an answer may take: a server that is paused or busy answers late, one that is gone closes the connection.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -82,19 +78,17 @@ impl Server {
         command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--repl-diskless-sync-delay", "0"]);
         command.args(["--replicaof", "127.0.0.1 1"]).arg("--dir").arg(self.folder.path());
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-        let begun = Instant::now();
-        loop {
+        let listens = wait_some("the redis-server listens, or has ended", || {
             // Asked first: whoever else may listen at that port is not this server.
-            if process.try_wait()?.is_some() {
-                return Ok(false);
+            match process.try_wait() {
+                Ok(None) => Client::connect(self.port).is_ok().then_some(Ok(true)),
+                ended => Some(ended.map(|_| false)),
             }
-            if Client::connect(self.port).is_ok() {
-                *self.process.borrow_mut() = Some(process);
-                return Ok(true);
-            }
-            assert!(begun.elapsed() < PATIENCE, "the redis-server of port {} does not listen", self.port);
-            sleep(PAUSE);
+        })?;
+        if listens {
+            *self.process.borrow_mut() = Some(process);
         }
+        Ok(listens)
     }
 }
 

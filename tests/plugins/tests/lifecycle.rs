@@ -3,10 +3,9 @@
 
 use std::fs;
 
-use koi_cluster_tests::{Cluster, Node, Service, skip};
+use koi_cluster_tests::{Cluster, Node, Service, native, skip};
 use koi_plugin_tests::examples;
 use koi_plugin_tests::guests::Guest;
-use koi_plugin_tests::native;
 use koi_plugin_tests::peace::Peace;
 use koi_plugin_tests::plugins::{Folder, inspected, listed, message, replace};
 use koi_proto::api::{Plugin, Reconfigure};

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use koi_cluster_tests::{Cluster, Service};
+use koi_cluster_tests::{Cluster, Service, native};
 use koi_plugin_tests::guests::Guest;
-use koi_plugin_tests::native;
 use koi_plugin_tests::peace::Peace;
 
 /// How often the culprit may misbehave before its neighbours are asked how they are.

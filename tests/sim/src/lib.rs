@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-mod absurd;
 pub mod invariants;
 pub mod machine;
 pub mod members;
@@ -15,7 +14,6 @@ pub mod rng;
 mod schedules;
 pub mod stories;
 pub mod survey;
-mod versions;
 mod whims;
 pub mod world;
 

@@ -23,23 +23,23 @@ fn the_protocols_page_names_every_mutant() {
 #[test]
 fn every_broken_rule_is_found_out() {
     let only = std::env::var("KOI_MUTANT").ok();
+    let wanted = |m: &Mutant| only.as_ref().is_none_or(|name| *name == format!("{m:?}"));
+    let hunted: Vec<Mutant> = Mutant::ALL.into_iter().filter(wanted).collect();
+    assert!(!hunted.is_empty(), "KOI_MUTANT={only:?} is none of {:?}", Mutant::ALL);
     // A mutant may trip an assertion: that is a way to be found out, and no news.
     std::panic::set_hook(Box::new(|_| {}));
     let mut survivors = Vec::new();
-    for mutant in Mutant::ALL {
-        let name = format!("{mutant:?}");
-        if only.as_ref().is_some_and(|o| *o != name) {
-            continue;
-        }
-        break_rule(Some(mutant));
+    for (n, mutant) in hunted.iter().enumerate() {
+        let (name, at) = (format!("{mutant:?}"), format!("{:2} of {}", n + 1, hunted.len()));
+        break_rule(Some(*mutant));
         let rare = || survey::survey(RARE..RARE + 1, |_| {});
         match survey::survey(0..1000, |_| {}).or_else(rare).or_else(|| survey::survey(1000..BUDGET, |_| {})) {
             Some(report) => {
                 let violation = report.violations.first().cloned().unwrap_or_default();
-                println!("{name:24} seed {:6}  {violation}", report.seed);
+                println!("{at}  {name:24} seed {:6}  {violation}", report.seed);
             }
             None => {
-                println!("{name:24} SURVIVES {BUDGET} seeds");
+                println!("{at}  {name:24} SURVIVES {BUDGET} seeds");
                 survivors.push(name);
             }
         }

@@ -1,13 +1,17 @@
-//! `koi-failover [WORD] [RUNS]` — how long a cluster is without a master after a fault: medians over some runs, as a table;
-//! and how many failovers the loss of packets brings about. A benchmark and not a test, but two promoted at once are an error
+//! `koi-failover [WORD] [RUNS] [--against FOLDER]` — how long a cluster is without a master after a fault: medians over some runs, as a table;
+//! and how many failovers the loss of packets brings about. With another folder of `koid` and `koi` each try is made with
+//! both, by turns, and the table has how many times as long ours take. A benchmark and not a test, but two promoted at once are an error
 //! here too. `cargo xtask failover` builds all and runs it.
 
 #![forbid(unsafe_code)]
 
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use koi_netns::{Builder, Faults, World, checker, now};
+use koi_testkit::met_within;
 use nix::sys::signal::Signal;
 
 /// How often each fault is tried.
@@ -102,34 +106,48 @@ struct Measured {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
-    let runs = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(RUNS);
-    let word = args.iter().find(|arg| arg.parse::<usize>().is_err()).cloned().unwrap_or_default();
+    let Asked { word, runs, against } = match asked(std::env::args().skip(1)) {
+        Ok(asked) => asked,
+        Err(message) => {
+            eprintln!("koi-failover: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
     println!(
         "three nodes, {runs} runs each: seconds from the fault, and from the end of the last demote hook,"
     );
-    println!(
-        "to the beginning of the promote hook elsewhere; median, and from the shortest to the longest\n"
-    );
+    println!("to the beginning of the promote hook elsewhere; median, and from the shortest to the longest");
+    if let Some(folder) = &against {
+        println!(
+            "by turns with the programs in {}: their time from the fault, and how many times that ours is",
+            folder.display()
+        );
+    }
+    println!();
     let mut missed = 0;
     for (settings, rows) in tables() {
         let rows: Vec<Row> = rows.into_iter().filter(|row| row.name().contains(&word)).collect();
         if rows.is_empty() {
             continue;
         }
-        let Some(world) = start(settings) else { return ExitCode::FAILURE };
-        println!(
-            "| {settings:<32} | from fault             | from demote            | promised       | two promoted |"
-        );
-        println!("|{:-<34}|{:-<24}|{:-<24}|{:-<16}|{:-<14}|", "", "", "", "", "");
+        let Some(world) = start(World::builder(3), settings) else { return ExitCode::FAILURE };
+        let other = against.clone().map(|folder| World::builder(3).programs(folder).beside(&world));
+        let other = other.and_then(|builder| start(builder, settings));
+        print_head(settings, other.is_some());
         for row in rows {
-            let tries: Vec<Measured> = (0..runs).map(|_| measure(&world, &row)).collect();
-            missed += usize::from(!print(&row, &tries));
+            let (mut tries, mut theirs) = (Vec::new(), Vec::new());
+            for done in 0..runs {
+                progress(&row, done, runs);
+                tries.push(measure(&world, &row));
+                theirs.extend(other.as_ref().map(|other| measure(other, &row)));
+            }
+            progress(&row, runs, runs);
+            missed += usize::from(!print(&row, &tries, &theirs));
         }
         println!();
     }
     if "loss".contains(&word) {
-        let Some(world) = start("defaults") else { return ExitCode::FAILURE };
+        let Some(world) = start(World::builder(3), "defaults") else { return ExitCode::FAILURE };
         LOSSES.iter().for_each(|percent| lose(&world, *percent, runs));
         println!();
     }
@@ -142,11 +160,59 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(settings: &str) -> Option<World> {
+/// What the command line asks for.
+#[derive(Debug)]
+struct Asked {
+    /// Lines with this word in their names are measured.
+    word: String,
+    runs: usize,
+    /// The folder of other programs.
+    against: Option<PathBuf>,
+}
+
+fn asked(args: impl Iterator<Item = String>) -> Result<Asked, String> {
+    let mut asked = Asked { word: String::new(), runs: RUNS, against: None };
+    let mut args = args.filter(|arg| arg != "--");
+    while let Some(arg) = args.next() {
+        if arg == "--against" {
+            asked.against = Some(programs(args.next().ok_or("--against names a folder with koid and koi")?)?);
+        } else if arg.starts_with('-') {
+            return Err(format!("{arg} is no option: koi-failover [WORD] [RUNS] [--against FOLDER]"));
+        } else if let Ok(runs) = arg.parse() {
+            asked.runs = runs;
+        } else {
+            asked.word = arg;
+        }
+    }
+    Ok(asked)
+}
+
+/// The folder as it is called from anywhere: daemons run elsewhere.
+fn programs(folder: String) -> Result<PathBuf, String> {
+    let there = std::fs::canonicalize(&folder).map_err(|error| format!("--against {folder}: {error}"))?;
+    match ["koid", "koi"].into_iter().find(|program| !there.join(program).is_file()) {
+        Some(program) => Err(format!("--against {folder}: there is no {program} in it")),
+        None => Ok(there),
+    }
+}
+
+/// Says on a terminal how far it is: a line of the table takes a minute or more.
+fn progress(row: &Row, done: usize, runs: usize) {
+    let mut screen = std::io::stderr();
+    if !screen.is_terminal() {
+        return;
+    }
+    let _ = match done == runs {
+        true => write!(screen, "\r\x1b[K"),
+        false => write!(screen, "\r\x1b[K{}: {} of {runs}", row.name(), done + 1),
+    };
+}
+
+fn start(builder: Builder, settings: &str) -> Option<World> {
     let always = [("services.auto_recover_time", "\"1s\""), ("timing.status_interval", "\"200ms\"")];
     let fast: &[_] = if settings == "defaults" { &[] } else { &FAST };
     let set = |builder: Builder, (key, value): &(&str, &str)| builder.set(key, value);
-    let world = always.iter().chain(fast).fold(World::builder(3), set).start()?;
+    let world = always.iter().chain(fast).fold(builder, set).start()?;
     world.settle();
     Some(world)
 }
@@ -159,7 +225,7 @@ fn measure(world: &World, row: &Row) -> Measured {
     world.allow_two(); // counted, and shown
     let fault = bring_about(world, row.fault, &master);
     let mut failover = None;
-    world.wait_until(LIMIT, || {
+    met_within(LIMIT, || {
         failover = fault.and_then(|fault| checker::failover(&world.masterships(), &master, fault));
         failover.is_some()
     });
@@ -194,7 +260,7 @@ fn bring_about(world: &World, fault: Fault, master: &str) -> Option<f64> {
             node.set_status("10-address", 1, "a fault");
             // When it is noticed depends on the interval; time is counted from the hook's end.
             let mut failed = None;
-            world.wait_until(LIMIT, || {
+            met_within(LIMIT, || {
                 let since = world.cluster.hooks().since(seen);
                 failed = since.0.iter().find(|e| e.node == master && e.hook == "status").map(|e| e.at);
                 failed.is_some()
@@ -241,8 +307,29 @@ fn lose(world: &World, percent: u8, runs: usize) {
     println!("{percent:2} % loss for {lossy} s, false failovers: {promotions:?}; two promoted: {two}");
 }
 
+fn print_head(settings: &str, compares: bool) {
+    let (more, line) = match compares {
+        true => (" theirs                 | ratio |", format!("{:-<24}|{:-<7}|", "", "")),
+        false => ("", String::new()),
+    };
+    println!(
+        "| {settings:<32} | from fault             | from demote            | promised       | two promoted |{more}"
+    );
+    println!("|{:-<34}|{:-<24}|{:-<24}|{:-<16}|{:-<14}|{line}", "", "", "", "", "");
+}
+
+/// The columns of the other programs: their times, and how many times as long ours are; nothing without other programs.
+fn compared(ours: &[Option<f64>], theirs: &[Measured]) -> String {
+    if theirs.is_empty() {
+        return String::new();
+    }
+    let theirs: Vec<Option<f64>> = theirs.iter().map(|m| m.after_fault).collect();
+    let ratio = median(ours).zip(median(&theirs)).map(|(ours, theirs)| format!("{:.2}", ours / theirs));
+    format!(" {:<22} | {:<5} |", spread(&theirs), ratio.unwrap_or_else(|| "–".to_owned()))
+}
+
 /// Prints a line; whether it is as promised.
-fn print(row: &Row, tries: &[Measured]) -> bool {
+fn print(row: &Row, tries: &[Measured], theirs: &[Measured]) -> bool {
     let from_fault: Vec<Option<f64>> = tries.iter().map(|m| m.after_fault).collect();
     let from_demote: Vec<Option<f64>> = tries.iter().map(|m| m.after_demote).collect();
     let duals: usize = tries.iter().map(|m| m.duals).sum();
@@ -258,10 +345,11 @@ fn print(row: &Row, tries: &[Measured]) -> bool {
     let missed = if kept { "" } else { "  <- missed" };
     let duals_text = if duals == 0 { "never".to_owned() } else { format!("{duals} TIMES") };
     println!(
-        "| {:<32} | {:<22} | {:<22} | {promised:<14} | {duals_text:<12} |{missed}",
+        "| {:<32} | {:<22} | {:<22} | {promised:<14} | {duals_text:<12} |{}{missed}",
         row.name(),
         spread(&from_fault),
-        spread(&from_demote)
+        spread(&from_demote),
+        compared(&from_fault, theirs)
     );
     kept && duals == 0
 }

@@ -31,7 +31,9 @@ fn main() -> ExitCode {
 fn break_rule() {
     use koi_core::mutant::{self, Mutant};
     let wanted = std::env::var("KOI_MUTANT").unwrap_or_default();
-    mutant::break_rule(Mutant::ALL.into_iter().find(|m| format!("{m:?}") == wanted));
+    let broken = Mutant::ALL.into_iter().find(|m| format!("{m:?}") == wanted);
+    assert!(broken.is_some() || wanted.is_empty(), "KOI_MUTANT={wanted} is none of {:?}", Mutant::ALL);
+    mutant::break_rule(broken);
 }
 
 fn many(from: u64, count: u64) -> ExitCode {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use koi_cluster_tests::skip;
+use koi_testkit::skip;
 
 /// The folder of `koi_plugin.h`.
 const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugin-api/include");

@@ -1,0 +1,321 @@
+//! The datagrams and the state on disk of an earlier koi: read now they say the same, and written now they are the same bytes.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use koi_compat_tests::{as_recorded, from_hex, hex};
+use koi_core::message::{
+    Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
+    OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
+    SharedSettings, StaleTerm, Vote,
+};
+use koi_core::record::{Durable, MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
+use koi_proto::key::{Key, Keyring};
+use koi_proto::seal::Sealer;
+
+/// The cluster whose sealed datagram is recorded.
+const CLUSTER: u32 = 0x0d0e_0f10;
+
+/// No two values of one type are alike within a message: fields that change places are noticed.
+fn us(n: u64) -> Duration {
+    Duration::from_micros(n)
+}
+
+fn session(n: u64) -> Session {
+    Session { count: n, random: n + 1 }
+}
+
+fn version(n: u64) -> Version {
+    Version { term: Term(n), n: n + 1 }
+}
+
+fn info() -> NodeInfo {
+    NodeInfo {
+        name: "db1".to_owned(),
+        version: "0.1.0".to_owned(),
+        elector: true,
+        runner: false,
+        priority: -7,
+        origin: StateOrigin::Member,
+        agreed: SharedSettings {
+            electors: 5,
+            quorum: 3,
+            heartbeat: us(100_001),
+            leader_lease: us(500_002),
+            master_lease: us(1_000_003),
+        },
+        rules: 13,
+        follows: Some(session(70)),
+    }
+}
+
+fn record() -> Record {
+    let master = MasterEntry {
+        node: NodeId(0x1001),
+        session: session(80),
+        epoch: Epoch(65_537),
+        hold: us(1_500_004),
+        in_maintenance: true,
+        unclean: false,
+        name: "db2".to_owned(),
+    };
+    Record {
+        version: version(90),
+        master: Some(master),
+        target: Some(NodeId(0x1002)),
+        manual: true,
+        maintenance: false,
+        stopped: BTreeSet::from([NodeId(0x1003), NodeId(0x1004)]),
+        last_epoch: Epoch(65_538),
+        members: BTreeSet::from([NodeId(0x1001), NodeId(0x1002), NodeId(0x1003)]),
+        change: Some(MemberChange { add: Some(NodeId(0x1005)), remove: Some(NodeId(0x1003)) }),
+    }
+}
+
+fn runner() -> RunnerSummary {
+    RunnerSummary {
+        state: NodeState::Standby,
+        holds: Some(Epoch(65_539)),
+        released: Epoch(65_540),
+        up: true,
+        promotable: false,
+        score: Some(-11),
+        failure: Some(FailureNote {
+            service: "web".to_owned(),
+            hook: "promote".to_owned(),
+            message: "no disk".to_owned(),
+            ago: us(2_000_005),
+        }),
+        failures: 12,
+        unclean: true,
+        maintenance: false,
+        grace: us(2_000_006),
+        services: 14,
+        promoted: true,
+        reason: "it has failed".to_owned(),
+        leaving: false,
+        unfit: Some("its clock stands still".to_owned()),
+        restless: Some(Restless { service: "mail".to_owned(), times: 15 }),
+        in_vain: Some(InVain { times: 16, ago: us(2_000_007) }),
+        suspect: true,
+        unasked: false,
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        info: info(),
+        heard: vec![17, 18],
+        calls: true,
+        uptime: us(3_000_008),
+        address: Some("10.0.0.1:7777".parse().unwrap()),
+        mute: false,
+    }
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        info: info(),
+        term: Term(20),
+        number: 21,
+        lease: us(4_000_009),
+        record: record(),
+        committed: version(22),
+        master_address: Some("10.0.0.2:7777".parse().unwrap()),
+        address: Some("[fd00::1]:7778".parse().unwrap()),
+    }
+}
+
+fn report() -> Report {
+    Report {
+        info: info(),
+        term: Term(24),
+        number: 25,
+        acknowledged: Some(26),
+        durable: version(27),
+        applied: version(29),
+        runner: Some(runner()),
+        uptime: us(5_000_010),
+        address: Some("10.0.0.3:7777".parse().unwrap()),
+        heard: Some(31),
+        unfit: Some("its disk is full".to_owned()),
+    }
+}
+
+fn pre_vote_answer() -> PreVoteAnswer {
+    PreVoteAnswer {
+        term: Term(40),
+        granted: true,
+        newest: Term(41),
+        wait: us(6_000_011),
+        record: Some(record()),
+        disk: us(6_000_012),
+    }
+}
+
+fn vote() -> Vote {
+    Vote {
+        term: Term(43),
+        granted: true,
+        newest: Term(44),
+        record: record(),
+        acknowledged_ago_us: Some(45),
+        followed: false,
+        wait: us(7_000_013),
+    }
+}
+
+/// Every kind of message with everything in it, and those kinds that may leave something out without it.
+fn bodies() -> Vec<(&'static str, Body)> {
+    let founding = BTreeSet::from([NodeId(0x2001), NodeId(0x2002)]);
+    let lease = Lease { epoch: Epoch(65_541), remaining: us(8_000_014) };
+    let answer = Answer {
+        term: Term(33),
+        report: 34,
+        lease: Some(lease),
+        release: Some(Epoch(65_542)),
+        record: Some(record()),
+    };
+    let bare =
+        Report { acknowledged: None, runner: None, address: None, heard: None, unfit: None, ..report() };
+    let other_run = OtherRun { session: session(50), uptime: us(9_000_015), silent: us(9_000_016) };
+    vec![
+        ("hello", Body::Hello(hello())),
+        (
+            "hello-bare",
+            Body::Hello(Hello { info: NodeInfo::default(), heard: Vec::new(), address: None, ..hello() }),
+        ),
+        ("heartbeat", Body::Heartbeat(heartbeat())),
+        (
+            "heartbeat-bare",
+            Body::Heartbeat(Heartbeat {
+                record: Record::default(),
+                master_address: None,
+                address: None,
+                ..heartbeat()
+            }),
+        ),
+        ("report", Body::Report(report())),
+        ("report-bare", Body::Report(bare)),
+        ("answer", Body::Answer(answer)),
+        (
+            "answer-bare",
+            Body::Answer(Answer { term: Term(35), report: 36, lease: None, release: None, record: None }),
+        ),
+        ("pre-vote", Body::PreVote(PreVote { info: info(), term: Term(38), founding: founding.clone() })),
+        ("pre-vote-answer", Body::PreVoteAnswer(pre_vote_answer())),
+        ("pre-vote-answer-bare", Body::PreVoteAnswer(PreVoteAnswer { record: None, ..pre_vote_answer() })),
+        ("request-vote", Body::RequestVote(RequestVote { info: info(), term: Term(42), founding })),
+        ("vote", Body::Vote(vote())),
+        ("vote-bare", Body::Vote(Vote { acknowledged_ago_us: None, ..vote() })),
+        ("stale-term", Body::StaleTerm(StaleTerm { newest: Term(46) })),
+        ("resign", Body::Resign(Resign { term: Term(47) })),
+        ("farewell", Body::Farewell(Farewell { released: Some(Epoch(65_543)) })),
+        ("farewell-bare", Body::Farewell(Farewell { released: None })),
+        ("obituary", Body::Obituary(Obituary { all_down: true })),
+        ("other-run", Body::OtherRun(other_run)),
+    ]
+}
+
+fn message(body: Body) -> Message {
+    let to = Some(Recipient { node: NodeId(0x3002), session: session(62) });
+    Message { from: NodeId(0x3001), session: session(60), seq: 64, to, body }
+}
+
+/// Every state, one in each report.
+fn states() -> Vec<(String, Message)> {
+    let all = [
+        NodeState::Failed,
+        NodeState::Disconnected,
+        NodeState::Stopped,
+        NodeState::Live,
+        NodeState::Standby,
+        NodeState::Master,
+        NodeState::Elector,
+    ];
+    let report = |state| Report { runner: Some(RunnerSummary { state, ..runner() }), ..report() };
+    all.into_iter()
+        .map(|state| (format!("report-{state:?}").to_lowercase(), message(Body::Report(report(state)))))
+        .collect()
+}
+
+fn messages() -> Vec<(String, Message)> {
+    let kinds = bodies().into_iter().map(|(name, body)| (name.to_owned(), message(body)));
+    let to_all = Message { to: None, ..message(Body::Resign(Resign { term: Term(48) })) };
+    kinds.chain(states()).chain([("to-everyone".to_owned(), to_all)]).collect()
+}
+
+fn durable() -> Durable {
+    Durable {
+        term: Term(100),
+        vote: Some((NodeId(0x4001), session(101))),
+        record: record(),
+        applied: Record { version: version(110), change: None, ..record() },
+        promised_lease: us(10_000_017),
+        origin: StateOrigin::Founder,
+        held: Some(Epoch(65_544)),
+        followed: Term(112),
+        names: BTreeMap::from([(NodeId(0x4002), "db3".to_owned())]),
+        mute: Some(session(113)),
+    }
+}
+
+fn recorded(file: &str, name: &str, now: &str) -> String {
+    as_recorded(file, name, &now.into()).as_str().expect("bytes are recorded as digits").to_owned()
+}
+
+/// Written now it is what was recorded, and that is read as what was written.
+fn is_as_ever<T>(file: &str, name: &str, value: &T, wrong: &mut Vec<String>)
+where
+    T: Debug + PartialEq + minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>,
+{
+    let now = hex(&minicbor::to_vec(value).unwrap());
+    let then = recorded(file, name, &now);
+    if now != then {
+        wrong.push(format!("{name}: is encoded as\n{now}\nand was as\n{then}"));
+    }
+    match minicbor::decode::<T>(&from_hex(&then)) {
+        Ok(read) if read == *value => {}
+        Ok(read) => wrong.push(format!("{name}: was {value:?}\nand is read as {read:?}")),
+        Err(error) => wrong.push(format!("{name}: cannot be read any more: {error}")),
+    }
+}
+
+#[test]
+fn datagrams_of_every_kind_are_what_they_were() {
+    let mut wrong = Vec::new();
+    for (name, message) in messages() {
+        is_as_ever("datagrams.json", &name, &message, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_state_on_disk_is_what_it_was() {
+    let mut wrong = Vec::new();
+    is_as_ever("state-on-disk.json", "durable", &durable(), &mut wrong);
+    is_as_ever("state-on-disk.json", "durable-new", &Durable::default(), &mut wrong);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// With a key of 32 bytes, and with a password as classic koi has it.
+#[test]
+fn a_sealed_datagram_of_then_is_opened_and_its_header_is_what_it_was() {
+    const HEADER_BYTES: usize = 16;
+    let keys = [
+        ("key", Key::new([9; 32])),
+        ("password", Key::from_password("correct horse battery staple", CLUSTER).unwrap()),
+    ];
+    for (name, key) in keys {
+        let sealer = Sealer::new(CLUSTER, &Keyring::single(key));
+        let message = message(Body::Resign(Resign { term: Term(47) }));
+        let now = sealer.seal(&message).unwrap();
+        let then = from_hex(&recorded("sealed.json", &format!("with-{name}"), &hex(&now)));
+        assert_eq!(sealer.open(&then), Ok(message), "{name}");
+        assert_eq!(now[..HEADER_BYTES], then[..HEADER_BYTES], "{name}");
+        assert_eq!(now.len(), then.len(), "{name}");
+    }
+}

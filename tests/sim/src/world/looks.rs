@@ -1,0 +1,85 @@
+//! How the world is, seen from outside or by its leader.
+
+use koi_core::concern::Concern;
+use koi_core::io::RunId;
+use koi_core::types::{Hook, NodeState};
+
+use super::World;
+use crate::machine::Machine;
+
+impl World {
+    /// The machine whose core acts as leader now.
+    pub fn leader(&self) -> Option<usize> {
+        self.machines.iter().position(|m| {
+            m.core.as_ref().is_some_and(|c| m.paused_until <= self.now && c.acting(m.clock.at(self.now)))
+        })
+    }
+
+    /// The machines on which something is promoted.
+    pub fn masters(&self) -> Vec<usize> {
+        self.machines.iter().filter(|m| m.promoted()).map(|m| m.index).collect()
+    }
+
+    /// The leader says that all is well, and one machine is promoted.
+    pub fn is_well(&self) -> bool {
+        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.is_empty())
+    }
+
+    /// All is well, and every runner could be master.
+    pub fn is_ready(&self) -> bool {
+        let could = |m: &Machine| {
+            let state =
+                m.core.as_ref().and_then(|c| c.view(m.clock.at(self.now)).nodes.first().map(|n| n.state));
+            state.is_some_and(|s| matches!(s, NodeState::Standby | NodeState::Master))
+        };
+        self.is_well() && self.machines.iter().filter(|m| m.settings.runner && m.disk.id.is_some()).all(could)
+    }
+
+    /// What is amiss, as the leader sees it; none: nobody leads.
+    pub fn concerns(&self) -> Option<Vec<Concern>> {
+        let leader = &self.machines[self.leader()?];
+        let mut concerns = leader.core.as_ref()?.view(leader.clock.at(self.now)).concerns;
+        concerns.retain(|concern| !(self.wild_clocks && matches!(concern, Concern::Clock { .. })));
+        Some(concerns)
+    }
+
+    /// What the leader says of the cluster, for people.
+    pub fn diagnosis(&self) -> String {
+        let Some(leader) = self.leader() else { return self.leaderless() };
+        let m = &self.machines[leader];
+        let Some(view) = m.core.as_ref().map(|c| c.view(m.clock.at(self.now))) else { return String::new() };
+        let nodes: Vec<String> = view
+            .nodes
+            .iter()
+            .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.as_str(), n.reason))
+            .collect();
+        let waiting: Vec<String> = view.waiting.iter().map(|w| w.reason.to_string()).collect();
+        format!("m{leader} sees {nodes:?}, waits for {waiting:?}, warns {:?}", view.warnings)
+    }
+
+    /// What each node waits for while nobody leads, for people.
+    fn leaderless(&self) -> String {
+        let waits = |m: &Machine| {
+            let view = m.core.as_ref()?.view(m.clock.at(self.now));
+            let members = m.disk.synced.as_ref().map_or(0, |d| d.record.members.len());
+            let what = view.waiting.first().map(|w| w.reason.to_string()).unwrap_or_default();
+            Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.origin))
+        };
+        self.machines.iter().filter_map(waits).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The hooks that run now: on which machine, in which life of its daemon, and which run.
+    pub fn running_hooks(&self) -> Vec<(usize, u64, RunId)> {
+        self.machines.iter().flat_map(|m| m.hooks.keys().map(|run| (m.index, m.life, *run))).collect()
+    }
+
+    /// When a hook of this kind last began, anywhere.
+    pub fn last_begin(&self, hook: Hook) -> Option<u64> {
+        self.begun.get(&hook).copied()
+    }
+
+    /// When a hook of this kind last ended on a machine.
+    pub fn last_end(&self, machine: usize, hook: Hook) -> Option<u64> {
+        self.ended.get(&(machine, hook)).copied()
+    }
+}
