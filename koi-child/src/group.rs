@@ -228,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trace = folder.path().join("trace");
         let script = format!(
-            "(trap 'sleep 0.2; echo > {}; exit' TERM; sleep 600 & echo; wait; wait) & trap 'exit' TERM; wait",
+            "(trap 'sleep 0.2; echo > {}; exit' TERM; echo; while :; do sleep 0.05; done) & trap 'exit' TERM; wait",
             trace.display()
         );
         let mut group = started(&script).await;

@@ -48,17 +48,28 @@ fn named(text: &str, name: &str) -> String {
     text.replace("@NAME@", name).replace("@NAME_SNAKE@", &name.replace('-', "_"))
 }
 
+/// Why a word cannot be the name of a plugin.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PluginNameError {
+    #[error("a name is at most {NAME_LENGTH} of the letters a to z, digits and `-`")]
+    Characters,
+    #[error("a name begins with a letter, and each `-` stands between letters or digits")]
+    Hyphens,
+    #[error("`shell` is the built-in handler; choose another name")]
+    BuiltIn,
+}
+
 /// Whether `text` can be the name of a plugin and, in every language, that of a package.
-pub(crate) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, PluginNameError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.is_empty() || text.len() > NAME_LENGTH || !text.chars().all(allowed) {
-        return Err(format!("a name is at most {NAME_LENGTH} of the letters a to z, digits and `-`"));
+        return Err(PluginNameError::Characters);
     }
     if !text.starts_with(|c: char| c.is_ascii_lowercase()) || text.ends_with('-') || text.contains("--") {
-        return Err("a name begins with a letter, and each `-` stands between letters or digits".into());
+        return Err(PluginNameError::Hyphens);
     }
     match text {
-        "shell" => Err("`shell` is the built-in handler; choose another name".into()),
+        "shell" => Err(PluginNameError::BuiltIn),
         _ => Ok(text.to_owned()),
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::io::{Effect, Input, ServiceSpec};
-use crate::node::Node;
 use crate::outbox::Effects;
-use crate::services::{Goal, Services};
 use crate::settings::Settings;
+use crate::supervision::services::{Goal, Services};
+pub use crate::types::ServiceLevel;
 use crate::types::{Epoch, NodeState, Time};
 use crate::view::Action;
 
@@ -32,37 +32,6 @@ pub enum Watch {
         /// Of which mastership.
         epoch: Epoch,
     },
-}
-
-/// How far up a service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ServiceLevel {
-    /// It runs, or is being started or stopped.
-    Started,
-    /// It is, or may be, promoted.
-    Promoted,
-}
-
-impl Node {
-    /// What a guardian is to watch.
-    pub fn watch(&self) -> Watch {
-        let around = self.node_context(self.now());
-        if self.settings.runner && self.runner.is_in_maintenance(&self.settings, &around) {
-            return Watch::Frozen;
-        }
-        let Some(held) = self.runner.lease() else { return Watch::Nothing };
-        let Some(by) = held.lost() else { return Watch::Lease { ends: held.ends(), epoch: held.epoch() } };
-        // When the grace is over the daemon has done what it can, and is Failed.
-        match !held.is_fenced() && self.runner.services().maybe_promoted() {
-            true => Watch::Demoting { by, epoch: held.epoch() },
-            false => Watch::Nothing,
-        }
-    }
-
-    /// The services that are up, by name; those that are not in it are down.
-    pub fn service_levels(&self) -> BTreeMap<String, ServiceLevel> {
-        self.runner.services().levels()
-    }
 }
 
 /// Takes services down without a cluster around: demote, then stop, by priority, with what R7 wants when that fails.

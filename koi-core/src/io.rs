@@ -52,9 +52,9 @@ pub enum Input {
     /// The services folder cannot be read; a sentence that says why and what to do.
     ServicesUnreadable(String),
     /// Whether the fence is armed, if it is one that must be; and if not, why.
-    Armed(Result<(), String>),
+    Armed(Readiness),
     /// Whether a guardian stands and answers; and if not, why.
-    Guarded(Result<(), String>),
+    Guarded(Readiness),
     /// The configuration changed.
     Configure(Box<Settings>),
     /// Take the services down, say farewell, end with [`Effect::Finished`].
@@ -155,6 +155,33 @@ pub struct HookRun {
     pub master: Option<(String, Option<IpAddr>)>,
     /// For `failed`: why it is called.
     pub cause: Option<Cause>,
+}
+
+/// Whether something that must stand by does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It does not.
+    NotReady {
+        /// What whoever tried says of it.
+        why: String,
+    },
+}
+
+impl Readiness {
+    /// It stands by.
+    pub fn is_ready(&self) -> bool {
+        *self == Readiness::Ready
+    }
+
+    /// Why it does not stand by, if it does not.
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Readiness::Ready => None,
+            Readiness::NotReady { why } => Some(why),
+        }
+    }
 }
 
 /// Why `failed` is called.

@@ -22,3 +22,12 @@ pub const COMMANDS: usize = 64;
 pub const IN_FLIGHT: usize = 64;
 /// Services of one node.
 pub const SERVICES: usize = 4096;
+
+/// At most `bytes` of a text, cut between characters.
+pub(crate) fn clip(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

@@ -246,6 +246,23 @@ pub enum StepDownReason {
     Stopping,
 }
 
+/// Why a node cannot do now what a new master must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnfitReason {
+    /// Its disk refuses its state.
+    StateNotWritten {
+        /// What the disk says.
+        why: String,
+    },
+    /// The machine has no room for its hooks.
+    HooksNotRun {
+        /// What the machine says.
+        why: String,
+    },
+    /// Its disk does not answer.
+    DiskHangs,
+}
+
 /// Why the state of things does not allow a command. Nodes are called by their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotNowReason {

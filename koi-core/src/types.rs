@@ -280,6 +280,15 @@ impl ServiceState {
     }
 }
 
+/// How far up a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceLevel {
+    /// It runs, or is being started or stopped.
+    Started,
+    /// It is, or may be, promoted.
+    Promoted,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

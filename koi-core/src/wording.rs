@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::limits;
 use crate::reason::{
-    CandidateObstacle, DropReason, FoundingWait, NotNowReason, StepDownReason, UnsafeReason, WaitReason,
+    CandidateObstacle, DropReason, FoundingWait, NotNowReason, StepDownReason, UnfitReason, UnsafeReason,
+    WaitReason,
 };
 
 impl fmt::Display for WaitReason {
@@ -243,6 +244,16 @@ impl fmt::Display for DropReason {
             DropReason::CannotPromote { why } => write!(f, "it cannot promote anything: {why}"),
             DropReason::NotPromotable { state } => write!(f, "it is {}, not promotable", state.as_str()),
             DropReason::Released => f.write_str("it is released"),
+        }
+    }
+}
+
+impl fmt::Display for UnfitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnfitReason::StateNotWritten { why } => write!(f, "its state cannot be written: {why}"),
+            UnfitReason::HooksNotRun { why } => write!(f, "its hooks cannot be run: {why}"),
+            UnfitReason::DiskHangs => f.write_str("its disk hangs: its state is not written in time"),
         }
     }
 }

@@ -4,11 +4,11 @@ mod kit;
 
 use kit::service;
 use kit::solo::Solo;
-use koi_core::io::Input;
+use koi_core::io::{Input, Readiness};
 use koi_core::types::{NodeState, ServiceState};
 
 fn lose_guardian(solo: &mut Solo) {
-    solo.input(0, Input::Guarded(Err("the guardian does not answer".to_owned())));
+    solo.input(0, Input::Guarded(Readiness::NotReady { why: "the guardian does not answer".to_owned() }));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_standby_without_a_guardian_is_no_candidate_until_it_has_one() {
     solo.pass(500);
     assert!(solo.hooks().iter().all(|hook| hook != "web.promote"), "not before another stands guard");
     assert!(solo.view(0).holds.is_none(), "it gives the mastership back");
-    solo.input(0, Input::Guarded(Ok(())));
+    solo.input(0, Input::Guarded(Readiness::Ready));
     solo.appoint();
     solo.pass(500);
     assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));

@@ -177,10 +177,15 @@ pub(crate) fn value_name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
 }
 
-fn setting(text: &str) -> Result<String, String> {
+/// An argument that is no setting.
+#[derive(Debug, thiserror::Error)]
+#[error("a setting is written KEY=VALUE")]
+struct SettingError;
+
+fn setting(text: &str) -> Result<String, SettingError> {
     match text.split_once('=') {
         Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
-        _ => Err("a setting is written KEY=VALUE".to_owned()),
+        _ => Err(SettingError),
     }
 }
 

@@ -1,8 +1,8 @@
 //! A clean stop: services down, the leadership handed over, farewell (rule R11).
 
-use super::Node;
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Farewell, Resign};
+use crate::node::Node;
 use crate::reason::StepDownReason;
 use crate::timers::{Timer, Timers};
 use crate::types::Time;

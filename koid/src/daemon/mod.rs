@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use koi_core::io::{Boot, Input};
+use koi_core::io::{Boot, Input, Readiness};
 use koi_plugin_api::NewestEpoch;
 use tokio::sync::mpsc;
 
@@ -153,10 +153,10 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
 async fn report_guardian(mut hearing: mpsc::UnboundedReceiver<GuardianReport>, cluster: Cluster) {
     while let Some(heard) = hearing.recv().await {
         let input = match heard {
-            GuardianReport::Armed => Input::Armed(Ok(())),
-            GuardianReport::Unarmed(why) => Input::Armed(Err(why)),
-            GuardianReport::Guarded => Input::Guarded(Ok(())),
-            GuardianReport::Unguarded(why) => Input::Guarded(Err(why.to_string())),
+            GuardianReport::Armed => Input::Armed(Readiness::Ready),
+            GuardianReport::Unarmed(why) => Input::Armed(Readiness::NotReady { why }),
+            GuardianReport::Guarded => Input::Guarded(Readiness::Ready),
+            GuardianReport::Unguarded(why) => Input::Guarded(Readiness::NotReady { why: why.to_string() }),
         };
         cluster.input(input).await;
     }

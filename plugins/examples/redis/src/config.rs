@@ -1,5 +1,6 @@
 //! `[config]` of the service.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Where a server is sent to copy from when there is no master: nothing listens there, so it stays a replica without a link, which
@@ -45,8 +46,8 @@ impl Config {
     /// Reads the pairs.
     ///
     /// # Errors
-    /// A sentence that names the key and says what to write.
-    pub fn read(pairs: &[(String, String)]) -> Result<Config, String> {
+    /// Names the key and says what to write.
+    pub fn read(pairs: &[(String, String)]) -> Result<Config, ConfigError> {
         let get = |key: &str| {
             pairs.iter().find(|(k, _)| k == key).map(|(_, value)| value.trim()).filter(|v| !v.is_empty())
         };
@@ -55,18 +56,16 @@ impl Config {
             (None, None) => Password::None,
             (Some(text), None) => Password::Text(text.to_owned()),
             (None, Some(file)) if file.starts_with('/') => Password::File(file.to_owned()),
-            (None, Some(_)) => return Err("password-file: write an absolute path".into()),
-            (Some(_), Some(_)) => {
-                return Err("password and password-file: write one of them, not both".into());
+            (None, Some(_)) => return Err(ConfigError::RelativePasswordFile),
+            (Some(_), Some(_)) => return Err(ConfigError::TwoPasswords),
+        };
+        let master_port = match get("master-port") {
+            None => address.port(),
+            Some(text) => {
+                let port = text.parse().ok().filter(|port| *port != 0);
+                port.ok_or_else(|| ConfigError::Port { text: text.to_owned() })?
             }
         };
-        let master_port =
-            match get("master-port") {
-                None => address.port(),
-                Some(text) => text.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
-                    format!("master-port: {text:?} is no port; write a number from 1 to 65535")
-                })?,
-            };
         let peers = get("peers").unwrap_or_default().split([',', ' ']).filter(|peer| !peer.is_empty());
         Ok(Config {
             address,
@@ -89,19 +88,66 @@ impl Config {
     }
 }
 
-fn peer(text: &str) -> Result<Peer, String> {
+/// What is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// `password-file` is no absolute path.
+    RelativePasswordFile,
+    /// Both `password` and `password-file` are written.
+    TwoPasswords,
+    /// `master-port` is no port.
+    Port {
+        /// What is written.
+        text: String,
+    },
+    /// A word of `peers` is no pair.
+    Peer {
+        /// What is written.
+        text: String,
+    },
+    /// An address is none.
+    Address {
+        /// The key.
+        key: &'static str,
+        /// What is written.
+        text: String,
+    },
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::RelativePasswordFile => f.write_str("password-file: write an absolute path"),
+            ConfigError::TwoPasswords => {
+                f.write_str("password and password-file: write one of them, not both")
+            }
+            ConfigError::Port { text } => {
+                write!(f, "master-port: {text:?} is no port; write a number from 1 to 65535")
+            }
+            ConfigError::Peer { text } => write!(
+                f,
+                "peers: {text:?} is no NODE=IP:PORT; write for instance \"a=10.0.0.1:6379 b=10.0.0.2:6379\""
+            ),
+            ConfigError::Address { key, text } => write!(
+                f,
+                "{key}: {text:?} is no IP and port; write for instance 10.0.0.1:6379 or [fd00::1]:6379, not a name"
+            ),
+        }
+    }
+}
+
+fn peer(text: &str) -> Result<Peer, ConfigError> {
     let Some((node, address)) = text.split_once('=') else {
-        return Err(format!(
-            "peers: {text:?} is no NODE=IP:PORT; write for instance \"a=10.0.0.1:6379 b=10.0.0.2:6379\""
-        ));
+        return Err(ConfigError::Peer { text: text.to_owned() });
     };
     Ok(Peer { node: node.to_owned(), address: socket_address("peers", address)? })
 }
 
-fn socket_address(key: &str, text: &str) -> Result<SocketAddr, String> {
-    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
-        format!("{key}: {text:?} is no IP and port; write for instance 10.0.0.1:6379 or [fd00::1]:6379, not a name")
-    })
+fn socket_address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+    address.ok_or_else(|| ConfigError::Address { key, text: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -109,7 +155,8 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
-        Config::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::read(&pairs).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -99,7 +99,10 @@ struct Call<'c> {
 
 impl<'c> Call<'c> {
     fn new(ctx: &'c Context) -> Result<Call<'c>, HookError> {
-        Ok(Call { ctx, config: Config::read(&ctx.config).map_err(HookError::Misconfigured)? })
+        Ok(Call {
+            ctx,
+            config: Config::read(&ctx.config).map_err(|error| HookError::Misconfigured(error.to_string()))?,
+        })
     }
 
     fn start(&self) -> Result<(), HookError> {

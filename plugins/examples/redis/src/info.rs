@@ -1,6 +1,7 @@
 //! What a server says of itself in `INFO`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 /// A server as `INFO` shows it.
@@ -51,12 +52,29 @@ pub struct Replica {
     pub offset: u64,
 }
 
+/// What is wrong with an answer to `INFO`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InfoError {
+    /// The role is neither that of a master nor that of a replica.
+    Role(String),
+}
+
+impl std::error::Error for InfoError {}
+
+impl fmt::Display for InfoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InfoError::Role(role) => write!(f, "INFO says role {role:?}, neither master nor replica"),
+        }
+    }
+}
+
 impl Info {
     /// Reads the answer to `INFO`. What is not there is zero, empty or false: servers of all versions leave something out.
     ///
     /// # Errors
     /// When it does not say whether the server is master or replica.
-    pub fn parse(text: &str) -> Result<Info, String> {
+    pub fn parse(text: &str) -> Result<Info, InfoError> {
         let fields: HashMap<&str, &str> =
             text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let text_of = |key: &str| fields.get(key).copied().unwrap_or_default();
@@ -74,7 +92,7 @@ impl Info {
                 // Not master_repl_offset: that goes on telling the old one when a first copy broke off and the data is gone.
                 (Some(source), number("slave_repl_offset"))
             }
-            other => return Err(format!("INFO says role {other:?}, neither master nor replica")),
+            other => return Err(InfoError::Role(other.to_owned())),
         };
         let replicas =
             (0..).map_while(|n| fields.get(format!("slave{n}").as_str())).map(|line| replica(line)).collect();
@@ -145,7 +163,7 @@ mod tests {
     #[test]
     fn something_else_is_no_server() {
         assert_eq!(
-            Info::parse("role:sentinel\r\n").unwrap_err(),
+            Info::parse("role:sentinel\r\n").unwrap_err().to_string(),
             "INFO says role \"sentinel\", neither master nor replica"
         );
         assert!(Info::parse("").is_err());

@@ -1,5 +1,7 @@
 //! The password, from where it stands.
 
+use std::fmt;
+
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
@@ -12,7 +14,7 @@ const MAX_BYTES: u64 = 4096;
 ///
 /// # Errors
 /// What is wrong with the file, and what to do.
-pub(crate) fn read(password: &Password) -> Result<Option<String>, String> {
+pub(crate) fn read(password: &Password) -> Result<Option<String>, PasswordError> {
     match password {
         Password::None => Ok(None),
         Password::Text(text) => Ok(Some(text.clone())),
@@ -20,20 +22,50 @@ pub(crate) fn read(password: &Password) -> Result<Option<String>, String> {
     }
 }
 
-fn first_line(file: &str) -> Result<String, String> {
-    let (folder, _) = file.rsplit_once('/').unwrap_or_default();
+/// Why a file gives no password. Says the file, and never what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordError {
+    /// It is not below a granted folder.
+    NotGranted { file: String, folder: String },
+    /// It cannot be read.
+    Unreadable { file: String, why: &'static str },
+    /// It is not UTF-8.
+    NotText { file: String },
+    /// Its first line is empty.
+    Empty { file: String },
+}
+
+impl fmt::Display for PasswordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PasswordError::NotGranted { file, folder } => {
+                write!(f, "password-file: {file} is not granted; add read = [\"{folder}\"] to [grants]")
+            }
+            PasswordError::Unreadable { file, why } => write!(f, "password-file: {file}: {why}"),
+            PasswordError::NotText { file } => write!(f, "password-file: {file} is not UTF-8"),
+            PasswordError::Empty { file } => write!(
+                f,
+                "password-file: {file} begins with an empty line; write the password into its first"
+            ),
+        }
+    }
+}
+
+fn first_line(path: &str) -> Result<String, PasswordError> {
+    let file = path.to_owned();
+    let (folder, _) = path.rsplit_once('/').unwrap_or_default();
     let folder = if folder.is_empty() { "/" } else { folder };
-    let (dir, name) = granted(file).ok_or_else(|| {
-        format!("password-file: {file} is not granted; add read = [\"{folder}\"] to [grants]")
-    })?;
-    let bytes =
-        open_and_read(&dir, &name).map_err(|code| format!("password-file: {file}: {}", code.name()))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("password-file: {file} is not UTF-8"))?;
+    let Some((dir, name)) = granted(path) else {
+        return Err(PasswordError::NotGranted { file, folder: folder.to_owned() });
+    };
+    let bytes = match open_and_read(&dir, &name) {
+        Ok(bytes) => bytes,
+        Err(code) => return Err(PasswordError::Unreadable { file, why: code.name() }),
+    };
+    let Ok(text) = String::from_utf8(bytes) else { return Err(PasswordError::NotText { file }) };
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => {
-            Err(format!("password-file: {file} begins with an empty line; write the password into its first"))
-        }
+        _ => Err(PasswordError::Empty { file }),
     }
 }
 

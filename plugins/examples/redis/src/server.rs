@@ -22,7 +22,8 @@ impl Server {
         address: SocketAddr,
         deadline: Deadline,
     ) -> Result<Server, Trouble> {
-        let password = secret::read(&config.password).map_err(Trouble::Misconfigured)?;
+        let password =
+            secret::read(&config.password).map_err(|error| Trouble::Misconfigured(error.to_string()))?;
         let mut connection = Connection::open(address, deadline)?;
         match (&config.username, password) {
             (None, None) => {}
@@ -53,7 +54,7 @@ impl Server {
     /// What it says of itself.
     pub(crate) fn info(&mut self) -> Result<Info, Trouble> {
         match self.connection.ask(&["INFO"])? {
-            Reply::Text(Some(text)) => Info::parse(&text).map_err(Trouble::Broken),
+            Reply::Text(Some(text)) => Info::parse(&text).map_err(|error| Trouble::Broken(error.to_string())),
             _ => Err(Trouble::Broken("INFO is empty".into())),
         }
     }

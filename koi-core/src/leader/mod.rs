@@ -1,0 +1,7 @@
+//! What a leader knows: its leadership, the reports of runners, who hears it, and the masterships of late.
+
+pub(crate) mod hearing;
+pub(crate) mod leadership;
+pub(crate) mod masterships;
+pub(crate) mod placement;
+pub(crate) mod reports;

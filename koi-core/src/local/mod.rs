@@ -1,0 +1,5 @@
+//! What a node knows of itself and its machine: failures, whether its disk serves, and how far its stop has come.
+
+pub(crate) mod failures;
+pub(crate) mod fitness;
+pub(crate) mod leaving;

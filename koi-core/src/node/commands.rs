@@ -1,0 +1,290 @@
+//! What operators say. A change is answered "done" when it counts (R4), and every refusal says what to do.
+
+use crate::contact::peers::Peer;
+use crate::event::Event;
+use crate::io::{Answered, Command, CommandId, Effect, Refusal};
+use crate::leader::reports::RunnerReport;
+use crate::limits;
+use crate::node::Node;
+use crate::reason::{NotNowReason, UnsafeReason};
+use crate::record::{Record, StateOrigin};
+use crate::types::{NodeId, NodeState, Time};
+
+type Change = Result<(Record, Answered), Refusal>;
+
+impl Node {
+    pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
+        let result = match command {
+            Command::Bootstrap { dry_run } => self.bootstrap(dry_run, now),
+            Command::Recover => self.recover(),
+            Command::Promote { node, dry_run: true } => self.rehearse(&node, now),
+            Command::Promote { .. }
+            | Command::Demote
+            | Command::Elect
+            | Command::Start(_)
+            | Command::Stop(_)
+            | Command::Maintenance(_)
+            | Command::ConfirmDown(_)
+            | Command::Electors(_) => return self.change(id, command, now),
+        };
+        self.effect(Effect::Answer { id, result });
+    }
+
+    /// A change of the record: only the leader makes it, and answers when it counts.
+    fn change(&mut self, id: CommandId, command: Command, now: Time) {
+        if !self.acting(now) {
+            let leader = self.known_leader(now);
+            return self.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
+        }
+        if self.lead.as_ref().is_some_and(|l| l.waiting_commands() >= limits::COMMANDS) {
+            let result = Err(NotNowReason::TooManyCommands.into());
+            return self.effect(Effect::Answer { id, result });
+        }
+        let maintenance_off = command == Command::Maintenance(false);
+        match self.changed(command, now) {
+            Err(refusal) => self.effect(Effect::Answer { id, result: Err(refusal) }),
+            Ok((record, answered)) => {
+                self.event(Event::Commanded { what: answered.message.clone() });
+                if record != self.durable.record {
+                    self.propose(record, now);
+                    let version = self.durable.record.version;
+                    if let Some(lead) = self.lead.as_mut().filter(|_| maintenance_off) {
+                        lead.placement_mut().maintenance_ended(version);
+                    }
+                }
+                self.answer_when_counted(id, answered);
+            }
+        }
+    }
+
+    fn changed(&self, command: Command, now: Time) -> Change {
+        let mut next = self.durable.record.clone();
+        let said = |message: String| Answered { message, steps: Vec::new() };
+        match command {
+            Command::Promote { node, .. } => self.promote(&node, now),
+            Command::Demote => {
+                next.manual = true;
+                next.target = None;
+                let what = match &next.master {
+                    Some(m) => {
+                        format!("{} is being demoted; no master is chosen until told otherwise", m.name)
+                    }
+                    None => "no master is chosen until told otherwise".to_owned(),
+                };
+                Ok((next, said(what)))
+            }
+            Command::Elect => {
+                next.manual = false;
+                next.target = None;
+                Ok((next, said("masters are chosen again".to_owned())))
+            }
+            Command::Start(node) => {
+                let node = self.resolve(&node)?;
+                // Nor is a stop of what it was before its disk was lost carried over to it any more.
+                next.stopped.retain(|id| *id != node && !self.was_before(*id, node));
+                Ok((next, said(format!("services may run on {}", self.name_of(node)))))
+            }
+            Command::Stop(node) => self.stop(&node),
+            Command::Maintenance(on) => {
+                next.maintenance = on;
+                if let Some(master) = next.master.as_mut().filter(|_| on) {
+                    master.in_maintenance = true; // R6
+                }
+                let word = if on { "on: no hook runs anywhere" } else { "off" };
+                Ok((next, said(format!("maintenance mode is {word}"))))
+            }
+            Command::ConfirmDown(node) => self.confirm_down(&node, now),
+            Command::Electors(change) => self.change_electors(&change, now),
+            Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
+        }
+    }
+
+    fn promote(&self, node: &str, now: Time) -> Change {
+        let node = self.resolve(node)?;
+        let name = self.name_of(node);
+        let mut next = self.durable.record.clone();
+        self.promotable(node, &next, now)?;
+        next.manual = false;
+        if next.master.as_ref().is_some_and(|m| m.node == node) {
+            next.target = None;
+            return Ok((next, Answered { message: format!("{name} is master already"), steps: Vec::new() }));
+        }
+        next.target = Some(node);
+        let message = match &next.master {
+            Some(master) => format!("{name} is to be master; {} is demoted first", master.name),
+            None => format!("{name} is to be master"),
+        };
+        Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    /// Refuses what could not be carried out, so that no master is demoted in vain.
+    fn promotable(&self, node: NodeId, record: &Record, now: Time) -> Result<(), Refusal> {
+        let name = self.name_of(node);
+        if record.maintenance {
+            return Err(NotNowReason::Maintenance.into());
+        }
+        let runner =
+            node == self.id && self.settings.runner || self.peers.get(node).is_some_and(|p| p.info.runner);
+        if !runner {
+            return Err(NotNowReason::NoRunner { node: name }.into());
+        }
+        let Some(seen) = self.seen_lately(node, now) else {
+            return Err(NotNowReason::NotThere { node: name }.into());
+        };
+        if record.stopped.contains(&node) {
+            return Err(NotNowReason::StoppedByHand { node: name }.into());
+        }
+        match seen.summary.state {
+            NodeState::Failed => {
+                let reason = seen.summary.reason.clone();
+                Err(NotNowReason::Failed { node: name, reason }.into())
+            }
+            NodeState::Stopped => Err(NotNowReason::Stopping { node: name }.into()),
+            NodeState::Disconnected
+            | NodeState::Live
+            | NodeState::Standby
+            | NodeState::Master
+            | NodeState::Elector => Ok(()),
+        }
+    }
+
+    fn stop(&self, node: &str) -> Change {
+        let node = self.resolve(node)?;
+        let name = self.name_of(node);
+        let mut next = self.durable.record.clone();
+        if next.stopped.len() >= limits::STOPPED && !next.stopped.contains(&node) {
+            return Err(NotNowReason::TooManyStopped.into());
+        }
+        next.stopped.insert(node);
+        if next.target == Some(node) {
+            next.target = None;
+        }
+        let message = format!("services on {name} are being stopped, until `koi start {name}`");
+        Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    /// R6: the operator attests that nothing is promoted there.
+    fn confirm_down(&self, node: &str, now: Time) -> Change {
+        let mut next = self.durable.record.clone();
+        let node = self.resolve_dead(node, now)?;
+        let name = next
+            .master
+            .as_ref()
+            .filter(|m| m.node == node)
+            .map_or_else(|| self.name_of(node), |m| m.name.clone());
+        let lately = self.lately();
+        let reports = || self.lead.iter().flat_map(|lead| lead.runners().of_node(node));
+        // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
+        let master = next.master.as_ref().filter(|m| m.node == node);
+        let speaks = |seen: &&RunnerReport| master.is_none_or(|m| self.succeeds(seen.session, m));
+        let alive = node == self.id && master.is_none_or(|m| self.succeeds(self.session, m))
+            || reports().filter(speaks).any(|seen| now.since(seen.at) <= lately);
+        let unclean = reports().any(|seen| seen.summary.unclean);
+        if alive && !unclean {
+            return Err(Refusal::Unsafe(UnsafeReason::NodeAnswers { node: name }));
+        }
+        if next.master.as_ref().is_none_or(|m| m.node != node) {
+            let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
+            return Ok((next, Answered { message, steps: Vec::new() }));
+        }
+        next.master = None;
+        let message = format!("taken on your word: nothing is promoted on {name}");
+        Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
+    /// replaced under the same name, or this leader never heard it.
+    fn resolve_dead(&self, node: &str, now: Time) -> Result<NodeId, Refusal> {
+        let awaited = self.durable.record.master.as_ref().filter(|master| {
+            let called = master.name == node || master.node.to_string() == node;
+            called && !self.speaks_for(master, now)
+        });
+        awaited.map_or_else(|| self.resolve(node), |master| Ok(master.node))
+    }
+
+    /// `koi promote --dry-run`.
+    fn rehearse(&self, node: &str, now: Time) -> Result<Answered, Refusal> {
+        if !self.acting(now) {
+            return Err(Refusal::NotLeader { leader: self.known_leader(now) });
+        }
+        let id = self.resolve(node)?;
+        let (next, answered) = self.promote(node, now)?;
+        let name = self.name_of(id);
+        let mut steps = Vec::new();
+        if self.durable.record.manual {
+            steps.push("manual mode ends".to_owned());
+        }
+        if next.target == Some(id) {
+            steps.push(format!("{name} becomes the target, on the disks of a quorum of electors"));
+            if !self.is_candidate(id, &next, now) {
+                steps.push(format!("wait until {name} is promotable; until then things stay as they are"));
+            }
+            if let Some(master) = &next.master {
+                steps.push(format!("{} demotes its services, highest priority number first", master.name));
+                steps.push(format!("{} says that nothing is promoted there any more", master.name));
+            }
+            let epoch = next.last_epoch.next_in(self.lead.as_ref().map(|l| l.term()).unwrap_or_default());
+            steps.push(format!(
+                "{name} becomes master with epoch {}, on the disks of a quorum of electors",
+                epoch.0
+            ));
+            steps.push(format!("{name} promotes its services, lowest priority number first"));
+        }
+        Ok(Answered { message: answered.message, steps })
+    }
+
+    fn bootstrap(&mut self, dry_run: bool, now: Time) -> Result<Answered, Refusal> {
+        if !self.settings.elector {
+            return Err(NotNowReason::NoElector.into());
+        }
+        if self.durable.origin == StateOrigin::Member {
+            return Err(NotNowReason::HasRecord.into());
+        }
+        if self.known_leader(now).is_some() {
+            return Err(NotNowReason::LeaderThere.into());
+        }
+        let members = self.bootstrap_members(now)?;
+        let names: Vec<String> = self.names_of(&members);
+        let message = format!("the cluster begins with these electors: {}", names.join(", "));
+        if dry_run {
+            return Ok(Answered { message, steps: names });
+        }
+        self.found(members);
+        Ok(Answered { message, steps: names })
+    }
+
+    fn recover(&mut self) -> Result<Answered, Refusal> {
+        if !self.settings.runner {
+            return Err(NotNowReason::NothingToRecover { node: self.settings.name.clone() }.into());
+        }
+        let failures = self.runner.fail_count();
+        self.runner.recover_by_hand();
+        let what = if failures == 1 { "1 failure is".to_owned() } else { format!("{failures} failures are") };
+        let message = format!("{} tries again; {what} forgotten", self.settings.name);
+        self.event(Event::Commanded { what: message.clone() });
+        Ok(Answered { message, steps: Vec::new() })
+    }
+
+    /// The node with this name or UUID.
+    pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, Refusal> {
+        if let Ok(id) = node.parse::<NodeId>()
+            && (id == self.id || self.peers.get(id).is_some())
+        {
+            return Ok(id);
+        }
+        let named = |p: &Peer| p.info.name == node;
+        let there = |p: &Peer| p.gone.is_none() && self.now().since(p.heard) <= self.lately();
+        let bearers: Vec<NodeId> =
+            self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();
+        let own = (node == self.settings.name).then_some(self.id);
+        match (own, &bearers[..]) {
+            (Some(id), []) => Ok(id),
+            (None, [id]) => Ok(*id),
+            (None, []) => {
+                let last = self.peers.iter().filter(|(_, p)| named(p)).max_by_key(|(_, p)| p.heard);
+                last.map(|(id, _)| id).ok_or_else(|| Refusal::UnknownNode(node.to_owned()))
+            }
+            _ => Err(self.ambiguous(node, &own.into_iter().chain(bearers).collect::<Vec<_>>())),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How often the mastership moves, and whose fault that is. A mastership that came to nothing counts against its node; where that is
+//! so everywhere, the time between masterships grows.
+
+use crate::leader::masterships::{Current, Flapping};
+use crate::leader::reports::RunnerReport;
+use crate::node::Node;
+use crate::patience::{RECENT, wait};
+use crate::types::{NodeId, Time};
+
+/// Masterships that came to nothing, of late and anywhere, that make a cluster one that flaps.
+const FLAPPING: u32 = 3;
+
+impl Node {
+    /// Looks whether a mastership has begun or ended.
+    pub(crate) fn notice_masterships(&mut self, now: Time) {
+        let record = &self.durable.applied;
+        let new = record.master.as_ref().map(|m| (m.epoch, m.node));
+        let leads = self.lead.is_some();
+        if self.masterships.current().map(|c| c.epoch) != new.map(|(epoch, _)| epoch) {
+            self.masterships.end(leads, now);
+            if let Some((epoch, node)) = new {
+                self.masterships.begin(Current { epoch, node, rose: !leads, bidden: false }, now);
+            }
+        }
+        self.masterships.note_target(record.target);
+        let Some(mut current) = self.masterships.current() else { return };
+        let seen = self.latest(current.node);
+        current.rose |=
+            !leads || seen.is_some_and(|s| s.summary.holds == Some(current.epoch) && s.summary.promoted);
+        current.bidden |= record.manual
+            || record.maintenance
+            || record.target.is_some()
+            || record.stopped.contains(&current.node)
+            || seen.is_some_and(|s| s.summary.leaving);
+        self.masterships.note_current(current);
+    }
+
+    /// Masterships that came to nothing on this node of late, and when the last one ended.
+    fn in_vain(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Option<(u32, Time)> {
+        let own = seen.summary.in_vain.map(|v| (v.times, seen.at - v.ago));
+        own.max(self.masterships.in_vain(node, now))
+    }
+
+    /// The same on all nodes together: how many beyond the first of each node but one, and when the last one ended.
+    fn all_in_vain(&self, now: Time) -> Option<(u32, Time)> {
+        self.lead.as_ref()?;
+        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
+        let last = each().map(|(_, last)| last).max()?;
+        let total: u32 = each().map(|(times, _)| times).sum();
+        let nodes = u32::try_from(each().count()).unwrap_or(u32::MAX);
+        Some(((total + 1).saturating_sub(nodes), last))
+    }
+
+    /// Neither a failure nor a mastership in vain speaks against it (R9).
+    pub(crate) fn is_calm(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
+        let patience = self.settings.failure_promotion_timeout;
+        let failed = seen.summary.failure.as_ref().map(|f| f.ago + now.since(seen.at));
+        failed.is_none_or(|ago| ago >= patience)
+            && self.in_vain(node, seen, now).is_none_or(|(_, last)| now.since(last) >= patience)
+    }
+
+    /// Until when a node is not made master, unless an operator says so: its last masterships came to nothing. Where they did everywhere,
+    /// the next node does not begin at once where the last one has ended.
+    pub(crate) fn rests_until(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Time {
+        match (self.in_vain(node, seen, now), self.all_in_vain(now)) {
+            // What is promoted already is not worse off as a master.
+            _ if seen.summary.holds.is_some() || mutant!(NoBackOff) => Time(0),
+            (Some(_), Some((times, last))) => last + wait(times),
+            (None, _) | (_, None) => Time(0),
+        }
+    }
+
+    /// Whether the mastership moves about without end.
+    pub(crate) fn flapping(&self, now: Time) -> Option<Flapping> {
+        self.lead.as_ref()?;
+        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
+        let in_vain: u32 = each().map(|(times, _)| times).sum();
+        let goes_on = each().any(|(_, last)| now.since(last) < RECENT);
+        if in_vain < FLAPPING || !goes_on {
+            return None;
+        }
+        Some(self.masterships.lately(now))
+    }
+}

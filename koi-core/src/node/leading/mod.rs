@@ -1,0 +1,6 @@
+//! What a leader does.
+
+mod flapping;
+mod hearing;
+mod leader;
+mod placement;

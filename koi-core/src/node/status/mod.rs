@@ -1,0 +1,5 @@
+//! What a node says of itself and of the cluster.
+
+mod fitness;
+mod health;
+mod status_builder;

@@ -1,0 +1,134 @@
+//! A service that is new in the folder of a master: brought up beside the others, it cannot bring them down before it has run here
+//! itself. And hooks that come later than their service.
+
+use std::time::Duration;
+
+use crate::supervision::service::{Consequence, Gates, Service, Step};
+use crate::supervision::services::Services;
+use crate::types::{Hook, ServiceState, Time};
+use crate::view::Action;
+
+/// How long a newcomer that has failed is left alone; the pause doubles with each failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LAST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The steps up that were really taken since the service was last down: by a hook of its own, or as its status has told. A hook that is
+/// not there counts as done, and nothing has been done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) start: bool,
+    pub(crate) promote: bool,
+}
+
+impl Service {
+    /// Its hook runs, if it has it.
+    pub(crate) fn takes(&mut self, hook: Hook) {
+        let has = self.spec.hooks.has(hook);
+        match hook {
+            Hook::Start => {
+                // It counted as promoted, and nothing of it ever ran.
+                self.maybe_promoted &= self.taken.promote;
+                self.taken.start |= has;
+            }
+            Hook::Promote => self.taken.promote |= has,
+            Hook::Stop | Hook::Demote | Hook::Status | Hook::Failed => {}
+        }
+    }
+
+    /// A hook up that came into its folder after the step was counted as taken.
+    pub(crate) fn late_hook(&self) -> Option<Hook> {
+        let standing = matches!(self.state, ServiceState::Started | ServiceState::Promoted);
+        let late = |hook| self.spec.hooks.has(hook) && !self.taken.promote;
+        if !standing {
+            None
+        } else if late(Hook::Start) && !self.taken.start {
+            Some(Hook::Start)
+        } else {
+            Some(Hook::Promote).filter(|hook| self.state == ServiceState::Promoted && late(*hook))
+        }
+    }
+
+    /// The late hook, if it is time for it.
+    pub(crate) fn late_step(&self, action: Action, gates: Gates) -> Option<Step> {
+        let (hook, gate) = match self.late_hook()? {
+            Hook::Start => (Hook::Start, action >= Action::Start && gates.start),
+            hook => (hook, action == Action::Promote && gates.promote),
+        };
+        // One that only counts as promoted is demoted first where it is not to be.
+        let stays = self.state == ServiceState::Started || action == Action::Promote;
+        (gate && stays).then_some(Step::Run(hook))
+    }
+
+    /// It is promoted, and its status, if it has one, agrees: from now on it is like any other.
+    pub(crate) fn prove(&mut self, hook: Hook, well: bool) {
+        let promoted = self.state == ServiceState::Promoted && self.late_hook().is_none();
+        let agrees = hook == Hook::Status || !self.spec.hooks.has(Hook::Status);
+        self.newcomer &= !(promoted && agrees && well);
+        if !self.newcomer {
+            self.again_at = Time::NEVER;
+        }
+    }
+
+    /// What a hook of a newcomer has brought about is its own affair. What could not be stopped is unclean all the same (R7).
+    pub(crate) fn excuse(&mut self, consequence: Consequence, now: Time) -> Consequence {
+        if !self.newcomer || consequence == Consequence::None {
+            return consequence;
+        }
+        let lasting = self.cause.as_ref().is_some_and(|cause| cause.lasting);
+        let doubled = FIRST_PAUSE.saturating_mul(1 << self.in_vain.min(8));
+        self.in_vain = self.in_vain.saturating_add(1);
+        self.again_at = if lasting { Time::NEVER } else { now + doubled.min(LAST_PAUSE) };
+        Consequence::None
+    }
+
+    /// It has failed, is down, and may be tried again by itself.
+    fn waits_for_another_try(&self) -> bool {
+        self.newcomer && self.state == ServiceState::Failed && !self.stop_failed
+    }
+
+    /// When a failed newcomer is tried again; never: it is none.
+    pub(crate) fn tried_again_at(&self) -> Time {
+        if self.waits_for_another_try() { self.again_at } else { Time::NEVER }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let why = match (self.ineligible_reason(), &self.cause) {
+            (Some(barred), _) => barred,
+            (None, Some(cause)) if self.failed => {
+                format!("{}: {}: {}", self.spec.name, cause.hook.as_str(), cause.message)
+            }
+            (None, _) => return None,
+        };
+        Some(format!("a new service cannot run here, and what runs goes on: {why}"))
+    }
+}
+
+impl Services {
+    /// Failed newcomers whose time has come are as if they had just been found.
+    pub(crate) fn try_newcomers_again(&mut self, now: Time) {
+        for service in self.list.iter_mut().filter(|s| s.tried_again_at() <= now) {
+            service.again_at = Time::NEVER;
+            service.recover();
+        }
+    }
+
+    /// Something has changed in the folder: whatever has failed there may have been mended.
+    pub(crate) fn forgive_newcomers(&mut self) {
+        for service in self.list.iter_mut().filter(|s| s.newcomer && s.failed) {
+            service.again_at = Time(0);
+        }
+    }
+
+    /// Nothing is left that they are new beside.
+    pub(crate) fn no_more_newcomers(&mut self) {
+        for service in &mut self.list {
+            service.newcomer = false;
+            service.again_at = Time::NEVER;
+        }
+    }
+
+    /// Why a newcomer does not run.
+    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
+        self.list.iter().filter(|s| s.newcomer).find_map(Service::trouble)
+    }
+}

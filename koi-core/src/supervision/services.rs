@@ -1,0 +1,552 @@
+//! All services of this node: their order by priority, their next steps, and the node's summary of them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
+use crate::limits;
+use crate::outbox::Effects;
+use crate::supervision::service::{Consequence, Gates, Service, Step};
+use crate::timers::{Timer, Timers};
+use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
+use crate::view::{Action, ServiceView};
+
+/// What the node wants of its services now, and what hooks are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Goal {
+    pub(crate) now: Time,
+    pub(crate) action: Action,
+    /// The lease is lost: a promote that runs is ended.
+    pub(crate) urgent: bool,
+    /// Lease and grace were over at this instant: what has run since before is killed, and priorities do not matter any
+    /// more (R7).
+    pub(crate) overdue: Option<Time>,
+    /// The mark that something is promoted is on disk (R8).
+    pub(crate) may_promote: bool,
+    /// Maintenance: no hook runs; a start is presumed successful.
+    pub(crate) in_maintenance: bool,
+    /// The services folder can be read: while it cannot, a failing status would say nothing about the service.
+    pub(crate) may_ask: bool,
+    pub(crate) block_on_stop_failure: bool,
+    pub(crate) max_parallel: usize,
+    pub(crate) state: NodeState,
+    pub(crate) epoch: Epoch,
+    /// Why the node fails, for services that are taken down with another.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// The node's summary of its services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Summary {
+    Error,
+    Stopped,
+    Live,
+    Promotable,
+    Promoted,
+}
+
+/// A failure that a hook's end has brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) service: String,
+    pub(crate) consequence: Consequence,
+}
+
+/// All services of this node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Services {
+    pub(crate) list: Vec<Service>,
+    last_run: u64,
+    /// Who is master, and where it is reached, for hooks.
+    master: Option<(String, Option<IpAddr>)>,
+    /// The slowest demote of this run.
+    slowest_demote: Option<Duration>,
+}
+
+impl Services {
+    /// The longest demote of this run.
+    pub(crate) fn slowest_demote(&self) -> Option<Duration> {
+        self.slowest_demote
+    }
+
+    /// Who is master now, and where it is reached: hooks that begin from now on are told.
+    pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
+        if self.master.as_ref().map(|(name, address)| (name.as_str(), *address)) != master {
+            self.master = master.map(|(name, address)| (name.to_owned(), address));
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Some service is, or may be, `Demoting` or above.
+    pub(crate) fn maybe_promoted(&self) -> bool {
+        self.list.iter().any(|s| s.maybe_promoted)
+    }
+
+    /// No hook runs and everything is down.
+    pub(crate) fn all_down(&self) -> bool {
+        self.list.iter().all(|s| s.running.is_none() && s.is_down())
+    }
+
+    /// Something has failed and is down.
+    pub(crate) fn any_failed(&self) -> bool {
+        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.newcomer)
+    }
+
+    /// No hook runs.
+    pub(crate) fn quiet(&self) -> bool {
+        self.list.iter().all(|s| s.running.is_none())
+    }
+
+    /// Something promoted could not be stopped.
+    pub(crate) fn unclean(&self) -> bool {
+        self.list.iter().any(|s| s.stop_failed && s.maybe_promoted)
+    }
+
+    /// Its status calls a service promoted that koi has demoted and stopped.
+    pub(crate) fn suspect(&self) -> bool {
+        self.list.iter().any(|s| s.maybe_promoted && s.is_suspect())
+    }
+
+    /// All are promoted, and their statuses have agreed often enough.
+    pub(crate) fn confirmed(&self) -> bool {
+        self.list.iter().all(Service::is_confirmed)
+    }
+
+    /// The service that changes by itself most often of late, and how often, if that is often.
+    pub(crate) fn restless(&self, now: Time) -> Option<(&str, u32)> {
+        let restless = self.list.iter().filter_map(|s| Some((s.spec.name.as_str(), s.restless(now)?)));
+        restless.max_by_key(|(_, times)| *times)
+    }
+
+    /// An operator says that all is mended.
+    pub(crate) fn trust_again(&mut self) {
+        self.list.iter_mut().for_each(Service::trust_again);
+    }
+
+    /// A service that is being taken down as failed.
+    pub(crate) fn failing(&self) -> Option<&str> {
+        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.newcomer;
+        self.list.iter().find(failing).map(|s| s.spec.name.as_str())
+    }
+
+    /// Why the node counts as failed without a failure: disabled services, unknown handlers.
+    pub(crate) fn ineligible_reason(&self) -> Option<String> {
+        self.list.iter().filter(|s| !s.newcomer).find_map(Service::ineligible_reason)
+    }
+
+    /// A service counts as failed without a failure.
+    pub(crate) fn is_ineligible(&self) -> bool {
+        self.list.iter().any(|s| !s.newcomer && s.is_ineligible())
+    }
+
+    /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
+    pub(crate) fn summary(&self, settled: bool) -> Summary {
+        let list = || self.list.iter().filter(move |s| !(settled && s.newcomer));
+        let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
+        if any(&[ServiceState::Failed, ServiceState::Failing]) {
+            Summary::Error
+        } else if any(&[ServiceState::Stopped, ServiceState::Stopping, ServiceState::Starting]) {
+            Summary::Stopped
+        } else if list().any(|s| !s.promotable) {
+            Summary::Live
+        } else if list().any(|s| s.state != ServiceState::Promoted) {
+            Summary::Promotable
+        } else {
+            Summary::Promoted
+        }
+    }
+
+    /// The lowest score that any service gave.
+    pub(crate) fn score(&self) -> Option<i32> {
+        self.list.iter().filter_map(|s| s.score).min()
+    }
+
+    /// Takes what the folder has now; what stays keeps its state.
+    pub(crate) fn update(&mut self, specs: Vec<ServiceSpec>, master: bool, out: &mut Effects) {
+        let mut old = std::mem::take(&mut self.list);
+        for spec in specs.into_iter().take(limits::SERVICES) {
+            match old.iter().position(|s| s.spec.name == spec.name) {
+                Some(at) => {
+                    let mut service = old.swap_remove(at);
+                    service.respecify(spec);
+                    service.newcomer |= master && service.late_hook().is_some();
+                    self.list.push(service);
+                }
+                None => {
+                    out.event(Event::ServiceFound { service: spec.name.clone() });
+                    let mut service = Service::new(spec);
+                    service.newcomer = master;
+                    self.list.push(service);
+                }
+            }
+        }
+        for mut gone in old {
+            out.event(Event::ServiceGone { service: gone.spec.name.clone(), was: gone.state });
+            // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
+            // had a hook to run is not.
+            if gone.maybe_promoted && (gone.taken.start || gone.taken.promote) {
+                gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
+                self.list.push(gone);
+            } else if let Some(running) = gone.running {
+                out.push(Effect::AbortHook { run: running.run, now: false });
+            }
+        }
+        // Services without a number come last: they wait for nobody and nobody waits for them.
+        self.list.sort_by(|a, b| {
+            let key = |s: &Service| s.spec.priority.map_or(u16::MAX, u16::from);
+            key(a).cmp(&key(b)).then_with(|| a.spec.name.cmp(&b.spec.name))
+        });
+        self.forgive_newcomers();
+    }
+
+    /// Presumes that every service is as an earlier run of the daemon left it.
+    pub(crate) fn presume(&mut self, promoted: bool, take_down: bool) {
+        for service in &mut self.list {
+            service.presume(promoted, take_down);
+        }
+    }
+
+    /// Presumes that every service runs, and which of them are promoted; all are to be taken down.
+    pub(crate) fn presume_each(&mut self, promoted: impl Fn(&str) -> bool) {
+        for service in &mut self.list {
+            let promoted = promoted(&service.spec.name);
+            service.presume(promoted, true);
+        }
+    }
+
+    /// The services that are not down.
+    pub(crate) fn levels(&self) -> BTreeMap<String, ServiceLevel> {
+        let level = |s: &Service| match (s.maybe_promoted, s.running.is_none() && s.is_down()) {
+            (true, _) => Some(ServiceLevel::Promoted),
+            (false, false) => Some(ServiceLevel::Started),
+            (false, true) => None,
+        };
+        self.list.iter().filter_map(|s| Some((s.spec.name.clone(), level(s)?))).collect()
+    }
+
+    /// Forgets failures.
+    pub(crate) fn recover(&mut self) {
+        for service in &mut self.list {
+            service.recover();
+        }
+    }
+
+    /// Every status is due now: after maintenance nobody knows how things are.
+    pub(crate) fn ask_all(&mut self, now: Time) {
+        self.list.iter_mut().for_each(|service| service.ask(now));
+    }
+
+    /// The status of some service has not said yet how it is since maintenance ended.
+    pub(crate) fn unasked(&self) -> bool {
+        self.list.iter().any(|s| s.unasked > 0)
+    }
+
+    /// Sets none while there is no room for another hook: then the end of one makes room.
+    pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
+        if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
+            return;
+        }
+        for service in &self.list {
+            if service.status_wanted() {
+                timers.set(Timer::ServiceStatus, service.next_status);
+            }
+            timers.set_after(Timer::ServiceRest, service.rests_until(), now);
+            timers.set(Timer::NewcomerRetry, service.tried_again_at());
+        }
+    }
+
+    /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
+    /// for the next step (only one copy of anything runs, whatever follows from what).
+    pub(crate) fn step(&mut self, goal: &Goal, out: &mut Effects) {
+        if !goal.in_maintenance && goal.action >= Action::Start {
+            self.try_newcomers_again(goal.now);
+        }
+        loop {
+            let mut order = PriorityGates::for_services(&self.list);
+            let mut again = false;
+            for at in 0..self.list.len() {
+                let gates = order.gates(&self.list[at], goal.overdue.is_some());
+                let before = (self.list[at].state, self.list[at].running.is_some());
+                again |= self.step_one(at, gates, order.running, goal, out);
+                if before != (self.list[at].state, self.list[at].running.is_some()) {
+                    order = PriorityGates::for_services(&self.list);
+                }
+            }
+            if !again {
+                break;
+            }
+        }
+        self.run_due_statuses(goal, out);
+    }
+
+    /// One step of one service; whether the others may move on because of it.
+    fn step_one(&mut self, at: usize, gates: Gates, running: usize, goal: &Goal, out: &mut Effects) -> bool {
+        let service = &mut self.list[at];
+        let too_late =
+            |r: &crate::supervision::service::Running| goal.overdue.is_some_and(|end| r.since < end);
+        if service.maybe_promoted && !goal.in_maintenance && service.running.as_ref().is_some_and(too_late) {
+            abort(service, true, out);
+        }
+        let gates = gates.resting(service.rests_until() > goal.now);
+        let step = service.next_step(goal.action, gates, goal.urgent);
+        if goal.in_maintenance {
+            if step == Step::Run(Hook::Start) && service.state == ServiceState::Stopped {
+                let from = service.state;
+                service.presume(false, false);
+                changed(service, from, out);
+                return true;
+            }
+            return false;
+        }
+        match step {
+            Step::Nothing => false,
+            Step::Abort => {
+                let is_status = service.running.is_some_and(|r| r.hook == Hook::Status);
+                abort(service, goal.urgent && is_status, out);
+                false
+            }
+            Step::Settle => {
+                let from = service.state;
+                service.settle();
+                changed(service, from, out);
+                true
+            }
+            Step::BeginFailing => {
+                let from = service.state;
+                service.begin_failing(goal.cause.clone().unwrap_or_else(taken_down));
+                changed(service, from, out);
+                true
+            }
+            Step::Run(Hook::Promote) if !goal.may_promote => false,
+            Step::Run(hook) => {
+                // What goes down never waits for room.
+                let full = running >= goal.max_parallel && matches!(hook, Hook::Start | Hook::Promote);
+                !full && self.run(at, hook, goal, out)
+            }
+        }
+    }
+
+    /// Runs a hook; true if it was over at once, because the handler does not have it.
+    fn run(&mut self, at: usize, hook: Hook, goal: &Goal, out: &mut Effects) -> bool {
+        self.last_run += 1;
+        let run = RunId(self.last_run);
+        let service = &mut self.list[at];
+        let from = service.state;
+        service.begin(hook, run, goal.now);
+        changed(service, from, out);
+        if !service.spec.hooks.has(hook) {
+            let from = service.state;
+            service.end(hook, HookEnd::Done, goal.now, goal.block_on_stop_failure);
+            changed(service, from, out);
+            return true;
+        }
+        out.event(Event::HookStarted { service: service.spec.name.clone(), hook });
+        let going_up = matches!(goal.action, Action::Promote) && !service.is_ineligible();
+        let role = match goal.action {
+            Action::Promote if going_up => TargetRole::Promoted,
+            Action::Promote | Action::Start | Action::Demote => TargetRole::Standby,
+            Action::Fail | Action::Stop => TargetRole::None,
+        };
+        out.push(Effect::RunHook(Box::new(HookRun {
+            run,
+            service: service.spec.name.clone(),
+            code: service.spec.code,
+            hook,
+            timeout: service.spec.timeouts.of(hook),
+            attempt: service.failures.saturating_add(1),
+            role,
+            state: goal.state,
+            epoch: goal.epoch,
+            master: self.master.clone(),
+            cause: if hook == Hook::Failed { service.cause.clone() } else { None },
+        })));
+        false
+    }
+
+    fn run_due_statuses(&mut self, goal: &Goal, out: &mut Effects) {
+        if goal.in_maintenance || !goal.may_ask || goal.action < Action::Start {
+            return;
+        }
+        let mut running = self.list.iter().filter(|s| s.running.is_some()).count();
+        for at in 0..self.list.len() {
+            let service = &self.list[at];
+            if service.status_wanted() && service.next_status <= goal.now && running < goal.max_parallel {
+                self.run(at, Hook::Status, goal, out);
+                running += 1;
+            }
+        }
+    }
+
+    /// A hook has ended; nothing if it belongs to a service that is gone.
+    pub(crate) fn finished(
+        &mut self,
+        run: RunId,
+        end: HookEnd,
+        now: Time,
+        block: bool,
+        grace: Duration,
+        out: &mut Effects,
+    ) -> Option<Trouble> {
+        let service = self.list.iter_mut().find(|s| s.running.is_some_and(|r| r.run == run))?;
+        let (hook, took) = service.hook_for(now)?;
+        let name = service.spec.name.clone();
+        let (how, failed) = describe(&end);
+        out.event(Event::HookEnded { service: name.clone(), hook, took, how, failed });
+        if hook == Hook::Demote {
+            self.slowest_demote = self.slowest_demote.max(Some(took));
+            if took > grace / 2 {
+                out.event(Event::SlowDemote { service: name.clone(), took, grace });
+            }
+        }
+        let from = service.state;
+        let consequence = service.end(hook, end, now, block);
+        changed(service, from, out);
+        if consequence == Consequence::Unclean {
+            out.event(Event::Unclean { service: name.clone() });
+        }
+        Some(Trouble { service: name, consequence })
+    }
+
+    pub(crate) fn views(&self, now: Time) -> Vec<ServiceView> {
+        self.list
+            .iter()
+            .map(|s| ServiceView {
+                name: s.spec.name.clone(),
+                priority: s.spec.priority,
+                handler: s.spec.handler.clone(),
+                code: s.spec.code,
+                down: s.holds_nothing(),
+                up: s.maybe_promoted,
+                state: s.state,
+                hook: s.hook_for(now),
+                failed: s.failed || s.spec.problem.is_some(),
+                disabled: s.spec.disabled,
+                promotable: s.promotable,
+                score: s.score,
+                message: s.ineligible_reason().or_else(|| resting(s, now)).or_else(|| s.message.clone()),
+            })
+            .collect()
+    }
+}
+
+/// How far up and down the priorities things have come: what the gates of each service are made of.
+#[derive(Clone, Copy, Debug, Default)]
+struct PriorityGates {
+    lowest_unstarted: Option<u8>,
+    lowest_unpromoted: Option<u8>,
+    /// The same without newcomers: what ran before does not wait for them.
+    lowest_unstarted_of_old: Option<u8>,
+    lowest_unpromoted_of_old: Option<u8>,
+    highest_up: Option<u8>,
+    highest_standing: Option<u8>,
+    /// Hooks that run.
+    running: usize,
+}
+
+impl PriorityGates {
+    fn for_services(list: &[Service]) -> PriorityGates {
+        let mut gates = PriorityGates::default();
+        for service in list {
+            gates.running += usize::from(service.running.is_some());
+            let Some(priority) = service.spec.priority else { continue };
+            let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
+            let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
+            // A service that must be stopped first does not count as started for higher priorities.
+            if service.state < ServiceState::Started || service.must_stop {
+                lower(&mut gates.lowest_unstarted);
+                if !service.newcomer {
+                    lower(&mut gates.lowest_unstarted_of_old);
+                }
+            }
+            if service.state != ServiceState::Promoted {
+                lower(&mut gates.lowest_unpromoted);
+                if !service.newcomer {
+                    lower(&mut gates.lowest_unpromoted_of_old);
+                }
+            }
+            if service.maybe_promoted {
+                higher(&mut gates.highest_up);
+            }
+            if !service.is_down() {
+                higher(&mut gates.highest_standing);
+            }
+        }
+        gates
+    }
+
+    /// What a service may do. One without a priority waits for nobody; a newcomer that goes down never was what others were built on.
+    fn gates(&self, service: &Service, overdue: bool) -> Gates {
+        let Some(own) = service.spec.priority else {
+            return Gates { start: true, promote: true, demote: true, stop: true };
+        };
+        let overdue = overdue || service.newcomer;
+        let (unstarted, unpromoted) = match service.newcomer {
+            true => (self.lowest_unstarted, self.lowest_unpromoted),
+            false => (self.lowest_unstarted_of_old, self.lowest_unpromoted_of_old),
+        };
+        Gates {
+            start: unstarted.is_none_or(|p| own <= p),
+            promote: unpromoted.is_none_or(|p| own <= p),
+            demote: overdue || self.highest_up.is_none_or(|p| own >= p),
+            stop: overdue || self.highest_standing.is_none_or(|p| own >= p),
+        }
+    }
+}
+
+/// What is to be known of a service that waits although it could be started or promoted.
+fn resting(service: &Service, now: Time) -> Option<String> {
+    let times = service.restless(now)?;
+    let left = service.rests_until().since(now);
+    let waits = !left.is_zero() && service.state == ServiceState::Stopped;
+    waits.then(|| {
+        format!(
+            "it has changed by itself {times} times of late, and rests for {:.0} s",
+            left.as_secs_f32().ceil()
+        )
+    })
+}
+
+/// Why `failed` is called when nothing better is known.
+fn taken_down() -> Cause {
+    Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false, lasting: false }
+}
+
+fn abort(service: &mut Service, now: bool, out: &mut Effects) {
+    if let Some(running) = &mut service.running
+        && running.aborting.is_none_or(|was| now && !was)
+    {
+        running.aborting = Some(now);
+        out.push(Effect::AbortHook { run: running.run, now });
+    }
+}
+
+fn changed(service: &Service, from: ServiceState, out: &mut Effects) {
+    if service.state != from {
+        let (service, to) = (service.spec.name.clone(), service.state);
+        out.event(Event::ServiceChanged { service, from, to });
+    }
+}
+
+fn describe(end: &HookEnd) -> (String, bool) {
+    match end {
+        HookEnd::Done => ("done".to_owned(), false),
+        HookEnd::Status(report) => {
+            let word = match report.observed {
+                crate::io::Observed::Healthy => "healthy",
+                crate::io::Observed::Promoted => "healthy, promoted",
+                crate::io::Observed::Standby => "healthy, standby",
+                crate::io::Observed::Stopped => "stopped",
+                crate::io::Observed::Live => "live, not promotable now",
+            };
+            (word.to_owned(), false)
+        }
+        HookEnd::Failed { message, .. } => (message.clone(), true),
+        HookEnd::Aborted => ("ended early, as asked".to_owned(), false),
+        HookEnd::NoRoom(why) => (format!("was not run: {why}"), true),
+    }
+}
