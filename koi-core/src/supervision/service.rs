@@ -1,11 +1,12 @@
 //! One service: its state, what its hooks' ends mean, and its next step towards what the node wants.
 
+mod newcomer;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
-use crate::supervision::newcomer::Taken;
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -28,6 +29,14 @@ pub(crate) struct Running {
     was_up: bool,
 }
 
+/// The steps up that were really taken since the service was last down: by a hook of its own, or as its status has told. A hook that is
+/// not there counts as done, and nothing has been done.
+#[derive(Clone, Copy, Debug, Default)]
+struct StepsTaken {
+    start: bool,
+    promote: bool,
+}
+
 /// One service of this node.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
@@ -48,12 +57,12 @@ pub(crate) struct Service {
     pub(crate) stop_failed: bool,
     pub(crate) promotable: bool,
     /// The steps up that were really taken.
-    pub(crate) taken: Taken,
+    taken: StepsTaken,
     /// It appeared while the node was master, and has not been promoted yet: it fails nobody but itself.
-    pub(crate) newcomer: bool,
+    newcomer: bool,
     /// When a newcomer that has failed is tried again, and how often it has failed.
-    pub(crate) again_at: Time,
-    pub(crate) in_vain: u32,
+    again_at: Time,
+    in_vain: u32,
     pub(crate) score: Option<i32>,
     pub(crate) message: Option<String>,
     pub(crate) cause: Option<Cause>,
@@ -131,7 +140,7 @@ impl Service {
             wreck_seen: false,
             stop_failed: false,
             promotable: false,
-            taken: Taken::default(),
+            taken: StepsTaken::default(),
             newcomer: false,
             again_at: Time::NEVER,
             in_vain: 0,
@@ -148,6 +157,11 @@ impl Service {
             setbacks: Patience::default(),
             confirmations: 0,
         }
+    }
+
+    /// A hook of it was run on the way up, or its status says so.
+    pub(crate) fn took_a_step(&self) -> bool {
+        self.taken.start || self.taken.promote
     }
 
     /// The folder says this of it now. What runs is not stopped because nobody knows any more how to run it, and it is taken down as
@@ -169,7 +183,7 @@ impl Service {
         self.state = if promoted { ServiceState::Promoted } else { ServiceState::Started };
         self.maybe_promoted = promoted;
         self.started = true;
-        self.taken = Taken { start: true, promote: promoted };
+        self.taken = StepsTaken { start: true, promote: promoted };
         self.promotable = true;
         self.must_stop = take_down;
     }
@@ -462,7 +476,7 @@ impl Service {
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.maybe_promoted = self.suspect;
-        self.taken = Taken::default();
+        self.taken = StepsTaken::default();
         self.must_stop = false;
         self.stop_failed = false;
         self.promotable = false;
@@ -493,13 +507,13 @@ impl Service {
             Observed::Healthy => self.promotable = true,
             Observed::Promoted => {
                 self.state = ServiceState::Promoted;
-                self.taken = Taken { start: true, promote: true };
+                self.taken = StepsTaken { start: true, promote: true };
                 self.maybe_promoted = true;
                 self.promotable = true;
             }
             Observed::Standby => {
                 self.state = ServiceState::Started;
-                self.taken = Taken { start: true, promote: false };
+                self.taken = StepsTaken { start: true, promote: false };
                 self.maybe_promoted = false;
                 self.promotable = true;
             }

@@ -94,7 +94,7 @@ impl Services {
 
     /// Something has failed and is down.
     pub(crate) fn any_failed(&self) -> bool {
-        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.newcomer)
+        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.is_newcomer())
     }
 
     /// No hook runs.
@@ -130,23 +130,23 @@ impl Services {
 
     /// A service that is being taken down as failed.
     pub(crate) fn failing(&self) -> Option<&str> {
-        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.newcomer;
+        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.is_newcomer();
         self.list.iter().find(failing).map(|s| s.spec.name.as_str())
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
     pub(crate) fn ineligible_reason(&self) -> Option<String> {
-        self.list.iter().filter(|s| !s.newcomer).find_map(Service::ineligible_reason)
+        self.list.iter().filter(|s| !s.is_newcomer()).find_map(Service::ineligible_reason)
     }
 
     /// A service counts as failed without a failure.
     pub(crate) fn is_ineligible(&self) -> bool {
-        self.list.iter().any(|s| !s.newcomer && s.is_ineligible())
+        self.list.iter().any(|s| !s.is_newcomer() && s.is_ineligible())
     }
 
     /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
     pub(crate) fn summary(&self, settled: bool) -> Summary {
-        let list = || self.list.iter().filter(move |s| !(settled && s.newcomer));
+        let list = || self.list.iter().filter(move |s| !(settled && s.is_newcomer()));
         let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
         if any(&[ServiceState::Failed, ServiceState::Failing]) {
             Summary::Error
@@ -174,13 +174,17 @@ impl Services {
                 Some(at) => {
                     let mut service = old.swap_remove(at);
                     service.respecify(spec);
-                    service.newcomer |= master && service.late_hook().is_some();
+                    if master && service.late_hook().is_some() {
+                        service.begin_as_newcomer();
+                    }
                     self.list.push(service);
                 }
                 None => {
                     out.event(Event::ServiceFound { service: spec.name.clone() });
                     let mut service = Service::new(spec);
-                    service.newcomer = master;
+                    if master {
+                        service.begin_as_newcomer();
+                    }
                     self.list.push(service);
                 }
             }
@@ -189,7 +193,7 @@ impl Services {
             out.event(Event::ServiceGone { service: gone.spec.name.clone(), was: gone.state });
             // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
             // had a hook to run is not.
-            if gone.maybe_promoted && (gone.taken.start || gone.taken.promote) {
+            if gone.maybe_promoted && (gone.took_a_step()) {
                 gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
                 self.list.push(gone);
             } else if let Some(running) = gone.running {
@@ -258,6 +262,28 @@ impl Services {
             timers.set_after(Timer::ServiceRest, service.rests_until(), now);
             timers.set(Timer::NewcomerRetry, service.tried_again_at());
         }
+    }
+
+    /// Failed newcomers whose time has come are as if they had just been found.
+    pub(crate) fn try_newcomers_again(&mut self, now: Time) {
+        for service in self.list.iter_mut().filter(|s| s.tried_again_at() <= now) {
+            service.try_again();
+        }
+    }
+
+    /// Something has changed in the folder: whatever has failed there may have been mended.
+    pub(crate) fn forgive_newcomers(&mut self) {
+        self.list.iter_mut().for_each(Service::forgive);
+    }
+
+    /// Nothing is left that they are new beside.
+    pub(crate) fn no_more_newcomers(&mut self) {
+        self.list.iter_mut().for_each(Service::end_as_newcomer);
+    }
+
+    /// Why a newcomer does not run.
+    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
+        self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomers_trouble)
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
@@ -459,13 +485,13 @@ impl PriorityGates {
             // A service that must be stopped first does not count as started for higher priorities.
             if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut gates.lowest_unstarted);
-                if !service.newcomer {
+                if !service.is_newcomer() {
                     lower(&mut gates.lowest_unstarted_of_old);
                 }
             }
             if service.state != ServiceState::Promoted {
                 lower(&mut gates.lowest_unpromoted);
-                if !service.newcomer {
+                if !service.is_newcomer() {
                     lower(&mut gates.lowest_unpromoted_of_old);
                 }
             }
@@ -484,8 +510,8 @@ impl PriorityGates {
         let Some(own) = service.spec.priority else {
             return Gates { start: true, promote: true, demote: true, stop: true };
         };
-        let overdue = overdue || service.newcomer;
-        let (unstarted, unpromoted) = match service.newcomer {
+        let overdue = overdue || service.is_newcomer();
+        let (unstarted, unpromoted) = match service.is_newcomer() {
             true => (self.lowest_unstarted, self.lowest_unpromoted),
             false => (self.lowest_unstarted_of_old, self.lowest_unpromoted_of_old),
         };

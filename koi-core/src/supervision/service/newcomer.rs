@@ -3,22 +3,13 @@
 
 use std::time::Duration;
 
-use crate::supervision::service::{Consequence, Gates, Service, Step};
-use crate::supervision::services::Services;
+use super::{Consequence, Gates, Service, Step};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
 /// How long a newcomer that has failed is left alone; the pause doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LAST_PAUSE: Duration = Duration::from_secs(300);
-
-/// The steps up that were really taken since the service was last down: by a hook of its own, or as its status has told. A hook that is
-/// not there counts as done, and nothing has been done.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) start: bool,
-    pub(crate) promote: bool,
-}
 
 impl Service {
     /// Its hook runs, if it has it.
@@ -91,7 +82,37 @@ impl Service {
         if self.waits_for_another_try() { self.again_at } else { Time::NEVER }
     }
 
-    fn trouble(&self) -> Option<String> {
+    /// A newcomer that has not proved itself.
+    pub(crate) fn is_newcomer(&self) -> bool {
+        self.newcomer
+    }
+
+    /// It came while the node was master, or a hook of it did.
+    pub(crate) fn begin_as_newcomer(&mut self) {
+        self.newcomer = true;
+    }
+
+    /// It is like any other from now on.
+    pub(crate) fn end_as_newcomer(&mut self) {
+        self.newcomer = false;
+        self.again_at = Time::NEVER;
+    }
+
+    /// A failed newcomer is as if it had just been found.
+    pub(crate) fn try_again(&mut self) {
+        self.again_at = Time::NEVER;
+        self.recover();
+    }
+
+    /// Whatever made a newcomer fail may have been mended.
+    pub(crate) fn forgive(&mut self) {
+        if self.newcomer && self.failed {
+            self.again_at = Time(0);
+        }
+    }
+
+    /// Why a newcomer does not run.
+    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
         let why = match (self.ineligible_reason(), &self.cause) {
             (Some(barred), _) => barred,
             (None, Some(cause)) if self.failed => {
@@ -100,35 +121,5 @@ impl Service {
             (None, _) => return None,
         };
         Some(format!("a new service cannot run here, and what runs goes on: {why}"))
-    }
-}
-
-impl Services {
-    /// Failed newcomers whose time has come are as if they had just been found.
-    pub(crate) fn try_newcomers_again(&mut self, now: Time) {
-        for service in self.list.iter_mut().filter(|s| s.tried_again_at() <= now) {
-            service.again_at = Time::NEVER;
-            service.recover();
-        }
-    }
-
-    /// Something has changed in the folder: whatever has failed there may have been mended.
-    pub(crate) fn forgive_newcomers(&mut self) {
-        for service in self.list.iter_mut().filter(|s| s.newcomer && s.failed) {
-            service.again_at = Time(0);
-        }
-    }
-
-    /// Nothing is left that they are new beside.
-    pub(crate) fn no_more_newcomers(&mut self) {
-        for service in &mut self.list {
-            service.newcomer = false;
-            service.again_at = Time::NEVER;
-        }
-    }
-
-    /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
-        self.list.iter().filter(|s| s.newcomer).find_map(Service::trouble)
     }
 }
