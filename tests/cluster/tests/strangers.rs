@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use koi_cluster_tests::{Cluster, Node, Service};
+use koi_testkit::wait_for;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
@@ -69,8 +70,10 @@ fn a_command_that_ended_without_an_answer_is_not_carried_out_later() {
     node.signal(Signal::SIGCONT);
     // Whoever comes later is served later.
     node.koi(&["reconfigure"]).exits(0);
-    let done = node.log().lines().filter(|line| line.contains("is in force")).count();
-    assert_eq!(done, 1, "some came out of the blue:\n{}", node.last_lines(20));
+    let done = || node.log().lines().filter(|line| line.contains("is in force")).count();
+    // The log has a thread of its own: it may come after the answer.
+    wait_for("the log tells of the command", || done() > 0);
+    assert_eq!(done(), 1, "some came out of the blue:\n{}", node.last_lines(20));
 }
 
 #[test]

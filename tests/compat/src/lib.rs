@@ -52,6 +52,8 @@ pub fn from_hex(text: &str) -> Vec<u8> {
 pub fn differences(then: &Value, now: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare("", then, now, &mut found);
+    // How JSON is kept, sorted or as it came, depends on what else is built.
+    found.sort();
     found
 }
 
