@@ -132,9 +132,15 @@ async fn a_plugin_that_finds_kois_socket_and_writes_to_it_fails_its_own_hook() {
 fn panicking(bench: &Bench) -> Option<PathBuf> {
     let (to, plugin) = (bench.dir.path(), bench.dir.path().join("panicking.so"));
     let rustc = || Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let mut api = rustc();
-    api.args(["--edition=2024", "--crate-type=rlib", "--crate-name=koi_plugin_api", "--out-dir"]).arg(to);
-    run(api.arg(repository("plugin-api/src/lib.rs")), "rustc")?;
+    for (name, path, extern_crate) in [
+        ("koi_hook", "koi-hook/src/lib.rs", None),
+        ("koi_plugin_api", "plugin-api/src/lib.rs", Some("--extern=koi_hook")),
+    ] {
+        let mut library = rustc();
+        library.args(["--edition=2024", "--crate-type=rlib", "--crate-name", name]).args(extern_crate);
+        library.arg("-L").arg(to).arg("--out-dir").arg(to);
+        run(library.arg(repository(path)), "rustc")?;
+    }
     let mut build = rustc();
     build.args(["--edition=2024", "--crate-type=cdylib", "--extern=koi_plugin_api", "-L"]);
     build.arg(to).arg("-o").arg(&plugin);
