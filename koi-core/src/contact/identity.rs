@@ -14,8 +14,8 @@ pub(crate) struct Identity {
     calls_until: Time,
     /// The call is over: the run takes part.
     established: bool,
-    /// The newest of its id's other runs that it was told of while it called, and when that was heard last.
-    told: Option<(Session, Time)>,
+    /// The newest of its id's other runs that it was told of while it called.
+    told: Option<Session>,
     /// The last machine with this id that answered, and when.
     twin: Option<(Session, Time)>,
 }
@@ -60,12 +60,12 @@ impl Identity {
 
     /// The newest of its id's other runs that it was told of while it called.
     pub(crate) fn told(&self) -> Option<Session> {
-        self.told.map(|(session, _)| session)
+        self.told
     }
 
-    /// It is told of another run, heard last then: the call goes on until `calls_until`.
-    pub(crate) fn hear_of(&mut self, session: Session, heard: Time, calls_until: Time) {
-        self.told = Some((session, heard));
+    /// It is told of another run: the call goes on until `calls_until`.
+    pub(crate) fn hear_of(&mut self, session: Session, calls_until: Time) {
+        self.told = Some(session);
         self.calls_until = calls_until;
     }
 

@@ -275,7 +275,7 @@ impl Peers {
     }
 
     /// What that run says that it is; true if it is to be told that it is there.
-    pub(crate) fn note_card(&mut self, id: NodeId, session: Session, info: &NodeInfo) -> bool {
+    pub(crate) fn note_info(&mut self, id: NodeId, session: Session, info: &NodeInfo) -> bool {
         let Some(run) = self.run_mut(id, session) else { return false };
         let new = !run.calls && (run.info.name.is_empty() || run.told_lost || !run.told_seen);
         run.told_seen |= !run.calls;

@@ -141,7 +141,7 @@ impl Node {
         let matters = session.count >= self.session.count || other.silent <= self.lately();
         if newest && matters {
             let calls_until = self.started + self.long_call();
-            self.identity.hear_of(session, heard, calls_until);
+            self.identity.hear_of(session, calls_until);
         }
     }
 

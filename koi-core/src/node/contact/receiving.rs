@@ -26,7 +26,7 @@ impl Node {
         if self.last_word(from, session, &body, now) {
             return;
         }
-        if let Some(followed) = card_of(&body).and_then(|info| info.follows) {
+        if let Some(followed) = info_of(&body).and_then(|info| info.follows) {
             // The word of that run's guardian, by the run that came after it on the same machine.
             self.on_gone(from, followed, Gone::Dead { all_down: false }, now);
         }
@@ -40,7 +40,7 @@ impl Node {
             Some(true) => {}
         }
         self.note_run(from, session, source, &body, now);
-        self.note_card(from, session, &body);
+        self.note_info(from, session, &body);
         self.dispatch(from, session, body, now);
     }
 
@@ -86,7 +86,7 @@ impl Node {
             Body::Heartbeat(heartbeat) if self.is_from_before(&heartbeat.info) => {
                 let body = Body::Heartbeat(heartbeat);
                 self.note_run(from, session, None, &body, now);
-                self.note_card(from, session, &body);
+                self.note_info(from, session, &body);
                 self.dispatch(from, session, body, now);
             }
             Body::Heartbeat(_) => self.ask_for_a_word(from, session, now),
@@ -122,9 +122,9 @@ impl Node {
         self.peers.hear(from, session, source, lately, now);
     }
 
-    fn note_card(&mut self, from: NodeId, session: Session, body: &Body) {
-        let Some(info) = card_of(body) else { return };
-        let new = self.peers.note_card(from, session, info);
+    fn note_info(&mut self, from: NodeId, session: Session, body: &Body) {
+        let Some(info) = info_of(body) else { return };
+        let new = self.peers.note_info(from, session, info);
         self.durable.remember_name(from, &info.name);
         if new {
             self.event(Event::NodeSeen { node: info.name.clone() });
@@ -195,7 +195,7 @@ fn matters(
 }
 
 /// What a message says of its sender.
-fn card_of(body: &Body) -> Option<&NodeInfo> {
+fn info_of(body: &Body) -> Option<&NodeInfo> {
     match body {
         Body::Hello(m) => Some(&m.info),
         Body::Heartbeat(m) => Some(&m.info),
