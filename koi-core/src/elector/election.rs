@@ -248,23 +248,24 @@ impl Election {
 
     /// Lets time take effect on a campaign that is under way.
     pub(crate) fn advance(&mut self, heartbeat: Duration, now: Time) -> CampaignStep {
-        let (term, until, resend, polls) = match &mut self.phase {
-            ElectionPhase::Polling { term, until, resend, .. } => (*term, *until, resend, true),
-            ElectionPhase::Claiming { term, until, resend, .. } => (*term, *until, resend, false),
+        let (until, resend, over, again) = match &mut self.phase {
+            ElectionPhase::Polling { term, until, resend, rival, .. } => {
+                let over = CampaignStep::PollOver { opposed: *rival };
+                (*until, resend, over, CampaignStep::AskAgain(*term))
+            }
+            ElectionPhase::Claiming { term, until, resend, .. } => {
+                (*until, resend, CampaignStep::ClaimOver, CampaignStep::ClaimAgain(*term))
+            }
             ElectionPhase::Follower | ElectionPhase::Leading => return CampaignStep::Wait,
         };
-        if now < until && now < *resend {
+        if now >= until {
+            return over;
+        }
+        if now < *resend {
             return CampaignStep::Wait;
         }
         *resend = now + heartbeat;
-        match &self.phase {
-            ElectionPhase::Polling { rival, .. } if now >= until => {
-                CampaignStep::PollOver { opposed: *rival }
-            }
-            _ if now >= until => CampaignStep::ClaimOver,
-            _ if polls => CampaignStep::AskAgain(term),
-            _ => CampaignStep::ClaimAgain(term),
-        }
+        again
     }
 
     /// Begins a poll for the term after all that are known; `voted`: the newest in which this elector has voted.
