@@ -15,7 +15,7 @@ mod sys;
 
 pub use environment::environment;
 pub use keeper::{KEEP, keep};
-pub use output::{Output, outlives_koi};
+pub use output::{Output, outlives_koi, start_keeper};
 pub use start::{command, run_exactly};
 pub use sys::outlive_signals;
 

@@ -13,6 +13,9 @@ use tokio::net::unix::pipe;
 use crate::keeper::{Fate, KEEP, hand_over};
 use crate::start::command;
 
+/// The thread that waits for the keeper does no more than that, and the guardian keeps all of its memory in RAM.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// The way to the keeper.
 #[derive(Debug, Default)]
 struct Way {
@@ -33,19 +36,29 @@ pub(crate) fn keep_with(program: &'static str) {
     way().program = Some(program);
 }
 
+/// Starts the keeper now: for a process whose first child is in a hurry, and with it whoever waits for that child.
+pub fn start_keeper() {
+    way().start();
+}
+
 /// Whether output of children is read on when this process does not read it any more.
 pub fn outlives_koi() -> bool {
     way().program.is_some()
 }
 
 impl Way {
+    /// Does nothing where there is a keeper, or none is wanted.
+    fn start(&mut self) {
+        if self.socket.is_none() {
+            self.socket = self.program.and_then(start);
+        }
+    }
+
     /// Hands ends over. What cannot be is read by this process alone, as without a keeper.
     fn hand_over(&mut self, fate: Fate, pipes: &[BorrowedFd<'_>]) {
         // A keeper that was killed is replaced; one that cannot be started is tried again the next time.
         for _ in 0..2 {
-            if self.socket.is_none() {
-                self.socket = self.program.and_then(start);
-            }
+            self.start();
             let Some(socket) = &self.socket else { return };
             match hand_over(socket.as_fd(), fate, pipes) {
                 Err(error) if is_gone(&error) => self.socket = None,
@@ -64,7 +77,7 @@ fn is_gone(error: &io::Error) -> bool {
 fn start(program: &'static str) -> Option<OwnedFd> {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).ok()?;
-    let keeper = std::thread::Builder::new().name("koi-keeper".into());
+    let keeper = std::thread::Builder::new().name("koi-keeper".into()).stack_size(STACK_BYTES);
     let run = move || {
         let started = {
             let mut keeper = command(program);

@@ -45,6 +45,8 @@ pub(crate) fn run(args: &Args, lock: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // The others wait for the demote hooks of a dead koid: a process that starts beside them would cost them its time.
+    koi_child::start_keeper();
     let _ = sys::lock_memory();
     let _ = sys::make_realtime();
     match guard() {
