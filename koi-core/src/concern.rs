@@ -69,7 +69,7 @@ pub enum Concern {
         why: String,
     },
     /// Someone says what no node of this cluster can have come to.
-    Absurd {
+    Implausible {
         what: String,
     },
     /// There was no room for this node.
@@ -152,7 +152,7 @@ impl Concern {
             | Concern::ElectorsNamedOtherwise { .. }
             | Concern::SameId { .. }
             | Concern::Mute { .. }
-            | Concern::Absurd { .. }
+            | Concern::Implausible { .. }
             | Concern::Unguarded { .. }
             | Concern::SlowDisk { .. }
             | Concern::NodeTooMany { .. }
@@ -217,7 +217,7 @@ impl fmt::Display for Concern {
                 "another machine has the id of this node, {id}, and runs longer: this one takes part in nothing until `koi reset-identity` \
                  gives it an id of its own"
             ),
-            Concern::Absurd { what } => f.write_str(what),
+            Concern::Implausible { what } => f.write_str(what),
             Concern::Unguarded { why } => f.write_str(why),
             Concern::SlowDisk { node, takes } => write!(
                 f,

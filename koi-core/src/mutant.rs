@@ -75,7 +75,7 @@ pub enum Mutant {
     /// Freshness: a message counts though it may have been recorded.
     OldIsNews,
     /// Numbers: whatever an authenticated peer says is taken.
-    AbsurdTaken,
+    ImplausibleTaken,
     /// Patience: what repeats itself does not wait.
     NoBackOff,
     /// Patience: what status says against a hook that has just ended is no failure, however often.
@@ -133,7 +133,7 @@ impl Mutant {
         Mutant::NewerRunFrees,
         Mutant::CopyAdopts,
         Mutant::OldIsNews,
-        Mutant::AbsurdTaken,
+        Mutant::ImplausibleTaken,
         Mutant::NoBackOff,
         Mutant::ContradictionIgnored,
         Mutant::DoubtedTaken,

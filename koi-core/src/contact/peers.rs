@@ -12,6 +12,8 @@ use crate::types::{Epoch, NodeId, Session, Time, Version};
 
 /// A node that is unheard for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
+/// What a node says that is implausible is told once in so long.
+const IMPLAUSIBLE_PAUSE: Duration = Duration::from_secs(60);
 /// Runs of one node that are remembered.
 const RUNS: usize = 4;
 
@@ -163,6 +165,8 @@ pub(crate) struct Peers {
     map: BTreeMap<NodeId, Runs>,
     /// The last node for which there was no room.
     pub(crate) refused: Option<(NodeId, Time)>,
+    /// Who said something implausible last, what, and when.
+    implausible: Option<(NodeId, String, Time)>,
 }
 
 /// The runs of one node.
@@ -221,6 +225,21 @@ impl Runs {
 }
 
 impl Peers {
+    /// A node has said something implausible; whether that is to be told, which it is once in a while for each node.
+    pub(crate) fn note_implausible(&mut self, from: NodeId, what: &str, now: Time) -> bool {
+        let told = |(who, _, at): &(NodeId, String, Time)| *who == from && now.since(*at) < IMPLAUSIBLE_PAUSE;
+        let tell = !self.implausible.as_ref().is_some_and(told);
+        if tell {
+            self.implausible = Some((from, what.to_owned(), now));
+        }
+        tell
+    }
+
+    /// The last implausible thing that was said, and when.
+    pub(crate) fn implausible(&self) -> Option<(&str, Time)> {
+        self.implausible.as_ref().map(|(_, what, at)| (what.as_str(), *at))
+    }
+
     /// The run that speaks for this node.
     pub(crate) fn get(&self, id: NodeId) -> Option<&Peer> {
         self.map.get(&id).and_then(|runs| runs.get(runs.current))

@@ -4,7 +4,7 @@
 //! handed out again, so that a change which is not persisted cannot be written. What must be on disk before it is said or done waits here
 //! ([`Deferred`]).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub(crate) struct Durability {
     measured: Time,
     /// What waits, and for the state of which number.
     deferred: VecDeque<(u64, Deferred)>,
+    /// The version of the record with which maintenance ended last, as far as this run has seen it. It is on no disk.
+    watched_since: Version,
 }
 
 impl Deref for Durability {
@@ -97,6 +99,7 @@ impl Durability {
             takes: Duration::ZERO,
             measured: now,
             deferred: VecDeque::new(),
+            watched_since: Version::default(),
             state,
         }
     }
@@ -135,7 +138,22 @@ impl Durability {
 
     /// A record counts; returns the one that counted before.
     pub(crate) fn apply(&mut self, record: Record) -> Record {
-        std::mem::replace(&mut self.change().applied, record)
+        let before = std::mem::replace(&mut self.change().applied, record);
+        if before.maintenance != self.applied.maintenance {
+            self.watched_since = self.applied.version;
+        }
+        before
+    }
+
+    /// The version of the record with which maintenance began or ended last, as far as this run has seen it.
+    pub(crate) fn watched_since(&self) -> Version {
+        self.watched_since
+    }
+
+    /// R10, R13: a cluster begins with these members, or, with quorum off, with whoever comes.
+    pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
+        self.set_origin(StateOrigin::Founder);
+        self.take_record(Record { members, ..Record::default() });
     }
 
     /// Where this elector's knowledge comes from now (R10).
@@ -154,9 +172,10 @@ impl Durability {
         state.origin = StateOrigin::Member;
     }
 
-    /// The lease that an unknown promise may bind for after a restart.
-    pub(crate) fn set_promised_lease(&mut self, lease: Duration) {
-        if self.promised_lease != lease {
+    /// The lease says how long an unknown promise may bind after a restart. It grows at once, and shrinks only when no promise of the longer one
+    /// binds any more (`may_shorten`): otherwise a restart would free this elector too early.
+    pub(crate) fn keep_promised_lease(&mut self, lease: Duration, may_shorten: bool) {
+        if lease > self.promised_lease || (lease < self.promised_lease && may_shorten) {
             self.change().promised_lease = lease;
         }
     }
@@ -251,10 +270,10 @@ impl Durability {
 
     // --- what waits for the disk ---
 
-    /// What may be done at once, because the state as it is now is on disk. What may not is kept.
-    pub(crate) fn defer(&mut self, what: Deferred) -> Option<Deferred> {
+    /// Does `what` when the state as it is now is on disk: [`Durability::next_due`] returns it then, at once if it is.
+    pub(crate) fn defer(&mut self, what: Deferred) {
         if what.is_hasty() || self.is_on_disk() {
-            return Some(what);
+            return self.deferred.push_front((self.written_number, what));
         }
         // A disk that hangs must not pile up what waits for it: these are asked for again, and the oldest is worth least.
         if self.deferred.len() >= limits::IN_FLIGHT
@@ -264,7 +283,6 @@ impl Durability {
         }
         let number = self.issued_number + u64::from(self.dirty);
         self.deferred.push_back((number, what));
-        None
     }
 
     /// The next thing whose state is on disk by now.

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::io::{Answered, CommandId};
 use crate::leader::placement::Placement;
 use crate::leader::reports::{Reports, RunnerReport};
 use crate::limits;
 use crate::message::Report;
+use crate::record::Record;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version};
 
@@ -210,10 +212,12 @@ impl Leadership {
 
     // --- the record (R4) ---
 
-    /// The version of a change after `newest`; it is told at once.
-    pub(crate) fn next_version(&mut self, newest: u64, now: Time) -> Version {
+    /// Changes the record; the change is told at once. It takes effect nowhere before it counts.
+    pub(crate) fn propose(&mut self, record: Record, durable: &mut Durability, now: Time) {
         self.hasten(now);
-        Version { term: self.term, n: newest + 1 }
+        let n = record.version.n.max(durable.record.version.n) + 1;
+        durable.take_record(Record { version: Version { term: self.term, n }, ..record });
+        durable.defer(Deferred::Record);
     }
 
     /// The electors that have this version on disk.

@@ -5,19 +5,20 @@ use crate::event::Event;
 use crate::io::{Answered, Command, CommandId, Effect, Refusal};
 use crate::leader::reports::RunnerReport;
 use crate::limits;
-use crate::node::Node;
+use crate::node::handlers::CommandHandler;
+use crate::node::node_ref::NodeRef;
 use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::{Record, StateOrigin};
-use crate::types::{NodeId, NodeState, Time};
+use crate::types::{NodeId, NodeState};
 
 type Change = Result<(Record, Answered), Refusal>;
 
-impl Node {
-    pub(crate) fn command(&mut self, id: CommandId, command: Command, now: Time) {
+impl CommandHandler<'_> {
+    pub(crate) fn command(&mut self, id: CommandId, command: Command) {
         let result = match command {
-            Command::Bootstrap { dry_run } => self.bootstrap(dry_run, now),
+            Command::Bootstrap { dry_run } => self.bootstrap(dry_run),
             Command::Recover => self.recover(),
-            Command::Promote { node, dry_run: true } => self.rehearse(&node, now),
+            Command::Promote { node, dry_run: true } => self.node().rehearse(&node),
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -25,43 +26,82 @@ impl Node {
             | Command::Stop(_)
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
-            | Command::Electors(_) => return self.change(id, command, now),
+            | Command::Electors(_) => return self.change(id, command),
         };
-        self.effect(Effect::Answer { id, result });
+        self.ctx.effect(Effect::Answer { id, result });
     }
 
     /// A change of the record: only the leader makes it, and answers when it counts.
-    fn change(&mut self, id: CommandId, command: Command, now: Time) {
-        if !self.acting(now) {
-            let leader = self.known_leader(now);
-            return self.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
+    fn change(&mut self, id: CommandId, command: Command) {
+        if !self.node().acting() {
+            let leader = self.node().known_leader();
+            return self.ctx.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
         }
         if self.lead.as_ref().is_some_and(|l| l.waiting_commands() >= limits::COMMANDS) {
             let result = Err(NotNowReason::TooManyCommands.into());
-            return self.effect(Effect::Answer { id, result });
+            return self.ctx.effect(Effect::Answer { id, result });
         }
         let maintenance_off = command == Command::Maintenance(false);
-        match self.changed(command, now) {
-            Err(refusal) => self.effect(Effect::Answer { id, result: Err(refusal) }),
+        match self.node().changed(command) {
+            Err(refusal) => self.ctx.effect(Effect::Answer { id, result: Err(refusal) }),
             Ok((record, answered)) => {
-                self.event(Event::Commanded { what: answered.message.clone() });
+                self.ctx.event(Event::Commanded { what: answered.message.clone() });
+                let Some(lead) = self.lead else { return };
                 if record != self.durable.record {
-                    self.propose(record, now);
-                    let version = self.durable.record.version;
-                    if let Some(lead) = self.lead.as_mut().filter(|_| maintenance_off) {
-                        lead.placement_mut().maintenance_ended(version);
+                    lead.propose(record, self.durable, self.ctx.now);
+                    if maintenance_off {
+                        lead.placement_mut().maintenance_ended(self.durable.record.version);
                     }
                 }
-                self.answer_when_counted(id, answered);
+                let version = self.durable.record.version;
+                if lead.committed() >= version {
+                    return self.ctx.effect(Effect::Answer { id, result: Ok(answered) });
+                }
+                lead.await_commit(id, version, answered);
             }
         }
     }
 
-    fn changed(&self, command: Command, now: Time) -> Change {
+    fn bootstrap(&mut self, dry_run: bool) -> Result<Answered, Refusal> {
+        if !self.ctx.settings.elector {
+            return Err(NotNowReason::NoElector.into());
+        }
+        if self.durable.origin == StateOrigin::Member {
+            return Err(NotNowReason::HasRecord.into());
+        }
+        if self.node().known_leader().is_some() {
+            return Err(NotNowReason::LeaderThere.into());
+        }
+        let members = self.node().bootstrap_members()?;
+        let names: Vec<String> = self.node().names_of(&members);
+        let message = format!("the cluster begins with these electors: {}", names.join(", "));
+        if dry_run {
+            return Ok(Answered { message, steps: names });
+        }
+        self.ctx.event(Event::NewCluster { electors: names.clone() });
+        self.durable.found(members);
+        Ok(Answered { message, steps: names })
+    }
+
+    fn recover(&mut self) -> Result<Answered, Refusal> {
+        if !self.ctx.settings.runner {
+            return Err(NotNowReason::NothingToRecover { node: self.ctx.settings.name.clone() }.into());
+        }
+        let failures = self.runner.fail_count();
+        self.runner.recover_by_hand();
+        let what = if failures == 1 { "1 failure is".to_owned() } else { format!("{failures} failures are") };
+        let message = format!("{} tries again; {what} forgotten", self.ctx.settings.name);
+        self.ctx.event(Event::Commanded { what: message.clone() });
+        Ok(Answered { message, steps: Vec::new() })
+    }
+}
+
+impl NodeRef<'_> {
+    fn changed(&self, command: Command) -> Change {
         let mut next = self.durable.record.clone();
         let said = |message: String| Answered { message, steps: Vec::new() };
         match command {
-            Command::Promote { node, .. } => self.promote(&node, now),
+            Command::Promote { node, .. } => self.promote(&node),
             Command::Demote => {
                 next.manual = true;
                 next.target = None;
@@ -93,17 +133,17 @@ impl Node {
                 let word = if on { "on: no hook runs anywhere" } else { "off" };
                 Ok((next, said(format!("maintenance mode is {word}"))))
             }
-            Command::ConfirmDown(node) => self.confirm_down(&node, now),
-            Command::Electors(change) => self.change_electors(&change, now),
+            Command::ConfirmDown(node) => self.confirm_down(&node),
+            Command::Electors(change) => self.change_electors(&change),
             Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
         }
     }
 
-    fn promote(&self, node: &str, now: Time) -> Change {
+    fn promote(&self, node: &str) -> Change {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
         let mut next = self.durable.record.clone();
-        self.promotable(node, &next, now)?;
+        self.promotable(node, &next)?;
         next.manual = false;
         if next.master.as_ref().is_some_and(|m| m.node == node) {
             next.target = None;
@@ -118,7 +158,7 @@ impl Node {
     }
 
     /// Refuses what could not be carried out, so that no master is demoted in vain.
-    fn promotable(&self, node: NodeId, record: &Record, now: Time) -> Result<(), Refusal> {
+    fn promotable(&self, node: NodeId, record: &Record) -> Result<(), Refusal> {
         let name = self.name_of(node);
         if record.maintenance {
             return Err(NotNowReason::Maintenance.into());
@@ -128,7 +168,7 @@ impl Node {
         if !runner {
             return Err(NotNowReason::NoRunner { node: name }.into());
         }
-        let Some(seen) = self.seen_lately(node, now) else {
+        let Some(seen) = self.seen_lately(node) else {
             return Err(NotNowReason::NotThere { node: name }.into());
         };
         if record.stopped.contains(&node) {
@@ -164,9 +204,9 @@ impl Node {
     }
 
     /// R6: the operator attests that nothing is promoted there.
-    fn confirm_down(&self, node: &str, now: Time) -> Change {
+    fn confirm_down(&self, node: &str) -> Change {
         let mut next = self.durable.record.clone();
-        let node = self.resolve_dead(node, now)?;
+        let node = self.resolve_dead(node)?;
         let name = next
             .master
             .as_ref()
@@ -178,7 +218,7 @@ impl Node {
         let master = next.master.as_ref().filter(|m| m.node == node);
         let speaks = |seen: &&RunnerReport| master.is_none_or(|m| self.succeeds(seen.session, m));
         let alive = node == self.id && master.is_none_or(|m| self.succeeds(self.session, m))
-            || reports().filter(speaks).any(|seen| now.since(seen.at) <= lately);
+            || reports().filter(speaks).any(|seen| self.now.since(seen.at) <= lately);
         let unclean = reports().any(|seen| seen.summary.unclean);
         if alive && !unclean {
             return Err(Refusal::Unsafe(UnsafeReason::NodeAnswers { node: name }));
@@ -194,21 +234,21 @@ impl Node {
 
     /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
     /// replaced under the same name, or this leader never heard it.
-    fn resolve_dead(&self, node: &str, now: Time) -> Result<NodeId, Refusal> {
+    fn resolve_dead(&self, node: &str) -> Result<NodeId, Refusal> {
         let awaited = self.durable.record.master.as_ref().filter(|master| {
             let called = master.name == node || master.node.to_string() == node;
-            called && !self.speaks_for(master, now)
+            called && !self.speaks_for(master)
         });
         awaited.map_or_else(|| self.resolve(node), |master| Ok(master.node))
     }
 
     /// `koi promote --dry-run`.
-    fn rehearse(&self, node: &str, now: Time) -> Result<Answered, Refusal> {
-        if !self.acting(now) {
-            return Err(Refusal::NotLeader { leader: self.known_leader(now) });
+    fn rehearse(&self, node: &str) -> Result<Answered, Refusal> {
+        if !self.acting() {
+            return Err(Refusal::NotLeader { leader: self.known_leader() });
         }
         let id = self.resolve(node)?;
-        let (next, answered) = self.promote(node, now)?;
+        let (next, answered) = self.promote(node)?;
         let name = self.name_of(id);
         let mut steps = Vec::new();
         if self.durable.record.manual {
@@ -216,7 +256,7 @@ impl Node {
         }
         if next.target == Some(id) {
             steps.push(format!("{name} becomes the target, on the disks of a quorum of electors"));
-            if !self.is_candidate(id, &next, now) {
+            if !self.is_candidate(id, &next) {
                 steps.push(format!("wait until {name} is promotable; until then things stay as they are"));
             }
             if let Some(master) = &next.master {
@@ -233,38 +273,6 @@ impl Node {
         Ok(Answered { message: answered.message, steps })
     }
 
-    fn bootstrap(&mut self, dry_run: bool, now: Time) -> Result<Answered, Refusal> {
-        if !self.settings.elector {
-            return Err(NotNowReason::NoElector.into());
-        }
-        if self.durable.origin == StateOrigin::Member {
-            return Err(NotNowReason::HasRecord.into());
-        }
-        if self.known_leader(now).is_some() {
-            return Err(NotNowReason::LeaderThere.into());
-        }
-        let members = self.bootstrap_members(now)?;
-        let names: Vec<String> = self.names_of(&members);
-        let message = format!("the cluster begins with these electors: {}", names.join(", "));
-        if dry_run {
-            return Ok(Answered { message, steps: names });
-        }
-        self.found(members);
-        Ok(Answered { message, steps: names })
-    }
-
-    fn recover(&mut self) -> Result<Answered, Refusal> {
-        if !self.settings.runner {
-            return Err(NotNowReason::NothingToRecover { node: self.settings.name.clone() }.into());
-        }
-        let failures = self.runner.fail_count();
-        self.runner.recover_by_hand();
-        let what = if failures == 1 { "1 failure is".to_owned() } else { format!("{failures} failures are") };
-        let message = format!("{} tries again; {what} forgotten", self.settings.name);
-        self.event(Event::Commanded { what: message.clone() });
-        Ok(Answered { message, steps: Vec::new() })
-    }
-
     /// The node with this name or UUID.
     pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, Refusal> {
         if let Ok(id) = node.parse::<NodeId>()
@@ -273,7 +281,7 @@ impl Node {
             return Ok(id);
         }
         let named = |p: &Peer| p.info.name == node;
-        let there = |p: &Peer| p.gone.is_none() && self.now().since(p.heard) <= self.lately();
+        let there = |p: &Peer| p.gone.is_none() && self.now.since(p.heard) <= self.lately();
         let bearers: Vec<NodeId> =
             self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();
         let own = (node == self.settings.name).then_some(self.id);

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::message::{Body, Heartbeat, RunnerSummary};
-use crate::node::Node;
+use crate::node::handlers::ContactHandler;
+use crate::node::node_ref::NodeRef;
 use crate::record::Record;
-use crate::types::{Epoch, NodeId, Term, Time, Version};
+use crate::types::{Epoch, NodeId, Term, Version};
 
 /// Terms end here: an epoch has a term in its high bits, and must fit.
 const TERMS: u64 = 1 << 47;
@@ -21,9 +22,9 @@ const HOLD: Duration = Duration::from_mins(70);
 /// The longest demote grace that a configuration may have.
 const GRACE: Duration = Duration::from_hours(1);
 
-/// What is absurd about a message.
+/// What is implausible about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absurd {
+pub(crate) enum Implausible {
     Term(Term),
     Version(Version),
     Epoch(Epoch),
@@ -32,23 +33,36 @@ pub(crate) enum Absurd {
     Grace(Duration),
 }
 
-impl fmt::Display for Absurd {
+impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Absurd::Term(term) => write!(f, "the term {}", term.0),
-            Absurd::Version(version) => write!(f, "the version {version} of the record"),
-            Absurd::Epoch(epoch) => write!(f, "the epoch {}", epoch.0),
-            Absurd::LeaderLease(lease) => write!(f, "a leader lease of {} s", lease.as_secs()),
-            Absurd::MasterLease(lease) => write!(f, "a master lease of {} s", lease.as_secs()),
-            Absurd::Grace(grace) => write!(f, "a demote grace of {} s", grace.as_secs()),
+            Implausible::Term(term) => write!(f, "the term {}", term.0),
+            Implausible::Version(version) => write!(f, "the version {version} of the record"),
+            Implausible::Epoch(epoch) => write!(f, "the epoch {}", epoch.0),
+            Implausible::LeaderLease(lease) => write!(f, "a leader lease of {} s", lease.as_secs()),
+            Implausible::MasterLease(lease) => write!(f, "a master lease of {} s", lease.as_secs()),
+            Implausible::Grace(grace) => write!(f, "a demote grace of {} s", grace.as_secs()),
         }
     }
 }
 
-impl Node {
+impl ContactHandler<'_> {
+    /// Says who sent it, once in a while.
+    pub(crate) fn refuse_implausible(&mut self, from: NodeId, said: Implausible) {
+        let what = format!(
+            "{} ({from}) says {said}, which no node of this cluster can have come to: it is not listened to",
+            self.node().name_of(from)
+        );
+        if self.peers.note_implausible(from, &what, self.ctx.now) {
+            self.ctx.event(Event::Warned { what });
+        }
+    }
+}
+
+impl NodeRef<'_> {
     /// Whether every number of a message is one that a node could have come to.
-    pub(crate) fn plausible(&self, body: &Body) -> Result<(), Absurd> {
-        if mutant!(AbsurdTaken) {
+    pub(crate) fn plausible(&self, body: &Body) -> Result<(), Implausible> {
+        if mutant!(ImplausibleTaken) {
             return Ok(());
         }
         match body {
@@ -62,7 +76,7 @@ impl Node {
             Body::Answer(answer) => {
                 self.term(answer.term)?;
                 if let Some(lease) = answer.lease {
-                    at_most(lease.remaining, HOLD, Absurd::MasterLease)?;
+                    at_most(lease.remaining, HOLD, Implausible::MasterLease)?;
                     epoch(lease.epoch, answer.term)?;
                 }
                 answer.record.as_ref().map_or(Ok(()), |record| self.record(record, Some(answer.term)))
@@ -84,65 +98,50 @@ impl Node {
         }
     }
 
-    fn plausible_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), Absurd> {
+    fn plausible_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), Implausible> {
         self.term(heartbeat.term)?;
-        at_most(heartbeat.lease, LEADER_LEASE, Absurd::LeaderLease)?;
+        at_most(heartbeat.lease, LEADER_LEASE, Implausible::LeaderLease)?;
         self.version(heartbeat.committed, Some(heartbeat.term))?;
         self.record(&heartbeat.record, Some(heartbeat.term))
     }
 
-    fn term(&self, term: Term) -> Result<(), Absurd> {
+    fn term(&self, term: Term) -> Result<(), Implausible> {
         let known = self.durable.term.max(self.election.newest()).0;
         match term.0 < TERMS && term.0 <= known.saturating_add(LEAP) {
             true => Ok(()),
-            false => Err(Absurd::Term(term)),
+            false => Err(Implausible::Term(term)),
         }
     }
 
     /// `leader`: the term of whoever leads with this version.
-    fn version(&self, version: Version, leader: Option<Term>) -> Result<(), Absurd> {
+    fn version(&self, version: Version, leader: Option<Term>) -> Result<(), Implausible> {
         let newest = self.durable.record.version.n.saturating_add(LEAP);
         let sound = version.n <= newest && leader.is_none_or(|term| version.term <= term);
-        if sound { self.term(version.term) } else { Err(Absurd::Version(version)) }
+        if sound { self.term(version.term) } else { Err(Implausible::Version(version)) }
     }
 
-    fn record(&self, record: &Record, leader: Option<Term>) -> Result<(), Absurd> {
+    fn record(&self, record: &Record, leader: Option<Term>) -> Result<(), Implausible> {
         self.version(record.version, leader)?;
         epoch(record.last_epoch, record.version.term)?;
         if let Some(master) = &record.master {
             epoch(master.epoch, record.version.term)?;
-            at_most(master.hold, HOLD, Absurd::MasterLease)?;
+            at_most(master.hold, HOLD, Implausible::MasterLease)?;
         }
         Ok(())
     }
-
-    /// Says who sent it, once in a while.
-    pub(crate) fn refuse_absurd(&mut self, from: NodeId, absurd: Absurd, now: Time) {
-        let pause = Duration::from_secs(60);
-        let told = self.absurd.as_ref().is_some_and(|(who, _, at)| *who == from && now.since(*at) < pause);
-        if told {
-            return;
-        }
-        let node = self.name_of(from);
-        let what = format!(
-            "{node} ({from}) says {absurd}, which no node of this cluster can have come to: it is not listened to"
-        );
-        self.absurd = Some((from, what.clone(), now));
-        self.event(Event::Warned { what });
-    }
 }
 
-fn summary(summary: &RunnerSummary) -> Result<(), Absurd> {
-    at_most(summary.grace, GRACE, Absurd::Grace)?;
+fn summary(summary: &RunnerSummary) -> Result<(), Implausible> {
+    at_most(summary.grace, GRACE, Implausible::Grace)?;
     [summary.released, summary.holds.unwrap_or_default()].iter().try_for_each(|e| epoch(*e, Term(TERMS - 1)))
 }
 
 /// An epoch is given in a term, which is in its high bits; the count in its low bits may spill over.
-fn epoch(epoch: Epoch, term: Term) -> Result<(), Absurd> {
+fn epoch(epoch: Epoch, term: Term) -> Result<(), Implausible> {
     let beyond = (term.0.saturating_add(1 << 16)).saturating_mul(1 << 16);
-    if epoch.0 < beyond && epoch.0 < 1 << 63 { Ok(()) } else { Err(Absurd::Epoch(epoch)) }
+    if epoch.0 < beyond && epoch.0 < 1 << 63 { Ok(()) } else { Err(Implausible::Epoch(epoch)) }
 }
 
-fn at_most(value: Duration, most: Duration, absurd: fn(Duration) -> Absurd) -> Result<(), Absurd> {
-    if value <= most { Ok(()) } else { Err(absurd(value)) }
+fn at_most(value: Duration, most: Duration, beyond: fn(Duration) -> Implausible) -> Result<(), Implausible> {
+    if value <= most { Ok(()) } else { Err(beyond(value)) }
 }

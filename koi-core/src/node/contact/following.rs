@@ -6,79 +6,54 @@ use std::time::Duration;
 use crate::contact::following::Leader;
 use crate::elector::durability::Deferred;
 use crate::event::Event;
-use crate::io::Destination;
 use crate::limits::{self, clip};
-use crate::message::{Answer, Body, Heartbeat, Recipient, Report};
-use crate::node::Node;
+use crate::message::{Answer, Body, Heartbeat, Report};
+use crate::node::handlers::FollowingHandler;
+use crate::node::node_ref::NodeRef;
+use crate::node::services::LeaderAnswer;
 use crate::reason::{DropReason, StepDownReason};
 use crate::record::{Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
 
-impl Node {
-    pub(crate) fn on_heartbeat(&mut self, from: NodeId, session: Session, heartbeat: Heartbeat, now: Time) {
-        if heartbeat.term < self.oldest_acceptable_term() {
-            return self.refuse(from, session);
-        }
-        if self.lead.is_some() && !self.yields_to(from, &heartbeat, now) {
-            return;
-        }
+impl FollowingHandler<'_> {
+    pub(crate) fn on_heartbeat(&mut self, from: NodeId, session: Session, heartbeat: Heartbeat) {
         self.election.follow();
-        self.follow(from, session, &heartbeat, now);
-        if self.durable.origin == StateOrigin::Empty && self.settings.elector {
+        self.follow(from, session, &heartbeat);
+        if self.durable.origin == StateOrigin::Empty && self.ctx.settings.elector {
             // R10: a heartbeat initialises nobody; the answer to this report does.
-            return self.report(None, now);
+            return self.report(None);
         }
-        self.take_record(&heartbeat, now);
-        if !self.is_established() {
+        self.take_record(&heartbeat);
+        if !self.node().is_established() {
             return;
         }
         // One that is no member may have spent a term beyond its leader's in vain: it reports without a word that could count.
-        if self.settings.elector && self.durable.term == heartbeat.term {
+        if self.ctx.settings.elector && self.durable.term == heartbeat.term {
             let Heartbeat { term, number, lease, .. } = heartbeat;
             let on_its_way = !self.durable.is_on_disk();
             // What else is on its way to the disk, the record above all, is told when it is there.
-            self.when_durable(Deferred::Acknowledge { leader: from, term, number, lease }, now);
+            self.durable.defer(Deferred::Acknowledge { leader: from, term, number, lease });
             let on_its_way = on_its_way && !mutant!(ReportAwaitsDisk);
             if on_its_way && self.durable.promise_is_on_disk(term, lease) {
-                self.acknowledge(from, term, number, lease, now);
+                self.acknowledge(from, term, number, lease);
             } else if on_its_way {
                 // What waits for a disk is the promise, not the word of how this node is: a sitting master keeps its lease.
-                self.report(None, now);
+                self.report(None);
             }
         } else {
-            self.report(None, now);
+            self.report(None);
         }
     }
 
-    /// R13: what a node that is no member has claimed or voted for is nobody's business; it measures leaders by those that it has followed.
-    fn oldest_acceptable_term(&self) -> Term {
-        if self.knows_members() && !self.counts(self.id) && !mutant!(OutsiderMeasuresByVote) {
-            return self.durable.followed;
-        }
-        self.durable.term
-    }
-
-    /// Two leaders meet. With quorum on the later term wins, and there is never one of the same; with quorum off the
-    /// higher rank does (classic bully).
-    fn yields_to(&mut self, from: NodeId, heartbeat: &Heartbeat, now: Time) -> bool {
-        let own = self.lead.as_ref().map_or(Term(0), |l| l.term());
-        let theirs = Rank { priority: heartbeat.info.priority, id: from };
-        let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
-        if yields {
-            let node = heartbeat.info.name.clone();
-            self.step_down(StepDownReason::OtherLeader { node, term: heartbeat.term }, now);
-        }
-        yields
-    }
-
-    fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat, now: Time) {
+    fn follow(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat) {
+        let now = self.ctx.now;
         self.durable.follow(heartbeat.term);
         self.election.hear_of(heartbeat.term);
         if self.following.leader().is_none_or(|l| l.id != from || l.session != session) {
             let leader = heartbeat.info.name.clone();
-            self.event(Event::LeaderElected { leader, term: heartbeat.term });
+            self.ctx.event(Event::LeaderElected { leader, term: heartbeat.term });
             self.election.stop_yielding(now);
         }
         self.following.follow(Leader {
@@ -95,20 +70,21 @@ impl Node {
     }
 
     /// R4: the newest record goes to disk; only the version that counts takes effect.
-    fn take_record(&mut self, heartbeat: &Heartbeat, now: Time) {
-        if heartbeat.record.members.is_empty() && self.knows_members() {
+    fn take_record(&mut self, heartbeat: &Heartbeat) {
+        if heartbeat.record.members.is_empty() && self.node().knows_members() {
             return; // R13: a leader from before membership; its copy is not acknowledged either
         }
         // With quorum off the winner of two halves imposes its record; otherwise versions of one line only grow.
         let newer = heartbeat.record.supersedes(&self.durable.record)
-            || (self.settings.quorum == 0 && heartbeat.record != self.durable.record);
+            || (self.ctx.settings.quorum == 0 && heartbeat.record != self.durable.record);
         if newer {
             self.durable.take_record(heartbeat.record.clone());
         }
         self.durable.set_origin(StateOrigin::Member);
-        self.keep_promised_lease(heartbeat.lease, now);
+        let may_shorten = self.election.may_shorten(self.ctx.now);
+        self.durable.keep_promised_lease(heartbeat.lease, may_shorten);
         let counts = heartbeat.record.version == heartbeat.committed;
-        let known = heartbeat.committed > self.durable.applied.version || self.settings.quorum == 0;
+        let known = heartbeat.committed > self.durable.applied.version || self.ctx.settings.quorum == 0;
         if counts && known && heartbeat.record != self.durable.applied {
             self.apply(heartbeat.record.clone());
         } else if heartbeat.committed > self.durable.applied.version
@@ -122,53 +98,16 @@ impl Node {
         }
     }
 
-    /// The lease on disk says how long an unknown promise may bind after a restart. It grows at once, and shrinks only when no promise of the
-    /// longer one binds any more: otherwise a restart would free this elector too early.
-    pub(crate) fn keep_promised_lease(&mut self, lease: Duration, now: Time) {
-        let kept = self.durable.promised_lease;
-        if lease > kept || (lease < kept && self.election.may_shorten(now)) {
-            self.durable.set_promised_lease(lease);
-        }
-    }
-
     /// A version counts: the node acts on it from now on.
-    pub(crate) fn apply(&mut self, record: Record) {
+    fn apply(&mut self, record: Record) {
         let before = self.durable.apply(record);
-        let after = self.durable.applied.clone();
-        if before.maintenance != after.maintenance {
-            self.event(Event::Maintenance { on: after.maintenance });
-            self.watched_since = after.version;
-        }
-        if before.manual != after.manual {
-            self.event(Event::Manual { on: after.manual });
-        }
-        if before.members != after.members && after.change.is_none() {
-            let members = self.names_of(&after.members);
-            self.event(Event::Electors { members });
-        }
-        let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);
-        if epoch(&before) == epoch(&after) {
-            return;
-        }
-        match (before.master, after.master) {
-            (_, Some(m)) => self.event(Event::MasterNamed { node: m.name, epoch: m.epoch }),
-            (Some(m), None) => {
-                let reason = DropReason::Released;
-                self.event(Event::MasterDropped { node: m.name, epoch: m.epoch, reason });
-            }
-            (None, None) => {}
-        }
+        let changes = self.node().changes_since(before);
+        changes.into_iter().for_each(|change| self.ctx.event(change));
     }
 
     /// What the acknowledgement needs is on disk. From here on the promise counts (R1).
-    pub(crate) fn acknowledge(
-        &mut self,
-        leader: NodeId,
-        term: Term,
-        number: u64,
-        lease: Duration,
-        now: Time,
-    ) {
+    pub(crate) fn acknowledge(&mut self, leader: NodeId, term: Term, number: u64, lease: Duration) {
+        let now = self.ctx.now;
         let Some(current) = self.following.leader().filter(|l| l.id == leader && l.term == term) else {
             return;
         };
@@ -178,24 +117,77 @@ impl Node {
         let to = (leader, current.session, term);
         let longest = lease >= self.durable.promised_lease;
         self.election.acknowledge(to, now + stretched(lease, DRIFT_PERCENT), longest, now);
-        self.report(Some(number), now);
+        self.report(Some(number));
     }
 
     /// Tells the leader how this node is.
-    pub(crate) fn report(&mut self, acknowledged: Option<u64>, now: Time) {
-        if !self.is_established() {
+    pub(crate) fn report(&mut self, acknowledged: Option<u64>) {
+        if !self.node().is_established() {
             return;
         }
         let to = match (&self.lead, self.following.leader()) {
-            (Some(lead), _) => (self.id, self.session, lead.term()),
+            (Some(lead), _) => (self.ctx.id, self.ctx.session, lead.term()),
             (None, Some(leader)) => (leader.id, leader.session, leader.term),
             (None, None) => return,
         };
         let (leader, session, term) = to;
-        let runner =
-            self.settings.runner.then(|| self.runner.summary(&self.settings, &self.node_context(now)));
-        let number = self.following.number_report(now);
-        let report = Report {
+        let number = self.following.number_report(self.ctx.now);
+        let report = self.node().report(term, number, acknowledged);
+        self.ctx.answer(leader, session, Body::Report(report));
+    }
+
+    /// The leader has answered a report; returns what its answer means for the services.
+    pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer) -> Option<LeaderAnswer> {
+        let leads = match (self.lead, self.following.leader()) {
+            (Some(lead), _) => from == self.ctx.id && answer.term == lead.term(),
+            (None, Some(leader)) => from == leader.id && answer.term == leader.term,
+            (None, None) => false,
+        };
+        if !leads {
+            return None;
+        }
+        let sent = self.following.note_answer(answer.report)?;
+        if let Some(record) = answer.record {
+            self.join(from, record, answer.term);
+        }
+        Some(LeaderAnswer { sent, lease: answer.lease, release: answer.release })
+    }
+
+    /// R10: an elector without state takes the record from the answer to its own report.
+    fn join(&mut self, from: NodeId, record: Record, term: Term) {
+        let now = self.ctx.now;
+        if !self.ctx.settings.elector || self.durable.origin != StateOrigin::Empty {
+            return;
+        }
+        let Some(leader) = self.following.leader().filter(|l| l.id == from) else { return };
+        let (to, lease) = ((from, leader.session, leader.term), leader.lease);
+        self.durable.join(record, term, lease);
+        // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
+        self.election.count_as_acknowledged(to, now + stretched(lease, DRIFT_PERCENT), true, now);
+        self.ctx.event(Event::Joined { votes: self.node().votes() });
+    }
+}
+
+impl NodeRef<'_> {
+    /// A heartbeat of a term that is over: its leader is told so.
+    pub(crate) fn is_over(&self, heartbeat: &Heartbeat) -> bool {
+        heartbeat.term < self.oldest_acceptable_term()
+    }
+
+    /// Two leaders meet. With quorum on the later term wins, and there is never one of the same; with quorum off the higher rank does (classic
+    /// bully). Why this one leads no more, if it yields.
+    pub(crate) fn yields_to(&self, from: NodeId, heartbeat: &Heartbeat) -> Option<StepDownReason> {
+        let own = self.lead.as_ref().map_or(Term(0), |l| l.term());
+        let theirs = Rank { priority: heartbeat.info.priority, id: from };
+        let yields = heartbeat.term > own || (heartbeat.term == own && theirs > self.rank());
+        let node = heartbeat.info.name.clone();
+        yields.then_some(StepDownReason::OtherLeader { node, term: heartbeat.term })
+    }
+
+    /// How this node is, for its leader.
+    fn report(&self, term: Term, number: u64, acknowledged: Option<u64>) -> Report {
+        let runner = self.settings.runner;
+        Report {
             info: self.info(),
             term,
             number,
@@ -206,31 +198,60 @@ impl Node {
                 self.durable.record_on_disk()
             },
             applied: self.durable.applied.version,
-            runner,
-            uptime: now.since(self.started),
+            runner: runner.then(|| self.runner.summary(self.settings, &self.node_context())),
+            uptime: self.now.since(self.started),
             address: self.address,
             heard: self.following.leader().filter(|_| self.lead.is_none()).map(|leader| leader.number),
-            unfit: (!self.settings.runner)
-                .then(|| self.unfit(now))
-                .flatten()
-                .map(|why| clip(&why, limits::UNFIT_BYTES)),
-        };
-        let recipient = Some(Recipient { node: leader, session });
-        self.send(Destination::Node(leader), recipient, Body::Report(report));
+            unfit: (!runner).then(|| self.unfit()).flatten().map(|why| clip(&why, limits::UNFIT_BYTES)),
+        }
     }
 
-    /// The master whose report was not answered reports again: the answer is its lease.
-    pub(crate) fn report_again(&mut self, now: Time) {
-        if now >= self.report_again_at() {
-            self.report(None, now);
+    /// What has changed in the record that this node acts on, since it acted on `before`.
+    pub(crate) fn changes_since(&self, before: Record) -> Vec<Event> {
+        let after = &self.durable.applied;
+        let mut changes = Vec::new();
+        if before.maintenance != after.maintenance {
+            changes.push(Event::Maintenance { on: after.maintenance });
         }
+        if before.manual != after.manual {
+            changes.push(Event::Manual { on: after.manual });
+        }
+        if before.members != after.members && after.change.is_none() {
+            changes.push(Event::Electors { members: self.names_of(&after.members) });
+        }
+        let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);
+        if epoch(&before) == epoch(after) {
+            return changes;
+        }
+        match (before.master, after.master.clone()) {
+            (_, Some(m)) => changes.push(Event::MasterNamed { node: m.name, epoch: m.epoch }),
+            (Some(m), None) => {
+                let reason = DropReason::Released;
+                changes.push(Event::MasterDropped { node: m.name, epoch: m.epoch, reason });
+            }
+            (None, None) => {}
+        }
+        changes
+    }
+
+    /// R13: what a node that is no member has claimed or voted for is nobody's business; it measures leaders by those that it has followed.
+    fn oldest_acceptable_term(&self) -> Term {
+        if self.knows_members() && !self.counts(self.id) && !mutant!(OutsiderMeasuresByVote) {
+            return self.durable.followed;
+        }
+        self.durable.term
     }
 
     pub(crate) fn set_following_timers(&self, timers: &mut Timers) {
         timers.set(Timer::ReportRepeat, self.report_again_at());
         if let Some(leader) = self.following.leader() {
-            timers.set_after(Timer::LeaderSilence, leader.heard + self.patience(), self.now());
+            timers.set_after(Timer::LeaderSilence, leader.heard + self.patience(), self.now);
         }
+    }
+
+    /// The master's report was not answered, and the answer is its lease: it reports again.
+    pub(crate) fn report_is_due(&self) -> bool {
+        self.now >= self.report_again_at()
     }
 
     fn report_again_at(&self) -> Time {
@@ -239,50 +260,6 @@ impl Node {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,
         }
-    }
-
-    /// The leader has answered a report.
-    pub(crate) fn on_answer(&mut self, from: NodeId, answer: Answer, now: Time) {
-        let leads = match (&self.lead, self.following.leader()) {
-            (Some(lead), _) => from == self.id && answer.term == lead.term(),
-            (None, Some(leader)) => from == leader.id && answer.term == leader.term,
-            (None, None) => false,
-        };
-        if !leads {
-            return;
-        }
-        let Some(sent) = self.following.note_answer(answer.report) else { return };
-        if let Some(record) = answer.record {
-            self.join(from, record, answer.term, now);
-        }
-        if !self.settings.runner {
-            return;
-        }
-        if let Some(lease) = answer.lease {
-            let grace = self.settings.demote_grace;
-            let new = self.runner.leased(lease, sent, grace, now, self.outbox.effects());
-            if new {
-                // R8: the mark is on disk before the first promote hook begins.
-                self.durable.set_mark(lease.epoch);
-                self.when_durable(Deferred::Mark(lease.epoch), now);
-            }
-        }
-        if let Some(epoch) = answer.release {
-            self.runner.request_demote(epoch);
-        }
-    }
-
-    /// R10: an elector without state takes the record from the answer to its own report.
-    fn join(&mut self, from: NodeId, record: Record, term: Term, now: Time) {
-        if !self.settings.elector || self.origin() != StateOrigin::Empty {
-            return;
-        }
-        let Some(leader) = self.following.leader().filter(|l| l.id == from) else { return };
-        let (to, lease) = ((from, leader.session, leader.term), leader.lease);
-        self.durable.join(record, term, lease);
-        // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.
-        self.election.count_as_acknowledged(to, now + stretched(lease, DRIFT_PERCENT), true, now);
-        self.event(Event::Joined { votes: self.votes() });
     }
 
     /// Where the master can be reached, by its own word. A datagram's source is nobody's word.

@@ -3,5 +3,5 @@
 mod bounds;
 mod following;
 mod greeting;
-mod identity;
-mod receiving;
+pub(crate) mod identity;
+pub(crate) mod receiving;

@@ -5,41 +5,49 @@ use std::collections::BTreeSet;
 use crate::io::{Answered, ElectorChange, Refusal};
 use crate::limits;
 use crate::message::RULES;
-use crate::node::Node;
+use crate::node::handlers::LeadershipHandler;
+use crate::node::node_ref::NodeRef;
 use crate::reason::{NotNowReason, StepDownReason, UnsafeReason};
 use crate::record::{MemberChange, Record};
-use crate::types::{NodeId, Time};
+use crate::types::NodeId;
 use crate::view::{ElectorView, Membership};
 
-impl Node {
+impl LeadershipHandler<'_> {
     /// What the leader does about the members by itself: whether `next` has changed. A change that counts is ended by the next version; a
     /// cluster from before membership takes its first members.
-    pub(crate) fn members_moved(&mut self, next: &mut Record, now: Time) -> bool {
+    pub(crate) fn members_moved(&mut self, next: &mut Record) -> bool {
         if next.change.is_some() {
             next.members = next.members_after();
             next.change = None;
             return true;
         }
         if next.members.is_empty()
-            && let Some(members) = self.first_members(now)
+            && let Some(members) = self.node().first_members()
         {
             next.members = members;
             return true;
         }
-        self.leave_if_removed(now);
+        self.leave_if_removed();
         false
     }
 
     /// A leader that is no member any more has said that this counts, and resigns.
-    fn leave_if_removed(&mut self, now: Time) {
-        let said = self.lead.as_ref().is_some_and(|lead| !lead.heartbeat_is_due(now));
-        if said && self.knows_members() && !self.counts(self.id) && !mutant!(OwnVoiceAssumed) {
-            self.resign(StepDownReason::NoElector, now);
+    fn leave_if_removed(&mut self) {
+        let said = self.lead.as_ref().is_some_and(|lead| !lead.heartbeat_is_due(self.ctx.now));
+        if said
+            && self.node().knows_members()
+            && !self.node().counts(self.ctx.id)
+            && !mutant!(OwnVoiceAssumed)
+        {
+            self.resign(StepDownReason::NoElector);
         }
     }
+}
 
+impl NodeRef<'_> {
     /// The members, and whoever is configured to vote and is none.
-    pub(crate) fn elector_views(&self, now: Time) -> Vec<ElectorView> {
+    pub(crate) fn elector_views(&self) -> Vec<ElectorView> {
+        let now = self.now;
         let record = &self.durable.record;
         let change = record.change.unwrap_or_default();
         let mut ids: BTreeSet<NodeId> = match self.knows_members() {
@@ -67,23 +75,19 @@ impl Node {
     }
 
     /// The record with this change of the electors under way.
-    pub(crate) fn change_electors(
-        &self,
-        change: &ElectorChange,
-        now: Time,
-    ) -> Result<(Record, Answered), Refusal> {
+    pub(crate) fn change_electors(&self, change: &ElectorChange) -> Result<(Record, Answered), Refusal> {
         self.may_change_electors()?;
         let change = match change {
-            ElectorChange::Add(new) => MemberChange { add: Some(self.newcomer(new, now)?), remove: None },
+            ElectorChange::Add(new) => MemberChange { add: Some(self.newcomer(new)?), remove: None },
             ElectorChange::Remove(old) => MemberChange { add: None, remove: Some(self.member(old)?) },
             ElectorChange::Replace { old, new } => {
                 let remove = Some(self.member(old)?);
-                MemberChange { add: Some(self.newcomer(new, now)?), remove }
+                MemberChange { add: Some(self.newcomer(new)?), remove }
             }
         };
         let next = Record { change: Some(change), ..self.durable.record.clone() };
         self.names_stay_unique(&next)?;
-        self.has_both_quorums(&next, now)?;
+        self.has_both_quorums(&next)?;
         let names: Vec<String> = self.names_of(&next.members_after());
         let message = format!(
             "the electors are to be {}: a quorum is {} of them. Set cluster.electors so in every koi.toml",
@@ -129,11 +133,11 @@ impl Node {
     }
 
     /// The node with this id or name that is no member, answers, and could become one.
-    fn newcomer(&self, who: &str, now: Time) -> Result<NodeId, Refusal> {
+    fn newcomer(&self, who: &str) -> Result<NodeId, Refusal> {
         let record = &self.durable.record;
         let own = (self.id, self.settings.name.as_str());
         let there =
-            self.peers.iter().filter(|(_, p)| p.gone.is_none() && now.since(p.heard) <= self.lately());
+            self.peers.iter().filter(|(_, p)| p.gone.is_none() && self.now.since(p.heard) <= self.lately());
         let there = there.map(|(id, p)| (id, p.info.name.as_str())).chain([own]);
         let bears = |(id, name): &(NodeId, &str)| *name == who || id.to_string() == who;
         let (members, others): (Vec<_>, Vec<_>) =
@@ -149,15 +153,15 @@ impl Node {
                 return Err(self.ambiguous(who, &ids));
             }
         };
-        self.may_become_member(id, now)?;
+        self.may_become_member(id)?;
         Ok(id)
     }
 
-    fn may_become_member(&self, id: NodeId, now: Time) -> Result<(), Refusal> {
+    fn may_become_member(&self, id: NodeId) -> Result<(), Refusal> {
         let node = self.name_of(id);
         let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
         let (elector, rules) = match self.peers.get(id) {
-            Some(peer) if now.since(peer.heard) <= self.lately() => (peer.info.elector, peer.info.rules),
+            Some(peer) if self.now.since(peer.heard) <= self.lately() => (peer.info.elector, peer.info.rules),
             _ => (self.settings.elector, RULES),
         };
         if !elector {
@@ -193,16 +197,16 @@ impl Node {
     }
 
     /// Those who acknowledge now must be a quorum of the members before and of those after: otherwise the change would end the leadership.
-    fn has_both_quorums(&self, next: &Record, now: Time) -> Result<(), Refusal> {
+    fn has_both_quorums(&self, next: &Record) -> Result<(), Refusal> {
         let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
         let lease = self.settings.leader_lease;
         let all = next.members.iter().chain(next.change.iter().filter_map(|change| change.add.as_ref()));
         let (there, missing): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
-            all.copied().partition(|id| *id == self.id || lead.acknowledged_within(*id, lease, now));
+            all.copied().partition(|id| *id == self.id || lead.acknowledged_within(*id, lease, self.now));
         let before = Record { change: None, ..next.clone() };
         let after = Record { members: next.members_after(), ..before.clone() };
         for (record, afterwards) in [(&before, false), (&after, true)] {
-            if !crate::elector::members::Quorum::of(record, &self.settings).is_met_by(&there) {
+            if !crate::elector::members::Quorum::of(record, self.settings).is_met_by(&there) {
                 let missing = self.names_of(&missing);
                 return Err(Refusal::Unsafe(UnsafeReason::QuorumLost { afterwards, missing }));
             }

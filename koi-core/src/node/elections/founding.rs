@@ -6,33 +6,43 @@ use crate::contact::peers::Peer;
 use crate::event::Event;
 use crate::limits;
 use crate::message::{NodeInfo, RULES};
-use crate::node::Node;
+use crate::node::handlers::ElectionHandler;
+use crate::node::node_ref::NodeRef;
 use crate::reason::{FoundingWait, NotNowReason};
-use crate::record::{Record, StateOrigin};
-use crate::types::{NodeId, Term, Time, Version};
+use crate::record::StateOrigin;
+use crate::types::{NodeId, Term, Version};
 
-impl Node {
+impl ElectionHandler<'_> {
     /// Begins a new cluster when exactly the configured electors are there, each hears the others, and none has a record. With quorum
     /// off there is nothing to wait for.
-    pub(crate) fn try_founding(&mut self, now: Time) {
-        if !self.settings.elector || !self.is_established() || !self.may_found() {
+    pub(crate) fn try_founding(&mut self) {
+        if !self.ctx.settings.elector || !self.node().is_established() || !self.node().may_found() {
             return;
         }
-        if self.settings.quorum == 0 {
+        if self.ctx.settings.quorum == 0 {
             let member = |p: &Peer| p.info.origin == StateOrigin::Member;
-            if self.durable.origin == StateOrigin::Empty && !self.electors_around(now).any(|(_, p)| member(p))
+            if self.durable.origin == StateOrigin::Empty
+                && !self.node().electors_around().any(|(_, p)| member(p))
             {
                 self.found(BTreeSet::new());
             }
             return;
         }
-        if let Some(members) = self.configured_founders(now)
+        if let Some(members) = self.node().configured_founders()
             && members != self.durable.record.members
         {
             self.found(members);
         }
     }
 
+    fn found(&mut self, members: BTreeSet<NodeId>) {
+        let electors = self.node().names_of(&members);
+        self.ctx.event(Event::NewCluster { electors });
+        self.durable.found(members);
+    }
+}
+
+impl NodeRef<'_> {
     /// An elector without a record. One that has chosen its members may choose others until it has voted with them: the vote of every one
     /// of them is needed, so nobody can lead them without it.
     fn may_found(&self) -> bool {
@@ -52,20 +62,20 @@ impl Node {
     }
 
     /// The electors heard of late.
-    fn electors_around(&self, now: Time) -> impl Iterator<Item = (NodeId, &Peer)> {
+    fn electors_around(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
         let lately = self.settings.election_timeout() * 3;
         self.peers.iter().filter(move |(_, p)| {
             p.info.elector
                 && p.gone.is_none()
                 && !p.mute
                 && !p.info.name.is_empty()
-                && now.since(p.heard) <= lately
+                && self.now.since(p.heard) <= lately
         })
     }
 
     /// This node and the electors around it, if they are exactly the configured ones and may begin a cluster.
-    fn configured_founders(&self, now: Time) -> Option<BTreeSet<NodeId>> {
-        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+    fn configured_founders(&self) -> Option<BTreeSet<NodeId>> {
+        let around: Vec<(NodeId, &Peer)> = self.electors_around().collect();
         let mut names: BTreeSet<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
         names.insert(self.settings.name.as_str());
         let electors = &self.settings.electors;
@@ -79,8 +89,8 @@ impl Node {
     }
 
     /// Why a cluster does not begin yet.
-    pub(crate) fn founding_waits_for(&self, now: Time) -> FoundingWait {
-        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+    pub(crate) fn founding_waits_for(&self) -> FoundingWait {
+        let around: Vec<(NodeId, &Peer)> = self.electors_around().collect();
         let configured = usize::from(self.settings.electors.count());
         let seen = 1 + around.len();
         let mut names: Vec<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
@@ -114,9 +124,9 @@ impl Node {
     }
 
     /// What an operator's `koi bootstrap` begins with: this node, and the electors around it. None of them may have a record.
-    pub(crate) fn bootstrap_members(&self, now: Time) -> Result<BTreeSet<NodeId>, NotNowReason> {
+    pub(crate) fn bootstrap_members(&self) -> Result<BTreeSet<NodeId>, NotNowReason> {
         let mut members = BTreeSet::from([self.id]);
-        for (id, peer) in self.electors_around(now).filter(|(_, p)| p.knows_us()) {
+        for (id, peer) in self.electors_around().filter(|(_, p)| p.knows_us()) {
             if !may_begin(&peer.info) {
                 return Err(NotNowReason::RecordElsewhere { node: peer.info.name.clone() });
             }
@@ -128,19 +138,11 @@ impl Node {
         }
     }
 
-    /// Begins a cluster with these members, or, with quorum off, with whoever comes.
-    pub(crate) fn found(&mut self, members: BTreeSet<NodeId>) {
-        let electors = self.names_of(&members);
-        self.event(Event::NewCluster { electors });
-        self.durable.set_origin(StateOrigin::Founder);
-        self.durable.take_record(Record { members, ..Record::default() });
-    }
-
     /// R13: a cluster from before membership takes its first members when exactly the configured electors acknowledge, hold the record that
     /// counts, agree, and know the rule.
-    pub(crate) fn first_members(&self, now: Time) -> Option<BTreeSet<NodeId>> {
+    pub(crate) fn first_members(&self) -> Option<BTreeSet<NodeId>> {
         let lead = self.lead.as_ref().filter(|_| self.settings.quorum > 0 && self.votes())?;
-        let around: Vec<(NodeId, &Peer)> = self.electors_around(now).collect();
+        let around: Vec<(NodeId, &Peer)> = self.electors_around().collect();
         let agreed = self.settings.agreed();
         let ready = |(id, p): &(NodeId, &Peer)| {
             p.info.rules >= RULES
@@ -148,7 +150,7 @@ impl Node {
                 && p.info.origin == StateOrigin::Member
                 && self.settings.electors.admits(&p.info.name)
                 && lead.holds_what_counts(*id)
-                && lead.acknowledged_within(*id, self.settings.leader_lease, now)
+                && lead.acknowledged_within(*id, self.settings.leader_lease, self.now)
         };
         let names: BTreeSet<&str> = around.iter().map(|(_, p)| p.info.name.as_str()).collect();
         let count = 1 + around.len();

@@ -3,16 +3,18 @@
 
 use crate::leader::masterships::{Current, Flapping};
 use crate::leader::reports::RunnerReport;
-use crate::node::Node;
+use crate::node::handlers::MastershipHandler;
+use crate::node::node_ref::NodeRef;
 use crate::patience::{RECENT, wait};
 use crate::types::{NodeId, Time};
 
 /// Masterships that came to nothing, of late and anywhere, that make a cluster one that flaps.
 const FLAPPING: u32 = 3;
 
-impl Node {
+impl MastershipHandler<'_> {
     /// Looks whether a mastership has begun or ended.
-    pub(crate) fn notice_masterships(&mut self, now: Time) {
+    pub(crate) fn notice_masterships(&mut self) {
+        let now = self.ctx.now;
         let record = &self.durable.applied;
         let new = record.master.as_ref().map(|m| (m.epoch, m.node));
         let leads = self.lead.is_some();
@@ -24,7 +26,7 @@ impl Node {
         }
         self.masterships.note_target(record.target);
         let Some(mut current) = self.masterships.current() else { return };
-        let seen = self.latest(current.node);
+        let seen = self.node().latest(current.node);
         current.rose |=
             !leads || seen.is_some_and(|s| s.summary.holds == Some(current.epoch) && s.summary.promoted);
         current.bidden |= record.manual
@@ -34,17 +36,19 @@ impl Node {
             || seen.is_some_and(|s| s.summary.leaving);
         self.masterships.note_current(current);
     }
+}
 
+impl NodeRef<'_> {
     /// Masterships that came to nothing on this node of late, and when the last one ended.
-    fn in_vain(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Option<(u32, Time)> {
+    fn in_vain(&self, node: NodeId, seen: &RunnerReport) -> Option<(u32, Time)> {
         let own = seen.summary.in_vain.map(|v| (v.times, seen.at - v.ago));
-        own.max(self.masterships.in_vain(node, now))
+        own.max(self.masterships.in_vain(node, self.now))
     }
 
     /// The same on all nodes together: how many beyond the first of each node but one, and when the last one ended.
-    fn all_in_vain(&self, now: Time) -> Option<(u32, Time)> {
+    fn all_in_vain(&self) -> Option<(u32, Time)> {
         self.lead.as_ref()?;
-        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
+        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s));
         let last = each().map(|(_, last)| last).max()?;
         let total: u32 = each().map(|(times, _)| times).sum();
         let nodes = u32::try_from(each().count()).unwrap_or(u32::MAX);
@@ -52,17 +56,18 @@ impl Node {
     }
 
     /// Neither a failure nor a mastership in vain speaks against it (R9).
-    pub(crate) fn is_calm(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
+    pub(crate) fn is_calm(&self, node: NodeId, seen: &RunnerReport) -> bool {
+        let now = self.now;
         let patience = self.settings.failure_promotion_timeout;
         let failed = seen.summary.failure.as_ref().map(|f| f.ago + now.since(seen.at));
         failed.is_none_or(|ago| ago >= patience)
-            && self.in_vain(node, seen, now).is_none_or(|(_, last)| now.since(last) >= patience)
+            && self.in_vain(node, seen).is_none_or(|(_, last)| now.since(last) >= patience)
     }
 
     /// Until when a node is not made master, unless an operator says so: its last masterships came to nothing. Where they did everywhere,
     /// the next node does not begin at once where the last one has ended.
-    pub(crate) fn rests_until(&self, node: NodeId, seen: &RunnerReport, now: Time) -> Time {
-        match (self.in_vain(node, seen, now), self.all_in_vain(now)) {
+    pub(crate) fn rests_until(&self, node: NodeId, seen: &RunnerReport) -> Time {
+        match (self.in_vain(node, seen), self.all_in_vain()) {
             // What is promoted already is not worse off as a master.
             _ if seen.summary.holds.is_some() || mutant!(NoBackOff) => Time(0),
             (Some(_), Some((times, last))) => last + wait(times),
@@ -71,9 +76,10 @@ impl Node {
     }
 
     /// Whether the mastership moves about without end.
-    pub(crate) fn flapping(&self, now: Time) -> Option<Flapping> {
+    pub(crate) fn flapping(&self) -> Option<Flapping> {
+        let now = self.now;
         self.lead.as_ref()?;
-        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s, now));
+        let each = || self.latest_reports().filter_map(|(id, s)| self.in_vain(id, s));
         let in_vain: u32 = each().map(|(times, _)| times).sum();
         let goes_on = each().any(|(_, last)| now.since(last) < RECENT);
         if in_vain < FLAPPING || !goes_on {

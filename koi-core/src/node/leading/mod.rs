@@ -1,5 +1,7 @@
 //! What a leader does.
 
+mod candidates;
+mod fate;
 mod flapping;
 mod hearing;
 mod leader;

@@ -7,7 +7,7 @@ use crate::concern::Concern;
 use crate::contact::peers::{Gone, Peer};
 use crate::leader::reports::RunnerReport;
 use crate::message::{NodeInfo, SharedSettings};
-use crate::node::Node;
+use crate::node::node_ref::NodeRef;
 use crate::record::{MasterEntry, Record, StateOrigin};
 use crate::types::{NodeId, NodeState, Time};
 use crate::view::NodeView;
@@ -17,24 +17,24 @@ const TOLD_FOR: Duration = Duration::from_mins(1);
 /// Runners that are named where none could take over.
 const NAMED: usize = 5;
 
-impl Node {
+impl NodeRef<'_> {
     /// Everything that is amiss. What a leader alone can know is left out where this node does not lead: then nothing is known to be well.
-    pub(crate) fn concerns(&self, acting: bool, nodes: &[NodeView], waits: bool, now: Time) -> Vec<Concern> {
+    pub(crate) fn concerns(&self, acting: bool, nodes: &[NodeView], waits: bool) -> Vec<Concern> {
         let mut concerns = Vec::new();
         if acting {
-            self.look_at_mastership(&mut concerns, waits, now);
+            self.look_at_mastership(&mut concerns, waits);
             self.look_at_nodes(nodes, &mut concerns);
-            self.look_at_electors(&mut concerns, now);
-            self.look_at_runners(&mut concerns, now);
+            self.look_at_electors(&mut concerns);
+            self.look_at_runners(&mut concerns);
         }
-        if let Some(why) = self.unfit(now).filter(|_| !(acting && self.settings.runner)) {
+        if let Some(why) = self.unfit().filter(|_| !(acting && self.settings.runner)) {
             let node = self.settings.name.clone();
             concerns.push(match self.settings.runner {
                 true => Concern::Unfit { node, why },
                 false => Concern::CannotVote { node, why },
             });
         }
-        let lately = now.since(self.durable.disk_measured()) < TOLD_FOR;
+        let lately = self.now.since(self.durable.disk_measured()) < TOLD_FOR;
         if self.settings.elector && lately && self.durable.disk_takes() > self.settings.leader_lease / 2 {
             concerns.push(Concern::SlowDisk {
                 node: self.settings.name.clone(),
@@ -44,9 +44,9 @@ impl Node {
         if let Some(why) = self.runner.unguarded().map(str::to_owned) {
             concerns.push(Concern::Unguarded { why });
         }
-        self.look_at_agreement(&mut concerns, now);
-        self.look_at_identities(&mut concerns, now);
-        self.look_at_strangers(&mut concerns, now);
+        self.look_at_agreement(&mut concerns);
+        self.look_at_identities(&mut concerns);
+        self.look_at_strangers(&mut concerns);
         concerns
     }
 
@@ -81,15 +81,15 @@ impl Node {
     }
 
     /// Who would be master next; none: nobody could.
-    pub(crate) fn takeover(&self, now: Time) -> Option<NodeId> {
+    pub(crate) fn takeover(&self) -> Option<NodeId> {
         let record = &self.durable.applied;
         if record.maintenance || record.manual {
             return None;
         }
-        self.best_candidate(record, record.master.as_ref().map(|m| m.node), now)
+        self.best_candidate(record, record.master.as_ref().map(|m| m.node))
     }
 
-    fn look_at_mastership(&self, concerns: &mut Vec<Concern>, waits: bool, now: Time) {
+    fn look_at_mastership(&self, concerns: &mut Vec<Concern>, waits: bool) {
         let record = &self.durable.applied;
         if record.maintenance {
             concerns.push(Concern::Maintenance);
@@ -106,11 +106,11 @@ impl Node {
             }
             Some(_) => {}
         }
-        if let Some(flapping) = self.flapping(now) {
-            let within = now.since(flapping.since);
+        if let Some(flapping) = self.flapping() {
+            let within = self.now.since(flapping.since);
             concerns.push(Concern::Flapping { masterships: flapping.masterships, within });
         }
-        self.look_for_takeover(concerns, now);
+        self.look_for_takeover(concerns);
     }
 
     fn look_at_nodes(&self, nodes: &[NodeView], concerns: &mut Vec<Concern>) {
@@ -132,18 +132,19 @@ impl Node {
         }
     }
 
-    fn look_at_electors(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_at_electors(&self, concerns: &mut Vec<Concern>) {
+        let now = self.now;
         let configured = self.electors_known();
-        let seen = self.electors_seen(now);
+        let seen = self.electors_seen();
         if configured > 0 && seen > configured {
             concerns.push(Concern::ElectorsTooMany { seen, configured });
         } else if seen < configured {
             let members = self.durable.record.members.iter().filter(|_| self.knows_members());
-            let names = self.names_of(members.filter(|id| !self.is_around(**id, now)));
+            let names = self.names_of(members.filter(|id| !self.is_around(**id)));
             concerns.push(Concern::ElectorsMissing { missing: configured - seen, configured, names });
         }
         if self.knows_members() {
-            self.look_at_configured_electors(concerns, now);
+            self.look_at_configured_electors(concerns);
         }
         for (id, peer) in self.peers.iter() {
             let there = peer.gone.is_none() && now.since(peer.heard) <= self.lately();
@@ -162,32 +163,34 @@ impl Node {
             if votes && takes > self.settings.leader_lease / 2 && now.since(told) < TOLD_FOR {
                 concerns.push(Concern::SlowDisk { node: node.clone(), takes });
             }
-            if self.is_deaf(id, now) {
+            if self.is_deaf(id) {
                 concerns.push(Concern::Deaf { node });
-            } else if votes && peer.info.origin == StateOrigin::Empty && self.too_many_electors(id, now) {
+            } else if votes && peer.info.origin == StateOrigin::Empty && self.too_many_electors(id) {
                 concerns.push(Concern::ElectorTooMany { node, configured });
             } else if let Some(why) = peer.unfit.clone().filter(|_| votes) {
                 concerns.push(Concern::CannotVote { node, why });
             } else if votes
                 && peer.info.origin == StateOrigin::Member
-                && self.is_unacknowledging(id, now)
-                && self.seen_lately(id, now).is_none_or(|s| s.summary.unfit.is_none())
+                && self.is_unacknowledging(id)
+                && self.seen_lately(id).is_none_or(|s| s.summary.unfit.is_none())
             {
                 concerns.push(Concern::Unacknowledging { node });
             }
         }
     }
 
-    fn look_at_runners(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_at_runners(&self, concerns: &mut Vec<Concern>) {
         for (id, _) in self.latest_reports() {
-            let Some(seen) = self.seen_lately(id, now) else { continue };
+            let Some(seen) = self.seen_lately(id) else { continue };
             let node = self.name_of(id);
             if let Some(restless) = &seen.summary.restless {
                 let (service, times) = (restless.service.clone(), restless.times);
                 concerns.push(Concern::Restless { node: node.clone(), service, times });
             }
             // One that does not know yet that maintenance is over has asked nobody.
-            if seen.summary.unasked || (seen.applied < self.watched_since && !mutant!(MaintenanceTrusted)) {
+            if seen.summary.unasked
+                || (seen.applied < self.durable.watched_since() && !mutant!(MaintenanceTrusted))
+            {
                 concerns.push(Concern::Unasked { node: node.clone() });
             }
             if let Some(why) = seen.summary.unfit.clone() {
@@ -197,29 +200,29 @@ impl Node {
     }
 
     /// Where there is more than one runner, somebody else could be master now.
-    fn look_for_takeover(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_for_takeover(&self, concerns: &mut Vec<Concern>) {
         let record = &self.durable.applied;
         let Some(master) = record.master.as_ref().map(|m| m.node) else { return };
-        if record.maintenance || self.takeover(now).is_some() {
+        if record.maintenance || self.takeover().is_some() {
             return;
         }
         let there = |p: &Peer| p.info.runner && !matches!(p.gone, Some(Gone::Left(_)));
         let others = self.peers.iter().filter(|(id, p)| *id != master && there(p)).map(|(id, _)| id);
         let own = (self.settings.runner && self.id != master).then_some(self.id);
-        let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record, now)).collect();
+        let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record)).collect();
         why.truncate(NAMED);
         if !why.is_empty() {
             concerns.push(Concern::NoTakeover { why });
         }
     }
 
-    fn why_not_master(&self, node: NodeId, record: &Record, now: Time) -> String {
+    fn why_not_master(&self, node: NodeId, record: &Record) -> String {
         let name = self.name_of(node);
-        let Some(seen) = self.seen_lately(node, now) else { return format!("{name} is not heard from") };
+        let Some(seen) = self.seen_lately(node) else { return format!("{name} is not heard from") };
         let summary = &seen.summary;
         if record.stopped.contains(&node) {
             format!("{name} was stopped by hand")
-        } else if self.is_deaf(node, now) {
+        } else if self.is_deaf(node) {
             format!("{name} hears nobody")
         } else if summary.maintenance {
             format!("{name} stays out (node.maintenance)")
@@ -227,19 +230,19 @@ impl Node {
             format!("{name} is stopping")
         } else if !summary.promotable {
             format!("{name} is {}", summary.state.as_str())
-        } else if self.rests(node, seen, now) {
+        } else if self.rests(node, seen) {
             format!("{name} has been master in vain of late")
         } else {
             format!("{name} cannot be master")
         }
     }
 
-    fn rests(&self, node: NodeId, seen: &RunnerReport, now: Time) -> bool {
-        self.rests_until(node, seen, now) > now
+    fn rests(&self, node: NodeId, seen: &RunnerReport) -> bool {
+        self.rests_until(node, seen) > self.now
     }
 
     /// The configuration founds a cluster; afterwards the record holds, and this says which file is to be mended.
-    fn look_at_configured_electors(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_at_configured_electors(&self, concerns: &mut Vec<Concern>) {
         let members = &self.durable.record.members;
         let electors = self.names_of(members);
         let mut compare = |node: &str, agreed: &SharedSettings, named: bool| {
@@ -256,30 +259,31 @@ impl Node {
         };
         let named = electors.iter().all(|name| self.settings.electors.admits(name));
         compare(&self.settings.name, &self.settings.agreed(), named);
-        let around = self.peers.iter().filter(|(id, p)| self.is_around(*id, now) && !p.info.name.is_empty());
+        let around = self.peers.iter().filter(|(id, p)| self.is_around(*id) && !p.info.name.is_empty());
         around.for_each(|(_, peer)| compare(&peer.info.name, &peer.info.agreed, true));
     }
 
-    fn is_around(&self, id: NodeId, now: Time) -> bool {
-        id == self.id || self.peers.get(id).is_some_and(|p| p.is_around(self.lately(), now))
+    fn is_around(&self, id: NodeId) -> bool {
+        id == self.id || self.peers.get(id).is_some_and(|p| p.is_around(self.lately(), self.now))
     }
 
     /// Ids that two machines bear.
-    fn look_at_identities(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_at_identities(&self, concerns: &mut Vec<Concern>) {
         if self.durable.mute.is_some() {
             concerns.push(Concern::Mute { id: self.id });
-        } else if self.twin(now).is_some() {
+        } else if self.twin().is_some() {
             concerns.push(Concern::SameId { node: self.settings.name.clone(), id: self.id });
         }
-        for (id, peer) in self.peers.iter().filter(|(id, _)| self.is_twice(*id, now)) {
+        for (id, peer) in self.peers.iter().filter(|(id, _)| self.is_twice(*id)) {
             concerns.push(Concern::SameId { node: peer.info.name.clone(), id });
         }
     }
 
     /// One of this node's runs says that it is mute, or two of them speak, the older one still after the younger had begun.
-    fn is_twice(&self, id: NodeId, now: Time) -> bool {
-        let heard =
-            |p: &&Peer| p.gone.is_none() && p.heard > Time(0) && now.since(p.heard) <= self.twin_told_for();
+    fn is_twice(&self, id: NodeId) -> bool {
+        let heard = |p: &&Peer| {
+            p.gone.is_none() && p.heard > Time(0) && self.now.since(p.heard) <= self.twin_told_for()
+        };
         if self.peers.runs(id).filter(heard).any(|p| p.mute) {
             return true;
         }
@@ -290,11 +294,12 @@ impl Node {
     }
 
     /// What others did that no node of this cluster should.
-    fn look_at_strangers(&self, concerns: &mut Vec<Concern>, now: Time) {
-        if let Some((_, what, at)) = &self.absurd
-            && now.since(*at) < TOLD_FOR
+    fn look_at_strangers(&self, concerns: &mut Vec<Concern>) {
+        let now = self.now;
+        if let Some((what, at)) = self.peers.implausible()
+            && now.since(at) < TOLD_FOR
         {
-            concerns.push(Concern::Absurd { what: what.clone() });
+            concerns.push(Concern::Implausible { what: what.to_owned() });
         }
         if let Some((id, at)) = self.peers.refused
             && now.since(at) < TOLD_FOR
@@ -304,11 +309,11 @@ impl Node {
     }
 
     /// Nodes whose settings disagree are named until they agree.
-    fn look_at_agreement(&self, concerns: &mut Vec<Concern>, now: Time) {
+    fn look_at_agreement(&self, concerns: &mut Vec<Concern>) {
         let own = self.settings.agreed();
         let mut names: BTreeMap<&str, usize> = BTreeMap::from([(self.settings.name.as_str(), 1)]);
         for (_, peer) in
-            self.peers.iter().filter(|(_, p)| now.since(p.heard) <= self.lately() && p.gone.is_none())
+            self.peers.iter().filter(|(_, p)| self.now.since(p.heard) <= self.lately() && p.gone.is_none())
         {
             let info = &peer.info;
             *names.entry(info.name.as_str()).or_default() += 1;

@@ -1,0 +1,262 @@
+//! Which handler is given what, and what follows from its answer.
+
+use std::net::SocketAddr;
+
+use crate::contact::peers::Gone;
+use crate::elector::durability::Deferred;
+use crate::event::Event;
+use crate::io::{Effect, Input};
+use crate::message::{Body, Message};
+use crate::node::Node;
+use crate::node::contact::identity::{CallEnd, IdVerdict};
+use crate::node::contact::receiving::{LastWord, Proof, info_of, last_word};
+use crate::node::elections::VoteOutcome;
+use crate::reason::StepDownReason;
+use crate::settings::Settings;
+use crate::types::{NodeId, Session};
+
+impl Node {
+    pub(super) fn take(&mut self, input: Input) {
+        let now = self.now;
+        match input {
+            Input::Received { message, source } => self.received(*message, source),
+            Input::HookFinished { run, ended } => {
+                self.fitness.ran(&ended);
+                self.service_handler().hook_ended(run, ended);
+            }
+            Input::Persisted { number } => {
+                self.durable.written(number, now);
+                self.fitness.written(self.durable.all_written(), now);
+            }
+            Input::NotPersisted(why) => self.fitness.refused(why),
+            Input::Command { id, command } => self.command_handler().command(id, command),
+            Input::Services(specs) => self.service_handler().found(specs),
+            Input::Follows(session) => self.follows_run(session),
+            Input::Address(address) => self.address = address,
+            Input::ServicesUnreadable(why) => self.runner.unreadable(why),
+            Input::Armed(armed) => self.runner.note_armed(armed),
+            Input::Guarded(guarded) => self.runner.note_guarded(guarded),
+            Input::Configure(settings) => self.configure(*settings),
+            Input::Shutdown => self.leaving.begin(),
+            Input::Tick => {}
+        }
+        self.do_deferred();
+    }
+
+    /// Does what has waited for the disk and need not any longer.
+    pub(super) fn do_deferred(&mut self) {
+        while let Some(what) = self.durable.next_due() {
+            match what {
+                Deferred::Acknowledge { leader, term, number, lease } => {
+                    self.following_handler().acknowledge(leader, term, number, lease);
+                }
+                Deferred::Vote { to, session, term } => {
+                    self.election_handler().vote_is_durable(to, session, term);
+                }
+                Deferred::RequestVote(term) => {
+                    let outcome = self.election_handler().claim_is_durable(term);
+                    self.count(outcome);
+                }
+                Deferred::Record => self.leadership_handler().count_copies(),
+                Deferred::Mark(epoch) => self.runner.marked(epoch),
+            }
+        }
+    }
+
+    /// What a vote, its own or another's, means for the leader's side.
+    fn count(&mut self, outcome: VoteOutcome) {
+        match outcome {
+            VoteOutcome::Nothing => {}
+            VoteOutcome::Won { term, votes } => self.leadership_handler().win(term, votes),
+            VoteOutcome::OwnReclaim { term, ballot } => {
+                self.leadership_handler().reclaim_is_durable(term, ballot);
+            }
+            VoteOutcome::Reclaim { from, term, ballot } => {
+                self.leadership_handler().on_reclaim_vote(from, term, ballot);
+            }
+        }
+    }
+
+    // --- messages ---
+
+    fn received(&mut self, message: Message, source: Option<SocketAddr>) {
+        let Message { from, session, seq, to, body } = message;
+        if to.is_some_and(|to| to.node != self.id || to.session != self.session) {
+            return;
+        }
+        if from == self.id {
+            let verdict = self.contact_handler().heard_own_id(session, &body);
+            return self.give_way(verdict);
+        }
+        if let Err(implausible) = self.read().plausible(&body) {
+            return self.contact_handler().refuse_implausible(from, implausible);
+        }
+        if let Some(word) = last_word(&body) {
+            return match word {
+                LastWord::Gone(gone) => self.peer_handler().on_gone(from, session, gone),
+                LastWord::Resigned(term) => self.peer_handler().leadership_over(from, session, term),
+            };
+        }
+        if let Some(followed) = info_of(&body).and_then(|info| info.follows) {
+            // The word of that run's guardian, by the run that came after it on the same machine.
+            self.peer_handler().on_gone(from, followed, Gone::Dead { all_down: false });
+        }
+        let addressed = to.is_some();
+        match self.peer_handler().admit(from, session, seq, addressed, &body) {
+            Proof::Refused => {}
+            Proof::Missing => self.unproven(from, session, body),
+            Proof::Given => {
+                self.peer_handler().note(from, session, source, &body);
+                self.dispatch(from, session, body);
+            }
+        }
+    }
+
+    /// A message that may be a recording: it does not show that it was made after this run began. Polls and claims are guarded by their terms.
+    /// Whoever sent the others is asked for a word that names this run.
+    fn unproven(&mut self, from: NodeId, session: Session, body: Body) {
+        match body {
+            Body::PreVote(_) | Body::RequestVote(_) | Body::Hello(_) => self.dispatch(from, session, body),
+            Body::Heartbeat(heartbeat) if self.read().is_from_before(&heartbeat.info) => {
+                let body = Body::Heartbeat(heartbeat);
+                self.peer_handler().note(from, session, None, &body);
+                self.dispatch(from, session, body);
+            }
+            Body::Heartbeat(_) => self.contact_handler().ask_for_a_word(from, session),
+            Body::Report(_)
+            | Body::Answer(_)
+            | Body::PreVoteAnswer(_)
+            | Body::Vote(_)
+            | Body::StaleTerm(_)
+            | Body::Resign(_)
+            | Body::Farewell(_)
+            | Body::Obituary(_)
+            | Body::OtherRun(_) => {}
+        }
+    }
+
+    pub(super) fn dispatch(&mut self, from: NodeId, session: Session, body: Body) {
+        match body {
+            Body::Hello(hello) => self.contact_handler().on_hello(from, session, &hello),
+            Body::Heartbeat(heartbeat) => {
+                if self.read().is_over(&heartbeat) {
+                    return self.election_handler().refuse(from, session);
+                }
+                if self.lead.is_some() {
+                    let Some(reason) = self.read().yields_to(from, &heartbeat) else { return };
+                    self.leadership_handler().step_down(reason);
+                }
+                self.following_handler().on_heartbeat(from, session, heartbeat);
+            }
+            Body::Report(report) => self.leadership_handler().on_report(from, session, report),
+            Body::Answer(answer) => {
+                if let Some(granted) = self.following_handler().on_answer(from, answer) {
+                    self.service_handler().answered(granted);
+                }
+            }
+            Body::PreVote(poll) => self.election_handler().on_poll(from, session, &poll),
+            Body::PreVoteAnswer(answer) => self.election_handler().on_poll_answer(from, session, &answer),
+            Body::RequestVote(claim) => self.election_handler().on_claim(from, session, &claim),
+            Body::Vote(vote) => {
+                let outcome = self.election_handler().on_vote(from, &vote);
+                self.count(outcome);
+            }
+            Body::StaleTerm(refuse) => self.leadership_handler().on_refuse(from, session, refuse.newest),
+            Body::OtherRun(other) => {
+                let verdict = self.contact_handler().on_other_run(&other);
+                self.give_way(verdict);
+            }
+            // Last words were heard before.
+            Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
+        }
+        self.do_deferred();
+    }
+
+    // --- this node's identity ---
+
+    /// The run before is over on this machine: the others hear it at once, it frees what was promised to that one (R1, R6).
+    fn follows_run(&mut self, session: Session) {
+        self.identity.follow_run(session);
+        if self.lead.is_some() || self.read().known_leader().is_some() {
+            self.following_handler().report(None);
+        } else {
+            self.greeting.hasten(self.now);
+        }
+    }
+
+    /// Ends the call for the own id when its time is over.
+    pub(super) fn end_call(&mut self) {
+        match self.contact_handler().end_call() {
+            CallEnd::NotYet => {}
+            CallEnd::Established => self.following_handler().report(None),
+            CallEnd::Outdated { newest } => {
+                // What this node has voted and acknowledged since its backup is forgotten: it begins again as a run after the newest, and as
+                // an elector without state (R10).
+                let effects = self.outbox.effects();
+                effects.event(Event::Restored { known: newest.count, own: self.session.count });
+                effects.push(Effect::CountUp { beyond: newest.count });
+                self.leaving.finish();
+            }
+        }
+    }
+
+    /// Of two machines with this id the younger leads no more, votes no more and takes its services down, until an operator gives it an
+    /// identity of its own.
+    fn give_way(&mut self, verdict: IdVerdict) {
+        if let IdVerdict::Younger(other) = verdict {
+            self.leadership_handler().step_down(StepDownReason::IdNotUnique);
+            self.following.leave();
+            self.durable.mute(other);
+        }
+    }
+
+    // --- the leader's side ---
+
+    pub(super) fn advance_leadership(&mut self) {
+        if self.leadership_handler().advance_leadership() {
+            self.following_handler().report(None);
+        }
+    }
+
+    fn configure(&mut self, settings: Settings) {
+        let old = std::mem::replace(&mut self.settings, settings);
+        if old.runner != self.settings.runner {
+            // A change here would leave services running that no supervisor watches.
+            self.settings.runner = old.runner;
+            let what = "node.runner has changed: restart koid for that".to_owned();
+            self.outbox.effects().event(Event::Warned { what });
+        }
+        if old.elector && !self.settings.elector {
+            self.leadership_handler().resign(StepDownReason::NoElector);
+        } else if old.leader_lease != self.settings.leader_lease {
+            // Electors have promised the old lease. The leader resigns, so that the new lease begins with a new term.
+            self.leadership_handler().resign(StepDownReason::LeaseChanged);
+        }
+    }
+
+    // --- this node's services, and its end ---
+
+    /// R11: what has changed is said when it changes.
+    pub(super) fn tell_changes(&mut self) {
+        if self.service_handler().has_news() {
+            self.following_handler().report(None);
+        }
+    }
+
+    /// The master whose report was not answered reports again: the answer is its lease.
+    pub(super) fn report_again(&mut self) {
+        if self.read().report_is_due() {
+            self.following_handler().report(None);
+        }
+    }
+
+    /// R11: a clean stop says farewell; a leader hands over first.
+    pub(super) fn try_leaving(&mut self) {
+        if self.leaving_handler().may_leave() {
+            self.leaving_handler().say_farewell();
+            self.leadership_handler().step_down(StepDownReason::Stopping);
+            self.leaving.finish();
+            self.outbox.effects().push(Effect::Finished);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Who can be made master, and who is chosen (rule R9).
+
+use std::time::Duration;
+
+use crate::leader::placement::{Choice, Wait};
+use crate::leader::reports::RunnerReport;
+use crate::node::node_ref::NodeRef;
+use crate::reason::{CandidateObstacle, WaitReason};
+use crate::record::Record;
+use crate::types::{NodeId, NodeState};
+
+impl NodeRef<'_> {
+    /// Whom to make master now (R9).
+    pub(crate) fn choose(&self, record: &Record) -> Choice {
+        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
+        if record.manual && record.target.is_none() {
+            return wait(WaitReason::DemotedByHand.into());
+        }
+        if let Some(blocked) = self.settling() {
+            return wait(blocked);
+        }
+        if let Some(blocked) = self.starting(record) {
+            return wait(blocked);
+        }
+        let best = record.target.filter(|t| self.is_candidate(*t, record));
+        let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
+            return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
+        };
+        if let Some(blocked) = self.still_up(best) {
+            return wait(blocked.into());
+        }
+        Choice::Name(best)
+    }
+
+    /// A new leader learns how everyone is before it decides anything.
+    pub(crate) fn settling(&self) -> Option<Wait> {
+        let now = self.now;
+        let lead = self.lead.as_ref()?;
+        let until = lead.won() + self.settings.election_timeout();
+        if now >= until {
+            return None;
+        }
+        let lately = self.lately();
+        let awaited = self.peers.iter().find(|(id, p)| {
+            p.info.runner && p.gone.is_none() && now.since(p.heard) <= lately && self.latest(*id).is_none()
+        });
+        let (_, peer) = awaited?;
+        Some(Wait::until(WaitReason::NoReportYet { node: peer.info.name.clone() }, until))
+    }
+
+    /// A starting cluster waits for better candidates, until all are there.
+    fn starting(&self, record: &Record) -> Option<Wait> {
+        let lead = self.lead.as_ref().filter(|l| l.placement().is_cold())?;
+        let until = lead.won() + self.settings.initial_promotion_delay;
+        if self.now >= until || record.target.is_some() {
+            return None;
+        }
+        let electors = self.electors_known();
+        let missing = electors.saturating_sub(self.electors_seen());
+        let unready =
+            self.latest_reports().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
+        let reason = match unready {
+            _ if electors == 0 => WaitReason::StartElectorsUnknown,
+            _ if missing > 0 => WaitReason::StartElectorsMissing { missing, electors },
+            Some((id, s)) => {
+                WaitReason::StartRunnerNotReady { node: self.name_of(id), state: s.summary.state }
+            }
+            None => return None,
+        };
+        Some(Wait::until(reason, until))
+    }
+
+    /// None is chosen while another runner still has something promoted: the old master must be down first.
+    fn still_up(&self, but: NodeId) -> Option<WaitReason> {
+        let lead = self.lead.as_ref()?;
+        let hold = self.patience();
+        let chosen = self.current_run(but);
+        let (id, seen) = lead.runners().iter().find(|(id, s)| {
+            // An unclean node that is not the record's master any more was attested to be down; not one that never was.
+            let attested = s.summary.unclean && !unbidden(s);
+            (*id != but || Some(s.session) != chosen)
+                && s.summary.up
+                && !attested
+                && self.now.since(s.at) <= hold
+        })?;
+        let node = self.name_of(id);
+        if unbidden(seen) {
+            let reason = seen.summary.reason.clone();
+            return Some(WaitReason::PromotedUnbidden { node, reason });
+        }
+        Some(WaitReason::StillPromoted { node, state: seen.summary.state })
+    }
+
+    /// Every candidate has been master in vain of late: the next try waits.
+    fn resting(&self, record: &Record) -> Option<Wait> {
+        let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record));
+        let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s), id)).min()?;
+        let reason = WaitReason::CandidateRests { node: self.name_of(id) };
+        (until > self.now).then(|| Wait::until(reason, until))
+    }
+
+    fn no_candidate(&self) -> WaitReason {
+        if self.latest_reports().next().is_none() {
+            return WaitReason::NoRunner;
+        }
+        let obstacle = |(id, s): (NodeId, &RunnerReport)| match self.bears_its_name(id) {
+            true => CandidateObstacle::State { node: self.name_of(id), state: s.summary.state },
+            false => CandidateObstacle::NameTaken { id, name: self.name_of(id) },
+        };
+        WaitReason::NoCandidate { obstacles: self.latest_reports().map(obstacle).take(5).collect() }
+    }
+
+    /// Could be promoted now (R9), leaving failures aside.
+    pub(crate) fn is_candidate(&self, node: NodeId, record: &Record) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        self.seen_lately(node).is_some_and(|seen| {
+            let s = &seen.summary;
+            s.promotable
+                && !s.leaving
+                && !s.unclean
+                && !s.maintenance
+                && !record.stopped.contains(&node)
+                && self.bears_its_name(node)
+                // A new master must write its mark (R8). One that is promoted has done so.
+                && (s.unfit.is_none() || s.up)
+                && !self.is_deaf(node)
+                // It must act on a version from after the end of maintenance.
+                && seen.applied >= lead.placement().act_since()
+        })
+    }
+
+    /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
+    pub(crate) fn best_candidate(&self, record: &Record, but: Option<NodeId>) -> Option<NodeId> {
+        let now = self.now;
+        let others = || self.latest_reports().filter(move |(id, _)| Some(*id) != but);
+        let candidates = || others().filter(|(id, _)| self.is_candidate(*id, record));
+        let calm = |id: NodeId, s: &RunnerReport| self.is_calm(id, s);
+        let any_calm = candidates().any(|(id, s)| calm(id, s));
+        let rests = |id: NodeId, s: &RunnerReport| self.rests_until(id, s) > now;
+        let key = |id: NodeId, s: &RunnerReport| {
+            let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
+            // Seconds, so that a report's way does not decide between nodes that started together.
+            let uptime: Duration = s.uptime + now.since(s.at);
+            (promoted, s.summary.score.unwrap_or(0), uptime.as_secs(), s.at, id)
+        };
+        candidates()
+            .filter(|(id, s)| (calm(*id, s) || !any_calm) && !rests(*id, s))
+            .max_by_key(|(id, s)| key(*id, s))
+            .map(|(id, _)| id)
+    }
+
+    /// Of several nodes that answer to one name the first bears it: the master, then a member, then the one that runs longest. The others are
+    /// not newly named master: nobody could say which is meant.
+    pub(crate) fn bears_its_name(&self, node: NodeId) -> bool {
+        let now = self.now;
+        let name = self.name_of(node);
+        let master = self.durable.applied.master.as_ref().map(|m| m.node);
+        let precedence =
+            |id: NodeId, uptime: Duration| (master == Some(id), self.counts(id), uptime.as_secs(), id);
+        let others = self
+            .peers
+            .iter()
+            .filter(|(id, p)| *id != node && p.info.name == name && p.is_around(self.lately(), now));
+        let own =
+            (node != self.id && self.settings.name == name).then_some((self.id, now.since(self.started)));
+        let uptime = match self.peers.get(node) {
+            Some(peer) => now.since(peer.since),
+            None => now.since(self.started),
+        };
+        let rivals = others.map(|(id, p)| (id, now.since(p.since))).chain(own);
+        rivals.into_iter().all(|(id, up)| precedence(id, up) < precedence(node, uptime))
+    }
+}
+
+/// R7: its status calls something promoted, and no mastership ever gave it the right to that.
+fn unbidden(seen: &RunnerReport) -> bool {
+    seen.summary.unclean && seen.summary.suspect && seen.summary.holds.is_none()
+}

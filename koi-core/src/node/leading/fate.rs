@@ -1,0 +1,149 @@
+//! What becomes of a mastership (rules R6 and R7): who speaks for its node, and whether it is kept, ended, or waited for.
+
+use crate::contact::peers::Gone;
+use crate::leader::placement::{MasterDecision, Wait};
+use crate::leader::reports::RunnerReport;
+use crate::node::node_ref::NodeRef;
+use crate::reason::{DropReason, WaitReason};
+use crate::record::{MasterEntry, Record};
+use crate::settings::DRIFT_PERCENT;
+use crate::types::{NodeState, Session, Time, stretched};
+
+impl<'a> NodeRef<'a> {
+    /// Whether `run` is the run of the master's entry, or one that came after it on the same machine.
+    pub(crate) fn succeeds(&self, run: Session, entry: &MasterEntry) -> bool {
+        let mut run = run;
+        // As many as are remembered.
+        for _ in 0..4 {
+            if run == entry.session {
+                return true;
+            }
+            let before = match self.peers.run(entry.node, run) {
+                _ if entry.node == self.id && run == self.session => self.identity.follows(),
+                Some(peer) => peer.info.follows,
+                None => None,
+            };
+            let Some(before) = before else { return false };
+            run = before;
+        }
+        false
+    }
+
+    /// The master's run, or one that came after it on its machine, reports now.
+    pub(crate) fn speaks_for(&self, entry: &MasterEntry) -> bool {
+        let Some(lead) = &self.lead else { return false };
+        let mut recent =
+            lead.runners().of_node(entry.node).filter(|seen| self.now.since(seen.at) <= self.lately());
+        recent.any(|seen| self.succeeds(seen.session, entry))
+    }
+
+    /// The report of a run that came after the master's on the same machine: the master's is over, daemon and guardian.
+    pub(crate) fn successor(&self, entry: &MasterEntry) -> Option<&'a RunnerReport> {
+        let lead = self.lead.as_ref()?;
+        let later =
+            |seen: &&RunnerReport| seen.session != entry.session && self.succeeds(seen.session, entry);
+        lead.runners().of_node(entry.node).rfind(later)
+    }
+
+    /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
+    /// master: it may be another machine.
+    pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record) -> MasterDecision {
+        if self.has_released(entry) {
+            return MasterDecision::Free;
+        }
+        let Some(lead) = &self.lead else { return MasterDecision::Keep };
+        let recent = |seen: &&RunnerReport| self.now.since(seen.at) <= self.lately();
+        if let Some(seen) = lead.runners().of_run(entry.node, entry.session).filter(recent) {
+            return self
+                .reason_to_drop(entry, seen, record)
+                .map_or(MasterDecision::Keep, MasterDecision::Order);
+        }
+        match self.successor(entry).filter(recent) {
+            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, seen).into())),
+            None => self.lost(entry),
+        }
+    }
+
+    /// Whether this mastership's run, its guardian, or the run after it on the same machine has said that it holds nothing of it any more.
+    fn has_released(&self, entry: &MasterEntry) -> bool {
+        match self.peers.run(entry.node, entry.session).and_then(|run| run.gone) {
+            Some(Gone::Dead { all_down: true }) => return true,
+            Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => return true,
+            Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
+        }
+        let Some(lead) = &self.lead else { return false };
+        let own = lead.runners().of_run(entry.node, entry.session);
+        if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
+            return true;
+        }
+        let clean = |seen: &&RunnerReport| !seen.summary.up && seen.summary.holds.is_none();
+        let newer = || lead.runners().of_node(entry.node).rfind(|s| s.session > entry.session);
+        let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
+        heir.as_ref().is_some_and(clean)
+    }
+
+    fn reason_to_drop(
+        &self,
+        entry: &MasterEntry,
+        seen: &RunnerReport,
+        record: &Record,
+    ) -> Option<DropReason> {
+        let summary = &seen.summary;
+        if summary.leaving {
+            return Some(DropReason::Stopping);
+        }
+        if record.stopped.contains(&entry.node) {
+            return Some(DropReason::StoppedByHand);
+        }
+        if summary.state == NodeState::Failed {
+            return Some(DropReason::Failed { reason: summary.reason.clone() });
+        }
+        let target = record.target.filter(|t| *t != entry.node);
+        if let Some(target) = target.filter(|t| self.is_candidate(*t, record)) {
+            return Some(DropReason::OtherTarget { node: self.name_of(target) });
+        }
+        if record.manual && record.target.is_none() {
+            return Some(DropReason::DemotedByHand);
+        }
+        // R7 alone ends a mastership over a disk; one under which nothing could ever be promoted has not begun.
+        if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.up && summary.services > 0) {
+            return Some(DropReason::CannotPromote { why: why.clone() });
+        }
+        // Its earlier reports may have been on their way before it knew of its mastership.
+        (!summary.promotable).then_some(DropReason::NotPromotable { state: summary.state })
+    }
+
+    /// The master is silent: only time, its own word or an operator ends its mastership.
+    fn lost(&self, entry: &MasterEntry) -> MasterDecision {
+        let now = self.now;
+        let node = entry.name.clone();
+        if entry.in_maintenance && !mutant!(MaintenanceTakenOver) {
+            return MasterDecision::Wait(Box::new(WaitReason::MasterInMaintenance { node }.into()));
+        }
+        if entry.unclean {
+            return MasterDecision::Wait(Box::new(WaitReason::MasterUnclean { node }.into()));
+        }
+        let Some(lead) = &self.lead else { return MasterDecision::Keep };
+        let (own, inherited) = lead.placement().hold_counts_from(entry.epoch);
+        let last = if mutant!(InheritanceIgnored) {
+            own.unwrap_or(Time(0))
+        } else {
+            own.max(inherited).unwrap_or(lead.won())
+        };
+        let hold = if mutant!(TakeoverWithoutGrace) { self.settings.master_lease } else { entry.hold };
+        let over = last + stretched(hold, DRIFT_PERCENT);
+        let over = if mutant!(TakeoverAtOnce) { now } else { over };
+        if now >= over {
+            return MasterDecision::Free;
+        }
+        MasterDecision::Wait(Box::new(Wait::until(WaitReason::MasterSilent { node }, over)))
+    }
+}
+
+fn restarted(entry: &MasterEntry, seen: &RunnerReport) -> WaitReason {
+    let node = entry.name.clone();
+    match seen.summary.unclean {
+        true => WaitReason::RestartedUnclean { node },
+        false => WaitReason::RestartedTakesDown { node },
+    }
+}
