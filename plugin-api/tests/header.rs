@@ -36,13 +36,13 @@ fn facts() -> Vec<Fact> {
     let mut facts = Vec::new();
     table!(facts, Text, "koi_text", [data, len]);
     table!(facts, Pair, "koi_pair", [key, value]);
-    table!(facts, ConfigKey, "koi_config_key", [name, description, default_value, required, reserved]);
-    table!(facts, Host, "koi_host", [size, reserved, self_ => "self", put, log, remaining_ms, epoch_current]);
-    table!(facts, Setup, "koi_setup", [size, reserved, service, home, config, config_count]);
-    table!(facts, Failure, "koi_failure", [size, hook, timed_out, reserved, message]);
+    table!(facts, RawConfigKey, "koi_config_key", [name, description, default_value, required, reserved]);
+    table!(facts, RawHost, "koi_host", [size, reserved, self_ => "self", put, log, remaining_ms, epoch_current]);
+    table!(facts, RawSetup, "koi_setup", [size, reserved, service, home, config, config_count]);
+    table!(facts, RawFailure, "koi_failure", [size, hook, timed_out, reserved, message]);
     table!(
         facts,
-        Context,
+        RawContext,
         "koi_context",
         [
             size,

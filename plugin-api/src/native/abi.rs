@@ -96,7 +96,7 @@ pub struct Pair {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct ConfigKey {
+pub struct RawConfigKey {
     pub name: Text,
     pub description: Text,
     pub default_value: Text,
@@ -106,7 +106,7 @@ pub struct ConfigKey {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Host {
+pub struct RawHost {
     pub size: u32,
     pub reserved: u32,
     pub self_: *mut c_void,
@@ -118,7 +118,7 @@ pub struct Host {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Setup {
+pub struct RawSetup {
     pub size: u32,
     pub reserved: u32,
     pub service: Text,
@@ -129,7 +129,7 @@ pub struct Setup {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Failure {
+pub struct RawFailure {
     pub size: u32,
     pub hook: u32,
     pub timed_out: u32,
@@ -139,7 +139,7 @@ pub struct Failure {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Context {
+pub struct RawContext {
     pub size: u32,
     pub attempt: u32,
     pub call_id: u64,
@@ -158,14 +158,18 @@ pub struct Context {
     pub workdir: Text,
     pub config: *const Pair,
     pub config_count: usize,
-    pub failure: *const Failure,
+    pub failure: *const RawFailure,
 }
 
-pub type Create =
-    unsafe extern "C" fn(host: *const Host, setup: *const Setup, instance: *mut *mut c_void) -> i32;
-pub type Destroy = unsafe extern "C" fn(instance: *mut c_void, host: *const Host);
-pub type Call =
-    unsafe extern "C" fn(instance: *mut c_void, host: *const Host, hook: u32, context: *const Context) -> i32;
+pub type CreateFn =
+    unsafe extern "C" fn(host: *const RawHost, setup: *const RawSetup, instance: *mut *mut c_void) -> i32;
+pub type DestroyFn = unsafe extern "C" fn(instance: *mut c_void, host: *const RawHost);
+pub type CallFn = unsafe extern "C" fn(
+    instance: *mut c_void,
+    host: *const RawHost,
+    hook: u32,
+    context: *const RawContext,
+) -> i32;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -178,16 +182,16 @@ pub struct Plugin {
     pub name: Text,
     pub version: Text,
     pub description: Text,
-    pub config: *const ConfigKey,
+    pub config: *const RawConfigKey,
     pub config_count: usize,
     pub config_key_size: u32,
     pub reserved: u32,
-    pub create: Option<Create>,
-    pub destroy: Option<Destroy>,
-    pub call: Option<Call>,
+    pub create: Option<CreateFn>,
+    pub destroy: Option<DestroyFn>,
+    pub call: Option<CallFn>,
 }
 
 // SAFETY: both are constant tables, whose pointers lead to other constants; nothing is ever written through them.
 unsafe impl Sync for Plugin {}
 // SAFETY: as above.
-unsafe impl Sync for ConfigKey {}
+unsafe impl Sync for RawConfigKey {}

@@ -18,7 +18,8 @@ macro_rules! export_plugin {
     ($handler:ty) => {
         const _: () = {
             const KEYS: &[$crate::native::Key] = <$handler as $crate::native::NativeHandler>::CONFIG;
-            static CONFIG: [$crate::native::abi::ConfigKey; KEYS.len()] = $crate::native::config_keys(KEYS);
+            static CONFIG: [$crate::native::abi::RawConfigKey; KEYS.len()] =
+                $crate::native::config_keys(KEYS);
             /// Read by koi before anything else.
             #[allow(non_upper_case_globals, unsafe_code)]
             #[unsafe(no_mangle)]
@@ -29,7 +30,7 @@ macro_rules! export_plugin {
 }
 
 /// The table of a plugin; for [`export_plugin!`](crate::export_plugin).
-pub const fn table<T: NativeHandler>(config: &'static [abi::ConfigKey]) -> abi::Plugin {
+pub const fn table<T: NativeHandler>(config: &'static [abi::RawConfigKey]) -> abi::Plugin {
     let mut hooks = 0;
     let mut at = 0;
     while at < T::HOOKS.len() {
@@ -47,7 +48,7 @@ pub const fn table<T: NativeHandler>(config: &'static [abi::ConfigKey]) -> abi::
         description: Text::of(T::DESCRIPTION),
         config: config.as_ptr(),
         config_count: config.len(),
-        config_key_size: size_of::<abi::ConfigKey>() as u32,
+        config_key_size: size_of::<abi::RawConfigKey>() as u32,
         reserved: 0,
         create: Some(create::<T>),
         destroy: Some(destroy::<T>),
@@ -56,8 +57,8 @@ pub const fn table<T: NativeHandler>(config: &'static [abi::ConfigKey]) -> abi::
 }
 
 /// The declared keys as the table wants them; for [`export_plugin!`](crate::export_plugin). `N` is how many there are.
-pub const fn config_keys<const N: usize>(keys: &'static [Key]) -> [abi::ConfigKey; N] {
-    let none = abi::ConfigKey {
+pub const fn config_keys<const N: usize>(keys: &'static [Key]) -> [abi::RawConfigKey; N] {
+    let none = abi::RawConfigKey {
         name: Text::NONE,
         description: Text::NONE,
         default_value: Text::NONE,
@@ -84,8 +85,8 @@ pub const fn config_keys<const N: usize>(keys: &'static [Key]) -> [abi::ConfigKe
 /// # Safety
 /// As koi_plugin.h says: the pointers lead to whole tables that live until this returns.
 unsafe extern "C" fn create<T: NativeHandler>(
-    host: *const abi::Host,
-    setup: *const abi::Setup,
+    host: *const abi::RawHost,
+    setup: *const abi::RawSetup,
     instance: *mut *mut c_void,
 ) -> i32 {
     // SAFETY: koi's tables are whole and live until this returns; `instance` is koi's, to be written.
@@ -102,7 +103,7 @@ unsafe extern "C" fn create<T: NativeHandler>(
 ///
 /// # Safety
 /// `instance` came from [`create`] and is not used any more.
-unsafe extern "C" fn destroy<T: NativeHandler>(instance: *mut c_void, _host: *const abi::Host) {
+unsafe extern "C" fn destroy<T: NativeHandler>(instance: *mut c_void, _host: *const abi::RawHost) {
     let dropped = catch_unwind(|| {
         // SAFETY: `create` made it of a box, and koi gives it back once.
         drop(unsafe { Box::from_raw(instance.cast::<T>()) });
@@ -117,9 +118,9 @@ unsafe extern "C" fn destroy<T: NativeHandler>(instance: *mut c_void, _host: *co
 /// `instance` came from [`create`], nobody else uses it now, and the tables are whole and live until this returns.
 unsafe extern "C" fn call<T: NativeHandler>(
     instance: *mut c_void,
-    host: *const abi::Host,
+    host: *const abi::RawHost,
     hook: u32,
-    context: *const abi::Context,
+    context: *const abi::RawContext,
 ) -> i32 {
     // SAFETY: the caller vouches for all three, and koi calls one hook at a time.
     let (handler, host, context) =
@@ -181,7 +182,7 @@ fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
 
 /// # Safety
 /// What the table points to is there.
-unsafe fn setup_of(setup: &abi::Setup) -> Setup {
+unsafe fn setup_of(setup: &abi::RawSetup) -> Setup {
     // SAFETY: the caller vouches for it.
     unsafe {
         Setup {
@@ -194,7 +195,7 @@ unsafe fn setup_of(setup: &abi::Setup) -> Setup {
 
 /// # Safety
 /// What the table points to is there.
-unsafe fn context_of(context: &abi::Context) -> Context {
+unsafe fn context_of(context: &abi::RawContext) -> Context {
     // SAFETY: the caller vouches for it.
     unsafe {
         Context {

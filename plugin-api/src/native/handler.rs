@@ -143,7 +143,7 @@ impl From<std::io::Error> for Error {
 /// What koi offers to a plugin. May be used by any thread while the call lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'h> {
-    raw: &'h abi::Host,
+    raw: &'h abi::RawHost,
 }
 
 // SAFETY: koi takes its callbacks from any thread (koi_plugin.h).
@@ -152,7 +152,7 @@ unsafe impl Send for Host<'_> {}
 unsafe impl Sync for Host<'_> {}
 
 impl<'h> Host<'h> {
-    pub(super) fn new(raw: &'h abi::Host) -> Host<'h> {
+    pub(super) fn new(raw: &'h abi::RawHost) -> Host<'h> {
         Host { raw }
     }
 

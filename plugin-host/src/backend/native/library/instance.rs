@@ -11,7 +11,7 @@ use crate::backend::native::library::callbacks::Link;
 /// An instance of the plugin, and the table of callbacks that it was given.
 pub(crate) struct Instance {
     table: &'static abi::Plugin,
-    host: &'static abi::Host,
+    host: &'static abi::RawHost,
     /// The plugin's own.
     instance: *mut c_void,
 }
@@ -23,8 +23,8 @@ impl Instance {
         link: &'static Link,
         order: &CreateRequest,
     ) -> (i32, Option<Instance>) {
-        let host: &'static abi::Host = Box::leak(Box::new(abi::Host {
-            size: size_of::<abi::Host>() as u32,
+        let host: &'static abi::RawHost = Box::leak(Box::new(abi::RawHost {
+            size: size_of::<abi::RawHost>() as u32,
             reserved: 0,
             self_: ptr::from_ref(link).cast_mut().cast(),
             put,
@@ -34,8 +34,8 @@ impl Instance {
         }));
         let (service, home) = (CText::new(&order.service), CText::new(&order.home));
         let config = CPairs::new(&order.config);
-        let setup = abi::Setup {
-            size: size_of::<abi::Setup>() as u32,
+        let setup = abi::RawSetup {
+            size: size_of::<abi::RawSetup>() as u32,
             reserved: 0,
             service: service.text(),
             home: home.text(),
@@ -66,15 +66,15 @@ impl Instance {
         let master = order.master.as_ref().map(|(name, address)| (CText::new(name), CText::new(address)));
         let (config, failure) = (CPairs::new(&order.config), order.failure.as_ref());
         let failure = failure.map(|(hook, message, timed_out)| (*hook, CText::new(message), *timed_out));
-        let failure = failure.as_ref().map(|(hook, message, timed_out)| abi::Failure {
-            size: size_of::<abi::Failure>() as u32,
+        let failure = failure.as_ref().map(|(hook, message, timed_out)| abi::RawFailure {
+            size: size_of::<abi::RawFailure>() as u32,
             hook: *hook,
             timed_out: u32::from(*timed_out),
             reserved: 0,
             message: message.text(),
         });
-        let context = abi::Context {
-            size: size_of::<abi::Context>() as u32,
+        let context = abi::RawContext {
+            size: size_of::<abi::RawContext>() as u32,
             attempt: order.attempt,
             call_id: order.call_id,
             epoch: order.epoch,

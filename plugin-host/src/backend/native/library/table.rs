@@ -143,7 +143,7 @@ fn key_count(table: &abi::Plugin) -> Result<usize, TableError> {
     if count > KEYS {
         return Err(TableError::TooManyKeys(count));
     }
-    if count > 0 && (table.config.is_null() || stride < size_of::<abi::ConfigKey>()) {
+    if count > 0 && (table.config.is_null() || stride < size_of::<abi::RawConfigKey>()) {
         return Err(TableError::KeyLayout);
     }
     Ok(count)
