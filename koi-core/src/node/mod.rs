@@ -226,6 +226,9 @@ impl Node {
     }
 
     /// Lets everything take effect on everything, until nothing moves.
+    ///
+    /// An input only changes what is known: a report, for one, decides nothing. What follows from it is decided here. Who leads comes first, then
+    /// what the services are to do under the record that counts, then what the leader changes in it, and last what is told and written.
     fn advance(&mut self) {
         self.end_call();
         // Each round is caused by a message of this node to itself, or by a decision; a handful is normal.
