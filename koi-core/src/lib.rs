@@ -3,11 +3,9 @@
 //! Pure: inputs and the time go in, effects come out. There is no clock, socket, thread, logger or randomness in here,
 //! so that the simulator and the daemon run the very same code, to the bit.
 //!
-//! From the ground up: [`types`], [`settings`], [`record`], [`message`]; what is on disk (`durability`) and what leaves
-//! (`outbox`); a service's states (`service`) and all services of a node (`services`); what the node wants of them (`runner`);
-//! the other nodes (`peers`, `receiving`, `greeting`); who leads (`election`, `campaign`); what a follower (`following`) and a leader
-//! (`leadership`, `leader`, `placement`, `commands`) do; what is not to be relied on (`patience`, `flapping`, `fitness`, `hearing`); and
-//! [`node`], which composes them. Rules R1 to R11 and R13 are named where they are kept.
+//! [`types`], [`settings`], [`record`] and [`message`] are the vocabulary (`model/`); [`event`], [`view`], [`concern`] and [`reason`] are what people
+//! are told (`status/`); [`io`] is what goes in and comes out. `elector`, `leader`, `contact`, `local` and `supervision` hold the parts of a node, each with a state of
+//! its own; [`node`] composes them, and its handlers do what concerns several. Rules R1 to R11 and R13 are named where they are kept.
 
 #![forbid(unsafe_code)]
 
@@ -22,28 +20,22 @@ macro_rules! mutant {
     }};
 }
 
-pub mod concern;
 mod contact;
 mod elector;
-pub mod event;
 pub mod guard;
 pub mod io;
 mod leader;
-pub mod limits;
 mod local;
-pub mod message;
+mod model;
 #[cfg(koi_mutants)]
 pub mod mutant;
 pub mod node;
 mod outbox;
-mod patience;
-pub mod reason;
-pub mod record;
-pub mod settings;
+mod status;
 mod supervision;
 pub mod timers;
-pub mod types;
-pub mod view;
-mod wording;
 
+pub(crate) use model::patience;
+pub use model::{limits, message, record, settings, types};
 pub use node::Node;
+pub use status::{concern, event, reason, view};

@@ -1,7 +1,7 @@
 //! Who may change what.
 //!
 //! A node consists of parts, each with a state that only its own methods change. A handler borrows the parts that it may change, sees all
-//! others, and is given a [`Context`]. [`Node`](crate::node::Node) makes a handler for each thing that happens, and passes what it returns on to the next.
+//! others, and is given a [`Context`]. [`Node`] makes a handler for each thing that happens, and passes what it returns on to the next.
 
 use std::net::SocketAddr;
 

@@ -3,8 +3,8 @@
 //! [`Node::handle`] takes one input, lets it and the time take effect everywhere, and leaves what is to be done for
 //! [`Node::poll_effect`]. A node's messages to itself go through the same doors as those of others.
 //!
-//! `Node` itself only says who acts, in which order. What is done is done by [`handlers`], each of which may change some parts; what
-//! is only looked up is asked of [`node_ref::NodeRef`].
+//! `Node` itself only says who acts, in which order. What is done is done by `handlers`, each of which may change some parts; what
+//! is only looked up is asked of `NodeRef`.
 
 mod commands;
 mod contact;

@@ -1,0 +1,8 @@
+//! The vocabulary: what a node is configured with, what nodes keep and say to one another, and the limits of all that.
+
+pub mod limits;
+pub mod message;
+pub(crate) mod patience;
+pub mod record;
+pub mod settings;
+pub mod types;
