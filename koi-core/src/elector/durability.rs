@@ -19,7 +19,7 @@ pub(crate) enum Deferred {
     Acknowledge { leader: NodeId, term: Term, number: u64, lease: Duration },
     /// Send a vote.
     Vote { to: NodeId, session: Session, term: Term },
-    /// RequestVote a term, with the own vote.
+    /// Ask for votes in a term, with the own vote.
     RequestVote(Term),
     /// Count the own copy of the leader's record.
     Record,

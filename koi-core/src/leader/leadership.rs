@@ -4,14 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::io::{Answered, CommandId};
 use crate::leader::placement::Placement;
 use crate::leader::reports::{Reports, RunnerReport};
 use crate::limits;
 use crate::message::Report;
-use crate::record::Record;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version};
 
@@ -212,12 +210,10 @@ impl Leadership {
 
     // --- the record (R4) ---
 
-    /// Changes the record; the change is told at once. It takes effect nowhere before it counts.
-    pub(crate) fn propose(&mut self, record: Record, durable: &mut Durability, now: Time) {
+    /// The version of a change after `newest`; it is told at once.
+    pub(crate) fn next_version(&mut self, newest: u64, now: Time) -> Version {
         self.hasten(now);
-        let n = record.version.n.max(durable.record.version.n) + 1;
-        durable.take_record(Record { version: Version { term: self.term, n }, ..record });
-        durable.defer(Deferred::Record);
+        Version { term: self.term, n: newest + 1 }
     }
 
     /// The electors that have this version on disk.
@@ -225,7 +221,7 @@ impl Leadership {
         self.copies.iter().filter(move |(_, v)| **v == version).map(|(id, _)| *id)
     }
 
-    /// A version counts: returns the commands that are done with it.
+    /// A version counts, and a heartbeat says so at once: returns the commands that are done with it.
     pub(crate) fn commit(&mut self, version: Version, now: Time) -> Vec<(CommandId, Answered)> {
         self.committed = version;
         self.counted_since = now;

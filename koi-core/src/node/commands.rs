@@ -6,6 +6,7 @@ use crate::io::{Answered, Command, CommandId, Effect, Refusal};
 use crate::leader::reports::RunnerReport;
 use crate::limits;
 use crate::node::handlers::CommandHandler;
+use crate::node::leading::propose;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::{Record, StateOrigin};
@@ -48,7 +49,7 @@ impl CommandHandler<'_> {
                 self.ctx.event(Event::Commanded { what: answered.message.clone() });
                 let Some(lead) = self.lead else { return };
                 if record != self.durable.record {
-                    lead.propose(record, self.durable, self.ctx.now);
+                    propose(lead, self.durable, record, self.ctx.now);
                     if maintenance_off {
                         lead.placement_mut().maintenance_ended(self.durable.record.version);
                     }

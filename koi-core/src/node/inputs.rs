@@ -1,6 +1,7 @@
-//! Which handler is given what, and what follows from its answer.
+//! What becomes of an input, in which order: which handler is given what, and what follows from its answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::contact::peers::Gone;
 use crate::elector::durability::Deferred;
@@ -13,10 +14,82 @@ use crate::node::contact::receiving::{LastWord, Proof, info_of, last_word};
 use crate::node::elections::VoteOutcome;
 use crate::reason::StepDownReason;
 use crate::settings::Settings;
-use crate::types::{NodeId, Session};
+use crate::timers::Timers;
+use crate::types::{NodeId, Session, Time};
 
 impl Node {
-    pub(super) fn take(&mut self, input: Input) {
+    /// Something happened at `now`. Afterwards drain [`Node::poll_effect`].
+    pub fn handle(&mut self, now: Time, input: Input) {
+        let now = now.max(self.now);
+        self.notice_lateness(now);
+        self.now = now;
+        if self.leaving.is_finished() {
+            return;
+        }
+        self.take(input);
+        self.advance();
+    }
+
+    /// A node whose own loop ran late does not count that time as others' silence: it listens first.
+    fn notice_lateness(&mut self, now: Time) {
+        let late = self.next_timer().map_or(Duration::ZERO, |(_, at)| now.since(at));
+        if late > self.settings.heartbeat {
+            self.listen_until = self.listen_until.max(now + self.settings.heartbeat * 2);
+        }
+    }
+
+    /// Lets everything take effect on everything, until nothing moves.
+    ///
+    /// An input only changes what is known: a report, for one, decides nothing. What follows from it is decided here. Who leads comes first, then
+    /// what the services are to do under the record that counts, then what the leader changes in it, and last what is told and written.
+    pub(super) fn advance(&mut self) {
+        self.end_call();
+        // Each round is caused by a message of this node to itself, or by a decision; a handful is normal.
+        for _ in 0..64 {
+            self.election_handler().try_founding();
+            self.advance_leadership();
+            self.election_handler().advance_election();
+            self.service_handler().advance();
+            self.leadership_handler().decide();
+            self.mastership_handler().notice_masterships();
+            self.tell_changes();
+            self.report_again();
+            self.do_deferred();
+            self.flush();
+            match self.outbox.next_local() {
+                Some(body) => self.dispatch(self.id, self.session, body),
+                // A decision has made a heartbeat due at once.
+                None if self.lead.as_ref().is_some_and(|l| l.heartbeat_is_due(self.now)) => {}
+                None => break,
+            }
+        }
+        self.contact_handler().say_hello();
+        self.leadership_handler().notice_hearing();
+        self.contact_handler().notice_silence();
+        self.try_leaving();
+        self.set_timers();
+    }
+
+    /// Every part sets its timers, from the state as it is now.
+    fn set_timers(&mut self) {
+        let mut timers = Timers::default();
+        if !self.leaving.is_finished() {
+            self.read().set_timers(&mut timers);
+        }
+        self.timers = timers;
+    }
+
+    /// Hands the durable state out if it has changed.
+    fn flush(&mut self) {
+        if let Some((number, durable)) = self.durable.hand_out(self.now) {
+            self.fitness.handed_out(self.now);
+            self.outbox.effects().push(Effect::Persist { number, durable });
+        }
+    }
+
+    // --- inputs ---
+
+    fn take(&mut self, input: Input) {
         let now = self.now;
         match input {
             Input::Received { message, source } => self.received(*message, source),
@@ -44,7 +117,7 @@ impl Node {
     }
 
     /// Does what has waited for the disk and need not any longer.
-    pub(super) fn do_deferred(&mut self) {
+    fn do_deferred(&mut self) {
         while let Some(what) = self.durable.next_due() {
             match what {
                 Deferred::Acknowledge { leader, term, number, lease } => {
@@ -135,7 +208,7 @@ impl Node {
         }
     }
 
-    pub(super) fn dispatch(&mut self, from: NodeId, session: Session, body: Body) {
+    fn dispatch(&mut self, from: NodeId, session: Session, body: Body) {
         match body {
             Body::Hello(hello) => self.contact_handler().on_hello(from, session, &hello),
             Body::Heartbeat(heartbeat) => {
@@ -185,7 +258,7 @@ impl Node {
     }
 
     /// Ends the call for the own id when its time is over.
-    pub(super) fn end_call(&mut self) {
+    fn end_call(&mut self) {
         match self.contact_handler().end_call() {
             CallEnd::NotYet => {}
             CallEnd::Established => self.following_handler().report(None),
@@ -212,7 +285,7 @@ impl Node {
 
     // --- the leader's side ---
 
-    pub(super) fn advance_leadership(&mut self) {
+    fn advance_leadership(&mut self) {
         if self.leadership_handler().advance_leadership() {
             self.following_handler().report(None);
         }
@@ -237,21 +310,21 @@ impl Node {
     // --- this node's services, and its end ---
 
     /// R11: what has changed is said when it changes.
-    pub(super) fn tell_changes(&mut self) {
+    fn tell_changes(&mut self) {
         if self.service_handler().has_news() {
             self.following_handler().report(None);
         }
     }
 
     /// The master whose report was not answered reports again: the answer is its lease.
-    pub(super) fn report_again(&mut self) {
+    fn report_again(&mut self) {
         if self.read().report_is_due() {
             self.following_handler().report(None);
         }
     }
 
     /// R11: a clean stop says farewell; a leader hands over first.
-    pub(super) fn try_leaving(&mut self) {
+    fn try_leaving(&mut self) {
         if self.leaving_handler().may_leave() {
             self.leaving_handler().say_farewell();
             self.leadership_handler().step_down(StepDownReason::Stopping);

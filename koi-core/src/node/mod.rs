@@ -19,7 +19,6 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::contact::following::Following;
 use crate::contact::greeting::Greeting;
@@ -28,7 +27,7 @@ use crate::contact::peers::Peers;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
 use crate::guard::{ServiceLevel, Watch};
-use crate::io::{Boot, Effect, Input};
+use crate::io::{Boot, Effect};
 use crate::leader::hearing::Hearing;
 use crate::leader::leadership::Leadership;
 use crate::leader::masterships::Masterships;
@@ -114,24 +113,12 @@ impl Node {
         node
     }
 
-    /// Something happened at `now`. Afterwards drain [`Node::poll_effect`].
-    pub fn handle(&mut self, now: Time, input: Input) {
-        let now = now.max(self.now);
-        self.notice_lateness(now);
-        self.now = now;
-        if self.leaving.is_finished() {
-            return;
-        }
-        self.take(input);
-        self.advance();
-    }
-
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.outbox.effects().next()
     }
 
-    /// When [`Input::Tick`] is due, unless something happens before.
+    /// When [`Input::Tick`](crate::io::Input::Tick) is due, unless something happens before.
     pub fn next_deadline(&self) -> Time {
         self.next_timer().map_or(Time::NEVER, |(_, at)| at)
     }
@@ -215,62 +202,5 @@ impl Node {
 
     fn read(&self) -> NodeRef<'_> {
         self.at(self.now)
-    }
-
-    /// A node whose own loop ran late does not count that time as others' silence: it listens first.
-    fn notice_lateness(&mut self, now: Time) {
-        let late = self.next_timer().map_or(Duration::ZERO, |(_, at)| now.since(at));
-        if late > self.settings.heartbeat {
-            self.listen_until = self.listen_until.max(now + self.settings.heartbeat * 2);
-        }
-    }
-
-    /// Lets everything take effect on everything, until nothing moves.
-    ///
-    /// An input only changes what is known: a report, for one, decides nothing. What follows from it is decided here. Who leads comes first, then
-    /// what the services are to do under the record that counts, then what the leader changes in it, and last what is told and written.
-    fn advance(&mut self) {
-        self.end_call();
-        // Each round is caused by a message of this node to itself, or by a decision; a handful is normal.
-        for _ in 0..64 {
-            self.election_handler().try_founding();
-            self.advance_leadership();
-            self.election_handler().advance_election();
-            self.service_handler().advance();
-            self.leadership_handler().decide();
-            self.mastership_handler().notice_masterships();
-            self.tell_changes();
-            self.report_again();
-            self.do_deferred();
-            self.flush();
-            match self.outbox.next_local() {
-                Some(body) => self.dispatch(self.id, self.session, body),
-                // A decision has made a heartbeat due at once.
-                None if self.lead.as_ref().is_some_and(|l| l.heartbeat_is_due(self.now)) => {}
-                None => break,
-            }
-        }
-        self.contact_handler().say_hello();
-        self.leadership_handler().notice_hearing();
-        self.contact_handler().notice_silence();
-        self.try_leaving();
-        self.set_timers();
-    }
-
-    /// Every part sets its timers, from the state as it is now.
-    fn set_timers(&mut self) {
-        let mut timers = Timers::default();
-        if !self.leaving.is_finished() {
-            self.read().set_timers(&mut timers);
-        }
-        self.timers = timers;
-    }
-
-    /// Hands the durable state out if it has changed.
-    fn flush(&mut self) {
-        if let Some((number, durable)) = self.durable.hand_out(self.now) {
-            self.fitness.handed_out(self.now);
-            self.outbox.effects().push(Effect::Persist { number, durable });
-        }
     }
 }

@@ -387,7 +387,11 @@ impl Service {
         let well = matches!(end, HookEnd::Done | HookEnd::Status(_));
         let consequence = self.ended(hook, end, now, block);
         self.prove(hook, well);
-        self.excuse(consequence, now)
+        if !self.newcomer || consequence == Consequence::None {
+            return consequence;
+        }
+        self.excuse(now);
+        Consequence::None
     }
 
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {

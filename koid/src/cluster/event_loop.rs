@@ -65,13 +65,13 @@ pub(crate) fn start<D: Disk>(parts: LoopParts<D>) -> io::Result<(Cluster, onesho
             Err(error) => return drop(began.send(Err(error))),
         };
         runtime.block_on(async {
-            let lap = match EventLoop::new(parts, requests, inbox) {
-                Ok(lap) => lap,
+            let event_loop = match EventLoop::new(parts, requests, inbox) {
+                Ok(event_loop) => event_loop,
                 Err(error) => return drop(began.send(Err(error))),
             };
             let _ = began.send(Ok(()));
             prefer_this_thread();
-            let end = lap.run().await;
+            let end = event_loop.run().await;
             let _ = ended.send(end);
         });
     })?;
@@ -127,6 +127,7 @@ impl EventLoop {
         let transport = Transport::new(me, parts.sockets, &parts.wire, sys::now())?;
         // Weak, so that the inbox closes when all other senders are gone.
         let back = requests.downgrade();
+        // The core is told what is on disk, synced, and not before.
         let writer = Writer::start(parts.disk, move |written| {
             let input = match written {
                 WriteOutcome::Done(number) => Input::Persisted { number },

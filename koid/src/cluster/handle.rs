@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use koi_config::Fence;
-use koi_core::io::{Answered, Command, Input, Refusal};
+use koi_core::io::{Answered, Command, HookEnd, Input, Refusal, RunId};
 use koi_core::settings::Settings;
 use koi_core::view::View;
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +63,13 @@ impl Cluster {
     pub(crate) async fn input(&self, input: Input) {
         // The loop has ended: nobody is left to be told.
         let _ = self.requests.send(Request::Input(input)).await;
+    }
+
+    /// Tells the core how hooks ended, as long as any run.
+    pub(crate) async fn report_hooks(self, mut ends: mpsc::UnboundedReceiver<(RunId, HookEnd)>) {
+        while let Some((run, ended)) = ends.recv().await {
+            self.input(Input::HookFinished { run, ended }).await;
+        }
     }
 
     /// Carries out an operator's command, if its requester waits for it when it is its turn.

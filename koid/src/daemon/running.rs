@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use koi_core::io::{HookEnd, Input, RunId};
+use koi_core::io::Input;
 use koi_core::types::{NodeId, Session};
 use koi_core::view::View;
 use koi_plugin_api::NewestEpoch;
@@ -130,7 +130,7 @@ impl Daemon {
             guardian: Some(self.reload.guardian.clone()),
         };
         runtime.spawn(executor.run());
-        runtime.spawn(report_ends(ends, self.reload.cluster.clone()));
+        runtime.spawn(self.reload.cluster.clone().report_hooks(ends));
     }
 
     /// Until the cluster loop has ended.
@@ -243,11 +243,4 @@ async fn run_services(
         cluster.input(Input::Follows(before)).await;
     }
     services.run().await;
-}
-
-/// Tells the core how hooks ended.
-async fn report_ends(mut ends: mpsc::UnboundedReceiver<(RunId, HookEnd)>, cluster: Cluster) {
-    while let Some((run, ended)) = ends.recv().await {
-        cluster.input(Input::HookFinished { run, ended }).await;
-    }
 }

@@ -1,14 +1,12 @@
-//! One call of a handler: again while there is no room for it, and not for ever.
+//! One call of a handler: again while there is no room for it, and not for ever; and what the core is told of its end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_core::io::HookEnd;
+use koi_core::io::{HookEnd, StatusReport};
 use koi_plugin_api::{
     Abort, AbortSignal, Call, CallLog, Called, Context, Handler, Hook, HookError, NewestEpoch, Outcome,
 };
-
-use super::convert::{ended_badly, ended_well};
 
 /// How long a handler may overrun its time-out, or an abort, before its call is dropped.
 pub(super) const PATIENCE: Patience =
@@ -90,5 +88,28 @@ pub(super) async fn within(
             lasting: false,
         },
         () = told_to_end => HookEnd::Aborted,
+    }
+}
+
+/// Badly, and worth another try.
+pub(super) fn failed(message: String) -> HookEnd {
+    HookEnd::Failed { message, timed_out: false, lasting: false }
+}
+
+fn ended_well(outcome: Outcome) -> HookEnd {
+    match outcome {
+        Outcome::Done => HookEnd::Done,
+        // The core decides nothing by details: who shows them has them already.
+        Outcome::Status(seen) => HookEnd::Status(StatusReport { details: Vec::new(), ..seen }),
+    }
+}
+
+fn ended_badly(error: HookError) -> HookEnd {
+    match error {
+        HookError::Failed(message) | HookError::CannotRun(message) => failed(message),
+        HookError::Lasting(message) => HookEnd::Failed { message, timed_out: false, lasting: true },
+        HookError::TimedOut(message) => HookEnd::Failed { message, timed_out: true, lasting: false },
+        HookError::Aborted => HookEnd::Aborted,
+        HookError::NoRoom(message) => HookEnd::NoRoom(message),
     }
 }

@@ -11,9 +11,10 @@ use koi_plugin_host::LimitedLog;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::call::failed;
 use super::call::{PATIENCE, RetriedCall, within};
 use super::call_log::HookLog;
-use super::convert::{context, failed};
+use super::context::context;
 use super::details::Details;
 use super::handlers::Handlers;
 use super::identity::NodeIdentity;
@@ -41,7 +42,7 @@ pub(crate) struct HookExecutor {
     pub(crate) handlers: Handlers,
     pub(crate) identity: Arc<RwLock<NodeIdentity>>,
     pub(crate) groups: ProcessGroups,
-    /// Is told how each hook ended. Bounded by the core, which has at most `services.max_parallel` hooks running.
+    /// Is told how each hook ended: `Cluster::report_hooks`, or the guardian's teardown. Bounded by the core, which has at most `services.max_parallel` hooks running.
     pub(crate) ended: mpsc::UnboundedSender<(RunId, HookEnd)>,
     /// For handlers that ask.
     pub(crate) newest_epoch: NewestEpoch,

@@ -2,7 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod call_log;
-pub(crate) mod convert;
+pub(crate) mod context;
 pub(crate) mod details;
 pub(crate) mod executor;
 pub(crate) mod handlers;

@@ -35,7 +35,7 @@ enum Novelty {
     /// The call before has not said it.
     News,
     /// It has, and that is worth a word: so many lines were left unsaid.
-    RetriedCall(u64),
+    Repeated(u64),
     Old,
 }
 
@@ -65,7 +65,7 @@ impl StatusLines {
             return Novelty::Old;
         }
         heard.said_at = at;
-        Novelty::RetriedCall(std::mem::take(&mut heard.unsaid))
+        Novelty::Repeated(std::mem::take(&mut heard.unsaid))
     }
 }
 
@@ -85,7 +85,7 @@ impl CallLog for RepeatFilter {
     fn line(&self, level: LogLevel, text: &str) {
         match self.status_lines.judge(level, text, sys::now()) {
             Novelty::News => self.log.line(level, text),
-            Novelty::RetriedCall(unsaid) => {
+            Novelty::Repeated(unsaid) => {
                 self.log.line(level, &format!("{text} (unchanged: {unsaid} such lines were not logged)"));
             }
             Novelty::Old => self.log.line(LogLevel::Debug, text),
@@ -141,10 +141,7 @@ mod tests {
             assert_eq!(status_lines.judge(LogLevel::Info, "ok", at), Novelty::Old);
         }
         let unsaid = SAID_AGAIN.as_secs();
-        assert_eq!(
-            status_lines.judge(LogLevel::Info, "ok", start + SAID_AGAIN),
-            Novelty::RetriedCall(unsaid)
-        );
+        assert_eq!(status_lines.judge(LogLevel::Info, "ok", start + SAID_AGAIN), Novelty::Repeated(unsaid));
         assert_eq!(status_lines.judge(LogLevel::Info, "ok", start + SAID_AGAIN), Novelty::Old);
     }
 

@@ -1,14 +1,12 @@
-//! One service's scripts as a [`Handler`].
+//! One service's scripts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use koi_plugin_api::{Call, Called, Handler, Hook, HookSet, Metadata};
+use koi_plugin_api::{Hook, HookSet};
 use tokio::sync::Semaphore;
 
 use crate::regular::is_there;
-use crate::run;
-use crate::spawn::Script;
 
 /// Calls of one service whose background processes may keep their output open after the call is over. Those of any
 /// further call have theirs closed.
@@ -48,9 +46,9 @@ impl Shape {
 /// Runs the scripts of one service.
 #[derive(Clone, Debug)]
 pub struct ShellHandler {
-    shape: Shape,
-    workdir: PathBuf,
-    leftovers: Arc<Semaphore>,
+    pub(crate) shape: Shape,
+    pub(crate) workdir: PathBuf,
+    pub(crate) leftovers: Arc<Semaphore>,
 }
 
 impl ShellHandler {
@@ -74,30 +72,5 @@ impl ShellHandler {
     /// Where the scripts run.
     pub fn workdir(&self) -> &Path {
         &self.workdir
-    }
-}
-
-impl Handler for ShellHandler {
-    fn metadata(&self) -> Metadata {
-        Metadata {
-            name: Self::NAME.into(),
-            version: Self::VERSION.into(),
-            description: Self::DESCRIPTION.into(),
-            hooks: self.shape.hooks(),
-            ..Metadata::default()
-        }
-    }
-
-    fn call(&self, call: Call) -> Called {
-        let script = Script {
-            hook: call.hook,
-            path: self.shape.script(call.hook),
-            folder: match &self.shape {
-                Shape::Folder(folder) => Some(folder.clone()),
-                Shape::File(_) => None,
-            },
-            workdir: self.workdir.clone(),
-        };
-        Box::pin(run::run(script, call, self.leftovers.clone()))
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use koi_child::group::{GroupEnd, KILL_WAIT, TERM_GRACE};
 use koi_plugin_api::{
-    Abort, AbortSignal, Call, CallLog, Context, HookError, LogLevel, Observed, Outcome, StatusReport,
+    Abort, AbortSignal, Call, CallLog, Called, Context, Handler, HookError, LogLevel, Metadata, Observed,
+    Outcome, StatusReport,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 
+use crate::handler::{Shape, ShellHandler};
 use crate::output::{Output, Said};
 use crate::spawn::{Script, Started};
 use crate::verdict::{absent, verdict, with_last_word};
@@ -22,8 +24,33 @@ enum Cause {
     TimedOut,
 }
 
+impl Handler for ShellHandler {
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            name: Self::NAME.into(),
+            version: Self::VERSION.into(),
+            description: Self::DESCRIPTION.into(),
+            hooks: self.shape.hooks(),
+            ..Metadata::default()
+        }
+    }
+
+    fn call(&self, call: Call) -> Called {
+        let script = Script {
+            hook: call.hook,
+            path: self.shape.script(call.hook),
+            folder: match &self.shape {
+                Shape::Folder(folder) => Some(folder.clone()),
+                Shape::File(_) => None,
+            },
+            workdir: self.workdir.clone(),
+        };
+        Box::pin(run(script, call, self.leftovers.clone()))
+    }
+}
+
 /// Runs `script` for `call`. `leftovers` bounds how many calls may leave their output open.
-pub(crate) async fn run(script: Script, call: Call, leftovers: Arc<Semaphore>) -> Result<Outcome, HookError> {
+async fn run(script: Script, call: Call, leftovers: Arc<Semaphore>) -> Result<Outcome, HookError> {
     let Call { hook, context, log, mut abort, .. } = call;
     if abort.asked().is_some() {
         return Err(HookError::Aborted);

@@ -262,6 +262,11 @@ impl NodeRef<'_> {
         }
     }
 
+    /// The leader that this node follows, if it was heard lately.
+    pub(crate) fn known_leader(&self) -> Option<NodeId> {
+        self.following.leader().filter(|l| self.now.since(l.heard) <= self.lately()).map(|l| l.id)
+    }
+
     /// Where the master can be reached, by its own word. A datagram's source is nobody's word.
     pub(crate) fn master_address(&self, master: NodeId) -> Option<IpAddr> {
         if master == self.id {

@@ -1,8 +1,8 @@
-//! Who can be made master, and who is chosen (rule R9).
+//! Who can be made master, who comes first, and what a choice waits for (rule R9).
 
 use std::time::Duration;
 
-use crate::leader::placement::{Choice, Wait};
+use crate::leader::placement::Wait;
 use crate::leader::reports::RunnerReport;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{CandidateObstacle, WaitReason};
@@ -10,30 +10,8 @@ use crate::record::Record;
 use crate::types::{NodeId, NodeState};
 
 impl NodeRef<'_> {
-    /// Whom to make master now (R9).
-    pub(crate) fn choose(&self, record: &Record) -> Choice {
-        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
-        if record.manual && record.target.is_none() {
-            return wait(WaitReason::DemotedByHand.into());
-        }
-        if let Some(blocked) = self.settling() {
-            return wait(blocked);
-        }
-        if let Some(blocked) = self.starting(record) {
-            return wait(blocked);
-        }
-        let best = record.target.filter(|t| self.is_candidate(*t, record));
-        let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
-            return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
-        };
-        if let Some(blocked) = self.still_up(best) {
-            return wait(blocked.into());
-        }
-        Choice::Name(best)
-    }
-
     /// A new leader learns how everyone is before it decides anything.
-    pub(crate) fn settling(&self) -> Option<Wait> {
+    pub(super) fn settling(&self) -> Option<Wait> {
         let now = self.now;
         let lead = self.lead.as_ref()?;
         let until = lead.won() + self.settings.election_timeout();
@@ -49,7 +27,7 @@ impl NodeRef<'_> {
     }
 
     /// A starting cluster waits for better candidates, until all are there.
-    fn starting(&self, record: &Record) -> Option<Wait> {
+    pub(super) fn starting(&self, record: &Record) -> Option<Wait> {
         let lead = self.lead.as_ref().filter(|l| l.placement().is_cold())?;
         let until = lead.won() + self.settings.initial_promotion_delay;
         if self.now >= until || record.target.is_some() {
@@ -71,7 +49,7 @@ impl NodeRef<'_> {
     }
 
     /// None is chosen while another runner still has something promoted: the old master must be down first.
-    fn still_up(&self, but: NodeId) -> Option<WaitReason> {
+    pub(super) fn still_up(&self, but: NodeId) -> Option<WaitReason> {
         let lead = self.lead.as_ref()?;
         let hold = self.patience();
         let chosen = self.current_run(but);
@@ -92,14 +70,14 @@ impl NodeRef<'_> {
     }
 
     /// Every candidate has been master in vain of late: the next try waits.
-    fn resting(&self, record: &Record) -> Option<Wait> {
+    pub(super) fn resting(&self, record: &Record) -> Option<Wait> {
         let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record));
         let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s), id)).min()?;
         let reason = WaitReason::CandidateRests { node: self.name_of(id) };
         (until > self.now).then(|| Wait::until(reason, until))
     }
 
-    fn no_candidate(&self) -> WaitReason {
+    pub(super) fn no_candidate(&self) -> WaitReason {
         if self.latest_reports().next().is_none() {
             return WaitReason::NoRunner;
         }

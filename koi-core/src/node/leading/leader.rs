@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::elector::durability::Deferred;
+use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::event::Event;
 use crate::io::{Destination, Effect, Refusal};
@@ -41,7 +41,7 @@ impl LeadershipHandler<'_> {
     /// Changes the record. The change takes effect nowhere before it counts (R4).
     pub(crate) fn propose(&mut self, record: Record) {
         if let Some(lead) = self.lead {
-            lead.propose(record, self.durable, self.ctx.now);
+            propose(lead, self.durable, record, self.ctx.now);
         }
     }
 
@@ -384,4 +384,11 @@ impl NodeRef<'_> {
         });
         configured > 0 && 1 + members.count() >= configured
     }
+}
+
+/// Changes the record (R4).
+pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, record: Record, now: Time) {
+    let version = lead.next_version(record.version.n.max(durable.record.version.n), now);
+    durable.take_record(Record { version, ..record });
+    durable.defer(Deferred::Record);
 }

@@ -6,3 +6,5 @@ mod flapping;
 mod hearing;
 mod leader;
 mod placement;
+
+pub(crate) use leader::propose;

@@ -2,10 +2,10 @@
 
 use crate::contact::peers::{Gone, Peer};
 use crate::event::Event;
-use crate::leader::placement::{Choice, MasterDecision};
+use crate::leader::placement::{Choice, MasterDecision, Wait};
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
-use crate::reason::DropReason;
+use crate::reason::{DropReason, WaitReason};
 use crate::record::{MasterEntry, Record};
 use crate::types::{NodeId, NodeState, Time};
 
@@ -155,6 +155,28 @@ impl LeadershipHandler<'_> {
 }
 
 impl<'a> NodeRef<'a> {
+    /// Whom to make master now (R9).
+    pub(crate) fn choose(&self, record: &Record) -> Choice {
+        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
+        if record.manual && record.target.is_none() {
+            return wait(WaitReason::DemotedByHand.into());
+        }
+        if let Some(blocked) = self.settling() {
+            return wait(blocked);
+        }
+        if let Some(blocked) = self.starting(record) {
+            return wait(blocked);
+        }
+        let best = record.target.filter(|t| self.is_candidate(*t, record));
+        let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
+            return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
+        };
+        if let Some(blocked) = self.still_up(best) {
+            return wait(blocked.into());
+        }
+        Choice::Name(best)
+    }
+
     /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.
     fn migrate_stop_flags(&self, next: &mut Record) {
         let silent = |id: &NodeId| self.peers.get(*id).filter(|p| self.now.since(p.heard) > self.lately());

@@ -70,10 +70,6 @@ impl NodeRef<'_> {
         silent && (peer.info.name == self.settings.name || self.peers.iter().any(same_name))
     }
 
-    pub(crate) fn known_leader(&self) -> Option<NodeId> {
-        self.following.leader().filter(|l| self.now.since(l.heard) <= self.lately()).map(|l| l.id)
-    }
-
     fn own_view(&self) -> NodeView {
         let around = self.node_context();
         NodeView {

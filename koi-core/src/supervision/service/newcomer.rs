@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Consequence, Gates, Service, Step};
+use super::{Gates, Service, Step};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -61,15 +61,11 @@ impl Service {
     }
 
     /// What a hook of a newcomer has brought about is its own affair. What could not be stopped is unclean all the same (R7).
-    pub(crate) fn excuse(&mut self, consequence: Consequence, now: Time) -> Consequence {
-        if !self.newcomer || consequence == Consequence::None {
-            return consequence;
-        }
+    pub(crate) fn excuse(&mut self, now: Time) {
         let lasting = self.cause.as_ref().is_some_and(|cause| cause.lasting);
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.in_vain.min(8));
         self.in_vain = self.in_vain.saturating_add(1);
         self.again_at = if lasting { Time::NEVER } else { now + doubled.min(LAST_PAUSE) };
-        Consequence::None
     }
 
     /// It has failed, is down, and may be tried again by itself.

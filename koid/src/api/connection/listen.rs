@@ -39,9 +39,9 @@ pub(crate) async fn serve_local(api: Api, local: LocalListener) -> io::Result<()
                 let (connection, evicted) =
                     ApiConnection::begin(api.clone(), admission, Caller::Local { uid });
                 tokio::spawn(async move {
-                    let line = Connection::new(stream);
-                    let is_connected = line.is_connected();
-                    connection.last(evicted, connection.clone().serve(line, is_connected)).await;
+                    let connected = Connection::new(stream);
+                    let is_connected = connected.is_connected();
+                    connection.last(evicted, connection.clone().serve(connected, is_connected)).await;
                 });
             }
             Err(error) => pause(&error).await,

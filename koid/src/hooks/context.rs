@@ -1,0 +1,34 @@
+//! What a handler is told of a call.
+
+use koi_core::io::{Cause, HookRun};
+use koi_plugin_api as plugin;
+use koi_plugin_api::Context;
+
+use super::handlers::Runnable;
+use super::identity::NodeIdentity;
+
+pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentity) -> Context {
+    let master = hook.master.map(|(name, address)| {
+        let own = if name == identity.name { identity.address } else { None };
+        let address = address.or(own).map(|ip| ip.to_string()).unwrap_or_default();
+        (name, address)
+    });
+    let failure = |c: Cause| plugin::Failure { hook: c.hook, message: c.message, timed_out: c.timed_out };
+    Context {
+        service: hook.service,
+        node: identity.name.clone(),
+        node_id: identity.id.clone(),
+        cluster: identity.cluster.clone(),
+        call_id: hook.run.0,
+        attempt: hook.attempt,
+        role: hook.role,
+        node_state: hook.state.as_classic_str().to_owned(),
+        epoch: hook.epoch.0,
+        master,
+        timeout: hook.timeout,
+        home: runnable.home.clone(),
+        workdir: runnable.workdir.clone(),
+        config: runnable.config.clone(),
+        cause: hook.cause.map(failure),
+    }
+}
