@@ -1,9 +1,11 @@
 //! Files that koi writes: whole or not at all, and never over another by accident.
 
-use std::fs::{Permissions, create_dir_all};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fmt::Display;
+use std::fs::create_dir_all;
+use std::io;
 use std::path::Path;
+
+use koi_files::{Durability, Temporary, WriteError, WriteOptions, WriteStep};
 
 use crate::error::CommandError;
 
@@ -19,28 +21,29 @@ pub(crate) enum Existing {
 /// Writes `content` to `path` with at most the permissions `mode`, and makes the folders above it.
 pub(crate) fn write(path: &Path, content: &str, mode: u32, existing: Existing) -> Result<(), CommandError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed =
-        |e: io::Error| CommandError::local(format!("cannot write {}: {e}", path.display()), hint(&e));
-    create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".koi-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(content.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    match existing {
-        Existing::Replace => file.persist(path).map(drop).map_err(|e| failed(e.error)),
-        Existing::Keep(hint) => file.persist_noclobber(path).map(drop).map_err(|e| match e.error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                CommandError::local(format!("{} exists already", path.display()), hint)
-            }
-            _ => failed(e.error),
-        }),
-    }
+    let failed = |e: &dyn Display, kind| {
+        CommandError::local(format!("cannot write {}: {e}", path.display()), hint(kind))
+    };
+    create_dir_all(folder).map_err(|e| failed(&e, e.kind()))?;
+    let options = WriteOptions { mode, temporary: Temporary::Random(".koi-"), durability: Durability::File };
+    let written = match existing {
+        Existing::Replace => koi_files::replace(path, content.as_bytes(), &options),
+        Existing::Keep(_) => koi_files::create(path, content.as_bytes(), &options),
+    };
+    written.map_err(|e| match existing {
+        Existing::Keep(hint) if was_there(&e) => {
+            CommandError::local(format!("{} exists already", path.display()), hint)
+        }
+        Existing::Keep(_) | Existing::Replace => failed(&e, e.source.kind()),
+    })
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
+fn was_there(error: &WriteError) -> bool {
+    error.step == WriteStep::Rename && error.source.kind() == io::ErrorKind::AlreadyExists
+}
+
+fn hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
         io::ErrorKind::PermissionDenied => "name another file, or run it as root",
         _ => "",
     }
@@ -48,6 +51,8 @@ fn hint(error: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -4,15 +4,16 @@
 //! It holds configurations of services, which may have secrets in them: nobody but the user that koid runs as may read it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use koi_core::io::ServiceSpec;
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
+use koi_files::{Durability, Temporary, WriteOptions};
 use koi_plugin_host::{HandlerSnapshot, Host};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,11 @@ use crate::hooks::handlers::Runnable;
 
 /// The file's format; another one is not read.
 const FORMAT: u32 = 1;
+
+/// There are secrets in it. Only koid writes it, which is alone in its state folder. Nothing is synced: whoever reads it does so in the same
+/// life of the machine.
+const PRIVATE: WriteOptions<'static> =
+    WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::Unsynced };
 
 /// The number of a handler that is made of a pin: those of a registry begin with 1.
 pub(crate) const FROM_MANIFEST: u64 = 0;
@@ -147,13 +153,7 @@ impl TeardownManifest {
             return Ok(false);
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&host.dir)?;
-        let (path, beside) = (path(host), host.dir.join("pins.json.new"));
-        let written = write_private(&beside, &text).and_then(|()| fs::rename(&beside, &path));
-        if written.is_err() {
-            // It may be what fills the disk.
-            let _ = fs::remove_file(&beside);
-        }
-        written?;
+        koi_files::replace(&path(host), &text, &PRIVATE)?;
         self.written = text;
         Ok(true)
     }
@@ -177,15 +177,9 @@ pub(crate) fn read(host: &Host) -> io::Result<BTreeMap<String, ManifestEntry>> {
     }
 }
 
-/// Nothing is synced: whoever reads it does so in the same life of the machine.
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    // One that is left over may have another mode.
-    let _ = fs::remove_file(path);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use koi_plugin_host::{Registry, discover};

@@ -1,12 +1,16 @@
 //! Small files that are replaced whole and never half believed: a magic word, a format version and a checksum stand before the contents. A
 //! file is written beside, synced, renamed over, and the folder synced.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use blake2::{Blake2s256, Digest};
+use koi_files::{Durability, Temporary, WriteOptions};
+
+/// The folder is locked, so there is one writer. What was reported as saved must be there after a power cut.
+const LASTING: WriteOptions<'static> =
+    WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::FileAndFolder };
 
 const CHECKSUM_BYTES: usize = 32;
 /// Bytes before the contents.
@@ -93,19 +97,5 @@ pub(crate) fn render<T: minicbor::Encode<()>>(contents: &T, magic: &[u8; 8], for
 
 /// Replaces the file: after a crash at any point the old one or the new one is there, whole.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = folder.join(format!("{name}.new"));
-    let written = write_synced(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, folder.join(name)))
-        .and_then(|()| File::open(folder)?.sync_all());
-    if written.is_err() {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    Ok(koi_files::replace(&folder.join(name), bytes, &LASTING)?)
 }

@@ -1,9 +1,11 @@
 //! The state folder: made, locked, and with damaged files set aside.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use koi_files::set_aside;
 
 use super::envelope::EnvelopeError;
 use super::error::StoreError;
@@ -58,14 +60,10 @@ pub(super) fn sound<T>(
         None => Ok((None, None)),
         Some(Ok(contents)) => Ok((Some(contents), None)),
         Some(Err(EnvelopeError::Newer(found))) => Err(StoreError::Newer { path, found }),
-        Some(Err(why)) => Ok((None, Some((set_aside(&path)?, why)))),
+        Some(Err(why)) => {
+            let aside = set_aside(&path, "damaged", MAX_DAMAGED)
+                .map_err(|error| StoreError::Write { path: error.to, source: error.source })?;
+            Ok((None, Some((aside, why))))
+        }
     }
-}
-
-fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = |n: u32| path.with_file_name(format!("{file}.damaged-{n}"));
-    let free = (1..MAX_DAMAGED).map(name).find(|p| !p.exists()).unwrap_or_else(|| name(MAX_DAMAGED));
-    fs::rename(path, &free).map_err(|source| StoreError::Write { path: free.clone(), source })?;
-    Ok(free)
 }

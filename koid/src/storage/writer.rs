@@ -216,6 +216,7 @@ mod tests {
     use std::sync::mpsc;
 
     use koi_core::types::Term;
+    use koi_testkit::SmallDisk;
 
     use super::*;
 
@@ -303,42 +304,24 @@ mod tests {
         assert_eq!(told.recv().unwrap(), WriteOutcome::Done(7));
     }
 
-    /// A file system of 256 KiB; none: this user may not mount one.
-    struct Tiny(tempfile::TempDir);
-
-    impl Tiny {
-        fn mount() -> Option<Tiny> {
-            let folder = tempfile::tempdir().unwrap();
-            let options = ["-t", "tmpfs", "-o", "size=256k", "koi-test"];
-            let mounted = std::process::Command::new("mount").args(options).arg(folder.path()).status();
-            mounted.is_ok_and(|status| status.success()).then_some(Tiny(folder))
-        }
-    }
-
-    impl Drop for Tiny {
-        fn drop(&mut self) {
-            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-        }
-    }
-
     #[test]
     fn a_file_system_that_is_really_full_loses_nothing() {
-        let Some(tiny) = Tiny::mount() else {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(disk) = SmallDisk::mount(folder.path(), "256k") else {
             koi_testkit::skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
             return;
         };
-        let folder = tiny.0.path();
+        let folder = disk.path();
         let (store, _) = Store::open(folder).unwrap();
         let (done, persisted) = mpsc::channel();
         let writer = Writer::start(store, numbers(done)).unwrap();
         writer.submit(1, durable(1));
         assert_eq!(persisted.recv().unwrap(), 1);
-        let filled = std::fs::write(folder.join("ballast"), vec![0; 1 << 20]).unwrap_err();
-        assert_eq!(filled.kind(), io::ErrorKind::StorageFull);
+        disk.fill();
         writer.submit(2, durable(2));
         assert!(persisted.recv_timeout(Duration::from_millis(200)).is_err(), "it cannot be on disk");
         assert!(!folder.join("state.new").exists(), "no left-overs");
-        std::fs::remove_file(folder.join("ballast")).unwrap();
+        disk.empty();
         assert_eq!(persisted.recv().unwrap(), 2);
         drop(writer);
         assert_eq!(Store::open(folder).unwrap().1.durable, Some(*durable(2)));

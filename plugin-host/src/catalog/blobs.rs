@@ -1,12 +1,13 @@
 //! Copies of plugin files as they were taken, named by their hash: whatever happens to the files, these stay.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_files::{Durability, Temporary, WriteOptions};
 use koi_plugin_shell::read_regular;
 
 use crate::host::Host;
@@ -69,23 +70,17 @@ pub(crate) fn keep(host: &Host, hash: FileHash, bytes: &[u8]) -> Result<PathBuf,
     if read_regular(&path).is_ok_and(|there| there == bytes) {
         return Ok(path);
     }
-    let beside = folder.join(format!(".{hash}.{}", std::process::id()));
-    let written = write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        // It may be what fills the disk.
-        let _ = fs::remove_file(&beside);
+    let options = WriteOptions {
+        mode: 0o500,
+        // `koid --check` may write the same copy at the same time. `prune` removes what was left over: nobody uses such a name.
+        temporary: Temporary::Random(&format!(".{hash}.")),
+        // A copy that a power cut left empty differs in its bytes, and is written again.
+        durability: Durability::Unsynced,
+    };
+    match koi_files::replace(&path, bytes, &options) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(CopyError::Unwritten { folder, source: error.source }),
     }
-    written.map_err(|source| CopyError::Unwritten { folder, source })?;
-    Ok(path)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A file that an earlier run left there may have any owner and mode.
-    let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(path)?;
-    file.write_all(bytes)?;
-    // No sync to disk: a copy that a power cut left empty differs in its bytes, and is written again.
-    file.flush()
 }
 
 /// What is in a copy; its hash is its name, or it is none.

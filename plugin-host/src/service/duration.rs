@@ -1,6 +1,9 @@
-//! Times as people write them: `"100ms"`, `"10s"`, `"5m"`, `"1h"`.
+//! Times in a `service.toml`. They are read by [`koi_duration`]. The errors here repeat the text that was read.
 
 use std::time::Duration;
+
+use koi_duration::BareNumber;
+use koi_duration::DurationError::{Malformed, NoUnit, TooLong, Zero};
 
 /// Why a text is not a time, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,22 +21,11 @@ pub enum DurationError {
 
 /// Reads a time that is longer than nothing.
 pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let expected = || DurationError::NotATime(text.to_owned());
-    let unit_ms: u64 = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(expected()),
-    };
-    let count: u64 = number.parse().map_err(|_| expected())?;
-    match count.checked_mul(unit_ms) {
-        Some(0) => Err(DurationError::Zero(text.to_owned())),
-        Some(ms) => Ok(Duration::from_millis(ms)),
-        None => Err(DurationError::TooLong(text.to_owned())),
-    }
+    koi_duration::parse_positive(text, BareNumber::Refused).map_err(|error| match error {
+        Malformed | NoUnit { .. } => DurationError::NotATime(text.to_owned()),
+        Zero => DurationError::Zero(text.to_owned()),
+        TooLong => DurationError::TooLong(text.to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -41,13 +33,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit() {
-        assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
+    fn what_is_wrong_is_said_with_the_text() {
         assert_eq!(parse("10 s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["", "10", "s", "-1s", "1.5s", "0s", "99999999999999999999s", "9999999999999999h"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
+        let error = |text: &str| parse(text).unwrap_err().to_string();
+        for text in ["", "10", "s", "-1s", "1.5s"] {
+            let expected =
+                format!("`{text}` is not a time; write it like \"500ms\", \"10s\", \"5m\" or \"1h\"");
+            assert_eq!(error(text), expected);
+        }
+        assert_eq!(error("0s"), "`0s` is no time at all; write a longer one");
+        for text in ["9999999999999999h", "99999999999999999999s"] {
+            let expected = format!("`{text}` is longer than a computer can count; write a shorter one");
+            assert_eq!(error(text), expected);
         }
     }
 }

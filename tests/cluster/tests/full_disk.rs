@@ -2,47 +2,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use koi_cluster_tests::{Cluster, Node, Service, is_root, skip};
+use koi_cluster_tests::{Cluster, Node, Service, skip};
+use koi_testkit::SmallDisk;
 
-/// A file system of 1 MiB in the place of a state folder.
-struct Tiny<'a>(&'a Path);
-
-impl<'a> Tiny<'a> {
-    /// None: it cannot be mounted here.
-    fn mount(folder: &'a Path) -> Option<Tiny<'a>> {
-        fs::create_dir_all(folder).expect("a folder can be made");
-        let arguments = ["-t", "tmpfs", "-o", "size=1m", "koi-test"];
-        let mounted = is_root() && Command::new("mount").args(arguments).arg(folder).status().ok()?.success();
-        mounted.then_some(Tiny(folder))
-    }
-
-    fn fill(&self) {
-        let ballast = vec![0; 2 << 20];
-        fs::write(self.ballast(), ballast).expect_err("it does not fit");
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.ballast()).expect("the ballast is there");
-    }
-
-    fn ballast(&self) -> std::path::PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for Tiny<'_> {
-    fn drop(&mut self) {
-        // The daemon may still be using it.
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
+/// A file system of 1 MiB in the place of a state folder; none: it cannot be mounted here.
+fn small_disk(folder: &Path) -> Option<SmallDisk> {
+    fs::create_dir_all(folder).expect("a folder can be made");
+    SmallDisk::mount(folder, "1m")
 }
 
 #[test]
 fn a_full_disk_costs_its_node_a_vote_and_nothing_else() {
     let cluster = Cluster::builder().nodes(3).service("10-vip", Service::recorded()).build();
-    let disks: Option<Vec<Tiny<'_>>> = cluster.nodes().iter().map(|n| Tiny::mount(&n.state_dir)).collect();
+    let disks: Option<Vec<_>> = cluster.nodes().iter().map(|n| small_disk(&n.state_dir)).collect();
     let Some(disks) = disks else {
         skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
         return;
@@ -53,7 +26,7 @@ fn a_full_disk_costs_its_node_a_vote_and_nothing_else() {
     let third = cluster.others(&master).find(|n| n.name != leader).unwrap();
     for full in [&master, &leader] {
         let node = cluster.node(full);
-        let disk = disks.iter().find(|disk| disk.0 == node.state_dir).unwrap();
+        let disk = disks.iter().find(|disk| disk.path() == node.state_dir).unwrap();
         disk.fill();
         // A change that every elector would write down: a quorum of the others is enough.
         node.order(&["stop", &third.name]).exits(0);
@@ -69,7 +42,7 @@ fn a_full_disk_costs_its_node_a_vote_and_nothing_else() {
     cluster.assert_undisturbed(&master, before);
 
     // No start without a state: better none than one that forgets.
-    let disk = disks.iter().find(|disk| disk.0 == third.state_dir).unwrap();
+    let disk = disks.iter().find(|disk| disk.path() == third.state_dir).unwrap();
     third.stop();
     disk.fill();
     third.run_to_end().refuses(1, &[&third.state_dir.to_string_lossy(), "full", "make room"]);
@@ -86,7 +59,7 @@ fn a_master_whose_disk_is_full_is_named_and_stays_beyond_its_lease() {
         .set("timing.leader_lease", "\"1s\"")
         .set("timing.master_lease", "\"2s\"")
         .build();
-    let disks: Option<Vec<Tiny<'_>>> = cluster.nodes().iter().map(|n| Tiny::mount(&n.state_dir)).collect();
+    let disks: Option<Vec<_>> = cluster.nodes().iter().map(|n| small_disk(&n.state_dir)).collect();
     let Some(disks) = disks else {
         skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
         return;
@@ -95,7 +68,7 @@ fn a_master_whose_disk_is_full_is_named_and_stays_beyond_its_lease() {
     let (leader, master) = cluster.part_leader_and_master();
     let before = cluster.hooks().count();
     let node = cluster.node(&master);
-    let disk = disks.iter().find(|disk| disk.0 == node.state_dir).unwrap();
+    let disk = disks.iter().find(|disk| disk.path() == node.state_dir).unwrap();
     disk.fill();
     let third = cluster.others(&master).find(|n| n.name != leader).unwrap();
     third.order(&["stop", &third.name]).exits(0);
@@ -118,7 +91,7 @@ fn a_master_whose_disk_is_full_is_named_and_stays_beyond_its_lease() {
 fn a_disk_that_is_full_at_the_start_is_waited_for() {
     let cluster = Cluster::builder().nodes(1).service("10-vip", Service::recorded()).build();
     let node = cluster.node("a");
-    let Some(disk) = Tiny::mount(&node.state_dir) else {
+    let Some(disk) = small_disk(&node.state_dir) else {
         skip("a tmpfs cannot be mounted here (root is needed): a full disk was not tried");
         return;
     };

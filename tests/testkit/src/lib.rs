@@ -8,12 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod disks;
 mod files;
 mod ports;
 mod processes;
 mod skipped;
 mod wait;
 
+pub use disks::SmallDisk;
 pub use files::{write_executable, write_with_mode};
 pub use ports::free_ports;
 pub use processes::lives;

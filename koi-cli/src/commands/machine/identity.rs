@@ -1,9 +1,10 @@
 //! `koi reset-identity`: a machine whose disk was copied gets an identity of its own.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
 
 use koi_config::load;
+use koi_files::set_aside;
 use koi_proto::api::ErrorCode;
 use serde_json::json;
 
@@ -21,8 +22,11 @@ pub(crate) fn reset(options: &Options, out: Out) -> Result<u8, CommandError> {
     let folder = &loaded.config.node.state_dir;
     let _lock = lock(folder)?;
     let mut aside = Vec::new();
-    for file in FILES {
-        aside.extend(set_aside(&folder.join(file))?);
+    for path in FILES.map(|file| folder.join(file)).iter().filter(|path| path.exists()) {
+        let renamed = set_aside(path, "of-another", u32::MAX);
+        aside.push(renamed.map_err(|e| {
+            CommandError::local(format!("cannot set {} aside: {}", path.display(), e.source), "")
+        })?);
     }
     let message = match aside.is_empty() {
         true => format!("{} says nothing of an identity: the next koid here draws one", folder.display()),
@@ -57,20 +61,5 @@ fn lock(folder: &Path) -> Result<Option<File>, CommandError> {
         Err(TryLockError::Error(e)) => {
             Err(CommandError::local(format!("cannot lock {}: {e}", path.display()), ""))
         }
-    }
-}
-
-fn set_aside(path: &Path) -> Result<Option<PathBuf>, CommandError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let name = |n: u32| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        path.with_file_name(format!("{file}.of-another-{n}"))
-    };
-    let free = (1..=u32::MAX).map(name).find(|p| !p.exists()).unwrap_or_else(|| name(0));
-    match fs::rename(path, &free) {
-        Ok(()) => Ok(Some(free)),
-        Err(e) => Err(CommandError::local(format!("cannot set {} aside: {e}", path.display()), "")),
     }
 }

@@ -10,12 +10,13 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
+use koi_files::{Durability, Temporary, WriteOptions, set_aside, sync_folder};
 use koi_plugin_shell::open_regular;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -45,6 +46,10 @@ const FILE_BYTES: usize = MAGIC.len() + 65 + TOTAL_BYTES + KEYS * LENGTHS_BYTES;
 
 /// Damaged files that are kept for people to look at; the last one is overwritten from then on.
 const DAMAGED_FILES: u32 = 9;
+
+/// Names of services have no dot, so that the temporary file is no other service's. Those that write a file take turns.
+const LASTING: WriteOptions<'static> =
+    WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::FileAndFolder };
 
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 
@@ -144,25 +149,10 @@ fn load(path: &Path) -> io::Result<(Entries, Option<DamagedFileError>)> {
     match decode(&bytes) {
         Ok(entries) => Ok((entries, None)),
         Err(found) => {
-            let aside = set_aside(path)?;
+            let aside = set_aside(path, "damaged", DAMAGED_FILES).map_err(|error| error.source)?;
             Ok((Entries::new(), Some(DamagedFileError { found, aside })))
         }
     }
-}
-
-fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let name = |n: u32| with_suffix(path, &format!(".damaged-{n}"));
-    let free = (1..DAMAGED_FILES).map(name).find(|aside| !aside.exists());
-    let aside = free.unwrap_or_else(|| name(DAMAGED_FILES));
-    fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-/// Names of services have no dot, so that this is nobody else's.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn save(path: &Path, entries: &Entries) -> io::Result<()> {
@@ -171,29 +161,7 @@ fn save(path: &Path, entries: &Entries) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         sync_folder(folder.parent().unwrap_or(folder))?;
     }
-    let new = with_suffix(path, ".new");
-    let written = write_new(&new, &encode(entries)).and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        // The disk may be full: leave nothing half-done on it.
-        let _ = fs::remove_file(&new);
-    }
-    written?;
-    sync_folder(folder)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What a crash left there may have another owner's mode or be a link: never written through.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    Ok(koi_files::replace(path, &encode(entries), &LASTING)?)
 }
 
 fn encode(entries: &Entries) -> Vec<u8> {

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use koi_files::{Durability, Temporary, WriteError, WriteOptions};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,10 @@ const LEFT_OVER: Duration = Duration::from_secs(3600);
 
 const ENDING: &str = ".cwasm";
 const TEMPORARY: &str = ".tmp-";
+
+/// Several processes may put the same entry in at the same time. [`Cache::prune`] removes what was left over.
+const ENTRY: WriteOptions<'static> =
+    WriteOptions { mode: 0o600, temporary: Temporary::Random(TEMPORARY), durability: Durability::File };
 
 /// Why the cache is not used.
 #[derive(Debug, thiserror::Error)]
@@ -109,12 +114,9 @@ impl Cache {
     }
 
     /// Keeps `compiled` for `key`.
-    pub(crate) fn put(&self, key: &CacheKey, compiled: &[u8]) -> io::Result<PathBuf> {
+    pub(crate) fn put(&self, key: &CacheKey, compiled: &[u8]) -> Result<PathBuf, WriteError> {
         let path = self.dir.join(format!("{}{}{ENDING}", key.0, hex(&Sha256::digest(compiled))));
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.dir)?;
-        file.write_all(compiled)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
+        koi_files::replace(&path, compiled, &ENTRY)?;
         self.prune();
         Ok(path)
     }

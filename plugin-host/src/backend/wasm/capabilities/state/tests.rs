@@ -1,5 +1,6 @@
 //! What is on disk, whatever happens to it.
 
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
@@ -13,6 +14,10 @@ impl Place {
 
     fn path(&self) -> PathBuf {
         self.0.path().join("plugins").join("state").join("svc")
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.path().with_file_name(name)
     }
 
     fn store(&self) -> StateStore {
@@ -92,7 +97,7 @@ async fn a_crash_before_the_rename_leaves_the_state_before() {
     set(&place.store(), "epoch", b"4").await.unwrap();
     // Where a crash comes in the middle of writing: half of the next file lies beside it.
     let next = encode(&Entries::from([("epoch".to_owned(), b"5".to_vec())]));
-    fs::write(with_suffix(&place.path(), ".new"), &next[..next.len() / 2]).unwrap();
+    fs::write(place.beside("svc.new"), &next[..next.len() / 2]).unwrap();
     assert_eq!(get(&place.store(), "epoch").await, (Some(b"4".to_vec()), None));
     set(&place.store(), "epoch", b"6").await.unwrap();
     assert_eq!(get(&place.store(), "epoch").await, (Some(b"6".to_vec()), None));
@@ -105,7 +110,7 @@ async fn what_lies_where_the_next_file_is_written_is_not_written_through() {
     set(&place.store(), "a", b"1").await.unwrap();
     let outside = place.0.path().join("outside");
     fs::write(&outside, "untouched").unwrap();
-    symlink(&outside, with_suffix(&place.path(), ".new")).unwrap();
+    symlink(&outside, place.beside("svc.new")).unwrap();
     set(&place.store(), "a", b"2").await.unwrap();
     assert_eq!(fs::read_to_string(outside).unwrap(), "untouched");
     assert_eq!(get(&place.store(), "a").await.0, Some(b"2".to_vec()));
@@ -132,7 +137,7 @@ async fn a_file_damaged_anywhere_is_set_aside_said_once_and_the_store_begins_emp
         assert_eq!(get(&place.store(), "key").await, (None, None), "said once");
     }
     assert_eq!(place.files().len() as u32, DAMAGED_FILES, "no more are kept");
-    assert_eq!(fs::read(with_suffix(&place.path(), ".damaged-2")).unwrap(), damaged[1]);
+    assert_eq!(fs::read(place.beside("svc.damaged-2")).unwrap(), damaged[1]);
     set(&place.store(), "key", b"again").await.unwrap();
     assert_eq!(get(&place.store(), "key").await, (Some(b"again".to_vec()), None));
 }
