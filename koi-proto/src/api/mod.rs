@@ -29,6 +29,7 @@ mod error;
 mod event;
 mod plugin;
 mod status;
+mod waiting;
 mod word;
 
 pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
@@ -41,5 +42,6 @@ pub use plugin::{
 };
 pub use status::{
     ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,
-    ServiceStatus, StateOrigin, Status, Waiting,
+    ServiceStatus, StateOrigin, Status,
 };
+pub use waiting::{WaitReason, Waiting};
