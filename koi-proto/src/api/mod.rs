@@ -37,7 +37,7 @@ pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use event::{Event, EventLevel};
 pub use plugin::{
-    OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
+    Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
     ServiceProblem,
 };
 pub use status::{
