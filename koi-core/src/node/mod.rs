@@ -30,7 +30,7 @@ use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::message::{Body, NodeInfo, RULES, Recipient, Resign, RunnerSummary};
 use crate::outbox::Outbox;
-use crate::reason::StepDownReason;
+use crate::reason::{StepDownReason, WarnReason};
 use crate::record::{Record, StateOrigin};
 use crate::settings::Settings;
 use crate::supervision::supervisor::{NodeContext, ServiceSupervisor};
@@ -313,8 +313,7 @@ impl Node {
         if old.runner != self.settings.runner {
             // A change here would leave services running that no supervisor watches.
             self.settings.runner = old.runner;
-            let what = "node.runner has changed: restart koid for that".to_owned();
-            self.event(Event::Warned { what });
+            self.event(Event::Warned { what: WarnReason::RunnerChanged });
         }
         if old.elector && !self.settings.elector {
             self.resign(StepDownReason::NoElector, now);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::message::{Body, Heartbeat, RunnerSummary};
 use crate::node::Node;
+use crate::reason::WarnReason;
 use crate::record::Record;
 use crate::types::{Epoch, NodeId, Term, Time, Version};
 
@@ -128,7 +129,7 @@ impl Node {
             "{node} ({from}) says {absurd}, which no node of this cluster can have come to: it is not listened to"
         );
         self.absurd = Some((from, what.clone(), now));
-        self.event(Event::Warned { what });
+        self.event(Event::Warned { what: WarnReason::Absurd { what } });
     }
 }
 

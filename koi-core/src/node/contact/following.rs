@@ -213,7 +213,7 @@ impl Node {
             unfit: (!self.settings.runner)
                 .then(|| self.unfit(now))
                 .flatten()
-                .map(|why| clip(&why, limits::UNFIT_BYTES)),
+                .map(|why| clip(&why.to_string(), limits::UNFIT_BYTES)),
         };
         let recipient = Some(Recipient { node: leader, session });
         self.send(Destination::Node(leader), recipient, Body::Report(report));

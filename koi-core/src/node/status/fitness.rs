@@ -2,16 +2,17 @@
 //! no room for a hook. Before anything is promoted a mark must be on disk (R8), so a mastership here would come to nothing.
 
 use crate::node::Node;
+use crate::reason::UnfitReason;
 use crate::timers::{Timer, Timers};
 use crate::types::Time;
 
 impl Node {
     /// Why this node cannot do now what a new master must.
-    pub(crate) fn unfit(&self, now: Time) -> Option<String> {
+    pub(crate) fn unfit(&self, now: Time) -> Option<UnfitReason> {
         if mutant!(UnfitNamed) {
             return None;
         }
-        self.fitness.unfit(now >= self.disk_hangs_at()).map(|why| why.to_string())
+        self.fitness.unfit(now >= self.disk_hangs_at())
     }
 
     pub(crate) fn set_fitness_timers(&self, timers: &mut Timers) {
