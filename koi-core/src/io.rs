@@ -7,7 +7,7 @@ pub use koi_hook::{Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
 use crate::message::Message;
-use crate::reason::{NotNowReason, UnsafeReason};
+use crate::reason::{NotNowReason, ServiceFault, UnsafeReason};
 use crate::record::Durable;
 use crate::settings::{Settings, Timeouts};
 use crate::types::{Epoch, Hook, HookSet, NodeId, NodeState, Session, Time};
@@ -189,8 +189,8 @@ impl Readiness {
 pub struct Cause {
     /// The hook that failed.
     pub hook: Hook,
-    /// What it said.
-    pub message: String,
+    /// Why.
+    pub fault: ServiceFault,
     /// It did not end in time.
     pub timed_out: bool,
     /// Trying again here is pointless, says the handler: only an operator lets the node try again.

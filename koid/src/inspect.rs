@@ -43,12 +43,16 @@ struct InspectRequest {
     service: Option<PathBuf>,
 }
 
-/// Prints all that is known of the plugin as JSON; if it cannot be used, that with its `error`, and exit code 1.
+/// Prints all that is known of the plugin as JSON; if it cannot be used, that with its `error`, and exit code 1. What cannot be looked
+/// at at all is `refused`, and the exit code 2.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let asked = match read(words) {
         Ok(asked) => asked,
         Err(why) => {
-            say::error(&format!("koid: {why}; {USAGE}"));
+            let refused = format!("{why}; {USAGE}");
+            say::error(&format!("koid: {refused}"));
+            // For `koi plugins inspect`.
+            say::line_as_it_is(&serde_json::json!({ "refused": refused }).to_string());
             return ExitCode::from(2);
         }
     };

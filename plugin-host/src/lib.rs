@@ -8,6 +8,7 @@
 mod backend;
 mod catalog;
 mod conformance;
+mod granted;
 mod host;
 mod limited_log;
 mod plugin;
@@ -27,6 +28,7 @@ pub use catalog::load_pool::Progress;
 pub use catalog::loaded_plugin::OnDisk;
 pub use catalog::open::{Ready, Use};
 pub use catalog::registry::{PluginInfo, Registry};
+pub use granted::Granted;
 pub use host::Host;
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};

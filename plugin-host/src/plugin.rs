@@ -62,6 +62,8 @@ pub struct Facts {
     pub metadata: Metadata,
     /// What it was built against: `koi:service@0.1.0`, `native 1.0`.
     pub api: String,
+    /// The version in `api`.
+    pub api_version: String,
     /// The interfaces that a component imports.
     pub imports: Vec<String>,
     /// A component's code.

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use koi_proto::api::{
-    Hook, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem,
+    Grant, Hook, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem,
 };
 
 use super::layout::{Paint, View, text};
@@ -13,16 +13,17 @@ const HASH: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3
 const ALL: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
 
 fn known(name: &str, kind: &str, hooks: &[&str], services: &[&str]) -> Plugin {
-    let (api, ending) = match kind {
-        "wasm" => ("koi:service@0.1.0", ".wasm"),
-        "native" => ("native 1.0", ".so"),
-        _ => ("0.1.0", ""),
+    let (api, version, ending) = match kind {
+        "wasm" => ("koi:service@0.1.0", "0.1.0", ".wasm"),
+        "native" => ("native 1.0", "1.0", ".so"),
+        _ => ("0.1.0", "0.1.0", ""),
     };
     Plugin {
         name: name.into(),
         kind: kind.into(),
         version: "0.1.0".into(),
         api: api.into(),
+        api_version: Some(version.into()),
         hooks: hooks.iter().map(|hook| Hook::from(*hook)).collect(),
         services: services.iter().map(ToString::to_string).collect(),
         state: "ready".into(),
@@ -64,14 +65,25 @@ fn redis() -> PluginDetail {
             key("cluster", "", true, None),
         ],
         wanted: vec!["tcp = [\"{address}\"]".into(), "read = [\"/etc/redis\"]".into()],
+        wants: vec![wish("tcp", "{address}"), wish("read", "/etc/redis")],
         compiled: Some(PluginCompiled { size_bytes: 262_144, cached: true, took_ms: 3 }),
         used_by: vec![PluginUse {
             service: "cache".into(),
             granted: vec!["tcp 127.0.0.1:6379".into(), "read /etc/redis".into(), "env LANG".into()],
+            grants: vec![grant("tcp", "127.0.0.1:6379"), grant("read", "/etc/redis"), grant("env", "LANG")],
+            missing: vec![],
             limits: vec!["memory 64 MiB".into()],
             problem: None,
         }],
     }
+}
+
+fn wish(key: &str, value: &str) -> Grant {
+    Grant { key: key.into(), value: value.into(), line: format!("{key} = [{value:?}]") }
+}
+
+fn grant(key: &str, value: &str) -> Grant {
+    Grant { key: key.into(), value: value.into(), line: format!("{key} {value}") }
 }
 
 /// No line is longer than the screen is wide.
@@ -113,6 +125,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
         loading_ms: Some(12_300),
         version: String::new(),
         api: String::new(),
+        api_version: None,
         hash: None,
         ..known("disk-space", "wasm", &[], &[])
     };
@@ -122,6 +135,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
         service: "cache".into(),
         problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
             .into(),
+        of_plugin: false,
     }];
     assert_snapshot!(fits(list::list(&all, &PLAIN)));
 }
@@ -139,7 +153,9 @@ fn long_names_and_texts_stay_on_the_screen() {
     detail.plugin.description = long.clone();
     detail.config[0].description = long.clone();
     detail.config[1].name = "k".repeat(500);
-    detail.wanted.push(format!("read = [\"/{}\"]", "d".repeat(500)));
+    let deep = wish("read", &format!("/{}", "d".repeat(500)));
+    detail.wanted.push(deep.line.clone());
+    detail.wants.push(deep);
     detail.used_by[0].problem = Some(long);
     let page = detail::plugin(&detail, &PLAIN);
     assert!(!page.contains('\u{1b}'), "{page:?}");
@@ -159,6 +175,8 @@ fn a_grant_is_missing() {
     let mut detail = redis();
     let used = &mut detail.used_by[0];
     used.granted.remove(1);
+    used.grants.remove(1);
+    used.missing = vec![wish("read", "/etc/redis")];
     used.problem = Some("redis wants read = [\"/etc/redis\"]; add it to [grants] of service.toml".into());
     detail.plugin.on_disk = "changed".into();
     detail.compiled = Some(PluginCompiled { size_bytes: 30_000_000, cached: false, took_ms: 8_100 });
@@ -170,6 +188,7 @@ fn a_service_that_could_not_be_opened_knows_no_grants() {
     let mut detail = redis();
     let used = &mut detail.used_by[0];
     used.granted.clear();
+    used.grants.clear();
     used.limits.clear();
     used.problem = Some("it wants tcp 10.0.0.9:6379; write tcp = [\"10.0.0.9:6379\"] under [grants]".into());
     assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
@@ -181,6 +200,7 @@ fn nobody_uses_it_yet() {
     detail.plugin.services.clear();
     detail.used_by.clear();
     detail.wanted.push("tcp = [\"10.0.0.1:6379\"]".into());
+    detail.wants.push(wish("tcp", "10.0.0.1:6379"));
     assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }
 
@@ -199,4 +219,18 @@ fn a_plugin_that_could_not_be_loaded_has_little_to_say() {
         ..PluginDetail::default()
     };
     assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn of_an_older_koid_the_lines_are_shown_as_they_are() {
+    let mut detail = redis();
+    detail.wants.clear();
+    detail.used_by[0].grants.clear();
+    let page = detail::plugin(&detail, &PLAIN);
+    for line in detail.wanted.iter().chain(&detail.used_by[0].granted) {
+        assert!(page.contains(line.as_str()), "{line}: {page}");
+    }
+    detail.used_by.clear();
+    let page = fits(detail::plugin(&detail, &PLAIN));
+    assert!(page.ends_with("  tcp = [\"{address}\"]\n  read = [\"/etc/redis\"]\n"), "{page}");
 }

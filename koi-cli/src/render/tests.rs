@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 use koi_proto::api::{
-    ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, Waiting,
+    ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, WaitReason,
+    Waiting,
 };
 
 use super::cluster::{done, event, failures, local, node, status, tree};
@@ -114,6 +115,7 @@ fn lost_master() -> Status {
             remaining_ms: Some(1_430),
             rule: Some("R6".into()),
             hint: "koi confirm-down b, if it is certain that b is off".into(),
+            reason: Some(WaitReason::MasterSilent),
         },
         Waiting {
             what: "the services of c are not promotable".into(),
@@ -399,11 +401,14 @@ fn what_happens() {
         at_ms: 43_384_123,
         node: "c".into(),
         kind: "hook-finished".into(),
-        message: "start has failed: exit 2".into(),
+        message: "vip: start ended after 12 ms: exit 2".into(),
         level: "error".into(),
         service: Some("vip".into()),
     };
-    assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c error   vip: start has failed: exit 2\n");
+    assert_eq!(
+        event::event(&value, &PLAIN),
+        "12:03:04.123Z c error   vip: start ended after 12 ms: exit 2\n"
+    );
     (value.level, value.service, value.message) = ("info".into(), None, "a leads in term 2".into());
     assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c info    a leads in term 2\n");
 }

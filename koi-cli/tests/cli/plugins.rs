@@ -63,10 +63,15 @@ fn a_name_is_asked_of_the_daemon_and_a_file_of_a_koid_of_our_own() {
 #[test]
 fn a_file_that_koid_cannot_make_sense_of_is_an_error_in_its_words() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "echo 'koid: ./h.wasm is not there' >&2; exit 1";
-    let inspect = ["plugins", "inspect", "./h.wasm"];
-    let ran: Ran = koi_beside_koid(folder.path(), script).args(inspect).output().unwrap().into();
+    let inspect = |script: &str| -> Ran {
+        let inspect = ["plugins", "inspect", "./h.wasm"];
+        koi_beside_koid(folder.path(), script).args(inspect).output().unwrap().into()
+    };
+    let ran = inspect(r#"echo '{"refused": "./h.wasm is not there"}'; echo 'koid: not so' >&2; exit 2"#);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "koi: ./h.wasm is not there\n"));
+    let ran = inspect("echo 'koid: ./h.wasm is not there' >&2; exit 2");
+    let said = "koi: koid: ./h.wasm is not there\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), said), "of an older koid as it is");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::node::contact::identity::{CallEnd, IdVerdict};
 use crate::node::contact::receiving::{LastWord, Proof, info_of, last_word};
 use crate::node::elections::VoteOutcome;
-use crate::reason::StepDownReason;
+use crate::reason::{StepDownReason, WarnReason};
 use crate::settings::Settings;
 use crate::timers::Timers;
 use crate::types::{NodeId, Session, Time};
@@ -296,8 +296,7 @@ impl Node {
         if old.runner != self.settings.runner {
             // A change here would leave services running that no supervisor watches.
             self.settings.runner = old.runner;
-            let what = "node.runner has changed: restart koid for that".to_owned();
-            self.outbox.effects().event(Event::Warned { what });
+            self.outbox.effects().event(Event::Warned { what: WarnReason::RunnerChanged });
         }
         if old.elector && !self.settings.elector {
             self.leadership_handler().resign(StepDownReason::NoElector);

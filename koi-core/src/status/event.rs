@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::reason::{DropReason, StepDownReason};
+use crate::io::HookEnd;
+use crate::reason::{
+    BarReason, DropReason, GraceOver, NodeFailure, StepDownReason, TakeDownReason, WarnReason,
+};
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
 /// How much it matters.
@@ -37,16 +40,16 @@ pub enum Event {
     ServiceFound { service: String },
     ServiceGone { service: String, was: ServiceState },
     HookStarted { service: String, hook: Hook },
-    HookEnded { service: String, hook: Hook, took: Duration, how: String, failed: bool },
+    HookEnded { service: String, hook: Hook, took: Duration, how: HookEnd, failed: bool },
     LeaseGained { epoch: Epoch },
     LeaseLost { epoch: Epoch },
     LeaseReleased { epoch: Epoch },
     SlowDemote { service: String, took: Duration, grace: Duration },
-    Failed { reason: String, recovers_in: Option<Duration> },
-    Barred { reason: String },
+    Failed { reason: NodeFailure, recovers_in: Option<Duration> },
+    Barred { reason: BarReason },
     Recovering { failures: u32 },
     Unclean { service: String },
-    Fenced { reason: String },
+    Fenced { reason: GraceOver },
     Maintenance { on: bool },
     Manual { on: bool },
     NewCluster { electors: Vec<String> },
@@ -54,9 +57,9 @@ pub enum Event {
     SameId { session: Session, younger: bool },
     Restored { known: u64, own: u64 },
     Joined { votes: bool },
-    TakingDown { reason: String },
+    TakingDown { reason: TakeDownReason },
     Commanded { what: String },
-    Warned { what: String },
+    Warned { what: WarnReason },
 }
 
 impl Event {
@@ -252,7 +255,7 @@ impl fmt::Display for Event {
                 write!(f, "taking down what may still run before joining: {reason}")
             }
             Event::Commanded { what } => f.write_str(what),
-            Event::Warned { what } => f.write_str(what),
+            Event::Warned { what } => what.fmt(f),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
+use crate::reason::{BarReason, ServiceFault, ServiceNote};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -64,7 +65,7 @@ pub(crate) struct Service {
     again_at: Time,
     in_vain: u32,
     pub(crate) score: Option<i32>,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<ServiceNote>,
     pub(crate) cause: Option<Cause>,
     /// Hooks that have failed since the last that did not.
     pub(crate) failures: u32,
@@ -189,14 +190,13 @@ impl Service {
     }
 
     /// Cannot or must not run at all: the node counts as failed, without recovery, while that is so.
-    pub(crate) fn ineligible_reason(&self) -> Option<String> {
+    pub(crate) fn ineligible_reason(&self) -> Option<BarReason> {
+        let service = || self.spec.name.clone();
         if self.spec.disabled {
-            return Some(format!(
-                "{} is disabled: remove the file `disabled` from its folder",
-                self.spec.name
-            ));
+            return Some(BarReason::Disabled { service: service() });
         }
-        self.spec.problem.as_ref().map(|problem| format!("{}: {problem}", self.spec.name))
+        let problem = self.spec.problem.clone()?;
+        Some(BarReason::Unusable { service: service(), problem })
     }
 
     pub(crate) fn is_ineligible(&self) -> bool {
@@ -355,7 +355,7 @@ impl Service {
         self.stop_failed = false;
         self.must_stop = false;
         self.promotable = false;
-        self.message = Some(cause.message.clone());
+        self.message = Some(ServiceNote::Failed(cause.fault.clone()));
         self.cause = Some(cause);
     }
 
@@ -402,7 +402,8 @@ impl Service {
             HookEnd::Done => self.done(hook, now, block),
             HookEnd::Status(report) => self.observed(report, now, block),
             HookEnd::Failed { message, timed_out, lasting } => {
-                self.went_wrong(Cause { hook, message, timed_out, lasting }, block)
+                let fault = ServiceFault::HookFailed { message };
+                self.went_wrong(Cause { hook, fault, timed_out, lasting }, block)
             }
             HookEnd::Aborted => self.aborted(hook, killed, block),
             HookEnd::NoRoom(why) => self.not_run(hook, why, run.is_some_and(|r| r.was_up), now, block),
@@ -423,15 +424,15 @@ impl Service {
             self.maybe_promoted = false;
             return Consequence::None;
         }
-        let message = match end {
-            HookEnd::Status(_) => "status says promoted (90) after stop",
+        let fault = match end {
+            HookEnd::Status(_) => ServiceFault::Contradicted { seen: Observed::Promoted, hook: Hook::Stop },
             HookEnd::Failed { .. } | HookEnd::Done | HookEnd::Aborted | HookEnd::NoRoom(_) => {
-                "status does not say in time whether it is still promoted"
+                ServiceFault::StatusSilent
             }
         };
         self.state = ServiceState::Failing;
         self.wreck_seen = true;
-        let cause = Cause { hook: Hook::Stop, message: message.to_owned(), timed_out: false, lasting: false };
+        let cause = Cause { hook: Hook::Stop, fault, timed_out: false, lasting: false };
         self.cannot_stop(cause, block)
     }
 
@@ -497,16 +498,19 @@ impl Service {
         self.failures = 0;
         self.unasked = self.unasked.saturating_sub(1);
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
-        if let Some((hook, message)) = self.contradicts(report.observed, now) {
+        if let Some(hook) = self.contradicts(report.observed, now) {
+            let fault = ServiceFault::Contradicted { seen: report.observed, hook };
             self.suspect = hook == Hook::Demote;
             self.maybe_promoted |= self.suspect;
-            return self.went_wrong(Cause { hook, message, timed_out: false, lasting: false }, block);
+            return self.went_wrong(Cause { hook, fault, timed_out: false, lasting: false }, block);
         }
         if self.surprised_by(report.observed) {
             self.surprises.count(now);
         }
         self.score = report.score;
-        self.message = Some(report.message).filter(|m| !m.is_empty());
+        self.message = Some(report.message)
+            .filter(|message| !message.is_empty())
+            .map(|message| ServiceNote::Status { message });
         match report.observed {
             Observed::Healthy => self.promotable = true,
             Observed::Promoted => {
@@ -531,9 +535,9 @@ impl Service {
         Consequence::None
     }
 
-    /// The failure of the hook that said last that it was done, if `seen` says for the second time of late that it was not. Once may be
+    /// The hook that said last that it was done, if `seen` says for the second time of late that it was not. Once may be
     /// somebody's hand, or a moment too early.
-    fn contradicts(&mut self, seen: Observed, now: Time) -> Option<(Hook, String)> {
+    fn contradicts(&mut self, seen: Observed, now: Time) -> Option<Hook> {
         let hook = self.claimed.take()?;
         let against = match (hook, seen) {
             (Hook::Start, Observed::Stopped) | (Hook::Demote, Observed::Promoted) => true,
@@ -552,14 +556,7 @@ impl Service {
             // One that was asked too early gets a moment.
             self.setbacks.count(now);
         }
-        let word = match seen {
-            Observed::Healthy => "healthy (0)",
-            Observed::Promoted => "promoted (90)",
-            Observed::Standby => "standby (91)",
-            Observed::Stopped => "stopped (92)",
-            Observed::Live => "live (93)",
-        };
-        again.then(|| (hook, format!("status says {word} after {}", hook.as_str())))
+        again.then_some(hook)
     }
 
     /// Status tells of a change that koi has not made, and that makes it do something.
@@ -594,7 +591,7 @@ impl Service {
         let first = !self.failed;
         self.failed = true;
         self.started = false;
-        self.message = Some(format!("cannot be stopped: {}", cause.message));
+        self.message = Some(ServiceNote::NotStopped(cause.fault.clone()));
         if !(block && self.maybe_promoted) || mutant!(UncleanReleased) {
             self.suspect = false;
             self.stopped();
@@ -618,8 +615,8 @@ impl Service {
                 self.setbacks.count(now);
             }
             Hook::Stop | Hook::Demote | Hook::Failed => {
-                return self
-                    .went_wrong(Cause { hook, message: why, timed_out: false, lasting: false }, block);
+                let fault = ServiceFault::NoRoom { why };
+                return self.went_wrong(Cause { hook, fault, timed_out: false, lasting: false }, block);
             }
         }
         Consequence::None
@@ -640,9 +637,8 @@ impl Service {
             }
             Hook::Status => Consequence::None,
             Hook::Stop | Hook::Demote | Hook::Failed => {
-                let why = if killed { "killed: demote_grace was over" } else { "ended early" };
-                let cause = Cause { hook, message: why.to_owned(), timed_out: true, lasting: false };
-                self.went_wrong(cause, block)
+                let fault = if killed { ServiceFault::Killed } else { ServiceFault::EndedEarly };
+                self.went_wrong(Cause { hook, fault, timed_out: true, lasting: false }, block)
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
+use crate::reason::{BarReason, NewcomerTrouble, ServiceFault, ServiceNote};
 use crate::supervision::service::{Consequence, Gates, Service, Step};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
@@ -135,7 +136,7 @@ impl Services {
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
-    pub(crate) fn ineligible_reason(&self) -> Option<String> {
+    pub(crate) fn ineligible_reason(&self) -> Option<BarReason> {
         self.list.iter().filter(|s| !s.is_newcomer()).find_map(Service::ineligible_reason)
     }
 
@@ -282,7 +283,7 @@ impl Services {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
+    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerTrouble> {
         self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomers_trouble)
     }
 
@@ -421,8 +422,8 @@ impl Services {
         let service = self.list.iter_mut().find(|s| s.running.is_some_and(|r| r.run == run))?;
         let (hook, took) = service.hook_for(now)?;
         let name = service.spec.name.clone();
-        let (how, failed) = describe(&end);
-        out.event(Event::HookEnded { service: name.clone(), hook, took, how, failed });
+        let failed = matches!(end, HookEnd::Failed { .. } | HookEnd::NoRoom(_));
+        out.event(Event::HookEnded { service: name.clone(), hook, took, how: end.clone(), failed });
         if hook == Hook::Demote {
             self.slowest_demote = self.slowest_demote.max(Some(took));
             if took > grace / 2 {
@@ -454,7 +455,7 @@ impl Services {
                 disabled: s.spec.disabled,
                 promotable: s.promotable,
                 score: s.score,
-                message: s.ineligible_reason().or_else(|| resting(s, now)).or_else(|| s.message.clone()),
+                message: note(s, now).map(|note| note.to_string()),
             })
             .collect()
     }
@@ -524,22 +525,23 @@ impl PriorityGates {
     }
 }
 
+/// What is to be known of a service now.
+fn note(service: &Service, now: Time) -> Option<ServiceNote> {
+    let barred = service.ineligible_reason().map(ServiceNote::Barred);
+    barred.or_else(|| resting(service, now)).or_else(|| service.message.clone())
+}
+
 /// What is to be known of a service that waits although it could be started or promoted.
-fn resting(service: &Service, now: Time) -> Option<String> {
+fn resting(service: &Service, now: Time) -> Option<ServiceNote> {
     let times = service.restless(now)?;
     let left = service.rests_until().since(now);
     let waits = !left.is_zero() && service.state == ServiceState::Stopped;
-    waits.then(|| {
-        format!(
-            "it has changed by itself {times} times of late, and rests for {:.0} s",
-            left.as_secs_f32().ceil()
-        )
-    })
+    waits.then_some(ServiceNote::Rests { times, left })
 }
 
 /// Why `failed` is called when nothing better is known.
 fn taken_down() -> Cause {
-    Cause { hook: Hook::Status, message: "the node has failed".to_owned(), timed_out: false, lasting: false }
+    Cause { hook: Hook::Status, fault: ServiceFault::NodeFailed, timed_out: false, lasting: false }
 }
 
 fn abort(service: &mut Service, now: bool, out: &mut Effects) {
@@ -555,24 +557,5 @@ fn changed(service: &Service, from: ServiceState, out: &mut Effects) {
     if service.state != from {
         let (service, to) = (service.spec.name.clone(), service.state);
         out.event(Event::ServiceChanged { service, from, to });
-    }
-}
-
-fn describe(end: &HookEnd) -> (String, bool) {
-    match end {
-        HookEnd::Done => ("done".to_owned(), false),
-        HookEnd::Status(report) => {
-            let word = match report.observed {
-                crate::io::Observed::Healthy => "healthy",
-                crate::io::Observed::Promoted => "healthy, promoted",
-                crate::io::Observed::Standby => "healthy, standby",
-                crate::io::Observed::Stopped => "stopped",
-                crate::io::Observed::Live => "live, not promotable now",
-            };
-            (word.to_owned(), false)
-        }
-        HookEnd::Failed { message, .. } => (message.clone(), true),
-        HookEnd::Aborted => ("ended early, as asked".to_owned(), false),
-        HookEnd::NoRoom(why) => (format!("was not run: {why}"), true),
     }
 }

@@ -10,6 +10,10 @@ use crate::limits::{self, clip};
 use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
 use crate::patience::Patience;
+use crate::reason::{
+    BarReason, GraceOver, NewcomerTrouble, NodeFailure, RunnerTrouble, ServiceFailure, ServiceFault,
+    TakeDownReason, UnfitReason, WarnReason,
+};
 use crate::settings::Settings;
 use crate::supervision::service::Consequence;
 use crate::supervision::services::{Goal, Services, Summary};
@@ -34,7 +38,7 @@ pub(crate) struct NodeContext {
     /// The newest epoch that the node knows of, for hooks.
     pub(crate) epoch: Epoch,
     /// Why this node cannot do now what a new master must.
-    pub(crate) unfit: Option<String>,
+    pub(crate) unfit: Option<UnfitReason>,
 }
 
 /// A mastership that ended within this of its beginning, because its own services would not have it, was in vain.
@@ -116,7 +120,7 @@ impl MasterLease {
 
 #[derive(Clone, Debug)]
 struct Failure {
-    reason: String,
+    reason: NodeFailure,
     cause: Option<Cause>,
     recover_at: Option<Time>,
 }
@@ -132,8 +136,8 @@ pub(crate) struct ServiceSupervisor {
     /// Whether a guardian stands, and if not, why (R8).
     guarded: Readiness,
     failure: Option<Failure>,
-    ineligible_before: Option<String>,
-    trouble_before: Option<String>,
+    ineligible_before: Option<BarReason>,
+    trouble_before: Option<NewcomerTrouble>,
     was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -190,8 +194,7 @@ impl ServiceSupervisor {
                 Some(MasterLease { marked: true, ..MasterLease::new(epoch, now, Duration::MAX, now) });
             return;
         }
-        let reason = "the last run of this daemon did not end cleanly".to_owned();
-        out.event(Event::TakingDown { reason });
+        out.event(Event::TakingDown { reason: TakeDownReason::UncleanEnd });
         self.services.presume(true, true);
         self.phase = Phase::TakingDown;
     }
@@ -237,16 +240,18 @@ impl ServiceSupervisor {
     }
 
     /// Why the node counts as failed, if it does.
-    pub(crate) fn failed(&self) -> Option<String> {
+    pub(crate) fn failed(&self) -> Option<NodeFailure> {
         let never_read = matches!(self.phase, Phase::Scanning { .. });
         let unread = self.unreadable.as_ref().filter(|_| never_read);
         self.failure
             .as_ref()
             .map(|f| f.reason.clone())
-            .or_else(|| self.services.ineligible_reason())
-            .or_else(|| unread.cloned())
+            .or_else(|| self.services.ineligible_reason().map(NodeFailure::Barred))
+            .or_else(|| unread.map(|why| NodeFailure::FolderUnreadable { why: why.clone() }))
             // `koi recover` was said meanwhile: what has begun to fail is taken down first, with all that builds on it.
-            .or_else(|| self.services.failing().map(|name| format!("{name} is being taken down")))
+            .or_else(|| {
+                self.services.failing().map(|name| NodeFailure::TakesDown { service: name.to_owned() })
+            })
     }
 
     /// The node counts as failed.
@@ -256,17 +261,22 @@ impl ServiceSupervisor {
     }
 
     /// Why the node is not promotable, if it should be.
+    fn trouble(&self, settings: &Settings) -> Option<RunnerTrouble> {
+        let unarmed = || Some(RunnerTrouble::Unarmed { why: self.unarmed(settings)?.to_owned() });
+        let unguarded = || Some(RunnerTrouble::Unguarded { why: self.unguarded()?.to_owned() });
+        let trouble = self.failed().map(RunnerTrouble::Failed).or_else(unarmed).or_else(unguarded);
+        trouble.or_else(|| self.services.newcomers_trouble().map(RunnerTrouble::Newcomer))
+    }
+
+    /// The same in a sentence; empty: nothing is wrong.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
-        let unarmed = || self.unarmed(settings).map(str::to_owned);
-        let unguarded = || self.unguarded().map(str::to_owned);
-        let trouble = self.failed().or_else(unarmed).or_else(unguarded);
-        trouble.or_else(|| self.services.newcomers_trouble()).unwrap_or_default()
+        self.trouble(settings).map(|trouble| trouble.to_string()).unwrap_or_default()
     }
 
     /// What the others hear when one cannot run at all.
     fn ineligible_reason(&self) -> Option<Cause> {
-        let message = self.services.ineligible_reason()?;
-        Some(Cause { hook: Hook::Status, message, timed_out: false, lasting: true })
+        let fault = ServiceFault::Barred(self.services.ineligible_reason()?);
+        Some(Cause { hook: Hook::Status, fault, timed_out: false, lasting: true })
     }
 
     /// Mastership is held, and services may be promoted under it.
@@ -402,15 +412,12 @@ impl ServiceSupervisor {
             Consequence::None => {}
             Consequence::Failed(cause) => self.service_failed(&trouble.service, cause, settings, now, out),
             Consequence::Unclean => {
-                let message = format!("{} could not be stopped", trouble.service);
-                let cause = Cause { hook: Hook::Stop, message, timed_out: false, lasting: false };
+                let fault = ServiceFault::NotStopped { service: trouble.service.clone() };
+                let cause = Cause { hook: Hook::Stop, fault, timed_out: false, lasting: false };
                 self.service_failed(&trouble.service, cause, settings, now, out);
                 if let Some(failure) = &mut self.failure {
                     failure.recover_at = None;
-                    failure.reason = format!(
-                        "{} could not be stopped: mend it and say `koi recover`, or `koi confirm-down` if it is surely down",
-                        trouble.service
-                    );
+                    failure.reason = NodeFailure::NotStopped { service: trouble.service };
                 }
             }
         }
@@ -427,10 +434,11 @@ impl ServiceSupervisor {
         let note = FailureNote {
             service: clip(service, limits::NAME_BYTES),
             hook: cause.hook.as_str().to_owned(),
-            message: clip(&cause.message, limits::REASON_BYTES),
+            message: clip(&cause.fault.to_string(), limits::REASON_BYTES),
             ago: Duration::ZERO,
         };
-        let reason = format!("{service}: {}: {}", cause.hook.as_str(), cause.message);
+        let failure =
+            ServiceFailure { service: service.to_owned(), hook: cause.hook, fault: cause.fault.clone() };
         let calm =
             self.last_failure.as_ref().is_some_and(|(at, _)| now.since(*at) > settings.failcount_reset);
         self.last_failure = Some((now, note));
@@ -442,14 +450,15 @@ impl ServiceSupervisor {
         }
         let recovers_in = recovery_wait(settings, self.fail_count).filter(|_| !cause.lasting);
         self.fail_count = self.fail_count.saturating_add(1);
-        out.event(Event::Failed { reason: reason.clone(), recovers_in });
+        out.event(Event::Failed { reason: NodeFailure::Service(failure.clone()), recovers_in });
         // Whoever mends it and waits should know that it waits too.
         let reason = match recovers_in {
-            Some(_) => reason,
-            None => format!("{reason}; it waits for `koi recover`"),
+            Some(_) => NodeFailure::Service(failure),
+            None => NodeFailure::AwaitsRecover(failure),
         };
         // What the services hear that are taken down with it.
-        let cause = Cause { message: format!("{service}: {}", cause.message), ..cause };
+        let fault = ServiceFault::TakenDownWith { service: service.to_owned(), fault: Box::new(cause.fault) };
+        let cause = Cause { fault, ..cause };
         self.failure =
             Some(Failure { reason, cause: Some(cause), recover_at: recovers_in.map(|wait| now + wait) });
     }
@@ -504,8 +513,8 @@ impl ServiceSupervisor {
     fn tell_of_bars(&mut self, out: &mut Effects) {
         let trouble = self.services.newcomers_trouble();
         if trouble != self.trouble_before {
-            if let Some(what) = trouble.clone() {
-                out.event(Event::Warned { what });
+            if let Some(trouble) = trouble.clone() {
+                out.event(Event::Warned { what: WarnReason::Newcomer(trouble) });
             }
             self.trouble_before = trouble;
         }
@@ -553,16 +562,16 @@ impl ServiceSupervisor {
             return;
         }
         held.fenced = true;
-        let reason =
-            format!("something was still promoted {:?} after the lease ran out", settings.demote_grace);
+        let over = GraceOver { grace: settings.demote_grace };
         if settings.fenced {
-            out.event(Event::Fenced { reason: reason.clone() });
-            out.push(Effect::Fence { reason: reason.clone() });
+            out.event(Event::Fenced { reason: over });
+            out.push(Effect::Fence { reason: over.to_string() });
         }
         if self.failure.is_none() {
+            let reason = NodeFailure::GraceOver(over);
             out.event(Event::Failed { reason: reason.clone(), recovers_in: None });
-            let cause =
-                Cause { hook: Hook::Demote, message: reason.clone(), timed_out: true, lasting: false };
+            let fault = ServiceFault::GraceOver(over);
+            let cause = Cause { hook: Hook::Demote, fault, timed_out: true, lasting: false };
             self.failure = Some(Failure { reason, cause: Some(cause), recover_at: None });
         }
     }
@@ -692,7 +701,7 @@ impl ServiceSupervisor {
             promoted: state == NodeState::Master && self.services.summary(false) == Summary::Promoted,
             reason: clip(&self.reason(settings), limits::REASON_BYTES),
             leaving: around.leaving,
-            unfit: around.unfit.as_ref().map(|why| clip(why, limits::UNFIT_BYTES)),
+            unfit: around.unfit.as_ref().map(|why| clip(&why.to_string(), limits::UNFIT_BYTES)),
             restless: self
                 .services
                 .restless(around.now)

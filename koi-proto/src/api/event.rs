@@ -16,7 +16,7 @@ pub struct Event {
     pub node: String,
     /// What kind: `leader-elected`, `hook-finished`, ….
     pub kind: String,
-    /// A sentence for people.
+    /// A sentence for people. It names the service, if there is one.
     pub message: String,
     /// How grave it is.
     pub level: EventLevel,

@@ -29,6 +29,7 @@ mod error;
 mod event;
 mod plugin;
 mod status;
+mod waiting;
 mod word;
 
 pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
@@ -36,10 +37,11 @@ pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use event::{Event, EventLevel};
 pub use plugin::{
-    OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
+    Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
     ServiceProblem,
 };
 pub use status::{
     ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,
-    ServiceStatus, StateOrigin, Status, Waiting,
+    ServiceStatus, StateOrigin, Status,
 };
+pub use waiting::{WaitReason, Waiting};

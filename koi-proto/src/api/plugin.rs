@@ -17,6 +17,8 @@ pub struct Plugin {
     pub version: String,
     /// What it was built against: `koi:service@0.1.0`, `native 1.0`; of the built-in one: koi's version.
     pub api: String,
+    /// The version in `api`; none: an older koid does not say.
+    pub api_version: Option<String>,
     /// The hooks that it has.
     pub hooks: Vec<Hook>,
     /// The services of this node that use it, by name.
@@ -47,6 +49,8 @@ pub struct ServiceProblem {
     pub service: String,
     /// Why, and what to do.
     pub problem: String,
+    /// No service could run with the plugin: the problem is its own `error`.
+    pub of_plugin: bool,
 }
 
 /// All that is known of one plugin (`GET /v1/plugins/NAME`, `koi plugins inspect`).
@@ -64,6 +68,8 @@ pub struct PluginDetail {
     pub config: Vec<PluginConfigKey>,
     /// What it wants of the node, each as the line of `[grants]` that grants it.
     pub wanted: Vec<String>,
+    /// The same by key and value, in the same order. An older koid does not say it.
+    pub wants: Vec<Grant>,
     /// Its compiled code, for WASM.
     pub compiled: Option<PluginCompiled>,
     /// How each of its services uses it.
@@ -96,6 +102,18 @@ pub struct PluginCompiled {
     pub took_ms: u64,
 }
 
+/// An entry of `[grants]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Grant {
+    /// The key: `tcp`, `read`, …; empty: it stands under no key.
+    pub key: String,
+    /// The directory, address, server, variable or program's path, as it is written; empty: it has none.
+    pub value: String,
+    /// The line for people.
+    pub line: String,
+}
+
 /// How one service uses a plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -104,6 +122,11 @@ pub struct PluginUse {
     pub service: String,
     /// What its `[grants]` grant, a line each, names resolved.
     pub granted: Vec<String>,
+    /// The same by key and value, in the same order. An older koid does not say it.
+    pub grants: Vec<Grant>,
+    /// What the plugin wants and is not granted, keys of `[config]` filled in, if that is why the service cannot run with it. An older koid
+    /// does not say it.
+    pub missing: Vec<Grant>,
     /// Its `[limits]` as they are in force, a line each.
     pub limits: Vec<String>,
     /// Why it cannot run with it.

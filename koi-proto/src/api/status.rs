@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::waiting::Waiting;
 use super::word::words;
 
 /// `GET /v1/status`.
@@ -55,22 +56,6 @@ pub struct ClusterStatus {
     pub seen_by: String,
     /// The version of the record that counts, `term.n`.
     pub record: String,
-}
-
-/// Something that must happen, or a time that must pass, before the next step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Waiting {
-    /// A sentence for people.
-    pub what: String,
-    /// The node waited for, if it is one.
-    pub node: Option<String>,
-    /// Milliseconds until the wait is over by itself; none: it is not.
-    pub remaining_ms: Option<u64>,
-    /// The rule of docs/protocol.md that demands it (`R6`), if one does.
-    pub rule: Option<String>,
-    /// What an operator can do to shorten it; may be empty.
-    pub hint: String,
 }
 
 /// A node as the leader sees it.

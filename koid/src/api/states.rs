@@ -1,6 +1,7 @@
 //! The core's and the plugin host's states in the words of the API: the one place where each is matched with its word.
 
 use koi_core::event::Level;
+use koi_core::reason::WaitReason;
 use koi_core::record::StateOrigin;
 use koi_core::types::{Hook, NodeState, ServiceState};
 use koi_core::view::{Action, Membership};
@@ -68,6 +69,35 @@ pub(crate) fn membership(membership: Membership) -> api::Membership {
         Membership::Leaving => api::Membership::Leaving,
         Membership::Outside => api::Membership::Outside,
         Membership::Configured => api::Membership::Configured,
+    }
+}
+
+pub(crate) fn wait_reason(reason: &WaitReason) -> api::WaitReason {
+    match reason {
+        WaitReason::Maintenance => api::WaitReason::Maintenance,
+        WaitReason::RecordNotCommitted => api::WaitReason::RecordNotCommitted,
+        WaitReason::Demoting { .. } => api::WaitReason::Demoting,
+        WaitReason::Promoting { .. } => api::WaitReason::Promoting,
+        WaitReason::TargetNotPromotable { .. } => api::WaitReason::TargetNotPromotable,
+        WaitReason::Founding(_) => api::WaitReason::Founding,
+        WaitReason::NoQuorum { .. } => api::WaitReason::NoQuorum,
+        WaitReason::LeadershipNotConfirmed => api::WaitReason::LeadershipNotConfirmed,
+        WaitReason::Election => api::WaitReason::Election,
+        WaitReason::MasterInMaintenance { .. } => api::WaitReason::MasterInMaintenance,
+        WaitReason::MasterUnclean { .. } => api::WaitReason::MasterUnclean,
+        WaitReason::MasterSilent { .. } => api::WaitReason::MasterSilent,
+        WaitReason::RestartedUnclean { .. } => api::WaitReason::RestartedUnclean,
+        WaitReason::RestartedTakesDown { .. } => api::WaitReason::RestartedTakesDown,
+        WaitReason::DemotedByHand => api::WaitReason::DemotedByHand,
+        WaitReason::NoReportYet { .. } => api::WaitReason::NoReportYet,
+        WaitReason::StartElectorsUnknown => api::WaitReason::StartElectorsUnknown,
+        WaitReason::StartElectorsMissing { .. } => api::WaitReason::StartElectorsMissing,
+        WaitReason::StartRunnerNotReady { .. } => api::WaitReason::StartRunnerNotReady,
+        WaitReason::PromotedUnbidden { .. } => api::WaitReason::PromotedUnbidden,
+        WaitReason::StillPromoted { .. } => api::WaitReason::StillPromoted,
+        WaitReason::CandidateRests { .. } => api::WaitReason::CandidateRests,
+        WaitReason::NoRunner => api::WaitReason::NoRunner,
+        WaitReason::NoCandidate { .. } => api::WaitReason::NoCandidate,
     }
 }
 

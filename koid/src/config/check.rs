@@ -105,9 +105,7 @@ fn cannot_be_opened(registry: &Registry, found: &Found) -> Option<String> {
     if found.problem.is_some() {
         return None;
     }
-    let why = registry.open(found).err()?.to_string();
-    let at = found.path().display().to_string();
-    Some(if why.starts_with(&at) { why } else { format!("{at}: {why}") })
+    Some(registry.open(found).err()?.with_path(found.path()))
 }
 
 /// Where plugins are loaded for a check: where the daemon does, so that nothing is compiled twice, if whoever checks is its

@@ -130,11 +130,6 @@ impl AppliedConfig {
 
 /// What is wrong with plugins and services, a sentence each.
 fn notes(plugins: &[PluginFault], services: &[ServiceFault]) -> Vec<String> {
-    let plugin = |fault: &PluginFault| {
-        let file = fault.file.display().to_string();
-        // Most reasons name the file.
-        if fault.why.contains(&file) { fault.why.clone() } else { format!("{file}: {}", fault.why) }
-    };
     let service = |ServiceFault { service, why }: &ServiceFault| match plugins
         .iter()
         .any(|plugin| plugin.blocks.contains(service))
@@ -142,7 +137,7 @@ fn notes(plugins: &[PluginFault], services: &[ServiceFault]) -> Vec<String> {
         true => format!("the service {service} needs that plugin"),
         false => format!("the service {service} {why}"),
     };
-    let mut notes: Vec<String> = plugins.iter().take(NAMED).map(plugin).collect();
+    let mut notes: Vec<String> = plugins.iter().take(NAMED).map(|fault| fault.why.clone()).collect();
     notes.extend(services.iter().take(NAMED).map(service));
     let counts = [(plugins.len(), "plugin", "koi plugins list"), (services.len(), "service", "koi status")];
     for (count, what, command) in counts {
@@ -200,11 +195,8 @@ mod tests {
 
     #[test]
     fn one_fault_is_told_once_and_many_are_counted() {
-        let plugins = [PluginFault {
-            file: "/p/db.wasm".into(),
-            why: "/p/db.wasm: not a component".to_owned(),
-            blocks: ["db".to_owned()].into(),
-        }];
+        let plugins =
+            [PluginFault { why: "/p/db.wasm: not a component".to_owned(), blocks: ["db".to_owned()].into() }];
         let services = [
             broken("db", "the handler db cannot be used: /p/db.wasm: not a component"),
             broken("web", "`port` is missing under [config]"),

@@ -13,7 +13,8 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
         let address = address.or(own).map(|ip| ip.to_string()).unwrap_or_default();
         (name, address)
     });
-    let failure = |c: Cause| plugin::Failure { hook: c.hook, message: c.message, timed_out: c.timed_out };
+    let failure =
+        |c: Cause| plugin::Failure { hook: c.hook, message: c.fault.to_string(), timed_out: c.timed_out };
     Context {
         service: hook.service,
         node: identity.name.clone(),

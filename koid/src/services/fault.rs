@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 
 use super::retained::{GOES_ON, RetainReason};
 
@@ -35,8 +34,7 @@ impl fmt::Display for FaultReason {
 /// A plugin's file that cannot be used, or was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PluginFault {
-    pub(crate) file: PathBuf,
-    /// What is wrong with it. It mostly names the file.
+    /// What is wrong with it. It names the file.
     pub(crate) why: String,
     /// The services that cannot run for want of it. None, if an earlier version of it is in force.
     pub(crate) blocks: BTreeSet<String>,

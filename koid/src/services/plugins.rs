@@ -78,7 +78,7 @@ impl Plugins {
         let fault = |plugin: PluginInfo| {
             let users = plugin.used_by.into_iter().filter(|_| !plugin.ready);
             let blocks = users.map(|used| used.service).collect();
-            Some(PluginFault { file: plugin.path?, why: plugin.error?.to_string(), blocks })
+            Some(PluginFault { why: plugin.error?.with_path(&plugin.path?), blocks })
         };
         self.get().plugins().into_iter().filter_map(fault).collect()
     }

@@ -10,6 +10,7 @@ use koi_core::record::Durable;
 
 use super::error::write_hint;
 use super::store::Store;
+use crate::os::sys;
 
 /// How long it waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -207,8 +208,7 @@ impl<D: Disk, T: FnMut(WriteOutcome)> WriterThread<D, T> {
 
 /// The system's words, without their number.
 fn in_short(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
+    error.raw_os_error().map_or_else(|| error.to_string(), sys::error_text)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use koi_plugin_api::Handler;
 
 use crate::backend::wasm::capabilities::grants::error::GrantError;
 use crate::backend::wasm::run::limits::LimitsError;
+use crate::granted::Granted;
 use crate::plugin::{Facts, Resolved, Setup};
 
 /// A service's handler.
@@ -13,8 +14,8 @@ use crate::plugin::{Facts, Resolved, Setup};
 pub struct Opened {
     /// Runs its hooks.
     pub handler: Arc<dyn Handler>,
-    /// What is granted to it, a line each, for people.
-    pub granted: Vec<String>,
+    /// What is granted to it.
+    pub granted: Vec<Granted>,
     /// The limits in force, a line each, for people.
     pub limits: Vec<String>,
     /// What the host names in its grants stand for, from now on.

@@ -1,10 +1,13 @@
 //! Why a plugin is not taken, and why a service has no handler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use koi_plugin_api::Capability;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
+use crate::backend::wasm::capabilities::grants::error::GrantError;
 use crate::catalog::blobs::CopyError;
 use crate::catalog::files::FileError;
 use crate::plugin::FileHash;
@@ -53,6 +56,41 @@ pub enum OpenError {
     /// The handler cannot be made with what the service says.
     #[error(transparent)]
     Handler(Arc<HandlerError>),
+}
+
+impl OpenError {
+    /// What the plugin wants for the service and is not granted, if that is it.
+    pub(crate) fn missing(&self) -> &[Capability] {
+        match self {
+            OpenError::Handler(error) => match &**error {
+                HandlerError::Grants(GrantError::NotGranted { missing, .. }) => missing,
+                HandlerError::Grants(_)
+                | HandlerError::Limits(_)
+                | HandlerError::Link(_)
+                | HandlerError::NoSandbox { .. } => &[],
+            },
+            OpenError::Unknown(_)
+            | OpenError::Service(_)
+            | OpenError::Plugin { .. }
+            | OpenError::Config { .. } => &[],
+        }
+    }
+
+    /// The plugin cannot be used by any service: what is wrong is the plugin's own error.
+    pub fn is_of_plugin(&self) -> bool {
+        matches!(self, OpenError::Plugin { .. })
+    }
+
+    /// A sentence that begins with the service's path, `service`.
+    pub fn with_path(&self, service: &Path) -> String {
+        match self {
+            OpenError::Config { .. } => self.to_string(),
+            OpenError::Unknown(_)
+            | OpenError::Service(_)
+            | OpenError::Plugin { .. }
+            | OpenError::Handler(_) => format!("{}: {self}", service.display()),
+        }
+    }
 }
 
 /// Why a plugin cannot be used; of one that can, why the file that lies there now was not taken.
@@ -108,6 +146,26 @@ fn shown(hash: FileHash) -> String {
 }
 
 impl PluginError {
+    /// A sentence that names the plugin's path, `path`.
+    pub fn with_path(&self, path: &Path) -> String {
+        if self.names_path() { self.to_string() } else { format!("{}: {self}", path.display()) }
+    }
+
+    fn names_path(&self) -> bool {
+        match self {
+            PluginError::NotAPlugin(_) | PluginError::Missing(_) | PluginError::File(_) => true,
+            PluginError::Kept { error, .. } => error.names_path(),
+            PluginError::Load(error) => match error {
+                LoadError::Library(_) | LoadError::Component { .. } => true,
+                LoadError::Builtin | LoadError::Panicked => false,
+            },
+            PluginError::FileGone { .. }
+            | PluginError::Copy(_)
+            | PluginError::ReservedName { .. }
+            | PluginError::DuplicateName { .. } => false,
+        }
+    }
+
     /// A sentence to stand behind the plugin's path: the path is not said again.
     pub(crate) fn beside_path(&self) -> String {
         match self {

@@ -50,6 +50,9 @@ pub(crate) struct PluginSnapshot {
     /// Name, description, whether it is required, default.
     config: Vec<(String, String, bool, Option<String>)>,
     api: String,
+    /// Empty: a koid wrote it that did not know it.
+    #[serde(default)]
+    api_version: String,
     imports: Vec<String>,
 }
 
@@ -163,6 +166,7 @@ impl PluginSnapshot {
             capabilities: said.capabilities.iter().map(capability).collect(),
             config: said.config.iter().map(key).collect(),
             api: facts.api.clone(),
+            api_version: facts.api_version.clone(),
             imports: facts.imports.clone(),
         }
     }
@@ -204,6 +208,7 @@ impl PluginSnapshot {
                 config: self.config.iter().map(key).collect(),
             },
             api: self.api.clone(),
+            api_version: self.api_version.clone(),
             imports: self.imports.clone(),
             compiled: None,
         }
@@ -282,6 +287,7 @@ mod tests {
                 }],
             },
             api: "koi:service@0.1.0".into(),
+            api_version: "0.1.0".into(),
             imports: vec!["wasi:sockets/tcp@0.2.3".into()],
             compiled: None,
         };

@@ -95,7 +95,12 @@ impl LoadedPlugin {
             gone: false,
             stamp: None,
             refused: None,
-            builtin: Some(Facts { metadata, api: ShellHandler::VERSION.into(), ..Facts::default() }),
+            builtin: Some(Facts {
+                metadata,
+                api: ShellHandler::VERSION.into(),
+                api_version: ShellHandler::VERSION.into(),
+                ..Facts::default()
+            }),
         }
     }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use koi_plugin_api::Capability;
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::backend::code::Opened;
 use crate::catalog::error::OpenError;
 use crate::catalog::handler_snapshot::{HandlerSnapshot, PluginSnapshot};
 use crate::catalog::loaded_plugin::LoadedPlugin;
+use crate::granted::Granted;
 use crate::plugin::{Facts, FileHash, Opening, Resolved, Setup};
 use crate::service::config;
 use crate::service::definition::Found;
@@ -47,8 +49,11 @@ impl fmt::Debug for Ready {
 pub struct Use {
     /// The service's name.
     pub service: String,
-    /// What is granted to it, a line each; of a service that cannot run with it: as it stands in its `service.toml`.
-    pub granted: Vec<String>,
+    /// What is granted to it; of a service that cannot run with it: as it stands in its `service.toml`.
+    pub granted: Vec<Granted>,
+    /// What the plugin wants for this service and is not granted, as far as that is why it cannot run with it. Keys of `[config]` are
+    /// filled in.
+    pub missing: Vec<Capability>,
     /// Its limits, a line each.
     pub limits: Vec<String>,
     /// Why it cannot run with it.
@@ -143,11 +148,13 @@ impl ServiceSlot {
         let service = service.to_owned();
         match &self.result {
             Ok(Ready { opened, .. }) => {
-                Use { service, granted: opened.granted.clone(), limits: opened.limits.clone(), problem: None }
+                let (granted, limits) = (opened.granted.clone(), opened.limits.clone());
+                Use { service, granted, missing: Vec::new(), limits, problem: None }
             }
             Err((error, _)) => Use {
                 service,
                 granted: self.inputs.as_ref().map(|of| as_written(&of.manifest.grants)).unwrap_or_default(),
+                missing: error.missing().to_vec(),
                 limits: Vec::new(),
                 problem: Some(error.clone()),
             },
@@ -155,21 +162,29 @@ impl ServiceSlot {
     }
 }
 
-/// `[grants]` as lines like those of a service that was opened, as far as they can be read at all.
-fn as_written(grants: &toml::Table) -> Vec<String> {
-    let words = |value: &toml::Value| match value {
-        toml::Value::String(text) => Some(text.clone()),
+/// `[grants]` like that of a service that was opened, as far as it can be read at all.
+fn as_written(grants: &toml::Table) -> Vec<Granted> {
+    // The value of `exec` is its program alone.
+    let words = |key: &str, value: &toml::Value| match value {
+        toml::Value::String(text) => {
+            let program = text.split_whitespace().next().filter(|_| key == "exec");
+            Some((program.unwrap_or(text).to_owned(), text.clone()))
+        }
         // The form of `exec` for words with blanks in them.
         toml::Value::Array(words) => {
-            Some(words.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(" "))
+            let words: Vec<&str> = words.iter().filter_map(toml::Value::as_str).collect();
+            Some((words.first().copied().unwrap_or_default().to_owned(), words.join(" ")))
         }
         _ => None,
     };
     let lines = |(key, value): (&String, &toml::Value)| match value {
         toml::Value::Array(values) => {
-            values.iter().filter_map(words).map(|text| format!("{key} {text}")).collect::<Vec<_>>()
+            let entries = values.iter().filter_map(|value| words(key, value));
+            entries.map(|(value, shown)| Granted::entry(key, value, shown)).collect::<Vec<_>>()
         }
-        other => vec![format!("{key} = {other}")],
+        other => {
+            vec![Granted { key: key.clone(), value: String::new(), line: format!("{key} = {other}") }]
+        }
     };
     grants.iter().flat_map(lines).collect()
 }

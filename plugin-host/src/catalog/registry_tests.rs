@@ -14,6 +14,7 @@ use crate::backend::code::HandlerError;
 use crate::backend::code::{Code, Opened};
 use crate::backend::wasm::load::compile::CompileError;
 use crate::backend::wasm::load::machine_code::MachineCodeError;
+use crate::granted::Granted;
 use crate::plugin::Setup;
 use crate::service::discover::discover;
 
@@ -45,7 +46,7 @@ impl Code for Fake {
         let handler = Arc::new(Idle(self.0.metadata.clone()));
         Ok(Opened {
             handler,
-            granted: vec![format!("all of {}", setup.home.display())],
+            granted: vec![Granted::entry("all", "", format_args!("of {}", setup.home.display()))],
             limits: Vec::new(),
             resolved: Default::default(),
         })
@@ -159,8 +160,9 @@ fn a_plugin_is_known_by_the_name_that_it_gives_itself() {
     assert_eq!((redis.kind, redis.path, redis.size_bytes), (Kind::Wasm, Some(world.path("first/x.wasm")), 5));
     let granted = vec![format!("all of {}", world.path("services/10-db").display())];
     let used = &redis.used_by[..];
+    let lines: Vec<String> = used[0].granted.iter().map(|granted| granted.line.clone()).collect();
     assert!(used.len() == 1 && used[0].service == "db" && used[0].problem.is_none());
-    assert_eq!((&used[0].granted, used[0].limits.len()), (&granted, 0));
+    assert_eq!((&lines, used[0].limits.len()), (&granted, 0));
     assert!(registry.plugin("shell").unwrap().used_by.is_empty());
     assert_eq!(world.number(&registry), number, "the same handler at every look");
 }
@@ -352,7 +354,16 @@ fn what_a_service_is_granted_is_seen_though_it_cannot_be_opened() {
     let registry = world.registry();
     world.problem(&registry);
     let used = registry.plugin("redis").unwrap().used_by;
-    assert_eq!(used[0].granted, ["exec /bin/echo a b", "lookup = true", "tcp 10.0.0.5:6379"]);
+    let granted: Vec<_> =
+        used[0].granted.iter().map(|g| (g.key.as_str(), g.value.as_str(), g.line.as_str())).collect();
+    assert_eq!(
+        granted,
+        [
+            ("exec", "/bin/echo", "exec /bin/echo a b"),
+            ("lookup", "", "lookup = true"),
+            ("tcp", "10.0.0.5:6379", "tcp 10.0.0.5:6379"),
+        ]
+    );
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl<'t> LoadedHandler<'t> {
             Loaded::Scripts(shape) => Facts {
                 metadata: ShellHandler::open(shape.clone(), scratch.home()).metadata(),
                 api: ShellHandler::VERSION.into(),
+                api_version: ShellHandler::VERSION.into(),
                 ..Facts::default()
             },
         };

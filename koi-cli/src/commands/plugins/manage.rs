@@ -64,15 +64,16 @@ fn inspect_file(args: &Inspect, out: Out) -> Result<u8, CommandError> {
     let ran = command
         .output()
         .map_err(|e| CommandError::local(format!("cannot run {}: {e}", koid.display()), ""))?;
-    let answer = serde_json::from_slice::<Value>(&ran.stdout)
-        .and_then(|raw| Ok((PluginDetail::deserialize(&raw)?, raw)));
+    let answer = serde_json::from_slice::<Value>(&ran.stdout);
+    if let Some(refused) = answer.as_ref().ok().and_then(|raw| raw.get("refused")?.as_str()) {
+        return Err(CommandError::local(refused, ""));
+    }
+    let answer = answer.and_then(|raw| Ok((PluginDetail::deserialize(&raw)?, raw)));
     let Ok((detail, raw)) = answer else {
         let said = String::from_utf8_lossy(&ran.stderr);
-        let said = said.trim().trim_start_matches("koid: ");
-        let message = if said.is_empty() {
-            format!("{} could not say what it is", koid.display())
-        } else {
-            said.into()
+        let message = match said.trim() {
+            "" => format!("{} could not say what it is", koid.display()),
+            said => said.to_owned(),
         };
         return Err(CommandError::local(message, ""));
     };

@@ -16,7 +16,5 @@ pub(crate) fn event(event: &Event, view: &View) -> String {
     let paint = view.paint;
     let time = paint.dim(&time_of_day(event.at_ms));
     let level = paint.tone(tone, &format!("{:<7}", text::clean(event.level.as_str())));
-    let service = event.service.as_deref().filter(|service| !event.message.contains(service));
-    let service = service.map(|service| format!("{service}: ")).unwrap_or_default();
-    format!("{time} {} {level} {}\n", text::clean(&event.node), text::clean(&(service + &event.message)))
+    format!("{time} {} {level} {}\n", text::clean(&event.node), text::clean(&event.message))
 }

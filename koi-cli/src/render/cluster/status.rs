@@ -116,9 +116,7 @@ fn waits(status: &Status, reason: &Reason, view: &View) -> String {
     let waits = status.cluster.waiting.get(said..).unwrap_or_default();
     let mut lines = String::new();
     for wait in waits.iter().take(WAITS) {
-        let what = waiting(wait);
-        let what = what.strip_prefix("waiting for ").unwrap_or(&what);
-        lines.push_str(&hanging("  waiting: ", what, Tone::Plain, view));
+        lines.push_str(&hanging("  waiting: ", &waiting(wait), Tone::Plain, view));
         lines.push_str(&hanging("           ", &wait.hint, Tone::Dim, view));
     }
     lines.push_str(&and_more(waits.len().saturating_sub(WAITS)));

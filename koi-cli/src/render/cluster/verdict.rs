@@ -190,9 +190,6 @@ pub(crate) fn master(status: &Status) -> Option<&NodeStatus> {
 /// What is waited for: `b may still be promoted — 1.4s left (R6)`.
 pub(crate) fn waiting(wait: &Waiting) -> String {
     let mut said = text::open(&wait.what).to_owned();
-    if let Some(node) = wait.node.as_deref().filter(|node| !mentions(&said, node)) {
-        said.push_str(&format!(" ({node})"));
-    }
     if let Some(ms) = wait.remaining_ms {
         said.push_str(&format!(" — {} left", span(ms)));
     }
@@ -200,11 +197,6 @@ pub(crate) fn waiting(wait: &Waiting) -> String {
         said.push_str(&format!(" ({rule})"));
     }
     said
-}
-
-fn mentions(sentence: &str, name: &str) -> bool {
-    let inside_a_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    sentence.split(|c| !inside_a_name(c)).any(|word| word.trim_end_matches('.') == name)
 }
 
 /// `3 of 3 electors`, and whether quorum is off.

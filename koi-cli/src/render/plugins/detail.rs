@@ -1,6 +1,6 @@
 //! `koi plugins inspect`: all that is known of one plugin.
 
-use koi_proto::api::{Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
+use koi_proto::api::{Grant, Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::list::{loading, tone};
 use crate::render::layout::Tone;
@@ -128,71 +128,52 @@ fn imports(imports: &[String], view: &View) -> String {
 /// What it wants of the node, and service by service what it is granted.
 fn capabilities(detail: &PluginDetail, view: &View) -> String {
     if detail.used_by.is_empty() {
-        return wanted(&detail.wanted, view);
+        return wanted(detail, view);
     }
-    detail.used_by.iter().map(|used| service(&detail.wanted, used, view)).collect()
+    detail.used_by.iter().map(|used| service(detail, used, view)).collect()
 }
 
-fn wanted(wanted: &[String], view: &View) -> String {
-    if wanted.is_empty() {
+fn wanted(detail: &PluginDetail, view: &View) -> String {
+    if detail.wanted.is_empty() {
         return String::new();
     }
     let head = view.paint.head("wants of the node; in service.toml of a service that uses it");
-    format!("\n{head}\n{}", grants(wanted.iter().map(String::as_str)))
+    format!("\n{head}\n{}", section(detail))
+}
+
+/// All that is wanted as it stands in `service.toml`. An older koid has lines only.
+fn section(detail: &PluginDetail) -> String {
+    if detail.wants.is_empty() {
+        return detail.wanted.iter().map(|line| format!("  {}\n", text::clean(line))).collect();
+    }
+    grants(detail.wants.iter())
 }
 
 /// As they stand in `service.toml`: a key can be there only once.
-fn grants<'w>(wanted: impl Iterator<Item = &'w str>) -> String {
-    let mut keys: Vec<(&str, Vec<&str>)> = Vec::new();
-    let mut others = String::new();
-    for line in wanted {
-        match key_and_value(line) {
-            Some((key, value)) => match keys.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, values)) => values.push(value),
-                None => keys.push((key, vec![value])),
-            },
-            None => others.push_str(&format!("  {}\n", text::clean(line))),
+fn grants<'w>(wanted: impl Iterator<Item = &'w Grant>) -> String {
+    let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
+    for Grant { key, value, .. } in wanted {
+        let value = format!("{value:?}");
+        match keys.iter_mut().find(|(known, _)| known == key) {
+            Some((_, values)) => values.push(value),
+            None => keys.push((key, vec![value])),
         }
     }
-    let lines = keys.iter().map(|(key, values)| format!("  {key} = [{}]\n", text::clean(&values.join(", "))));
-    let lines: String = lines.collect();
-    if lines.is_empty() { others } else { format!("  [grants]\n{lines}{others}") }
-}
-
-/// `tcp` and `"127.0.0.1:6379"` of `tcp = ["127.0.0.1:6379"]`.
-fn key_and_value(line: &str) -> Option<(&str, &str)> {
-    let (key, list) = line.split_once(" = [")?;
-    Some((key, list.strip_suffix(']')?))
+    let lines = keys
+        .iter()
+        .map(|(key, values)| format!("  {} = [{}]\n", text::clean(key), text::clean(&values.join(", "))));
+    format!("  [grants]\n{}", lines.collect::<String>())
 }
 
 /// Wanted and granted side by side.
-fn service(wanted: &[String], used: &PluginUse, view: &View) -> String {
+fn service(detail: &PluginDetail, used: &PluginUse, view: &View) -> String {
     let mut page = format!("\n{}\n", view.paint.head(&format!("service {}", text::clean(&used.service))));
     page.push_str(&hanging("  ", used.problem.as_deref().unwrap_or_default(), Tone::Bad, view));
     let mut table = Table::new(2, WANTED);
-    if !wanted.is_empty() || !used.granted.is_empty() {
+    if !detail.wanted.is_empty() || !used.granted.is_empty() {
         table.heads(&["WANTED", "GRANTED"]);
     }
-    let mut missing = Vec::new();
-    let mut named: Vec<&String> = Vec::new();
-    for wish in wanted {
-        let (said, tone) = match granted(wish, used) {
-            Granted::By(lines) => {
-                let said = lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join(", ");
-                named.extend(lines);
-                (said, Tone::Plain)
-            }
-            Granted::Missing => {
-                missing.push(wish.as_str());
-                ("MISSING".to_owned(), Tone::Bad)
-            }
-            Granted::Unknown => ("not known".to_owned(), Tone::Dim),
-        };
-        table.row(vec![Cell::new(wish), Cell::new(said).tone(tone)]);
-    }
-    for line in used.granted.iter().filter(|line| !named.contains(line)) {
-        table.row(vec![Cell::new(""), Cell::new(line)]);
-    }
+    let missing = compare(detail, used, &mut table);
     page.push_str(&table.draw(view));
     if !missing.is_empty() {
         page.push_str(&format!("  what is missing, in service.toml of {}:\n", text::clean(&used.service)));
@@ -204,28 +185,56 @@ fn service(wanted: &[String], used: &PluginUse, view: &View) -> String {
     page
 }
 
+/// Draws what is wanted beside what is granted, and returns what is missing. The lines of an older koid stand one below the other: nothing
+/// says which belong together.
+fn compare<'d>(detail: &'d PluginDetail, used: &PluginUse, table: &mut Table) -> Vec<&'d Grant> {
+    if detail.wants.is_empty() {
+        detail.wanted.iter().for_each(|line| table.row(vec![Cell::new(line)]));
+    }
+    let mut missing = Vec::new();
+    let mut named: Vec<&Grant> = Vec::new();
+    for wish in &detail.wants {
+        let (said, tone) = match granted(wish, used) {
+            Granted::By(grants) => {
+                let said = grants.iter().map(|grant| grant.line.as_str()).collect::<Vec<_>>().join(", ");
+                named.extend(grants);
+                (said, Tone::Plain)
+            }
+            Granted::Missing => {
+                missing.push(wish);
+                ("MISSING".to_owned(), Tone::Bad)
+            }
+            Granted::Unknown => ("not known".to_owned(), Tone::Dim),
+        };
+        table.row(vec![Cell::new(&wish.line), Cell::new(said).tone(tone)]);
+    }
+    for line in used.granted.iter().filter(|line| !named.iter().any(|grant| grant.line == **line)) {
+        table.row(vec![Cell::new(""), Cell::new(line)]);
+    }
+    missing
+}
+
 /// Whether something wanted is granted.
 enum Granted<'u> {
-    /// By these lines, or at least by one of them: ranges, patterns and `{keys}` are koid's to judge, and it says so as the
+    /// By these entries, or at least by one of them: ranges, patterns and `{keys}` are koid's to judge, and it says so as the
     /// service's problem when none fits.
-    By(Vec<&'u String>),
+    By(Vec<&'u Grant>),
     /// Surely not.
     Missing,
     /// The service could not be opened, and so nobody has put its grants in order.
     Unknown,
 }
 
-fn granted<'u>(wish: &str, used: &'u PluginUse) -> Granted<'u> {
-    let Some((key, value)) = key_and_value(wish) else { return Granted::By(Vec::new()) };
-    let problem = used.problem.as_deref().unwrap_or_default();
-    let value = value.trim_matches('"');
-    let of_kind: Vec<_> = used.granted.iter().filter(|line| grants_kind(line, key)).collect();
-    let by_name: Vec<_> = of_kind.iter().copied().filter(|line| line.contains(value)).collect();
+fn granted<'u>(wish: &Grant, used: &'u PluginUse) -> Granted<'u> {
+    let is_wish = |grant: &&Grant| grant.value == wish.value;
+    let of_kind: Vec<_> = used.grants.iter().filter(|grant| is_of_kind(grant, wish)).collect();
+    let by_name: Vec<_> = of_kind.iter().copied().filter(is_wish).collect();
+    let is_missing = used.missing.iter().any(|missing| missing.key == wish.key && is_wish(&missing));
     if !by_name.is_empty() {
         Granted::By(by_name)
-    } else if problem.contains(value) || (of_kind.is_empty() && problem.is_empty()) {
+    } else if is_missing || (of_kind.is_empty() && used.problem.is_none()) {
         Granted::Missing
-    } else if used.granted.is_empty() {
+    } else if used.grants.is_empty() {
         Granted::Unknown
     } else if of_kind.is_empty() {
         Granted::Missing
@@ -234,8 +243,7 @@ fn granted<'u>(wish: &str, used: &'u PluginUse) -> Granted<'u> {
     }
 }
 
-/// Whether a line of what is granted is of a kind: `tcp 10.0.0.5:6379`. Who may write may read.
-fn grants_kind(line: &str, key: &str) -> bool {
-    let word = line.split([' ', ':', '=']).next().unwrap_or_default();
-    word == key || (key == "read" && word == "write")
+/// Whether an entry of what is granted is of the kind that is wished. Who may write may read.
+fn is_of_kind(grant: &Grant, wish: &Grant) -> bool {
+    grant.key == wish.key || (wish.key == "read" && grant.key == "write")
 }

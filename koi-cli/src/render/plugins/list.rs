@@ -23,8 +23,7 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
             Cell::new(&plugin.kind),
             Cell::new(&plugin.version),
             // Its kind says of which interface; `inspect` has the whole.
-            Cell::new(plugin.api.trim_start_matches("koi:service@").trim_start_matches("native "))
-                .tone(Tone::Dim),
+            Cell::new(plugin.api_version.as_ref().unwrap_or(&plugin.api)).tone(Tone::Dim),
             hooks(&plugin.hooks).into(),
             Cell::new(&plugin.state).tone(tone(plugin)),
             plugin.services.join(", ").into(),
@@ -80,7 +79,7 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     for used in &plugin.problems {
         let service = text::clean(&used.service);
         // Of one that cannot be used at all the reason follows.
-        if plugin.error.as_ref().is_none_or(|error| !used.problem.contains(error.as_str())) {
+        if !used.of_plugin || plugin.error.is_none() {
             let mark = format!("{name}: the service {service} cannot run with it: ");
             lines.push_str(&paragraph(&mark, text::width(&name) + 2, &used.problem, Tone::Bad, view));
         }

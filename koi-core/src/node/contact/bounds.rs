@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::message::{Body, Heartbeat, RunnerSummary};
 use crate::node::handlers::ContactHandler;
 use crate::node::node_ref::NodeRef;
+use crate::reason::WarnReason;
 use crate::record::Record;
 use crate::types::{Epoch, NodeId, Term, Version};
 
@@ -54,7 +55,7 @@ impl ContactHandler<'_> {
             self.node().name_of(from)
         );
         if self.peers.note_implausible(from, &what, self.ctx.now) {
-            self.ctx.event(Event::Warned { what });
+            self.ctx.event(Event::Warned { what: WarnReason::Implausible { what } });
         }
     }
 }

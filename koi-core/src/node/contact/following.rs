@@ -202,7 +202,10 @@ impl NodeRef<'_> {
             uptime: self.now.since(self.started),
             address: self.address,
             heard: self.following.leader().filter(|_| self.lead.is_none()).map(|leader| leader.number),
-            unfit: (!runner).then(|| self.unfit()).flatten().map(|why| clip(&why, limits::UNFIT_BYTES)),
+            unfit: (!runner)
+                .then(|| self.unfit())
+                .flatten()
+                .map(|why| clip(&why.to_string(), limits::UNFIT_BYTES)),
         }
     }
 

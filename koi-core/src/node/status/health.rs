@@ -28,7 +28,7 @@ impl NodeRef<'_> {
             self.look_at_runners(&mut concerns);
         }
         if let Some(why) = self.unfit().filter(|_| !(acting && self.settings.runner)) {
-            let node = self.settings.name.clone();
+            let (node, why) = (self.settings.name.clone(), why.to_string());
             concerns.push(match self.settings.runner {
                 true => Concern::Unfit { node, why },
                 false => Concern::CannotVote { node, why },

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Gates, Service, Step};
+use crate::reason::{NewcomerTrouble, ServiceFailure};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -108,14 +109,15 @@ impl Service {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<String> {
-        let why = match (self.ineligible_reason(), &self.cause) {
-            (Some(barred), _) => barred,
-            (None, Some(cause)) if self.failed => {
-                format!("{}: {}: {}", self.spec.name, cause.hook.as_str(), cause.message)
-            }
-            (None, _) => return None,
-        };
-        Some(format!("a new service cannot run here, and what runs goes on: {why}"))
+    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerTrouble> {
+        match (self.ineligible_reason(), &self.cause) {
+            (Some(barred), _) => Some(NewcomerTrouble::Barred(barred)),
+            (None, Some(cause)) if self.failed => Some(NewcomerTrouble::Failed(ServiceFailure {
+                service: self.spec.name.clone(),
+                hook: cause.hook,
+                fault: cause.fault.clone(),
+            })),
+            (None, _) => None,
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hyper::Response;
-use koi_plugin_host::{Kind, OnDisk, PluginInfo, Registry, Use};
+use koi_plugin_api::Capability;
+use koi_plugin_host::{Granted, Kind, OnDisk, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, ErrorCode};
 
 use crate::api::Api;
@@ -78,6 +79,7 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         kind: kind(info.kind),
         version: facts.metadata.version,
         api: facts.api,
+        api_version: Some(facts.api_version).filter(|version| !version.is_empty()),
         hooks: facts.metadata.hooks.iter().map(|hook| hook.as_str().into()).collect(),
         services: info.used_by.iter().map(|used| used.service.clone()).collect(),
         state: state(info),
@@ -118,7 +120,12 @@ fn on_disk(on_disk: OnDisk) -> api::OnDisk {
 }
 
 fn problem(used: &Use) -> Option<api::ServiceProblem> {
-    Some(api::ServiceProblem { service: used.service.clone(), problem: used.problem.as_ref()?.to_string() })
+    let problem = used.problem.as_ref()?;
+    Some(api::ServiceProblem {
+        service: used.service.clone(),
+        problem: problem.to_string(),
+        of_plugin: problem.is_of_plugin(),
+    })
 }
 
 fn ms(time: Duration) -> u64 {
@@ -145,6 +152,7 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
         imports: facts.imports,
         config: facts.metadata.config.into_iter().map(config_key).collect(),
         wanted: facts.metadata.capabilities.iter().map(ToString::to_string).collect(),
+        wants: facts.metadata.capabilities.iter().map(wish).collect(),
         compiled,
         used_by: info.used_by.iter().map(used).collect(),
     }
@@ -153,8 +161,22 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
 fn used(used: &Use) -> api::PluginUse {
     api::PluginUse {
         service: used.service.clone(),
-        granted: used.granted.clone(),
+        granted: used.granted.iter().map(|granted| granted.line.clone()).collect(),
+        grants: used.granted.iter().map(grant).collect(),
+        missing: used.missing.iter().map(wish).collect(),
         limits: used.limits.clone(),
         problem: used.problem.as_ref().map(ToString::to_string),
     }
+}
+
+fn wish(wanted: &Capability) -> api::Grant {
+    api::Grant {
+        key: wanted.grant_key().to_owned(),
+        value: wanted.value().to_owned(),
+        line: wanted.to_string(),
+    }
+}
+
+fn grant(granted: &Granted) -> api::Grant {
+    api::Grant { key: granted.key.clone(), value: granted.value.clone(), line: granted.line.clone() }
 }

@@ -160,6 +160,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
 fn waiting(waiting: &Waiting) -> api::Waiting {
     api::Waiting {
         what: waiting.reason.to_string(),
+        reason: Some(states::wait_reason(&waiting.reason)),
         node: waiting.reason.node().map(str::to_owned),
         remaining_ms: waiting.remaining.map(ms),
         rule: waiting.reason.rule().map(str::to_owned),

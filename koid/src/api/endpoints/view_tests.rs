@@ -185,3 +185,14 @@ fn nothing_is_well_where_koid_itself_warns() {
     assert!(!status.cluster.healthy);
     assert_eq!(status.cluster.warnings.len(), 1);
 }
+
+#[test]
+fn a_wait_has_a_sentence_for_people_and_a_word_for_programs() {
+    let silent = koi_core::reason::WaitReason::MasterSilent { node: "b".into() };
+    let view =
+        View { waiting: vec![Waiting { reason: silent, remaining: Some(Duration::from_secs(1)) }], ..view() };
+    let waiting = &status(&view, 13, &settings()).cluster.waiting[0];
+    assert_eq!(waiting.reason, Some(api::WaitReason::MasterSilent));
+    assert_eq!((waiting.node.as_deref(), waiting.rule.as_deref()), (Some("b"), Some("R6")));
+    assert!(waiting.what.starts_with("b is silent"), "{}", waiting.what);
+}

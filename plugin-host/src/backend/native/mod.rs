@@ -28,6 +28,7 @@ use koi_plugin_api::Metadata;
 use koi_plugin_api::native::abi;
 
 use crate::backend::code::{Code, HandlerError, Opened};
+use crate::granted::Granted;
 use crate::host::Host;
 use crate::plugin::{Facts, Resolved, Setup};
 use describe::LibraryError;
@@ -70,8 +71,10 @@ impl NativeCode {
         let source = source(host, path, copy);
         match elf::check(copy).map_err(Into::into).and_then(|()| describe::describe(&source)) {
             Ok(described) => {
-                let api = format!("native {}.{}", abi::ABI_MAJOR, described.abi_minor);
-                let facts = Facts { metadata: Metadata::from(described), api, ..Facts::default() };
+                let api_version = format!("{}.{}", abi::ABI_MAJOR, described.abi_minor);
+                let api = format!("native {api_version}");
+                let facts =
+                    Facts { metadata: Metadata::from(described), api, api_version, ..Facts::default() };
                 Ok(NativeCode { facts, source })
             }
             Err(error) => Err(NativeLoadError { source, error }),
@@ -102,7 +105,11 @@ impl Code for NativeCode {
         }
         Ok(Opened {
             handler: Arc::new(handler::NativeHandler::new(&self.facts.metadata, &self.source, setup)),
-            granted: vec!["everything that koid may do: a native plugin is not sandboxed".to_owned()],
+            granted: vec![Granted {
+                key: String::new(),
+                value: String::new(),
+                line: "everything that koid may do: a native plugin is not sandboxed".to_owned(),
+            }],
             limits: Vec::new(),
             resolved: Resolved::new(),
         })

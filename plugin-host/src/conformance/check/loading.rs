@@ -88,7 +88,10 @@ pub(crate) fn open(
             let said = match (&opened.granted[..], target.is_service()) {
                 ([], true) => "for its service".to_owned(),
                 ([], false) => "without any grant, with the defaults of its configuration".to_owned(),
-                (granted, _) => format!("for its service, which grants {}", granted.join(", ")),
+                (granted, _) => {
+                    let lines: Vec<&str> = granted.iter().map(|granted| granted.line.as_str()).collect();
+                    format!("for its service, which grants {}", lines.join(", "))
+                }
             };
             report.add(Verdict::Ok, "open", &said, began.elapsed());
             Some((opened.handler, config))

@@ -58,7 +58,8 @@ impl WasmCode {
         let outside = Outside::from_component(&code.component, machine.engine())?;
         let metadata = describe(machine, &code.component)?;
         let compiled = Compiled { size_bytes: code.size_bytes, cached: code.cached, took };
-        let facts = Facts { metadata, api: outside.api, imports: outside.imports, compiled: Some(compiled) };
+        let Outside { api, api_version, imports } = outside;
+        let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
         Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
     }
 
@@ -108,6 +109,6 @@ impl Code for WasmCode {
             config: setup.config.to_vec(),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));
-        Ok(Opened { handler, granted: grants.lines(), limits: limits.lines(), resolved: grants.resolved() })
+        Ok(Opened { handler, granted: grants.granted(), limits: limits.lines(), resolved: grants.resolved() })
     }
 }

@@ -42,6 +42,8 @@ pub enum InterfaceError {
 pub(crate) struct Outside {
     /// `koi:service@0.1.0`.
     pub(crate) api: String,
+    /// `0.1.0`.
+    pub(crate) api_version: String,
     /// The names of its imports.
     pub(crate) imports: Vec<String>,
 }
@@ -59,18 +61,18 @@ impl Outside {
         for name in imports.iter().chain(exports) {
             check_version(name)?;
         }
-        let mut api = String::new();
+        let mut api_version = String::new();
         for interface in EXPORTS {
             let found = exports.iter().filter_map(|name| item(name)).find(|(name, _)| *name == interface);
             let Some((_, version)) = found else {
                 return Err(InterfaceError::NotExported { interface });
             };
-            api = format!("koi:service@{version}");
+            api_version = version.to_owned();
         }
         let newer = imports.iter().find(|name| item(name).is_some_and(|(of, _)| !IMPORTS.contains(&of)));
         match newer {
             Some(name) => Err(InterfaceError::TooNew { import: name.clone() }),
-            None => Ok(Outside { api, imports }),
+            None => Ok(Outside { api: format!("koi:service@{api_version}"), api_version, imports }),
         }
     }
 }
@@ -106,7 +108,8 @@ mod tests {
             &["koi:service/host@0.1.3", "wasi:io/poll@0.2.6"],
             &["koi:service/metadata@0.1.3", "koi:service/lifecycle@0.1.3"],
         );
-        assert_eq!(outside.unwrap().api, "koi:service@0.1.3");
+        let outside = outside.unwrap();
+        assert_eq!((outside.api.as_str(), outside.api_version.as_str()), ("koi:service@0.1.3", "0.1.3"));
     }
 
     #[test]

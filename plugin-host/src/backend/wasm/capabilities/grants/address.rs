@@ -47,6 +47,11 @@ pub(super) struct AddressGrant {
 }
 
 impl AddressGrant {
+    /// As it stands in `service.toml`.
+    pub(super) fn written(&self) -> &str {
+        &self.written
+    }
+
     /// Blocks: a name is resolved, unless it is in `known`, where it then must be.
     pub(super) fn resolve(text: &str, known: Option<&Resolved>) -> Result<AddressGrant, AddressError> {
         let address = AddressText::parse(text)?;

@@ -30,9 +30,9 @@ pub enum GrantError {
     /// Variables for programs, and no program.
     #[error("`exec-env` under [grants] is of no use without `exec`: name the programs too")]
     ExecEnvAlone,
-    /// The handler asks for more than is granted. `lines` are those that `[grants]` must have.
-    #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(*has_exec))]
-    NotGranted { lines: Vec<String>, has_exec: bool },
+    /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
+    #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
+    NotGranted { missing: Vec<Capability>, lines: Vec<String> },
     /// The handler asks for something that cannot be.
     #[error("the handler wants `{capability}`, and that is not {expected}; look at [config]")]
     Senseless { capability: Capability, expected: &'static str },
@@ -54,8 +54,12 @@ pub enum GrantError {
     InterfaceNotGranted { interface: String, line: &'static str },
 }
 
-fn about_exec(has_exec: bool) -> &'static str {
-    if has_exec { "; `**` stands for any arguments: patterns that say more are safer" } else { "" }
+fn about_exec(missing: &[Capability]) -> &'static str {
+    if missing.iter().any(|capability| matches!(capability, Capability::Exec(_))) {
+        "; `**` stands for any arguments: patterns that say more are safer"
+    } else {
+        ""
+    }
 }
 
 /// Why one entry of a list cannot be granted.

@@ -30,6 +30,7 @@ use crate::backend::wasm::capabilities::grants::directory::Directory;
 use crate::backend::wasm::capabilities::grants::error::GrantError;
 use crate::backend::wasm::capabilities::grants::program::Program;
 use crate::backend::wasm::capabilities::grants::section::Section;
+use crate::granted::Granted;
 use crate::host::Host;
 use crate::plugin::{Resolved, Setup};
 
@@ -82,26 +83,33 @@ impl Grants {
         Ok(grants)
     }
 
-    /// What is granted, a line each, for people: with the directory that a link leads to, the addresses that a name has, and the
-    /// variables that aren't set.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let unset = |name: &String| match std::env::var_os(name) {
-            Some(_) => format!("env {name}"),
-            None => format!("env {name} (not set in koid)"),
+    /// What is granted. The lines show the directory that a link leads to, the addresses that a name has, and the variables that
+    /// aren't set.
+    pub(crate) fn granted(&self) -> Vec<Granted> {
+        let directory = |key, of: &Directory| Granted::entry(key, of.path().display().to_string(), of);
+        let variable = |name: &String| match std::env::var_os(name) {
+            Some(_) => Granted::entry("env", name, name),
+            None => Granted::entry("env", name, format_args!("{name} (not set in koid)")),
         };
-        let read = self.read.iter().map(|directory| format!("read {directory}"));
-        let write = self.write.iter().map(|directory| format!("write {directory}"));
-        let tcp = self.tcp.iter().map(|address| format!("tcp {address}"));
-        let udp = self.udp.iter().map(|address| format!("udp {address}"));
-        let lookup = self.lookup.then(|| "lookup of any name".to_owned());
-        let programs = self.programs.iter().map(|program| format!("exec {program}"));
-        let exec_env = self.exec_env.iter().map(|name| format!("exec-env {name}"));
-        let http = self.http.iter().map(|authority| format!("http {authority}"));
+        let any_name = || Granted {
+            key: "lookup".to_owned(),
+            value: String::new(),
+            line: "lookup of any name".to_owned(),
+        };
+        let read = self.read.iter().map(|of| directory("read", of));
+        let write = self.write.iter().map(|of| directory("write", of));
+        let tcp = self.tcp.iter().map(|of| Granted::entry("tcp", of.written(), of));
+        let udp = self.udp.iter().map(|of| Granted::entry("udp", of.written(), of));
+        let lookup = self.lookup.then(any_name);
+        let programs =
+            self.programs.iter().map(|of| Granted::entry("exec", of.path().display().to_string(), of));
+        let exec_env = self.exec_env.iter().map(|name| Granted::entry("exec-env", name, name));
+        let http = self.http.iter().map(|of| Granted::entry("http", of.to_string(), of));
         read.chain(write)
             .chain(tcp)
             .chain(udp)
             .chain(lookup)
-            .chain(self.env.iter().map(unset))
+            .chain(self.env.iter().map(variable))
             .chain(programs)
             .chain(exec_env)
             .chain(http)

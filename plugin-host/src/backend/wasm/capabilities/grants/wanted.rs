@@ -14,7 +14,8 @@ impl Grants {
     /// # Errors
     /// A sentence with the lines that `[grants]` must have, or with what is not an address, a path or a name at all.
     pub(crate) fn check_wanted(&self, wanted: &[Capability]) -> Result<(), GrantError> {
-        let mut missing: Vec<(&'static str, Vec<toml::Value>)> = Vec::new();
+        let mut missing: Vec<Capability> = Vec::new();
+        let mut by_key: Vec<(&'static str, Vec<toml::Value>)> = Vec::new();
         for capability in wanted {
             if self.covers(capability)? {
                 continue;
@@ -24,17 +25,17 @@ impl Grants {
                 Capability::Exec(path) => format!("{path} **").into(),
                 other => toml::Value::from(other.value()),
             };
-            match missing.iter_mut().find(|(key, _)| *key == capability.grant_key()) {
+            match by_key.iter_mut().find(|(key, _)| *key == capability.grant_key()) {
                 Some((_, values)) => values.push(value),
-                None => missing.push((capability.grant_key(), vec![value])),
+                None => by_key.push((capability.grant_key(), vec![value])),
             }
+            missing.push(capability.clone());
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let has_exec = missing.iter().any(|(key, _)| *key == "exec");
-        let lines = missing.into_iter().map(|(key, values)| self.line_with_all(key, values)).collect();
-        Err(GrantError::NotGranted { lines, has_exec })
+        let lines = by_key.into_iter().map(|(key, values)| self.line_with_all(key, values)).collect();
+        Err(GrantError::NotGranted { missing, lines })
     }
 
     fn covers(&self, capability: &Capability) -> Result<bool, GrantError> {
