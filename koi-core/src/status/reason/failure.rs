@@ -1,0 +1,204 @@
+//! Reasons of what is wrong with a node or a service.
+
+use std::time::Duration;
+
+use crate::io::Observed;
+use crate::types::Hook;
+
+/// Why a node cannot do now what a new master must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnfitReason {
+    /// Its disk refuses its state.
+    StateNotWritten {
+        /// What the disk says.
+        why: String,
+    },
+    /// The machine has no room for its hooks.
+    HooksNotRun {
+        /// What the machine says.
+        why: String,
+    },
+    /// Its disk does not answer.
+    DiskHangs,
+}
+
+/// Why a service is taken down as failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceFault {
+    /// A hook ended badly.
+    HookFailed {
+        /// What it said.
+        message: String,
+    },
+    /// The machine had no room for a hook that takes down.
+    NoRoom {
+        /// What the machine says.
+        why: String,
+    },
+    /// A hook said that it was done, and status says otherwise.
+    Contradicted {
+        /// What status says.
+        seen: Observed,
+        /// The hook.
+        hook: Hook,
+    },
+    /// Status does not say in time whether the service is still promoted after its stop (R7).
+    StatusSilent,
+    /// A hook was killed: the grace was over (R7).
+    Killed,
+    /// A hook ended early, because it was asked to.
+    EndedEarly,
+    /// A service could not be stopped (R7).
+    NotStopped {
+        /// The service.
+        service: String,
+    },
+    /// Something was still promoted when the grace was over (R7).
+    GraceOver(GraceOver),
+    /// Another service has failed, and this one is taken down with it.
+    TakenDownWith {
+        /// The other.
+        service: String,
+        /// Why the other has failed.
+        fault: Box<ServiceFault>,
+    },
+    /// A service cannot run at all.
+    Barred(BarReason),
+    /// The node has failed, and nothing better is known.
+    NodeFailed,
+}
+
+/// Something was still promoted when the lease and its grace were over (R7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraceOver {
+    /// The grace.
+    pub grace: Duration,
+}
+
+/// A service has failed, and by which hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFailure {
+    /// The service.
+    pub service: String,
+    /// The hook.
+    pub hook: Hook,
+    /// Why.
+    pub fault: ServiceFault,
+}
+
+/// Why a service cannot run at all. The node counts as failed while that is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BarReason {
+    /// `disabled` lies in its folder.
+    Disabled {
+        /// The service.
+        service: String,
+    },
+    /// Its folder or its handler cannot be used.
+    Unusable {
+        /// The service.
+        service: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// Why a node counts as failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeFailure {
+    /// A service has failed.
+    Service(ServiceFailure),
+    /// A service has failed, and only an operator lets the node try again.
+    AwaitsRecover(ServiceFailure),
+    /// A service could not be stopped (R7).
+    NotStopped {
+        /// The service.
+        service: String,
+    },
+    /// Something was still promoted when the grace was over (R7).
+    GraceOver(GraceOver),
+    /// A service cannot run at all.
+    Barred(BarReason),
+    /// The services folder was never read.
+    FolderUnreadable {
+        /// What the system says.
+        why: String,
+    },
+    /// An operator said `recover`, and a service that has failed is not down yet.
+    TakesDown {
+        /// The service.
+        service: String,
+    },
+}
+
+/// Why a service that is new beside a master does not run. What ran before goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewcomerTrouble {
+    /// It cannot run at all.
+    Barred(BarReason),
+    /// It has failed.
+    Failed(ServiceFailure),
+}
+
+/// What is wrong with a runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunnerTrouble {
+    /// It counts as failed.
+    Failed(NodeFailure),
+    /// Its fence is not armed (R7).
+    Unarmed {
+        /// What whoever tried says of it.
+        why: String,
+    },
+    /// No guardian stands (R8).
+    Unguarded {
+        /// What whoever tried says of it.
+        why: String,
+    },
+    /// A new service does not run.
+    Newcomer(NewcomerTrouble),
+}
+
+/// What is to be known of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceNote {
+    /// Its status said this.
+    Status {
+        /// What it said.
+        message: String,
+    },
+    /// It is taken down as failed.
+    Failed(ServiceFault),
+    /// It cannot be stopped (R7).
+    NotStopped(ServiceFault),
+    /// It cannot run at all.
+    Barred(BarReason),
+    /// It has changed by itself again and again, and waits before it is started.
+    Rests {
+        /// How often it has changed.
+        times: u32,
+        /// How long it still waits.
+        left: Duration,
+    },
+}
+
+/// Why services are taken down before a node takes part in its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeDownReason {
+    /// The last run of the daemon did not end cleanly (R8).
+    UncleanEnd,
+}
+
+/// What a node warns of in its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WarnReason {
+    /// `node.runner` was changed, which counts from the next start on.
+    RunnerChanged,
+    /// Someone says what no node of this cluster can have come to.
+    Implausible {
+        /// A sentence that names the node and what it says.
+        what: String,
+    },
+    /// A new service does not run.
+    Newcomer(NewcomerTrouble),
+}

@@ -1,0 +1,60 @@
+//! Reasons of the end of a mastership, of a target, of a leadership.
+
+use crate::types::{NodeState, Term};
+
+/// Why a node is not to be master, or not an operator's target, any longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// It is not heard from.
+    NotThere,
+    /// Its daemon is stopping.
+    Stopping,
+    /// An operator has stopped its services.
+    StoppedByHand,
+    /// It has failed.
+    Failed {
+        /// What its report says.
+        reason: String,
+    },
+    /// Another node was chosen by an operator.
+    OtherTarget {
+        /// The target.
+        node: String,
+    },
+    /// An operator has demoted it.
+    DemotedByHand,
+    /// It is promoted nowhere, and says that it cannot promote anything.
+    CannotPromote {
+        /// What its report says.
+        why: String,
+    },
+    /// Its services cannot be promoted.
+    NotPromotable {
+        /// Its state.
+        state: NodeState,
+    },
+    /// The record names it no more.
+    Released,
+}
+
+/// Why a leader leads no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepDownReason {
+    /// No quorum acknowledges its heartbeats (R3).
+    NoQuorum,
+    /// Another node leads in the same term or a later one.
+    OtherLeader {
+        /// The other.
+        node: String,
+        /// Its term.
+        term: Term,
+    },
+    /// It does not vote any longer, by its configuration or by the record (R13).
+    NoElector,
+    /// Its leader lease was changed, and electors have promised the old one.
+    LeaseChanged,
+    /// Another machine has its id.
+    IdNotUnique,
+    /// Its daemon is stopping (R11).
+    Stopping,
+}

@@ -1,0 +1,34 @@
+//! Words for the end of a mastership, of a target, of a leadership.
+
+use std::fmt;
+
+use crate::reason::{DropReason, StepDownReason};
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DropReason::NotThere => f.write_str("it is not there"),
+            DropReason::Stopping => f.write_str("it is stopping"),
+            DropReason::StoppedByHand => f.write_str("it was stopped by hand"),
+            DropReason::Failed { reason } => write!(f, "it has failed: {reason}"),
+            DropReason::OtherTarget { node } => write!(f, "{node} is to be master"),
+            DropReason::DemotedByHand => f.write_str("it was demoted by hand"),
+            DropReason::CannotPromote { why } => write!(f, "it cannot promote anything: {why}"),
+            DropReason::NotPromotable { state } => write!(f, "it is {}, not promotable", state.as_str()),
+            DropReason::Released => f.write_str("it is released"),
+        }
+    }
+}
+
+impl fmt::Display for StepDownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepDownReason::NoQuorum => f.write_str("no quorum of electors answers"),
+            StepDownReason::OtherLeader { node, term } => write!(f, "{node} leads in term {}", term.0),
+            StepDownReason::NoElector => f.write_str("this node is no elector any more"),
+            StepDownReason::LeaseChanged => f.write_str("the leader lease was changed"),
+            StepDownReason::IdNotUnique => f.write_str("another machine has this node's id"),
+            StepDownReason::Stopping => f.write_str("this node is stopping"),
+        }
+    }
+}
