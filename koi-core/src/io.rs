@@ -130,6 +130,10 @@ pub struct RunId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
 
+/// Tells one opened handler from another of the same name, as of another version or configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandlerInstance(pub u64);
+
 /// A hook to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookRun {
@@ -137,8 +141,8 @@ pub struct HookRun {
     pub run: RunId,
     /// The service's name.
     pub service: String,
-    /// The handler that runs it: [`ServiceSpec::code`] of the spec that is in force.
-    pub code: u64,
+    /// The handler that runs it: [`ServiceSpec::instance`] of the spec that is in force.
+    pub instance: HandlerInstance,
     /// Which hook.
     pub hook: Hook,
     /// After this it has failed.
@@ -229,8 +233,8 @@ pub struct ServiceSpec {
     pub priority: Option<u8>,
     /// Which handler runs it, by name. What runs is taken down by the handler that has started it.
     pub handler: String,
-    /// Tells one opened handler from another of the same name, as of another version or configuration.
-    pub code: u64,
+    /// The opened handler of this name.
+    pub instance: HandlerInstance,
     /// The hooks that its handler has.
     pub hooks: HookSet,
     /// `disabled` lies in its folder.
@@ -245,12 +249,12 @@ pub struct ServiceSpec {
 
 impl ServiceSpec {
     /// With `other` a service that runs could not be taken down as it was started: it cannot be run at all, has another handler, or, if it
-    /// is `up` (promoted, or perhaps), has lost the hooks for it.
-    pub fn parts_from(&self, other: &ServiceSpec, up: bool) -> bool {
+    /// is `maybe_promoted`, has lost the hooks for it.
+    pub fn would_orphan(&self, other: &ServiceSpec, maybe_promoted: bool) -> bool {
         let loses = |hook| self.hooks.has(hook) && !other.hooks.has(hook);
         other.problem.is_some()
             || self.handler != other.handler
-            || up && (loses(Hook::Demote) || loses(Hook::Stop))
+            || maybe_promoted && (loses(Hook::Demote) || loses(Hook::Stop))
     }
 }
 

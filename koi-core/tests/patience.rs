@@ -69,7 +69,7 @@ fn what_status_calls_promoted_after_its_stop_is_unclean() {
     assert_eq!(solo.hooks(), ["web.demote", "web.demote", "web.failed", "web.stop"]);
     let view = solo.view(0);
     assert!(view.nodes[0].unclean && view.nodes[0].state == NodeState::Failed, "{view:?}");
-    assert!(solo.service(0, "web").up, "nobody knows that it is down");
+    assert!(solo.service(0, "web").maybe_promoted, "nobody knows that it is down");
     let said = solo.service(0, "web").message.expect("it says why");
     assert!(said.contains("status says promoted (90) after stop"), "{said}");
 
@@ -78,7 +78,7 @@ fn what_status_calls_promoted_after_its_stop_is_unclean() {
     solo.will_end("web", Hook::Status, saw(Observed::Standby));
     solo.command(0, Command::Recover).expect("it tries");
     solo.pass(2000);
-    assert_eq!((solo.state(), solo.service(0, "web").up), (NodeState::Standby, false));
+    assert_eq!((solo.state(), solo.service(0, "web").maybe_promoted), (NodeState::Standby, false));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod kit;
 
 use kit::solo::Solo;
 use kit::{fails, saw, service};
-use koi_core::io::{Command, HookEnd, Observed, ServiceSpec};
+use koi_core::io::{Command, HandlerInstance, HookEnd, Observed, ServiceSpec};
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState};
 
 const LOW_MID_HIGH: [&str; 3] = ["10-low", "20-mid", "30-high"];
@@ -310,18 +310,29 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
     let mut solo = Solo::master(&[service("web")]);
     solo.hooks();
     // The line with its handler got lost: the shell handler finds no scripts.
-    let other =
-        ServiceSpec { handler: "shell".to_owned(), code: 2, hooks: HookSet::default(), ..service("web") };
-    let same = ServiceSpec { code: 3, ..service("web") };
+    let other = ServiceSpec {
+        handler: "shell".to_owned(),
+        instance: HandlerInstance(2),
+        hooks: HookSet::default(),
+        ..service("web")
+    };
+    let same = ServiceSpec { instance: HandlerInstance(3), ..service("web") };
     solo.folder(0, std::slice::from_ref(&other));
     solo.pass(500);
-    assert_eq!((solo.service(0, "web").handler.as_str(), solo.service(0, "web").code), ("test", 0));
+    assert_eq!(
+        (solo.service(0, "web").handler.as_str(), solo.service(0, "web").instance),
+        (("test", HandlerInstance(0)))
+    );
     solo.folder(0, &[ServiceSpec { hooks: HookSet::ALL.without(Hook::Demote), ..same.clone() }]);
     solo.pass(500);
-    assert_eq!(solo.service(0, "web").code, 0, "promoted, and without a demote");
+    assert_eq!(solo.service(0, "web").instance, HandlerInstance(0), "promoted, and without a demote");
     solo.folder(0, &[same]);
     solo.pass(500);
-    assert_eq!(solo.service(0, "web").code, 3, "another version of the same handler takes over at once");
+    assert_eq!(
+        solo.service(0, "web").instance,
+        HandlerInstance(3),
+        "another version of the same handler takes over at once"
+    );
 
     solo.folder(0, std::slice::from_ref(&other));
     solo.hooks();
@@ -329,7 +340,7 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
     solo.pass(500);
     assert_eq!(solo.hooks(), ["web.demote", "web.stop"]);
     solo.folder(0, &[other]);
-    assert_eq!(solo.service(0, "web").code, 2, "it is down");
+    assert_eq!(solo.service(0, "web").instance, HandlerInstance(2), "it is down");
 }
 
 #[test]
@@ -340,10 +351,14 @@ fn what_could_not_be_stopped_is_not_taken_for_down_by_another_handler() {
     solo.pass(11_000);
     assert!(solo.view(0).nodes[0].unclean && solo.is("web") == ServiceState::Failed);
     // Somebody mends it, and loses the line with its handler.
-    let other =
-        ServiceSpec { handler: "shell".to_owned(), code: 2, hooks: HookSet::default(), ..service("web") };
+    let other = ServiceSpec {
+        handler: "shell".to_owned(),
+        instance: HandlerInstance(2),
+        hooks: HookSet::default(),
+        ..service("web")
+    };
     solo.folder(0, &[other]);
-    assert_eq!((solo.service(0, "web").code, solo.service(0, "web").down), (0, false));
+    assert_eq!((solo.service(0, "web").instance, solo.service(0, "web").down), (0, false));
     solo.hooks();
     solo.command(0, Command::Recover).unwrap();
     solo.pass(500);

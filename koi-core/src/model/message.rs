@@ -262,7 +262,7 @@ pub struct RunnerSummary {
     pub released: Epoch,
     /// Some service is, or may be, `Demoting` or above.
     #[n(3)]
-    pub up: bool,
+    pub maybe_promoted: bool,
     /// Every service is promotable.
     #[n(4)]
     pub promotable: bool,

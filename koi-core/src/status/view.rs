@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::concern::Concern;
+use crate::io::HandlerInstance;
 use crate::reason::WaitReason;
 use crate::record::{Record, StateOrigin};
 use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term};
@@ -149,11 +150,11 @@ pub struct ServiceView {
     /// Which handler runs it.
     pub handler: String,
     /// The opened handler that its hooks are run by.
-    pub code: u64,
+    pub instance: HandlerInstance,
     /// Nothing of it runs, and no hook does: whatever the folder says of it holds at once.
     pub down: bool,
     /// It is promoted, or perhaps.
-    pub up: bool,
+    pub maybe_promoted: bool,
     /// Its state.
     pub state: ServiceState,
     /// The hook that runs, and for how long.

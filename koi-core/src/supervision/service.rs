@@ -168,7 +168,7 @@ impl Service {
     /// The folder says this of it now. What runs is not stopped because nobody knows any more how to run it, and it is taken down as
     /// it was started (R7): until it is down only that it is disabled counts of a spec that would part it from its handler.
     pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
-        if self.holds_nothing() || !self.spec.parts_from(&spec, self.maybe_promoted) {
+        if self.holds_nothing() || !self.spec.would_orphan(&spec, self.maybe_promoted) {
             self.spec = spec;
         } else {
             self.spec.disabled = spec.disabled;

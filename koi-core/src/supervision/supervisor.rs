@@ -686,7 +686,7 @@ impl ServiceSupervisor {
             state,
             holds: self.lease.map(|h| h.epoch),
             released: self.released,
-            up: self.maybe_promoted(),
+            maybe_promoted: self.maybe_promoted(),
             promotable: matches!(state, NodeState::Standby | NodeState::Master),
             score: self.services.score(),
             failure: self

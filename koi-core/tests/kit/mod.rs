@@ -13,8 +13,8 @@ use std::time::Duration;
 use koi_core::Node;
 use koi_core::event::Event;
 use koi_core::io::{
-    Answered, Boot, Command, CommandId, Destination, Effect, HookEnd, HookRun, Input, Observed, Refusal,
-    RunId, ServiceSpec,
+    Answered, Boot, Command, CommandId, Destination, Effect, HandlerInstance, HookEnd, HookRun, Input,
+    Observed, Refusal, RunId, ServiceSpec,
 };
 use koi_core::message::{Body, Farewell, Message, Obituary};
 use koi_core::record::{Durable, Record, StateOrigin};
@@ -49,7 +49,7 @@ pub(crate) fn service(name: &str) -> ServiceSpec {
         name: name.to_owned(),
         priority,
         handler: "test".to_owned(),
-        code: 0,
+        instance: HandlerInstance(0),
         hooks: HookSet::ALL,
         disabled: false,
         problem: None,

@@ -105,7 +105,7 @@ impl HookExecutor {
 
     fn task(&self, hook: HookRun, abort: AbortSignal) -> impl Future<Output = HookEnd> + Send + 'static {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let runnable = self.handlers.get(&hook.service, hook.code);
+        let runnable = self.handlers.get(&hook.service, hook.instance);
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         async move {

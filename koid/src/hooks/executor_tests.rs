@@ -1,7 +1,7 @@
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
-use koi_core::io::{StatusReport, TargetRole};
+use koi_core::io::{HandlerInstance, StatusReport, TargetRole};
 use koi_core::types::{Epoch, NodeState};
 use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
 
@@ -59,7 +59,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, P
     let (ended, ends) = mpsc::unbounded_channel();
     let handlers = Handlers::default();
     let runnable = Runnable {
-        code: 0,
+        instance: HandlerInstance(0),
         handler: Arc::new(Scripted),
         home: "/".into(),
         workdir: "/".into(),
@@ -96,7 +96,7 @@ fn hook(run: u64, hook: Hook) -> HookCommand {
     HookCommand::Run(Box::new(HookRun {
         run: RunId(run),
         service: "web".into(),
-        code: 0,
+        instance: HandlerInstance(0),
         hook,
         timeout: Duration::from_secs(30),
         attempt: 1,
@@ -212,7 +212,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
     let HookCommand::Run(run) = super::tests::hook(1, hook) else { unreachable!("it is one") };
     let identity = NodeIdentity { name: "a".into(), id: "id".into(), cluster: "13".into(), address: None };
     let runnable = Runnable {
-        code: 0,
+        instance: HandlerInstance(0),
         handler: Arc::new(Scripted),
         home: "/".into(),
         workdir: "/".into(),

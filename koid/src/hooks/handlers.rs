@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use koi_core::io::HandlerInstance;
 use koi_plugin_api::Handler;
 use koi_plugin_host::OutputLimit;
 
@@ -12,8 +13,8 @@ use super::repeated_lines::StatusLines;
 /// How one service's hooks are run.
 #[derive(Clone)]
 pub(crate) struct Runnable {
-    /// The number of the handler, as its spec has it.
-    pub(crate) code: u64,
+    /// Which one it is, as its spec has it.
+    pub(crate) instance: HandlerInstance,
     /// Runs them.
     pub(crate) handler: Arc<dyn Handler>,
     /// The service's folder.
@@ -44,15 +45,15 @@ impl Handlers {
                 (runnable.output, runnable.status_lines) =
                     (before.output.clone(), before.status_lines.clone());
             }
-            opened.retain(|before| before.code != runnable.code);
+            opened.retain(|before| before.instance != runnable.instance);
             opened.push(runnable);
         }
     }
 
-    /// Whether `service` has a handler with this number.
-    pub(crate) fn has(&self, service: &str, code: u64) -> bool {
+    /// Whether `service` has this handler.
+    pub(crate) fn has(&self, service: &str, instance: HandlerInstance) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(service).is_some_and(|opened| opened.iter().any(|runnable| runnable.code == code))
+        known.get(service).is_some_and(|opened| opened.iter().any(|runnable| runnable.instance == instance))
     }
 
     /// Lets go of all: the daemon ends.
@@ -60,11 +61,11 @@ impl Handlers {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The handler with this number. Earlier ones are dropped: the core never returns to a handler that it had before.
-    pub(super) fn get(&self, service: &str, code: u64) -> Option<Runnable> {
+    /// This handler. Earlier ones are dropped: the core never returns to a handler that it had before.
+    pub(super) fn get(&self, service: &str, instance: HandlerInstance) -> Option<Runnable> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let opened = known.get_mut(service)?;
-        let at = opened.iter().position(|runnable| runnable.code == code)?;
+        let at = opened.iter().position(|runnable| runnable.instance == instance)?;
         opened.drain(..at);
         opened.first().cloned()
     }

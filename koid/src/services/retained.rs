@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use koi_core::io::ServiceSpec;
+use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::types::HookSet;
 use koi_core::view::View;
 
@@ -32,7 +32,7 @@ impl FolderScan {
         let left: Vec<RunningService> = good
             .filter_map(|(spec, fingerprint)| {
                 let left = manifest.entry(&spec.name)?.spec(&spec.name);
-                Some(RunningService { spec: left, fingerprint: *fingerprint, up: true })
+                Some(RunningService { spec: left, fingerprint: *fingerprint, maybe_promoted: true })
             })
             .collect();
         let retained = self.retain_running(&left);
@@ -44,18 +44,20 @@ impl FolderScan {
     pub(super) fn keep_entries_of_running(
         &mut self,
         manifest: &TeardownManifest,
-        running: Option<&BTreeMap<String, (u64, bool)>>,
+        running: Option<&BTreeMap<String, (HandlerInstance, bool)>>,
     ) {
-        let code =
-            |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.code);
+        let instance =
+            |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.instance);
         let is_other = |name: &str, kept: &ManifestEntry| match running.map(|running| running.get(name)) {
             // Down, or taken over already.
             Some(None) => false,
-            Some(Some((in_force, _))) if Some(*in_force) == code(name) => false,
-            Some(Some((_, up))) => {
-                manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), *up))
+            Some(Some((in_force, _))) if Some(*in_force) == instance(name) => false,
+            Some(Some((_, maybe_promoted))) => manifest
+                .entry(name)
+                .is_some_and(|old| old.spec(name).would_orphan(&kept.spec(name), *maybe_promoted)),
+            None => {
+                manifest.entry(name).is_some_and(|old| old.spec(name).would_orphan(&kept.spec(name), true))
             }
-            None => manifest.entry(name).is_some_and(|old| old.spec(name).parts_from(&kept.spec(name), true)),
         };
         self.kept.retain(|(name, kept)| !is_other(name, kept));
     }
@@ -66,7 +68,7 @@ impl FolderScan {
         let mut retained = RetainedServices::new();
         for (spec, fingerprint) in &mut self.specs {
             let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
-            if !before.spec.parts_from(spec, before.up) {
+            if !before.spec.would_orphan(spec, before.maybe_promoted) {
                 continue;
             }
             retained.insert(spec.name.clone(), RetainReason::for_change(&before.spec, spec));
@@ -81,11 +83,11 @@ impl FolderScan {
     }
 }
 
-/// The services that are not down, as the core knows them, whatever lies in the folder: the number of each one's handler, and whether it is
+/// The services that are not down, as the core knows them, whatever lies in the folder: which instance of its handler runs each, and whether it is
 /// promoted, or perhaps. None: the core does not answer.
-pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (u64, bool)>> {
+pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (HandlerInstance, bool)>> {
     let running = view?.services.iter().filter(|service| !service.down);
-    Some(running.map(|service| (service.name.clone(), (service.code, service.up))).collect())
+    Some(running.map(|service| (service.name.clone(), (service.instance, service.maybe_promoted))).collect())
 }
 
 /// Services that go on as they were, by name, and why.
@@ -109,8 +111,8 @@ pub(crate) enum RetainReason {
 pub(super) struct RunningService {
     pub(super) spec: ServiceSpec,
     pub(super) fingerprint: Fingerprint,
-    /// It is, or may be, promoted.
-    pub(super) up: bool,
+    /// It is promoted, or perhaps.
+    pub(super) maybe_promoted: bool,
 }
 
 impl RetainReason {

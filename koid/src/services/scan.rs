@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use koi_config::Config;
-use koi_core::io::ServiceSpec;
+use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
 use koi_plugin_host::{DiscoverError, Found, OutputLimit, Registry, Warning, discover, stirring};
@@ -52,9 +52,9 @@ pub(crate) fn scan(
         let mut spec = spec(&found, registry, config);
         match registry.open(&found) {
             Ok(ready) => {
-                spec.code = ready.number;
+                spec.instance = HandlerInstance(ready.number);
                 let runnable = Runnable {
-                    code: ready.number,
+                    instance: spec.instance,
                     handler: ready.opened.handler,
                     home: found.home().to_owned(),
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
@@ -97,7 +97,7 @@ fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
         name: found.name.clone(),
         priority: found.priority,
         handler: registry.name_of(found),
-        code: FROM_MANIFEST,
+        instance: FROM_MANIFEST,
         hooks: found.hooks,
         disabled: found.disabled,
         problem: found.problem.clone(),

@@ -10,7 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use koi_core::io::ServiceSpec;
+use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
 use koi_files::{Durability, Temporary, WriteOptions};
@@ -28,7 +28,7 @@ const PRIVATE: WriteOptions<'static> =
     WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::Unsynced };
 
 /// The number of a handler that is made of a pin: those of a registry begin with 1.
-pub(crate) const FROM_MANIFEST: u64 = 0;
+pub(crate) const FROM_MANIFEST: HandlerInstance = HandlerInstance(0);
 
 /// What is kept of all services that have, or had, a handler in this run of the daemon.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ impl ManifestEntry {
             name: name.to_owned(),
             priority: self.priority,
             handler: self.handler.clone(),
-            code: FROM_MANIFEST,
+            instance: FROM_MANIFEST,
             hooks,
             disabled: false,
             problem: None,
@@ -102,7 +102,7 @@ impl ManifestEntry {
     /// How its hooks are run. Must be called within a tokio runtime.
     pub(crate) fn runnable(&self, host: &Host) -> Runnable {
         Runnable {
-            code: FROM_MANIFEST,
+            instance: FROM_MANIFEST,
             handler: self.pin.handler(host),
             home: self.home.clone(),
             workdir: self.workdir.clone(),

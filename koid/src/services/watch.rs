@@ -184,14 +184,14 @@ impl Services {
         let mut all = Vec::new();
         for (spec, fingerprint) in &self.services {
             // The core does not answer: the service may run.
-            let (up, down, code) = match of(&spec.name) {
-                Some(Some(service)) => (service.up, service.down, service.code),
+            let (maybe_promoted, down, instance) = match of(&spec.name) {
+                Some(Some(service)) => (service.maybe_promoted, service.down, service.instance),
                 Some(None) => continue,
-                None => (true, false, spec.code),
+                None => (true, false, spec.instance),
             };
-            refused |= code != spec.code;
-            if !down && code == spec.code && spec.problem.is_none() {
-                all.push(RunningService { spec: spec.clone(), fingerprint: *fingerprint, up });
+            refused |= instance != spec.instance;
+            if !down && instance == spec.instance && spec.problem.is_none() {
+                all.push(RunningService { spec: spec.clone(), fingerprint: *fingerprint, maybe_promoted });
             }
         }
         if refused {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koi_core::Node;
-use koi_core::io::{Boot, HookEnd, HookRun, Observed, RunId, ServiceSpec};
+use koi_core::io::{Boot, HandlerInstance, HookEnd, HookRun, Observed, RunId, ServiceSpec};
 use koi_core::record::Durable;
 use koi_core::settings::{Electors, Settings, Timeouts};
 use koi_core::types::{Epoch, Hook, HookSet, NodeId, Session, Time};
@@ -233,7 +233,7 @@ impl Machine {
                 // The last one is independent, the others have priorities.
                 priority: (n + 1 < count).then_some(n as u8 * 10),
                 handler: "sim".to_owned(),
-                code: 0,
+                instance: HandlerInstance(0),
                 hooks: HookSet::ALL,
                 disabled: false,
                 problem: None,

@@ -57,7 +57,7 @@ impl NodeRef<'_> {
             // An unclean node that is not the record's master any more was attested to be down; not one that never was.
             let attested = s.summary.unclean && !unbidden(s);
             (*id != but || Some(s.session) != chosen)
-                && s.summary.up
+                && s.summary.maybe_promoted
                 && !attested
                 && self.now.since(s.at) <= hold
         })?;
@@ -100,7 +100,7 @@ impl NodeRef<'_> {
                 && !record.stopped.contains(&node)
                 && self.bears_its_name(node)
                 // A new master must write its mark (R8). One that is promoted has done so.
-                && (s.unfit.is_none() || s.up)
+                && (s.unfit.is_none() || s.maybe_promoted)
                 && !self.is_deaf(node)
                 // It must act on a version from after the end of maintenance.
                 && seen.applied >= lead.placement().act_since()

@@ -76,7 +76,7 @@ impl<'a> NodeRef<'a> {
         if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
             return true;
         }
-        let clean = |seen: &&RunnerReport| !seen.summary.up && seen.summary.holds.is_none();
+        let clean = |seen: &&RunnerReport| !seen.summary.maybe_promoted && seen.summary.holds.is_none();
         let newer = || lead.runners().of_node(entry.node).rfind(|s| s.session > entry.session);
         let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
         heir.as_ref().is_some_and(clean)
@@ -106,7 +106,8 @@ impl<'a> NodeRef<'a> {
             return Some(DropReason::DemotedByHand);
         }
         // R7 alone ends a mastership over a disk; one under which nothing could ever be promoted has not begun.
-        if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.up && summary.services > 0) {
+        if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.maybe_promoted && summary.services > 0)
+        {
             return Some(DropReason::CannotPromote { why: why.clone() });
         }
         // Its earlier reports may have been on their way before it knew of its mastership.

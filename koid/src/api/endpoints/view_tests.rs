@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use koi_core::io::HandlerInstance;
 use koi_core::record::{MasterEntry, Record, StateOrigin};
 use koi_core::settings::Electors;
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState, Session, Term, Version};
@@ -41,9 +42,9 @@ pub(crate) fn view() -> View {
             name: "vip".into(),
             priority: Some(10),
             handler: "shell".into(),
-            code: 1,
+            instance: HandlerInstance(1),
             down: false,
-            up: false,
+            maybe_promoted: false,
             state: ServiceState::Started,
             hook: Some((Hook::Status, Duration::from_millis(7))),
             failed: false,
