@@ -11,10 +11,8 @@ pub mod machine;
 pub mod members;
 pub mod nemesis;
 pub mod rng;
-mod schedules;
 pub mod stories;
 pub mod survey;
-mod whims;
 pub mod world;
 
 pub use world::{MS, Shape, World};

@@ -1,5 +1,8 @@
 //! Calm clusters, and one thing that happens to each: what must come of it is known.
 
+mod schedules;
+mod whims;
+
 use koi_core::concern::Concern;
 use koi_core::io::{Command, Input};
 use koi_core::types::Hook;
@@ -7,7 +10,6 @@ use koi_core::types::Hook;
 use crate::invariants::leaders::Masters;
 use crate::nemesis::{Report, SHAPES};
 use crate::world::{MS, Shape, World};
-use crate::{schedules, whims};
 
 type Story = Result<(), String>;
 
