@@ -131,8 +131,7 @@ pub(super) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
     spent.vote = None;
     world.boot(out);
     world.run_for(5000 * MS);
-    let (now, m) = (world.now, &world.machines[out]);
-    let follows = m.core.as_ref().is_some_and(|c| c.view(m.clock.at(now)).leader.is_some());
+    let follows = world.view(out).is_some_and(|view| view.leader.is_some());
     match world.leader() {
         Some(still) if still == leader && follows => Ok(()),
         now => Err(format!(
@@ -216,9 +215,7 @@ pub(super) fn an_old_resignation_comes_again(world: &mut World) -> Story {
         }
         world.run_for(1000 * MS);
     }
-    let term = |w: &World| {
-        w.machines[first].core.as_ref().map(|core| core.view(w.machines[first].clock.at(w.now)).term)
-    };
+    let term = |w: &World| w.view(first).map(|view| view.term);
     let before = term(world);
     for machine in (0..world.founders).filter(|m| *m != first) {
         world.replay_to(machine);

@@ -51,10 +51,7 @@ pub(super) fn one_contradicts_itself(world: &mut World) -> Story {
         Whim::PromotedForEver => "could not be stopped",
         _ => "status says promoted (90) after demote",
     };
-    let named = |w: &World| {
-        let m = &w.machines[old];
-        m.core.as_ref().is_some_and(|core| core.view(m.clock.at(w.now)).reason.contains(words))
-    };
+    let named = |w: &World| w.view(old).is_some_and(|view| view.reason.contains(words));
     if !world.run_until(NAMED, named) {
         return Err(format!("m{old} is {whim:?}, and never said: {words}"));
     }
