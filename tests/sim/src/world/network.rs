@@ -67,12 +67,12 @@ impl World {
                 self.network.slow.iter().find(|(a, b, _)| (*a, *b) == (from, to)).map_or(0, |(_, _, d)| *d);
             let delay = slow + self.rng.between(self.network.soonest, self.network.delay);
             let copy = if older { versions::as_read_by_an_older(message) } else { message.clone() };
-            self.deliver(to, copy, delay);
+            self.deliver_later(to, copy, delay);
         }
     }
 
     /// A datagram arrives after so many µs.
-    pub fn deliver(&mut self, to: usize, message: Message, delay: u64) {
+    pub fn deliver_later(&mut self, to: usize, message: Message, delay: u64) {
         self.later(delay, Happening::Deliver { to, message: Box::new(message) });
     }
 
@@ -83,14 +83,14 @@ impl World {
         }
         let at = (self.rng.draw() % self.attic.len() as u64) as usize;
         let (to, message) = self.attic[at].clone();
-        self.deliver(to, message, 1);
+        self.deliver_later(to, message, 1);
     }
 
     /// Every old datagram for this machine comes again.
     pub fn replay_to(&mut self, machine: usize) {
         let recorded = self.attic.iter().filter(|(to, _)| *to == machine).cloned().collect::<Vec<_>>();
         for (to, message) in recorded {
-            self.deliver(to, message, 1);
+            self.deliver_later(to, message, 1);
         }
     }
 
