@@ -1,16 +1,9 @@
 //! Whom the leader makes master, and what operators can say about it: classic manual, section 4.
 
-mod kit;
-
-use kit::{Cluster, fails, saw, service};
-use koi_core::io::{Command, HookEnd, Observed, Refusal, StatusReport};
+use koi_core::io::{Command, HookEnd, Observed, Refusal};
 use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
 use koi_core::types::{Hook, NodeState, ServiceState};
-
-/// A status with a score.
-fn scores(score: i32) -> HookEnd {
-    HookEnd::Status(StatusReport { score: Some(score), ..Observed::Healthy.into() })
-}
+use koi_sim::scripted::{Cluster, fails, saw, scores, service};
 
 fn stop(name: &str) -> Command {
     Command::Stop(name.to_owned())
@@ -92,7 +85,7 @@ fn a_failed_status_moves_the_mastership_at_once() {
     let mut cluster = Cluster::with_master(3);
     let master = cluster.master().expect("there is one");
     cluster.slow(master, "web", Hook::Status);
-    cluster.run_until(11_000, "a status", |c| !c.machines[master].running.is_empty());
+    cluster.run_until(11_000, "a status", |c| !c.machines[master].hooks.is_empty());
     cluster.finish(master, "web", Hook::Status, fails());
     let took = cluster.run_until(1000, "another master", |c| c.master().is_some());
     assert!(took <= 20, "{took} ms");
@@ -117,7 +110,7 @@ fn promote_demotes_the_old_master_first_and_leaves_manual_mode() {
     cluster.slow(new, "web", Hook::Demote);
     cluster.promote(&cluster.name(old)).expect("it is done");
     cluster.run(10_000);
-    assert_eq!(cluster.machines[new].promoted.len(), 1, "a demotion by order is in no hurry");
+    assert_eq!(cluster.promoted(new).len(), 1, "a demotion by order is in no hurry");
     assert!(cluster.view(new).lease.is_some_and(|l| !l.is_zero()), "and keeps the lease");
     assert_eq!(cluster.count(new, "lease-lost"), 0);
     cluster.finish(new, "web", Hook::Demote, HookEnd::Done);
@@ -150,7 +143,7 @@ fn manual_mode_target_and_stops_outlive_any_change_of_leader_and_any_restart() {
     cluster.run(8000);
     assert!(cluster.record().manual);
     assert_eq!(cluster.node_state(other), NodeState::Stopped);
-    assert_eq!((cluster.master(), cluster.machines[master].promoted.len()), (None, 0));
+    assert_eq!((cluster.master(), cluster.promoted(master).len()), (None, 0));
 }
 
 #[test]
@@ -188,8 +181,7 @@ fn every_mastership_has_a_greater_epoch_and_handlers_are_told() {
     let mut last = 0;
     for round in 0..4 {
         let master = cluster.master().expect("there is one");
-        let told =
-            cluster.machines[master].calls.iter().rev().find(|c| c.hook == Hook::Promote).expect("it was");
+        let told = cluster.seen(master).calls.iter().rev().find(|c| c.hook == Hook::Promote).expect("it was");
         assert_eq!(told.epoch, cluster.record().last_epoch);
         assert!(told.epoch.0 > last);
         last = told.epoch.0;
@@ -218,7 +210,7 @@ fn a_machine_that_was_stopped_stays_so_with_a_new_disk_until_it_is_started_by_ha
         cluster.wipe(other);
         cluster.run(3000);
         cluster.start(other);
-        let id = cluster.machines[other].id.to_string();
+        let id = cluster.id(other).to_string();
         if started_at_once {
             // In the instant in which the leader knows its name: the stop of what it was has not passed to it yet.
             let name = cluster.name(other);
@@ -279,7 +271,7 @@ fn only_the_leader_takes_commands_and_others_name_it() {
     let mut cluster = Cluster::with_master(3);
     let leader = cluster.leader().expect("someone leads");
     let other = (leader + 1) % 3;
-    let id = cluster.machines[leader].id;
+    let id = cluster.id(leader);
     assert_eq!(cluster.command(other, Command::Demote), Err(Refusal::NotLeader { leader: Some(id) }));
     cluster.isolate(other);
     cluster.run(3000);
@@ -312,7 +304,7 @@ fn too_many_commands_are_refused_before_they_change_anything() {
         .collect();
     assert!(matches!(cluster.answer(ids[64]), Some(Err(Refusal::NotNow(NotNowReason::TooManyCommands)))));
     assert_eq!(cluster.answer(ids[63]), None);
-    let newest = cluster.sent.iter().rev().find_map(|(_, m)| match &m.body {
+    let newest = cluster.sent().iter().rev().find_map(|(_, m)| match &m.body {
         koi_core::message::Body::Heartbeat(h) => Some(h.record.manual),
         _ => None,
     });
@@ -321,11 +313,7 @@ fn too_many_commands_are_refused_before_they_change_anything() {
 
 #[test]
 fn confirm_down_frees_the_mastership_of_a_machine_that_is_silent() {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let other = (leader + 1) % 3;
-    cluster.promote(&cluster.name(other)).expect("it is done");
-    cluster.run(500);
+    let (mut cluster, leader, other) = Cluster::apart(3);
     cluster.order(Command::Maintenance(true));
     cluster.run(500);
     cluster.lose_power(other);
@@ -355,10 +343,10 @@ fn maintenance_runs_no_hook_anywhere_and_changes_no_master() {
     let master = cluster.master().expect("there is one");
     cluster.order(Command::Maintenance(true));
     cluster.run(500);
-    let before: Vec<usize> = (0..3).map(|m| cluster.machines[m].calls.len()).collect();
+    let before: Vec<usize> = (0..3).map(|m| cluster.seen(m).calls.len()).collect();
     cluster.folder((master + 1) % 3, &[service("web"), service("new")]);
     cluster.run(60_000);
-    let after: Vec<usize> = (0..3).map(|m| cluster.machines[m].calls.len()).collect();
+    let after: Vec<usize> = (0..3).map(|m| cluster.seen(m).calls.len()).collect();
     assert_eq!(before, after);
     assert_eq!(cluster.service((master + 1) % 3, "new").state, ServiceState::Started, "presumed");
     assert!(matches!(cluster.promote("a"), Err(Refusal::NotNow(NotNowReason::Maintenance))));
@@ -366,7 +354,7 @@ fn maintenance_runs_no_hook_anywhere_and_changes_no_master() {
     cluster.run(500);
     assert_eq!(cluster.master(), Some(master));
     assert!(
-        cluster.machines[master].calls.last().is_some_and(|c| c.hook == Hook::Status),
+        cluster.seen(master).calls.last().is_some_and(|c| c.hook == Hook::Status),
         "how things are is asked"
     );
 }
@@ -389,7 +377,7 @@ fn a_target_survives_a_leader_that_has_to_claim_again() {
     let body = koi_core::message::Body::StaleTerm(koi_core::message::StaleTerm { newest });
     cluster.say((leader + 2) % 3, body);
     cluster.run(150);
-    cluster.mend();
+    cluster.mend_network();
     cluster.run(1000);
     assert_eq!(cluster.count(leader, "leadership-gained"), 1, "it has claimed again");
     assert_eq!(cluster.count(leader, "target-dropped"), 0, "{}", cluster.story());

@@ -1,14 +1,12 @@
 //! Who leads: rules R1, R2, R3 and R10.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{Cluster, ms};
 use koi_core::io::{Command, Refusal};
 use koi_core::message::{Body, Heartbeat, Message, RequestVote, StaleTerm};
 use koi_core::reason::{FoundingWait, NotNowReason, WaitReason};
 use koi_core::record::{Durable, Record, StateOrigin};
-use koi_core::types::{NodeId, Session, Term};
+use koi_core::types::{Session, Term};
+use koi_sim::invariants::Invariants;
+use koi_sim::scripted::{Cluster, Solo, ms, settings};
 
 fn new_leader(cluster: &mut Cluster, old: usize) -> u64 {
     cluster.run_until(5000, "a new leader", |c| c.leader().is_some_and(|l| l != old))
@@ -16,7 +14,8 @@ fn new_leader(cluster: &mut Cluster, old: usize) -> u64 {
 
 /// The newest message of this kind that a machine sent.
 fn last<T>(cluster: &Cluster, from: usize, pick: impl Fn(&Body) -> Option<T>) -> Option<(Message, T)> {
-    cluster.sent.iter().rev().filter(|(m, _)| *m == from).find_map(|(_, m)| Some((m.clone(), pick(&m.body)?)))
+    let mut said = cluster.sent().iter().rev().filter(|(m, _)| *m == from);
+    said.find_map(|(_, m)| Some((m.clone(), pick(&m.body)?)))
 }
 
 fn heartbeat(cluster: &Cluster, from: usize) -> (Message, Heartbeat) {
@@ -128,14 +127,14 @@ fn an_obituary_is_told_once_and_outlives_late_datagrams_of_the_dead() {
     cluster.run(10);
     cluster.deliver_later(leader, late, 1000);
     cluster.run(10);
-    cluster.machines[dead].promoted.clear();
+    cluster.machines[dead].take_down();
     cluster.obituary(dead, true);
     cluster.obituary(dead, false);
     cluster.run(300);
     assert_eq!(cluster.count(leader, "node-dead"), 1, "{}", cluster.story());
     assert_eq!(cluster.count(leader, "node-seen"), 0);
     let view = cluster.view(leader);
-    let node = view.nodes.iter().find(|n| n.id == cluster.machines[dead].id).expect("it is known");
+    let node = view.nodes.iter().find(|n| n.id == cluster.id(dead)).expect("it is known");
     assert_eq!(node.state, koi_core::types::NodeState::Disconnected);
     cluster.start(dead);
     cluster.run(1000);
@@ -168,7 +167,7 @@ fn a_promise_blocks_votes_until_it_is_over() {
     let leader = cluster.leader().expect("someone leads");
     let [voter, other] = [1, 2].map(|n| (leader + n) % 3);
     let (mut claim, beat) = heartbeat(&cluster, leader);
-    (claim.from, claim.session) = (cluster.machines[other].id, Session { count: 9, random: 9 });
+    (claim.from, claim.session) = (cluster.id(other), Session { count: 9, random: 9 });
     let mut info = beat.info.clone();
     info.name = cluster.name(other);
     claim.body =
@@ -181,7 +180,7 @@ fn a_promise_blocks_votes_until_it_is_over() {
     };
     let (_, vote) = last(&cluster, voter, answer).expect("it has answered");
     assert!(!vote.granted);
-    assert!(vote.wait > kit::ms(300) && vote.wait <= kit::ms(505), "{:?}", vote.wait);
+    assert!(vote.wait > ms(300) && vote.wait <= ms(505), "{:?}", vote.wait);
 }
 
 #[test]
@@ -197,7 +196,7 @@ fn a_restarted_elector_counts_as_having_acknowledged_at_its_own_start() {
     others.into_iter().for_each(|m| cluster.start(m));
     let took = new_leader(&mut cluster, leader);
     assert!(took >= 500, "{took} ms");
-    let mut votes = cluster.sent.iter().filter_map(|(_, m)| match &m.body {
+    let mut votes = cluster.sent().iter().filter_map(|(_, m)| match &m.body {
         Body::Vote(v) if v.granted => v.acknowledged_ago_us,
         _ => None,
     });
@@ -209,10 +208,11 @@ fn a_restarted_elector_counts_as_having_acknowledged_at_its_own_start() {
 fn a_longer_promise_outlives_a_setting_that_was_mended_and_then_costs_nothing() {
     let mut solo = Solo::off(&[], |own| own.elector = true);
     let record = solo.record.clone();
-    solo.machines[0].disk = Some(Durable { origin: StateOrigin::Member, record, ..Durable::default() });
+    solo.machines[0].disk.synced =
+        Some(Durable { origin: StateOrigin::Member, record, ..Durable::default() });
     solo.start(0);
     solo.pass(1000);
-    let on_disk = |solo: &Solo| solo.machines[0].disk.as_ref().map(|durable| durable.promised_lease);
+    let on_disk = |solo: &Solo| solo.machines[0].disk.synced.as_ref().map(|durable| durable.promised_lease);
     solo.lease = ms(10_000);
     solo.heartbeat();
     solo.run(10);
@@ -242,11 +242,7 @@ fn a_refused_leader_claims_again_and_the_master_is_not_disturbed() {
 
 #[test]
 fn a_change_of_leader_alone_runs_no_hook() {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let other = (leader + 1) % 3;
-    cluster.promote(&cluster.name(other)).expect("it is done");
-    cluster.run_until(1000, "the master", |c| c.master() == Some(other));
+    let (mut cluster, leader, other) = Cluster::apart(3);
     (0..3).for_each(|m| _ = cluster.began(m));
     cluster.lose_power(leader);
     new_leader(&mut cluster, leader);
@@ -265,7 +261,7 @@ fn without_a_quorum_nobody_leads_and_a_master_demotes() {
     }
     cluster.run(1200);
     assert_eq!(cluster.leader(), None);
-    assert!(cluster.machines[master].promoted.is_empty());
+    assert!(cluster.promoted(master).is_empty());
 }
 
 // --- R10 ---
@@ -277,7 +273,7 @@ fn electors_without_state_wait_until_all_have_been_seen() {
     cluster.start(1);
     cluster.run(20_000);
     assert_eq!(cluster.leader(), None);
-    assert!([0, 1].into_iter().all(|m| cluster.machines[m].origin() == StateOrigin::Empty));
+    assert!([0, 1].into_iter().all(|m| cluster.origin(m) == StateOrigin::Empty));
     let missing = FoundingWait::ElectorsMissing { configured: 3, missing: 1 };
     assert_eq!(cluster.view(0).waiting[0].reason, WaitReason::Founding(missing));
     cluster.start(2);
@@ -297,7 +293,7 @@ fn bootstrap_begins_a_cluster_without_the_rest() {
     cluster.run_until(3000, "a leader", |c| c.leader().is_some());
     cluster.start(2);
     cluster.run(2000);
-    assert_eq!(cluster.machines[2].origin(), StateOrigin::Member, "the third is given the record");
+    assert_eq!(cluster.origin(2), StateOrigin::Member, "the third is given the record");
     assert!(matches!(
         cluster.command(2, Command::Bootstrap { dry_run: false }),
         Err(Refusal::NotNow(NotNowReason::HasRecord))
@@ -319,7 +315,7 @@ fn a_wiped_disk_neither_votes_nor_leads_until_it_is_given_the_record() {
     cluster.start(leader);
     cluster.run_until(5000, "a leader", |c| c.leader().is_some());
     cluster.run(7000);
-    assert_eq!(cluster.machines[wiped].origin(), StateOrigin::Member);
+    assert_eq!(cluster.origin(wiped), StateOrigin::Member);
     assert_eq!(cluster.count(wiped, "joined"), 1);
 }
 
@@ -335,8 +331,8 @@ fn heartbeats_alone_initialise_nobody() {
     cluster.start(wiped);
     (0..20).for_each(|n| cluster.deliver_later(wiped, old.clone(), 1000 * n));
     cluster.run(3000);
-    assert_eq!(cluster.machines[wiped].origin(), StateOrigin::Empty);
-    assert!(cluster.machines[wiped].disk.as_ref().is_none_or(|d| d.record == Record::default()));
+    assert_eq!(cluster.origin(wiped), StateOrigin::Empty);
+    assert!(cluster.machines[wiped].disk.synced.as_ref().is_none_or(|d| d.record == Record::default()));
 }
 
 #[test]
@@ -347,6 +343,8 @@ fn an_empty_elector_whose_leader_is_gone_says_hello_and_can_be_told_to_begin() {
     let (old, _) = heartbeat(&cluster, leader);
     (0..3).for_each(|m| cluster.lose_power(m));
     (0..3).for_each(|m| cluster.wipe(m));
+    // What follows is another cluster: its terms begin anew.
+    cluster.invariants = Invariants::default();
     cluster.start(wiped);
     // An old datagram makes it believe in a leader that is long gone.
     cluster.deliver_later(wiped, old, 1000);
@@ -366,14 +364,13 @@ fn a_known_member_keeps_empty_electors_from_beginning_anew() {
     // Three new machines stand beside one that has the record.
     for n in 0..3_u8 {
         let name = char::from(b'x' + n).to_string();
-        let machine = kit::Machine::new(NodeId(50 + u128::from(n)), kit::settings(&name, 3), vec![]);
-        cluster.machines.push(machine);
+        cluster.add(50 + u64::from(n), settings(&name, 3), &[]);
     }
     cluster.start(member);
     cluster.run(500);
     (3..6).for_each(|m| cluster.start(m));
     cluster.run(10_000);
-    assert!((3..6).all(|m| cluster.machines[m].origin() == StateOrigin::Empty), "{}", cluster.story());
+    assert!((3..6).all(|m| cluster.origin(m) == StateOrigin::Empty), "{}", cluster.story());
 }
 
 // --- what grows ---
@@ -383,13 +380,13 @@ fn a_disk_that_hangs_does_not_pile_up_what_waits_for_it() {
     let mut cluster = Cluster::with_master(3);
     let leader = cluster.leader().expect("someone leads");
     let follower = (leader + 1) % 3;
-    cluster.machines[follower].disk_hangs = true;
+    cluster.hang_disk(follower);
     cluster.order(Command::Demote);
     cluster.run(60_000);
-    cluster.sent.clear();
+    cluster.recorder().sent.clear();
     cluster.mend_disk(follower);
     let reports = cluster
-        .sent
+        .sent()
         .iter()
         .filter(|(m, sent)| *m == follower && matches!(sent.body, Body::Report(_)))
         .count();
@@ -401,12 +398,12 @@ fn a_calm_cluster_writes_nothing_to_its_disks_and_tells_nothing() {
     let mut cluster = Cluster::with_master(3);
     cluster.run(15_000);
     cluster.forget_events();
-    let before: Vec<usize> = cluster.machines.iter().map(|m| m.persists).collect();
+    let persists = |c: &Cluster| (0..3).map(|m| c.seen(m).persists).collect::<Vec<_>>();
+    let before = persists(&cluster);
     cluster.run(120_000);
-    let after: Vec<usize> = cluster.machines.iter().map(|m| m.persists).collect();
-    assert_eq!(before, after);
-    for machine in &cluster.machines {
-        let told: Vec<_> = machine.events.iter().filter(|e| !e.is_routine()).collect();
+    assert_eq!(before, persists(&cluster));
+    for m in 0..3 {
+        let told: Vec<_> = cluster.seen(m).events.iter().filter(|e| !e.is_routine()).collect();
         assert!(told.is_empty(), "{told:?}");
     }
 }

@@ -1,38 +1,20 @@
 //! Nodes that half work: a disk that takes nothing, a network that passes only one way.
 
-mod kit;
-
-use kit::{Cluster, fails, saw};
 use koi_core::concern::Concern;
-
-use koi_core::io::{Command, HookEnd, Input, Observed, StatusReport};
+use koi_core::io::{Command, HookEnd, Input, Observed};
 use koi_core::types::{Hook, NodeState};
-
-fn scores(score: i32) -> HookEnd {
-    HookEnd::Status(StatusReport { score: Some(score), ..Observed::Healthy.into() })
-}
+use koi_sim::scripted::{Cluster, fails, saw, scores};
 
 fn warns(cluster: &Cluster, what: &str) -> bool {
     let leader = cluster.leader().expect("someone leads");
     cluster.view(leader).warnings.iter().any(|w| w.contains(what))
 }
 
-/// A cluster whose leader is not its master.
-fn apart(size: usize) -> (Cluster, usize, usize) {
-    let mut cluster = Cluster::with_master(size);
-    let leader = cluster.leader().expect("someone leads");
-    let other = (leader + 1) % size;
-    cluster.promote(&cluster.name(other)).expect("it is done");
-    cluster.run_until(2000, "the new master", |c| c.master() == Some(other));
-    cluster.run(500);
-    (cluster, leader, other)
-}
-
 #[test]
 fn a_master_whose_disk_is_full_stays_master_and_says_so() {
-    let (mut cluster, leader, master) = apart(3);
+    let (mut cluster, leader, master) = Cluster::apart(3);
     let third = 3 - leader - master;
-    cluster.machines[master].disk_hangs = true;
+    cluster.hang_disk(master);
     cluster.order(Command::Stop(cluster.name(third)));
     cluster.input(master, Input::NotPersisted("No space left on device".to_owned()));
     cluster.run(1000);
@@ -51,12 +33,12 @@ fn a_master_whose_disk_is_full_stays_master_and_says_so() {
 
 #[test]
 fn a_standby_whose_disk_hangs_is_not_named() {
-    let (mut cluster, leader, master) = apart(3);
+    let (mut cluster, leader, master) = Cluster::apart(3);
     let third = 3 - leader - master;
     // It would be the best otherwise.
     cluster.ending(third, "web", Hook::Status, scores(9));
     cluster.run(10_500);
-    cluster.machines[third].disk_hangs = true;
+    cluster.hang_disk(third);
     cluster.order(Command::Elect);
     cluster.order(Command::Promote { node: cluster.name(master), dry_run: false });
     cluster.run(3000);
@@ -68,12 +50,12 @@ fn a_standby_whose_disk_hangs_is_not_named() {
 
 #[test]
 fn one_that_was_named_and_cannot_write_its_mark_gives_way_to_another() {
-    let (mut cluster, leader, master) = apart(5);
+    let (mut cluster, leader, master) = Cluster::apart(5);
     let others: Vec<usize> = (0..5).filter(|m| *m != leader && *m != master).collect();
     cluster.ending(others[0], "web", Hook::Status, scores(9));
     cluster.run(10_500);
     // Nobody has noticed yet: there was nothing to write.
-    cluster.machines[others[0]].disk_hangs = true;
+    cluster.hang_disk(others[0]);
     cluster.ending(master, "web", Hook::Status, fails());
     let took = cluster.run_until(16_000, "another master", |c| c.master().is_some_and(|m| m != master));
     assert_ne!(cluster.master(), Some(others[0]), "after {took} ms");
@@ -86,7 +68,7 @@ fn one_that_was_named_and_cannot_write_its_mark_gives_way_to_another() {
 #[test]
 fn a_node_that_hears_nobody_is_no_standby_and_is_named() {
     for deaf_is_master in [true, false] {
-        let (mut cluster, leader, master) = apart(3);
+        let (mut cluster, leader, master) = Cluster::apart(3);
         let deaf = if deaf_is_master { master } else { 3 - leader - master };
         (0..3).filter(|m| *m != deaf).for_each(|m| cluster.cut(m, deaf));
         cluster.run(12_000);
@@ -98,7 +80,7 @@ fn a_node_that_hears_nobody_is_no_standby_and_is_named() {
         assert!(!view.healthy);
         assert!(cluster.master().is_some_and(|m| m != deaf));
 
-        cluster.mend();
+        cluster.mend_network();
         cluster.run(12_000);
         assert!(cluster.view(leader).healthy, "{:?}", cluster.view(leader).concerns);
     }
@@ -106,13 +88,13 @@ fn a_node_that_hears_nobody_is_no_standby_and_is_named() {
 
 #[test]
 fn an_elector_that_cannot_promise_says_why() {
-    let (mut cluster, leader, master) = apart(3);
+    let (mut cluster, leader, master) = Cluster::apart(3);
     let third = 3 - leader - master;
     cluster.machines[third].settings.runner = false;
     cluster.lose_power(third);
     cluster.start(third);
     cluster.run(3000);
-    cluster.machines[third].disk_hangs = true;
+    cluster.hang_disk(third);
     cluster.order(Command::Elect);
     cluster.order(Command::Demote);
     cluster.order(Command::Promote { node: cluster.name(master), dry_run: false });
@@ -131,7 +113,7 @@ fn an_elector_that_cannot_promise_says_why() {
 fn all_is_not_well_where_nobody_could_take_over() {
     let mut cluster = Cluster::off(3);
     cluster.machines[2].settings.runner = false;
-    cluster.machines[2].services.clear();
+    cluster.folder(2, &[]);
     cluster.start_all();
     cluster.run_until(10_000, "a master", |c| c.master().is_some());
     cluster.run(500);
@@ -177,7 +159,7 @@ fn no_room() -> HookEnd {
 
 #[test]
 fn a_master_whose_status_cannot_be_run_stays_master_and_says_so() {
-    let (mut cluster, leader, master) = apart(3);
+    let (mut cluster, leader, master) = Cluster::apart(3);
     let epoch = cluster.record().last_epoch;
     cluster.ending(master, "web", Hook::Status, no_room());
     cluster.run(60_000);
@@ -194,13 +176,13 @@ fn a_master_whose_status_cannot_be_run_stays_master_and_says_so() {
 
 #[test]
 fn a_machine_without_room_for_a_promote_gives_way_and_holds_nothing() {
-    let (mut cluster, _, master) = apart(3);
+    let (mut cluster, _, master) = Cluster::apart(3);
     for m in (0..3).filter(|m| *m != master) {
         cluster.ending(m, "web", Hook::Promote, no_room());
     }
     cluster.order(Command::Stop(cluster.name(master)));
     cluster.run(20_000);
-    let promotes = (0..3).map(|m| cluster.machines[m].began.iter().filter(|h| *h == "web.promote").count());
+    let promotes = (0..3).map(|m| cluster.seen(m).began.iter().filter(|h| *h == "web.promote").count());
     let promotes: usize = promotes.sum();
     assert!(promotes < 30, "{promotes} promotes in 20 s");
     assert!(
@@ -221,7 +203,7 @@ fn a_start_without_room_is_tried_again_and_is_no_failure() {
     cluster.ending(1, "web", Hook::Start, no_room());
     cluster.start_all();
     cluster.run(60_000);
-    let starts = cluster.machines[1].began.iter().filter(|h| *h == "web.start").count();
+    let starts = cluster.seen(1).began.iter().filter(|h| *h == "web.start").count();
     assert!((3..10).contains(&starts), "{starts}");
     assert_eq!(cluster.node_state(1), NodeState::Live);
     cluster.ending(1, "web", Hook::Start, HookEnd::Done);

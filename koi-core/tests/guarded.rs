@@ -1,11 +1,8 @@
 //! Without a guardian nothing is newly promoted (R8), and what is promoted stays so.
 
-mod kit;
-
-use kit::service;
-use kit::solo::Solo;
 use koi_core::io::{Input, Readiness};
 use koi_core::types::{NodeState, ServiceState};
+use koi_sim::scripted::{Solo, service};
 
 fn lose_guardian(solo: &mut Solo) {
     solo.input(0, Input::Guarded(Readiness::NotReady { why: "the guardian does not answer".to_owned() }));

@@ -1,13 +1,10 @@
 //! Who may be promoted, for how long, and when another may be: rules R5 to R8.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{Cluster, fails, ms, saw, service};
 use koi_core::io::{Command, HookEnd, Input, Observed};
 use koi_core::message::{Body, Farewell};
 use koi_core::reason::WaitReason;
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState};
+use koi_sim::scripted::{Cluster, Solo, fails, ms, saw, service};
 
 #[test]
 fn the_lease_counts_from_when_the_report_was_sent() {
@@ -21,11 +18,7 @@ fn the_lease_counts_from_when_the_report_was_sent() {
 
 #[test]
 fn the_runners_view_of_its_lease_ends_before_the_leaders() {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let other = (leader + 1) % 3;
-    cluster.promote(&cluster.name(other)).expect("it is done");
-    cluster.run(1000);
+    let (mut cluster, _, other, _) = apart();
     for _ in 0..200 {
         cluster.run(7);
         let left = cluster.view(other).lease.expect("it is master");
@@ -54,8 +47,8 @@ fn a_lost_lease_does_not_wait_for_a_promote_that_runs() {
     solo.pass(300);
     solo.leader_speaks = false;
     solo.pass(1100);
-    assert_eq!(solo.machines[0].aborted, [("web.promote".to_owned(), false)]);
-    assert!(solo.machines[0].promoted.is_empty(), "and is demoted");
+    assert_eq!(solo.seen(0).aborted, [("web.promote".to_owned(), false)]);
+    assert!(solo.promoted(0).is_empty(), "and is demoted");
 }
 
 #[test]
@@ -66,13 +59,13 @@ fn what_is_not_demoted_within_the_grace_is_killed_stopped_and_fenced() {
     solo.is_slow("web", Hook::Demote);
     solo.leader_speaks = false;
     solo.pass(1800);
-    assert_eq!((solo.hooks(), solo.machines[0].fences), (vec!["web.demote".to_owned()], 0));
+    assert_eq!((solo.hooks(), solo.seen(0).fences), (vec!["web.demote".to_owned()], 0));
     solo.pass(400);
-    assert_eq!(solo.machines[0].aborted.last(), Some(&("web.demote".to_owned(), true)), "SIGKILL");
+    assert_eq!(solo.seen(0).aborted.last(), Some(&("web.demote".to_owned(), true)), "SIGKILL");
     assert_eq!(solo.hooks(), ["web.failed", "web.stop"]);
-    assert_eq!((solo.machines[0].fences, solo.state()), (1, NodeState::Failed));
+    assert_eq!((solo.seen(0).fences, solo.state()), (1, NodeState::Failed));
     solo.pass(5000);
-    assert_eq!(solo.machines[0].fences, 1, "once");
+    assert_eq!(solo.seen(0).fences, 1, "once");
 }
 
 #[test]
@@ -85,7 +78,7 @@ fn the_grace_is_one_deadline_however_many_services_demote_in_turn() {
     solo.ends("b", Hook::Demote, HookEnd::Done);
     solo.pass(400);
     assert!(
-        solo.machines[0].aborted.contains(&("a.demote".to_owned(), true)),
+        solo.seen(0).aborted.contains(&("a.demote".to_owned(), true)),
         "a began late and had what was left"
     );
 }
@@ -121,11 +114,7 @@ fn a_slow_demote_is_told() {
 
 /// A cluster whose master can neither demote nor stop, told to give the mastership to another.
 fn unclean(block: bool) -> (Cluster, usize, usize) {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let [bad, other] = [1, 2].map(|n| (leader + n) % 3);
-    cluster.promote(&cluster.name(bad)).expect("it is done");
-    cluster.run(500);
+    let (mut cluster, _, bad, other) = apart();
     let mut settings = cluster.machines[bad].settings.clone();
     settings.block_on_stop_failure = block;
     cluster.input(bad, Input::Configure(Box::new(settings)));
@@ -151,7 +140,7 @@ fn an_unclean_node_blocks_until_it_is_mended() {
     cluster.command(bad, Command::Recover).expect("it tries");
     cluster.run_until(2000, "the other", |c| c.master() == Some(other));
     cluster.run(500);
-    assert_eq!(cluster.machines[bad].disk.as_ref().and_then(|d| d.held), None, "the mark is gone too");
+    assert_eq!(cluster.machines[bad].disk.synced.as_ref().and_then(|d| d.held), None, "the mark is gone too");
 }
 
 #[test]
@@ -173,13 +162,8 @@ fn a_stop_failure_can_be_ignored() {
 
 /// A cluster whose master is not its leader: leader, master, third.
 fn apart() -> (Cluster, usize, usize, usize) {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let [master, third] = [1, 2].map(|n| (leader + n) % 3);
-    cluster.promote(&cluster.name(master)).expect("it is done");
-    cluster.run_until(2000, "the master", |c| c.master() == Some(master));
-    cluster.run(1000);
-    (cluster, leader, master, third)
+    let (cluster, leader, master) = Cluster::apart(3);
+    (cluster, leader, master, 3 - leader - master)
 }
 
 #[test]
@@ -210,8 +194,8 @@ fn a_master_that_is_cut_off_has_demoted_before_another_is_promoted() {
     let (mut cluster, _, master, _) = apart();
     cluster.isolate(master);
     cluster.run_until(4000, "another master", |c| c.master().is_some_and(|m| m != master));
-    assert!(cluster.machines[master].promoted.is_empty());
-    cluster.mend();
+    assert!(cluster.promoted(master).is_empty());
+    cluster.mend_network();
     let now = cluster.master();
     cluster.run(5000);
     assert_eq!(cluster.master(), now, "it comes back and displaces nobody");
@@ -245,7 +229,7 @@ fn a_clean_stop_of_the_master_hands_over_at_once() {
     assert!(took <= 20, "{took} ms");
     cluster.run(1000);
     assert!(cluster.machines[master].core.is_none(), "it has ended");
-    assert_eq!(cluster.machines[master].disk.as_ref().and_then(|d| d.held), None);
+    assert_eq!(cluster.machines[master].disk.synced.as_ref().and_then(|d| d.held), None);
 }
 
 #[test]
@@ -271,7 +255,7 @@ fn a_leader_with_a_longer_lease_does_not_grant_beyond_the_hold_time_in_the_recor
     cluster.lose_power(leader);
     cluster.start(leader);
     cluster.run(30_000);
-    assert!(cluster.machines[third].promoted.is_empty() && cluster.machines[leader].promoted.is_empty());
+    assert!(cluster.promoted(third).is_empty() && cluster.promoted(leader).is_empty());
 }
 
 #[test]
@@ -335,14 +319,14 @@ fn a_master_whose_daemon_was_restarted_takes_everything_down_before_it_joins() {
 #[test]
 fn the_mark_is_on_disk_before_anything_is_promoted() {
     let (mut cluster, _, _, third) = apart();
-    cluster.machines[third].disk_hangs = true;
+    cluster.hang_disk(third);
     cluster.promote(&cluster.name(third)).expect("it is done");
     cluster.run(500);
-    assert!(cluster.machines[third].promoted.is_empty(), "the disk does not answer");
+    assert!(cluster.promoted(third).is_empty(), "the disk does not answer");
     cluster.mend_disk(third);
     cluster.run(100);
     assert_eq!(cluster.master(), Some(third));
-    assert!(cluster.machines[third].disk.as_ref().is_some_and(|d| d.held.is_some()));
+    assert!(cluster.machines[third].disk.synced.as_ref().is_some_and(|d| d.held.is_some()));
 }
 
 #[test]
@@ -351,14 +335,14 @@ fn an_upgrade_in_maintenance_mode_runs_no_hook_and_adopts_what_runs() {
     cluster.order(Command::Maintenance(true));
     cluster.run(500);
     (0..3).for_each(|m| _ = cluster.began(m));
-    cluster.machines.iter_mut().for_each(|m| m.calls.clear());
+    cluster.recorder().machines.iter_mut().for_each(|seen| seen.calls.clear());
     for m in 0..3 {
         cluster.shut_down(m);
         cluster.run_until(2000, "its end", |c| c.machines[m].core.is_none());
         cluster.start(m);
         cluster.run(3000);
     }
-    assert!(cluster.machines.iter().all(|m| m.calls.is_empty()), "no hook ran");
+    assert!((0..3).all(|m| cluster.seen(m).calls.is_empty()), "no hook ran");
     assert_eq!(cluster.service(master, "web").state, ServiceState::Promoted, "adopted");
     cluster.order(Command::Maintenance(false));
     for m in 0..3 {
@@ -368,7 +352,7 @@ fn an_upgrade_in_maintenance_mode_runs_no_hook_and_adopts_what_runs() {
     cluster.run(2000);
     assert_eq!(cluster.master(), Some(master));
     for m in 0..3 {
-        assert_eq!(cluster.machines[m].calls[0].hook, Hook::Status, "how it is is asked first");
+        assert_eq!(cluster.seen(m).calls[0].hook, Hook::Status, "how it is is asked first");
         assert_eq!(cluster.began(m), Vec::<String>::new(), "and nothing has to be done");
     }
 }
@@ -381,12 +365,12 @@ fn a_master_that_was_last_known_in_maintenance_is_not_taken_over_by_time() {
     cluster.isolate(master);
     cluster.order(Command::Maintenance(false));
     cluster.run(60_000);
-    assert_eq!(cluster.machines[master].promoted.len(), 1, "it does not know that maintenance is over");
-    assert!((0..3).all(|m| m == master || cluster.machines[m].promoted.is_empty()));
+    assert_eq!(cluster.promoted(master).len(), 1, "it does not know that maintenance is over");
+    assert!((0..3).all(|m| m == master || cluster.promoted(m).is_empty()));
     let node = cluster.name(master);
     assert_eq!(cluster.view(leader).waiting[0].reason, WaitReason::MasterInMaintenance { node });
     cluster.began(master);
-    cluster.mend();
+    cluster.mend_network();
     cluster.run(5000);
-    assert_eq!(cluster.master().map(|m| cluster.machines[m].promoted.len()), Some(1), "one master again");
+    assert_eq!(cluster.master().map(|m| cluster.promoted(m).len()), Some(1), "one master again");
 }

@@ -1,11 +1,8 @@
 //! Services that are new beside a master, and hooks that come later than their service.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{fails, saw, service};
 use koi_core::io::{HookEnd, Observed, ServiceSpec};
 use koi_core::types::{Hook, HookSet, NodeState, ServiceState};
+use koi_sim::scripted::{Solo, fails, saw, service};
 
 fn with(name: &str, hooks: &[Hook]) -> ServiceSpec {
     ServiceSpec { hooks: hooks.iter().copied().collect(), ..service(name) }

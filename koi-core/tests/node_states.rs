@@ -1,11 +1,8 @@
 //! The node's states, its failures and its recovery: classic manual, section 3.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{fails, saw, service};
 use koi_core::io::{Command, HookEnd, Input, Observed};
 use koi_core::types::{Hook, NodeId, NodeState, ServiceState};
+use koi_sim::scripted::{Solo, fails, saw, service};
 
 /// A runner in the state that a column of the table names, under a leader.
 fn in_state(state: NodeState) -> Solo {

@@ -1,12 +1,9 @@
 //! Nothing repeats itself without a back-off and a count: handlers whose status contradicts them, and masterships that come to nothing.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{Cluster, ms, saw, service};
 use koi_core::io::{Command, HookEnd, Observed, ServiceSpec};
 use koi_core::reason::WaitReason;
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState};
+use koi_sim::scripted::{Cluster, Solo, fails, ms, saw, service};
 
 /// `web`, asked how it is every second.
 fn web() -> ServiceSpec {
@@ -28,7 +25,7 @@ fn what_status_calls_stopped_after_each_start_fails_after_one_retry_and_says_so(
     assert_eq!(solo.state(), NodeState::Failed);
     let reason = solo.view(0).reason;
     assert!(reason.contains("web: start: status says stopped (92) after start"), "{reason}");
-    let cause = solo.machines[0].calls.iter().find_map(|c| c.cause.clone()).expect("failed is told why");
+    let cause = solo.seen(0).calls.iter().find_map(|c| c.cause.clone()).expect("failed is told why");
     assert_eq!(cause.hook, Hook::Start);
 
     solo.pass(120_000);
@@ -162,9 +159,9 @@ fn stops_by_itself(solo: &mut Solo, span_ms: u64) {
     solo.is_slow("web", Hook::Status);
     for _ in 0..span_ms / 100 {
         solo.pass(100);
-        let asked = solo.machines[0].running.values().any(|run| run.hook == Hook::Status);
+        let asked = solo.machines[0].hooks.values().any(|run| run.hook == Hook::Status);
         if asked {
-            let began = &solo.machines[0].began;
+            let began = &solo.seen(0).began;
             let after_start = began.iter().rev().take(2).any(|hook| hook == "web.start");
             let seen = if after_start { Observed::Standby } else { Observed::Stopped };
             solo.ends("web", Hook::Status, saw(seen));
@@ -200,7 +197,7 @@ fn what_rests_goes_down_at_once() {
 #[test]
 fn a_recovery_without_a_wait_has_one_all_the_same() {
     let mut solo = Solo::unled(&[web()], |s| s.auto_recover_time = ms(0));
-    solo.will_end("web", Hook::Start, kit::fails());
+    solo.will_end("web", Hook::Start, fails());
     solo.pass(30_000);
     let starts = count(&solo.hooks(), "web.start");
     assert!((10..=32).contains(&starts), "{starts}");
@@ -209,9 +206,9 @@ fn a_recovery_without_a_wait_has_one_all_the_same() {
 /// Three nodes whose services are live when promoted, and standby otherwise: nobody can be master for longer than a status takes.
 fn restless_cluster() -> Cluster {
     let mut cluster = Cluster::off(3);
-    for machine in &mut cluster.machines {
-        machine.services = vec![web()];
-        machine.slow.insert(("web".to_owned(), Hook::Status));
+    for m in 0..3 {
+        cluster.folder(m, &[web()]);
+        cluster.slow(m, "web", Hook::Status);
     }
     cluster.start_all();
     cluster
@@ -219,9 +216,9 @@ fn restless_cluster() -> Cluster {
 
 fn answer_statuses(cluster: &mut Cluster) {
     for m in 0..cluster.machines.len() {
-        let asked = cluster.machines[m].running.values().any(|run| run.hook == Hook::Status);
+        let asked = cluster.machines[m].hooks.values().any(|run| run.hook == Hook::Status);
         if asked {
-            let up = !cluster.machines[m].promoted.is_empty();
+            let up = !cluster.promoted(m).is_empty();
             let seen = if up { Observed::Live } else { Observed::Standby };
             cluster.finish(m, "web", Hook::Status, saw(seen));
         }
@@ -267,7 +264,7 @@ fn an_operator_does_not_wait_for_patience() {
     let standby = loop {
         cluster.run(100);
         answer_statuses(&mut cluster);
-        assert!(cluster.now_us < 300_000_000, "nobody rests\n{}", cluster.story());
+        assert!(cluster.now < 300_000_000, "nobody rests\n{}", cluster.story());
         let Some(leader) = cluster.leader() else { continue };
         let waiting = cluster.view(leader).waiting;
         let rests = waiting.iter().any(|w| matches!(w.reason, WaitReason::CandidateRests { .. }));
@@ -285,20 +282,20 @@ fn an_operator_does_not_wait_for_patience() {
 #[test]
 fn a_node_that_dies_of_each_promotion_is_passed_over_and_then_rests() {
     let mut cluster = Cluster::off(3);
-    cluster.machines.iter_mut().for_each(|m| _ = m.slow.insert(("web".to_owned(), Hook::Promote)));
+    (0..3).for_each(|m| cluster.slow(m, "web", Hook::Promote));
     cluster.start_all();
     let mut deaths = 0;
     for _ in 0..900 {
         cluster.run(100);
         for m in 0..3 {
-            let promotes = cluster.machines[m].running.values().any(|run| run.hook == Hook::Promote);
+            let promotes = cluster.machines[m].hooks.values().any(|run| run.hook == Hook::Promote);
             // Who leads goes on: another's memory is another story.
             if promotes && cluster.leader() != Some(m) {
                 deaths += 1;
                 cluster.kill_daemon(m, Some(true));
                 cluster.start(m);
             } else if promotes {
-                cluster.finish(m, "web", Hook::Promote, kit::fails());
+                cluster.finish(m, "web", Hook::Promote, fails());
             }
         }
     }

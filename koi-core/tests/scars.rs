@@ -1,12 +1,9 @@
 //! What went wrong in production, each once: classic manual, section 8.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{Cluster, fails, service};
 use koi_core::io::{Command, HookEnd};
 use koi_core::message::Body;
 use koi_core::types::{Hook, HookSet, NodeState, Time};
+use koi_sim::scripted::{Cluster, Solo, fails, service};
 
 #[test]
 fn scar_01_a_restarted_elector_is_not_taken_for_out_of_order() {
@@ -18,7 +15,7 @@ fn scar_01_a_restarted_elector_is_not_taken_for_out_of_order() {
         cluster.run_until(5000, "a leader", |c| c.leader().is_some());
         cluster.run(3000);
         let now = cluster.leader().expect("someone leads");
-        let id = cluster.machines[now].id;
+        let id = cluster.id(now);
         assert!((0..3).all(|m| cluster.view(m).leader == Some(id)), "all follow {now}");
         cluster.order(Command::Elect);
         assert!((0..3).all(|m| cluster.node_state(m) >= NodeState::Standby));
@@ -27,7 +24,7 @@ fn scar_01_a_restarted_elector_is_not_taken_for_out_of_order() {
 
 #[test]
 fn scar_02_a_hook_whose_end_starts_another_runs_once() {
-    // The kit asserts that no two hooks of a service run at once; here each end is the next one's beginning.
+    // The cluster asserts that no two hooks of a service run at once; here each end is the next one's beginning.
     let mut sparse = service("10-sparse");
     sparse.hooks = [Hook::Stop, Hook::Demote].into_iter().collect::<HookSet>();
     let mut solo = Solo::master(&[sparse, service("20-web")]);
@@ -43,7 +40,7 @@ fn scar_02_a_hook_whose_end_starts_another_runs_once() {
     for hook in ["web.demote", "web.promote", "sparse.demote"] {
         assert_eq!(began.iter().filter(|h| *h == hook).count(), 10, "{hook}: {began:?}");
     }
-    assert!(solo.machines[0].running.is_empty());
+    assert!(solo.machines[0].hooks.is_empty());
 }
 
 #[test]
@@ -67,13 +64,13 @@ fn scar_05_the_leader_elects_and_demotes_nobody_in_maintenance() {
     cluster.order(Command::Maintenance(true));
     cluster.order(Command::Demote);
     cluster.run(10_000);
-    assert_eq!(cluster.machines[master].promoted.len(), 1);
+    assert_eq!(cluster.promoted(master).len(), 1);
     let before = cluster.record().master;
     cluster.lose_power(master);
     cluster.run_until(5000, "a leader", |c| c.leader().is_some());
     cluster.run(20_000);
     assert_eq!(cluster.record().master, before);
-    assert!(cluster.machines.iter().all(|m| m.promoted.is_empty()));
+    assert_eq!(cluster.masters(), Vec::<usize>::new());
 }
 
 #[test]
@@ -103,7 +100,7 @@ fn scar_07_a_new_leader_knows_everyone_before_it_decides() {
     cluster.run(300);
     assert_eq!(cluster.count(now, "master-dropped"), dropped, "nothing is dropped in a hurry");
     cluster.run(5000);
-    let masters: Vec<usize> = (0..3).filter(|m| !cluster.machines[*m].promoted.is_empty()).collect();
+    let masters: Vec<usize> = (0..3).filter(|m| !cluster.promoted(*m).is_empty()).collect();
     assert_eq!(masters.len(), 1);
     assert!(master == leader || masters == [master]);
 }
@@ -158,7 +155,7 @@ fn scar_11_a_report_does_not_grow_with_the_number_of_services() {
     solo.pass(11_000);
     assert_eq!(solo.state(), NodeState::Failed);
     let mut reports = 0;
-    for (_, message) in &solo.sent {
+    for (_, message) in solo.sent() {
         if matches!(message.body, Body::Report(_)) {
             let bytes = minicbor::to_vec(message).expect("it encodes").len();
             assert!(bytes <= 1100, "{bytes} bytes");
@@ -173,7 +170,7 @@ fn scar_11_a_heartbeat_of_a_large_cluster_fits_a_datagram() {
     let mut cluster = Cluster::with_master(3);
     let leader = cluster.leader().expect("someone leads");
     let (_, mut beat) = cluster
-        .sent
+        .sent()
         .iter()
         .rev()
         .find(|(m, sent)| *m == leader && matches!(sent.body, Body::Heartbeat(_)))

@@ -1,11 +1,8 @@
 //! What one service does: the tables of the classic manual.
 
-mod kit;
-
-use kit::solo::Solo;
-use kit::{fails, saw, service};
 use koi_core::io::{Command, HandlerInstance, HookEnd, Observed, ServiceSpec};
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState};
+use koi_sim::scripted::{Solo, fails, saw, service};
 
 const LOW_MID_HIGH: [&str; 3] = ["10-low", "20-mid", "30-high"];
 
@@ -155,7 +152,7 @@ fn a_failed_hook_is_followed_by_failed_and_then_by_stop() {
         let began = solo.hooks();
         assert_eq!(began[began.len() - 2..], ["web.failed", "web.stop"], "{hook:?}");
         assert_eq!(solo.is("web"), ServiceState::Failed);
-        let cause = solo.machines[0].calls.iter().find_map(|c| c.cause.clone()).expect("failed is told why");
+        let cause = solo.seen(0).calls.iter().find_map(|c| c.cause.clone()).expect("failed is told why");
         assert_eq!((cause.hook, cause.timed_out), (hook, false));
     }
 }
@@ -197,7 +194,7 @@ fn a_stop_aborts_start_promote_and_status() {
         solo.hooks();
         solo.change(|record| _ = record.stopped.insert(NodeId(1)));
         solo.pass(200);
-        assert_eq!(solo.machines[0].aborted, [(format!("web.{}", hook.as_str()), false)], "TERM, not KILL");
+        assert_eq!(solo.seen(0).aborted, [(format!("web.{}", hook.as_str()), false)], "TERM, not KILL");
         let expected = if hook == Hook::Promote { vec!["web.demote", "web.stop"] } else { vec!["web.stop"] };
         assert_eq!(solo.hooks(), expected, "{hook:?}");
         assert_eq!(solo.is("web"), ServiceState::Stopped);
@@ -262,7 +259,7 @@ fn a_hook_of_a_service_that_vanished_is_ended_and_its_end_is_ignored() {
     solo.is_slow("b", Hook::Start);
     solo.pass(200);
     solo.folder(0, &[service("a")]);
-    assert_eq!(solo.machines[0].aborted, [("b.start".to_owned(), false)]);
+    assert_eq!(solo.seen(0).aborted, [("b.start".to_owned(), false)]);
     solo.pass(200);
     assert_eq!(solo.state(), NodeState::Standby);
 }
@@ -321,7 +318,7 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
     solo.pass(500);
     assert_eq!(
         (solo.service(0, "web").handler.as_str(), solo.service(0, "web").instance),
-        (("test", HandlerInstance(0)))
+        ("test", HandlerInstance(0))
     );
     solo.folder(0, &[ServiceSpec { hooks: HookSet::ALL.without(Hook::Demote), ..same.clone() }]);
     solo.pass(500);
@@ -358,7 +355,7 @@ fn what_could_not_be_stopped_is_not_taken_for_down_by_another_handler() {
         ..service("web")
     };
     solo.folder(0, &[other]);
-    assert_eq!((solo.service(0, "web").instance, solo.service(0, "web").down), (0, false));
+    assert_eq!((solo.service(0, "web").instance, solo.service(0, "web").down), (HandlerInstance(0), false));
     solo.hooks();
     solo.command(0, Command::Recover).unwrap();
     solo.pass(500);

@@ -1,14 +1,12 @@
 //! What people are told: what is waited for, and what is wrong.
 
-mod kit;
-
-use kit::{Cluster, fails, ms, saw};
 use koi_core::io::{Command, Observed};
 use koi_core::message::Body;
 use koi_core::reason::{CandidateObstacle, WaitReason};
 use koi_core::settings::Electors;
 use koi_core::types::{Hook, NodeState};
 use koi_core::view::Waiting;
+use koi_sim::scripted::{Cluster, fails, ms, saw, service, settings};
 
 fn warns(cluster: &Cluster, m: usize, what: &str) -> bool {
     cluster.view(m).warnings.iter().any(|w| w.contains(what))
@@ -43,11 +41,7 @@ fn without_quorum_it_says_how_many_are_needed() {
 
 #[test]
 fn a_takeover_says_for_whom_it_waits_and_how_long() {
-    let mut cluster = Cluster::with_master(3);
-    let leader = cluster.leader().expect("someone leads");
-    let other = (leader + 1) % 3;
-    cluster.promote(&cluster.name(other)).expect("it is done");
-    cluster.run(1000);
+    let (mut cluster, leader, other) = Cluster::apart(3);
     cluster.lose_power(other);
     cluster.run(700);
     let (first, name) = (waits(&cluster, leader), cluster.name(other));
@@ -132,9 +126,7 @@ fn a_majority_of_two_is_told() {
 #[test]
 fn a_node_that_is_configured_to_vote_and_is_no_member_is_named() {
     let mut cluster = Cluster::with_master(3);
-    let machine =
-        kit::Machine::new(koi_core::types::NodeId(50), kit::settings("extra", 3), vec![kit::service("web")]);
-    cluster.machines.push(machine);
+    cluster.add(50, settings("extra", 3), &[service("web")]);
     cluster.start(3);
     cluster.run(3000);
     let leader = cluster.leader().expect("someone leads");
@@ -186,10 +178,10 @@ fn a_report_that_was_overtaken_changes_nothing() {
     let master = cluster.master().expect("someone is master");
     let other = (0..3).find(|m| *m != leader && *m != master).unwrap_or((leader + 1) % 3);
     let late =
-        cluster.sent.iter().rev().find(|(from, m)| *from == other && matches!(m.body, Body::Report(_)));
+        cluster.sent().iter().rev().find(|(from, m)| *from == other && matches!(m.body, Body::Report(_)));
     let late = late.map(|(_, message)| message.clone()).expect("it has reported");
     cluster.ending(other, "web", Hook::Status, fails());
-    let id = cluster.machines[other].id;
+    let id = cluster.id(other);
     let state = |c: &Cluster| c.view(leader).nodes.iter().find(|n| n.id == id).map(|n| n.state);
     cluster.run_until(11_000, "it fails", |c| state(c) == Some(NodeState::Failed));
     cluster.deliver_later(leader, late, 0);

@@ -1,6 +1,8 @@
 //! Deterministic simulation: the very core that the daemon runs, in a seeded world of networks, clocks, disks and operators
 //! that do their worst.
 //!
+//! There is one [`World`]. [`scripted`] is the same world with nothing left to chance: the core's own tests tell their stories in it.
+//!
 //! A run is a [`World`] and a schedule of faults ([`nemesis`]), both made from one seed. Whatever is promoted twice, or under
 //! an old epoch, or lost after it was answered "done", is a violation, and the run's story tells how it came to that.
 
@@ -11,10 +13,9 @@ pub mod machine;
 pub mod members;
 pub mod nemesis;
 pub mod rng;
-mod schedules;
+pub mod scripted;
 pub mod stories;
 pub mod survey;
-mod whims;
 pub mod world;
 
 pub use world::{MS, Shape, World};

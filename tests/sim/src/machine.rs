@@ -1,138 +1,21 @@
 //! One simulated machine: a disk, a clock, services, a daemon that runs the real core, and its guardian.
 
+mod clock;
+mod defaults;
+mod disk;
+mod service;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use koi_core::Node;
-use koi_core::io::{Boot, HandlerInstance, HookEnd, HookRun, Observed, RunId, ServiceSpec};
-use koi_core::record::Durable;
-use koi_core::settings::{Electors, Settings, Timeouts};
-use koi_core::types::{Epoch, Hook, HookSet, NodeId, Session, Time};
+use koi_core::io::{Boot, HookEnd, HookRun, RunId, ServiceSpec};
+use koi_core::settings::Settings;
+use koi_core::types::{NodeId, Session, Time};
 
-/// A clock that started some time before the world did, and runs a little fast or slow.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    /// What it showed when the world began, µs.
-    pub offset: u64,
-    /// Parts per million that it is fast.
-    pub ppm: i64,
-}
-
-impl Clock {
-    /// What it shows at an instant of the world, µs.
-    pub fn at(self, world: u64) -> Time {
-        let drift = i128::from(world) * i128::from(self.ppm) / 1_000_000;
-        Time(u64::try_from(i128::from(self.offset) + i128::from(world) + drift).unwrap_or(0))
-    }
-
-    /// The first instant of the world at which it shows at least `local`.
-    pub fn world(self, local: Time) -> u64 {
-        if local == Time::NEVER {
-            return u64::MAX;
-        }
-        let ahead = i128::from(local.0) - i128::from(self.offset);
-        let mut world =
-            u64::try_from((ahead * 1_000_000 / i128::from(1_000_000 + self.ppm)).max(0)).unwrap_or(u64::MAX);
-        while self.at(world) < local {
-            world += 1;
-        }
-        world
-    }
-}
-
-/// What is on the disk for sure, and what is only on its way there.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    /// How often the daemon was started.
-    pub starts: u64,
-    /// The identity; drawn anew when the disk was wiped.
-    pub id: Option<NodeId>,
-    /// The state that survives a crash.
-    pub synced: Option<Durable>,
-    /// The daemon's life and the number of that state.
-    pub newest: (u64, u64),
-    /// The run that was started last from this disk, and on which machine.
-    pub last_run: Option<(Session, usize)>,
-    /// It takes nothing.
-    pub full: bool,
-    /// What it has not taken: the daemon's life, the number, the state.
-    pub refused: Option<(u64, u64, Box<Durable>)>,
-}
-
-/// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
-/// the promise is worth no more than it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Whim {
-    /// It says what is.
-    #[default]
-    Honest,
-    /// It calls what was demoted promoted, until it is stopped.
-    PromotedAfterDemote,
-    /// It calls what was once demoted promoted for ever, stopped or not.
-    PromotedForEver,
-    /// It calls what was started stopped.
-    StoppedAfterStart,
-    /// It calls what is promoted live.
-    LiveWhenPromoted,
-    /// What runs has crashed whenever somebody looks.
-    Crashing,
-    /// One of these, by chance, each time.
-    Erratic,
-}
-
-impl Whim {
-    /// Every one but honesty.
-    pub const ALL: [Whim; 6] = [
-        Whim::PromotedAfterDemote,
-        Whim::PromotedForEver,
-        Whim::StoppedAfterStart,
-        Whim::LiveWhenPromoted,
-        Whim::Crashing,
-        Whim::Erratic,
-    ];
-}
-
-/// A service as it really is, whatever the daemon thinks.
-#[derive(Clone, Debug, Default)]
-pub struct Real {
-    /// Promoted, or on the way there or from there.
-    pub promoted: bool,
-    /// Started.
-    pub started: bool,
-    /// Its hooks fail.
-    pub broken: bool,
-    /// It cannot be demoted or stopped.
-    pub stuck: bool,
-    /// Under which epoch it was promoted last.
-    pub epoch: Epoch,
-    /// How far its status can be trusted.
-    pub whim: Whim,
-    /// It was demoted since it was promoted last.
-    demoted: bool,
-}
-
-impl Real {
-    /// What status says.
-    fn observed(&mut self, dice: u64) -> Observed {
-        let whim = match self.whim {
-            Whim::Erratic if dice.is_multiple_of(3) => Whim::Honest,
-            Whim::Erratic => [Whim::Crashing, Whim::LiveWhenPromoted, Whim::Honest][(dice / 3 % 3) as usize],
-            whim => whim,
-        };
-        if whim == Whim::Crashing {
-            (self.started, self.promoted) = (false, false);
-        }
-        match (whim, self.promoted, self.started) {
-            (Whim::PromotedAfterDemote, false, true) | (Whim::PromotedForEver, false, _) if self.demoted => {
-                Observed::Promoted
-            }
-            (Whim::StoppedAfterStart, false, _) | (_, false, false) => Observed::Stopped,
-            (Whim::LiveWhenPromoted, true, _) => Observed::Live,
-            (_, true, _) => Observed::Promoted,
-            (_, false, true) => Observed::Standby,
-        }
-    }
-}
+pub use clock::Clock;
+pub use defaults::{service, settings};
+pub use disk::{Disk, DiskFault};
+pub use service::{Real, Whim};
 
 /// One simulated machine.
 #[derive(Debug)]
@@ -167,7 +50,11 @@ pub struct Machine {
     pub hooks: BTreeMap<RunId, HookRun>,
     /// It runs the next version of koi.
     pub newer: bool,
-    /// Its services.
+    /// An abort does not end its hooks; only a kill does.
+    pub stubborn: bool,
+    /// What its services folder shows.
+    pub folder: Vec<ServiceSpec>,
+    /// Its services as they really are, whatever the folder shows.
     pub services: BTreeMap<String, Real>,
     /// How it is configured.
     pub settings: Settings,
@@ -175,8 +62,7 @@ pub struct Machine {
 
 impl Machine {
     /// A machine that was never started.
-    pub fn new(index: usize, clock: Clock, settings: Settings, services: usize) -> Machine {
-        let services = if settings.runner { services } else { 0 };
+    pub fn new(index: usize, clock: Clock, settings: Settings, folder: Vec<ServiceSpec>) -> Machine {
         Machine {
             index,
             clock,
@@ -193,7 +79,9 @@ impl Machine {
             alarm: Time(0),
             wake: 0,
             hooks: BTreeMap::new(),
-            services: (0..services).map(|n| (format!("s{n}"), Real::default())).collect(),
+            stubborn: false,
+            services: folder.iter().map(|spec| (spec.name.clone(), Real::default())).collect(),
+            folder,
             settings,
         }
     }
@@ -222,27 +110,6 @@ impl Machine {
         self.core = Some(Node::new(self.settings.clone(), boot));
     }
 
-    /// The services, as the folder shows them.
-    pub fn specs(&self) -> Vec<ServiceSpec> {
-        let count = self.services.len();
-        self.services
-            .keys()
-            .enumerate()
-            .map(|(n, name)| ServiceSpec {
-                name: name.clone(),
-                // The last one is independent, the others have priorities.
-                priority: (n + 1 < count).then_some(n as u8 * 10),
-                handler: "sim".to_owned(),
-                instance: HandlerInstance(0),
-                hooks: HookSet::ALL,
-                disabled: false,
-                problem: None,
-                timeouts: Timeouts::default(),
-                status_interval: Duration::from_secs(1),
-            })
-            .collect()
-    }
-
     /// Something is promoted here.
     pub fn promoted(&self) -> bool {
         self.services.values().any(|s| s.promoted)
@@ -254,10 +121,7 @@ impl Machine {
         self.rebooted = true;
         self.power += 1;
         self.guarded = false;
-        for service in self.services.values_mut() {
-            service.promoted = false;
-            service.started = false;
-        }
+        self.services.values_mut().for_each(|s| (s.promoted, s.started) = (false, false));
     }
 
     /// The daemon and its hooks end; the services run on, and are the guardian's.
@@ -268,66 +132,36 @@ impl Machine {
         self.hooks.clear();
     }
 
+    /// The guardian takes down what can be taken down.
+    pub fn take_down(&mut self) {
+        for service in self.services.values_mut().filter(|s| !s.stuck) {
+            (service.promoted, service.started) = (false, false);
+        }
+    }
+
     /// A hook begins: what it does to the service is done at once, or, going down, at its end.
-    pub fn hook_begins(&mut self, run: &HookRun) {
-        if let Some(service) = self.services.get_mut(&run.service)
-            && run.hook == Hook::Promote
-        {
-            (service.promoted, service.demoted) = (true, false);
-            service.epoch = run.epoch;
+    pub(crate) fn hook_begins(&mut self, run: &HookRun) {
+        if let Some(service) = self.services.get_mut(&run.service) {
+            service.begins(run);
         }
         self.hooks.insert(run.run, run.clone());
     }
 
-    /// A hook ends by itself. `dice`: what chance decides.
-    pub fn hook_ends(&mut self, run: &HookRun, dice: u64) -> HookEnd {
-        self.hooks.remove(&run.run);
-        let Some(service) = self.services.get_mut(&run.service) else { return HookEnd::Done };
-        match run.hook {
-            Hook::Start | Hook::Status | Hook::Promote if service.broken => {
-                return HookEnd::Failed { message: "broken".to_owned(), timed_out: false, lasting: false };
-            }
-            Hook::Demote | Hook::Stop if service.stuck => {
-                return HookEnd::Failed { message: "stuck".to_owned(), timed_out: false, lasting: false };
-            }
-            Hook::Start => service.started = true,
-            Hook::Stop => (service.started, service.promoted) = (false, false),
-            Hook::Demote => (service.promoted, service.demoted) = (false, true),
-            Hook::Status => {
-                let observed = service.observed(dice);
-                return HookEnd::Status(observed.into());
-            }
-            Hook::Promote | Hook::Failed => {}
-        }
-        HookEnd::Done
+    /// The hook goes on until a story ends it.
+    pub(crate) fn is_slow(&self, run: &HookRun) -> bool {
+        self.services.get(&run.service).is_some_and(|s| s.slow.has(run.hook))
     }
-}
 
-/// The settings of machine `index` in a cluster with `electors` electors and `nodes` machines.
-pub fn settings(index: usize, electors: u16, elector: bool, runner: bool) -> Settings {
-    let ms = Duration::from_millis;
-    Settings {
-        name: format!("m{index}"),
-        version: "0.1.0".to_owned(),
-        elector,
-        runner,
-        priority: 0,
-        maintenance: false,
-        electors: Electors::Count(electors),
-        quorum: electors / 2 + 1,
-        heartbeat: ms(100),
-        leader_lease: ms(500),
-        master_lease: ms(1000),
-        demote_grace: ms(1000),
-        initial_promotion_delay: ms(5000),
-        failure_promotion_timeout: ms(60_000),
-        auto_recover: 120,
-        auto_recover_time: ms(10_000),
-        auto_recover_wait_factor: 1,
-        failcount_reset: Duration::from_secs(1800),
-        block_on_stop_failure: true,
-        max_parallel: 64,
-        fenced: true,
-        arms: false,
+    /// How a hook ends by itself. `dice`: what chance decides.
+    pub(crate) fn ending(&mut self, run: &HookRun, dice: u64) -> HookEnd {
+        self.services.get_mut(&run.service).map_or(HookEnd::Done, |s| s.ending(run.hook, dice))
+    }
+
+    /// A hook has ended.
+    pub(crate) fn hook_ended(&mut self, run: &HookRun, end: &HookEnd) {
+        self.hooks.remove(&run.run);
+        if let Some(service) = self.services.get_mut(&run.service) {
+            service.ended(run.hook, end);
+        }
     }
 }

@@ -61,7 +61,7 @@ pub fn may_lose_a_disk(world: &World, machine: usize) -> bool {
         let id = *id;
         world.machines.iter().filter(move |m| m.disk.id == Some(id))
     };
-    let sound = |id: &NodeId| own(id).any(|m| record_of(m).is_some() && !m.disk.full);
+    let sound = |id: &NodeId| own(id).any(|m| record_of(m).is_some() && !m.disk.is_full());
     let copied = world.machines[machine].disk.id.is_some_and(|id| own(&id).count() > 1);
     // A change of the members that is under way is a fault already.
     let changing = world.machines.iter().filter_map(record_of).any(|d| d.record.change.is_some());

@@ -5,10 +5,10 @@ use std::time::Duration;
 use koi_core::io::{Command, Input};
 
 use crate::invariants::healing;
-use crate::machine::{Machine, Whim, settings};
+use crate::machine::{Machine, Whim};
 use crate::members;
 use crate::stories;
-use crate::world::{MS, Shape, Trap, World};
+use crate::world::{MS, Shape, Trap, World, usual_settings};
 
 /// What came of one seed.
 #[derive(Clone, Debug)]
@@ -119,15 +119,12 @@ fn strike(world: &mut World, total: usize) {
             let span = world.rng().between(10 * MS, 4000 * MS);
             world.pause(machine, span);
         }
-        5 => isolate(world, machine),
+        5 => world.isolate(machine),
         6 => {
             world.tell(format!("nothing passes from m{machine} to m{other}"));
             world.network.cut.push((machine, other));
         }
-        7 | 8 => {
-            world.tell("the network mends");
-            world.network.cut.clear();
-        }
+        7 | 8 => world.mend_network(),
         9 => {
             let loss = world.rng().pick(&[0, 5, 20, 50]);
             let delay = world.rng().pick(&[2, 2, 20, 150, 600]);
@@ -176,7 +173,7 @@ fn strike(world: &mut World, total: usize) {
 
 /// One disk at a time is full.
 fn fill_or_mend(world: &mut World, machine: usize, total: usize) {
-    match (0..total).find(|m| world.machines[*m].disk.full) {
+    match (0..total).find(|m| world.machines[*m].disk.is_full()) {
         Some(full) => world.mend_disk(full),
         None => world.fill_disk(machine),
     }
@@ -185,11 +182,10 @@ fn fill_or_mend(world: &mut World, machine: usize, total: usize) {
 /// The leader is cut off just long enough to be deposed, and cannot know it at once.
 fn depose(world: &mut World, machine: usize) {
     let leader = world.leader().unwrap_or(machine);
-    isolate(world, leader);
+    world.isolate(leader);
     let span = world.rng().between(300 * MS, 1500 * MS);
     world.run_for(span);
-    world.tell("the network mends");
-    world.network.cut.clear();
+    world.mend_network();
 }
 
 /// The master is cut off in maintenance mode, and does not learn that it is over: it stays promoted.
@@ -198,15 +194,14 @@ fn upgrade_alone(world: &mut World, machine: usize) {
     world.command(leader, Command::Maintenance(true));
     world.run_for(200 * MS);
     if let Some(master) = world.masters().first().copied() {
-        isolate(world, master);
+        world.isolate(master);
     }
     let span = world.rng().between(100 * MS, 1500 * MS);
     world.run_for(span);
     let leader = world.leader().unwrap_or(machine);
     world.command(leader, Command::Maintenance(false));
     world.run_for(3500 * MS);
-    world.tell("the network mends");
-    world.network.cut.clear();
+    world.mend_network();
 }
 
 /// One node's leases differ from the others' for a while: lengths travel with the messages.
@@ -221,14 +216,6 @@ fn reconfigure(world: &mut World, machine: usize) {
     ));
     world.machines[machine].settings = settings.clone();
     world.say(machine, Input::Configure(Box::new(settings)));
-}
-
-fn isolate(world: &mut World, machine: usize) {
-    world.tell(format!("m{machine} is cut off"));
-    for other in (0..world.machines.len()).filter(|o| *o != machine) {
-        world.network.cut.push((machine, other));
-        world.network.cut.push((other, machine));
-    }
 }
 
 fn operate(world: &mut World, machine: usize, other: usize) {
@@ -258,12 +245,8 @@ fn heal(world: &mut World, total: usize, seed: u64) {
         let services = world.machines[machine].services.values_mut();
         services.for_each(|s| (s.broken, s.stuck, s.whim) = (false, false, Whim::Honest));
         // Nodes that disagree are never all well.
-        let usual = settings(
-            machine,
-            u16::try_from(total).unwrap_or(u16::MAX),
-            true,
-            world.machines[machine].settings.runner,
-        );
+        let electors = u16::try_from(total).unwrap_or(u16::MAX);
+        let usual = usual_settings(machine, electors, world.machines[machine].settings.runner);
         world.machines[machine].settings = usual.clone();
         world.say(machine, Input::Configure(Box::new(usual)));
     }
@@ -294,7 +277,7 @@ fn heal(world: &mut World, total: usize, seed: u64) {
     for id in ids {
         world.command(leader, Command::Start(id.to_string()));
     }
-    (0..world.machines.len()).for_each(|machine| world.command(machine, Command::Recover));
+    (0..world.machines.len()).for_each(|machine| _ = world.command(machine, Command::Recover));
     world.command(leader, Command::Maintenance(false));
     world.command(leader, Command::Elect);
     attest(world);

@@ -1,13 +1,15 @@
 //! Calm clusters, and one thing that happens to each: what must come of it is known.
 
+mod schedules;
+mod whims;
+
 use koi_core::concern::Concern;
 use koi_core::io::{Command, Input};
 use koi_core::types::Hook;
 
 use crate::invariants::leaders::Masters;
 use crate::nemesis::{Report, SHAPES};
-use crate::world::{MS, Shape, World};
-use crate::{schedules, whims};
+use crate::world::{MS, Shape, Tempo, World};
 
 type Story = Result<(), String>;
 
@@ -132,7 +134,7 @@ fn one_is_deaf(world: &mut World) -> Story {
 /// A clean stop: the next promote begins when the last demote has ended, and the news of it has passed (R11).
 fn master_leaves(world: &mut World) -> Story {
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
-    world.smooth = true;
+    world.tempo = Tempo::Smooth;
     world.say(master, Input::Shutdown);
     hands_over(world, master)
 }
@@ -143,7 +145,7 @@ fn master_is_moved(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let other = world.machines.iter().find(|m| m.index != master && m.settings.runner).map(|m| m.index);
     let node = format!("m{}", other.ok_or("only one runner")?);
-    world.smooth = true;
+    world.tempo = Tempo::Smooth;
     world.command(leader, Command::Promote { node, dry_run: false });
     hands_over(world, master)
 }

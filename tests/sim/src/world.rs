@@ -8,21 +8,27 @@ mod effects;
 mod looks;
 mod network;
 mod queue;
+mod recorder;
+mod tempo;
 mod versions;
 
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
-use koi_core::io::{Answered, Command, CommandId, Input, Refusal};
+use koi_core::io::{Answered, Command, CommandId, Input, Refusal, ServiceSpec};
 use koi_core::message::Message;
+use koi_core::settings::Settings;
 use koi_core::types::Hook;
 
 use crate::invariants::Invariants;
-use crate::machine::{Clock, Machine, settings};
+use crate::machine::{Clock, Machine, service, settings};
 use crate::rng::Rng;
 
 pub use effects::Trap;
 pub use network::Network;
 use queue::{Due, Happening};
+pub use recorder::{Recorder, Seen};
+pub use tempo::Tempo;
 
 /// A millisecond of the world's time, which is counted in µs.
 pub const MS: u64 = 1000;
@@ -68,16 +74,18 @@ pub struct World {
     queue: BinaryHeap<Due>,
     counter: u64,
     commands: BTreeMap<CommandId, Command>,
-    /// Answers to commands that have not been looked at.
-    pub answers: Vec<(Command, Result<Answered, Refusal>)>,
+    /// Answers to commands.
+    pub answers: BTreeMap<CommandId, Result<Answered, Refusal>>,
     /// A trap that waits.
     pub trap: Option<Trap>,
     /// A daemon that ends in order is started again.
     pub revive: bool,
     /// Clocks run as they like, and that alone is not held against anybody.
     pub wild_clocks: bool,
-    /// Every hook is quick.
-    pub smooth: bool,
+    /// How long things take.
+    pub tempo: Tempo,
+    /// What daemons ask for is recorded here.
+    pub recorder: Option<Recorder>,
     begun: BTreeMap<Hook, u64>,
     ended: BTreeMap<(usize, Hook), u64>,
     /// How many demote hooks have begun.
@@ -97,30 +105,40 @@ impl World {
                 // Any two clocks differ by less than ρ = 1 %.
                 let clock =
                     Clock { offset: rng.between(1, 1 << 40), ppm: rng.between(0, 9800) as i64 - 4900 };
-                Machine::new(
-                    index,
-                    clock,
-                    settings(index, electors, true, index < shape.runners || index == total),
-                    shape.services,
-                )
+                let runner = index < shape.runners || index == total;
+                let services = if runner { shape.services } else { 0 };
+                Machine::new(index, clock, usual_settings(index, electors, runner), folder(services))
             })
             .collect();
+        World { machines, founders: total, ..World::empty(rng) }
+    }
+
+    /// A world in which nothing happens by chance, and everything that daemons ask for is recorded. It has no machines yet.
+    pub fn told() -> World {
+        let mut world = World::empty(Rng::new(0));
+        (world.network.soonest, world.network.delay) = (MS, MS);
+        (world.tempo, world.recorder) = (Tempo::Told, Some(Recorder::default()));
+        world
+    }
+
+    fn empty(rng: Rng) -> World {
         World {
             now: 0,
-            machines,
-            founders: total,
-            network: Network { loss: 0, duplicates: 0, delay: 2 * MS, slow: Vec::new(), cut: Vec::new() },
+            machines: Vec::new(),
+            founders: 0,
+            network: Network::default(),
             invariants: Invariants::default(),
             story: Vec::new(),
             rng,
             queue: BinaryHeap::new(),
             counter: 0,
             commands: BTreeMap::new(),
-            answers: Vec::new(),
+            answers: BTreeMap::new(),
             trap: None,
             revive: false,
             wild_clocks: false,
-            smooth: false,
+            tempo: Tempo::Rough,
+            recorder: None,
             begun: BTreeMap::new(),
             ended: BTreeMap::new(),
             demotes: 0,
@@ -152,13 +170,21 @@ impl World {
     pub fn run_for(&mut self, span: u64) {
         let end = self.now + span;
         let before = self.counter;
-        while self.queue.peek().is_some_and(|next| next.at <= end) {
+        while self.step(end) {
             assert!(self.counter - before < STORM, "a storm: {STORM} happenings within {} ms", span / MS);
-            let Some(due) = self.queue.pop() else { break };
-            self.now = self.now.max(due.at);
-            self.happen(due.what);
         }
         self.now = end;
+    }
+
+    /// Lets the next thing happen, if it does not come after `end`; whether it did.
+    pub fn step(&mut self, end: u64) -> bool {
+        if self.queue.peek().is_none_or(|next| next.at > end) {
+            return false;
+        }
+        let Some(due) = self.queue.pop() else { return false };
+        self.now = self.now.max(due.at);
+        self.happen(due.what);
+        true
     }
 
     /// Lets time pass until `done`, at most `span` µs; whether it came true. Long spans are looked at less often: looking costs more than living.
@@ -240,17 +266,33 @@ impl World {
     }
 
     /// An operator says something to a node.
-    pub fn command(&mut self, machine: usize, command: Command) {
+    pub fn command(&mut self, machine: usize, command: Command) -> CommandId {
         self.counter += 1;
         let id = CommandId(self.counter);
         self.tell(format!("m{machine}: an operator says {command:?}"));
         self.invariants.asked(&command);
         self.commands.insert(id, command.clone());
         self.say(machine, Input::Command { id, command });
+        id
     }
 
     /// A signal or an operator's word for a daemon.
     pub fn say(&mut self, machine: usize, input: Input) {
-        self.later(1, Happening::Tell { machine, input: Box::new(input) });
+        self.later(self.tempo.word(), Happening::Tell { machine, input: Box::new(input) });
     }
+}
+
+/// How machine `index` is configured. `electors`: how many vote.
+pub fn usual_settings(index: usize, electors: u16, runner: bool) -> Settings {
+    Settings { runner, fenced: true, ..settings(&format!("m{index}"), electors) }
+}
+
+/// So many services: the last one is independent, the others have priorities.
+fn folder(services: usize) -> Vec<ServiceSpec> {
+    let spec = |n: usize| ServiceSpec {
+        priority: (n + 1 < services).then_some(n as u8 * 10),
+        status_interval: Duration::from_secs(1),
+        ..service(&format!("s{n}"))
+    };
+    (0..services).map(spec).collect()
 }

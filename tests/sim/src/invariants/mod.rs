@@ -14,6 +14,7 @@ mod once;
 mod pace;
 mod promises;
 mod terms;
+mod turns;
 
 /// All of them, and what each remembers.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,7 @@ impl Invariants {
         self.violations.extend(self.epochs.check(now, machine, run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
+        self.violations.extend(turns::check(now, &machines[machine], run));
     }
 
     pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {

@@ -14,16 +14,15 @@ impl World {
         if self.machines[machine].core.is_some() {
             return;
         }
-        if self.machines[machine].disk.full {
+        if self.machines[machine].disk.is_full() {
             // Better no daemon than one that forgets; whoever restarts it tries again.
             return self.boot_later(machine, 1000 * MS);
         }
         let random = self.rng.draw();
         let now = self.now;
         let earlier = self.machines[machine].earlier_run();
-        // After a reboot the machine's own number shows that it is the same one; not every machine has one.
         let rebooted = self.machines[machine].rebooted;
-        let same = !rebooted || self.rng.percent(80);
+        let same = !rebooted || self.tempo.knows_its_machine(&mut self.rng);
         self.machines[machine].paused_until = 0;
         self.machines[machine].boot(now, random);
         self.machines[machine].earlier = earlier.filter(|_| same);
@@ -38,7 +37,7 @@ impl World {
         if let Some(earlier) = self.machines[machine].earlier.take() {
             self.say(machine, Input::Follows(earlier));
         }
-        let specs = self.machines[machine].specs();
+        let specs = self.machines[machine].folder.clone();
         self.say(machine, Input::Services(specs));
     }
 
@@ -85,9 +84,7 @@ impl World {
             return;
         }
         self.machines[machine].guarded = false;
-        for service in self.machines[machine].services.values_mut().filter(|s| !s.stuck) {
-            (service.promoted, service.started) = (false, false);
-        }
+        self.machines[machine].take_down();
         if self.machines[machine].promoted() {
             self.tell(format!("m{machine}: the guardian cannot take everything down: the fence acts"));
             self.lose_power(machine);
@@ -109,14 +106,11 @@ impl World {
 
     /// SIGSTOP for `span` µs; the guardian lets that last no longer than the lease.
     pub fn pause(&mut self, machine: usize, span: u64) {
-        let now = self.now;
-        let m = &self.machines[machine];
-        let Some(core) = &m.core else { return };
-        let lease = core.view(m.clock.at(now)).lease;
-        let life = m.life;
+        let Some(view) = self.view(machine) else { return };
+        let (now, life) = (self.now, self.machines[machine].life);
         self.tell(format!("m{machine}: the daemon hangs for {} ms", span / MS));
         self.machines[machine].paused_until = now + span;
-        if let Some(lease) = lease {
+        if let Some(lease) = view.lease {
             let left = u64::try_from(lease.as_micros()).unwrap_or(u64::MAX);
             self.later(left.saturating_add(1), Happening::GuardianChecks { machine, life });
         }

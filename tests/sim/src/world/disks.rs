@@ -2,7 +2,7 @@
 
 use super::queue::Happening;
 use super::{MS, World};
-use crate::machine::Disk;
+use crate::machine::{Disk, DiskFault};
 
 impl World {
     /// The disk of a machine without a running daemon is wiped.
@@ -19,7 +19,7 @@ impl World {
         let disk = self.machines[from].disk.clone();
         let name = self.machines[from].settings.name.clone();
         let copy = &mut self.machines[to];
-        copy.disk = Disk { newest: (0, 0), full: false, refused: None, ..disk };
+        copy.disk = Disk { newest: (0, 0), fault: None, refused: Vec::new(), ..disk };
         copy.settings.name = name;
     }
 
@@ -28,7 +28,7 @@ impl World {
         if self.machines[machine].core.is_none() {
             self.tell(format!("m{machine}: its disk is restored from a backup"));
             let newest = self.machines[machine].disk.newest;
-            self.machines[machine].disk = Disk { newest, full: false, refused: None, ..backup };
+            self.machines[machine].disk = Disk { newest, fault: None, refused: Vec::new(), ..backup };
         }
     }
 
@@ -43,15 +43,25 @@ impl World {
     /// The disk of a machine takes nothing any more.
     pub fn fill_disk(&mut self, machine: usize) {
         self.tell(format!("m{machine}: the disk is full"));
-        self.machines[machine].disk.full = true;
+        self.machines[machine].disk.fault = Some(DiskFault::Full);
     }
 
-    /// There is room again: what was refused is written.
+    /// The disk of a machine hangs from now on.
+    pub fn hang_disk(&mut self, machine: usize) {
+        self.tell(format!("m{machine}: the disk hangs"));
+        self.machines[machine].disk.fault = Some(DiskFault::Hangs);
+    }
+
+    /// The disk takes what it is given again: what it has not taken is written.
     pub fn mend_disk(&mut self, machine: usize) {
-        self.machines[machine].disk.full = false;
-        if let Some((life, number, durable)) = self.machines[machine].disk.refused.take() {
-            self.tell(format!("m{machine}: there is room on the disk again"));
-            self.later(MS, Happening::Synced { machine, life, number, durable });
+        let m = &mut self.machines[machine];
+        let (delay, was_full) = (MS.min(m.disk_delay), m.disk.is_full());
+        m.disk.fault = None;
+        for (life, number, durable) in std::mem::take(&mut m.disk.refused) {
+            if was_full {
+                self.tell(format!("m{machine}: there is room on the disk again"));
+            }
+            self.later(delay, Happening::Synced { machine, life, number, durable });
         }
     }
 }

@@ -3,10 +3,12 @@
 use koi_core::event::Event;
 use koi_core::io::{Effect, HookEnd, HookRun, Input, RunId};
 use koi_core::message::Body;
+use koi_core::record::Durable;
 use koi_core::types::Hook;
 
 use super::queue::Happening;
 use super::{MS, World};
+use crate::machine::DiskFault;
 
 /// What a trap waits for: at that very moment the machine loses its power, or its daemon dies. Most of what must be on disk
 /// first is only missed then.
@@ -25,7 +27,8 @@ pub enum Trap {
 }
 
 impl World {
-    pub(super) fn input(&mut self, machine: usize, input: Input) {
+    /// A daemon is given this now, if it runs.
+    pub fn input(&mut self, machine: usize, input: Input) {
         let (now, m) = (self.now, &mut self.machines[machine]);
         if m.core.is_none() {
             return;
@@ -60,32 +63,24 @@ impl World {
 
     fn effect(&mut self, machine: usize, effect: Effect) {
         self.spring(machine, &effect);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(machine, &effect);
+        }
         match effect {
             Effect::Send { to, message } => self.send(machine, to, *message),
-            Effect::Persist { number, durable } => {
-                let m = &self.machines[machine];
-                let (life, longest) = (m.life, m.disk_delay);
-                if m.disk.full {
-                    self.machines[machine].disk.refused = Some((life, number, durable));
-                    let input = Box::new(Input::NotPersisted("full".to_owned()));
-                    // Before any later word of this disk.
-                    return self.later(MS / 10, Happening::Tell { machine, input });
-                }
-                let delay = self.rng.between(MS / 10, longest);
-                self.later(delay, Happening::Synced { machine, life, number, durable });
-            }
+            Effect::Persist { number, durable } => self.persist(machine, number, durable),
             Effect::RunHook(run) => self.run_hook(machine, *run),
-            Effect::AbortHook { run, .. } => {
+            Effect::AbortHook { run, now } if now || !self.machines[machine].stubborn => {
                 let life = self.machines[machine].life;
-                let delay = self.rng.between(0, 20 * MS);
+                let delay = self.tempo.abort(&mut self.rng);
                 self.later(delay, Happening::HookOver { machine, life, run, aborted: true });
             }
+            Effect::AbortHook { .. } => {}
             Effect::Answer { id, result } => {
-                if let Some(command) = self.commands.remove(&id) {
-                    self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
-                    self.invariants.answered(&command, &result);
-                    self.answers.push((command, result));
-                }
+                let command = self.commands.remove(&id).expect("a command is answered once");
+                self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
+                self.invariants.answered(&command, &result);
+                self.answers.insert(id, result);
             }
             Effect::Event(event) => {
                 if let Event::LeadershipGained { term, .. } = event {
@@ -97,7 +92,9 @@ impl World {
             }
             Effect::Fence { reason } => {
                 self.tell(format!("m{machine}: the fence acts: {reason}"));
-                self.later(0, Happening::Sprung { machine, power: true });
+                if self.tempo.fences() {
+                    self.later(0, Happening::Sprung { machine, power: true });
+                }
             }
             Effect::CountUp { beyond } => {
                 self.tell(format!("m{machine}: its state was restored, it begins again after run {beyond}"));
@@ -117,6 +114,24 @@ impl World {
         }
     }
 
+    fn persist(&mut self, machine: usize, number: u64, durable: Box<Durable>) {
+        let m = &mut self.machines[machine];
+        let (life, longest) = (m.life, m.disk_delay);
+        match m.disk.fault {
+            None => {
+                let delay = self.rng.between(longest.min(MS / 10), longest);
+                self.later(delay, Happening::Synced { machine, life, number, durable });
+            }
+            Some(DiskFault::Full) => {
+                m.disk.refused = vec![(life, number, durable)];
+                let input = Box::new(Input::NotPersisted("full".to_owned()));
+                // Before any later word of this disk.
+                self.later(MS / 10, Happening::Tell { machine, input });
+            }
+            Some(DiskFault::Hangs) => m.disk.refused.push((life, number, durable)),
+        }
+    }
+
     fn run_hook(&mut self, machine: usize, run: HookRun) {
         if run.hook != Hook::Status {
             self.tell(format!(
@@ -130,35 +145,29 @@ impl World {
         self.invariants.hook_began(self.now, machine, &run, &self.machines);
         self.demotes += u64::from(run.hook == Hook::Demote);
         self.begun.insert(run.hook, self.now);
-        let took = match run.hook {
-            _ if self.smooth => self.rng.between(MS, 20 * MS),
-            // All demotes in a row are over within the grace, and may need most of it.
-            Hook::Demote => {
-                let rows = self.machines[machine].services.len().saturating_sub(1).max(1) as u64;
-                self.rng.between(MS, 850 * MS / rows)
-            }
-            Hook::Promote | Hook::Start if self.rng.percent(5) => self.rng.between(MS, 3000 * MS),
-            // A script that hangs: a slow disk, a lock.
-            Hook::Status | Hook::Promote | Hook::Start if self.rng.percent(1) => 20_000 * MS,
-            _ => self.rng.between(MS, 50 * MS),
-        };
-        let life = self.machines[machine].life;
+        let m = &self.machines[machine];
+        if m.is_slow(&run) {
+            return;
+        }
+        let took = self.tempo.hook(&mut self.rng, run.hook, m.services.len());
+        let life = m.life;
         self.later(took, Happening::HookOver { machine, life, run: run.run, aborted: false });
     }
 
     pub(super) fn hook_over(&mut self, machine: usize, life: u64, run: RunId, aborted: bool) {
         let dice = self.rng.draw();
         let m = &mut self.machines[machine];
-        let Some(hook) = m.hooks.get(&run).cloned().filter(|_| m.life == life) else { return };
-        let ended = if aborted {
-            m.hooks.remove(&run);
-            HookEnd::Aborted
-        } else {
-            m.hook_ends(&hook, dice)
-        };
-        self.ended.insert((machine, hook.hook), self.now);
-        self.tell(format!("m{machine}: {} {} ended: {ended:?}", hook.service, hook.hook.as_str()));
-        self.input(machine, Input::HookFinished { run, ended });
+        let Some(run) = m.hooks.get(&run).cloned().filter(|_| m.life == life) else { return };
+        let end = if aborted { HookEnd::Aborted } else { m.ending(&run, dice) };
+        self.end_hook(machine, &run, end);
+    }
+
+    /// A hook that runs ends so.
+    pub fn end_hook(&mut self, machine: usize, run: &HookRun, end: HookEnd) {
+        self.machines[machine].hook_ended(run, &end);
+        self.ended.insert((machine, run.hook), self.now);
+        self.tell(format!("m{machine}: {} {} ended: {end:?}", run.service, run.hook.as_str()));
+        self.input(machine, Input::HookFinished { run: run.run, ended: end });
     }
 
     fn spring(&mut self, machine: usize, effect: &Effect) {

@@ -3,6 +3,7 @@
 use koi_core::concern::Concern;
 use koi_core::io::RunId;
 use koi_core::types::{Hook, NodeState};
+use koi_core::view::View;
 
 use super::World;
 use crate::machine::Machine;
@@ -13,6 +14,12 @@ impl World {
         self.machines.iter().position(|m| {
             m.core.as_ref().is_some_and(|c| m.paused_until <= self.now && c.acting(m.clock.at(self.now)))
         })
+    }
+
+    /// What a node says of the cluster; none: its daemon does not run.
+    pub fn view(&self, machine: usize) -> Option<View> {
+        let m = &self.machines[machine];
+        Some(m.core.as_ref()?.view(m.clock.at(self.now)))
     }
 
     /// The machines on which something is promoted.
@@ -28,8 +35,7 @@ impl World {
     /// All is well, and every runner could be master.
     pub fn is_ready(&self) -> bool {
         let could = |m: &Machine| {
-            let state =
-                m.core.as_ref().and_then(|c| c.view(m.clock.at(self.now)).nodes.first().map(|n| n.state));
+            let state = self.view(m.index).and_then(|view| view.nodes.first().map(|n| n.state));
             state.is_some_and(|s| matches!(s, NodeState::Standby | NodeState::Master))
         };
         self.is_well() && self.machines.iter().filter(|m| m.settings.runner && m.disk.id.is_some()).all(could)
@@ -37,8 +43,7 @@ impl World {
 
     /// What is amiss, as the leader sees it; none: nobody leads.
     pub fn concerns(&self) -> Option<Vec<Concern>> {
-        let leader = &self.machines[self.leader()?];
-        let mut concerns = leader.core.as_ref()?.view(leader.clock.at(self.now)).concerns;
+        let mut concerns = self.view(self.leader()?)?.concerns;
         concerns.retain(|concern| !(self.wild_clocks && matches!(concern, Concern::Clock { .. })));
         Some(concerns)
     }
@@ -46,8 +51,7 @@ impl World {
     /// What the leader says of the cluster, for people.
     pub fn diagnosis(&self) -> String {
         let Some(leader) = self.leader() else { return self.leaderless() };
-        let m = &self.machines[leader];
-        let Some(view) = m.core.as_ref().map(|c| c.view(m.clock.at(self.now))) else { return String::new() };
+        let Some(view) = self.view(leader) else { return String::new() };
         let nodes: Vec<String> = view
             .nodes
             .iter()
@@ -60,7 +64,7 @@ impl World {
     /// What each node waits for while nobody leads, for people.
     fn leaderless(&self) -> String {
         let waits = |m: &Machine| {
-            let view = m.core.as_ref()?.view(m.clock.at(self.now));
+            let view = self.view(m.index)?;
             let members = m.disk.synced.as_ref().map_or(0, |d| d.record.members.len());
             let what = view.waiting.first().map(|w| w.reason.to_string()).unwrap_or_default();
             Some(format!("m{} ({:?}, {members} members) waits for {what:?}", m.index, view.origin))

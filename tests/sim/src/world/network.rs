@@ -16,7 +16,9 @@ pub struct Network {
     pub loss: u64,
     /// Percent that arrive twice.
     pub duplicates: u64,
-    /// The longest delay, µs.
+    /// The shortest delay, µs.
+    pub soonest: u64,
+    /// The longest delay, µs; no less than the shortest.
     pub delay: u64,
     /// From whom to whom everything takes so much longer, µs.
     pub slow: Vec<(usize, usize, u64)>,
@@ -24,8 +26,15 @@ pub struct Network {
     pub cut: Vec<(usize, usize)>,
 }
 
+impl Default for Network {
+    fn default() -> Network {
+        Network { loss: 0, duplicates: 0, soonest: 50, delay: 2 * MS, slow: Vec::new(), cut: Vec::new() }
+    }
+}
+
 impl World {
-    pub(super) fn send(&mut self, from: usize, to: Destination, message: Message) {
+    /// A datagram leaves a machine.
+    pub fn send(&mut self, from: usize, to: Destination, message: Message) {
         for target in 0..self.machines.len() {
             let id = self.machines[target].core.as_ref().map(koi_core::Node::id);
             let meant = match to {
@@ -56,10 +65,15 @@ impl World {
         for _ in 0..copies {
             let slow =
                 self.network.slow.iter().find(|(a, b, _)| (*a, *b) == (from, to)).map_or(0, |(_, _, d)| *d);
-            let delay = slow + self.rng.between(50, self.network.delay.max(51));
+            let delay = slow + self.rng.between(self.network.soonest, self.network.delay);
             let copy = if older { versions::as_read_by_an_older(message) } else { message.clone() };
-            self.later(delay, Happening::Deliver { to, message: Box::new(copy) });
+            self.deliver_later(to, copy, delay);
         }
+    }
+
+    /// A datagram arrives after so many µs.
+    pub fn deliver_later(&mut self, to: usize, message: Message, delay: u64) {
+        self.later(delay, Happening::Deliver { to, message: Box::new(message) });
     }
 
     /// An old datagram comes again.
@@ -69,22 +83,22 @@ impl World {
         }
         let at = (self.rng.draw() % self.attic.len() as u64) as usize;
         let (to, message) = self.attic[at].clone();
-        self.later(1, Happening::Deliver { to, message: Box::new(message) });
+        self.deliver_later(to, message, 1);
     }
 
     /// Every old datagram for this machine comes again.
     pub fn replay_to(&mut self, machine: usize) {
         let recorded = self.attic.iter().filter(|(to, _)| *to == machine).cloned().collect::<Vec<_>>();
         for (to, message) in recorded {
-            self.later(1, Happening::Deliver { to, message: Box::new(message) });
+            self.deliver_later(to, message, 1);
         }
     }
 
     /// Something authentic with an absurd number in it comes from a machine to all the others.
     pub fn say_absurd(&mut self, from: usize) {
-        let Some(core) = &self.machines[from].core else { return };
+        let (Some(core), Some(view)) = (&self.machines[from].core, self.view(from)) else { return };
         let (id, session) = (core.id(), core.session());
-        let (term, record) = (core.view(self.machines[from].clock.at(self.now)).term, core.applied().clone());
+        let (term, record) = (view.term, core.applied().clone());
         let body = absurd::body(self.rng.draw(), term, record, &self.machines[from].settings);
         self.tell(format!("m{from} says something absurd: {body:?}"));
         for to in 0..self.machines.len() {
@@ -93,6 +107,20 @@ impl World {
             let message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
             self.transmit(from, to, &message);
         }
+    }
+
+    /// Nothing passes between a machine and the others.
+    pub fn isolate(&mut self, machine: usize) {
+        self.tell(format!("m{machine} is cut off"));
+        for other in (0..self.machines.len()).filter(|o| *o != machine) {
+            self.network.cut.extend([(machine, other), (other, machine)]);
+        }
+    }
+
+    /// Nothing is cut off any more.
+    pub fn mend_network(&mut self) {
+        self.tell("the network mends");
+        self.network.cut.clear();
     }
 
     /// Nothing is lost, late or cut off any more.

@@ -19,7 +19,7 @@ const MASTERSHIPS: usize = 14;
 const NAMED: u64 = 100_000 * MS;
 
 /// The same service takes to something everywhere. Nothing repeats itself fast, and when it is over all is well again.
-pub(crate) fn everywhere(world: &mut World) -> Story {
+pub(super) fn everywhere(world: &mut World) -> Story {
     let whim = world.rng().pick(&Whim::ALL);
     (0..world.machines.len()).for_each(|machine| world.whim(machine, whim));
     world.invariants.restart_pace();
@@ -33,7 +33,7 @@ pub(crate) fn everywhere(world: &mut World) -> Story {
 }
 
 /// One standby contradicts itself: it fails, and says by what, and the master stays.
-pub(crate) fn one_contradicts_itself(world: &mut World) -> Story {
+pub(super) fn one_contradicts_itself(world: &mut World) -> Story {
     let whims = [Whim::StoppedAfterStart, Whim::PromotedAfterDemote, Whim::PromotedForEver];
     let whim = world.rng().pick(&whims);
     let [old] = world.masters()[..] else { return Err("not one master".to_owned()) };
@@ -51,10 +51,7 @@ pub(crate) fn one_contradicts_itself(world: &mut World) -> Story {
         Whim::PromotedForEver => "could not be stopped",
         _ => "status says promoted (90) after demote",
     };
-    let named = |w: &World| {
-        let m = &w.machines[old];
-        m.core.as_ref().is_some_and(|core| core.view(m.clock.at(w.now)).reason.contains(words))
-    };
+    let named = |w: &World| w.view(old).is_some_and(|view| view.reason.contains(words));
     if !world.run_until(NAMED, named) {
         return Err(format!("m{old} is {whim:?}, and never said: {words}"));
     }
@@ -71,7 +68,7 @@ pub(crate) fn one_contradicts_itself(world: &mut World) -> Story {
 }
 
 /// The master's disk is full, and others change the record: R7 alone ends a mastership.
-pub(crate) fn the_masters_disk_is_full(world: &mut World) -> Story {
+pub(super) fn the_masters_disk_is_full(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
     let third = (0..world.machines.len()).find(|m| *m != leader && *m != master).ok_or("only two")?;
@@ -89,7 +86,7 @@ pub(crate) fn the_masters_disk_is_full(world: &mut World) -> Story {
 }
 
 /// The disk of a standby is full, and nobody has noticed: it may be named once, and another soon after.
-pub(crate) fn a_standbys_disk_is_full(world: &mut World) -> Story {
+pub(super) fn a_standbys_disk_is_full(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
     let standbys: Vec<usize> = (0..world.machines.len()).filter(|m| ![leader, master].contains(m)).collect();

@@ -9,28 +9,29 @@ use koi_core::record::{MasterEntry, Record, StateOrigin};
 use koi_core::settings::Settings;
 use koi_core::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Session, Term, Version};
 
-use super::{Cluster, Machine, ms, settings};
+use super::{Cluster, ms, settings};
 
 /// The leader's identity.
-pub(crate) const LEADER: NodeId = NodeId(99);
+const LEADER: NodeId = NodeId(99);
 /// The leader's run.
-pub(crate) const LEADER_RUN: Session = Session { count: 1, random: 99 };
+const LEADER_RUN: Session = Session { count: 1, random: 99 };
 
 /// A runner that votes not, and its leader.
-pub(crate) struct Solo {
+pub struct Solo {
     cluster: Cluster,
     /// What the leader's heartbeats carry.
-    pub(crate) record: Record,
-    pub(crate) term: Term,
+    pub record: Record,
+    /// The leader's.
+    pub term: Term,
     number: u64,
     /// `L` of the leader.
-    pub(crate) lease: Duration,
+    pub lease: Duration,
     /// The lease that the leader grants.
-    pub(crate) grants: Option<Epoch>,
+    pub grants: Option<Epoch>,
     /// What the leader wants back.
-    pub(crate) wants_back: Option<Epoch>,
+    pub wants_back: Option<Epoch>,
     /// The leader is there.
-    pub(crate) leader_speaks: bool,
+    pub leader_speaks: bool,
 }
 
 impl Deref for Solo {
@@ -48,12 +49,12 @@ impl DerefMut for Solo {
 
 impl Solo {
     /// A runner with these services, never started.
-    pub(crate) fn off(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+    pub fn off(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
         let mut own = settings("a", 3);
         own.elector = false;
         adjust(&mut own);
         let mut cluster = Cluster::off(0);
-        cluster.machines.push(Machine::new(NodeId(1), own, services.to_vec()));
+        cluster.add(1, own, services);
         let term = Term(5);
         let record = Record { version: Version { term, n: 1 }, last_epoch: Epoch(7), ..Record::default() };
         let lease = ms(500);
@@ -61,18 +62,19 @@ impl Solo {
     }
 
     /// The same, started, under a leader that has said nothing yet.
-    pub(crate) fn unled(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+    pub fn unled(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
         let mut solo = Solo::off(services, adjust);
         solo.cluster.start(0);
         solo
     }
 
     /// A standby.
-    pub(crate) fn standby(services: &[ServiceSpec]) -> Solo {
+    pub fn standby(services: &[ServiceSpec]) -> Solo {
         Solo::standby_with(services, |_| {})
     }
 
-    pub(crate) fn standby_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+    /// A standby that is configured otherwise.
+    pub fn standby_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
         let mut solo = Solo::unled(services, adjust);
         solo.pass(300);
         assert_eq!(solo.state(), NodeState::Standby);
@@ -80,11 +82,12 @@ impl Solo {
     }
 
     /// A master.
-    pub(crate) fn master(services: &[ServiceSpec]) -> Solo {
+    pub fn master(services: &[ServiceSpec]) -> Solo {
         Solo::master_with(services, |_| {})
     }
 
-    pub(crate) fn master_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
+    /// A master that is configured otherwise.
+    pub fn master_with(services: &[ServiceSpec], adjust: impl Fn(&mut Settings)) -> Solo {
         let mut solo = Solo::standby_with(services, adjust);
         solo.appoint();
         solo.pass(300);
@@ -93,7 +96,7 @@ impl Solo {
     }
 
     /// The leader names the runner master and grants the lease.
-    pub(crate) fn appoint(&mut self) {
+    pub fn appoint(&mut self) {
         let epoch = self.record.last_epoch.next_in(self.term);
         let core = self.cluster.machines[0].core.as_ref().expect("its daemon runs");
         let entry = MasterEntry {
@@ -113,13 +116,13 @@ impl Solo {
     }
 
     /// The record changes, and the change counts.
-    pub(crate) fn change(&mut self, what: impl FnOnce(&mut Record)) {
+    pub fn change(&mut self, what: impl FnOnce(&mut Record)) {
         what(&mut self.record);
         self.record.version.n += 1;
     }
 
     /// Lets time pass under the leader: a heartbeat every 100 ms, an answer to every report.
-    pub(crate) fn pass(&mut self, span_ms: u64) {
+    pub fn pass(&mut self, span_ms: u64) {
         for _ in 0..span_ms.div_ceil(100) {
             if self.leader_speaks {
                 self.heartbeat();
@@ -133,7 +136,7 @@ impl Solo {
     }
 
     /// One heartbeat of the leader.
-    pub(crate) fn heartbeat(&mut self) {
+    pub fn heartbeat(&mut self) {
         self.number += 1;
         let info = NodeInfo {
             name: "leader".to_owned(),
@@ -158,8 +161,8 @@ impl Solo {
     }
 
     /// The leader answers the last report.
-    pub(crate) fn answer(&mut self) {
-        let report = self.cluster.sent.iter().rev().find_map(|(_, m)| match &m.body {
+    pub fn answer(&mut self) {
+        let report = self.cluster.sent().iter().rev().find_map(|(_, m)| match &m.body {
             Body::Report(report) => Some(report.number),
             _ => None,
         });
@@ -173,34 +176,40 @@ impl Solo {
         self.leader_says(Some(to), Body::Answer(answer));
     }
 
-    pub(crate) fn leader_says(&mut self, to: Option<Recipient>, body: Body) {
+    fn leader_says(&mut self, to: Option<Recipient>, body: Body) {
         let message = Message { from: LEADER, session: LEADER_RUN, seq: self.number, to, body };
         self.cluster.input(0, Input::Received { message: Box::new(message), source: None });
     }
 
     // --- short forms of the cluster's words for its only machine ---
 
-    pub(crate) fn state(&self) -> NodeState {
+    /// The node's state.
+    pub fn state(&self) -> NodeState {
         self.cluster.node_state(0)
     }
 
-    pub(crate) fn is(&self, service: &str) -> ServiceState {
+    /// The state of a service.
+    pub fn is(&self, service: &str) -> ServiceState {
         self.cluster.service(0, service).state
     }
 
-    pub(crate) fn hooks(&mut self) -> Vec<String> {
+    /// The hooks that began since last asked, but for `status`.
+    pub fn hooks(&mut self) -> Vec<String> {
         self.cluster.began(0)
     }
 
-    pub(crate) fn ends(&mut self, service: &str, hook: Hook, end: HookEnd) {
+    /// A slow hook ends now.
+    pub fn ends(&mut self, service: &str, hook: Hook, end: HookEnd) {
         self.cluster.finish(0, service, hook, end);
     }
 
-    pub(crate) fn will_end(&mut self, service: &str, hook: Hook, end: HookEnd) {
+    /// From now on this hook ends so.
+    pub fn will_end(&mut self, service: &str, hook: Hook, end: HookEnd) {
         self.cluster.ending(0, service, hook, end);
     }
 
-    pub(crate) fn is_slow(&mut self, service: &str, hook: Hook) {
+    /// From now on this hook ends when the story says so.
+    pub fn is_slow(&mut self, service: &str, hook: Hook) {
         self.cluster.slow(0, service, hook);
     }
 }

@@ -41,7 +41,7 @@ fn part(world: &mut World, left: &[usize], right: &[usize]) {
 
 /// An elector is replaced, and in that instant the leader is alone with the newcomer: of the members before it has no quorum, and the two
 /// others elect one of them.
-pub(crate) fn a_change_begins_in_a_partition(world: &mut World) -> Story {
+pub(super) fn a_change_begins_in_a_partition(world: &mut World) -> Story {
     let (leader, spare) = leader_is_master_beside_a_spare(world)?;
     let others: Vec<usize> = (0..world.founders).filter(|m| *m != leader).collect();
     let (old, new) = (id_of(world, others[0])?, id_of(world, spare)?);
@@ -55,7 +55,7 @@ pub(crate) fn a_change_begins_in_a_partition(world: &mut World) -> Story {
 }
 
 /// The leader of four removes itself. Then it has one of the other three on its side, and two are on the other.
-pub(crate) fn a_leader_removes_itself(world: &mut World) -> Story {
+pub(super) fn a_leader_removes_itself(world: &mut World) -> Story {
     let (leader, spare) = leader_is_master_beside_a_spare(world)?;
     let (new, own) = (id_of(world, spare)?, id_of(world, leader)?);
     world.command(leader, Command::Electors(ElectorChange::Add(new)));
@@ -76,7 +76,7 @@ pub(crate) fn a_leader_removes_itself(world: &mut World) -> Story {
 
 /// Of four electors without a record two have founded a cluster of three with the third, and two one with the second: no leader has every
 /// vote of one set.
-pub(crate) fn two_sets_found_a_cluster(world: &mut World) -> Story {
+pub(super) fn two_sets_found_a_cluster(world: &mut World) -> Story {
     let id = |n: usize| NodeId(1000 + n as u128);
     for machine in 0..4 {
         let members = if machine < 2 { [id(0), id(1), id(2)] } else { [id(1), id(2), id(3)] };
@@ -96,7 +96,7 @@ pub(crate) fn two_sets_found_a_cluster(world: &mut World) -> Story {
 
 /// Two electors lead a cluster, and a change waits for the full disk of one: the leader gives its record to nobody now. Two more electors,
 /// configured alike and without a record, follow it, and then hear only each other: they begin no cluster of their own.
-pub(crate) fn newcomers_lose_sight_of_the_cluster(world: &mut World) -> Story {
+pub(super) fn newcomers_lose_sight_of_the_cluster(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let other = (0..world.founders).find(|m| *m != leader).ok_or("there is only one")?;
     world.fill_disk(other);
@@ -117,7 +117,7 @@ pub(crate) fn newcomers_lose_sight_of_the_cluster(world: &mut World) -> Story {
 }
 
 /// An elector claims a term in vain, is cut off, and is removed in the old term. Back, it follows the leader of that term.
-pub(crate) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
+pub(super) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let out = (0..world.founders).find(|m| *m != leader && !world.machines[*m].promoted());
     let out = out.ok_or("everyone else is master")?;
@@ -131,8 +131,7 @@ pub(crate) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
     spent.vote = None;
     world.boot(out);
     world.run_for(5000 * MS);
-    let (now, m) = (world.now, &world.machines[out]);
-    let follows = m.core.as_ref().is_some_and(|c| c.view(m.clock.at(now)).leader.is_some());
+    let follows = world.view(out).is_some_and(|view| view.leader.is_some());
     match world.leader() {
         Some(still) if still == leader && follows => Ok(()),
         now => Err(format!(
@@ -142,7 +141,7 @@ pub(crate) fn a_removed_elector_has_spent_a_term(world: &mut World) -> Story {
 }
 
 /// The master is cut off, and a copy of its machine starts where the leader hears it: the copy's word frees nothing of the master's.
-pub(crate) fn a_copy_of_a_master_that_is_cut_off(world: &mut World) -> Story {
+pub(super) fn a_copy_of_a_master_that_is_cut_off(world: &mut World) -> Story {
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
     let spare = world.founders;
     let rest: Vec<usize> = (0..world.machines.len()).filter(|m| *m != master).collect();
@@ -154,7 +153,7 @@ pub(crate) fn a_copy_of_a_master_that_is_cut_off(world: &mut World) -> Story {
 }
 
 /// The same in maintenance mode, in which the master stays promoted; then maintenance is over, and the master does not learn it.
-pub(crate) fn a_copy_of_a_master_in_maintenance(world: &mut World) -> Story {
+pub(super) fn a_copy_of_a_master_in_maintenance(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
     world.command(leader, Command::Maintenance(true));
@@ -172,7 +171,7 @@ pub(crate) fn a_copy_of_a_master_in_maintenance(world: &mut World) -> Story {
 }
 
 /// A node starts where it hears nobody, and someone sends it what its leader once said: no recording tells it what counts now.
-pub(crate) fn recordings_are_no_news(world: &mut World) -> Story {
+pub(super) fn recordings_are_no_news(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let node = world.machines.iter().find(|m| m.settings.runner && m.index != leader && !m.promoted());
     let node = node.map(|m| m.index).ok_or("no other runner")?;
@@ -194,7 +193,7 @@ pub(crate) fn recordings_are_no_news(world: &mut World) -> Story {
 }
 
 /// A leader resigns and leads again. Then someone repeats its resignation: that was true of an earlier term, and frees nothing now (R1).
-pub(crate) fn an_old_resignation_comes_again(world: &mut World) -> Story {
+pub(super) fn an_old_resignation_comes_again(world: &mut World) -> Story {
     let first = world.leader().ok_or("the leader is gone")?;
     let usual = world.machines[first].settings.clone();
     let mut lease = usual.leader_lease;
@@ -216,9 +215,7 @@ pub(crate) fn an_old_resignation_comes_again(world: &mut World) -> Story {
         }
         world.run_for(1000 * MS);
     }
-    let term = |w: &World| {
-        w.machines[first].core.as_ref().map(|core| core.view(w.machines[first].clock.at(w.now)).term)
-    };
+    let term = |w: &World| w.view(first).map(|view| view.term);
     let before = term(world);
     for machine in (0..world.founders).filter(|m| *m != first) {
         world.replay_to(machine);
@@ -231,7 +228,7 @@ pub(crate) fn an_old_resignation_comes_again(world: &mut World) -> Story {
 }
 
 /// A service of the master crashes in maintenance. When that is over nobody says that all is well before its status has been asked.
-pub(crate) fn a_service_crashes_in_maintenance(world: &mut World) -> Story {
+pub(super) fn a_service_crashes_in_maintenance(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
     world.command(leader, Command::Maintenance(true));
@@ -253,7 +250,7 @@ pub(crate) fn a_service_crashes_in_maintenance(world: &mut World) -> Story {
 
 /// In the instant in which something is promoted koid and its guardian are killed, and koid starts again at once: it finds its mark, and takes
 /// down what its earlier run has left before anyone else is promoted (R8).
-pub(crate) fn both_are_killed_at_a_promotion(world: &mut World) -> Story {
+pub(super) fn both_are_killed_at_a_promotion(world: &mut World) -> Story {
     let leader = world.leader().ok_or("the leader is gone")?;
     let other = world.machines.iter().find(|m| m.settings.runner && m.disk.id.is_some() && !m.promoted());
     let other = other.map(|m| m.index).ok_or("no other runner")?;

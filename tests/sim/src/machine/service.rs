@@ -1,0 +1,124 @@
+//! A service of a machine as it really is.
+
+use std::collections::BTreeMap;
+
+use koi_core::io::{HookEnd, HookRun, Observed};
+use koi_core::types::{Epoch, Hook, HookSet};
+
+/// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
+/// the promise is worth no more than it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whim {
+    /// It says what is.
+    #[default]
+    Honest,
+    /// It calls what was demoted promoted, until it is stopped.
+    PromotedAfterDemote,
+    /// It calls what was once demoted promoted for ever, stopped or not.
+    PromotedForEver,
+    /// It calls what was started stopped.
+    StoppedAfterStart,
+    /// It calls what is promoted live.
+    LiveWhenPromoted,
+    /// What runs has crashed whenever somebody looks.
+    Crashing,
+    /// One of these, by chance, each time.
+    Erratic,
+}
+
+impl Whim {
+    /// Every one but honesty.
+    pub const ALL: [Whim; 6] = [
+        Whim::PromotedAfterDemote,
+        Whim::PromotedForEver,
+        Whim::StoppedAfterStart,
+        Whim::LiveWhenPromoted,
+        Whim::Crashing,
+        Whim::Erratic,
+    ];
+}
+
+/// A service as it really is, whatever the daemon thinks.
+#[derive(Clone, Debug, Default)]
+pub struct Real {
+    /// Promoted, or on the way there or from there.
+    pub promoted: bool,
+    /// Started.
+    pub started: bool,
+    /// Its hooks fail.
+    pub broken: bool,
+    /// It cannot be demoted or stopped.
+    pub stuck: bool,
+    /// Under which epoch it was promoted last.
+    pub epoch: Epoch,
+    /// How far its status can be trusted.
+    pub whim: Whim,
+    /// How its hooks end, where a story says so.
+    pub endings: BTreeMap<Hook, HookEnd>,
+    /// Hooks that end when a story says so.
+    pub slow: HookSet,
+    /// It was demoted since it was promoted last.
+    demoted: bool,
+}
+
+impl Real {
+    /// A service whose status says no more than that all is well.
+    pub fn content() -> Real {
+        Real { endings: [(Hook::Status, HookEnd::Done)].into(), ..Real::default() }
+    }
+
+    /// A hook begins: a promotion counts from then on.
+    pub(super) fn begins(&mut self, run: &HookRun) {
+        if run.hook == Hook::Promote {
+            (self.promoted, self.demoted) = (true, false);
+            self.epoch = run.epoch;
+        }
+    }
+
+    /// How a hook ends by itself. `dice`: what chance decides.
+    pub(super) fn ending(&mut self, hook: Hook, dice: u64) -> HookEnd {
+        if let Some(end) = self.endings.get(&hook) {
+            return end.clone();
+        }
+        let failed =
+            |why: &str| HookEnd::Failed { message: why.to_owned(), timed_out: false, lasting: false };
+        match hook {
+            Hook::Start | Hook::Status | Hook::Promote if self.broken => failed("broken"),
+            Hook::Demote | Hook::Stop if self.stuck => failed("stuck"),
+            Hook::Status => HookEnd::Status(self.observed(dice).into()),
+            _ => HookEnd::Done,
+        }
+    }
+
+    /// A hook has ended: what it has done to the service.
+    pub(super) fn ended(&mut self, hook: Hook, end: &HookEnd) {
+        match (hook, end) {
+            (Hook::Start, HookEnd::Done) => self.started = true,
+            (Hook::Stop, HookEnd::Done) => (self.started, self.promoted) = (false, false),
+            (Hook::Demote, HookEnd::Done) => (self.promoted, self.demoted) = (false, true),
+            (Hook::Promote, HookEnd::NoRoom(_)) => self.promoted = false,
+            _ => {}
+        }
+    }
+
+    /// What status says.
+    fn observed(&mut self, dice: u64) -> Observed {
+        let whim = match self.whim {
+            Whim::Erratic if dice.is_multiple_of(3) => Whim::Honest,
+            Whim::Erratic => [Whim::Crashing, Whim::LiveWhenPromoted, Whim::Honest][(dice / 3 % 3) as usize],
+            whim => whim,
+        };
+        if whim == Whim::Crashing {
+            (self.started, self.promoted) = (false, false);
+        }
+        match (whim, self.promoted, self.started) {
+            (Whim::PromotedAfterDemote, false, true) | (Whim::PromotedForEver, false, _) if self.demoted => {
+                Observed::Promoted
+            }
+            (Whim::StoppedAfterStart, false, _) | (_, false, false) => Observed::Stopped,
+            (Whim::LiveWhenPromoted, true, _) => Observed::Live,
+            (_, true, _) => Observed::Promoted,
+            (_, false, true) => Observed::Standby,
+        }
+    }
+}
