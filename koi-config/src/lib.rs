@@ -8,10 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod diagnostic;
 mod files;
 mod keys;
 mod load;
-mod problem;
 mod read;
 mod source;
 pub mod trust;
@@ -23,9 +23,9 @@ pub use config::{
     Cluster, ClusterKey, Config, ELECTORS, Electors, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Quorum,
     Services, Timeouts, Timing, TransportAddress,
 };
+pub use diagnostic::{ConfigError, Diagnostic};
 pub use files::{must_be_file, open_file};
 pub use load::{Candidates, FILE_BYTES, SEARCHED, candidates, load, load_as, parse_classic, parse_toml};
-pub use problem::{ConfigError, Problem};
 pub use source::{Format, Identity, Loaded};
-pub use validate::{ConfigProblem, Severity};
+pub use validate::{ConfigDiagnostic, Severity};
 pub use write::{ExampleSettings, example, show, to_classic, to_toml};

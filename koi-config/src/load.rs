@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{CLASSIC_PASSWORD, ClusterKey};
+use crate::diagnostic::{ConfigError, Diagnostic};
 use crate::files::open_file;
-use crate::problem::{ConfigError, Problem};
 use crate::read::{classic, toml};
 use crate::source::{Format, Identity, Loaded};
 use crate::trust::{self, TrustError};
@@ -47,7 +47,7 @@ pub struct Candidates {
     /// The files of [`SEARCHED`], whether or not they are there.
     pub paths: Vec<&'static Path>,
     /// Those that are there and are passed over, and why.
-    pub passed_over: Vec<Problem>,
+    pub passed_over: Vec<Diagnostic>,
 }
 
 /// Where a configuration is looked for. Root does not read the file of whoever owns the folder that root happens to be in: what
@@ -75,8 +75,8 @@ fn untrusted(path: &Path) -> Option<TrustError> {
     file.or_else(folder)
 }
 
-fn passed_over(path: &Path, why: &TrustError) -> Problem {
-    Problem {
+fn passed_over(path: &Path, why: &TrustError) -> Diagnostic {
+    Diagnostic {
         path: path.to_owned(),
         line: None,
         column: None,
@@ -109,7 +109,7 @@ struct File {
 }
 
 fn load_first(candidates: &Candidates, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
-    let with = |mut warnings: Vec<Problem>| {
+    let with = |mut warnings: Vec<Diagnostic>| {
         warnings.splice(0..0, candidates.passed_over.iter().cloned());
         warnings
     };
@@ -122,7 +122,7 @@ fn load_first(candidates: &Candidates, identity: Identity<'_>) -> Result<Loaded,
         };
     }
     let looked: Vec<String> = candidates.paths.iter().map(|path| path.display().to_string()).collect();
-    let nothing = Problem {
+    let nothing = Diagnostic {
         path: PathBuf::new(),
         line: None,
         column: None,
@@ -150,7 +150,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
         io::ErrorKind::PermissionDenied => "run this as root, or as a member of the group that may read it",
         _ => "",
     };
-    ConfigError::from(Problem {
+    ConfigError::from(Diagnostic {
         path: path.to_owned(),
         line: None,
         column: None,
@@ -162,7 +162,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
 fn parse(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     let refuse = |line: Option<usize>, message: String, hint: &str| {
         let (path, hint) = (file.path.clone(), hint.to_owned());
-        ConfigError::from(Problem { path, line, column: None, message, hint })
+        ConfigError::from(Diagnostic { path, line, column: None, message, hint })
     };
     if file.bytes.len() as u64 > FILE_BYTES {
         let message = format!("is larger than {FILE_BYTES} bytes");
@@ -182,7 +182,7 @@ fn parse(file: File, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
     let secret =
         matches!(&loaded.config.cluster.key, ClusterKey::Password(password) if password != CLASSIC_PASSWORD);
     if secret && file.world_readable {
-        loaded.warnings.push(Problem {
+        loaded.warnings.push(Diagnostic {
             path: file.path.clone(),
             line: None,
             column: None,

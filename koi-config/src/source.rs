@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::Config;
-use crate::problem::Problem;
+use crate::diagnostic::Diagnostic;
 
 /// In which of the two formats a configuration is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Loaded {
     /// Its format.
     pub format: Format,
     /// What an operator should know, in the order of the lines.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Whose configuration it is to be.

@@ -24,7 +24,7 @@ pub enum Severity {
 
 /// Something that is wrong with a configuration as a whole, wherever it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigProblem {
+pub struct ConfigDiagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// The keys that it is about (`timing.heartbeat`), the one to look at first in front.
@@ -37,13 +37,13 @@ pub struct ConfigProblem {
 
 impl Config {
     /// Everything that is wrong with this configuration, or worth a warning. [`crate::load`] does this too.
-    pub fn validate(&self) -> Vec<ConfigProblem> {
+    pub fn validate(&self) -> Vec<ConfigDiagnostic> {
         check(self, Format::Toml, Identity::File)
     }
 }
 
 /// As [`Config::validate`], with the keys' names in this format.
-pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> Vec<ConfigProblem> {
+pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> Vec<ConfigDiagnostic> {
     let mut validator = Validator { config, format, identity, problems: Vec::new() };
     validator.node();
     validator.names();
@@ -61,7 +61,7 @@ struct Validator<'c> {
     config: &'c Config,
     format: Format,
     identity: Identity<'c>,
-    problems: Vec<ConfigProblem>,
+    problems: Vec<ConfigDiagnostic>,
 }
 
 impl Validator<'_> {
@@ -74,7 +74,7 @@ impl Validator<'_> {
     }
 
     fn add(&mut self, severity: Severity, keys: &[&'static str], message: String, hint: String) {
-        self.problems.push(ConfigProblem { severity, keys: keys.to_vec(), message, hint });
+        self.problems.push(ConfigDiagnostic { severity, keys: keys.to_vec(), message, hint });
     }
 
     fn node(&mut self) {

@@ -7,7 +7,7 @@ pub use koi_hook::{Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
 use crate::message::Message;
-use crate::reason::{NotNowReason, ServiceFault, UnsafeReason};
+use crate::reason::{FailureReason, NotNowReason, UnsafeReason};
 use crate::record::Durable;
 use crate::settings::{Settings, Timeouts};
 use crate::types::{Epoch, Hook, HookSet, NodeId, NodeState, Session, Time};
@@ -94,7 +94,7 @@ pub enum Effect {
         /// Which command.
         id: CommandId,
         /// What came of it.
-        result: Result<Answered, Refusal>,
+        result: Result<Answered, CommandError>,
     },
     /// Something that people may want to know.
     Event(Event),
@@ -194,7 +194,7 @@ pub struct Cause {
     /// The hook that failed.
     pub hook: Hook,
     /// Why.
-    pub fault: ServiceFault,
+    pub reason: FailureReason,
     /// It did not end in time.
     pub timed_out: bool,
     /// Trying again here is pointless, says the handler: only an operator lets the node try again.
@@ -318,7 +318,7 @@ pub struct Answered {
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CommandError {
     /// Another node leads; ask that one. Nothing was changed.
     #[error("this node does not lead")]
     NotLeader {
@@ -339,9 +339,9 @@ pub enum Refusal {
     LostLeadership,
 }
 
-impl From<NotNowReason> for Refusal {
-    fn from(reason: NotNowReason) -> Refusal {
-        Refusal::NotNow(reason)
+impl From<NotNowReason> for CommandError {
+    fn from(reason: NotNowReason) -> CommandError {
+        CommandError::NotNow(reason)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whom the leader makes master, and what operators can say about it: classic manual, section 4.
 
-use koi_core::io::{Command, HookEnd, Observed, Refusal};
+use koi_core::io::{Command, CommandError, HookEnd, Observed};
 use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
 use koi_core::types::{Hook, NodeState, ServiceState};
 use koi_sim::scripted::{Cluster, fails, saw, scores, service};
@@ -237,21 +237,21 @@ fn a_failed_or_unknown_or_stopped_node_is_not_promoted() {
     cluster.run(11_000);
     let refused = cluster.promote(&cluster.name(failed)).expect_err("it has failed");
     assert!(
-        matches!(&refused, Refusal::NotNow(NotNowReason::Failed { node, .. }) if *node == cluster.name(failed)),
+        matches!(&refused, CommandError::NotNow(NotNowReason::Failed { node, .. }) if *node == cluster.name(failed)),
         "{refused:?}"
     );
-    assert_eq!(cluster.promote("nobody"), Err(Refusal::UnknownNode("nobody".to_owned())));
+    assert_eq!(cluster.promote("nobody"), Err(CommandError::UnknownNode("nobody".to_owned())));
     let other = (0..3).find(|m| *m != failed && Some(*m) != cluster.master()).expect("a third");
     cluster.order(stop(&cluster.name(other)));
     assert!(matches!(
         cluster.promote(&cluster.name(other)),
-        Err(Refusal::NotNow(NotNowReason::StoppedByHand { .. }))
+        Err(CommandError::NotNow(NotNowReason::StoppedByHand { .. }))
     ));
     cluster.lose_power(other);
     cluster.run(1000);
     assert!(matches!(
         cluster.promote(&cluster.name(other)),
-        Err(Refusal::NotNow(NotNowReason::NotThere { .. }))
+        Err(CommandError::NotNow(NotNowReason::NotThere { .. }))
     ));
 }
 
@@ -272,12 +272,12 @@ fn only_the_leader_takes_commands_and_others_name_it() {
     let leader = cluster.leader().expect("someone leads");
     let other = (leader + 1) % 3;
     let id = cluster.id(leader);
-    assert_eq!(cluster.command(other, Command::Demote), Err(Refusal::NotLeader { leader: Some(id) }));
+    assert_eq!(cluster.command(other, Command::Demote), Err(CommandError::NotLeader { leader: Some(id) }));
     cluster.isolate(other);
     cluster.run(3000);
     assert_eq!(
         cluster.command(other, Command::Demote),
-        Err(Refusal::NotLeader { leader: None }),
+        Err(CommandError::NotLeader { leader: None }),
         "a leader that is long silent is not named"
     );
 }
@@ -291,7 +291,7 @@ fn a_command_whose_change_does_not_count_is_not_answered_done() {
     cluster.run(200);
     assert_eq!(cluster.answer(id), None);
     cluster.run(2000);
-    assert_eq!(cluster.answer(id), Some(&Err(Refusal::LostLeadership)));
+    assert_eq!(cluster.answer(id), Some(&Err(CommandError::LostLeadership)));
 }
 
 #[test]
@@ -302,7 +302,10 @@ fn too_many_commands_are_refused_before_they_change_anything() {
     let ids: Vec<_> = (0..65)
         .map(|n| cluster.ask(leader, if n % 2 == 0 { Command::Demote } else { Command::Elect }))
         .collect();
-    assert!(matches!(cluster.answer(ids[64]), Some(Err(Refusal::NotNow(NotNowReason::TooManyCommands)))));
+    assert!(matches!(
+        cluster.answer(ids[64]),
+        Some(Err(CommandError::NotNow(NotNowReason::TooManyCommands)))
+    ));
     assert_eq!(cluster.answer(ids[63]), None);
     let newest = cluster.sent().iter().rev().find_map(|(_, m)| match &m.body {
         koi_core::message::Body::Heartbeat(h) => Some(h.record.manual),
@@ -333,7 +336,7 @@ fn confirm_down_of_a_node_that_answers_is_not_safe() {
     let name = cluster.name(cluster.master().expect("there is one"));
     assert!(matches!(
         cluster.command(leader, Command::ConfirmDown(name)),
-        Err(Refusal::Unsafe(UnsafeReason::NodeAnswers { .. }))
+        Err(CommandError::Unsafe(UnsafeReason::NodeAnswers { .. }))
     ));
 }
 
@@ -349,7 +352,7 @@ fn maintenance_runs_no_hook_anywhere_and_changes_no_master() {
     let after: Vec<usize> = (0..3).map(|m| cluster.seen(m).calls.len()).collect();
     assert_eq!(before, after);
     assert_eq!(cluster.service((master + 1) % 3, "new").state, ServiceState::Started, "presumed");
-    assert!(matches!(cluster.promote("a"), Err(Refusal::NotNow(NotNowReason::Maintenance))));
+    assert!(matches!(cluster.promote("a"), Err(CommandError::NotNow(NotNowReason::Maintenance))));
     cluster.order(Command::Maintenance(false));
     cluster.run(500);
     assert_eq!(cluster.master(), Some(master));

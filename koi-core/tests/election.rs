@@ -1,6 +1,6 @@
 //! Who leads: rules R1, R2, R3 and R10.
 
-use koi_core::io::{Command, Refusal};
+use koi_core::io::{Command, CommandError};
 use koi_core::message::{Body, Heartbeat, Message, RequestVote, StaleTerm};
 use koi_core::reason::{FoundingWait, NotNowReason, WaitReason};
 use koi_core::record::{Durable, Record, StateOrigin};
@@ -296,7 +296,7 @@ fn bootstrap_begins_a_cluster_without_the_rest() {
     assert_eq!(cluster.origin(2), StateOrigin::Member, "the third is given the record");
     assert!(matches!(
         cluster.command(2, Command::Bootstrap { dry_run: false }),
-        Err(Refusal::NotNow(NotNowReason::HasRecord))
+        Err(CommandError::NotNow(NotNowReason::HasRecord))
     ));
 }
 

@@ -147,7 +147,7 @@ fn in_maintenance_nothing_is_known_to_be_well() {
     cluster.run(500);
     let view = cluster.view(leader);
     assert!(!view.healthy && view.concerns.contains(&Concern::Maintenance), "{:?}", view.concerns);
-    assert!(view.warnings.is_empty(), "it is a mode and no fault: {:?}", view.warnings);
+    assert!(view.warnings.is_empty(), "it is a mode and no reason: {:?}", view.warnings);
     cluster.order(Command::Maintenance(false));
     cluster.run(2000);
     assert!(cluster.view(leader).healthy, "{:?}", cluster.view(leader).concerns);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use koi_core::event::Event;
 use koi_core::io::{HookEnd, Observed, StatusReport};
 use koi_core::reason::{
-    BarReason, CandidateObstacle, DropReason, FoundingWait, GraceOver, NewcomerTrouble, NodeFailure,
-    NotNowReason, RunnerTrouble, ServiceFailure, ServiceFault, ServiceNote, StepDownReason, TakeDownReason,
+    CandidateObstacle, DropReason, FailureReason, FoundingWait, GraceOver, IneligibleReason, NewcomerReason,
+    NodeFailure, NotNowReason, RunnerReason, ServiceFailure, ServiceNote, StepDownReason, TakeDownReason,
     UnfitReason, UnsafeReason, WaitReason, WarnReason,
 };
 use koi_core::types::{Hook, NodeId, NodeState, ServiceState, Term};
@@ -266,8 +266,8 @@ fn risky() -> Vec<UnsafeReason> {
     )
 }
 
-fn said() -> ServiceFault {
-    ServiceFault::HookFailed { message: name("exit 1") }
+fn said() -> FailureReason {
+    FailureReason::HookFailed { message: name("exit 1") }
 }
 
 fn over() -> GraceOver {
@@ -275,11 +275,11 @@ fn over() -> GraceOver {
 }
 
 fn failure() -> ServiceFailure {
-    ServiceFailure { service: db(), hook: Hook::Start, fault: said() }
+    ServiceFailure { service: db(), hook: Hook::Start, reason: said() }
 }
 
-fn bars() -> Vec<BarReason> {
-    use BarReason as B;
+fn bars() -> Vec<IneligibleReason> {
+    use IneligibleReason as B;
     samples_of!(
         [B::Disabled { .. }, B::Unusable { .. }],
         vec![
@@ -289,12 +289,12 @@ fn bars() -> Vec<BarReason> {
     )
 }
 
-fn bar() -> BarReason {
-    BarReason::Disabled { service: db() }
+fn bar() -> IneligibleReason {
+    IneligibleReason::Disabled { service: db() }
 }
 
-fn faults() -> Vec<ServiceFault> {
-    use ServiceFault as F;
+fn faults() -> Vec<FailureReason> {
+    use FailureReason as F;
     let contradicted = |seen| F::Contradicted { seen, hook: Hook::Promote };
     samples_of!(
         [
@@ -323,7 +323,7 @@ fn faults() -> Vec<ServiceFault> {
             F::EndedEarly,
             F::NotStopped { service: db() },
             F::GraceOver(over()),
-            F::TakenDownWith { service: db(), fault: Box::new(said()) },
+            F::TakenDownWith { service: db(), reason: Box::new(said()) },
             F::Barred(bar()),
             F::NodeFailed,
         ]
@@ -354,20 +354,20 @@ fn node_failures() -> Vec<NodeFailure> {
     )
 }
 
-fn newcomers() -> Vec<NewcomerTrouble> {
-    use NewcomerTrouble as N;
+fn newcomers() -> Vec<NewcomerReason> {
+    use NewcomerReason as N;
     samples_of!([N::Barred(_), N::Failed(_)], vec![N::Barred(bar()), N::Failed(failure())])
 }
 
-fn runners() -> Vec<RunnerTrouble> {
-    use RunnerTrouble as R;
+fn runners() -> Vec<RunnerReason> {
+    use RunnerReason as R;
     samples_of!(
         [R::Failed(_), R::Unarmed { .. }, R::Unguarded { .. }, R::Newcomer(_)],
         vec![
             R::Failed(NodeFailure::Service(failure())),
             R::Unarmed { why: name("the watchdog is not armed yet") },
             R::Unguarded { why: name("the guardian does not answer") },
-            R::Newcomer(NewcomerTrouble::Failed(failure())),
+            R::Newcomer(NewcomerReason::Failed(failure())),
         ]
     )
 }
@@ -397,7 +397,7 @@ fn warnings() -> Vec<WarnReason> {
         vec![
             W::RunnerChanged,
             W::Implausible { what: name("b says what cannot be") },
-            W::Newcomer(NewcomerTrouble::Barred(bar())),
+            W::Newcomer(NewcomerReason::Barred(bar())),
         ]
     )
 }

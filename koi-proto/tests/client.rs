@@ -19,7 +19,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use koi_proto::api::{ApiError, Done, ErrorBody, ErrorCode, Promote};
 use koi_proto::client::{ANSWER_BYTES, Client, ClientError, Endpoint, LINE_BYTES, Method, WITHIN};
-use koi_proto::stream::{self, Refusal, StreamError};
+use koi_proto::stream::{self, HandshakeError, StreamError};
 use support::{CLUSTER, PLENTY, keyring};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -272,7 +272,7 @@ async fn a_missing_daemon_afar_says_where() {
 async fn a_wrong_key_says_so() {
     let error = over_tcp(2).await.get::<Done>("/v1/status").await.unwrap_err();
     let refused = |e: &ClientError| {
-        matches!(e, ClientError::Unsealed { source: StreamError::Refused(Refusal::UnknownKey), .. })
+        matches!(e, ClientError::Unsealed { source: StreamError::Refused(HandshakeError::UnknownKey), .. })
     };
     assert!(refused(&error), "{error}");
 }

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use koi_proto::PROTOCOL_VERSION;
-use koi_proto::stream::{Refusal, SealedStream, StreamError, accept, connect};
+use koi_proto::stream::{HandshakeError, SealedStream, StreamError, accept, connect};
 use support::{CLUSTER, PLENTY, keyring, sealed_pair, tcp_pair};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -185,7 +185,7 @@ async fn an_unknown_key_is_refused_and_both_sides_say_so() {
     let far = far.unwrap_err();
     assert!(matches!(far, StreamError::UnknownKey(id) if id == keyring(2, &[]).sealing.id()), "{far}");
     let near = near.unwrap_err();
-    assert!(matches!(near, StreamError::Refused(Refusal::UnknownKey)), "{near}");
+    assert!(matches!(near, StreamError::Refused(HandshakeError::UnknownKey)), "{near}");
     assert!(near.to_string().contains("cluster.key_file"), "{near}");
 }
 
@@ -193,7 +193,7 @@ async fn an_unknown_key_is_refused_and_both_sides_say_so() {
 async fn another_cluster_is_refused_and_both_sides_say_so() {
     let (near, far) = handshake((14, keyring(1, &[])), (CLUSTER, keyring(1, &[]))).await;
     assert!(matches!(far, Err(StreamError::OtherCluster(14))));
-    assert!(matches!(near, Err(StreamError::Refused(Refusal::OtherCluster))));
+    assert!(matches!(near, Err(StreamError::Refused(HandshakeError::OtherCluster))));
 }
 
 #[tokio::test]

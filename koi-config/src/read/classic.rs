@@ -6,8 +6,8 @@ use std::path::Path;
 use super::info::{self, Entry};
 use super::reading::Reading;
 use super::redaction::{REDACTED, REDACTED_HINT};
+use crate::diagnostic::ConfigError;
 use crate::keys::{CLASSIC_SECTIONS, KEYS, PASSWORD, REPLACED, classic_names, nearest, split};
-use crate::problem::ConfigError;
 use crate::source::{Format, Identity, Loaded, Place};
 use crate::value::{Destination, excerpt, excerpt_name};
 

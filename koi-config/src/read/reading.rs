@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::redaction::{REDACTED, REDACTED_HINT, Redaction};
 use crate::config::{CLASSIC_PASSWORD, Electors, Quorum};
+use crate::diagnostic::{ConfigError, Diagnostic};
 use crate::keys::Draft;
-use crate::problem::{ConfigError, Problem};
 use crate::source::{Format, Identity, Loaded, Place};
-use crate::validate::{ConfigProblem, Severity, check};
+use crate::validate::{ConfigDiagnostic, Severity, check};
 use crate::value::Secret;
 
 /// Errors that are kept; more of them help nobody.
@@ -25,8 +25,8 @@ pub(crate) struct Reading<'f> {
     set: HashMap<&'static str, Place>,
     /// Keys with a value that could not be read: nothing more is said of them.
     broken: HashSet<&'static str>,
-    errors: Vec<Problem>,
-    warnings: Vec<Problem>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl<'f> Reading<'f> {
@@ -108,8 +108,8 @@ impl<'f> Reading<'f> {
         self.warnings.push(problem);
     }
 
-    fn problem(&self, place: Option<Place>, message: String, hint: String) -> Problem {
-        Problem {
+    fn problem(&self, place: Option<Place>, message: String, hint: String) -> Diagnostic {
+        Diagnostic {
             path: self.path.to_owned(),
             line: place.map(|p| p.line),
             column: place.map(|p| p.column),
@@ -136,7 +136,7 @@ impl<'f> Reading<'f> {
         for problem in check(&config, self.format, self.identity) {
             self.add(problem);
         }
-        let by_line = |p: &Problem| (p.line.is_none(), p.line, p.column);
+        let by_line = |p: &Diagnostic| (p.line.is_none(), p.line, p.column);
         self.errors.sort_by_key(by_line);
         self.warnings.sort_by_key(by_line);
         if !self.errors.is_empty() {
@@ -146,7 +146,7 @@ impl<'f> Reading<'f> {
         Ok(Loaded { config, path, format, warnings: self.warnings })
     }
 
-    fn add(&mut self, problem: ConfigProblem) {
+    fn add(&mut self, problem: ConfigDiagnostic) {
         if problem.keys.iter().any(|key| self.broken.contains(key)) {
             return;
         }

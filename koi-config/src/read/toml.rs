@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::reading::Reading;
 use super::redaction::REDACTED_HINT;
+use crate::diagnostic::ConfigError;
 use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, nearest, split};
-use crate::problem::ConfigError;
 use crate::source::{Format, Identity, Loaded, Place};
 use crate::value::excerpt_name;
 

@@ -2,7 +2,7 @@
 
 use crate::contact::peers::Peer;
 use crate::event::Event;
-use crate::io::{Answered, Command, CommandId, Effect, Refusal};
+use crate::io::{Answered, Command, CommandError, CommandId, Effect};
 use crate::leader::reports::RunnerReport;
 use crate::limits;
 use crate::node::handlers::CommandHandler;
@@ -12,7 +12,7 @@ use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, NodeState};
 
-type Change = Result<(Record, Answered), Refusal>;
+type Change = Result<(Record, Answered), CommandError>;
 
 impl CommandHandler<'_> {
     pub(crate) fn command(&mut self, id: CommandId, command: Command) {
@@ -36,7 +36,7 @@ impl CommandHandler<'_> {
     fn change(&mut self, id: CommandId, command: Command) {
         if !self.node().acting() {
             let leader = self.node().known_leader();
-            return self.ctx.effect(Effect::Answer { id, result: Err(Refusal::NotLeader { leader }) });
+            return self.ctx.effect(Effect::Answer { id, result: Err(CommandError::NotLeader { leader }) });
         }
         if self.lead.as_ref().is_some_and(|l| l.waiting_commands() >= limits::COMMANDS) {
             let result = Err(NotNowReason::TooManyCommands.into());
@@ -63,7 +63,7 @@ impl CommandHandler<'_> {
         }
     }
 
-    fn bootstrap(&mut self, dry_run: bool) -> Result<Answered, Refusal> {
+    fn bootstrap(&mut self, dry_run: bool) -> Result<Answered, CommandError> {
         if !self.ctx.settings.elector {
             return Err(NotNowReason::NoElector.into());
         }
@@ -84,7 +84,7 @@ impl CommandHandler<'_> {
         Ok(Answered { message, steps: names })
     }
 
-    fn recover(&mut self) -> Result<Answered, Refusal> {
+    fn recover(&mut self) -> Result<Answered, CommandError> {
         if !self.ctx.settings.runner {
             return Err(NotNowReason::NothingToRecover { node: self.ctx.settings.name.clone() }.into());
         }
@@ -159,7 +159,7 @@ impl NodeRef<'_> {
     }
 
     /// Refuses what could not be carried out, so that no master is demoted in vain.
-    fn promotable(&self, node: NodeId, record: &Record) -> Result<(), Refusal> {
+    fn promotable(&self, node: NodeId, record: &Record) -> Result<(), CommandError> {
         let name = self.name_of(node);
         if record.maintenance {
             return Err(NotNowReason::Maintenance.into());
@@ -222,7 +222,7 @@ impl NodeRef<'_> {
             || reports().filter(speaks).any(|seen| self.now.since(seen.at) <= lately);
         let unclean = reports().any(|seen| seen.summary.unclean);
         if alive && !unclean {
-            return Err(Refusal::Unsafe(UnsafeReason::NodeAnswers { node: name }));
+            return Err(CommandError::Unsafe(UnsafeReason::NodeAnswers { node: name }));
         }
         if next.master.as_ref().is_none_or(|m| m.node != node) {
             let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
@@ -235,7 +235,7 @@ impl NodeRef<'_> {
 
     /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
     /// replaced under the same name, or this leader never heard it.
-    fn resolve_dead(&self, node: &str) -> Result<NodeId, Refusal> {
+    fn resolve_dead(&self, node: &str) -> Result<NodeId, CommandError> {
         let awaited = self.durable.record.master.as_ref().filter(|master| {
             let called = master.name == node || master.node.to_string() == node;
             called && !self.speaks_for(master)
@@ -244,9 +244,9 @@ impl NodeRef<'_> {
     }
 
     /// `koi promote --dry-run`.
-    fn rehearse(&self, node: &str) -> Result<Answered, Refusal> {
+    fn rehearse(&self, node: &str) -> Result<Answered, CommandError> {
         if !self.acting() {
-            return Err(Refusal::NotLeader { leader: self.known_leader() });
+            return Err(CommandError::NotLeader { leader: self.known_leader() });
         }
         let id = self.resolve(node)?;
         let (next, answered) = self.promote(node)?;
@@ -275,7 +275,7 @@ impl NodeRef<'_> {
     }
 
     /// The node with this name or UUID.
-    pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, Refusal> {
+    pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, CommandError> {
         if let Ok(id) = node.parse::<NodeId>()
             && (id == self.id || self.peers.get(id).is_some())
         {
@@ -291,7 +291,7 @@ impl NodeRef<'_> {
             (None, [id]) => Ok(*id),
             (None, []) => {
                 let last = self.peers.iter().filter(|(_, p)| named(p)).max_by_key(|(_, p)| p.heard);
-                last.map(|(id, _)| id).ok_or_else(|| Refusal::UnknownNode(node.to_owned()))
+                last.map(|(id, _)| id).ok_or_else(|| CommandError::UnknownNode(node.to_owned()))
             }
             _ => Err(self.ambiguous(node, &own.into_iter().chain(bearers).collect::<Vec<_>>())),
         }

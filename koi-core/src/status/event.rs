@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::io::HookEnd;
 use crate::reason::{
-    BarReason, DropReason, GraceOver, NodeFailure, StepDownReason, TakeDownReason, WarnReason,
+    DropReason, GraceOver, IneligibleReason, NodeFailure, StepDownReason, TakeDownReason, WarnReason,
 };
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
@@ -46,7 +46,7 @@ pub enum Event {
     LeaseReleased { epoch: Epoch },
     SlowDemote { service: String, took: Duration, grace: Duration },
     Failed { reason: NodeFailure, recovers_in: Option<Duration> },
-    Barred { reason: BarReason },
+    Barred { reason: IneligibleReason },
     Recovering { failures: u32 },
     Unclean { service: String },
     Fenced { reason: GraceOver },

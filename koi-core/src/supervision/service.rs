@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
-use crate::reason::{BarReason, ServiceFault, ServiceNote};
+use crate::reason::{FailureReason, IneligibleReason, ServiceNote};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -190,13 +190,13 @@ impl Service {
     }
 
     /// Cannot or must not run at all: the node counts as failed, without recovery, while that is so.
-    pub(crate) fn ineligible_reason(&self) -> Option<BarReason> {
+    pub(crate) fn ineligible_reason(&self) -> Option<IneligibleReason> {
         let service = || self.spec.name.clone();
         if self.spec.disabled {
-            return Some(BarReason::Disabled { service: service() });
+            return Some(IneligibleReason::Disabled { service: service() });
         }
         let problem = self.spec.problem.clone()?;
-        Some(BarReason::Unusable { service: service(), problem })
+        Some(IneligibleReason::Unusable { service: service(), problem })
     }
 
     pub(crate) fn is_ineligible(&self) -> bool {
@@ -355,7 +355,7 @@ impl Service {
         self.stop_failed = false;
         self.must_stop = false;
         self.promotable = false;
-        self.message = Some(ServiceNote::Failed(cause.fault.clone()));
+        self.message = Some(ServiceNote::Failed(cause.reason.clone()));
         self.cause = Some(cause);
     }
 
@@ -402,8 +402,8 @@ impl Service {
             HookEnd::Done => self.done(hook, now, block),
             HookEnd::Status(report) => self.observed(report, now, block),
             HookEnd::Failed { message, timed_out, lasting } => {
-                let fault = ServiceFault::HookFailed { message };
-                self.went_wrong(Cause { hook, fault, timed_out, lasting }, block)
+                let reason = FailureReason::HookFailed { message };
+                self.went_wrong(Cause { hook, reason, timed_out, lasting }, block)
             }
             HookEnd::Aborted => self.aborted(hook, killed, block),
             HookEnd::NoRoom(why) => self.not_run(hook, why, run.is_some_and(|r| r.was_up), now, block),
@@ -424,15 +424,15 @@ impl Service {
             self.maybe_promoted = false;
             return Consequence::None;
         }
-        let fault = match end {
-            HookEnd::Status(_) => ServiceFault::Contradicted { seen: Observed::Promoted, hook: Hook::Stop },
+        let reason = match end {
+            HookEnd::Status(_) => FailureReason::Contradicted { seen: Observed::Promoted, hook: Hook::Stop },
             HookEnd::Failed { .. } | HookEnd::Done | HookEnd::Aborted | HookEnd::NoRoom(_) => {
-                ServiceFault::StatusSilent
+                FailureReason::StatusSilent
             }
         };
         self.state = ServiceState::Failing;
         self.wreck_seen = true;
-        let cause = Cause { hook: Hook::Stop, fault, timed_out: false, lasting: false };
+        let cause = Cause { hook: Hook::Stop, reason, timed_out: false, lasting: false };
         self.cannot_stop(cause, block)
     }
 
@@ -499,10 +499,10 @@ impl Service {
         self.unasked = self.unasked.saturating_sub(1);
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some(hook) = self.contradicts(report.observed, now) {
-            let fault = ServiceFault::Contradicted { seen: report.observed, hook };
+            let reason = FailureReason::Contradicted { seen: report.observed, hook };
             self.suspect = hook == Hook::Demote;
             self.maybe_promoted |= self.suspect;
-            return self.went_wrong(Cause { hook, fault, timed_out: false, lasting: false }, block);
+            return self.went_wrong(Cause { hook, reason, timed_out: false, lasting: false }, block);
         }
         if self.surprised_by(report.observed) {
             self.surprises.count(now);
@@ -591,7 +591,7 @@ impl Service {
         let first = !self.failed;
         self.failed = true;
         self.started = false;
-        self.message = Some(ServiceNote::NotStopped(cause.fault.clone()));
+        self.message = Some(ServiceNote::NotStopped(cause.reason.clone()));
         if !(block && self.maybe_promoted) || mutant!(UncleanReleased) {
             self.suspect = false;
             self.stopped();
@@ -615,8 +615,8 @@ impl Service {
                 self.setbacks.count(now);
             }
             Hook::Stop | Hook::Demote | Hook::Failed => {
-                let fault = ServiceFault::NoRoom { why };
-                return self.went_wrong(Cause { hook, fault, timed_out: false, lasting: false }, block);
+                let reason = FailureReason::NoRoom { why };
+                return self.went_wrong(Cause { hook, reason, timed_out: false, lasting: false }, block);
             }
         }
         Consequence::None
@@ -637,8 +637,8 @@ impl Service {
             }
             Hook::Status => Consequence::None,
             Hook::Stop | Hook::Demote | Hook::Failed => {
-                let fault = if killed { ServiceFault::Killed } else { ServiceFault::EndedEarly };
-                self.went_wrong(Cause { hook, fault, timed_out: true, lasting: false }, block)
+                let reason = if killed { FailureReason::Killed } else { FailureReason::EndedEarly };
+                self.went_wrong(Cause { hook, reason, timed_out: true, lasting: false }, block)
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
-use crate::reason::{BarReason, NewcomerTrouble, ServiceFault, ServiceNote};
+use crate::reason::{FailureReason, IneligibleReason, NewcomerReason, ServiceNote};
 use crate::supervision::service::{Consequence, Gates, Service, Step};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
@@ -50,7 +50,7 @@ pub(crate) enum Summary {
 
 /// A failure that a hook's end has brought.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct ServiceConsequence {
     pub(crate) service: String,
     pub(crate) consequence: Consequence,
 }
@@ -136,7 +136,7 @@ impl Services {
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
-    pub(crate) fn ineligible_reason(&self) -> Option<BarReason> {
+    pub(crate) fn ineligible_reason(&self) -> Option<IneligibleReason> {
         self.list.iter().filter(|s| !s.is_newcomer()).find_map(Service::ineligible_reason)
     }
 
@@ -283,7 +283,7 @@ impl Services {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerTrouble> {
+    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerReason> {
         self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomers_trouble)
     }
 
@@ -418,7 +418,7 @@ impl Services {
         block: bool,
         grace: Duration,
         out: &mut Effects,
-    ) -> Option<Trouble> {
+    ) -> Option<ServiceConsequence> {
         let service = self.list.iter_mut().find(|s| s.running.is_some_and(|r| r.run == run))?;
         let (hook, took) = service.hook_for(now)?;
         let name = service.spec.name.clone();
@@ -436,7 +436,7 @@ impl Services {
         if consequence == Consequence::Unclean {
             out.event(Event::Unclean { service: name.clone() });
         }
-        Some(Trouble { service: name, consequence })
+        Some(ServiceConsequence { service: name, consequence })
     }
 
     pub(crate) fn views(&self, now: Time) -> Vec<ServiceView> {
@@ -541,7 +541,7 @@ fn resting(service: &Service, now: Time) -> Option<ServiceNote> {
 
 /// Why `failed` is called when nothing better is known.
 fn taken_down() -> Cause {
-    Cause { hook: Hook::Status, fault: ServiceFault::NodeFailed, timed_out: false, lasting: false }
+    Cause { hook: Hook::Status, reason: FailureReason::NodeFailed, timed_out: false, lasting: false }
 }
 
 fn abort(service: &mut Service, now: bool, out: &mut Effects) {

@@ -11,7 +11,7 @@ use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
 use crate::patience::Patience;
 use crate::reason::{
-    BarReason, GraceOver, NewcomerTrouble, NodeFailure, RunnerTrouble, ServiceFailure, ServiceFault,
+    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
     TakeDownReason, UnfitReason, WarnReason,
 };
 use crate::settings::Settings;
@@ -136,8 +136,8 @@ pub(crate) struct ServiceSupervisor {
     /// Whether a guardian stands, and if not, why (R8).
     guarded: Readiness,
     failure: Option<Failure>,
-    ineligible_before: Option<BarReason>,
-    trouble_before: Option<NewcomerTrouble>,
+    ineligible_before: Option<IneligibleReason>,
+    trouble_before: Option<NewcomerReason>,
     was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -261,11 +261,11 @@ impl ServiceSupervisor {
     }
 
     /// Why the node is not promotable, if it should be.
-    fn trouble(&self, settings: &Settings) -> Option<RunnerTrouble> {
-        let unarmed = || Some(RunnerTrouble::Unarmed { why: self.unarmed(settings)?.to_owned() });
-        let unguarded = || Some(RunnerTrouble::Unguarded { why: self.unguarded()?.to_owned() });
-        let trouble = self.failed().map(RunnerTrouble::Failed).or_else(unarmed).or_else(unguarded);
-        trouble.or_else(|| self.services.newcomers_trouble().map(RunnerTrouble::Newcomer))
+    fn trouble(&self, settings: &Settings) -> Option<RunnerReason> {
+        let unarmed = || Some(RunnerReason::Unarmed { why: self.unarmed(settings)?.to_owned() });
+        let unguarded = || Some(RunnerReason::Unguarded { why: self.unguarded()?.to_owned() });
+        let trouble = self.failed().map(RunnerReason::Failed).or_else(unarmed).or_else(unguarded);
+        trouble.or_else(|| self.services.newcomers_trouble().map(RunnerReason::Newcomer))
     }
 
     /// The same in a sentence; empty: nothing is wrong.
@@ -275,8 +275,8 @@ impl ServiceSupervisor {
 
     /// What the others hear when one cannot run at all.
     fn ineligible_reason(&self) -> Option<Cause> {
-        let fault = ServiceFault::Barred(self.services.ineligible_reason()?);
-        Some(Cause { hook: Hook::Status, fault, timed_out: false, lasting: true })
+        let reason = FailureReason::Barred(self.services.ineligible_reason()?);
+        Some(Cause { hook: Hook::Status, reason, timed_out: false, lasting: true })
     }
 
     /// Mastership is held, and services may be promoted under it.
@@ -412,8 +412,8 @@ impl ServiceSupervisor {
             Consequence::None => {}
             Consequence::Failed(cause) => self.service_failed(&trouble.service, cause, settings, now, out),
             Consequence::Unclean => {
-                let fault = ServiceFault::NotStopped { service: trouble.service.clone() };
-                let cause = Cause { hook: Hook::Stop, fault, timed_out: false, lasting: false };
+                let reason = FailureReason::NotStopped { service: trouble.service.clone() };
+                let cause = Cause { hook: Hook::Stop, reason, timed_out: false, lasting: false };
                 self.service_failed(&trouble.service, cause, settings, now, out);
                 if let Some(failure) = &mut self.failure {
                     failure.recover_at = None;
@@ -434,11 +434,11 @@ impl ServiceSupervisor {
         let note = FailureNote {
             service: clip(service, limits::NAME_BYTES),
             hook: cause.hook.as_str().to_owned(),
-            message: clip(&cause.fault.to_string(), limits::REASON_BYTES),
+            message: clip(&cause.reason.to_string(), limits::REASON_BYTES),
             ago: Duration::ZERO,
         };
         let failure =
-            ServiceFailure { service: service.to_owned(), hook: cause.hook, fault: cause.fault.clone() };
+            ServiceFailure { service: service.to_owned(), hook: cause.hook, reason: cause.reason.clone() };
         let calm =
             self.last_failure.as_ref().is_some_and(|(at, _)| now.since(*at) > settings.failcount_reset);
         self.last_failure = Some((now, note));
@@ -457,8 +457,9 @@ impl ServiceSupervisor {
             None => NodeFailure::AwaitsRecover(failure),
         };
         // What the services hear that are taken down with it.
-        let fault = ServiceFault::TakenDownWith { service: service.to_owned(), fault: Box::new(cause.fault) };
-        let cause = Cause { fault, ..cause };
+        let with =
+            FailureReason::TakenDownWith { service: service.to_owned(), reason: Box::new(cause.reason) };
+        let cause = Cause { reason: with, ..cause };
         self.failure =
             Some(Failure { reason, cause: Some(cause), recover_at: recovers_in.map(|wait| now + wait) });
     }
@@ -570,8 +571,8 @@ impl ServiceSupervisor {
         if self.failure.is_none() {
             let reason = NodeFailure::GraceOver(over);
             out.event(Event::Failed { reason: reason.clone(), recovers_in: None });
-            let fault = ServiceFault::GraceOver(over);
-            let cause = Cause { hook: Hook::Demote, fault, timed_out: true, lasting: false };
+            let over = FailureReason::GraceOver(over);
+            let cause = Cause { hook: Hook::Demote, reason: over, timed_out: true, lasting: false };
             self.failure = Some(Failure { reason, cause: Some(cause), recover_at: None });
         }
     }

@@ -26,7 +26,7 @@ pub enum StreamError {
     UnknownKey(KeyId),
     /// The other side says that it wants none of this. Its word is not authenticated: take it as a hint.
     #[error("the other side refuses: {0}")]
-    Refused(Refusal),
+    Refused(HandshakeError),
     /// Made or changed by someone without the key.
     #[error("forged or damaged: the seal does not fit")]
     Forged,
@@ -69,7 +69,7 @@ impl From<HeaderError> for StreamError {
 
 /// Why a responder refuses. The text ends in what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// It speaks another version of the protocol.
     Version,
     /// It is of another cluster.
@@ -80,31 +80,31 @@ pub enum Refusal {
     Forged,
 }
 
-impl Refusal {
+impl HandshakeError {
     /// What is wrong, a sentence without its full stop.
     pub fn message(self) -> &'static str {
         match self {
-            Refusal::Version => "it speaks another version of the protocol",
-            Refusal::OtherCluster => "it is of another cluster",
-            Refusal::UnknownKey => "it does not know the key used here",
-            Refusal::Forged => "the seal did not fit",
+            HandshakeError::Version => "it speaks another version of the protocol",
+            HandshakeError::OtherCluster => "it is of another cluster",
+            HandshakeError::UnknownKey => "it does not know the key used here",
+            HandshakeError::Forged => "the seal did not fit",
         }
     }
 
     /// What to look at.
     pub fn hint(self) -> &'static str {
         match self {
-            Refusal::Version => "the versions of koi are too far apart",
-            Refusal::OtherCluster => "compare `cluster.id` here and there",
-            Refusal::UnknownKey => "compare `cluster.key_file` or the password here and there",
-            Refusal::Forged => "something on the way changes the data",
+            HandshakeError::Version => "the versions of koi are too far apart",
+            HandshakeError::OtherCluster => "compare `cluster.id` here and there",
+            HandshakeError::UnknownKey => "compare `cluster.key_file` or the password here and there",
+            HandshakeError::Forged => "something on the way changes the data",
         }
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for HandshakeError {}
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.message(), self.hint())
     }

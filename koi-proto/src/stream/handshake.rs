@@ -6,7 +6,7 @@ use std::time::Duration;
 use snow::{Builder, HandshakeState};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::error::{Refusal, StreamError};
+use super::error::{HandshakeError, StreamError};
 use super::sealed::{LENGTH_BYTES, SealedStream, TAG_BYTES};
 use crate::header::{HEADER_BYTES, Header};
 use crate::key::{Key, Keyring};
@@ -74,7 +74,7 @@ where
 
     match connection.read_u8().await? {
         ACCEPTED => {}
-        word => return Err(refusal(word).map_or(StreamError::NotKoi, StreamError::Refused)),
+        word => return Err(handshake_error(word).map_or(StreamError::NotKoi, StreamError::Refused)),
     }
     let answer = read_frame(&mut connection).await?;
     open(&mut noise, &answer)?;
@@ -182,27 +182,31 @@ fn open(noise: &mut HandshakeState, message: &[u8]) -> Result<(), StreamError> {
 const ACCEPTED: u8 = 0;
 
 /// The responder's other bytes.
-const REFUSALS: [(u8, Refusal); 4] =
-    [(1, Refusal::Version), (2, Refusal::OtherCluster), (3, Refusal::UnknownKey), (4, Refusal::Forged)];
+const HANDSHAKE_ERRORS: [(u8, HandshakeError); 4] = [
+    (1, HandshakeError::Version),
+    (2, HandshakeError::OtherCluster),
+    (3, HandshakeError::UnknownKey),
+    (4, HandshakeError::Forged),
+];
 
-fn refusal(byte: u8) -> Option<Refusal> {
-    REFUSALS.iter().find(|(b, _)| *b == byte).map(|(_, refusal)| *refusal)
+fn handshake_error(byte: u8) -> Option<HandshakeError> {
+    HANDSHAKE_ERRORS.iter().find(|(b, _)| *b == byte).map(|(_, refusal)| *refusal)
 }
 
 /// Tells the initiator why. It is a courtesy: whether it arrives does not matter.
 async fn refuse<S: AsyncWrite + Unpin>(connection: &mut S, why: &StreamError) {
     let refusal = match why {
-        StreamError::Version(_) => Refusal::Version,
-        StreamError::OtherCluster(_) => Refusal::OtherCluster,
-        StreamError::UnknownKey(_) => Refusal::UnknownKey,
-        StreamError::Forged => Refusal::Forged,
+        StreamError::Version(_) => HandshakeError::Version,
+        StreamError::OtherCluster(_) => HandshakeError::OtherCluster,
+        StreamError::UnknownKey(_) => HandshakeError::UnknownKey,
+        StreamError::Forged => HandshakeError::Forged,
         StreamError::NotKoi
         | StreamError::Refused(_)
         | StreamError::TimedOut(_)
         | StreamError::Io(_)
         | StreamError::Noise(_) => return,
     };
-    if let Some((byte, _)) = REFUSALS.iter().find(|(_, r)| *r == refusal) {
+    if let Some((byte, _)) = HANDSHAKE_ERRORS.iter().find(|(_, r)| *r == refusal) {
         let _ = connection.write_all(&[*byte]).await;
         let _ = connection.shutdown().await;
     }

@@ -14,6 +14,6 @@ mod error;
 mod handshake;
 mod sealed;
 
-pub use error::{Refusal, StreamError};
+pub use error::{HandshakeError, StreamError};
 pub use handshake::{OPENING_BYTES, accept, connect};
 pub use sealed::SealedStream;

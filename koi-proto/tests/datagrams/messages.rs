@@ -122,13 +122,13 @@ prop_compose! {
     fn summary()(
         (state, score, failure, failures, reason) in
             (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
-        holds in option::of(epoch()), released in epoch(), up: bool, promotable: bool, unclean: bool,
+        holds in option::of(epoch()), released in epoch(), maybe_promoted: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
         restless in option::of(restless()), in_vain in option::of(in_vain())
     ) -> RunnerSummary {
         RunnerSummary {
-            state, holds, released, up, promotable, score, failure, failures, unclean, maintenance, grace,
+            state, holds, released, maybe_promoted, promotable, score, failure, failures, unclean, maintenance, grace,
             services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked,
         }
     }
@@ -311,7 +311,7 @@ fn largest_summary() -> RunnerSummary {
         state: NodeState::Elector,
         holds: Some(Epoch(u64::MAX)),
         released: Epoch(u64::MAX),
-        up: true,
+        maybe_promoted: true,
         promotable: true,
         score: Some(i32::MIN),
         failure: Some(FailureNote {

@@ -1,10 +1,10 @@
 //! What is answered when something is not done: a code for programs, a sentence for people, and what to do next.
 
-use koi_core::io::Refusal;
+use koi_core::io::CommandError;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, ErrorCode};
 
-use crate::cluster::handle::CommandError;
+use crate::cluster::handle::RequestError;
 use crate::reporting::waiting::sentence;
 
 /// An error of the API.
@@ -42,28 +42,32 @@ pub(crate) fn unknown_node(name: &str) -> ApiError {
 }
 
 /// What a refused command is answered.
-pub(crate) fn from_command_error(failed: CommandError, view: Option<&View>) -> ApiError {
+pub(crate) fn from_request_error(failed: RequestError, view: Option<&View>) -> ApiError {
     match failed {
-        CommandError::Refused(Refusal::NotLeader { .. }) => no_leader(view),
-        CommandError::Refused(Refusal::UnknownNode(name)) => unknown_node(&name),
-        CommandError::Refused(Refusal::NotNow(why)) => error(ErrorCode::Refused, why.to_string(), why.hint()),
-        CommandError::Refused(Refusal::Unsafe(why)) => error(ErrorCode::Unsafe, why.to_string(), why.hint()),
-        CommandError::Refused(refusal @ Refusal::LostLeadership) => error(
+        RequestError::Refused(CommandError::NotLeader { .. }) => no_leader(view),
+        RequestError::Refused(CommandError::UnknownNode(name)) => unknown_node(&name),
+        RequestError::Refused(CommandError::NotNow(why)) => {
+            error(ErrorCode::Refused, why.to_string(), why.hint())
+        }
+        RequestError::Refused(CommandError::Unsafe(why)) => {
+            error(ErrorCode::Unsafe, why.to_string(), why.hint())
+        }
+        RequestError::Refused(refusal @ CommandError::LostLeadership) => error(
             ErrorCode::Timeout,
             refusal.to_string(),
             "look at `koi status`, and give the command again if it did not take effect",
         ),
-        CommandError::Timeout(_) => error(
+        RequestError::Timeout(_) => error(
             ErrorCode::Timeout,
             failed.to_string(),
             "look at `koi status`: it says what the cluster waits for",
         ),
-        CommandError::NotBegun => error(
+        RequestError::NotBegun => error(
             ErrorCode::Timeout,
             failed.to_string(),
             "nothing has changed; give the command again, and `-t` more time",
         ),
-        CommandError::Ending => error(ErrorCode::Refused, failed.to_string(), "ask another node"),
+        RequestError::Ending => error(ErrorCode::Refused, failed.to_string(), "ask another node"),
     }
 }
 
@@ -74,19 +78,19 @@ mod tests {
     use super::super::endpoints::view::tests::view;
     use super::*;
 
-    fn refused(refusal: Refusal) -> ApiError {
-        from_command_error(CommandError::Refused(refusal), None)
+    fn refused(refusal: CommandError) -> ApiError {
+        from_request_error(RequestError::Refused(refusal), None)
     }
 
     #[test]
     fn every_refusal_has_its_code() {
         let text = |s: &str| s.to_owned();
         let cases = [
-            (Refusal::NotLeader { leader: None }, ErrorCode::NoLeader, 503),
-            (Refusal::UnknownNode(text("x")), ErrorCode::NotFound, 404),
-            (Refusal::NotNow(NotNowReason::Maintenance), ErrorCode::Refused, 409),
-            (Refusal::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), ErrorCode::Unsafe, 409),
-            (Refusal::LostLeadership, ErrorCode::Timeout, 504),
+            (CommandError::NotLeader { leader: None }, ErrorCode::NoLeader, 503),
+            (CommandError::UnknownNode(text("x")), ErrorCode::NotFound, 404),
+            (CommandError::NotNow(NotNowReason::Maintenance), ErrorCode::Refused, 409),
+            (CommandError::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), ErrorCode::Unsafe, 409),
+            (CommandError::LostLeadership, ErrorCode::Timeout, 504),
         ];
         for (refusal, code, status) in cases {
             let answered = refused(refusal);
@@ -100,7 +104,7 @@ mod tests {
         let mut view = view();
         view.waiting.push(WaitReason::NoQuorum { seen: 1, configured: 3, needed: 2 }.into());
         let answered =
-            from_command_error(CommandError::Refused(Refusal::NotLeader { leader: None }), Some(&view));
+            from_request_error(RequestError::Refused(CommandError::NotLeader { leader: None }), Some(&view));
         assert!(
             answered.hint.contains("1 of 3 electors are seen, 2 are needed (R3); start koid on the others"),
             "{}",

@@ -22,9 +22,9 @@ use crate::cluster::requester::Requester;
 use crate::config::current::{SharedConfig, UnusableConfigError};
 use crate::hooks::details::Details;
 use crate::reporting::events::EventHub;
-use crate::services::findings::Findings;
 use crate::services::plugins::Plugins;
 use crate::services::scan_requests::ScanTrigger;
+use crate::services::scan_results::ScanResults;
 
 #[cfg(test)]
 mod tests;
@@ -74,7 +74,7 @@ pub(crate) struct Api {
     /// What this node's services say besides their state.
     pub(crate) details: Details,
     /// What looks at the services folder have found.
-    pub(crate) findings: Findings,
+    pub(crate) findings: ScanResults,
     /// The node's UDP and TCP port.
     pub(crate) port: u16,
     /// Seconds since 1970 at which the daemon started.

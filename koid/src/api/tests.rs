@@ -80,7 +80,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         plugins,
         scan_trigger: ScanTrigger::new().0,
         details,
-        findings: Findings::default(),
+        findings: ScanResults::default(),
         port: bound.port,
         started_at: 0,
     };

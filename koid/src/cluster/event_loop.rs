@@ -14,7 +14,7 @@ use koi_core::types::Time;
 use koi_plugin_api::NewestEpoch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::{Cluster, CommandError, REQUESTS, Request, Snapshot};
+use super::handle::{Cluster, REQUESTS, Request, RequestError, Snapshot};
 use super::transport::{Transport, Wire};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::executor::HookCommand;
@@ -105,7 +105,7 @@ struct EventLoop {
     /// When the guardian is next told whom to tell.
     route_due: Time,
     /// Bounded by the core, which refuses more than `limits::COMMANDS`.
-    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, CommandError>>>,
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Answered, RequestError>>>,
     next_command: u64,
     fence: Fence,
     /// For handlers that ask.
@@ -212,7 +212,7 @@ impl EventLoop {
                 if reply.is_closed() || !requester.waits(sys::now()) =>
             {
                 // Whoever asked may have gone.
-                let _ = reply.send(Err(CommandError::NotBegun));
+                let _ = reply.send(Err(RequestError::NotBegun));
             }
             Request::Command { command, reply, .. } => {
                 let id = CommandId(self.next_command);
@@ -288,7 +288,7 @@ impl EventLoop {
             Effect::AbortHook { run, now } => self.order(HookCommand::Abort { run, now }),
             Effect::Answer { id, result } => {
                 if let Some(reply) = self.waiting.remove(&id) {
-                    let _ = reply.send(result.map_err(CommandError::Refused));
+                    let _ = reply.send(result.map_err(RequestError::Refused));
                 }
             }
             Effect::Event(event) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use koi_config::Fence;
-use koi_core::io::{Answered, Command, HookEnd, Input, Refusal, RunId};
+use koi_core::io::{Answered, Command, CommandError, HookEnd, Input, RunId};
 use koi_core::settings::Settings;
 use koi_core::view::View;
 use tokio::sync::{mpsc, oneshot};
@@ -38,9 +38,9 @@ pub(crate) struct Snapshot {
 
 /// Why a command has no good answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
+pub(crate) enum RequestError {
     #[error(transparent)]
-    Refused(Refusal),
+    Refused(CommandError),
     #[error("the change was not confirmed within {} ms; it may yet take effect", .0.as_millis())]
     Timeout(Duration),
     #[error("it was not begun: by the time it could be, nobody waited for it any more")]
@@ -53,7 +53,7 @@ pub(crate) enum CommandError {
 #[derive(Debug)]
 pub(super) enum Request {
     Input(Input),
-    Command { command: Command, requester: Requester, reply: oneshot::Sender<Result<Answered, CommandError>> },
+    Command { command: Command, requester: Requester, reply: oneshot::Sender<Result<Answered, RequestError>> },
     Snapshot { reply: oneshot::Sender<Snapshot> },
     Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
 }
@@ -77,16 +77,16 @@ impl Cluster {
         &self,
         command: Command,
         requester: &Requester,
-    ) -> Result<Answered, CommandError> {
+    ) -> Result<Answered, RequestError> {
         let (reply, answer) = oneshot::channel();
         let asked =
             self.requests.send(Request::Command { command, requester: requester.clone(), reply }).await;
-        asked.map_err(|_| CommandError::Ending)?;
+        asked.map_err(|_| RequestError::Ending)?;
         let wait = requester.at_most(COMMAND_TIMEOUT);
         match tokio::time::timeout(wait, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(CommandError::Ending),
-            Err(_) => Err(CommandError::Timeout(wait)),
+            Ok(Err(_)) => Err(RequestError::Ending),
+            Err(_) => Err(RequestError::Timeout(wait)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use koi_config::{ConfigError, Loaded, Problem, Severity};
+use koi_config::{ConfigError, Diagnostic, Loaded, Severity};
 
 /// Loads the file, or the first of the usual ones; `name` replaces `node.name`.
 pub(crate) fn load(file: Option<&Path>, name: Option<&str>) -> Result<Loaded, ConfigError> {
@@ -17,7 +17,7 @@ pub(crate) fn load(file: Option<&Path>, name: Option<&str>) -> Result<Loaded, Co
 /// The file was judged with its own name.
 fn judge_again(loaded: &Loaded) -> Result<(), ConfigError> {
     let findings = loaded.config.validate().into_iter().filter(|f| f.severity == Severity::Error);
-    let problem = |f: koi_config::ConfigProblem| Problem {
+    let problem = |f: koi_config::ConfigDiagnostic| Diagnostic {
         path: loaded.path.clone(),
         line: None,
         column: None,

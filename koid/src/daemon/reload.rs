@@ -16,7 +16,7 @@ use crate::config::{load, settings};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::identity::NodeIdentity;
 use crate::reporting::log;
-use crate::services::fault::{PluginFault, ServiceFault};
+use crate::services::load_error::{PluginLoadError, ServiceLoadError};
 use crate::services::plugins::Plugins;
 use crate::services::scan_requests::ScanTrigger;
 
@@ -129,15 +129,15 @@ impl AppliedConfig {
 }
 
 /// What is wrong with plugins and services, a sentence each.
-fn notes(plugins: &[PluginFault], services: &[ServiceFault]) -> Vec<String> {
-    let service = |ServiceFault { service, why }: &ServiceFault| match plugins
+fn notes(plugins: &[PluginLoadError], services: &[ServiceLoadError]) -> Vec<String> {
+    let service = |ServiceLoadError { service, why }: &ServiceLoadError| match plugins
         .iter()
         .any(|plugin| plugin.blocks.contains(service))
     {
         true => format!("the service {service} needs that plugin"),
         false => format!("the service {service} {why}"),
     };
-    let mut notes: Vec<String> = plugins.iter().take(NAMED).map(|fault| fault.why.clone()).collect();
+    let mut notes: Vec<String> = plugins.iter().take(NAMED).map(|error| error.why.clone()).collect();
     notes.extend(services.iter().take(NAMED).map(service));
     let counts = [(plugins.len(), "plugin", "koi plugins list"), (services.len(), "service", "koi status")];
     for (count, what, command) in counts {
@@ -187,16 +187,21 @@ fn keep_what_needs_a_restart(mut new: ActiveConfig, old: &ActiveConfig) -> (Acti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::fault::FaultReason;
+    use crate::services::load_error::ServiceLoadErrorReason;
 
-    fn broken(service: &str, why: &str) -> ServiceFault {
-        ServiceFault { service: service.to_owned(), why: FaultReason::CannotRun(why.to_owned()) }
+    fn broken(service: &str, why: &str) -> ServiceLoadError {
+        ServiceLoadError {
+            service: service.to_owned(),
+            why: ServiceLoadErrorReason::CannotRun(why.to_owned()),
+        }
     }
 
     #[test]
     fn one_fault_is_told_once_and_many_are_counted() {
-        let plugins =
-            [PluginFault { why: "/p/db.wasm: not a component".to_owned(), blocks: ["db".to_owned()].into() }];
+        let plugins = [PluginLoadError {
+            why: "/p/db.wasm: not a component".to_owned(),
+            blocks: ["db".to_owned()].into(),
+        }];
         let services = [
             broken("db", "the handler db cannot be used: /p/db.wasm: not a component"),
             broken("web", "`port` is missing under [config]"),

@@ -25,8 +25,8 @@ use crate::hooks::handlers::Handlers;
 use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
 use crate::reporting::events::{EventHub, unix_ms};
 use crate::reporting::{systemd, waiting};
-use crate::services::findings::Findings;
 use crate::services::scan_requests::ScanRequests;
+use crate::services::scan_results::ScanResults;
 use crate::services::watch::Services;
 
 /// How long plugins are waited for before the log says that a signal was heeded.
@@ -66,7 +66,7 @@ impl Daemon {
         let _kill = KillOnDrop(groups.clone());
         let handlers = Handlers::default();
         let Reloader { cluster, shared, plugins, scan_trigger, .. } = self.reload.clone();
-        let (details, findings) = (Details::default(), Findings::default());
+        let (details, findings) = (Details::default(), ScanResults::default());
         let hooks = HookParts { handlers: handlers.clone(), groups, details: details.clone() };
         self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);

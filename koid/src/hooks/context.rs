@@ -14,7 +14,7 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
         (name, address)
     });
     let failure =
-        |c: Cause| plugin::Failure { hook: c.hook, message: c.fault.to_string(), timed_out: c.timed_out };
+        |c: Cause| plugin::Failure { hook: c.hook, message: c.reason.to_string(), timed_out: c.timed_out };
     Context {
         service: hook.service,
         node: identity.name.clone(),

@@ -1,11 +1,11 @@
 //! The services folder: what lies in it, who handles it, and what changes.
 
-pub(crate) mod fault;
-pub(crate) mod findings;
+pub(crate) mod load_error;
 pub(crate) mod plugins;
 pub(crate) mod retained;
 pub(crate) mod scan;
 pub(crate) mod scan_requests;
+pub(crate) mod scan_results;
 pub(crate) mod settling;
 pub(crate) mod teardown_manifest;
 pub(crate) mod watch;

@@ -6,7 +6,7 @@ use koi_config::Config;
 use koi_plugin_host::{Host, PluginInfo, Registry};
 use tokio::sync::Mutex;
 
-use super::fault::PluginFault;
+use super::load_error::PluginLoadError;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -74,13 +74,13 @@ impl Plugins {
     }
 
     /// What is wrong with files of plugins now.
-    pub(crate) fn faults(&self) -> Vec<PluginFault> {
-        let fault = |plugin: PluginInfo| {
+    pub(crate) fn faults(&self) -> Vec<PluginLoadError> {
+        let error = |plugin: PluginInfo| {
             let users = plugin.used_by.into_iter().filter(|_| !plugin.ready);
             let blocks = users.map(|used| used.service).collect();
-            Some(PluginFault { why: plugin.error?.with_path(&plugin.path?), blocks })
+            Some(PluginLoadError { why: plugin.error?.with_path(&plugin.path?), blocks })
         };
-        self.get().plugins().into_iter().filter_map(fault).collect()
+        self.get().plugins().into_iter().filter_map(error).collect()
     }
 
     /// The files that are being loaded now, a few words each; none: none is.

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::fault::ServiceFault;
+use super::load_error::ServiceLoadError;
 
 /// Scans that wait: each answers the one before too.
 const WAITING: usize = 8;
@@ -12,7 +12,7 @@ const WAITING: usize = 8;
 pub(crate) struct ScanTrigger(mpsc::Sender<ScanReply>);
 
 /// Is told the services that cannot run as the folder has them.
-pub(super) type ScanReply = oneshot::Sender<Vec<ServiceFault>>;
+pub(super) type ScanReply = oneshot::Sender<Vec<ServiceLoadError>>;
 
 /// The scans that are asked for.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl ScanTrigger {
     }
 
     /// Has the folder scanned. Tells the services that cannot run as the folder has them.
-    pub(crate) async fn scan(&self) -> Vec<ServiceFault> {
+    pub(crate) async fn scan(&self) -> Vec<ServiceLoadError> {
         let (reply, scanned) = oneshot::channel();
         // Nobody scans any more: the daemon ends.
         let _ = self.0.send(reply).await;

@@ -8,12 +8,12 @@ use koi_core::io::{Input, ServiceSpec};
 use koi_core::view::View;
 use koi_plugin_host::{Host, Registry, Severity, Warning};
 
-use super::fault::{FaultReason, ServiceFault};
-use super::findings::Findings;
+use super::load_error::{ServiceLoadError, ServiceLoadErrorReason};
 use super::plugins::Plugins;
 use super::retained::{GOES_ON, RetainedServices, RunningService, running};
 use super::scan::{Fingerprint, FolderScan, scan};
 use super::scan_requests::{ScanReply, ScanRequests};
+use super::scan_results::ScanResults;
 use super::settling::Settling;
 use super::teardown_manifest::{self, FROM_MANIFEST, TeardownManifest};
 use crate::cluster::handle::Cluster;
@@ -34,7 +34,7 @@ pub(crate) struct Services {
     plugins: Plugins,
     cluster: Cluster,
     /// What the API says of them.
-    findings: Findings,
+    findings: ScanResults,
     /// Scans that are asked for.
     requests: ScanRequests,
     /// The configuration.
@@ -66,7 +66,7 @@ impl Services {
         handlers: Handlers,
         plugins: Plugins,
         cluster: Cluster,
-        (requests, findings): (ScanRequests, Findings),
+        (requests, findings): (ScanRequests, ScanResults),
         file: PathBuf,
     ) -> Services {
         let (manifest, said) = (TeardownManifest::default(), BTreeSet::new());
@@ -207,12 +207,13 @@ impl Services {
     }
 
     /// What cannot run as the folder is now.
-    fn faults(&self) -> Vec<ServiceFault> {
+    fn faults(&self) -> Vec<ServiceLoadError> {
         let enabled = self.services.iter().map(|(spec, _)| spec).filter(|spec| !spec.disabled);
-        let broken =
-            enabled.filter_map(|spec| Some((&spec.name, FaultReason::CannotRun(spec.problem.clone()?))));
-        let retained = self.retained.iter().map(|(name, why)| (name, FaultReason::Retained(why.clone())));
-        broken.chain(retained).map(|(name, why)| ServiceFault { service: name.clone(), why }).collect()
+        let broken = enabled
+            .filter_map(|spec| Some((&spec.name, ServiceLoadErrorReason::CannotRun(spec.problem.clone()?))));
+        let retained =
+            self.retained.iter().map(|(name, why)| (name, ServiceLoadErrorReason::Retained(why.clone())));
+        broken.chain(retained).map(|(name, why)| ServiceLoadError { service: name.clone(), why }).collect()
     }
 
     fn log_retained(&mut self, retained: RetainedServices) {

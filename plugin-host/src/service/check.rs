@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use koi_plugin_api::{Hook, HookSet};
-use koi_plugin_shell::{Finding, Shape, ShellHandler, inspect};
+use koi_plugin_shell::{ScriptDiagnostic, Shape, ShellHandler, inspect};
 
 use crate::service::definition::{COMPONENT, DISABLED, Found, MANIFEST};
 use crate::warning::{Severity, Warning};
@@ -68,20 +68,20 @@ fn check_script(script: &Path, warnings: &mut Vec<Warning>) {
     }
 }
 
-fn topic(finding: &Finding) -> &'static str {
+fn topic(finding: &ScriptDiagnostic) -> &'static str {
     match finding {
-        Finding::Unreadable(_) => "unreadable",
-        Finding::DanglingLink(_) => "dangling",
-        Finding::NotAFile(_) => "no-file",
-        Finding::NotExecutable | Finding::NotExecutableHere => "not-executable",
-        Finding::NoInterpreterNamed
-        | Finding::InterpreterMissing(_)
-        | Finding::InterpreterNotExecutable(_)
-        | Finding::DosLineEnds
-        | Finding::EnvFindsNothing(_) => "interpreter",
-        Finding::NotAProgram => "no-program",
-        Finding::NoShebang => "no-shebang",
-        Finding::WorldWritable => "world-writable",
+        ScriptDiagnostic::Unreadable(_) => "unreadable",
+        ScriptDiagnostic::DanglingLink(_) => "dangling",
+        ScriptDiagnostic::NotAFile(_) => "no-file",
+        ScriptDiagnostic::NotExecutable | ScriptDiagnostic::NotExecutableHere => "not-executable",
+        ScriptDiagnostic::NoInterpreterNamed
+        | ScriptDiagnostic::InterpreterMissing(_)
+        | ScriptDiagnostic::InterpreterNotExecutable(_)
+        | ScriptDiagnostic::DosLineEnds
+        | ScriptDiagnostic::EnvFindsNothing(_) => "interpreter",
+        ScriptDiagnostic::NotAProgram => "no-program",
+        ScriptDiagnostic::NoShebang => "no-shebang",
+        ScriptDiagnostic::WorldWritable => "world-writable",
     }
 }
 

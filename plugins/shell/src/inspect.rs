@@ -19,7 +19,7 @@ const ELF: &[u8] = b"\x7fELF";
 
 /// Something about a script that keeps it from running, or that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ScriptDiagnostic {
     /// It cannot even be looked at; the system's reason.
     Unreadable(String),
     /// A link to something that isn't there.
@@ -48,22 +48,24 @@ pub enum Finding {
     WorldWritable,
 }
 
-impl Finding {
+impl ScriptDiagnostic {
     /// Whether the script cannot be run.
     pub fn stops(&self) -> bool {
         match self {
-            Finding::Unreadable(_)
-            | Finding::DanglingLink(_)
-            | Finding::NotAFile(_)
-            | Finding::NotExecutable
-            | Finding::NotExecutableHere
-            | Finding::NoInterpreterNamed
-            | Finding::InterpreterMissing(_)
-            | Finding::InterpreterNotExecutable(_)
-            | Finding::DosLineEnds
-            | Finding::EnvFindsNothing(_) => true,
+            ScriptDiagnostic::Unreadable(_)
+            | ScriptDiagnostic::DanglingLink(_)
+            | ScriptDiagnostic::NotAFile(_)
+            | ScriptDiagnostic::NotExecutable
+            | ScriptDiagnostic::NotExecutableHere
+            | ScriptDiagnostic::NoInterpreterNamed
+            | ScriptDiagnostic::InterpreterMissing(_)
+            | ScriptDiagnostic::InterpreterNotExecutable(_)
+            | ScriptDiagnostic::DosLineEnds
+            | ScriptDiagnostic::EnvFindsNothing(_) => true,
             // The kernel may have been taught to run it (binfmt_misc).
-            Finding::NotAProgram | Finding::NoShebang | Finding::WorldWritable => false,
+            ScriptDiagnostic::NotAProgram | ScriptDiagnostic::NoShebang | ScriptDiagnostic::WorldWritable => {
+                false
+            }
         }
     }
 
@@ -71,43 +73,43 @@ impl Finding {
     pub fn explain(&self, script: &Path) -> String {
         let path = script.display();
         match self {
-            Finding::Unreadable(why) => format!("cannot be looked at: {why}"),
-            Finding::DanglingLink(target) => {
+            ScriptDiagnostic::Unreadable(why) => format!("cannot be looked at: {why}"),
+            ScriptDiagnostic::DanglingLink(target) => {
                 format!("a link to {}, which isn't there; mend or remove {path}", target.display())
             }
-            Finding::NotAFile(what) => format!("{what}, not a file; remove or rename {path}"),
-            Finding::NotExecutable => format!("not executable; chmod +x {path}"),
-            Finding::NotExecutableHere => format!(
+            ScriptDiagnostic::NotAFile(what) => format!("{what}, not a file; remove or rename {path}"),
+            ScriptDiagnostic::NotExecutable => format!("not executable; chmod +x {path}"),
+            ScriptDiagnostic::NotExecutableHere => format!(
                 "not executable for this user; look at its owner and mode, and whether the file system of {path} is mounted noexec"
             ),
-            Finding::NoInterpreterNamed => {
+            ScriptDiagnostic::NoInterpreterNamed => {
                 format!("its first line names no interpreter; write `#!/bin/sh` there, in {path}")
             }
-            Finding::InterpreterMissing(interpreter) => format!(
+            ScriptDiagnostic::InterpreterMissing(interpreter) => format!(
                 "its interpreter {} isn't there; install it or correct the first line of {path}",
                 interpreter.display()
             ),
-            Finding::InterpreterNotExecutable(interpreter) => {
+            ScriptDiagnostic::InterpreterNotExecutable(interpreter) => {
                 format!(
                     "its interpreter {} is not executable; correct the first line of {path}",
                     interpreter.display()
                 )
             }
-            Finding::DosLineEnds => {
+            ScriptDiagnostic::DosLineEnds => {
                 format!("its first line ends in a carriage return; sed -i 's/\\r$//' {path}")
             }
-            Finding::EnvFindsNothing(program) => {
+            ScriptDiagnostic::EnvFindsNothing(program) => {
                 format!(
                     "its interpreter `{program}` is not in the PATH; install it, or write its full path in {path}"
                 )
             }
-            Finding::NotAProgram => {
+            ScriptDiagnostic::NotAProgram => {
                 "neither a script nor a program for this machine; replace it by one that is".to_owned()
             }
-            Finding::NoShebang => {
+            ScriptDiagnostic::NoShebang => {
                 format!("no `#!` line, so that /bin/sh runs it; write `#!/bin/sh` first in {path}")
             }
-            Finding::WorldWritable => {
+            ScriptDiagnostic::WorldWritable => {
                 format!("everybody may write to it, and koid runs it; chmod o-w {path}")
             }
         }
@@ -116,30 +118,33 @@ impl Finding {
 
 /// Looks at a script; what keeps it from running comes first. An empty answer: nothing is wrong that can be seen without
 /// running it.
-pub fn inspect(script: &Path) -> Vec<Finding> {
+pub fn inspect(script: &Path) -> Vec<ScriptDiagnostic> {
     let meta = match fs::metadata(script) {
         Ok(meta) => match what_else(meta.file_type()) {
             None => meta,
-            Some(what) => return vec![Finding::NotAFile(what)],
+            Some(what) => return vec![ScriptDiagnostic::NotAFile(what)],
         },
         Err(error) => {
             let target = fs::read_link(script).ok();
-            return vec![target.map_or(Finding::Unreadable(error.to_string()), Finding::DanglingLink)];
+            return vec![
+                target
+                    .map_or(ScriptDiagnostic::Unreadable(error.to_string()), ScriptDiagnostic::DanglingLink),
+            ];
         }
     };
     let mode = meta.permissions().mode();
     let mut findings = Vec::new();
     if mode & 0o111 == 0 {
-        findings.push(Finding::NotExecutable);
+        findings.push(ScriptDiagnostic::NotExecutable);
     } else if eaccess(script, AccessFlags::X_OK).is_err() {
-        findings.push(Finding::NotExecutableHere);
+        findings.push(ScriptDiagnostic::NotExecutableHere);
     }
     // A program that may be run and not read is fine.
     if let Ok(head) = head_of(script) {
         findings.extend(from_head(&head));
     }
     if mode & 0o002 != 0 {
-        findings.push(Finding::WorldWritable);
+        findings.push(ScriptDiagnostic::WorldWritable);
     }
     findings
 }
@@ -155,31 +160,35 @@ fn head_of(script: &Path) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn from_head(head: &[u8]) -> Option<Finding> {
+fn from_head(head: &[u8]) -> Option<ScriptDiagnostic> {
     if head.starts_with(ELF) {
         return None;
     }
     let Some(line) = head.strip_prefix(b"#!") else {
-        return Some(if head.contains(&0) { Finding::NotAProgram } else { Finding::NoShebang });
+        return Some(if head.contains(&0) {
+            ScriptDiagnostic::NotAProgram
+        } else {
+            ScriptDiagnostic::NoShebang
+        });
     };
     let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
     let mut words = line.split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
     let named = words.next().unwrap_or_default();
     if line.ends_with(b"\r") {
-        return Some(Finding::DosLineEnds);
+        return Some(ScriptDiagnostic::DosLineEnds);
     }
     if named.is_empty() {
-        return Some(Finding::NoInterpreterNamed);
+        return Some(ScriptDiagnostic::NoInterpreterNamed);
     }
     let interpreter = Path::new(std::ffi::OsStr::from_bytes(named));
     if !interpreter.exists() {
-        return Some(Finding::InterpreterMissing(interpreter.to_owned()));
+        return Some(ScriptDiagnostic::InterpreterMissing(interpreter.to_owned()));
     }
     if eaccess(interpreter, AccessFlags::X_OK).is_err() || interpreter.is_dir() {
-        return Some(Finding::InterpreterNotExecutable(interpreter.to_owned()));
+        return Some(ScriptDiagnostic::InterpreterNotExecutable(interpreter.to_owned()));
     }
     let program = words.next().and_then(|word| std::str::from_utf8(word).ok())?;
-    env_misses(interpreter, program).then(|| Finding::EnvFindsNothing(program.to_owned()))
+    env_misses(interpreter, program).then(|| ScriptDiagnostic::EnvFindsNothing(program.to_owned()))
 }
 
 /// Whether `interpreter` is `env`, asked for a `program` that isn't there. Options and assignments are left to `env`.

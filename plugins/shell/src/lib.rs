@@ -17,5 +17,5 @@ mod spawn;
 mod verdict;
 
 pub use handler::{Shape, ShellHandler};
-pub use inspect::{Finding, inspect};
+pub use inspect::{ScriptDiagnostic, inspect};
 pub use regular::{open_regular, read_regular, what_else};

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command as ChildCommand};
 
 use crate::environment;
 use crate::group::ScriptGroup;
-use crate::inspect::{Finding, inspect, is_elf, obstacles};
+use crate::inspect::{ScriptDiagnostic, inspect, is_elf, obstacles};
 use crate::output::Output;
 use crate::regular::is_there;
 
@@ -105,7 +105,8 @@ impl Script {
 
     /// Whether a shell can make something of a file that the kernel refused.
     fn is_text(&self) -> bool {
-        let hopeless = |finding: &Finding| finding.stops() || *finding == Finding::NotAProgram;
+        let hopeless =
+            |finding: &ScriptDiagnostic| finding.stops() || *finding == ScriptDiagnostic::NotAProgram;
         !is_elf(&self.path) && !inspect(&self.path).iter().any(hopeless)
     }
 
@@ -139,7 +140,9 @@ impl Script {
         let found = || obstacles(&self.path);
         let why = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ETXTBSY) => format!("somebody is writing to {path}; close the file"),
-            Some(Errno::ENOEXEC) => found().unwrap_or_else(|| Finding::NotAProgram.explain(&self.path)),
+            Some(Errno::ENOEXEC) => {
+                found().unwrap_or_else(|| ScriptDiagnostic::NotAProgram.explain(&self.path))
+            }
             // An ELF program whose dynamic loader is missing looks like this too.
             _ => found().unwrap_or_else(|| format!("{path} cannot be run: {error}")),
         };

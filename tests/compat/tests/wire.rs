@@ -80,7 +80,7 @@ fn runner() -> RunnerSummary {
         state: NodeState::Standby,
         holds: Some(Epoch(65_539)),
         released: Epoch(65_540),
-        up: true,
+        maybe_promoted: true,
         promotable: false,
         score: Some(-11),
         failure: Some(FailureNote {

@@ -15,7 +15,7 @@ mod versions;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use koi_core::io::{Answered, Command, CommandId, Input, Refusal, ServiceSpec};
+use koi_core::io::{Answered, Command, CommandError, CommandId, Input, ServiceSpec};
 use koi_core::message::Message;
 use koi_core::settings::Settings;
 use koi_core::types::Hook;
@@ -75,7 +75,7 @@ pub struct World {
     counter: u64,
     commands: BTreeMap<CommandId, Command>,
     /// Answers to commands.
-    pub answers: BTreeMap<CommandId, Result<Answered, Refusal>>,
+    pub answers: BTreeMap<CommandId, Result<Answered, CommandError>>,
     /// A trap that waits.
     pub trap: Option<Trap>,
     /// A daemon that ends in order is started again.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::io::{Answered, ElectorChange, Refusal};
+use crate::io::{Answered, CommandError, ElectorChange};
 use crate::limits;
 use crate::message::RULES;
 use crate::node::handlers::LeadershipHandler;
@@ -75,7 +75,7 @@ impl NodeRef<'_> {
     }
 
     /// The record with this change of the electors under way.
-    pub(crate) fn change_electors(&self, change: &ElectorChange) -> Result<(Record, Answered), Refusal> {
+    pub(crate) fn change_electors(&self, change: &ElectorChange) -> Result<(Record, Answered), CommandError> {
         self.may_change_electors()?;
         let change = match change {
             ElectorChange::Add(new) => MemberChange { add: Some(self.newcomer(new)?), remove: None },
@@ -97,8 +97,8 @@ impl NodeRef<'_> {
         Ok((next, Answered { message, steps: Vec::new() }))
     }
 
-    fn may_change_electors(&self) -> Result<(), Refusal> {
-        let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
+    fn may_change_electors(&self) -> Result<(), CommandError> {
+        let Some(lead) = &self.lead else { return Err(CommandError::NotLeader { leader: None }) };
         let record = &self.durable.record;
         if self.settings.quorum == 0 {
             return Err(NotNowReason::QuorumOff.into());
@@ -116,7 +116,7 @@ impl NodeRef<'_> {
     }
 
     /// The member with this id or name.
-    fn member(&self, who: &str) -> Result<NodeId, Refusal> {
+    fn member(&self, who: &str) -> Result<NodeId, CommandError> {
         let members = &self.durable.record.members;
         if let Some(id) = who.parse().ok().filter(|id| members.contains(id)) {
             return Ok(id);
@@ -133,7 +133,7 @@ impl NodeRef<'_> {
     }
 
     /// The node with this id or name that is no member, answers, and could become one.
-    fn newcomer(&self, who: &str) -> Result<NodeId, Refusal> {
+    fn newcomer(&self, who: &str) -> Result<NodeId, CommandError> {
         let record = &self.durable.record;
         let own = (self.id, self.settings.name.as_str());
         let there =
@@ -157,7 +157,7 @@ impl NodeRef<'_> {
         Ok(id)
     }
 
-    fn may_become_member(&self, id: NodeId) -> Result<(), Refusal> {
+    fn may_become_member(&self, id: NodeId) -> Result<(), CommandError> {
         let node = self.name_of(id);
         let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
         let (elector, rules) = match self.peers.get(id) {
@@ -176,7 +176,7 @@ impl NodeRef<'_> {
         Ok(())
     }
 
-    fn names_stay_unique(&self, next: &Record) -> Result<(), Refusal> {
+    fn names_stay_unique(&self, next: &Record) -> Result<(), CommandError> {
         let after = next.members_after();
         if after.is_empty() {
             return Err(NotNowReason::LastElector.into());
@@ -197,8 +197,8 @@ impl NodeRef<'_> {
     }
 
     /// Those who acknowledge now must be a quorum of the members before and of those after: otherwise the change would end the leadership.
-    fn has_both_quorums(&self, next: &Record) -> Result<(), Refusal> {
-        let Some(lead) = &self.lead else { return Err(Refusal::NotLeader { leader: None }) };
+    fn has_both_quorums(&self, next: &Record) -> Result<(), CommandError> {
+        let Some(lead) = &self.lead else { return Err(CommandError::NotLeader { leader: None }) };
         let lease = self.settings.leader_lease;
         let all = next.members.iter().chain(next.change.iter().filter_map(|change| change.add.as_ref()));
         let (there, missing): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
@@ -208,7 +208,7 @@ impl NodeRef<'_> {
         for (record, afterwards) in [(&before, false), (&after, true)] {
             if !crate::elector::members::Quorum::of(record, self.settings).is_met_by(&there) {
                 let missing = self.names_of(&missing);
-                return Err(Refusal::Unsafe(UnsafeReason::QuorumLost { afterwards, missing }));
+                return Err(CommandError::Unsafe(UnsafeReason::QuorumLost { afterwards, missing }));
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl NodeRef<'_> {
     }
 
     /// Several nodes bear one name: only an id says which is meant.
-    pub(crate) fn ambiguous(&self, name: &str, ids: &[NodeId]) -> Refusal {
+    pub(crate) fn ambiguous(&self, name: &str, ids: &[NodeId]) -> CommandError {
         NotNowReason::NameNotUnique { name: name.to_owned(), ids: ids.to_vec() }.into()
     }
 }

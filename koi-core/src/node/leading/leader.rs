@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::event::Event;
-use crate::io::{Destination, Effect, Refusal};
+use crate::io::{CommandError, Destination, Effect};
 use crate::leader::leadership::Leadership;
 use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report, Resign};
 use crate::node::handlers::LeadershipHandler;
@@ -49,7 +49,7 @@ impl LeadershipHandler<'_> {
         let Some(lead) = self.lead.take() else { return };
         let term = lead.term();
         for id in lead.into_commands() {
-            self.ctx.effect(Effect::Answer { id, result: Err(Refusal::LostLeadership) });
+            self.ctx.effect(Effect::Answer { id, result: Err(CommandError::LostLeadership) });
         }
         self.ctx.event(Event::LeadershipEnded { term, reason: reason.to_owned() });
         self.election.step_down(self.ctx.now + self.ctx.settings.election_timeout());

@@ -24,7 +24,7 @@ pub enum UnfitReason {
 
 /// Why a service is taken down as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServiceFault {
+pub enum FailureReason {
     /// A hook ended badly.
     HookFailed {
         /// What it said.
@@ -60,10 +60,10 @@ pub enum ServiceFault {
         /// The other.
         service: String,
         /// Why the other has failed.
-        fault: Box<ServiceFault>,
+        reason: Box<FailureReason>,
     },
     /// A service cannot run at all.
-    Barred(BarReason),
+    Barred(IneligibleReason),
     /// The node has failed, and nothing better is known.
     NodeFailed,
 }
@@ -83,12 +83,12 @@ pub struct ServiceFailure {
     /// The hook.
     pub hook: Hook,
     /// Why.
-    pub fault: ServiceFault,
+    pub reason: FailureReason,
 }
 
 /// Why a service cannot run at all. The node counts as failed while that is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BarReason {
+pub enum IneligibleReason {
     /// `disabled` lies in its folder.
     Disabled {
         /// The service.
@@ -118,7 +118,7 @@ pub enum NodeFailure {
     /// Something was still promoted when the grace was over (R7).
     GraceOver(GraceOver),
     /// A service cannot run at all.
-    Barred(BarReason),
+    Barred(IneligibleReason),
     /// The services folder was never read.
     FolderUnreadable {
         /// What the system says.
@@ -133,16 +133,16 @@ pub enum NodeFailure {
 
 /// Why a service that is new beside a master does not run. What ran before goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewcomerTrouble {
+pub enum NewcomerReason {
     /// It cannot run at all.
-    Barred(BarReason),
+    Barred(IneligibleReason),
     /// It has failed.
     Failed(ServiceFailure),
 }
 
 /// What is wrong with a runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunnerTrouble {
+pub enum RunnerReason {
     /// It counts as failed.
     Failed(NodeFailure),
     /// Its fence is not armed (R7).
@@ -156,7 +156,7 @@ pub enum RunnerTrouble {
         why: String,
     },
     /// A new service does not run.
-    Newcomer(NewcomerTrouble),
+    Newcomer(NewcomerReason),
 }
 
 /// What is to be known of a service.
@@ -168,11 +168,11 @@ pub enum ServiceNote {
         message: String,
     },
     /// It is taken down as failed.
-    Failed(ServiceFault),
+    Failed(FailureReason),
     /// It cannot be stopped (R7).
-    NotStopped(ServiceFault),
+    NotStopped(FailureReason),
     /// It cannot run at all.
-    Barred(BarReason),
+    Barred(IneligibleReason),
     /// It has changed by itself again and again, and waits before it is started.
     Rests {
         /// How often it has changed.
@@ -200,5 +200,5 @@ pub enum WarnReason {
         what: String,
     },
     /// A new service does not run.
-    Newcomer(NewcomerTrouble),
+    Newcomer(NewcomerReason),
 }

@@ -6,7 +6,7 @@ mod refusal;
 mod waiting;
 
 pub use failure::{
-    BarReason, GraceOver, NewcomerTrouble, NodeFailure, RunnerTrouble, ServiceFailure, ServiceFault,
+    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
     ServiceNote, TakeDownReason, UnfitReason, WarnReason,
 };
 pub use leading::{DropReason, StepDownReason};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::io::{HookEnd, Observed};
 use crate::reason::{
-    BarReason, GraceOver, NewcomerTrouble, NodeFailure, RunnerTrouble, ServiceFailure, ServiceFault,
+    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
     ServiceNote, TakeDownReason, UnfitReason, WarnReason,
 };
 
@@ -18,12 +18,12 @@ impl fmt::Display for UnfitReason {
     }
 }
 
-impl fmt::Display for ServiceFault {
+impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServiceFault::HookFailed { message } => f.write_str(message),
-            ServiceFault::NoRoom { why } => f.write_str(why),
-            ServiceFault::Contradicted { seen, hook } => {
+            FailureReason::HookFailed { message } => f.write_str(message),
+            FailureReason::NoRoom { why } => f.write_str(why),
+            FailureReason::Contradicted { seen, hook } => {
                 let word = match seen {
                     Observed::Healthy => "healthy (0)",
                     Observed::Promoted => "promoted (90)",
@@ -33,16 +33,16 @@ impl fmt::Display for ServiceFault {
                 };
                 write!(f, "status says {word} after {}", hook.as_str())
             }
-            ServiceFault::StatusSilent => {
+            FailureReason::StatusSilent => {
                 f.write_str("status does not say in time whether it is still promoted")
             }
-            ServiceFault::Killed => f.write_str("killed: demote_grace was over"),
-            ServiceFault::EndedEarly => f.write_str("ended early"),
-            ServiceFault::NotStopped { service } => write!(f, "{service} could not be stopped"),
-            ServiceFault::GraceOver(over) => over.fmt(f),
-            ServiceFault::TakenDownWith { service, fault } => write!(f, "{service}: {fault}"),
-            ServiceFault::Barred(bar) => bar.fmt(f),
-            ServiceFault::NodeFailed => f.write_str("the node has failed"),
+            FailureReason::Killed => f.write_str("killed: demote_grace was over"),
+            FailureReason::EndedEarly => f.write_str("ended early"),
+            FailureReason::NotStopped { service } => write!(f, "{service} could not be stopped"),
+            FailureReason::GraceOver(over) => over.fmt(f),
+            FailureReason::TakenDownWith { service, reason } => write!(f, "{service}: {reason}"),
+            FailureReason::Barred(bar) => bar.fmt(f),
+            FailureReason::NodeFailed => f.write_str("the node has failed"),
         }
     }
 }
@@ -55,17 +55,17 @@ impl fmt::Display for GraceOver {
 
 impl fmt::Display for ServiceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.service, self.hook.as_str(), self.fault)
+        write!(f, "{}: {}: {}", self.service, self.hook.as_str(), self.reason)
     }
 }
 
-impl fmt::Display for BarReason {
+impl fmt::Display for IneligibleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BarReason::Disabled { service } => {
+            IneligibleReason::Disabled { service } => {
                 write!(f, "{service} is disabled: remove the file `disabled` from its folder")
             }
-            BarReason::Unusable { service, problem } => write!(f, "{service}: {problem}"),
+            IneligibleReason::Unusable { service, problem } => write!(f, "{service}: {problem}"),
         }
     }
 }
@@ -87,22 +87,22 @@ impl fmt::Display for NodeFailure {
     }
 }
 
-impl fmt::Display for NewcomerTrouble {
+impl fmt::Display for NewcomerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a new service cannot run here, and what runs goes on: ")?;
         match self {
-            NewcomerTrouble::Barred(bar) => bar.fmt(f),
-            NewcomerTrouble::Failed(failure) => failure.fmt(f),
+            NewcomerReason::Barred(bar) => bar.fmt(f),
+            NewcomerReason::Failed(failure) => failure.fmt(f),
         }
     }
 }
 
-impl fmt::Display for RunnerTrouble {
+impl fmt::Display for RunnerReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunnerTrouble::Failed(failure) => failure.fmt(f),
-            RunnerTrouble::Unarmed { why } | RunnerTrouble::Unguarded { why } => f.write_str(why),
-            RunnerTrouble::Newcomer(trouble) => trouble.fmt(f),
+            RunnerReason::Failed(failure) => failure.fmt(f),
+            RunnerReason::Unarmed { why } | RunnerReason::Unguarded { why } => f.write_str(why),
+            RunnerReason::Newcomer(trouble) => trouble.fmt(f),
         }
     }
 }
@@ -111,8 +111,8 @@ impl fmt::Display for ServiceNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServiceNote::Status { message } => f.write_str(message),
-            ServiceNote::Failed(fault) => fault.fmt(f),
-            ServiceNote::NotStopped(fault) => write!(f, "cannot be stopped: {fault}"),
+            ServiceNote::Failed(reason) => reason.fmt(f),
+            ServiceNote::NotStopped(reason) => write!(f, "cannot be stopped: {reason}"),
             ServiceNote::Barred(bar) => bar.fmt(f),
             ServiceNote::Rests { times, left } => write!(
                 f,

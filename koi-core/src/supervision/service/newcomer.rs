@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Gates, Service, Step};
-use crate::reason::{NewcomerTrouble, ServiceFailure};
+use crate::reason::{NewcomerReason, ServiceFailure};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -109,13 +109,13 @@ impl Service {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerTrouble> {
+    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerReason> {
         match (self.ineligible_reason(), &self.cause) {
-            (Some(barred), _) => Some(NewcomerTrouble::Barred(barred)),
-            (None, Some(cause)) if self.failed => Some(NewcomerTrouble::Failed(ServiceFailure {
+            (Some(barred), _) => Some(NewcomerReason::Barred(barred)),
+            (None, Some(cause)) if self.failed => Some(NewcomerReason::Failed(ServiceFailure {
                 service: self.spec.name.clone(),
                 hook: cause.hook,
-                fault: cause.fault.clone(),
+                reason: cause.reason.clone(),
             })),
             (None, _) => None,
         }

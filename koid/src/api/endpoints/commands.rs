@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
-use koi_core::io::{Answered, Command, ElectorChange, Refusal};
+use koi_core::io::{Answered, Command, CommandError, ElectorChange};
 use koi_core::view::View;
 use koi_proto::api::{
     ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure,
@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 
 use super::view;
 use crate::api::body::{ResponseBody, json};
-use crate::api::error::{bad_request, error, from_command_error, silent_core};
+use crate::api::error::{bad_request, error, from_request_error, silent_core};
 use crate::api::request::ApiRequest;
 use crate::api::{Api, ReloadError, ReloadRequest};
-use crate::cluster::handle::CommandError;
+use crate::cluster::handle::RequestError;
 use crate::cluster::requester::Requester;
 use crate::reporting::say;
 
@@ -111,7 +111,7 @@ impl Api {
     ) -> Result<Response<ResponseBody>, ApiError> {
         match self.cluster.command(command, requester).await {
             Ok(done) => Ok(json(&answer(done))),
-            Err(failed) => Err(from_command_error(failed, self.view().await.as_ref())),
+            Err(failed) => Err(from_request_error(failed, self.view().await.as_ref())),
         }
     }
 
@@ -124,12 +124,12 @@ impl Api {
     ) -> Result<Response<ResponseBody>, ApiError> {
         let leader = match self.cluster.command(command, &asked.requester).await {
             Ok(done) => return Ok(json(&answer(done))),
-            Err(CommandError::Refused(Refusal::NotLeader { leader: Some(leader) }))
+            Err(RequestError::Refused(CommandError::NotLeader { leader: Some(leader) }))
                 if leader != self.me && asked.passed == 0 =>
             {
                 leader
             }
-            Err(failed) => return Err(from_command_error(failed, self.view().await.as_ref())),
+            Err(failed) => return Err(from_request_error(failed, self.view().await.as_ref())),
         };
         let Some(view) = self.view().await else { return Err(silent_core()) };
         self.pass(asked, body, &view::name_of(&view, leader), view::address_of(&view, leader)).await
@@ -150,13 +150,13 @@ impl Api {
 
     async fn reconfigure(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let ending = || from_command_error(CommandError::Ending, None);
+        let ending = || from_request_error(RequestError::Ending, None);
         let wait = asked.requester.at_most(wait(asked));
         let request = ReloadRequest { reply, requester: asked.requester.clone(), wait };
         self.reload.send(request).await.map_err(|_| ending())?;
         match answer.await.map_err(|_| ending())? {
             Ok(done) => Ok(json(&done)),
-            Err(ReloadError::NotBegun) => Err(from_command_error(CommandError::NotBegun, None)),
+            Err(ReloadError::NotBegun) => Err(from_request_error(RequestError::NotBegun, None)),
             Err(failed) => Err(error(
                 ErrorCode::Refused,
                 failed.to_string(),

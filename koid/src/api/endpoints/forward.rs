@@ -16,9 +16,9 @@ use super::view;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, raw};
 use crate::api::endpoints::commands::{RECONFIGURE, wait};
-use crate::api::error::{error, from_command_error, unknown_node};
+use crate::api::error::{error, from_request_error, unknown_node};
 use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
-use crate::cluster::handle::CommandError;
+use crate::cluster::handle::RequestError;
 
 /// How long another node may take: its own limit for a command, and something for the way.
 const PASS_TIMEOUT: Duration = Duration::from_secs(12);
@@ -61,7 +61,7 @@ impl Api {
         let wait = if asked.path == RECONFIGURE { wait(asked) } else { Duration::ZERO };
         let timeout = asked.requester.at_most(PASS_TIMEOUT + wait);
         if timeout.is_zero() {
-            return Err(from_command_error(CommandError::NotBegun, None));
+            return Err(from_request_error(RequestError::NotBegun, None));
         }
         let client = self.client(address, timeout);
         let passed = (asked.passed + 1).to_string();

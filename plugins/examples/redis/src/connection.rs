@@ -37,7 +37,7 @@ impl Deadline {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum RequestError {
     /// Nothing listens there.
     Refused,
     /// `[grants]` does not let us go there.
@@ -52,27 +52,27 @@ pub(crate) enum Trouble {
     Broken(String),
 }
 
-impl Trouble {
+impl RequestError {
     /// Whether only somebody who changes `service.toml`, or the server's users, can mend it.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Trouble::Misconfigured(_) | Trouble::NotGranted(_) => true,
-            Trouble::Answered(words) => {
+            RequestError::Misconfigured(_) | RequestError::NotGranted(_) => true,
+            RequestError::Answered(words) => {
                 ["WRONGPASS", "NOPERM", "ERR AUTH"].iter().any(|w| words.starts_with(w))
             }
-            Trouble::Refused | Trouble::Late | Trouble::Broken(_) => false,
+            RequestError::Refused | RequestError::Late | RequestError::Broken(_) => false,
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Refused => f.write_str("nothing listens there; is redis-server running?"),
-            Trouble::NotGranted(address) => write!(f, "not granted: add tcp = [\"{address}\"] to [grants]"),
-            Trouble::Late => f.write_str("no answer in time; does redis-server hang?"),
-            Trouble::Answered(words) => write!(f, "it said {words:?}"),
-            Trouble::Misconfigured(words) | Trouble::Broken(words) => f.write_str(words),
+            RequestError::Refused => f.write_str("nothing listens there; is redis-server running?"),
+            RequestError::NotGranted(address) => write!(f, "not granted: add tcp = [\"{address}\"] to [grants]"),
+            RequestError::Late => f.write_str("no answer in time; does redis-server hang?"),
+            RequestError::Answered(words) => write!(f, "it said {words:?}"),
+            RequestError::Misconfigured(words) | RequestError::Broken(words) => f.write_str(words),
         }
     }
 }
@@ -88,12 +88,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects. Everything on this connection has to be over by the deadline.
-    pub(crate) fn open(address: SocketAddr, deadline: Deadline) -> Result<Connection, Trouble> {
+    pub(crate) fn open(address: SocketAddr, deadline: Deadline) -> Result<Connection, RequestError> {
         let broken = |code: ErrorCode| match code {
-            ErrorCode::ConnectionRefused => Trouble::Refused,
-            ErrorCode::AccessDenied => Trouble::NotGranted(address),
-            ErrorCode::Timeout => Trouble::Late,
-            other => Trouble::Broken(format!("cannot connect: {}", other.name())),
+            ErrorCode::ConnectionRefused => RequestError::Refused,
+            ErrorCode::AccessDenied => RequestError::NotGranted(address),
+            ErrorCode::Timeout => RequestError::Late,
+            other => RequestError::Broken(format!("cannot connect: {}", other.name())),
         };
         let family = if address.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 };
         let socket = create_tcp_socket(family).map_err(broken)?;
@@ -102,20 +102,20 @@ impl Connection {
             match socket.finish_connect() {
                 Ok(streams) => break streams,
                 Err(ErrorCode::WouldBlock) if deadline.wait_for(&socket.subscribe()) => {}
-                Err(ErrorCode::WouldBlock) => return Err(Trouble::Late),
+                Err(ErrorCode::WouldBlock) => return Err(RequestError::Late),
                 Err(code) => return Err(broken(code)),
             }
         };
         Ok(Connection { input, output, _socket: socket, read: Vec::new(), deadline })
     }
 
-    /// Sends a command and waits for its reply. An error reply is [`Trouble::Answered`].
-    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply, Trouble> {
+    /// Sends a command and waits for its reply. An error reply is [`RequestError::Answered`].
+    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply, RequestError> {
         self.ask_all(&[words])
     }
 
     /// Sends commands at once, so that nothing of others comes between them, and gives the last reply, or the first error.
-    pub(crate) fn ask_all(&mut self, commands: &[&[&str]]) -> Result<Reply, Trouble> {
+    pub(crate) fn ask_all(&mut self, commands: &[&[&str]]) -> Result<Reply, RequestError> {
         self.send(&commands.iter().flat_map(|words| command(words)).collect::<Vec<u8>>())?;
         let mut replies = Vec::new();
         for _ in commands {
@@ -126,16 +126,16 @@ impl Connection {
             _ => None,
         });
         match (error, replies.pop()) {
-            (Some(words), _) if words.starts_with("NOAUTH") => Err(Trouble::Misconfigured(
+            (Some(words), _) if words.starts_with("NOAUTH") => Err(RequestError::Misconfigured(
                 "it wants a password; write password-file (or password) into [config]".into(),
             )),
-            (Some(words), _) => Err(Trouble::Answered(words)),
+            (Some(words), _) => Err(RequestError::Answered(words)),
             (None, Some(reply)) => Ok(reply),
-            (None, None) => Err(Trouble::Broken("nothing was asked".into())),
+            (None, None) => Err(RequestError::Broken("nothing was asked".into())),
         }
     }
 
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
+    fn send(&mut self, mut bytes: &[u8]) -> Result<(), RequestError> {
         while !bytes.is_empty() {
             let room = self.output.check_write().map_err(closed)? as usize;
             if room == 0 {
@@ -149,9 +149,9 @@ impl Connection {
         self.output.flush().map_err(closed)
     }
 
-    fn reply(&mut self) -> Result<Reply, Trouble> {
+    fn reply(&mut self) -> Result<Reply, RequestError> {
         loop {
-            let parsed = parse(&self.read).map_err(|malformed| Trouble::Broken(malformed.to_string()))?;
+            let parsed = parse(&self.read).map_err(|malformed| RequestError::Broken(malformed.to_string()))?;
             if let Some((reply, used)) = parsed {
                 self.read.drain(..used);
                 return Ok(reply);
@@ -164,15 +164,15 @@ impl Connection {
         }
     }
 
-    fn wait(&self, something: &Pollable) -> Result<(), Trouble> {
-        if self.deadline.wait_for(something) { Ok(()) } else { Err(Trouble::Late) }
+    fn wait(&self, something: &Pollable) -> Result<(), RequestError> {
+        if self.deadline.wait_for(something) { Ok(()) } else { Err(RequestError::Late) }
     }
 }
 
-fn closed(error: StreamError) -> Trouble {
+fn closed(error: StreamError) -> RequestError {
     match error {
-        StreamError::Closed => Trouble::Broken("it closed the connection".into()),
-        StreamError::LastOperationFailed(error) => Trouble::Broken(error.to_debug_string()),
+        StreamError::Closed => RequestError::Broken("it closed the connection".into()),
+        StreamError::LastOperationFailed(error) => RequestError::Broken(error.to_debug_string()),
     }
 }
 

@@ -18,7 +18,7 @@ use bindings::koi::service::types::{
 };
 
 use crate::config::{Config, NOWHERE, Peer};
-use crate::connection::{Connection, Deadline, Trouble};
+use crate::connection::{Connection, Deadline, RequestError};
 use crate::info::Info;
 use crate::server::Server;
 use crate::standing::{Role, Standing, Verdict, Want, holds, judge};
@@ -164,7 +164,7 @@ impl<'c> Call<'c> {
 
     fn status(&self) -> Result<StatusReport, HookError> {
         let (mut server, info) = match self.connect() {
-            Err(Trouble::Refused) if self.ctx.role == types::Role::None => {
+            Err(RequestError::Refused) if self.ctx.role == types::Role::None => {
                 return Ok(report(ServiceState::Stopped, "nothing listens there".into(), None, Vec::new()));
             }
             connected => connected.map_err(|e| self.trouble(&e))?,
@@ -193,7 +193,7 @@ impl<'c> Call<'c> {
     }
 
     /// The server of this node, and what it says of itself.
-    fn connect(&self) -> Result<(Server, Info), Trouble> {
+    fn connect(&self) -> Result<(Server, Info), RequestError> {
         let mut server = Server::connect(&self.config, self.config.address, rest_of_call())?;
         let info = server.info()?;
         Ok((server, info))
@@ -203,7 +203,7 @@ impl<'c> Call<'c> {
     fn unless_gone(&self) -> Result<Option<(Server, Info)>, HookError> {
         match self.connect() {
             Ok(found) => Ok(Some(found)),
-            Err(Trouble::Refused) => {
+            Err(RequestError::Refused) => {
                 host::log(LogLevel::Info, &format!("nothing listens at {}", self.config.address));
                 Ok(None)
             }
@@ -219,7 +219,7 @@ impl<'c> Call<'c> {
             match server.and_then(|mut server| Ok((server.is_ready()?, server))) {
                 Ok((true, server)) => return Ok(server),
                 Ok((false, _)) => {}
-                Err(Trouble::Refused) if !patience.is_over() => {}
+                Err(RequestError::Refused) if !patience.is_over() => {}
                 Err(trouble) => return Err(self.trouble(&trouble)),
             }
             if !host::sleep(250) {
@@ -274,7 +274,7 @@ impl<'c> Call<'c> {
     }
 
     /// What the data of another server is worth.
-    fn ask(&self, peer: &Peer) -> Result<Standing, Trouble> {
+    fn ask(&self, peer: &Peer) -> Result<Standing, RequestError> {
         let mut server = Server::connect(&self.config, peer.address, Deadline::after_ms(PEER_MS))?;
         let info = server.info()?;
         server.standing(&info)
@@ -284,7 +284,7 @@ impl<'c> Call<'c> {
     fn check_grants(&self) -> Result<(), HookError> {
         for peer in self.config.others(&self.ctx.node) {
             match Connection::open(peer.address, Deadline::after_ms(PEER_MS)) {
-                Err(trouble @ Trouble::NotGranted(_)) => {
+                Err(trouble @ RequestError::NotGranted(_)) => {
                     return Err(HookError::Misconfigured(format!("peers: {} is {trouble}", peer.node)));
                 }
                 Ok(_) | Err(_) => {}
@@ -299,7 +299,7 @@ impl<'c> Call<'c> {
         self.config.server_of(name, ip)
     }
 
-    fn trouble(&self, trouble: &Trouble) -> HookError {
+    fn trouble(&self, trouble: &RequestError) -> HookError {
         let words = format!("redis-server at {}: {trouble}", self.config.address);
         if trouble.is_lasting() { HookError::Misconfigured(words) } else { HookError::Retry(words) }
     }
@@ -316,7 +316,7 @@ fn rest_of_call() -> Deadline {
 }
 
 /// Writes are paused: waits until every replica has said that it has everything. They say so once a second.
-fn let_replicas_catch_up(server: &mut Server, deadline: Deadline) -> Result<(), Trouble> {
+fn let_replicas_catch_up(server: &mut Server, deadline: Deadline) -> Result<(), RequestError> {
     loop {
         let info = server.info()?;
         if info.is_copied() {

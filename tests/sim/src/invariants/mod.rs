@@ -1,6 +1,6 @@
 //! What must hold at every instant. One invariant, one file.
 
-use koi_core::io::{Answered, Command, HookRun, Refusal};
+use koi_core::io::{Answered, Command, CommandError, HookRun};
 use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
@@ -44,7 +44,7 @@ impl Invariants {
         self.promises.asked(command);
     }
 
-    pub(crate) fn answered(&mut self, command: &Command, result: &Result<Answered, Refusal>) {
+    pub(crate) fn answered(&mut self, command: &Command, result: &Result<Answered, CommandError>) {
         if result.is_ok() {
             self.promises.answered(command);
         }

@@ -1,12 +1,12 @@
 //! What operators say.
 
-use koi_core::io::{Answered, Command, CommandId, Refusal};
+use koi_core::io::{Answered, Command, CommandError, CommandId};
 
 use super::Cluster;
 
 impl Cluster {
     /// An operator's word to one node; its answer, once it has come.
-    pub fn command(&mut self, m: usize, command: Command) -> Result<Answered, Refusal> {
+    pub fn command(&mut self, m: usize, command: Command) -> Result<Answered, CommandError> {
         let id = self.ask(m, command);
         self.run_until(5000, "an answer to the command", |c| c.answers.contains_key(&id));
         self.answers[&id].clone()
@@ -20,7 +20,7 @@ impl Cluster {
     }
 
     /// What was answered, if it was.
-    pub fn answer(&self, id: CommandId) -> Option<&Result<Answered, Refusal>> {
+    pub fn answer(&self, id: CommandId) -> Option<&Result<Answered, CommandError>> {
         self.answers.get(&id)
     }
 
@@ -31,7 +31,7 @@ impl Cluster {
     }
 
     /// An operator wants this node to be master.
-    pub fn promote(&mut self, name: &str) -> Result<Answered, Refusal> {
+    pub fn promote(&mut self, name: &str) -> Result<Answered, CommandError> {
         let leader = self.leader().expect("someone leads");
         self.command(leader, Command::Promote { node: name.to_owned(), dry_run: false })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// One thing that is wrong, or that an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// The file; empty: it is about no file.
     pub path: PathBuf,
     /// The line, counted from 1; none: it is about the file as a whole.
@@ -19,14 +19,14 @@ pub struct Problem {
 }
 
 /// `FILE:LINE: message`, and the hint below it, indented by four.
-impl Problem {
+impl Diagnostic {
     /// The same in one line, for a log.
     pub fn in_one_line(&self) -> String {
         self.to_string().replace("\n    ", "; ")
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.as_os_str().is_empty() {
             write!(f, "{}:", self.path.display())?;
@@ -48,17 +48,17 @@ impl fmt::Display for Problem {
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
     /// What is wrong; at least one.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     /// What would have been warned of besides.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+fn lines(problems: &[Diagnostic]) -> String {
+    problems.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("\n")
 }
 
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> ConfigError {
+impl From<Diagnostic> for ConfigError {
+    fn from(problem: Diagnostic) -> ConfigError {
         ConfigError { problems: vec![problem], warnings: Vec::new() }
     }
 }

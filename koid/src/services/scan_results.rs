@@ -6,15 +6,15 @@ use super::retained::{RetainReason, RetainedServices};
 
 /// Why some services go on as they were, and what others could change of what the node relies on. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Findings(Arc<RwLock<FindingsState>>);
+pub(crate) struct ScanResults(Arc<RwLock<ScanResultsState>>);
 
 #[derive(Debug, Default)]
-struct FindingsState {
+struct ScanResultsState {
     retained: RetainedServices,
     exposed: Vec<String>,
 }
 
-impl Findings {
+impl ScanResults {
     /// These services go on as they were, whatever their folders say.
     pub(crate) fn retain(&self, retained: &RetainedServices) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retained.clone_from(retained);
