@@ -4,6 +4,7 @@
 //! others, and is given a [`Context`]. [`Node`] makes a handler for each thing that happens, and passes what it returns on to the next.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use crate::contact::following::Following;
 use crate::contact::greeting::Greeting;
@@ -28,8 +29,9 @@ use crate::settings::Settings;
 use crate::supervision::supervisor::ServiceSupervisor;
 use crate::types::{NodeId, Session, Time};
 
-/// What every handler is given: who this node is, its settings, now, and where effects go.
-pub(crate) struct Context<'a> {
+/// Who this node is, its settings, and now.
+#[derive(Clone, Copy)]
+pub(crate) struct Own<'a> {
     pub(crate) id: NodeId,
     pub(crate) session: Session,
     pub(crate) started: Time,
@@ -39,7 +41,20 @@ pub(crate) struct Context<'a> {
     pub(crate) listen_until: Time,
     pub(crate) settings: &'a Settings,
     pub(crate) now: Time,
+}
+
+/// What every handler is given: all of that, and where effects go.
+pub(crate) struct Context<'a> {
+    own: Own<'a>,
     pub(crate) outbox: &'a mut Outbox,
+}
+
+impl<'a> Deref for Context<'a> {
+    type Target = Own<'a>;
+
+    fn deref(&self) -> &Own<'a> {
+        &self.own
+    }
 }
 
 impl Context<'_> {
@@ -98,13 +113,15 @@ macro_rules! handler {
             pub(super) fn $name(&mut self) -> $Handler<'_> {
                 $Handler {
                     ctx: Context {
-                        id: self.id,
-                        session: self.session,
-                        started: self.started,
-                        address: self.address,
-                        listen_until: self.listen_until,
-                        settings: &self.settings,
-                        now: self.now,
+                        own: Own {
+                            id: self.id,
+                            session: self.session,
+                            started: self.started,
+                            address: self.address,
+                            listen_until: self.listen_until,
+                            settings: &self.settings,
+                            now: self.now,
+                        },
                         outbox: &mut self.outbox,
                     },
                     $($changed: &mut self.$changed,)+
@@ -118,13 +135,7 @@ macro_rules! handler {
             /// The whole node, to read.
             pub(super) fn node(&self) -> NodeRef<'_> {
                 NodeRef {
-                    id: self.ctx.id,
-                    session: self.ctx.session,
-                    started: self.ctx.started,
-                    address: self.ctx.address,
-                    listen_until: self.ctx.listen_until,
-                    settings: self.ctx.settings,
-                    now: self.ctx.now,
+                    own: self.ctx.own,
                     $($changed: &*self.$changed,)+
                     $($read: self.$read,)+
                 }

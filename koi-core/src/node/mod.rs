@@ -35,6 +35,7 @@ use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::local::told::Told;
+use crate::node::handlers::Own;
 use crate::node::node_ref::NodeRef;
 use crate::outbox::Outbox;
 use crate::record::Record;
@@ -177,13 +178,15 @@ impl Node {
     /// The whole node, to read, at `now`.
     fn at(&self, now: Time) -> NodeRef<'_> {
         NodeRef {
-            id: self.id,
-            session: self.session,
-            started: self.started,
-            address: self.address,
-            listen_until: self.listen_until,
-            settings: &self.settings,
-            now,
+            own: Own {
+                id: self.id,
+                session: self.session,
+                started: self.started,
+                address: self.address,
+                listen_until: self.listen_until,
+                settings: &self.settings,
+                now,
+            },
             durable: &self.durable,
             election: &self.election,
             lead: &self.lead,

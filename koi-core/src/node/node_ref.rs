@@ -1,6 +1,6 @@
 //! A node, to read.
 
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use crate::contact::following::Following;
@@ -17,21 +17,15 @@ use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::message::{NodeInfo, RULES};
-use crate::settings::Settings;
+use crate::node::handlers::Own;
 use crate::supervision::supervisor::{NodeContext, ServiceSupervisor};
 use crate::timers::Timers;
-use crate::types::{NodeId, Session, Time};
+use crate::types::{NodeId, Session};
 
 /// All parts of a node as they are at one moment. What is asked of several parts is asked here; who acts on the answer is a handler.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeRef<'a> {
-    pub(crate) id: NodeId,
-    pub(crate) session: Session,
-    pub(crate) started: Time,
-    pub(crate) address: Option<SocketAddr>,
-    pub(crate) listen_until: Time,
-    pub(crate) settings: &'a Settings,
-    pub(crate) now: Time,
+    pub(super) own: Own<'a>,
     pub(crate) durable: &'a Durability,
     pub(crate) election: &'a Election,
     pub(crate) lead: &'a Option<Leadership>,
@@ -45,6 +39,14 @@ pub(crate) struct NodeRef<'a> {
     pub(crate) fitness: &'a Fitness,
     pub(crate) failures: &'a Failures,
     pub(crate) leaving: &'a Leaving,
+}
+
+impl<'a> Deref for NodeRef<'a> {
+    type Target = Own<'a>;
+
+    fn deref(&self) -> &Own<'a> {
+        &self.own
+    }
 }
 
 impl NodeRef<'_> {
