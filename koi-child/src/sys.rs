@@ -142,6 +142,19 @@ pub(crate) fn give_way() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
 }
 
+/// This process gives way to everything else: to whoever wants the processor, and when memory runs out it goes first. What the machine does
+/// not allow is left out.
+pub fn step_back() {
+    const LOWEST: c_int = 19;
+    let ordinary: libc::sched_param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: they take numbers and a whole value.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, LOWEST);
+        libc::sched_setscheduler(0, libc::SCHED_BATCH, &ordinary);
+    }
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// Whether a child of this thread would find everything as this process found it, without a step between fork and exec.
 fn is_as_begun() -> bool {
     let Some(begun) = INHERITED.get() else { return false };

@@ -80,6 +80,50 @@ fn what_is_no_handler_is_refused_in_words() {
     }
 }
 
+/// A component of half a megabyte whose one function has so many variables that a compiler takes gigabytes for it.
+fn compile_bomb() -> Vec<u8> {
+    const VARIABLES: usize = 20_000;
+    let steps = (1..VARIABLES).map(|n| {
+        let (one, other, third) = (n * 7 % VARIABLES + 1, n * 13 % VARIABLES + 1, n * 3 % VARIABLES + 1);
+        format!(
+            "(local.set {n} (i64.add (local.get {one}) (local.get {other}))) \
+             (block (br_if 0 (local.get 0)) (local.set {third} (i64.const {n})))"
+        )
+    });
+    let variables = "i64 ".repeat(VARIABLES);
+    let body: String = steps.collect();
+    let text = format!(
+        r#"(component (core module (func (export "f") (param i32) (result i32) (local {variables}) {body} local.get 0)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A process that this test's process has started to compile: what is written in one of its files.
+fn of_compiler(file: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let ours = format!("PPid:\t{}\n", std::process::id());
+    let is_compiler = |process: &PathBuf| {
+        let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
+        read("status").contains(&ours) && read("cmdline").contains("plugin-compile")
+    };
+    let compiler = processes.into_iter().find(is_compiler)?;
+    fs::read_to_string(compiler.join(file)).ok()
+}
+
+#[test]
+fn a_component_that_would_take_the_machines_memory_is_refused_and_gives_way_to_everything_meanwhile() {
+    let bomb = compile_bomb();
+    let refused = std::thread::spawn(move || refusal(&bomb));
+    // The compiler sets this for itself, after its start.
+    let gives_way = || of_compiler("oom_score_adj").as_deref() == Some("1000\n") || refused.is_finished();
+    assert!(koi_testkit::met_within(Duration::from_secs(60), gives_way));
+    let stat = of_compiler("stat").expect("it compiles for some seconds");
+    let (_, after_name) = stat.rsplit_once(") ").unwrap();
+    assert_eq!(after_name.split(' ').nth(16), Some("19"), "its niceness: {stat}");
+    let refused = refused.join().unwrap();
+    assert!(refused.contains("MiB of memory, which no component of its size needs"), "{refused}");
+}
+
 #[test]
 fn a_description_that_cannot_be_is_refused() {
     let silent = refusal(&small("spins").before_describing("(loop $again (br $again))").build());
