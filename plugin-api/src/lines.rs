@@ -45,10 +45,10 @@ impl LineCutter {
     }
 }
 
-/// One line for people, at most `chars` characters long: control characters, which a terminal would obey, and line ends become blanks,
+/// One line for people, at most `chars` characters long: line ends, and characters that a terminal would obey or nobody sees, become blanks,
 /// and of blanks one stays.
 pub fn for_people(text: &str, chars: usize) -> String {
-    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    let is_blank = |c: char| c.is_whitespace() || koi_text::is_harmful(c);
     let words: Vec<_> = text.split(is_blank).filter(|word| !word.is_empty()).collect();
     let plain = words.join(" ");
     match plain.char_indices().nth(chars) {

@@ -2,7 +2,6 @@
 //! a log, or fill it; and whoever reads standard output may have gone.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Characters of one message; what is cut off is counted.
@@ -11,25 +10,19 @@ const CHARS: usize = 4000;
 /// The exit code of a program that nobody listens to any more: that of one which SIGPIPE has ended.
 const NOBODY_LISTENS: i32 = 128 + 13;
 
-/// `text` with everything escaped that a terminal acts on, but for the ends of lines; and cut if it is longer than 4000 characters.
+/// What may stand in a text for people: it has lines.
+const LINES: [char; 2] = ['\n', '\t'];
+
+/// `text` with everything escaped that a terminal acts on, or nobody sees, but for the ends of lines; and cut if it is longer than 4000
+/// characters.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let rest = text.char_indices().nth(CHARS).map(|(at, _)| &text[at..]);
-    if rest.is_none() && !text.chars().any(is_harmful) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len().min(4 * CHARS));
-    for c in text.chars().take(CHARS) {
-        if is_harmful(c) {
-            // Into a string nothing can fail.
-            let _ = write!(shown, "{}", c.escape_unicode());
-        } else {
-            shown.push(c);
+    match text.char_indices().nth(CHARS) {
+        None => koi_text::escaped(text, &LINES),
+        Some((at, _)) => {
+            let (shown, rest) = text.split_at(at);
+            Cow::Owned(format!("{}… ({} bytes more)", koi_text::escaped(shown, &LINES), rest.len()))
         }
     }
-    if let Some(rest) = rest {
-        let _ = write!(shown, "… ({} bytes more)", rest.len());
-    }
-    Cow::Owned(shown)
 }
 
 /// As [`harmless`], in one line.
@@ -43,20 +36,6 @@ pub(crate) fn short(text: &str, chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars) {
         None => Cow::Borrowed(text),
         Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
-    }
-}
-
-/// Control characters, and those that turn the direction of writing or end a line in another way.
-fn is_harmful(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\u{061c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => true,
-        c => c.is_control(),
     }
 }
 
@@ -98,7 +77,7 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_escaped_and_everything_else_stays() {
         assert_eq!(harmless("größer\tals\nsonst"), "größer\tals\nsonst");
-        assert_eq!(harmless("\x1b[2Jhello\r\x07\u{9b}1m"), "\\u{1b}[2Jhello\\u{d}\\u{7}\\u{9b}1m");
+        assert_eq!(harmless("\x1b[2Jhello\r\x07\u{9b}1m"), "\\u{1b}[2Jhello\\r\\u{7}\\u{9b}1m");
         assert_eq!(harmless("a\u{202e}b\u{2028}c"), "a\\u{202e}b\\u{2028}c");
         assert_eq!(one_line("two\n  lines\x00"), "two lines\\u{0}");
     }

@@ -44,7 +44,7 @@ fn with_target(
         work(&args, &target)
     });
     ExitCode::from(worked.unwrap_or_else(|error| {
-        let why = report::clean(&error.to_string());
+        let why = koi_text::blanked(&error.to_string());
         if words.iter().any(|word| word == "--json") {
             report::json(&serde_json::json!({ "error": { "code": "failed", "message": why, "hint": "" } }));
         } else {

@@ -111,7 +111,7 @@ impl Report {
 
     /// One try.
     pub(crate) fn add(&mut self, verdict: Verdict, what: &str, said: &str, took: Duration) {
-        let said = clean(&cut(&squeezed(said)));
+        let said = koi_text::blanked(&cut(&squeezed(said)));
         let time = if took.is_zero() { String::new() } else { format!(" ({})", shown(took)) };
         let mark = painted(&format!("{:<4}", verdict.as_str()), verdict.color(), self.color);
         if !self.quiet || verdict != Verdict::Ok {
@@ -141,7 +141,11 @@ impl Report {
     /// The last of what a failed call wrote.
     pub(crate) fn log(&self, lines: &[(LogLevel, String)]) {
         for line in last(lines) {
-            self.text(&painted(&format!("          | {}\n", clean(&cut(&squeezed(line)))), "2", self.color));
+            self.text(&painted(
+                &format!("          | {}\n", koi_text::blanked(&cut(&squeezed(line)))),
+                "2",
+                self.color,
+            ));
         }
     }
 
@@ -172,7 +176,7 @@ impl Report {
             self.text("\n");
         }
         for what in unchecked {
-            self.text(&format!("not checked: {}\n", clean(what)));
+            self.text(&format!("not checked: {}\n", koi_text::blanked(what)));
         }
         for failure in &self.failures {
             self.text(&format!("{} {failure}\n", painted("FAIL", Verdict::Fail.color(), self.color)));
@@ -239,11 +243,6 @@ pub(crate) fn progress(text: &str) {
 
 pub(crate) fn painted(text: &str, color: &str, with: bool) -> String {
     if with { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
-}
-
-/// `text` without what would move the cursor of whoever reads it.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// `text` without its long runs of one character: a check hands over values of 64 KiB, and handlers repeat them.
@@ -327,7 +326,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_and_a_wild_one_tamed() {
         assert_eq!(cut(&"ö".repeat(600)).chars().count(), SAID + 1);
-        assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+        assert_eq!(koi_text::blanked("a\x1b[2J\nb"), "a [2J b");
         assert_eq!(
             squeezed(&format!("score = \"{}\" is no number", "x".repeat(999))),
             "score = \"xxxxxxxx…\" is no number"

@@ -10,7 +10,7 @@ use crate::conformance::exit;
 use crate::conformance::harness::{CallEnd, CallReport, Harness, TrialCall};
 use crate::conformance::interrupt::Interrupt;
 use crate::conformance::loaded_handler::LoadedHandler;
-use crate::conformance::report::{clean, json, millis, painted, progress, shown, write};
+use crate::conformance::report::{json, millis, painted, progress, shown, write};
 use crate::conformance::scratch::Scratch;
 use crate::conformance::target::Target;
 use crate::plugin::Kind;
@@ -78,7 +78,7 @@ fn level_word(level: LogLevel) -> &'static str {
 }
 
 fn show(level: LogLevel, text: &str) {
-    write(&format!("  {:<5}  {}\n", level_word(level), clean(text)));
+    write(&format!("  {:<5}  {}\n", level_word(level), koi_text::blanked(text)));
 }
 
 fn show_in_color(level: LogLevel, text: &str) {
@@ -88,7 +88,11 @@ fn show_in_color(level: LogLevel, text: &str) {
         LogLevel::Warn => "33",
         LogLevel::Error => "31",
     };
-    write(&format!("  {}  {}\n", painted(&format!("{:<5}", level_word(level)), color, true), clean(text)));
+    write(&format!(
+        "  {}  {}\n",
+        painted(&format!("{:<5}", level_word(level)), color, true),
+        koi_text::blanked(text)
+    ));
 }
 
 /// How it went, in one word and a sentence.
@@ -117,14 +121,14 @@ fn page(hook: Hook, ran: &CallReport, color: bool) -> String {
         other => other,
     };
     let word = painted(word, if well { "32" } else { "1;31" }, color);
-    let text = if text.is_empty() { text } else { format!(": {}", clean(&text)) };
+    let text = if text.is_empty() { text } else { format!(": {}", koi_text::blanked(&text)) };
     let mut page = format!("{}: {word} in {}{text}\n", hook.as_str(), shown(ran.took));
     if let CallEnd::Result(Ok(Outcome::Status(report))) = &ran.end {
         if let Some(score) = report.score {
             page.push_str(&format!("  score  {score}\n"));
         }
         for (key, value) in &report.details {
-            page.push_str(&format!("  {}  {}\n", clean(key), clean(value)));
+            page.push_str(&format!("  {}  {}\n", koi_text::blanked(key), koi_text::blanked(value)));
         }
     }
     if ran.dropped_lines() > 0 {

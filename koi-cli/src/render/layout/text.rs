@@ -9,23 +9,10 @@ const CHARS: usize = 4000;
 /// `text` without what would move the cursor, colour the terminal or turn the writing of whoever reads it, and cut if it is
 /// longer than 4000 characters.
 pub(crate) fn clean(text: &str) -> String {
-    let harmless = |c: char| if is_harmful(c) { ' ' } else { c };
-    match text.char_indices().nth(CHARS) {
-        None => text.chars().map(harmless).collect(),
-        Some(_) => text.chars().take(CHARS - 1).map(harmless).chain(['…']).collect(),
-    }
-}
-
-/// Control characters, and those that turn the direction of writing or end a line in another way.
-fn is_harmful(c: char) -> bool {
-    match c {
-        '\u{061c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => true,
-        c => c.is_control(),
+    let blanked = koi_text::blanked(text);
+    match blanked.char_indices().nth(CHARS) {
+        None => blanked,
+        Some(_) => blanked.chars().take(CHARS - 1).chain(['…']).collect(),
     }
 }
 

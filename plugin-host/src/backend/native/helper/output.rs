@@ -77,10 +77,9 @@ fn hand_over(line: Line<'_>, level: LogLevel, last: &mut String, take: Take<'_>)
     take(level, &text);
 }
 
-/// One line without control characters: a terminal would obey them.
+/// One line without characters that a terminal would obey or nobody sees.
 pub(crate) fn for_people(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    plain.trim_end().to_owned()
+    koi_text::blanked(text).trim_end().to_owned()
 }
 
 /// Both streams of a helper.

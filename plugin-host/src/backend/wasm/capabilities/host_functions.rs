@@ -7,8 +7,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::backend::wasm::bindings::koi::service::host::{Host, LogLevel as GuestLevel};
 use crate::backend::wasm::bindings::koi::service::{host, types};
-use crate::backend::wasm::capabilities::lines::harmless;
 use crate::backend::wasm::run::guest::Guest;
+use koi_text::escaped;
 
 /// Bytes of one message that are looked at. A guest can hand over megabytes at once.
 const MESSAGE_BYTES: usize = 64 * 1024;
@@ -24,7 +24,7 @@ impl Host for Guest {
             GuestLevel::Error => LogLevel::Error,
         };
         let bytes = &message.as_bytes()[..message.len().min(MESSAGE_BYTES)];
-        let mut say = |line: &str| self.call.log.line(level, &harmless(line));
+        let mut say = |line: &str| self.call.log.line(level, &escaped(line, &['\t']));
         let mut cutter = LineCutter::default();
         cutter.push(bytes, &mut say);
         cutter.finish(&mut say);

@@ -3,7 +3,6 @@
 mod exec;
 pub(crate) mod grants;
 pub(crate) mod host_functions;
-mod lines;
 pub(crate) mod output;
 pub(crate) mod state;
 mod state_interface;

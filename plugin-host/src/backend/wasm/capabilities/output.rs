@@ -12,7 +12,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::backend::wasm::capabilities::lines::harmless;
+use koi_text::escaped;
 
 /// Bytes that a guest may write at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -37,7 +37,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let (log, level) = (self.log.clone(), self.level);
-        self.cutter().finish(|line| log.line(level, &harmless(line)));
+        self.cutter().finish(|line| log.line(level, &escaped(line, &['\t'])));
     }
 }
 
@@ -48,7 +48,7 @@ impl LogStream {
     }
 
     fn take(&self, bytes: &[u8]) {
-        self.0.cutter().push(bytes, |line| self.0.log.line(self.0.level, &harmless(line)));
+        self.0.cutter().push(bytes, |line| self.0.log.line(self.0.level, &escaped(line, &['\t'])));
     }
 }
 
