@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use koi_core::record::Durable;
+use nix::errno::Errno;
 
 use super::error::write_hint;
 use super::store::Store;
-use crate::os::sys;
 
 /// How long it waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -208,7 +208,7 @@ impl<D: Disk, T: FnMut(WriteOutcome)> WriterThread<D, T> {
 
 /// The system's words, without their number.
 fn in_short(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), sys::error_text)
+    error.raw_os_error().map_or_else(|| error.to_string(), |raw| Errno::from_raw(raw).desc().to_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 mod clock;
-mod error;
 mod files;
 mod message_socket;
 mod network;
@@ -15,7 +14,6 @@ mod signals;
 mod watchdog;
 
 pub(crate) use clock::{BootTimer, local_time, now};
-pub(crate) use error::error_text;
 pub(crate) use files::{give_to_group, lock_file, random_u64};
 pub(crate) use message_socket::{message_socket, receive_message, send_message, wait_readable};
 pub(crate) use network::{Interface, address_towards, interfaces, is_hung_up, watch_socket};
