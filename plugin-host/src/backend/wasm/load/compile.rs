@@ -12,7 +12,7 @@ use std::time::Duration;
 use koi_plugin_api::for_people;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
 use crate::backend::wasm::engine;
@@ -236,16 +236,22 @@ fn compile_here() -> Result<(), CompilerError> {
         (Resource::RLIMIT_CORE, 0, 0),
     ];
     for (resource, soft, hard) in limits {
-        setrlimit(resource, soft, hard).map_err(CompilerError::Limit)?;
+        lower(resource, soft, hard)?;
     }
     let mut component = Vec::new();
     io::stdin().lock().take(COMPONENT_BYTES).read_to_end(&mut component).map_err(CompilerError::Read)?;
     let memory = memory_limit_bytes(&component);
     // Whoever finds no memory aborts.
-    setrlimit(Resource::RLIMIT_DATA, memory, memory).map_err(CompilerError::Limit)?;
+    lower(Resource::RLIMIT_DATA, memory, memory)?;
     let compiled = engine::engine()?.precompile_component(&component).map_err(CompilerError::Invalid)?;
     let mut out = io::stdout().lock();
     out.write_all(&compiled).and_then(|()| out.flush()).map_err(CompilerError::Write)
+}
+
+/// Sets a limit, or leaves what koid was started with where that is lower: nobody but root may raise it.
+fn lower(resource: Resource, soft: u64, hard: u64) -> Result<(), CompilerError> {
+    let (_, most) = getrlimit(resource).map_err(CompilerError::Limit)?;
+    setrlimit(resource, soft.min(most), hard.min(most)).map_err(CompilerError::Limit)
 }
 
 #[cfg(test)]
