@@ -13,7 +13,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fitness {
     /// Why the newest state cannot be written.
-    trouble: Option<String>,
+    unwritten: Option<String>,
     /// When the oldest state was handed out that is not on disk.
     waiting_since: Option<Time>,
     /// Why the newest hook could not be run: the machine has no room for it.
@@ -28,7 +28,7 @@ impl Fitness {
 
     /// A state is on disk; whether it was the newest.
     pub(crate) fn written(&mut self, newest: bool, now: Time) {
-        self.trouble = None;
+        self.unwritten = None;
         self.waiting_since = (!newest).then_some(now);
     }
 
@@ -43,7 +43,7 @@ impl Fitness {
 
     /// The disk refuses a state.
     pub(crate) fn refused(&mut self, why: String) {
-        self.trouble = Some(why);
+        self.unwritten = Some(why);
     }
 
     /// When a disk that has not answered counts as one that hangs; never: it owes no answer. `lately`: how long a node may be silent.
@@ -53,7 +53,7 @@ impl Fitness {
 
     /// Why this node cannot do now what a new master must. `hangs`: its disk does.
     pub(crate) fn unfit(&self, hangs: bool) -> Option<UnfitReason> {
-        if let Some(why) = &self.trouble {
+        if let Some(why) = &self.unwritten {
             return Some(UnfitReason::StateNotWritten { why: why.clone() });
         }
         if let Some(why) = &self.no_room {

@@ -283,8 +283,8 @@ impl Services {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerReason> {
-        self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomers_trouble)
+    pub(crate) fn newcomer_reason(&self) -> Option<NewcomerReason> {
+        self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomer_reason)
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room

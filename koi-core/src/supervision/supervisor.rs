@@ -137,7 +137,7 @@ pub(crate) struct ServiceSupervisor {
     guarded: Readiness,
     failure: Option<Failure>,
     ineligible_before: Option<IneligibleReason>,
-    trouble_before: Option<NewcomerReason>,
+    newcomer_reason_before: Option<NewcomerReason>,
     was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -167,7 +167,7 @@ impl ServiceSupervisor {
             guarded: Readiness::Ready,
             failure: None,
             ineligible_before: None,
-            trouble_before: None,
+            newcomer_reason_before: None,
             was_in_maintenance: false,
             fail_count: 0,
             last_failure: None,
@@ -261,16 +261,16 @@ impl ServiceSupervisor {
     }
 
     /// Why the node is not promotable, if it should be.
-    fn trouble(&self, settings: &Settings) -> Option<RunnerReason> {
+    fn runner_reason(&self, settings: &Settings) -> Option<RunnerReason> {
         let unarmed = || Some(RunnerReason::Unarmed { why: self.unarmed(settings)?.to_owned() });
         let unguarded = || Some(RunnerReason::Unguarded { why: self.unguarded()?.to_owned() });
-        let trouble = self.failed().map(RunnerReason::Failed).or_else(unarmed).or_else(unguarded);
-        trouble.or_else(|| self.services.newcomers_trouble().map(RunnerReason::Newcomer))
+        let reason = self.failed().map(RunnerReason::Failed).or_else(unarmed).or_else(unguarded);
+        reason.or_else(|| self.services.newcomer_reason().map(RunnerReason::Newcomer))
     }
 
     /// The same in a sentence; empty: nothing is wrong.
     pub(crate) fn reason(&self, settings: &Settings) -> String {
-        self.trouble(settings).map(|trouble| trouble.to_string()).unwrap_or_default()
+        self.runner_reason(settings).map(|reason| reason.to_string()).unwrap_or_default()
     }
 
     /// What the others hear when one cannot run at all.
@@ -407,17 +407,17 @@ impl ServiceSupervisor {
         out: &mut Effects,
     ) {
         let (block, grace) = (settings.block_on_stop_failure, settings.demote_grace);
-        let Some(trouble) = self.services.finished(run, end, now, block, grace, out) else { return };
-        match trouble.consequence {
+        let Some(ended) = self.services.finished(run, end, now, block, grace, out) else { return };
+        match ended.consequence {
             Consequence::None => {}
-            Consequence::Failed(cause) => self.service_failed(&trouble.service, cause, settings, now, out),
+            Consequence::Failed(cause) => self.service_failed(&ended.service, cause, settings, now, out),
             Consequence::Unclean => {
-                let reason = FailureReason::NotStopped { service: trouble.service.clone() };
+                let reason = FailureReason::NotStopped { service: ended.service.clone() };
                 let cause = Cause { hook: Hook::Stop, reason, timed_out: false, lasting: false };
-                self.service_failed(&trouble.service, cause, settings, now, out);
+                self.service_failed(&ended.service, cause, settings, now, out);
                 if let Some(failure) = &mut self.failure {
                     failure.recover_at = None;
-                    failure.reason = NodeFailure::NotStopped { service: trouble.service };
+                    failure.reason = NodeFailure::NotStopped { service: ended.service };
                 }
             }
         }
@@ -512,12 +512,12 @@ impl ServiceSupervisor {
 
     /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
     fn tell_of_bars(&mut self, out: &mut Effects) {
-        let trouble = self.services.newcomers_trouble();
-        if trouble != self.trouble_before {
-            if let Some(trouble) = trouble.clone() {
-                out.event(Event::Warned { what: WarnReason::Newcomer(trouble) });
+        let reason = self.services.newcomer_reason();
+        if reason != self.newcomer_reason_before {
+            if let Some(reason) = reason.clone() {
+                out.event(Event::Warned { what: WarnReason::Newcomer(reason) });
             }
-            self.trouble_before = trouble;
+            self.newcomer_reason_before = reason;
         }
         let barred = self.services.ineligible_reason();
         if barred == self.ineligible_before {

@@ -102,7 +102,7 @@ impl fmt::Display for RunnerReason {
         match self {
             RunnerReason::Failed(failure) => failure.fmt(f),
             RunnerReason::Unarmed { why } | RunnerReason::Unguarded { why } => f.write_str(why),
-            RunnerReason::Newcomer(trouble) => trouble.fmt(f),
+            RunnerReason::Newcomer(reason) => reason.fmt(f),
         }
     }
 }
@@ -136,7 +136,7 @@ impl fmt::Display for WarnReason {
         match self {
             WarnReason::RunnerChanged => f.write_str("node.runner has changed: restart koid for that"),
             WarnReason::Implausible { what } => f.write_str(what),
-            WarnReason::Newcomer(trouble) => trouble.fmt(f),
+            WarnReason::Newcomer(reason) => reason.fmt(f),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Service {
     }
 
     /// Why a newcomer does not run.
-    pub(crate) fn newcomers_trouble(&self) -> Option<NewcomerReason> {
+    pub(crate) fn newcomer_reason(&self) -> Option<NewcomerReason> {
         match (self.ineligible_reason(), &self.cause) {
             (Some(barred), _) => Some(NewcomerReason::Barred(barred)),
             (None, Some(cause)) if self.failed => Some(NewcomerReason::Failed(ServiceFailure {
