@@ -52,54 +52,22 @@ pub enum Timer {
     Departure,
 }
 
-impl Timer {
-    /// Every timer.
-    pub const ALL: [Timer; 20] = [
-        Timer::IdentityCall,
-        Timer::Campaign,
-        Timer::CampaignRepeat,
-        Timer::CampaignEnd,
-        Timer::LeadershipEnd,
-        Timer::Heartbeat,
-        Timer::HeartbeatRepeat,
-        Timer::ReclaimRepeat,
-        Timer::Decision,
-        Timer::ReportRepeat,
-        Timer::LeaderSilence,
-        Timer::Hello,
-        Timer::LeaseEnd,
-        Timer::GraceEnd,
-        Timer::Recovery,
-        Timer::ServiceStatus,
-        Timer::ServiceRest,
-        Timer::NewcomerRetry,
-        Timer::DiskHang,
-        Timer::Departure,
-    ];
-}
-
 impl fmt::Display for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-/// When each timer goes off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timers([Time; Timer::ALL.len()]);
-
-impl Default for Timers {
-    /// None is set.
-    fn default() -> Timers {
-        Timers([Time::NEVER; Timer::ALL.len()])
-    }
-}
+/// The timer that goes off next, of all that were set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timers(Option<(Time, Timer)>);
 
 impl Timers {
     /// Sets a timer, unless it is set to an earlier instant. [`Time::NEVER`] changes nothing.
     pub(crate) fn set(&mut self, timer: Timer, at: Time) {
-        let slot = &mut self.0[timer as usize];
-        *slot = (*slot).min(at);
+        if at != Time::NEVER && self.0.is_none_or(|next| (at, timer) < next) {
+            self.0 = Some((at, timer));
+        }
     }
 
     /// Sets a timer for something that only the passing of this instant changes: if it is over, it has had its effect.
@@ -111,20 +79,13 @@ impl Timers {
 
     /// The timer that goes off next. Of several at one instant, the first in the order of [`Timer`].
     pub(crate) fn next(&self) -> Option<(Timer, Time)> {
-        let set = Timer::ALL.into_iter().map(|timer| (timer, self.0[timer as usize]));
-        set.filter(|(_, at)| *at != Time::NEVER).min_by_key(|(_, at)| *at)
+        self.0.map(|(at, timer)| (timer, at))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_timer_has_a_place_of_its_own() {
-        let places: Vec<usize> = Timer::ALL.iter().map(|timer| *timer as usize).collect();
-        assert_eq!(places, (0..Timer::ALL.len()).collect::<Vec<_>>());
-    }
 
     #[test]
     fn the_earliest_goes_off_first_and_never_is_not_set() {
