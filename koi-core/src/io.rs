@@ -286,6 +286,8 @@ pub enum Command {
     Bootstrap {
         /// Only say with which electors.
         dry_run: bool,
+        /// Only with electors of these names, as a dry run named them. Empty: with whichever are there.
+        electors: Vec<String>,
     },
     /// Forget failures and try again. For the node itself.
     Recover,

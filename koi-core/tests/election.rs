@@ -281,23 +281,45 @@ fn electors_without_state_wait_until_all_have_been_seen() {
 }
 
 #[test]
+fn bootstrap_begins_with_the_electors_that_were_agreed_to_or_not_at_all() {
+    let mut cluster = Cluster::off(3);
+    cluster.start(0);
+    cluster.start(1);
+    cluster.run(1000);
+    let rehearsed = cluster.command(0, Command::Bootstrap { dry_run: true, electors: Vec::new() });
+    let agreed = rehearsed.expect("nothing is in the way").steps;
+    assert_eq!(agreed, ["a", "b"]);
+    cluster.kill_daemon(1, None);
+    cluster.run(10_000);
+    assert_eq!(
+        cluster.command(0, begin(&agreed)),
+        Err(NotNowReason::OtherElectors { electors: vec!["a".into()] }.into())
+    );
+    assert_eq!(cluster.origin(0), StateOrigin::Empty, "nothing was begun");
+    cluster.start(1);
+    cluster.run(1000);
+    cluster.command(0, begin(&agreed)).expect("it begins");
+}
+
+fn begin(agreed: &[String]) -> Command {
+    Command::Bootstrap { dry_run: false, electors: agreed.to_vec() }
+}
+
+#[test]
 fn bootstrap_begins_a_cluster_without_the_rest() {
     let mut cluster = Cluster::off(3);
     cluster.start(0);
     cluster.start(1);
     cluster.run(1000);
-    cluster.command(0, Command::Bootstrap { dry_run: false }).expect("it begins");
+    cluster.command(0, begin(&[])).expect("it begins");
     cluster.run(2000);
     assert_eq!(cluster.leader(), None, "one is no quorum");
-    cluster.command(1, Command::Bootstrap { dry_run: false }).expect("it begins");
+    cluster.command(1, begin(&[])).expect("it begins");
     cluster.run_until(3000, "a leader", |c| c.leader().is_some());
     cluster.start(2);
     cluster.run(2000);
     assert_eq!(cluster.origin(2), StateOrigin::Member, "the third is given the record");
-    assert!(matches!(
-        cluster.command(2, Command::Bootstrap { dry_run: false }),
-        Err(CommandError::NotNow(NotNowReason::HasRecord))
-    ));
+    assert!(matches!(cluster.command(2, begin(&[])), Err(CommandError::NotNow(NotNowReason::HasRecord))));
 }
 
 #[test]

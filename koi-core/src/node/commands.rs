@@ -17,7 +17,7 @@ type Change = Result<(Record, Answered), CommandError>;
 impl CommandHandler<'_> {
     pub(crate) fn command(&mut self, id: CommandId, command: Command) {
         let result = match command {
-            Command::Bootstrap { dry_run } => self.bootstrap(dry_run),
+            Command::Bootstrap { dry_run, electors } => self.bootstrap(dry_run, &electors),
             Command::Recover => self.recover(),
             Command::Promote { node, dry_run: true } => self.node().rehearse(&node),
             Command::Promote { .. }
@@ -63,7 +63,7 @@ impl CommandHandler<'_> {
         }
     }
 
-    fn bootstrap(&mut self, dry_run: bool) -> Result<Answered, CommandError> {
+    fn bootstrap(&mut self, dry_run: bool, agreed: &[String]) -> Result<Answered, CommandError> {
         if !self.ctx.settings.elector {
             return Err(NotNowReason::NoElector.into());
         }
@@ -75,6 +75,9 @@ impl CommandHandler<'_> {
         }
         let members = self.node().bootstrap_members()?;
         let names: Vec<String> = self.node().names_of(&members);
+        if !agreed.is_empty() && agreed != names {
+            return Err(NotNowReason::OtherElectors { electors: names }.into());
+        }
         let message = format!("the cluster begins with these electors: {}", names.join(", "));
         if dry_run {
             return Ok(Answered { message, steps: names });

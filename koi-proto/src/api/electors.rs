@@ -47,11 +47,14 @@ pub struct ElectorsChange {
 }
 
 /// `POST /v1/bootstrap`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bootstrap {
     /// Only say with which electors.
     pub dry_run: bool,
+    /// Only with electors of these names, as the steps of a dry run named them. Empty: with whichever are there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub electors: Vec<String>,
 }
 
 words! {

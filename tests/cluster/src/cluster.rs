@@ -177,13 +177,14 @@ impl Cluster {
         assert!(untouched, "{master} was to stay master:\n{since}\n{}", self.report());
     }
 
-    /// Waits until `koi ARGS`, a command that changes nothing, exits so on this node and its output has all of `words` in it.
+    /// Waits until `koi ARGS`, a command that changes nothing, exits so on this node and its output has all of `words` in it,
+    /// each as words of their own: the node `a` is not shown by a text that has the letter in it.
     #[track_caller]
     pub fn wait_shown(&self, node: &Node, args: &[&str], code: i32, words: &[&str]) -> Ran {
         let what = format!("koi {} on {} exits {code} and shows {words:?}", args.join(" "), node.name);
         self.wait_some(&what, |_| {
             let ran = node.koi(args);
-            let said = |word: &&str| ran.out.contains(word) || ran.err.contains(word);
+            let said = |word: &&str| says(&ran.out, word) || says(&ran.err, word);
             (ran.code == code && words.iter().all(said)).then_some(ran)
         })
     }
@@ -275,6 +276,17 @@ fn promoted(status: &Status) -> Option<String> {
             && services.is_some_and(|all| all.iter().all(|s| s.state == "Promoted"))
     };
     status.nodes.iter().any(is).then(|| master.clone())
+}
+
+/// `text` has `word` in it, and no longer word around it.
+fn says(text: &str, word: &str) -> bool {
+    let inner = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let (first, last) = (inner(word.chars().next()), inner(word.chars().next_back()));
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !(first && inner(before) || last && inner(after))
+    })
 }
 
 /// Nobody's services are on their way up.

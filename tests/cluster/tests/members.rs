@@ -190,8 +190,9 @@ fn what_is_left_of_a_cluster_begins_another_on_an_operators_word() {
     new.lose_state();
     left.start();
     new.start();
-    cluster.wait_shown(left, &["bootstrap", "--dry-run"], 0, &["a", "b"]);
-    cluster.wait_shown(new, &["bootstrap", "--dry-run"], 0, &["a", "b"]);
+    for node in [left, new] {
+        cluster.wait_shown(node, &["bootstrap", "--dry-run"], 0, &["begins with these electors: a, b"]);
+    }
     left.koi(&["bootstrap", "--yes"]).exits(0);
     new.koi(&["bootstrap", "--yes"]).exits(0);
     cluster.wait_for("a cluster of two has a master", |c| c.master().is_some());

@@ -40,9 +40,11 @@ pub(crate) async fn bootstrap(
     out: Out,
 ) -> Result<u8, CommandError> {
     if dry_run || yes {
-        return operate::with(daemon, "bootstrap", &Bootstrap { dry_run }, out).await;
+        let bootstrap = Bootstrap { dry_run, electors: Vec::new() };
+        return operate::with(daemon, "bootstrap", &bootstrap, out).await;
     }
-    let plan = daemon.post::<Done>("/v1/bootstrap", &Bootstrap { dry_run: true }).await?;
+    let rehearsal = Bootstrap { dry_run: true, electors: Vec::new() };
+    let plan = daemon.post::<Done>("/v1/bootstrap", &rehearsal).await?;
     if !stdin().is_terminal() {
         return Err(CommandError::usage(
             format!("{}: nobody is there to be asked", plan.value.message),
@@ -59,5 +61,7 @@ pub(crate) async fn bootstrap(
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
         return Err(CommandError::local("nothing was begun", ""));
     }
-    operate::with(daemon, "bootstrap", &Bootstrap { dry_run: false }, out).await
+    // An elector can come or go while the question stands: what begins is what was shown.
+    let agreed = Bootstrap { dry_run: false, electors: plan.value.steps };
+    operate::with(daemon, "bootstrap", &agreed, out).await
 }

@@ -47,6 +47,11 @@ pub enum NotNowReason {
     NoElector,
     /// Bootstrap: this elector has a record.
     HasRecord,
+    /// Bootstrap: the electors that are there are not the ones that the operator agreed to.
+    OtherElectors {
+        /// The names of those with which it would begin.
+        electors: Vec<String>,
+    },
     /// Bootstrap: a leader gives this elector the record.
     LeaderThere,
     /// Bootstrap: more electors are there than a cluster may have.

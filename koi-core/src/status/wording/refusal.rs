@@ -26,6 +26,9 @@ impl fmt::Display for NotNowReason {
             NotNowReason::HasRecord => {
                 f.write_str("this elector has a record already: there is nothing to begin")
             }
+            NotNowReason::OtherElectors { electors } => {
+                write!(f, "the cluster would begin with other electors now: {}", electors.join(", "))
+            }
             NotNowReason::LeaderThere => f.write_str("a leader is there and gives this elector its state"),
             NotNowReason::TooManyFounders { electors } => {
                 write!(f, "{electors} electors are there, and a cluster has at most {}", limits::MEMBERS)
@@ -80,6 +83,7 @@ impl NotNowReason {
             NotNowReason::ElectorsNotRecorded => {
                 "that is so once all configured electors are there, agree on cluster.electors, and run a koid that knows it"
             }
+            NotNowReason::OtherElectors { .. } => "look again: koi bootstrap",
             NotNowReason::ElectorsChanging => "try again when it is done: koi electors list",
             NotNowReason::RecordNotCommitted => "try again in a moment; koi status",
             NotNowReason::ElectorAlready { .. } => "koi electors list",

@@ -81,8 +81,8 @@ impl Api {
             "/v1/recover" | RECONFIGURE => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
             "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
             "/v1/bootstrap" => {
-                let Bootstrap { dry_run } = asked.json()?;
-                Ok(CommandTarget::Here(Command::Bootstrap { dry_run }))
+                let Bootstrap { dry_run, electors } = asked.json()?;
+                Ok(CommandTarget::Here(Command::Bootstrap { dry_run, electors }))
             }
             other => Err(error(ErrorCode::NotFound, format!("there is no POST {other}"), "")),
         }
