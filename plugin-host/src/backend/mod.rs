@@ -1,6 +1,7 @@
 //! Makes code of plugin files, whatever their kind.
 
 pub(crate) mod code;
+pub(crate) mod helper;
 pub(crate) mod native;
 pub(crate) mod wasm;
 

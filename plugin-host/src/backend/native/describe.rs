@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::backend::helper::process::{Process, exit_text};
 use crate::backend::native::elf::ElfError;
-use crate::backend::native::helper::process::{Process, exit_text};
 use crate::backend::native::helper::protocol::{Described, FRAME_BYTES, HelperReply};
 use crate::backend::native::source::LibrarySource;
 
@@ -50,7 +50,8 @@ pub(crate) fn describe(source: &LibrarySource) -> Result<Described, LibraryError
     let cannot_start = |error| LibraryError::Start { program: source.program.clone(), source: error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let output = [Stdio::null(), Stdio::null()];
-    let process = Process::start(source, "describe", Path::new("/"), theirs, output).map_err(cannot_start)?;
+    let process =
+        Process::start(source.command("describe", Path::new("/")), theirs, output).map_err(cannot_start)?;
     match first_line(ours, until) {
         Ok(line) if line.is_empty() => Err(ending(process, until)),
         Ok(line) => match serde_json::from_slice(&line) {

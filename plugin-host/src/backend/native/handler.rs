@@ -9,17 +9,14 @@ use koi_plugin_api::{
     Abort, Call, CallLog, Called, Context, GroupReport, Handler, Hook, HookError, Incident, LogLevel,
     Metadata, Outcome,
 };
-use nix::errno::Errno;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
 
-use crate::backend::native::backoff::Backoff;
-use crate::backend::native::helper::output::for_people;
-use crate::backend::native::helper::process::exit_text;
-use crate::backend::native::helper::protocol::{
-    CallRequest, CreateRequest, HelperRequest, MESSAGE_BYTES, cut, millis, text,
-};
-use crate::backend::native::helper::talk::{CallLimits, EarlyEnd, TalkEnd, talk};
+use crate::backend::helper::output::for_people;
+use crate::backend::helper::slot::not_started;
+use crate::backend::helper::talk::CallLimits;
+use crate::backend::helper::{MESSAGE_BYTES, Slot, cut};
+use crate::backend::native::helper::protocol::{CallRequest, CreateRequest, HelperRequest, millis, text};
+use crate::backend::native::helper::talk::{TalkEnd, talk};
 use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::source::LibrarySource;
 use crate::backend::native::verdict;
@@ -38,14 +35,7 @@ struct NativeService {
     name: String,
     home: String,
     config: Vec<(String, String)>,
-    slot: Mutex<HelperSlot>,
-}
-
-#[derive(Default)]
-struct HelperSlot {
-    /// An idle one.
-    helper: Option<Helper>,
-    backoff: Backoff,
+    slot: Mutex<Slot<Helper>>,
 }
 
 impl NativeHandler {
@@ -101,17 +91,17 @@ impl NativeService {
         let mut slot = tokio::select! {
             biased;
             slot = self.slot.lock() => slot,
-            early = limits.early(Abort::Gently) => return Err(cut_short(early, timeout, "an earlier call was still running")),
+            early = limits.early(Abort::Gently) => return Err(early.error(timeout, "an earlier call was still running")),
         };
-        let helper = self.helper(&mut slot, hook, timeout, &context, &mut limits, &*log).await?;
-        let told = GroupReport::new(helper.process.group(), log.clone());
+        let helper = self.helper(&mut slot, hook, &context, &mut limits, &*log).await?;
+        let told = GroupReport::new(helper.body.process.group(), log.clone());
         let mut session = Session { helper: Some(helper), told };
         let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
-        helper.output.forget();
-        helper.requests.push(&HelperRequest::Call(Box::new(CallRequest::new(hook, context, limits.left()))));
+        helper.body.output.forget();
+        helper.ask(&HelperRequest::Call(Box::new(CallRequest::new(hook, context, limits.left()))));
 
         let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
-        helper.output.rest(&|level, line| log.line(level, line));
+        helper.body.say_rest(&*log);
         if matches!(&ending, TalkEnd::Done(ended) if ended.code == abi::UNSUPPORTED) {
             log.incident(Incident::Unsupported);
             log.line(LogLevel::Debug, UNSUPPORTED);
@@ -122,38 +112,21 @@ impl NativeService {
     /// An idle helper, or a new one as soon as it may be started.
     async fn helper(
         &self,
-        slot: &mut HelperSlot,
+        slot: &mut Slot<Helper>,
         hook: Hook,
-        timeout: Duration,
         context: &Context,
         limits: &mut CallLimits,
         log: &dyn CallLog,
     ) -> Result<Helper, HookError> {
         if let Some(mut helper) = slot.helper.take() {
-            if !helper.process.has_ended() {
+            if !helper.body.process.has_ended() {
                 helper.phase = Phase::Calling(hook);
                 return Ok(helper);
             }
-            slot.backoff.broke(Instant::now());
-            helper.output.rest(&|level, line| log.line(level, line));
-            // Before the leader is reaped: afterwards the group's id may belong to another process.
-            helper.process.signal();
-            let end = exit_text(helper.process.reap());
-            log.line(
-                LogLevel::Warn,
-                &format!("the plugin's process {end} between two calls; a new one is started"),
-            );
+            slot.broke();
+            helper.body.bury(log);
         }
-        if let Some(not_before) = slot.backoff.not_before().filter(|_| waits(hook)) {
-            tokio::select! {
-                biased;
-                early = limits.early(Abort::Gently) => {
-                    let why = format!("its process ended badly {} times in a row, and a new one was not due yet", slot.backoff.breaks());
-                    return Err(cut_short(early, timeout, &why));
-                }
-                () = sleep_until(not_before) => {}
-            }
-        }
+        slot.may_start(hook, limits).await?;
         self.start(&context.workdir, limits).await
     }
 
@@ -161,15 +134,9 @@ impl NativeService {
         let (source, name, workdir) = (self.source.clone(), self.name.clone(), workdir.to_owned());
         // A call that is dropped meanwhile drops the helper with it.
         let started = tokio::task::spawn_blocking(move || Helper::start(&source, &name, &workdir)).await;
-        let mut helper = started.map_err(std::io::Error::from).flatten().map_err(|error| {
-            let program = self.source.program.display();
-            let why = format!("the plugin's process cannot be started ({program}): {error}");
-            match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => HookError::NoRoom(why),
-                _ => HookError::CannotRun(why),
-            }
-        })?;
-        helper.requests.push(&HelperRequest::Create(CreateRequest {
+        let started = started.map_err(std::io::Error::from).flatten();
+        let mut helper = started.map_err(|error| not_started(&self.source.program, &error))?;
+        helper.ask(&HelperRequest::Create(CreateRequest {
             service: self.name.clone(),
             home: self.home.clone(),
             config: self.config.clone(),
@@ -186,7 +153,7 @@ impl NativeService {
         timeout: Duration,
         limits: &CallLimits,
         mut session: Session,
-        slot: &mut HelperSlot,
+        slot: &mut Slot<Helper>,
     ) -> Result<Outcome, HookError> {
         let Some(helper) = session.helper.take() else { return Err(HookError::Aborted) };
         let (phase, told) = (helper.phase.words(), &mut session.told);
@@ -194,11 +161,11 @@ impl NativeService {
             told.log().incident(Incident::Crashed);
         }
         if ending.is_broken() {
-            slot.backoff.broke(Instant::now());
+            slot.broke();
         }
         match ending {
             TalkEnd::Done(ended) if ended.code == abi::BROKEN => {
-                kill(helper, told).await;
+                helper.body.kill(told).await;
                 verdict::from_hook(hook, ended)
             }
             TalkEnd::Done(ended) => {
@@ -211,70 +178,32 @@ impl NativeService {
                 }
             }
             TalkEnd::NotCreated(ended) => {
-                kill(helper, told).await;
+                helper.body.kill(told).await;
                 Err(verdict::from_create(&ended))
             }
             TalkEnd::Refused(why) => {
-                kill(helper, told).await;
+                helper.body.kill(told).await;
                 let why = self.source.explain(cut(&why, MESSAGE_BYTES));
                 Err(HookError::CannotRun(for_people(&why)))
             }
             TalkEnd::Gone => {
-                let by_itself = helper.process.ends_within(CLOSED_WAIT).await;
-                let killed = kill(helper, told).await;
+                let by_itself = helper.body.process.ends_within(CLOSED_WAIT).await;
+                let killed = helper.body.kill(told).await;
                 let end = if by_itself { killed.end } else { "has closed its way to koid".to_owned() };
                 Err(HookError::Failed(format!("the plugin's process {end} {phase}{}", killed.last_word)))
             }
             TalkEnd::Garbled => {
-                kill(helper, told).await;
+                helper.body.kill(told).await;
                 Err(HookError::Failed(format!(
                     "the plugin wrote to koid's own socket {phase}; it needs mending"
                 )))
             }
             TalkEnd::Cut(early) => {
-                let killed = kill(helper, told).await;
+                let killed = helper.body.kill(told).await;
                 let how = if told.is_stuck() { killed.end } else { "was killed".to_owned() };
                 let why = format!("the plugin hung {phase}, and its process {how}{}", killed.last_word);
-                Err(cut_short(early, timeout, &why))
+                Err(early.error(timeout, &why))
             }
         }
     }
-}
-
-/// Whether `hook` waits until a helper that broke may be started anew. What takes a service down does not.
-fn waits(hook: Hook) -> bool {
-    match hook {
-        Hook::Demote | Hook::Stop => false,
-        Hook::Start | Hook::Promote | Hook::Status | Hook::Failed => true,
-    }
-}
-
-fn cut_short(early: EarlyEnd, timeout: Duration, why: &str) -> HookError {
-    match early {
-        EarlyEnd::Aborted(_) => HookError::Aborted,
-        EarlyEnd::TimedOut => HookError::TimedOut(format!("not done within {timeout:?}: {why}")),
-    }
-}
-
-/// What is left of a helper.
-struct Killed {
-    /// How its process ended, for people.
-    end: String,
-    /// What it said last, as the end of a sentence; may be empty.
-    last_word: String,
-}
-
-/// Ends a helper with all that it has started.
-async fn kill(helper: Helper, told: &mut GroupReport) -> Killed {
-    let Helper { process, mut output, .. } = helper;
-    let exit = process.kill().await;
-    output.rest(&|level, line| told.log().line(level, line));
-    if exit.is_none() {
-        told.set_stuck();
-    }
-    let last_word = match output.last_word() {
-        "" => String::new(),
-        last => format!(": {last}"),
-    };
-    Killed { end: exit_text(exit), last_word }
 }

@@ -11,7 +11,6 @@
 //!             ◄── pipes ─────────────────────────  what it writes to standard output and standard error
 //! ```
 
-mod backoff;
 mod describe;
 mod elf;
 mod handler;

@@ -1,8 +1,5 @@
 //! A helper, as koid sees it.
 
-mod lines;
-pub(crate) mod output;
-pub(crate) mod process;
 pub(crate) mod protocol;
 pub(crate) mod talk;
 
@@ -10,17 +7,16 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{Hook, LogLevel};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 
-use crate::backend::native::helper::lines::Lines;
-use crate::backend::native::helper::output::Output;
-use crate::backend::native::helper::process::Process;
+use crate::backend::helper::output::Output;
+use crate::backend::helper::process::Process;
+use crate::backend::helper::{HelperProcess, Lines, ReplyError, RequestSender};
 use crate::backend::native::helper::protocol::{END_GRACE, FRAME_BYTES, HelperReply, HelperRequest, encode};
 use crate::backend::native::source::LibrarySource;
 
@@ -55,37 +51,37 @@ impl Phase {
 /// A process that serves one service. Dropped, it is killed with its group.
 pub(crate) struct Helper {
     // Dropped first.
-    pub(crate) process: Process,
+    pub(crate) body: HelperProcess,
     pub(crate) requests: RequestSender,
     pub(crate) replies: ReplyReader,
-    pub(crate) output: Output,
     pub(crate) phase: Phase,
 }
 
 impl Helper {
     /// Starts one. Blocks a little; must be called in a runtime.
     pub(crate) fn start(source: &LibrarySource, service: &str, workdir: &Path) -> io::Result<Helper> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let ((out, out_end), (err, err_end)) = (io::pipe()?, io::pipe()?);
-        let ends = [Stdio::from(out_end), Stdio::from(err_end)];
-        let process = Process::start(source, service, workdir, theirs, ends)?;
-        let (from, to) = UnixStream::from_std(ours)?.into_split();
+        let (body, socket) = HelperProcess::start(source.command(service, workdir))?;
+        socket.set_nonblocking(true)?;
+        let (from, to) = UnixStream::from_std(socket)?.into_split();
         Ok(Helper {
-            process,
-            requests: RequestSender { to, waiting: VecDeque::new() },
+            body,
+            requests: RequestSender::new(to),
             replies: ReplyReader::new(from),
-            output: Output::new(out.into(), err.into())?,
             phase: Phase::Loading,
         })
     }
 
+    /// Asks for something, as soon as the helper reads.
+    pub(crate) fn ask(&mut self, request: &HelperRequest) {
+        self.requests.push(&encode(request));
+    }
+
     /// Ends one that is idle in order: the plugin's `destroy` is called and has a second. Returns at once.
     pub(crate) fn end(self, service: String) {
-        let Helper { process, requests, replies, output, .. } = self;
+        let Helper { body, requests, replies, .. } = self;
         let socket = replies.from.reunite(requests.to).ok().and_then(|socket| socket.into_std().ok());
         let Some(socket) = socket else { return };
-        let ending = move || end(process, socket, output, &service);
+        let ending = move || end(body.process, socket, body.output, &service);
         if let Err(error) = std::thread::Builder::new().name("koi-native-end".into()).spawn(ending) {
             tracing::warn!("no thread to end a native plugin in order, it was killed: {error}");
         }
@@ -121,43 +117,6 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
             "the plugin's destroy did not end within {END_GRACE:?}: its process is killed"
         );
     }
-}
-
-/// The way to a helper. Requests wait here until they are sent, so that nobody ever waits for a helper that does not read.
-pub(crate) struct RequestSender {
-    to: OwnedWriteHalf,
-    waiting: VecDeque<u8>,
-}
-
-impl RequestSender {
-    pub(crate) fn push(&mut self, order: &HelperRequest) {
-        self.waiting.extend(encode(order));
-    }
-
-    pub(crate) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Nobody is there to take what waits.
-    pub(crate) fn forget(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// Sends a part of what waits. May be dropped and begun again at any time.
-    pub(crate) async fn send(&mut self) -> io::Result<()> {
-        let sent = self.to.write(self.waiting.as_slices().0).await?;
-        self.waiting.drain(..sent);
-        Ok(())
-    }
-}
-
-/// Why there is no further answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReplyError {
-    /// The helper has closed its end: as a rule it has ended.
-    Closed,
-    /// That was no answer: something in it writes to koid's socket.
-    Garbled,
 }
 
 /// The way back.

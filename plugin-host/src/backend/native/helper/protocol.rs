@@ -12,16 +12,12 @@ use std::time::Duration;
 pub(crate) const FRAME_BYTES: usize = 4 * 1024 * 1024;
 /// How long `destroy` may take.
 pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
-/// Bytes of a message.
-pub(crate) const MESSAGE_BYTES: usize = 1024;
 /// Details of one status.
 pub(crate) const DETAILS: usize = 16;
 /// Bytes of a detail's key.
 pub(crate) const DETAIL_KEY_BYTES: usize = 64;
 /// Bytes of a detail's value.
 pub(crate) const DETAIL_VALUE_BYTES: usize = 1024;
-/// Bytes of a line for the log.
-pub(crate) const LINE_BYTES: usize = 4096;
 
 /// From koid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -178,9 +174,4 @@ pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(message).expect("texts, numbers and lists of them: JSON has them all");
     line.push(b'\n');
     line
-}
-
-/// The first `bytes` of a text at most, without half a character.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }

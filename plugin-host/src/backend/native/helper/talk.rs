@@ -1,55 +1,17 @@
 //! One call's conversation with a helper.
 
-use std::time::Duration;
-
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{Abort, AbortSignal, CallLog, Hook, LogLevel, NewestEpoch};
+use koi_plugin_api::{Abort, CallLog, Hook, LogLevel, NewestEpoch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::native::helper::output::for_people;
+use crate::backend::helper::output::for_people;
+use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, EarlyEnd, FAR};
+use crate::backend::helper::{HelperProcess, LINE_BYTES, MESSAGE_BYTES, ReplyError, cut};
 use crate::backend::native::helper::protocol::{
-    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, LINE_BYTES,
-    MESSAGE_BYTES, cut,
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, encode,
 };
-use crate::backend::native::helper::{Helper, Phase, ReplyError};
+use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::verdict;
-
-/// Between the request to end and SIGKILL.
-const ABORT_GRACE: Duration = Duration::from_secs(1);
-/// As good as never.
-const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
-
-/// Why a call has to end early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EarlyEnd {
-    Aborted(Abort),
-    TimedOut,
-}
-
-/// How long a call may go on.
-pub(crate) struct CallLimits {
-    pub(crate) abort: AbortSignal,
-    pub(crate) deadline: Instant,
-}
-
-impl CallLimits {
-    pub(crate) fn new(timeout: Duration, abort: AbortSignal) -> CallLimits {
-        CallLimits { abort, deadline: Instant::now() + timeout.min(FAR) }
-    }
-
-    /// Waits until it has to end, for one request at least as strong as `at_least`.
-    pub(crate) async fn early(&mut self, at_least: Abort) -> EarlyEnd {
-        tokio::select! {
-            biased;
-            how = self.abort.asked_for(at_least) => EarlyEnd::Aborted(how),
-            () = sleep_until(self.deadline) => EarlyEnd::TimedOut,
-        }
-    }
-
-    pub(crate) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-}
 
 /// How a conversation ended.
 #[derive(Debug)]
@@ -97,7 +59,7 @@ pub(crate) async fn talk(
     log: &dyn CallLog,
     newest: &NewestEpoch,
 ) -> TalkEnd {
-    let Helper { process, requests, replies, output, phase } = helper;
+    let Helper { body: HelperProcess { process, output }, requests, replies, phase } = helper;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut at_least, mut kill_at) = (Abort::Gently, Instant::now() + FAR);
     loop {
@@ -106,7 +68,7 @@ pub(crate) async fn talk(
             biased;
             early = limits.early(at_least) => match early {
                 EarlyEnd::Aborted(Abort::Gently) => {
-                    requests.push(&HelperRequest::Abort);
+                    requests.push(&encode(&HelperRequest::Abort));
                     (at_least, kill_at) = (Abort::Now, Instant::now() + ABORT_GRACE);
                 }
                 EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => return TalkEnd::Cut(early),
@@ -125,7 +87,7 @@ pub(crate) async fn talk(
                 Ok(HelperReply::Done(ended)) => return TalkEnd::Done(bounded(ended)),
                 Ok(HelperReply::Refused(why)) => return TalkEnd::Refused(why),
                 Ok(HelperReply::Line(level, line)) => log.line(level_of(level), &for_people(cut(&line, LINE_BYTES))),
-                Ok(HelperReply::AskEpoch) => requests.push(&HelperRequest::Epoch(newest.get())),
+                Ok(HelperReply::AskEpoch) => requests.push(&encode(&HelperRequest::Epoch(newest.get()))),
                 Err(ReplyError::Closed) => return TalkEnd::Gone,
                 Err(ReplyError::Garbled) => return TalkEnd::Garbled,
             },

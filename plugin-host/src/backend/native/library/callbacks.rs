@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::native::abi;
 
+use crate::backend::helper::{LINE_BYTES, MESSAGE_BYTES, cut};
 use crate::backend::native::helper::protocol::{
-    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, LINE_BYTES, MESSAGE_BYTES,
-    cut, encode, millis,
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, encode, millis,
 };
 
 /// How long koid's answer about the epoch is waited for. It comes in microseconds; while no call is under way, never.

@@ -175,5 +175,5 @@ fn checked(what: &'static str, text: Text, most: usize) -> Result<String, TableE
     // SAFETY: such texts are constants of the library, as long as they say.
     let bytes = unsafe { text.bytes() }.unwrap_or_default();
     let text = std::str::from_utf8(bytes).map_err(|_| TableError::TextNotUtf8(what))?;
-    Ok(crate::backend::native::helper::output::for_people(text))
+    Ok(crate::backend::helper::output::for_people(text))
 }

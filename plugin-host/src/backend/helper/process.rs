@@ -5,8 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use koi_child::group::{Group, GroupEnd, GroupSignal};
@@ -15,12 +14,6 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
-
-use crate::backend::native::source::LibrarySource;
-use crate::subcommand::NATIVE;
-
-/// What of koid's environment a helper has.
-const ENVIRONMENT: [&str; 2] = ["PATH", "LANG"];
 
 /// The pauses between looks at a process that is ending: they double.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -41,26 +34,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a helper. `socket` is for orders and answers; what the plugin says goes to `out` and `err`. Blocks a little.
     pub(crate) fn start(
-        source: &LibrarySource,
-        service: &str,
-        workdir: &Path,
+        mut command: Command,
         socket: UnixStream,
         [out, err]: [Stdio; 2],
     ) -> io::Result<Process> {
-        let environment = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let child = koi_child::command(&source.program)
-            .arg(NATIVE)
-            .arg(&source.pinned)
-            // For whoever looks at a list of processes.
-            .arg(service)
-            .env_clear()
-            .envs(environment)
-            .current_dir(if workdir.is_dir() { workdir } else { Path::new("/") })
-            .stdin(OwnedFd::from(socket))
-            .stdout(out)
-            .stderr(err)
-            .process_group(0)
-            .spawn()?;
+        command.stdin(OwnedFd::from(socket)).stdout(out).stderr(err).process_group(0);
+        let child = command.spawn()?;
         let group = Group::from_leader(child.id());
         Ok(Process { child, group, reaped: false })
     }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use koi_plugin_api::LogLevel;
 
-use crate::backend::native::helper::lines::{Line, Lines};
-use crate::backend::native::helper::protocol::{LINE_BYTES, MESSAGE_BYTES, cut};
+use crate::backend::helper::lines::{Line, Lines};
+use crate::backend::helper::{LINE_BYTES, MESSAGE_BYTES, cut};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;

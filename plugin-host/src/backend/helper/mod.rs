@@ -1,0 +1,135 @@
+//! Processes that run a service's hooks for koid: koid's own program, started again with a word that says what it is.
+//!
+//! What is in here serves every kind of helper. A kind adds its own protocol on the socket, and what the process does.
+
+mod backoff;
+mod lines;
+pub(crate) mod output;
+pub(crate) mod process;
+pub(crate) mod slot;
+pub(crate) mod talk;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::Command;
+
+use koi_plugin_api::{CallLog, GroupReport, LogLevel};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::OwnedWriteHalf;
+
+use output::Output;
+use process::{Process, exit_text};
+pub(crate) use slot::Slot;
+
+pub(crate) use lines::Lines;
+
+/// Bytes of a message.
+pub(crate) const MESSAGE_BYTES: usize = 1024;
+/// Bytes of a line for the log.
+pub(crate) const LINE_BYTES: usize = 4096;
+
+/// The first `bytes` of a text at most, without half a character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// A helper's process and what it writes. Dropped, it is killed with its group.
+pub(crate) struct HelperProcess {
+    // Dropped first.
+    pub(crate) process: Process,
+    pub(crate) output: Output,
+}
+
+/// What is left of a helper.
+pub(crate) struct Killed {
+    /// How its process ended, for people.
+    pub(crate) end: String,
+    /// What it said last, as the end of a sentence; may be empty.
+    pub(crate) last_word: String,
+}
+
+impl HelperProcess {
+    /// Starts `command` with one end of a socket as standard input; the other end is the answer. Blocks a little; must be called in a
+    /// runtime.
+    pub(crate) fn start(command: Command) -> io::Result<(HelperProcess, StdStream)> {
+        let (ours, theirs) = StdStream::pair()?;
+        let ((out, out_end), (err, err_end)) = (io::pipe()?, io::pipe()?);
+        let process = Process::start(command, theirs, [out_end.into(), err_end.into()])?;
+        Ok((HelperProcess { process, output: Output::new(out.into(), err.into())? }, ours))
+    }
+
+    /// Says what it has written last.
+    pub(crate) fn say_rest(&mut self, log: &dyn CallLog) {
+        self.output.rest(&|level, line| log.line(level, line));
+    }
+
+    /// Tells the log that it was found dead between two calls, and how it died.
+    pub(crate) fn bury(mut self, log: &dyn CallLog) {
+        self.say_rest(log);
+        // Before the leader is reaped: afterwards the group's id may belong to another process.
+        self.process.signal();
+        let end = exit_text(self.process.reap());
+        log.line(
+            LogLevel::Warn,
+            &format!("the plugin's process {end} between two calls; a new one is started"),
+        );
+    }
+
+    /// Ends it with all that it has started.
+    pub(crate) async fn kill(self, told: &mut GroupReport) -> Killed {
+        let HelperProcess { process, mut output } = self;
+        let exit = process.kill().await;
+        output.rest(&|level, line| told.log().line(level, line));
+        if exit.is_none() {
+            told.set_stuck();
+        }
+        let last_word = match output.last_word() {
+            "" => String::new(),
+            last => format!(": {last}"),
+        };
+        Killed { end: exit_text(exit), last_word }
+    }
+}
+
+/// The way to a helper. Requests wait here until they are sent, so that nobody ever waits for a helper that does not read.
+pub(crate) struct RequestSender {
+    pub(crate) to: OwnedWriteHalf,
+    waiting: VecDeque<u8>,
+}
+
+impl RequestSender {
+    pub(crate) fn new(to: OwnedWriteHalf) -> RequestSender {
+        RequestSender { to, waiting: VecDeque::new() }
+    }
+
+    /// Adds a request in its form on the wire.
+    pub(crate) fn push(&mut self, encoded: &[u8]) {
+        self.waiting.extend(encoded);
+    }
+
+    pub(crate) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Nobody is there to take what waits.
+    pub(crate) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Sends a part of what waits. May be dropped and begun again at any time.
+    pub(crate) async fn send(&mut self) -> io::Result<()> {
+        let sent = self.to.write(self.waiting.as_slices().0).await?;
+        self.waiting.drain(..sent);
+        Ok(())
+    }
+}
+
+/// Why there is no further answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReplyError {
+    /// The helper has closed its end: as a rule it has ended.
+    Closed,
+    /// That was no answer: something in it writes to koid's socket.
+    Garbled,
+}
