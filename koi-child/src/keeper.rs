@@ -5,15 +5,15 @@
 //! once koid is gone, it reads and throws away. A pipe that nobody writes to any more is closed; without pipes and without koid
 //! the keeper ends.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 
+use crate::descriptors::{receive_descriptors, send_descriptors};
 use crate::sys;
 
 /// The word with which the program is started as a keeper, its end of the socket being standard input.
@@ -22,8 +22,6 @@ pub const KEEP: &str = "output-keeper";
 /// Pipes that are held: two for each hook that runs and each process that hooks have left in the background. What comes beyond is
 /// closed at once.
 const PIPES: usize = 8192;
-/// Descriptors that come with one word.
-const PER_WORD: usize = 2;
 /// Bytes that are read at once, to be thrown away.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -38,12 +36,7 @@ pub(crate) enum Fate {
 
 /// Hands reading ends to the keeper at the other end; an error rather than a wait.
 pub(crate) fn hand_over(socket: BorrowedFd<'_>, fate: Fate, pipes: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let word = [if fate == Fate::Drain { b'd' } else { b'h' }];
-    let raw: Vec<RawFd> = pipes.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&raw)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    sendmsg::<UnixAddr>(socket.as_raw_fd(), &[io::IoSlice::new(&word)], &rights, flags, None)?;
-    Ok(())
+    send_descriptors(socket, if fate == Fate::Drain { b'd' } else { b'h' }, pipes)
 }
 
 /// The keeper's life.
@@ -112,26 +105,14 @@ impl Keeper {
     /// Takes a word of koid's; false: koid is gone.
     fn hear(&mut self) -> bool {
         let Some(socket) = &self.koid else { return false };
-        let mut word = [0; 1];
-        let mut space = nix::cmsg_space!([RawFd; PER_WORD]);
-        let mut into = [IoSliceMut::new(&mut word)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let (length, ends) = match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut into, Some(&mut space), flags)
-        {
-            Ok(message) => {
-                let rights = message.cmsgs().ok().into_iter().flatten();
-                let ends = rights.flat_map(|part| match part {
-                    ControlMessageOwned::ScmRights(ends) => ends,
-                    _ => Vec::new(),
-                });
-                (message.bytes, ends.map(sys::received).collect::<Vec<_>>())
+        match receive_descriptors(socket.as_fd()) {
+            Ok(Some((word, ends))) => {
+                ends.into_iter().for_each(|end| self.take(end, word == b'd'));
+                true
             }
-            Err(Errno::EINTR | Errno::EAGAIN) => return true,
-            Err(_) => return false,
-        };
-        let drain = word[0] == b'd';
-        ends.into_iter().for_each(|end| self.take(end, drain));
-        length > 0
+            Ok(None) => false,
+            Err(error) => matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock),
+        }
     }
 
     fn take(&mut self, end: OwnedFd, drain: bool) {

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod descriptors;
 mod environment;
 pub mod group;
 mod keeper;
@@ -13,6 +14,7 @@ mod output;
 mod start;
 mod sys;
 
+pub use descriptors::{receive_descriptors, send_descriptors};
 pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};

@@ -45,8 +45,11 @@ pub trait CallLog: Send + Sync {
     /// One line, without its end.
     fn line(&self, level: LogLevel, text: &str);
 
-    /// A process group was started for this call (`Some`), or the one that was started is gone (`None`).
-    fn process_group(&self, _id: Option<i32>) {}
+    /// A process group was started for this call. A call may have several at a time.
+    fn group_began(&self, _id: i32) {}
+
+    /// A process group that was started for this call is gone.
+    fn group_gone(&self, _id: i32) {}
 
     /// Something happened to the handler that its result alone does not tell.
     fn incident(&self, _incident: Incident) {}
@@ -54,6 +57,7 @@ pub trait CallLog: Send + Sync {
 
 /// Tells a call's log of a process group, and when dropped that it is gone.
 pub struct GroupReport {
+    id: i32,
     log: Arc<dyn CallLog>,
     is_stuck: bool,
 }
@@ -61,8 +65,8 @@ pub struct GroupReport {
 impl GroupReport {
     /// The group `id` was started for the call.
     pub fn new(id: i32, log: Arc<dyn CallLog>) -> GroupReport {
-        log.process_group(Some(id));
-        GroupReport { log, is_stuck: false }
+        log.group_began(id);
+        GroupReport { id, log, is_stuck: false }
     }
 
     /// The call's log.
@@ -84,7 +88,7 @@ impl GroupReport {
 impl Drop for GroupReport {
     fn drop(&mut self) {
         if !self.is_stuck {
-            self.log.process_group(None);
+            self.log.group_gone(self.id);
         }
     }
 }

@@ -112,11 +112,13 @@ impl CallLog for LimitedLog {
         self.line_at(level, text, Instant::now());
     }
 
-    fn process_group(&self, id: Option<i32>) {
-        if id.is_none() {
-            self.tell_now();
-        }
-        self.inner.process_group(id);
+    fn group_began(&self, id: i32) {
+        self.inner.group_began(id);
+    }
+
+    fn group_gone(&self, id: i32) {
+        self.tell_now();
+        self.inner.group_gone(id);
     }
 
     fn incident(&self, incident: Incident) {
@@ -191,7 +193,7 @@ mod tests {
         for _ in 0..201 {
             log.line_at(LogLevel::Info, "line", begin);
         }
-        log.process_group(None);
+        log.group_gone(1);
         assert_eq!(lines(&memory).last().unwrap(), "dropped 1 line of output in the last second");
         drop(log);
         assert!(lines(&memory).is_empty());

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use crate::backend::{native, wasm};
 use crate::conformance;
-use crate::subcommand::{CHECK, COMPILE, NATIVE, RUN};
+use crate::subcommand::{CHECK, COMPILE, NATIVE, RUN, WASM};
 
 /// Does what the arguments (without the program's name) ask for, if it is one of ours. A program that is named as
 /// [`Host::program`](crate::Host) calls this before anything else.
 pub fn process(args: &[OsString]) -> Option<ExitCode> {
     let (word, rest) = args.split_first()?;
     match word.to_str()? {
-        COMPILE => Some(wasm::compile_process()),
+        COMPILE => Some(wasm::compile_process(rest)),
+        WASM => Some(wasm::guest_process(rest)),
         NATIVE => Some(native::library_process(rest)),
         CHECK => Some(conformance::check_process(rest)),
         RUN => Some(conformance::run_process(rest)),

@@ -2,6 +2,8 @@
 
 /// Compiles the component on standard input to standard output.
 pub(crate) const COMPILE: &str = "plugin-compile";
+/// Runs the guests of one service, or asks a component what it is.
+pub(crate) const WASM: &str = "plugin-wasm";
 /// Loads a native library and runs its hooks.
 pub(crate) const NATIVE: &str = "plugin-native";
 

@@ -5,6 +5,7 @@
 mod guests;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -170,7 +171,12 @@ async fn a_guardian_runs_the_very_code_that_was_in_force_and_compiles_nothing() 
     fs::remove_dir_all(world.path("services")).unwrap();
 
     // Whoever compiled something now would fail.
-    let host = Host { program: "/nonexistent/koid".into(), ..world.node.host() };
+    let host = world.node.host();
+    let program = world.path("no-compiler");
+    let script = format!("#!/bin/sh\n[ $1 != plugin-compile ] && exec {} \"$@\"\n", host.program.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let host = Host { program, ..host };
     let ask = Ask::new(&pin.handler(&host));
     assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
     assert_eq!(says(&ask).await, "one");

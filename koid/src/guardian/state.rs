@@ -1,6 +1,6 @@
 //! What the guardian knows: what it guards, and until when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use koi_config::{Config, Fence};
@@ -18,7 +18,7 @@ pub(super) struct GuardedState {
     pub(super) route: Option<Route>,
     pub(super) watching: Watching,
     pub(super) services: BTreeMap<String, ServiceLevel>,
-    pub(super) groups: BTreeMap<u64, i32>,
+    pub(super) groups: BTreeSet<(u64, i32)>,
     /// The grace of this node, for deadlines.
     pub(super) grace: Duration,
     /// With `fence = "watchdog"`.
@@ -43,9 +43,10 @@ impl GuardedState {
                 };
             }
             GuardianMessage::Group(group) => {
-                match group.group {
-                    Some(id) => self.groups.insert(group.run, id),
-                    None => self.groups.remove(&group.run),
+                let named = (group.run, group.group);
+                match group.gone {
+                    true => self.groups.remove(&named),
+                    false => self.groups.insert(named),
                 };
             }
             // Dealt with before.

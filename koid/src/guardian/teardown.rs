@@ -68,14 +68,16 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
 
 /// No hook outlives its daemon.
 fn end_hooks(state: &GuardedState) {
-    for group in state.groups.values() {
+    for (_, group) in &state.groups {
         sys::end_group(*group);
     }
     let begun = sys::now();
-    while state.groups.values().any(|g| sys::group_exists(*g)) && sys::now().since(begun) < HOOKS_END {
+    while state.groups.iter().any(|(_, group)| sys::group_exists(*group))
+        && sys::now().since(begun) < HOOKS_END
+    {
         std::thread::sleep(Duration::from_millis(5));
     }
-    for group in state.groups.values() {
+    for (_, group) in &state.groups {
         sys::kill_group(*group);
     }
 }
@@ -202,7 +204,7 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
@@ -230,7 +232,7 @@ mod tests {
             route: None,
             watching: Watching::Nothing,
             services,
-            groups: BTreeMap::new(),
+            groups: BTreeSet::new(),
             grace: Duration::ZERO,
             watchdog: None,
         }

@@ -3,7 +3,7 @@
 //! Nothing here blocks the cluster thread. A message that finds no room in the socket is dropped; the guardian is then
 //! replaced, and the new one is told everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -84,7 +84,7 @@ struct ToldState {
     route: Option<Route>,
     watch: Option<Watching>,
     services: BTreeMap<String, ServiceLevel>,
-    groups: BTreeMap<u64, i32>,
+    groups: BTreeSet<(u64, i32)>,
     leaving: bool,
 }
 
@@ -103,11 +103,9 @@ impl ToldState {
         messages.extend(self.setup.clone().map(GuardianMessage::Setup));
         messages.extend(self.route.clone().map(GuardianMessage::Route));
         messages.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
-        messages.extend(
-            self.groups
-                .iter()
-                .map(|(run, group)| GuardianMessage::Group(GroupUpdate { run: *run, group: Some(*group) })),
-        );
+        messages.extend(self.groups.iter().map(|(run, group)| {
+            GuardianMessage::Group(GroupUpdate { run: *run, group: *group, gone: false })
+        }));
         messages.extend(self.watch.map(GuardianMessage::Watch));
         messages.iter().for_each(|message| self.send(message));
     }
@@ -265,14 +263,18 @@ impl Guardian {
         messages.iter().for_each(|message| told.send(message));
     }
 
-    /// A hook's process group was started, or is gone.
-    pub(crate) fn group(&self, run: u64, group: Option<i32>) {
+    /// A hook has started a process group.
+    pub(crate) fn group_began(&self, run: u64, group: i32) {
         let mut told = self.lock();
-        match group {
-            Some(id) => told.groups.insert(run, id),
-            None => told.groups.remove(&run),
-        };
-        told.send(&GuardianMessage::Group(GroupUpdate { run, group }));
+        told.groups.insert((run, group));
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group, gone: false }));
+    }
+
+    /// A hook's process group is gone.
+    pub(crate) fn group_gone(&self, run: u64, group: i32) {
+        let mut told = self.lock();
+        told.groups.remove(&(run, group));
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group, gone: true }));
     }
 
     /// The daemon ends in order: the guardian is not needed any more.

@@ -137,9 +137,11 @@ pub(crate) struct GroupUpdate {
     /// Names the hook.
     #[n(0)]
     pub(crate) run: u64,
-    /// None: it is gone.
     #[n(1)]
-    pub(crate) group: Option<i32>,
+    pub(crate) group: i32,
+    /// It is gone.
+    #[n(2)]
+    pub(crate) gone: bool,
 }
 
 /// Tells the guardian a message; it is never waited for.

@@ -6,7 +6,7 @@ use koi_plugin_api::{CallLog, LogLevel};
 use super::process_groups::ProcessGroups;
 use crate::guardian_client::client::Guardian;
 
-/// Takes a hook's output to the log, and remembers its process group.
+/// Takes a hook's output to the log, and remembers its process groups.
 pub(super) struct HookLog {
     pub(super) service: String,
     pub(super) hook: &'static str,
@@ -26,14 +26,17 @@ impl CallLog for HookLog {
         }
     }
 
-    fn process_group(&self, id: Option<i32>) {
+    fn group_began(&self, id: i32) {
         if let Some(guardian) = &self.guardian {
-            guardian.group(self.run.0, id);
+            guardian.group_began(self.run.0, id);
         }
-        let mut groups = self.groups.lock();
-        match id {
-            Some(group) => groups.insert(self.run, group),
-            None => groups.remove(&self.run),
-        };
+        self.groups.began(self.run, id);
+    }
+
+    fn group_gone(&self, id: i32) {
+        if let Some(guardian) = &self.guardian {
+            guardian.group_gone(self.run.0, id);
+        }
+        self.groups.gone(self.run, id);
     }
 }

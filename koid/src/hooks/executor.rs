@@ -83,7 +83,7 @@ impl HookExecutor {
                     };
                     if let Some(run) = names.remove(&task) {
                         running.remove(&run);
-                        self.forget_group(run);
+                        self.forget_groups(run);
                         // The daemon may be ending.
                         let _ = self.ended.send((run, ended));
                     }
@@ -92,13 +92,12 @@ impl HookExecutor {
         }
     }
 
-    /// Kills the process group of a call that ended without reporting its group gone: its handler panicked or was dropped.
-    fn forget_group(&self, run: RunId) {
-        let left = self.groups.lock().remove(&run);
-        if let Some(group) = left {
+    /// Kills the process groups of a call that ended without reporting them gone: its handler panicked or was dropped.
+    fn forget_groups(&self, run: RunId) {
+        for group in self.groups.take(run) {
             sys::kill_group(group);
             if let Some(guardian) = &self.guardian {
-                guardian.group(run.0, None);
+                guardian.group_gone(run.0, group);
             }
         }
     }

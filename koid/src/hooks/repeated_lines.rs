@@ -92,8 +92,12 @@ impl CallLog for RepeatFilter {
         }
     }
 
-    fn process_group(&self, id: Option<i32>) {
-        self.log.process_group(id);
+    fn group_began(&self, id: i32) {
+        self.log.group_began(id);
+    }
+
+    fn group_gone(&self, id: i32) {
+        self.log.group_gone(id);
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use koi_plugin_api::Handler;
 
-use crate::backend::wasm::capabilities::grants::error::GrantError;
-use crate::backend::wasm::run::limits::LimitsError;
+use crate::backend::wasm::grants::error::GrantError;
+use crate::backend::wasm::limits::LimitsError;
 use crate::granted::Granted;
 use crate::plugin::{Facts, Resolved, Setup};
 
@@ -40,9 +40,9 @@ pub enum HandlerError {
     /// The service's `[grants]` are wrong, or too few.
     #[error(transparent)]
     Grants(#[from] GrantError),
-    /// The component needs something that koid gives in another form.
-    #[error("the component does not fit what koid offers: {0:#}")]
-    Link(wasmtime::Error),
+    /// Its `[config]` or `[grants]` cannot be handed to a process.
+    #[error("what the service is granted cannot be handed to its process: {0}")]
+    Setup(serde_json::Error),
     /// A native plugin, and a section that is for sandboxes.
     #[error(
         "[{section}] means nothing to `{plugin}`: it is a native plugin, and nothing holds it back; remove [{section}] from \

@@ -7,7 +7,7 @@ use koi_plugin_api::Capability;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
-use crate::backend::wasm::capabilities::grants::error::GrantError;
+use crate::backend::wasm::grants::error::GrantError;
 use crate::catalog::blobs::CopyError;
 use crate::catalog::files::FileError;
 use crate::plugin::FileHash;
@@ -66,7 +66,7 @@ impl OpenError {
                 HandlerError::Grants(GrantError::NotGranted { missing, .. }) => missing,
                 HandlerError::Grants(_)
                 | HandlerError::Limits(_)
-                | HandlerError::Link(_)
+                | HandlerError::Setup(_)
                 | HandlerError::NoSandbox { .. } => &[],
             },
             OpenError::Unknown(_)

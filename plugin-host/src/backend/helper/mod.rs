@@ -10,9 +10,12 @@ pub(crate) mod slot;
 pub(crate) mod talk;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::Command;
+use std::time::Duration;
 
 use koi_plugin_api::{CallLog, GroupReport, LogLevel};
 use tokio::io::AsyncWriteExt;
@@ -24,6 +27,8 @@ pub(crate) use slot::Slot;
 
 pub(crate) use lines::Lines;
 
+/// How long a helper that has closed its end may take to be gone.
+pub(crate) const CLOSED_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES: usize = 1024;
 /// Bytes of a line for the log.
@@ -123,6 +128,14 @@ impl RequestSender {
         self.waiting.drain(..sent);
         Ok(())
     }
+}
+
+/// Takes koid's socket away from standard input, where what runs in this helper would read it, and from programs that it starts.
+pub(crate) fn take_socket() -> io::Result<StdStream> {
+    let socket = StdStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.peer_addr()?;
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(socket)
 }
 
 /// Why there is no further answer.

@@ -14,16 +14,13 @@ use tokio::sync::Mutex;
 use crate::backend::helper::output::for_people;
 use crate::backend::helper::slot::not_started;
 use crate::backend::helper::talk::CallLimits;
-use crate::backend::helper::{MESSAGE_BYTES, Slot, cut};
+use crate::backend::helper::{CLOSED_WAIT, MESSAGE_BYTES, Slot, cut};
 use crate::backend::native::helper::protocol::{CallRequest, CreateRequest, HelperRequest, millis, text};
 use crate::backend::native::helper::talk::{TalkEnd, talk};
 use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::source::LibrarySource;
 use crate::backend::native::verdict;
 use crate::plugin::{Setup, UNSUPPORTED};
-
-/// How long a helper that has closed its end may take to be gone.
-const CLOSED_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs the hooks of one service in a helper of its own.
 pub(crate) struct NativeHandler(Arc<NativeService>);

@@ -10,7 +10,7 @@ const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
 /// wasmtime does not know this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("WebAssembly cannot be run on this machine: {0:#}")]
-pub struct EngineError(wasmtime::Error);
+pub(crate) struct EngineError(wasmtime::Error);
 
 /// The engine of the compiler and of the runner.
 pub(crate) fn engine() -> Result<Engine, EngineError> {

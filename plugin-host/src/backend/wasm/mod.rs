@@ -1,13 +1,25 @@
 //! WebAssembly components as handlers.
 //!
-//! `load` makes code of a component: compiled (in a process of its own) or out of the cache, and asked what it is. `run` runs its
-//! hooks, each in a fresh instance on threads of their own, until it returns or its time is over. `capabilities` is what a guest
-//! may use of the node.
+//! koid runs no component and has no engine for one. `load` makes code of a component: compiled in a process of its own, or out of the
+//! cache, sealed in memory, and asked what it is in another such process. Each service has a helper that runs its guests, a fresh
+//! instance for each hook (`guest`, inside that process). `host` is koid's side: it starts the helper, hands it calls, and does for its
+//! guests what needs koid's own rights, as far as `[grants]` go.
+//!
+//! ```text
+//!  koid: handler (one per service)                   helper: engine, component (one process per service)
+//!        host ── calls, answers: frames of CBOR ──►  serve ──► instance of this call
+//!             ◄── lines, questions, results ───────  link  ◄── imports
+//!        store, epoch, programs
+//! ```
 
 mod bindings;
-pub(crate) mod capabilities;
 mod engine;
+pub(crate) mod grants;
+pub(crate) mod guest;
+mod host;
+pub(crate) mod limits;
 pub(crate) mod load;
-pub(crate) mod run;
+mod protocol;
 
+pub(crate) use guest::process as guest_process;
 pub(crate) use load::compile::process as compile_process;

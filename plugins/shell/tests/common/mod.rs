@@ -31,8 +31,12 @@ impl CallLog for Memory {
         self.lines.lock().unwrap().push((level, text.to_owned()));
     }
 
-    fn process_group(&self, id: Option<i32>) {
-        self.groups.lock().unwrap().push(id);
+    fn group_began(&self, id: i32) {
+        self.groups.lock().unwrap().push(Some(id));
+    }
+
+    fn group_gone(&self, _: i32) {
+        self.groups.lock().unwrap().push(None);
     }
 }
 

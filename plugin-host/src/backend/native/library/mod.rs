@@ -12,14 +12,13 @@ mod table;
 mod watch;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
+use crate::backend::helper;
 use crate::backend::native::helper::protocol::{HelperReply, HelperRequest};
 use callbacks::Link;
 use instance::Instance;
@@ -33,7 +32,7 @@ pub(crate) fn library_process(args: &[OsString]) -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    let socket = match take_socket() {
+    let socket = match helper::take_socket() {
         Ok(socket) => socket,
         Err(error) => {
             crate::stderr::complain(&format!("no socket to koid on standard input: {error}"));
@@ -47,14 +46,6 @@ pub(crate) fn library_process(args: &[OsString]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Takes the socket away from where the plugin would read it, and from programs that it starts.
-fn take_socket() -> io::Result<UnixStream> {
-    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    socket.peer_addr()?;
-    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(socket)
 }
 
 fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {

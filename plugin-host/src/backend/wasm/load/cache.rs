@@ -2,8 +2,8 @@
 //! if it is what was written.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use koi_files::{Durability, Temporary, WriteError, WriteOptions};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
+use crate::backend::wasm::load::sealed::{SealedCode, UnsealedCode};
 use crate::plugin::FileHash;
 
 /// Entries kept; of more, those that were not used for the longest go.
@@ -70,8 +71,8 @@ pub(crate) struct CacheKey(String);
 
 impl CacheKey {
     /// For a component and an engine, which is told by [`compatibility`](crate::backend::wasm::engine::compatibility).
-    pub(crate) fn new(component: FileHash, compatibility: u64) -> CacheKey {
-        CacheKey(format!("{component}-{}-{compatibility:016x}-", env!("CARGO_PKG_VERSION")))
+    pub(crate) fn new(component: FileHash, compatibility: &str) -> CacheKey {
+        CacheKey(format!("{component}-{}-{compatibility}-", env!("CARGO_PKG_VERSION")))
     }
 }
 
@@ -95,15 +96,15 @@ impl Cache {
         }
     }
 
-    /// The entry for `key`, if there is a whole one. One that is damaged or not to be trusted is removed.
-    pub(crate) fn find(&self, key: &CacheKey) -> Option<PathBuf> {
+    /// The code for `key`, if there is a whole entry. One that is damaged or not to be trusted is removed.
+    pub(crate) fn find(&self, key: &CacheKey) -> Option<SealedCode> {
         let names = self.names().ok()?;
         let mut found = names.into_iter().filter_map(|name| Some((digest_in(&name, key)?, name)));
         found.find_map(|(digest, name)| {
             let path = self.dir.join(name);
-            match is_whole(&path, &digest) {
-                Ok(true) => Some(path),
-                Ok(false) | Err(_) => {
+            match read(&path, &digest) {
+                Ok(Some(code)) => Some(code),
+                Ok(None) | Err(_) => {
                     tracing::warn!("{}: damaged, or writable by others; it is compiled anew", path.display());
                     // If it cannot be removed it is passed over again at the next load.
                     let _ = fs::remove_file(path);
@@ -167,31 +168,35 @@ fn digest_in(name: &str, key: &CacheKey) -> Option<String> {
     Some(name.strip_prefix(&key.0)?.strip_suffix(ENDING)?.to_owned())
 }
 
-/// Whether the file is ours and what its name says; notes that it was used.
-fn is_whole(path: &Path, digest: &str) -> io::Result<bool> {
+/// The code in the file, if that is ours and what its name says; notes that it was used. What is compared is the copy that is run: the
+/// file may be changed in between.
+fn read(path: &Path, digest: &str) -> io::Result<Option<SealedCode>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
         .open(path)?;
     let meta = file.metadata()?;
-    if !meta.is_file() || distrust(&meta).is_some() || digest_of(&mut file)? != digest {
-        return Ok(false);
+    if !meta.is_file() || distrust(&meta).is_some() {
+        return Ok(None);
+    }
+    let (mut code, mut hasher) = (UnsealedCode::new()?, Sha256::new());
+    let mut chunk = vec![0; 128 * 1024];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            n => {
+                hasher.update(&chunk[..n]);
+                code.write_all(&chunk[..n])?;
+            }
+        }
+    }
+    if hex(&hasher.finalize()) != digest {
+        return Ok(None);
     }
     if let Err(error) = file.set_modified(SystemTime::now()) {
         tracing::debug!("{}: that it was used cannot be noted: {error}", path.display());
     }
-    Ok(true)
-}
-
-fn digest_of(file: &mut File) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; 128 * 1024];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&chunk[..n]),
-        }
-    }
+    code.seal().map(Some)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -211,7 +216,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Cache, CacheKey) {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(&dir.path().join("plugins/compiled")).unwrap();
-        (dir, cache, CacheKey::new(FileHash::from_bytes(b"component"), 7))
+        (dir, cache, CacheKey::new(FileHash::from_bytes(b"component"), "7"))
     }
 
     fn chmod(path: &Path, mode: u32) {
@@ -222,11 +227,14 @@ mod tests {
     fn what_was_put_is_found_for_the_same_component_and_engine_only() {
         let (_dir, cache, key) = cache();
         let path = cache.put(&key, b"code").unwrap();
-        assert_eq!(cache.find(&key), Some(path));
-        assert_eq!(cache.find(&CacheKey::new(FileHash::from_bytes(b"component"), 8)), None, "another engine");
-        assert_eq!(
-            cache.find(&CacheKey::new(FileHash::from_bytes(b"changed"), 7)),
-            None,
+        assert_eq!(cache.find(&key).unwrap().size_bytes, 4);
+        assert!(path.exists());
+        assert!(
+            cache.find(&CacheKey::new(FileHash::from_bytes(b"component"), "8")).is_none(),
+            "another engine"
+        );
+        assert!(
+            cache.find(&CacheKey::new(FileHash::from_bytes(b"changed"), "7")).is_none(),
             "another component"
         );
     }
@@ -246,7 +254,7 @@ mod tests {
         for harm in harms {
             let path = cache.put(&key, b"code").unwrap();
             harm(&path);
-            assert_eq!(cache.find(&key), None);
+            assert!(cache.find(&key).is_none());
             assert!(fs::symlink_metadata(&path).is_err(), "it is removed");
         }
     }
@@ -273,7 +281,7 @@ mod tests {
         fs::write(&half_written, b"co").unwrap();
         age(&half_written, LEFT_OVER + Duration::from_secs(60));
         for n in 0..ENTRIES + 3 {
-            let other = CacheKey::new(FileHash::from_bytes(&n.to_le_bytes()), 7);
+            let other = CacheKey::new(FileHash::from_bytes(&n.to_le_bytes()), "7");
             age(&cache.put(&other, b"code").unwrap(), Duration::from_secs(3600 - n as u64));
         }
         cache.put(&key, b"newer code").unwrap();

@@ -1,6 +1,7 @@
 //! Compiling, in a process of its own: the compiler takes hundreds of megabytes that it would never give back, and it reads
 //! what others wrote.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ const COMPILED_BYTES: u64 = 1 << 30;
 
 /// What the process may say of a failure.
 const WORDS_BYTES: u64 = 4096;
+
+/// The argument for a process that only says what its code can be run by.
+const KEY: &str = "--key";
 
 /// Threads that compile, at most.
 const THREADS: usize = 4;
@@ -116,7 +120,6 @@ enum CompilerError {
 
 /// Compiles `component` by starting `program` again. Blocks.
 pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    check_form(component)?;
     let mut child =
         start(program).map_err(|source| CompileError::Start { program: program.to_owned(), source })?;
     let (status, compiled, words) = feed(&mut child, component, WALL).map_err(CompileError::Wait)?;
@@ -130,12 +133,23 @@ pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<Vec<u8>, Compi
     }
 }
 
+/// What tells apart compiled code of other engines than the compiler's, by starting `program` again. Blocks.
+pub(crate) fn compatibility(program: &Path) -> Result<String, CompileError> {
+    let start = |source| CompileError::Start { program: program.to_owned(), source };
+    let mut command = koi_child::command(program);
+    let answer = command.arg(COMPILE).arg(KEY).env_clear().stdin(Stdio::null()).output().map_err(start)?;
+    match answer.status.success() {
+        true => Ok(String::from_utf8_lossy(&answer.stdout).into_owned()),
+        false => Err(failure(answer.status, &answer.stderr, MEMORY_BYTES)),
+    }
+}
+
 fn memory_limit_bytes(component: &[u8]) -> u64 {
     (MEMORY_BYTES + MEMORY_PER_BYTE * component.len() as u64).min(MEMORY_LIMIT_BYTES)
 }
 
 /// Tells what is no component by its first bytes, in clearer words than the compiler has.
-fn check_form(bytes: &[u8]) -> Result<(), CompileError> {
+pub(crate) fn check_form(bytes: &[u8]) -> Result<(), CompileError> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] if bytes.len() as u64 <= COMPONENT_BYTES => Ok(()),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Err(CompileError::TooLarge),
@@ -214,15 +228,26 @@ fn failure(status: ExitStatus, words: &[u8], limit_bytes: u64) -> CompileError {
     }
 }
 
-/// The process that compiles: component on standard input, compiled code on standard output.
-pub(crate) fn process() -> ExitCode {
-    match compile_here() {
+/// The process that compiles: component on standard input, compiled code on standard output. With the argument [`KEY`] it only says what
+/// its code can be run by.
+pub(crate) fn process(args: &[OsString]) -> ExitCode {
+    let done = match args.first().is_some_and(|arg| arg == KEY) {
+        true => say_compatibility(),
+        false => compile_here(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             crate::stderr::complain(&error.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+fn say_compatibility() -> Result<(), CompilerError> {
+    let key = engine::compatibility(&engine::engine()?);
+    let mut out = io::stdout().lock();
+    write!(out, "{key:016x}").and_then(|()| out.flush()).map_err(CompilerError::Write)
 }
 
 fn compile_here() -> Result<(), CompilerError> {

@@ -3,47 +3,41 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::{Component, Linker};
+use tokio::sync::Mutex;
 
 use crate::backend::code::HandlerError;
 use crate::backend::code::{Code, Opened};
-use crate::backend::wasm::bindings::HandlerExecPre;
-use crate::backend::wasm::capabilities::grants::Grants;
-use crate::backend::wasm::capabilities::host_functions;
-use crate::backend::wasm::capabilities::state::StateStore;
+use crate::backend::helper::Slot;
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
+use crate::backend::wasm::host::helper;
+use crate::backend::wasm::host::store::StateStore;
+use crate::backend::wasm::host::talk::Desk;
+use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::describe::{DescribeError, describe};
 use crate::backend::wasm::load::machine_code;
 use crate::backend::wasm::load::machine_code::MachineCodeError;
 use crate::backend::wasm::load::placeholders;
-use crate::backend::wasm::load::versions::{InterfaceError, Outside};
-use crate::backend::wasm::run::guest::Guest;
-use crate::backend::wasm::run::handler::{WasmHandler, WasmService};
-use crate::backend::wasm::run::limits::Limits;
-use crate::backend::wasm::run::runtime::{RuntimeError, WasmRuntime};
+use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::versions::Outside;
+use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup};
 use crate::host::Host;
 use crate::plugin::{Compiled, Facts, FileHash, Setup};
 
 /// Why a component cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// No component can be run in this process.
-    #[error("{0}")]
-    Runtime(&'static RuntimeError),
     /// There is no code of it.
     #[error(transparent)]
     MachineCode(#[from] MachineCodeError),
-    /// It is no handler for this koid.
-    #[error(transparent)]
-    Interface(#[from] InterfaceError),
-    /// It does not say what it is.
+    /// It does not say what it is, or is no handler for this koid.
     #[error(transparent)]
     Describe(#[from] DescribeError),
 }
 
 /// A component that can be made the handler of any number of services.
 pub(crate) struct WasmCode {
-    machine: &'static WasmRuntime,
-    component: Component,
+    code: Arc<SealedCode>,
     host: Host,
     facts: Facts,
 }
@@ -51,16 +45,14 @@ pub(crate) struct WasmCode {
 impl WasmCode {
     /// Loads the component in `bytes`.
     pub(crate) fn load(host: &Host, bytes: &[u8], hash: FileHash) -> Result<WasmCode, ComponentError> {
-        let machine = WasmRuntime::get().map_err(ComponentError::Runtime)?;
         let began = Instant::now();
-        let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
+        let found = machine_code::for_component(host, bytes, hash)?;
         let took = began.elapsed();
-        let outside = Outside::from_component(&code.component, machine.engine())?;
-        let metadata = describe(machine, &code.component)?;
-        let compiled = Compiled { size_bytes: code.size_bytes, cached: code.cached, took };
+        let (outside, metadata) = describe(host, &found.code)?;
+        let compiled = Compiled { size_bytes: found.code.size_bytes, cached: found.cached, took };
         let Outside { api, api_version, imports } = outside;
         let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
-        Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
+        Ok(WasmCode { code: Arc::new(found.code), host: host.clone(), facts })
     }
 
     /// Loads the component in `bytes`, of which `facts` are known already.
@@ -70,18 +62,8 @@ impl WasmCode {
         hash: FileHash,
         facts: Facts,
     ) -> Result<WasmCode, ComponentError> {
-        let machine = WasmRuntime::get().map_err(ComponentError::Runtime)?;
-        let code = machine_code::for_component(host, machine.engine(), bytes, hash)?;
-        Ok(WasmCode { machine, component: code.component, host: host.clone(), facts })
-    }
-
-    fn link(&self, grants: &Grants) -> Result<HandlerExecPre<Guest>, HandlerError> {
-        let mut linker = Linker::new(self.machine.engine());
-        let linked = host_functions::link(&mut linker)
-            .and_then(|()| grants.link(&mut linker))
-            .and_then(|()| linker.instantiate_pre(&self.component))
-            .and_then(HandlerExecPre::new);
-        linked.map_err(HandlerError::Link)
+        let found = machine_code::for_component(host, bytes, hash)?;
+        Ok(WasmCode { code: Arc::new(found.code), host: host.clone(), facts })
     }
 }
 
@@ -92,23 +74,38 @@ impl Code for WasmCode {
 
     fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError> {
         let limits = Limits::read(setup.limits)?;
-        let grants = Arc::new(Grants::read(setup, &self.host)?);
+        let grants = Grants::read(setup, &self.host)?;
         if setup.opening.is_first() {
             grants.check_wanted(&placeholders::fill_in(&self.facts.metadata.capabilities, setup.config))?;
         }
         for import in &self.facts.imports {
             grants.check_import(import)?;
         }
+        let granted = grants.granted();
+        let resolved = grants.resolved();
+        let (setup_for_guests, grants) = setup_for(grants, limits)?;
         let service = WasmService {
-            machine: self.machine,
             metadata: self.facts.metadata.clone(),
-            linked: self.link(&grants)?,
-            grants: grants.clone(),
+            program: self.host.program.clone(),
+            name: setup.service.to_owned(),
+            code: self.code.clone(),
+            setup: setup_for_guests,
+            desk: Desk { grants, store: StateStore::open(self.host.store_file(setup.service)) },
             limits,
-            store: StateStore::open(self.host.store_file(setup.service)),
             config: setup.config.to_vec(),
+            slot: Mutex::new(Slot::default()),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));
-        Ok(Opened { handler, granted: grants.granted(), limits: limits.lines(), resolved: grants.resolved() })
+        Ok(Opened { handler, granted, limits: limits.lines(), resolved })
     }
+}
+
+/// What a service's helpers are told, and the grants that they are told of.
+fn setup_for(grants: Grants, limits: Limits) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
+    let variable = |name: &String| Some((name.clone(), std::env::var(name).ok()?));
+    let variables = grants.variables().iter().filter_map(variable).collect();
+    let setup = GuestSetup::Serve(Box::new(ServiceSetup { grants, variables, limits }));
+    let message = helper::message(&setup).map_err(HandlerError::Setup)?;
+    let GuestSetup::Serve(setup) = setup else { return Ok((message, Arc::default())) };
+    Ok((message, Arc::new(setup.grants)))
 }

@@ -1,114 +1,109 @@
-//! Asking a component what it is. It has nothing of the node then, and little time.
+//! Asking a component what it is, in a process that lives no longer than that.
 
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use koi_plugin_api::{AbortSignal, CallLog, LogLevel, Metadata, NewestEpoch, abort_pair};
-use wasmtime::component::{Component, Linker};
-use wasmtime_wasi::WasiCtx;
+use koi_plugin_api::{Metadata, for_people};
 
-use crate::backend::wasm::bindings::HandlerExecPre;
-use crate::backend::wasm::bindings::koi::service::types as wit;
-use crate::backend::wasm::capabilities::grants::Grants;
-use crate::backend::wasm::capabilities::state::StateStore;
-use crate::backend::wasm::capabilities::{host_functions, wasi};
-use crate::backend::wasm::run::convert;
-use crate::backend::wasm::run::convert::MetadataError;
-use crate::backend::wasm::run::deadline::{CallDeadline, EndReason, deadline_after};
-use crate::backend::wasm::run::guest::{Guest, GuestCall};
-use crate::backend::wasm::run::handler::{new_guest, new_store};
-use crate::backend::wasm::run::limits::Limits;
-use crate::backend::wasm::run::runtime::WasmRuntime;
-use crate::backend::wasm::run::trap::TrapError;
+use crate::backend::helper::ReplyError;
+use crate::backend::helper::process::{Process, exit_text};
+use crate::backend::wasm::host::helper;
+use crate::backend::wasm::load::metadata::{MetadataError, metadata};
+use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::versions::{InterfaceError, Outside};
+use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestMessage, GuestSetup};
+use crate::host::Host;
 
-/// Time of `describe`.
-const TIME: Duration = Duration::from_secs(1);
+/// How long loading and describing may take: a second is plenty, and a loaded machine needs more.
+const TIME: Duration = Duration::from_secs(30);
+/// Between looks at a process that is ending.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Messages that are heard: a component may log while it describes itself.
+const MESSAGES: usize = 10_000;
+/// Characters of a refusal.
+const REFUSAL_CHARS: usize = 1000;
 
 /// Why a component does not say what it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// Its interfaces have other types than ours.
-    #[error("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {0:#}")]
-    Link(wasmtime::Error),
-    /// It takes too long.
-    #[error("`describe` did not answer within {TIME:?}: it must only say what the handler is")]
-    TimedOut,
-    /// It broke off.
+    /// The process cannot be started.
+    #[error("no process could be started to load it ({}): {source}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    /// The process was lost.
+    #[error("the process that loads it was lost: {0}")]
+    Lost(io::Error),
+    /// The process died. `end` says how.
+    #[error("the process that loads it {end}")]
+    Died { end: String },
+    /// It does not end.
+    #[error("loading it did not end within {TIME:?}")]
+    Hangs,
+    /// It says what it should not.
+    #[error("the process that loads it says what no such process says; is the plugin to be trusted?")]
+    Garbled,
+    /// It cannot be loaded, or does not describe itself. The text is the process's.
+    #[error("{0}")]
+    Refused(String),
+    /// It is no handler for this koid.
     #[error(transparent)]
-    Trap(#[from] TrapError),
-    /// It answered with something that cannot be.
+    Interface(#[from] InterfaceError),
+    /// What it says cannot be.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
 }
 
-/// Asks `component`.
-pub(crate) fn describe(
-    machine: &'static WasmRuntime,
-    component: &Component,
-) -> Result<Metadata, DescribeError> {
-    let linked = link(machine, component)?;
-    let first = ask(machine, linked.clone());
-    let said = match first {
-        // On a machine that is just starting, a second of the clock can be little: now its code is in memory.
-        Err(error) if error.is::<EndReason>() => ask(machine, linked),
-        answered => answered,
-    };
-    match said {
-        Ok(said) => Ok(convert::metadata(said)?),
-        Err(error) if error.is::<EndReason>() => Err(DescribeError::TimedOut),
-        Err(error) => Err(TrapError { function: "describe", error }.into()),
+/// Asks the component with this code. Blocks.
+pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metadata), DescribeError> {
+    let cannot_start = |source| DescribeError::Start { program: host.program.clone(), source };
+    let setup = helper::message(&GuestSetup::Describe).map_err(|error| cannot_start(error.into()))?;
+    let until = Instant::now() + TIME;
+    let (mut ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
+    let command = helper::command(&host.program, "describe");
+    let process = Process::start(command, theirs, [Stdio::null(), Stdio::null()]).map_err(cannot_start)?;
+    ours.set_read_timeout(Some(TIME)).map_err(DescribeError::Lost)?;
+    if helper::set_up(&mut ours, code, &setup).is_err() {
+        return Err(ending(process, until));
     }
-}
-
-fn ask(machine: &'static WasmRuntime, linked: HandlerExecPre<Guest>) -> wasmtime::Result<wit::Metadata> {
-    let said = machine.wait_for(async move {
-        let _ticking = machine.tick();
-        let (_aborter, abort) = abort_pair();
-        let ending = CallDeadline::new(deadline_after(TIME), abort.clone());
-        let mut store = new_store(machine, guest(abort), ending.clone());
-        let answer = async {
-            let instance = linked.instantiate_async(&mut store).await?;
-            instance.koi_service_metadata().call_describe(&mut store).await
-        };
-        tokio::select! {
-            biased;
-            over = ending.wait() => Err(over.into()),
-            answer = answer => answer,
+    let mut messages = FrameReader::new(ours, GUEST_FRAME_BYTES);
+    let mut outside = None;
+    for _ in 0..MESSAGES {
+        if Instant::now() >= until {
+            return Err(DescribeError::Hangs);
         }
-    });
-    said.unwrap_or_else(|| Err(wasmtime::Error::msg("koid's own fault")))
-}
-
-/// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
-/// anywhere. (Traps in its place would be of other resource types.)
-fn link(machine: &WasmRuntime, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
-    let mut linker = Linker::new(machine.engine());
-    let linked = host_functions::link(&mut linker)
-        .and_then(|()| wasi::link_all(&mut linker))
-        .and_then(|()| linker.instantiate_pre(component))
-        .and_then(HandlerExecPre::new);
-    linked.map_err(DescribeError::Link)
-}
-
-fn guest(abort: AbortSignal) -> Guest {
-    let call = GuestCall {
-        log: Arc::new(ToTrace),
-        deadline: deadline_after(TIME),
-        abort,
-        epoch: 0,
-        newest_epoch: NewestEpoch::default(),
-    };
-    // There is no service yet whose store it could be.
-    let store = StateStore::open(PathBuf::from("/dev/null/no-service"));
-    new_guest(WasiCtx::builder().build(), call, Arc::new(Grants::default()), Limits::default(), store)
-}
-
-/// What a component says while it is asked is of interest to its author only.
-struct ToTrace;
-
-impl CallLog for ToTrace {
-    fn line(&self, _: LogLevel, text: &str) {
-        tracing::trace!("describe: {text}");
+        let message = messages.next_blocking().map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => DescribeError::Hangs,
+            _ => DescribeError::Lost(error),
+        })?;
+        match (message, outside.take()) {
+            (Ok(GuestMessage::Interfaces { imports, exports }), None) => {
+                outside = Some(Outside::read(imports, &exports)?);
+            }
+            (Ok(GuestMessage::Described(said)), Some(outside)) => return Ok((outside, metadata(*said)?)),
+            (Ok(GuestMessage::Refused(why)), _) => {
+                return Err(DescribeError::Refused(for_people(&why, REFUSAL_CHARS)));
+            }
+            // Of interest to its author only.
+            (Ok(GuestMessage::Line(_, text)), before) => {
+                tracing::trace!("describe: {}", for_people(&text, REFUSAL_CHARS));
+                outside = before;
+            }
+            (Err(ReplyError::Closed), _) => return Err(ending(process, until)),
+            (Ok(_) | Err(ReplyError::Garbled), _) => return Err(DescribeError::Garbled),
+        }
     }
+    Err(DescribeError::Garbled)
+}
+
+/// A process that said nothing: how it ended.
+fn ending(mut process: Process, until: Instant) -> DescribeError {
+    while !process.has_ended() {
+        if Instant::now() >= until {
+            return DescribeError::Hangs;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    DescribeError::Died { end: exit_text(process.reap()) }
 }

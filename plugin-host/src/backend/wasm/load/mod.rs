@@ -4,7 +4,8 @@ mod cache;
 pub(crate) mod compile;
 pub(crate) mod component;
 mod describe;
-#[allow(unsafe_code)] // Takes compiled code for what it says it is.
 pub(crate) mod machine_code;
+mod metadata;
 mod placeholders;
+pub(crate) mod sealed;
 mod versions;

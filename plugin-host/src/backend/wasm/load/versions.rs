@@ -1,8 +1,5 @@
 //! What a component was built against, read off the names of its imports and exports (wit/README.md).
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
 /// The package that handlers implement.
 const PACKAGE: &str = "koi:service/";
 
@@ -49,15 +46,8 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    /// Of a component that is a handler for this koid.
-    pub(crate) fn from_component(component: &Component, engine: &Engine) -> Result<Outside, InterfaceError> {
-        let outside = component.component_type();
-        let imports: Vec<_> = outside.imports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exports: Vec<_> = outside.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        Outside::read(imports, &exports)
-    }
-
-    fn read(imports: Vec<String>, exports: &[String]) -> Result<Outside, InterfaceError> {
+    /// Of a component with these imports and exports, if that is a handler for this koid.
+    pub(crate) fn read(imports: Vec<String>, exports: &[String]) -> Result<Outside, InterfaceError> {
         for name in imports.iter().chain(exports) {
             check_version(name)?;
         }

@@ -1,0 +1,97 @@
+//! Directories of the node that a guest may read or change.
+
+use std::fmt;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::wasm::grants::error::DirectoryError;
+use crate::backend::wasm::grants::paths;
+use crate::host::Host;
+
+/// A granted directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Directory {
+    /// As it is written, and as the guest sees it.
+    #[serde(with = "paths")]
+    path: PathBuf,
+    /// Where that leads, all links followed, when the service was loaded.
+    #[serde(with = "paths")]
+    real: PathBuf,
+}
+
+impl Directory {
+    /// One to read. Blocks.
+    pub(super) fn to_read(text: &str) -> Result<Directory, DirectoryError> {
+        let path = PathBuf::from(text);
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return Err(DirectoryError::NotAbsolute);
+        }
+        let real = fs::canonicalize(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => DirectoryError::Missing,
+            _ => DirectoryError::Unreadable(error),
+        })?;
+        match real.is_dir() {
+            true => Ok(Directory { path, real }),
+            false => Err(DirectoryError::NotADirectory),
+        }
+    }
+
+    /// One that was granted before: what has become of it is looked at when it is used. Blocks.
+    pub(super) fn again(text: &str) -> Directory {
+        let path = PathBuf::from(text);
+        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        Directory { path, real }
+    }
+
+    /// One to change. Blocks.
+    pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
+        let directory = Directory::to_read(text)?;
+        if directory.real == Path::new("/") {
+            return Err(DirectoryError::WholeNode);
+        }
+        // The plugins' folder lies in koid's state folder. Compiled code is in there, which koid runs without a further look.
+        let own = host.dir.parent().unwrap_or(&host.dir);
+        let own = fs::canonicalize(own).unwrap_or_else(|_| own.to_owned());
+        if directory.real.starts_with(&own) || own.starts_with(&directory.real) {
+            return Err(DirectoryError::OwnState(own));
+        }
+        Ok(directory)
+    }
+
+    /// What the guest calls it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `directory` is in it, by either of its names.
+    pub(super) fn holds(&self, directory: &Path) -> bool {
+        let climbs = directory.components().any(|part| part == Component::ParentDir);
+        !climbs && (directory.starts_with(&self.path) || directory.starts_with(&self.real))
+    }
+
+    /// Where to find it now. Blocks.
+    ///
+    /// # Errors
+    /// When it is gone, or leads elsewhere than at load: whoever can change a link on the way must not choose what is granted.
+    pub(crate) fn real(&self) -> Result<&Path, DirectoryError> {
+        let path = || self.path.clone();
+        let now = fs::canonicalize(path()).map_err(|source| DirectoryError::Gone { path: path(), source })?;
+        match now == self.real {
+            true => Ok(&self.real),
+            false => Err(DirectoryError::Moved { path: path(), now, before: self.real.clone() }),
+        }
+    }
+}
+
+/// The path, and where it leads if that is elsewhere.
+impl fmt::Display for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match self.real == self.path {
+            true => Ok(()),
+            false => write!(f, " ({})", self.real.display()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `[grants]` of a service: what of the node its component may use. Nothing is granted unless it stands there.
+//!
+//! | key | what | form |
+//! |---|---|---|
+//! | `read`, `write` | directories | absolute paths; the guest sees them under the same path |
+//! | `tcp`, `udp` | whom it may talk to | `ip:port`, `name:port`, `network/bits:port`; `*` as port: any |
+//! | `lookup` | resolving names | `true` |
+//! | `env` | variables of the daemon | names |
+//! | `exec` | programs | a command line with `*` and a last `**` |
+//! | `exec-env` | variables for these programs | names |
+//! | `http` | whom it may send requests to | `host:port` |
+//!
+//! Everything that can be found wrong is found wrong when the service is loaded: directories and programs are looked at, names are
+//! resolved and their addresses kept, so that a name server's later answers change nothing.
+
+mod address;
+mod authority;
+pub(crate) mod directory;
+pub(crate) mod error;
+mod interfaces;
+mod paths;
+pub(crate) mod program;
+mod section;
+mod wanted;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::wasm::grants::address::AddressGrant;
+use crate::backend::wasm::grants::authority::Authority;
+use crate::backend::wasm::grants::directory::Directory;
+use crate::backend::wasm::grants::error::GrantError;
+use crate::backend::wasm::grants::program::Program;
+use crate::backend::wasm::grants::section::Section;
+use crate::granted::Granted;
+use crate::host::Host;
+use crate::plugin::{Resolved, Setup};
+
+/// What one service's component may use, checked and resolved.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Grants {
+    read: Vec<Directory>,
+    write: Vec<Directory>,
+    tcp: Vec<AddressGrant>,
+    udp: Vec<AddressGrant>,
+    lookup: bool,
+    env: Vec<String>,
+    programs: Vec<Program>,
+    exec_env: Vec<String>,
+    http: Vec<Authority>,
+    /// As they stand in the file, to show what a line must say with one thing more in it.
+    written: toml::Table,
+}
+
+impl Grants {
+    /// Reads the service's `[grants]`. Blocks: directories are looked at and names resolved.
+    ///
+    /// # Errors
+    /// A sentence that says what of it cannot be, and what to write.
+    pub(crate) fn read(setup: &Setup<'_>, host: &Host) -> Result<Grants, GrantError> {
+        let section = Section::from_table(setup.grants)?;
+        // Whoever takes services down makes do with what is there by now.
+        let is_first = setup.opening.is_first();
+        let resolved = setup.opening.resolved();
+        let to_read =
+            |path: &str| if is_first { Directory::to_read(path) } else { Ok(Directory::again(path)) };
+        let to_write =
+            |path: &str| if is_first { Directory::to_write(path, host) } else { Ok(Directory::again(path)) };
+        let program = if is_first { Program::parse } else { Program::again };
+        let grants = Grants {
+            read: section.each("read", to_read)?,
+            write: section.each("write", to_write)?,
+            tcp: section.each("tcp", |text| AddressGrant::resolve(text, resolved))?,
+            udp: section.each("udp", |text| AddressGrant::resolve(text, resolved))?,
+            lookup: section.flag("lookup")?,
+            env: section.each("env", program::plain_variable)?,
+            programs: section.command_lines("exec", program)?,
+            exec_env: section.each("exec-env", program::variable)?,
+            http: section.each("http", Authority::parse)?,
+            written: setup.grants.clone(),
+        };
+        if !grants.exec_env.is_empty() && grants.programs.is_empty() {
+            return Err(GrantError::ExecEnvAlone);
+        }
+        Ok(grants)
+    }
+
+    /// What is granted. The lines show the directory that a link leads to, the addresses that a name has, and the variables that
+    /// aren't set.
+    pub(crate) fn granted(&self) -> Vec<Granted> {
+        let directory = |key, of: &Directory| Granted::entry(key, of.path().display().to_string(), of);
+        let variable = |name: &String| match std::env::var_os(name) {
+            Some(_) => Granted::entry("env", name, name),
+            None => Granted::entry("env", name, format_args!("{name} (not set in koid)")),
+        };
+        let any_name = || Granted {
+            key: "lookup".to_owned(),
+            value: String::new(),
+            line: "lookup of any name".to_owned(),
+        };
+        let read = self.read.iter().map(|of| directory("read", of));
+        let write = self.write.iter().map(|of| directory("write", of));
+        let tcp = self.tcp.iter().map(|of| Granted::entry("tcp", of.written(), of));
+        let udp = self.udp.iter().map(|of| Granted::entry("udp", of.written(), of));
+        let lookup = self.lookup.then(any_name);
+        let programs =
+            self.programs.iter().map(|of| Granted::entry("exec", of.path().display().to_string(), of));
+        let exec_env = self.exec_env.iter().map(|name| Granted::entry("exec-env", name, name));
+        let http = self.http.iter().map(|of| Granted::entry("http", of.to_string(), of));
+        read.chain(write)
+            .chain(tcp)
+            .chain(udp)
+            .chain(lookup)
+            .chain(self.env.iter().map(variable))
+            .chain(programs)
+            .chain(exec_env)
+            .chain(http)
+            .collect()
+    }
+
+    /// The addresses that names under `tcp` and `udp` have.
+    pub(crate) fn resolved(&self) -> Resolved {
+        self.tcp.iter().chain(&self.udp).filter_map(AddressGrant::resolved).collect()
+    }
+
+    /// The line of `[grants]` that holds `value` besides what stands there now.
+    pub(crate) fn line_with(&self, key: &str, value: impl Into<toml::Value>) -> String {
+        self.line_with_all(key, [value.into()])
+    }
+
+    fn line_with_all(&self, key: &str, values: impl IntoIterator<Item = toml::Value>) -> String {
+        let mut all = self.written.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+        for value in values {
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        format!("{key} = {}", toml::Value::Array(all))
+    }
+
+    /// Whether the guest sees `directory` and what is in it.
+    pub(crate) fn reads(&self, directory: &std::path::Path) -> bool {
+        self.read.iter().chain(&self.write).any(|granted| granted.holds(directory))
+    }
+
+    /// Whether the guest may connect to `address`.
+    pub(crate) fn allows_tcp(&self, address: SocketAddr) -> bool {
+        self.tcp.iter().any(|granted| granted.allows(address))
+    }
+
+    /// Whether the guest may exchange datagrams with `address`.
+    pub(crate) fn allows_udp(&self, address: SocketAddr) -> bool {
+        self.udp.iter().any(|granted| granted.allows(address))
+    }
+
+    /// Whether the guest may send requests to `host`, in whatever case, at `port`.
+    pub(crate) fn allows_http(&self, host: &str, port: u16) -> bool {
+        self.http.iter().any(|granted| granted.allows(host, port))
+    }
+
+    /// The program to run for a guest that asks for `path` with `args`. Blocks: links are followed.
+    pub(crate) fn program(&self, path: &str, args: &[String]) -> Option<&Program> {
+        self.programs.iter().find(|program| program.fits(args) && program.is_at(path))
+    }
+
+    /// Whether the guest may give `name` to the programs that it runs.
+    pub(crate) fn allows_exec_env(&self, name: &str) -> bool {
+        self.exec_env.iter().any(|granted| granted == name)
+    }
+
+    /// Directories with their kind: true for those that may be changed.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = (&Directory, bool)> {
+        let read = self.read.iter().map(|directory| (directory, false));
+        read.chain(self.write.iter().map(|directory| (directory, true)))
+    }
+
+    /// The variables of the daemon that the guest sees.
+    pub(crate) fn variables(&self) -> &[String] {
+        &self.env
+    }
+
+    /// What is granted at all of what needs an interface of its own.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        match key {
+            "tcp" => !self.tcp.is_empty(),
+            "udp" => !self.udp.is_empty(),
+            "lookup" => self.lookup,
+            "exec" => !self.programs.is_empty(),
+            "http" => !self.http.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

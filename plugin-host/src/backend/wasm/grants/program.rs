@@ -1,0 +1,178 @@
+//! Programs that a guest may run, and with which arguments: `/usr/sbin/ip addr add * dev eth0`.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::wasm::grants::error::{ProgramError, VariableError};
+use crate::backend::wasm::grants::paths;
+
+/// Variables that make a program load code, or find other programs, elsewhere than it would: never set by a guest. So
+/// are all whose names begin with one of [`MAY_NOT_BEGIN`].
+const MAY_NOT_BE_SET: [&str; 24] = [
+    "PATH",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS4",
+    "CDPATH",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GLIBC_TUNABLES",
+    "HOSTALIASES",
+    "LOCPATH",
+    "MALLOC_TRACE",
+    "NLSPATH",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PERLLIB",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+];
+
+/// See [`MAY_NOT_BE_SET`].
+const MAY_NOT_BEGIN: [&str; 3] = ["LD_", "DYLD_", "BASH_FUNC_"];
+
+/// A granted program with the arguments that it may get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Program {
+    #[serde(with = "paths")]
+    path: PathBuf,
+    args: Vec<String>,
+    /// Any further arguments may follow: a last `**`.
+    open_ended: bool,
+}
+
+impl Program {
+    /// Of the words of a command line. Blocks: the program is looked at.
+    pub(super) fn parse(words: &[&str]) -> Result<Program, ProgramError> {
+        let program = Program::again(words)?;
+        check_executable(&program.path)?;
+        Ok(program)
+    }
+
+    /// Of one that was granted before: whether it is still there shows when it is run.
+    pub(super) fn again(words: &[&str]) -> Result<Program, ProgramError> {
+        let Some((path, args)) = words.split_first() else {
+            return Err(ProgramError::Empty);
+        };
+        let path = PathBuf::from(path);
+        if !path.is_absolute() {
+            return Err(ProgramError::NotAbsolute(path));
+        }
+        let (args, open_ended) = match args.split_last() {
+            Some((&"**", before)) => (before, true),
+            _ => (args, false),
+        };
+        if args.contains(&"**") {
+            return Err(ProgramError::OpenEndNotLast);
+        }
+        Ok(Program { path, args: args.iter().map(|&arg| arg.to_owned()).collect(), open_ended })
+    }
+
+    /// What is run, as the grant has it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `args` fit the patterns, each its own.
+    pub(super) fn fits(&self, args: &[String]) -> bool {
+        let right_count = match self.open_ended {
+            true => args.len() >= self.args.len(),
+            false => args.len() == self.args.len(),
+        };
+        right_count && self.args.iter().zip(args).all(|(pattern, arg)| matches(pattern, arg))
+    }
+
+    /// Whether `path` is this program. The same file under the same last name: `/sbin/ip` and `/usr/sbin/ip` are one, but
+    /// many files of a busybox are one file too, and which program that is only its name says. Blocks.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        if path == self.path {
+            return true;
+        }
+        path.is_absolute()
+            && path.file_name() == self.path.file_name()
+            && matches!((fs::canonicalize(path), fs::canonicalize(&self.path)), (Ok(asked), Ok(granted)) if asked == granted)
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        for arg in &self.args {
+            // With spaces in it or empty it would look like another number of arguments.
+            match arg.is_empty() || arg.contains(char::is_whitespace) {
+                true => write!(f, " {arg:?}")?,
+                false => write!(f, " {arg}")?,
+            }
+        }
+        f.write_str(if self.open_ended { " **" } else { "" })
+    }
+}
+
+fn check_executable(path: &Path) -> Result<(), ProgramError> {
+    let shown = || path.to_owned();
+    let meta = fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ProgramError::Missing(shown()),
+        _ => ProgramError::Unreadable { path: shown(), source: error },
+    })?;
+    match meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err(ProgramError::NotAProgram(shown())),
+    }
+}
+
+/// Whether `text` is `pattern` with some text in place of each `*`.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(first) else { return false };
+    let (between, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut text) = text.strip_suffix(last) else { return false };
+    // The leftmost place for each leaves most room for the next.
+    for piece in between.split('*') {
+        match text.find(piece) {
+            Some(at) => text = &text[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// The name of a variable.
+pub(super) fn plain_variable(name: &str) -> Result<String, VariableError> {
+    let is_name =
+        !name.is_empty() && !name.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace());
+    match is_name {
+        true => Ok(name.to_owned()),
+        false => Err(VariableError::NotAName),
+    }
+}
+
+/// A variable that guests may set for programs.
+pub(super) fn variable(name: &str) -> Result<String, VariableError> {
+    let name = plain_variable(name)?;
+    let unsafe_prefix = MAY_NOT_BEGIN.iter().any(|prefix| name.starts_with(prefix));
+    match unsafe_prefix || MAY_NOT_BE_SET.contains(&name.as_str()) {
+        true => Err(VariableError::Unsafe),
+        false => Ok(name),
+    }
+}
+
+/// The entry of `exec` that grants exactly this.
+pub(crate) fn entry_for(program: &str, args: &[String]) -> toml::Value {
+    let words = || std::iter::once(program).chain(args.iter().map(String::as_str));
+    match words().any(|word| word.is_empty() || word.contains(char::is_whitespace)) {
+        true => toml::Value::Array(words().map(toml::Value::from).collect()),
+        false => words().collect::<Vec<_>>().join(" ").into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! `[grants]` as a table: which keys there are and of which kind.
+
+use toml::{Table, Value};
+
+use crate::backend::wasm::grants::error::{EntryError, GrantError};
+
+/// The keys of `[grants]`.
+pub(super) const KEYS: [&str; 9] =
+    ["read", "write", "tcp", "udp", "lookup", "env", "exec", "exec-env", "http"];
+
+/// Entries of one key.
+const ENTRIES: usize = 256;
+
+/// `[grants]`, with known keys only.
+pub(super) struct Section<'t>(&'t Table);
+
+impl<'t> Section<'t> {
+    pub(super) fn from_table(table: &'t Table) -> Result<Section<'t>, GrantError> {
+        match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            Some(key) => Err(GrantError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
+            None => Ok(Section(table)),
+        }
+    }
+
+    /// `key = true`; not there: false.
+    pub(super) fn flag(&self, key: &str) -> Result<bool, GrantError> {
+        match self.0.get(key) {
+            None => Ok(false),
+            Some(Value::Boolean(yes)) => Ok(*yes),
+            Some(_) => Err(GrantError::NotABoolean { key: key.to_owned() }),
+        }
+    }
+
+    /// `key = ["…", "…"]`, each made into what it means.
+    pub(super) fn each<T, E: Into<EntryError>>(
+        &self,
+        key: &str,
+        make: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, GrantError> {
+        self.list(key)?
+            .iter()
+            .map(|value| match value {
+                Value::String(text) => {
+                    make(text).map_err(|error| wrong_entry(key, format!("\"{text}\""), error))
+                }
+                other => Err(wrong_kind(key, other)),
+            })
+            .collect()
+    }
+
+    /// Like [`each`](Section::each), of command lines: a text is split at its spaces, a list has a word in each entry.
+    pub(super) fn command_lines<T, E: Into<EntryError>>(
+        &self,
+        key: &str,
+        make: impl Fn(&[&str]) -> Result<T, E>,
+    ) -> Result<Vec<T>, GrantError> {
+        self.list(key)?
+            .iter()
+            .map(|value| {
+                let words: Option<Vec<&str>> = match value {
+                    Value::String(text) => Some(text.split_ascii_whitespace().collect()),
+                    Value::Array(words) => words.iter().map(Value::as_str).collect(),
+                    _ => None,
+                };
+                let words = words.ok_or_else(|| wrong_kind(key, value))?;
+                make(&words).map_err(|error| wrong_entry(key, value.to_string(), error))
+            })
+            .collect()
+    }
+
+    fn list(&self, key: &str) -> Result<&'t [Value], GrantError> {
+        match self.0.get(key) {
+            None => Ok(&[]),
+            Some(Value::Array(list)) if list.len() <= ENTRIES => Ok(list),
+            Some(Value::Array(_)) => Err(GrantError::TooManyEntries { key: key.to_owned(), most: ENTRIES }),
+            Some(Value::String(text)) => {
+                Err(GrantError::NotAList { key: key.to_owned(), text: text.clone() })
+            }
+            Some(other) => Err(wrong_kind(key, other)),
+        }
+    }
+}
+
+fn wrong_entry(key: &str, entry: String, error: impl Into<EntryError>) -> GrantError {
+    GrantError::Entry { key: key.to_owned(), entry, source: error.into() }
+}
+
+fn wrong_kind(key: &str, value: &Value) -> GrantError {
+    let example = match key {
+        "read" | "write" => "/srv/data",
+        "tcp" | "udp" => "10.0.0.5:6379",
+        "exec" => "/usr/sbin/ip addr show dev eth0",
+        "http" => "api.example:443",
+        _ => "LANG",
+    };
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    GrantError::WrongKind { key: key.to_owned(), kind: format!("{article} {kind}"), example }
+}
+
+fn nearest(key: &str) -> &'static str {
+    let likeness = |candidate: &&&str| (strsim::jaro_winkler(key, candidate) * 1000.0) as u32;
+    KEYS.iter().max_by_key(likeness).copied().unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! One call: an instance of its own, its time, its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::{AbortSignal, CallLog, Hook, Incident, LogLevel};
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use crate::backend::wasm::bindings::HandlerExecPre;
+use crate::backend::wasm::bindings::koi::service::types as wit;
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::grants::error::DirectoryError;
+use crate::backend::wasm::guest::convert;
+use crate::backend::wasm::guest::deadline::{CallDeadline, EndReason, deadline_after};
+use crate::backend::wasm::guest::guest::{Guest, GuestCall};
+use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::machine::Machine;
+use crate::backend::wasm::guest::output::LogStream;
+use crate::backend::wasm::guest::trap;
+use crate::backend::wasm::guest::trap::TrapError;
+use crate::backend::wasm::limits::{Limiter, Limits};
+use crate::backend::wasm::protocol::{HookEnding, HookRequest, hook_of};
+use crate::plugin::UNSUPPORTED;
+
+/// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
+const HANDED_BYTES: usize = 16 << 20;
+
+/// Resources that a guest may hold: files, sockets, streams.
+const RESOURCES: usize = 1024;
+
+/// Everything that the calls of one service share.
+pub(crate) struct GuestService {
+    pub(crate) machine: Machine,
+    pub(crate) linked: HandlerExecPre<Guest>,
+    pub(crate) grants: Arc<Grants>,
+    /// The granted variables of koid's environment.
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) limits: Limits,
+}
+
+/// Runs one hook.
+pub(crate) async fn run(
+    service: &GuestService,
+    request: HookRequest,
+    link: Arc<Link>,
+    abort: AbortSignal,
+) -> HookEnding {
+    let Some(hook) = hook_of(request.hook) else {
+        return HookEnding::CannotRun(format!("there is no hook {}", request.hook));
+    };
+    let _ticking = service.machine.tick();
+    let deadline = deadline_after(Duration::from_micros(request.left_us));
+    let ending = CallDeadline::new(deadline, abort.clone());
+    let call = GuestCall { link, deadline, abort, epoch: request.epoch };
+    let over = tokio::select! {
+        biased;
+        over = ending.clone().wait() => over,
+        ended = attempt(service, hook, request, call, ending) => match ended {
+            AttemptEnd::Returned(ended) => return ended,
+            AttemptEnd::CutOff(over) => over,
+        },
+    };
+    match over {
+        EndReason::Aborted => HookEnding::Aborted,
+        EndReason::Deadline => HookEnding::TimedOut,
+    }
+}
+
+/// How an attempt to run a hook ended.
+enum AttemptEnd {
+    Returned(HookEnding),
+    CutOff(EndReason),
+}
+
+async fn attempt(
+    service: &GuestService,
+    hook: Hook,
+    request: HookRequest,
+    call: GuestCall,
+    ending: CallDeadline,
+) -> AttemptEnd {
+    let link = call.link.clone();
+    let guest = match guest(service, hook, call) {
+        Ok(guest) => guest,
+        Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string())),
+    };
+    let mut store = new_store(&service.machine, guest, ending);
+    let said = match invoke(service, &mut store, hook, request).await {
+        Ok(said) => said,
+        Err(error) => {
+            if let Some(over) = error.downcast_ref::<EndReason>() {
+                return AttemptEnd::CutOff(*over);
+            }
+            trap::log_backtrace(&error, &*link);
+            link.incident(Incident::Crashed);
+            let error = TrapError { function: hook.as_str(), error };
+            return AttemptEnd::Returned(HookEnding::Failed(error.to_string()));
+        }
+    };
+    AttemptEnd::Returned(said.unwrap_or_else(|error| {
+        if matches!(error, wit::HookError::Unsupported) {
+            link.incident(Incident::Unsupported);
+            link.line(LogLevel::Debug, UNSUPPORTED);
+        }
+        convert::error(error)
+    }))
+}
+
+fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, DirectoryError> {
+    let log: Arc<dyn CallLog> = call.link.clone();
+    let mut builder = WasiCtx::builder();
+    builder.stdout(LogStream::new(log.clone(), LogLevel::Info));
+    builder.stderr(LogStream::new(log.clone(), LogLevel::Warn));
+    // The thread has nothing else to do, and one more for each file would not count under the service's limits.
+    builder.allow_blocking_current_thread(true);
+    service.grants.apply(&mut builder, hook, &service.variables, &log)?;
+    Ok(new_guest(builder.build(), call, &service.grants, service.limits))
+}
+
+/// A guest that has what `wasi` and `grants` give it.
+pub(crate) fn new_guest(wasi: WasiCtx, call: GuestCall, grants: &Arc<Grants>, limits: Limits) -> Guest {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES);
+    let log: Arc<dyn CallLog> = call.link.clone();
+    Guest {
+        wasi,
+        http: WasiHttpCtx::new(),
+        http_hooks: grants.http_hooks(&log),
+        table,
+        limits: Limiter::new(limits),
+        call,
+    }
+}
+
+/// The store of one call, with its limits and its end.
+pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: CallDeadline) -> Store<Guest> {
+    let mut store = Store::new(&machine.engine, guest);
+    store.limiter(|guest| &mut guest.limits);
+    store.set_hostcall_fuel(HANDED_BYTES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| match ending.look() {
+        Some(over) => Err(over.into()),
+        None => Ok(UpdateDeadline::Yield(1)),
+    });
+    store
+}
+
+/// Makes an instance and calls the hook. The outer error: it trapped; the inner one: the guest said so.
+async fn invoke(
+    service: &GuestService,
+    store: &mut Store<Guest>,
+    hook: Hook,
+    request: HookRequest,
+) -> wasmtime::Result<Result<HookEnding, wit::HookError>> {
+    let instance = service.linked.instantiate_async(&mut *store).await?;
+    let lifecycle = instance.koi_service_lifecycle();
+    let cause = convert::failure(request.cause.as_ref());
+    let told = convert::context(request);
+    let done = match hook {
+        Hook::Start => lifecycle.call_start(store, &told).await?,
+        Hook::Stop => lifecycle.call_stop(store, &told).await?,
+        Hook::Promote => lifecycle.call_promote(store, &told).await?,
+        Hook::Demote => lifecycle.call_demote(store, &told).await?,
+        Hook::Status => return Ok(lifecycle.call_status(store, &told).await?.map(convert::status)),
+        Hook::Failed => lifecycle.call_failed(store, &told, &cause).await?,
+    };
+    Ok(done.map(|()| HookEnding::Done))
+}

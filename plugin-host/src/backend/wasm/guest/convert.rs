@@ -1,0 +1,127 @@
+//! Between the words of the WIT and those of the protocol.
+
+use koi_plugin_api::{Hook, for_people};
+
+use crate::backend::wasm::bindings::koi::service::types as wit;
+use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest, hook_of};
+
+/// Characters of a text that people read in a line of a table.
+const MESSAGE_CHARS: usize = 300;
+
+/// Characters of an error, which may say what to do.
+const ERROR_CHARS: usize = 1000;
+
+/// Details of a status that are passed on.
+const DETAILS: usize = 16;
+
+/// Characters of the name of a detail.
+const DETAIL_NAME_CHARS: usize = 64;
+
+/// What the guest is told of its call.
+pub(crate) fn context(from: HookRequest) -> wit::Context {
+    wit::Context {
+        service: from.service,
+        node: from.node,
+        call_id: from.call_id,
+        attempt: from.attempt,
+        role: match from.role {
+            1 => wit::Role::Standby,
+            2 => wit::Role::Promoted,
+            _ => wit::Role::None,
+        },
+        epoch: from.epoch,
+        master: from.master,
+        timeout_ms: from.timeout_ms,
+        workdir: from.workdir,
+        config: from.config,
+    }
+}
+
+/// Why `failed` is called.
+pub(crate) fn failure(cause: Option<&(u8, String, bool)>) -> wit::Failure {
+    let hook = match cause.and_then(|(hook, ..)| hook_of(*hook)).unwrap_or(Hook::Status) {
+        Hook::Start => wit::Hook::Start,
+        Hook::Stop => wit::Hook::Stop,
+        Hook::Promote => wit::Hook::Promote,
+        Hook::Demote => wit::Hook::Demote,
+        Hook::Status => wit::Hook::Status,
+        Hook::Failed => wit::Hook::Failed,
+    };
+    let message = cause.map(|(_, message, _)| message.clone()).unwrap_or_default();
+    wit::Failure { hook, message, timed_out: cause.is_some_and(|(.., timed_out)| *timed_out) }
+}
+
+/// What an error of the guest means.
+pub(crate) fn error(error: wit::HookError) -> HookEnding {
+    let or = |text: String, silent: &str| match for_people(&text, ERROR_CHARS) {
+        said if said.is_empty() => silent.to_owned(),
+        said => said,
+    };
+    match error {
+        wit::HookError::Retry(text) => HookEnding::Failed(or(text, "it failed, and did not say why")),
+        wit::HookError::Fatal(text) => {
+            HookEnding::Lasting(or(text, "it failed for good, and did not say why"))
+        }
+        wit::HookError::Misconfigured(text) => {
+            let text = or(text, "it did not say what; look at [config] of service.toml");
+            HookEnding::Lasting(format!("misconfigured: {text}"))
+        }
+        wit::HookError::Unsupported => HookEnding::Done,
+    }
+}
+
+/// What a status means.
+pub(crate) fn status(report: wit::StatusReport) -> HookEnding {
+    let message = for_people(&report.message, MESSAGE_CHARS);
+    let observed = match report.state {
+        wit::ServiceState::Ok => 0,
+        wit::ServiceState::Promoted => 1,
+        wit::ServiceState::Standby => 2,
+        wit::ServiceState::Live => 3,
+        wit::ServiceState::Stopped => 4,
+        wit::ServiceState::Failed if message.is_empty() => {
+            return HookEnding::Failed("status says that it has failed, and not why".into());
+        }
+        wit::ServiceState::Failed => return HookEnding::Failed(message),
+    };
+    let of_people = |(name, value): (String, String)| {
+        (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
+    };
+    let details = report.details.into_iter().take(DETAILS).map(of_people).collect();
+    HookEnding::Status { observed, message, score: report.promotion_score, details }
+}
+
+/// What a component says of itself.
+pub(crate) fn described(said: wit::Metadata) -> DescribedHandler {
+    let bit = |hook: Hook| if said.hooks.contains(flag(hook)) { 1 << hook as u8 } else { 0 };
+    let capability = |said: wit::Capability| match said {
+        wit::Capability::Exec(text) => ("exec".to_owned(), text),
+        wit::Capability::TcpConnect(text) => ("tcp".to_owned(), text),
+        wit::Capability::FsRead(text) => ("read".to_owned(), text),
+        wit::Capability::FsWrite(text) => ("write".to_owned(), text),
+        wit::Capability::Env(text) => ("env".to_owned(), text),
+    };
+    DescribedHandler {
+        hooks: Hook::ALL.into_iter().map(bit).sum(),
+        name: said.name,
+        version: said.version,
+        description: said.description,
+        capabilities: said.capabilities.into_iter().map(capability).collect(),
+        config: said
+            .config
+            .into_iter()
+            .map(|key| (key.name, key.description, key.required, key.default))
+            .collect(),
+    }
+}
+
+fn flag(hook: Hook) -> wit::HookSet {
+    match hook {
+        Hook::Start => wit::HookSet::START,
+        Hook::Stop => wit::HookSet::STOP,
+        Hook::Promote => wit::HookSet::PROMOTE,
+        Hook::Demote => wit::HookSet::DEMOTE,
+        Hook::Status => wit::HookSet::STATUS,
+        Hook::Failed => wit::HookSet::FAILED,
+    }
+}

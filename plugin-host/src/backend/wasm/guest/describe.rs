@@ -1,0 +1,97 @@
+//! Asking a component what it is. It has nothing of the node then, and little time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::abort_pair;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::WasiCtx;
+
+use crate::backend::wasm::bindings::HandlerExecPre;
+use crate::backend::wasm::bindings::koi::service::types as wit;
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::guest::call::{new_guest, new_store};
+use crate::backend::wasm::guest::convert;
+use crate::backend::wasm::guest::deadline::{CallDeadline, EndReason, deadline_after};
+use crate::backend::wasm::guest::guest::{Guest, GuestCall};
+use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::machine::Machine;
+use crate::backend::wasm::guest::trap::TrapError;
+use crate::backend::wasm::guest::{host_functions, wasi};
+use crate::backend::wasm::limits::Limits;
+use crate::backend::wasm::protocol::{DescribedHandler, GuestMessage};
+
+/// Time of `describe`.
+const TIME: Duration = Duration::from_secs(1);
+
+/// Why a component does not say what it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DescribeError {
+    /// Its interfaces have other types than ours.
+    #[error("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {0:#}")]
+    Link(wasmtime::Error),
+    /// It takes too long.
+    #[error("`describe` did not answer within {TIME:?}: it must only say what the handler is")]
+    TimedOut,
+    /// It broke off.
+    #[error(transparent)]
+    Trap(#[from] TrapError),
+}
+
+/// Tells koid the component's interfaces, and asks it.
+pub(crate) async fn describe(
+    machine: &Machine,
+    component: &Component,
+    link: &Arc<Link>,
+) -> Result<DescribedHandler, DescribeError> {
+    let outside = component.component_type();
+    let imports = outside.imports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
+    let exports = outside.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
+    link.send(&GuestMessage::Interfaces { imports, exports });
+
+    let linked = link_all(machine, component)?;
+    let said = match ask(machine, &linked, link).await {
+        // On a machine that is just starting, a second of the clock can be little: now its code is in memory.
+        Err(error) if error.is::<EndReason>() => ask(machine, &linked, link).await,
+        answered => answered,
+    };
+    match said {
+        Ok(said) => Ok(convert::described(said)),
+        Err(error) if error.is::<EndReason>() => Err(DescribeError::TimedOut),
+        Err(error) => Err(TrapError { function: "describe", error }.into()),
+    }
+}
+
+async fn ask(
+    machine: &Machine,
+    linked: &HandlerExecPre<Guest>,
+    link: &Arc<Link>,
+) -> wasmtime::Result<wit::Metadata> {
+    let _ticking = machine.tick();
+    let (_aborter, abort) = abort_pair();
+    let deadline = deadline_after(TIME);
+    let ending = CallDeadline::new(deadline, abort.clone());
+    let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0 };
+    let guest = new_guest(WasiCtx::builder().build(), call, &Arc::new(Grants::default()), Limits::default());
+    let mut store = new_store(machine, guest, ending.clone());
+    let answer = async {
+        let instance = linked.instantiate_async(&mut store).await?;
+        instance.koi_service_metadata().call_describe(&mut store).await
+    };
+    tokio::select! {
+        biased;
+        over = ending.wait() => Err(over.into()),
+        answer = answer => answer,
+    }
+}
+
+/// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
+/// anywhere. (Traps in its place would be of other resource types.)
+fn link_all(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
+    let mut linker = Linker::new(&machine.engine);
+    let linked = host_functions::link(&mut linker)
+        .and_then(|()| wasi::link_all(&mut linker))
+        .and_then(|()| linker.instantiate_pre(component))
+        .and_then(HandlerExecPre::new);
+    linked.map_err(DescribeError::Link)
+}

@@ -1,0 +1,90 @@
+//! The way to koid.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+
+use koi_plugin_api::{CallLog, Incident, LogLevel};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::sync::oneshot;
+
+use crate::backend::wasm::protocol::{GuestMessage, GuestQuestion, HostAnswer, encode, number_of_level};
+
+/// Says things to koid, and takes its answers.
+pub(crate) struct Link {
+    socket: UnixStream,
+    /// koid answers: a component that only says what it is has nobody to ask.
+    answers: bool,
+    /// Waits for the answer to the open question.
+    waits: Mutex<Option<oneshot::Sender<HostAnswer>>>,
+}
+
+impl Link {
+    /// Through this socket, which does not block. `answers`: koid takes questions.
+    pub(crate) fn new(socket: UnixStream, answers: bool) -> Link {
+        Link { socket, answers, waits: Mutex::default() }
+    }
+
+    /// Says something. Where koid does not read this waits: a guest is not to say more than koid can hear.
+    pub(crate) fn send(&self, message: &GuestMessage) {
+        if self.write(&encode(message)).is_err() {
+            // koid is gone: whatever this process does, it does it for nobody.
+            std::process::exit(0);
+        }
+    }
+
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match (&self.socket).write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+                    poll(&mut ready, PollTimeout::NONE)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks koid something. None: the call is over.
+    pub(crate) async fn ask(&self, question: GuestQuestion) -> Option<HostAnswer> {
+        self.asked(question).await.ok()
+    }
+
+    /// Asks, and lets the caller say more before it waits for the answer.
+    pub(crate) fn asked(&self, question: GuestQuestion) -> oneshot::Receiver<HostAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        if !self.answers {
+            return receiver;
+        }
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        self.send(&GuestMessage::Question(question));
+        receiver
+    }
+
+    /// koid has answered.
+    pub(crate) fn answered(&self, answer: HostAnswer) {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waits) = waits {
+            // The call may be over.
+            let _ = waits.send(answer);
+        }
+    }
+}
+
+impl CallLog for Link {
+    fn line(&self, level: LogLevel, text: &str) {
+        self.send(&GuestMessage::Line(number_of_level(level), text.to_owned()));
+    }
+
+    fn incident(&self, incident: Incident) {
+        self.send(&GuestMessage::Incident(match incident {
+            Incident::Crashed => 0,
+            Incident::Unsupported => 1,
+        }));
+    }
+}

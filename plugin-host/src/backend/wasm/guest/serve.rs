@@ -1,0 +1,175 @@
+//! The helper's life: setup, then one call after the other.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::{Abort, abort_pair};
+use tokio::net::UnixStream;
+use wasmtime::component::{Component, Linker};
+
+use crate::backend::helper::ReplyError;
+use crate::backend::wasm::bindings::HandlerExecPre;
+use crate::backend::wasm::engine::{EngineError, engine};
+use crate::backend::wasm::guest::call::{GuestService, run};
+use crate::backend::wasm::guest::describe::describe;
+use crate::backend::wasm::guest::host_functions;
+use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::machine::Machine;
+use crate::backend::wasm::protocol::{
+    FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, ServiceSetup,
+};
+
+/// Threads for look-ups of names. All else that blocks is done by the thread that runs the guest.
+const LOOKUP_THREADS: usize = 16;
+const LOOKUP_STACK_BYTES: usize = 128 * 1024;
+const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("koid was lost: {0}")]
+    Socket(#[from] io::Error),
+    #[error("koid sent no code")]
+    NoCode,
+    #[error("koid says what it should not")]
+    NotKoid,
+}
+
+type Messages = FrameReader<UnixStream>;
+
+/// Serves koid at the other end of `socket` until that is closed.
+pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
+    let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(ServeError::NoCode)?;
+    let code = descriptors.pop().ok_or(ServeError::NoCode)?;
+    socket.set_nonblocking(true)?;
+    let spoken = socket.try_clone()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // A guest that computes holds the thread for a whole tick: koid is heard after each.
+        .event_interval(1)
+        .max_blocking_threads(LOOKUP_THREADS)
+        .thread_stack_size(LOOKUP_STACK_BYTES)
+        .thread_keep_alive(LOOKUP_KEEP_ALIVE)
+        .build()?;
+    let served = runtime.block_on(async {
+        let messages = FrameReader::new(UnixStream::from_std(socket)?, HOST_FRAME_BYTES);
+        serve_all(messages, spoken, code).await
+    });
+    // A look-up may hang.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> Result<(), ServeError> {
+    let Ok(HostMessage::Setup(setup)) = messages.next().await else { return Err(ServeError::NotKoid) };
+    let setup: GuestSetup = serde_json::from_slice(&setup).map_err(|_| ServeError::NotKoid)?;
+    let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
+    let loaded = engine()
+        .map_err(LoadError::from)
+        .and_then(|engine| Ok(Machine::new(engine)?))
+        .and_then(|machine| Ok((load(&machine, code).map_err(LoadError::Code)?, machine)));
+    let (component, machine) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(link, &mut messages, &error).await,
+    };
+    let setup = match setup {
+        GuestSetup::Describe => {
+            match describe(&machine, &component, link).await {
+                Ok(described) => link.send(&GuestMessage::Described(Box::new(described))),
+                Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
+            }
+            return stay(&mut messages).await;
+        }
+        GuestSetup::Serve(setup) => *setup,
+    };
+    let service = match prepare(machine, &component, setup) {
+        Ok(service) => service,
+        Err(error) => return refuse(link, &mut messages, &LoadError::Link(error)).await,
+    };
+    drop(component);
+    link.send(&GuestMessage::Ready);
+    loop {
+        match messages.next().await {
+            Ok(HostMessage::Call(request)) => serve_call(&service, *request, link, &mut messages).await?,
+            // For a call that has ended meanwhile.
+            Ok(HostMessage::Abort(_) | HostMessage::Answer(_)) => {}
+            Ok(HostMessage::Setup(_)) | Err(ReplyError::Garbled) => return Err(ServeError::NotKoid),
+            Err(ReplyError::Closed) => return Ok(()),
+        }
+    }
+}
+
+/// Why a component is not run.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("no thread for the clock: {0}")]
+    Clock(#[from] io::Error),
+    #[error("its compiled code cannot be loaded: {0:#}")]
+    Code(wasmtime::Error),
+    #[error("the component does not fit what koid offers: {0:#}")]
+    Link(wasmtime::Error),
+}
+
+async fn refuse(
+    link: &Link,
+    messages: &mut Messages,
+    error: &(dyn fmt::Display + Sync),
+) -> Result<(), ServeError> {
+    link.send(&GuestMessage::Refused(error.to_string()));
+    stay(messages).await
+}
+
+/// Waits until koid has read all and closes the socket. To exit now, with messages unread, could reset the socket before that.
+async fn stay(messages: &mut Messages) -> Result<(), ServeError> {
+    while messages.next::<HostMessage>().await.is_ok() {}
+    Ok(())
+}
+
+fn load(machine: &Machine, code: OwnedFd) -> wasmtime::Result<Component> {
+    let path = format!("/proc/self/fd/{}", code.as_raw_fd());
+    super::code::from_sealed(&machine.engine, path.as_ref())
+}
+
+fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasmtime::Result<GuestService> {
+    let ServiceSetup { grants, variables, limits } = setup;
+    let mut linker = Linker::new(&machine.engine);
+    host_functions::link(&mut linker)?;
+    grants.link(&mut linker)?;
+    let linked = HandlerExecPre::new(linker.instantiate_pre(component)?)?;
+    Ok(GuestService { machine, linked, grants: Arc::new(grants), variables, limits })
+}
+
+/// Runs one call, and hears koid meanwhile.
+async fn serve_call(
+    service: &GuestService,
+    request: HookRequest,
+    link: &Arc<Link>,
+    messages: &mut Messages,
+) -> Result<(), ServeError> {
+    let (aborter, abort) = abort_pair();
+    let mut call = pin!(run(service, request, link.clone(), abort));
+    let ended = loop {
+        tokio::select! {
+            biased;
+            message = messages.next() => match message {
+                Ok(HostMessage::Abort(now)) => aborter.abort(if now { Abort::Now } else { Abort::Gently }),
+                Ok(HostMessage::Answer(answer)) => link.answered(answer),
+                Ok(HostMessage::Setup(_) | HostMessage::Call(_)) | Err(ReplyError::Garbled) => {
+                    return Err(ServeError::NotKoid);
+                }
+                // Whatever the guest does, it does it for nobody.
+                Err(ReplyError::Closed) => std::process::exit(0),
+            },
+            ended = &mut call => break ended,
+        }
+    };
+    link.send(&GuestMessage::Ended(ended));
+    Ok(())
+}

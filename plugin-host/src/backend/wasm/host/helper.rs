@@ -1,0 +1,77 @@
+//! A component's helper, as koid sees it.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+
+use crate::backend::helper::{HelperProcess, RequestSender};
+use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
+use crate::subcommand::WASM;
+
+/// The word that the code's descriptor comes with.
+const CODE: u8 = b'c';
+
+/// A process that runs one service's guests. Dropped, it is killed.
+pub(crate) struct GuestHelper {
+    // Dropped first.
+    pub(crate) body: HelperProcess,
+    pub(crate) requests: RequestSender,
+    pub(crate) messages: FrameReader<OwnedReadHalf>,
+}
+
+impl GuestHelper {
+    /// Starts one, for `setup`. Blocks a little; must be called in a runtime.
+    pub(crate) fn start(
+        program: &Path,
+        service: &str,
+        code: &SealedCode,
+        setup: &HostMessage,
+    ) -> io::Result<GuestHelper> {
+        let (body, socket) = HelperProcess::start(command(program, service))?;
+        koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()])?;
+        socket.set_nonblocking(true)?;
+        let (from, to) = UnixStream::from_std(socket)?.into_split();
+        let mut requests = RequestSender::new(to);
+        requests.push(&encode(setup));
+        Ok(GuestHelper { body, requests, messages: FrameReader::new(from, GUEST_FRAME_BYTES) })
+    }
+
+    /// Asks for something, as soon as the helper reads.
+    pub(crate) fn ask(&mut self, message: &HostMessage) {
+        self.requests.push(&encode(message));
+    }
+}
+
+/// The command of a helper. It has nothing of koid's environment. `service` is for whoever looks at a list of processes.
+pub(crate) fn command(program: &Path, service: impl AsRef<OsStr>) -> Command {
+    let mut command = koi_child::command(program);
+    command
+        .arg(WASM)
+        .arg(service)
+        .env_clear()
+        // One heap for all threads: there are few, and each heap takes its share of the memory.
+        .env("MALLOC_ARENA_MAX", "1")
+        .current_dir("/");
+    command
+}
+
+/// Hands code and setup to a helper through a socket that blocks.
+pub(crate) fn set_up(
+    socket: &mut std::os::unix::net::UnixStream,
+    code: &SealedCode,
+    setup: &HostMessage,
+) -> io::Result<()> {
+    koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()])?;
+    socket.write_all(&encode(setup))
+}
+
+/// A setup as it is sent.
+pub(crate) fn message(setup: &GuestSetup) -> Result<HostMessage, serde_json::Error> {
+    serde_json::to_vec(setup).map(HostMessage::Setup)
+}

@@ -1,0 +1,210 @@
+//! One call's conversation with a helper.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::{Abort, CallLog, Incident, LogLevel, NewestEpoch};
+use koi_text::escaped;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, EarlyEnd, FAR};
+use crate::backend::helper::{HelperProcess, LINE_BYTES, ReplyError, cut};
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::host::exec;
+use crate::backend::wasm::host::helper::GuestHelper;
+use crate::backend::wasm::host::store::StateStore;
+use crate::backend::wasm::protocol::{
+    GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, encode, level_of,
+};
+
+/// A helper ends its guest by itself when it is told to, or when the call's time is over: within a tick of its clock. One that has not
+/// done so after this hangs, and is killed.
+const OBEYS_WITHIN: Duration = Duration::from_millis(50);
+
+/// What koid does for a call ends with the call. A disk or a program that does not is waited for no longer than this.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+
+/// Pieces of a program's input that wait for the program.
+const WAITING_INPUT: usize = 2;
+
+/// What koid does for the guests of one service.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) store: StateStore,
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The hook ended.
+    Ended(HookEnding),
+    /// The component cannot be run.
+    Refused(String),
+    /// The process has ended, or is about to.
+    Gone,
+    /// The process says what it should not.
+    Garbled,
+    /// It did not end in time.
+    Cut(EarlyEnd),
+}
+
+/// An answer that is being made.
+type Work = std::pin::Pin<Box<dyn Future<Output = HostAnswer> + Send>>;
+
+/// The open question of a guest.
+#[derive(Default)]
+struct Open {
+    work: Option<Work>,
+    /// Takes the input of a program.
+    input: Option<mpsc::Sender<Vec<u8>>>,
+    /// A piece of it that has no room yet: nothing more is read until it has.
+    held: Option<Vec<u8>>,
+    /// Bytes of input so far.
+    input_bytes: usize,
+}
+
+impl Open {
+    /// Waits for what still runs for a call that is over: it knows the call's time as well.
+    async fn settle(&mut self) {
+        if let Some(work) = self.work.take() {
+            // What is dropped here is killed.
+            let _ = tokio::time::timeout(SETTLES_WITHIN, work).await;
+        }
+    }
+
+    async fn pass_on(input: &mut Option<mpsc::Sender<Vec<u8>>>, held: &mut Option<Vec<u8>>) {
+        let Some(sender) = input else { return *held = None };
+        let taken = match (sender.reserve().await, held.take()) {
+            (Ok(room), Some(piece)) => {
+                room.send(piece);
+                true
+            }
+            (Ok(_), None) => true,
+            (Err(_), _) => false,
+        };
+        if !taken {
+            // The program has ended.
+            *input = None;
+        }
+    }
+}
+
+/// Talks until the hook, whose order waits to be sent, has ended. Nothing is killed here.
+pub(crate) async fn talk(
+    helper: &mut GuestHelper,
+    desk: &Desk,
+    limits: &mut CallLimits,
+    log: &Arc<dyn CallLog>,
+    newest: &NewestEpoch,
+) -> Ending {
+    let GuestHelper { body: HelperProcess { process, output }, requests, messages } = helper;
+    let take = |level: LogLevel, line: &str| log.line(level, line);
+    let mut open = Open::default();
+    let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
+    let mut kill_at = Instant::now() + FAR;
+    loop {
+        let Open { work, input, held, .. } = &mut open;
+        let is_reading = held.is_none();
+        let answer = async {
+            match work {
+                Some(work) => work.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            // Neither a flood of questions nor one of output puts off the end.
+            biased;
+            early = limits.early(at_least.unwrap_or(Abort::Now)), if at_least.is_some() => {
+                match early {
+                    EarlyEnd::Aborted(how) => requests.push(&encode(&HostMessage::Abort(how == Abort::Now))),
+                    // It knows its time.
+                    EarlyEnd::TimedOut => {}
+                }
+                (at_least, kill_at) = match early {
+                    EarlyEnd::Aborted(Abort::Gently) => (Some(Abort::Now), Instant::now() + ABORT_GRACE + OBEYS_WITHIN),
+                    EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => (None, Instant::now() + OBEYS_WITHIN),
+                };
+                cut_by = Some(early);
+            }
+            () = sleep_until(kill_at) => {
+                open.settle().await;
+                return Ending::Cut(cut_by.unwrap_or(EarlyEnd::TimedOut));
+            }
+            sent = requests.send(), if requests.are_waiting() => {
+                // It has ended, or closed its end; what it said before is to be heard all the same.
+                if sent.is_err() {
+                    requests.forget();
+                }
+            }
+            answer = answer => {
+                requests.push(&encode(&HostMessage::Answer(answer)));
+                (open.work, open.input, open.held) = (None, None, None);
+            }
+            () = Open::pass_on(input, held), if !is_reading => {}
+            message = messages.next::<GuestMessage>(), if is_reading => match message {
+                Ok(GuestMessage::Line(level, text)) => {
+                    log.line(level_of(level), &escaped(cut(&text, 2 * LINE_BYTES), &['\t']));
+                }
+                Ok(GuestMessage::Incident(0)) => log.incident(Incident::Crashed),
+                Ok(GuestMessage::Incident(_)) => log.incident(Incident::Unsupported),
+                Ok(GuestMessage::Question(question)) if open.work.is_none() => {
+                    open.begin(question, desk, limits, log, newest);
+                }
+                Ok(GuestMessage::Input(piece)) => {
+                    open.input_bytes += piece.len();
+                    if open.input_bytes > INPUT_BYTES {
+                        return Ending::Garbled;
+                    }
+                    match piece.is_empty() {
+                        // The program reads to its end.
+                        true => open.input = None,
+                        false => open.held = open.input.is_some().then_some(piece),
+                    }
+                }
+                Ok(GuestMessage::Ended(ending)) => {
+                    open.settle().await;
+                    return Ending::Ended(ending);
+                }
+                Ok(GuestMessage::Refused(why)) => return Ending::Refused(why),
+                Ok(GuestMessage::Ready) => {}
+                Ok(_) | Err(ReplyError::Garbled) => return Ending::Garbled,
+                Err(ReplyError::Closed) => return Ending::Gone,
+            },
+            never = output.pump(&take) => match never {},
+            () = process.ended() => return Ending::Gone,
+        }
+    }
+}
+
+impl Open {
+    /// Begins to make the answer to a question.
+    fn begin(
+        &mut self,
+        question: GuestQuestion,
+        desk: &Desk,
+        limits: &CallLimits,
+        log: &Arc<dyn CallLog>,
+        newest: &NewestEpoch,
+    ) {
+        let (store, log) = (desk.store.clone(), log.clone());
+        self.work = Some(match question {
+            GuestQuestion::Epoch => {
+                let epoch = newest.get();
+                Box::pin(async move { HostAnswer::Epoch(epoch) })
+            }
+            GuestQuestion::Get(key) => Box::pin(async move { store.get(key, &*log).await }),
+            GuestQuestion::Set(key, value) => Box::pin(async move { store.set(key, value, &*log).await }),
+            GuestQuestion::Delete(key) => Box::pin(async move { store.delete(key, &*log).await }),
+            GuestQuestion::Keys => Box::pin(async move { store.keys(&*log).await }),
+            GuestQuestion::Run(program) => {
+                let (sender, receiver) = mpsc::channel(WAITING_INPUT);
+                (self.input, self.input_bytes) = (Some(sender), 0);
+                let (grants, deadline, abort) = (desk.grants.clone(), limits.deadline, limits.abort.clone());
+                Box::pin(async move { exec::run(program, receiver, grants, log, deadline, abort).await })
+            }
+        });
+    }
+}

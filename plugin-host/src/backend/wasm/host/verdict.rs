@@ -1,0 +1,63 @@
+//! What a helper says of a hook's end, in koi's terms. Its texts are cut and cleaned: the guest may have written them itself.
+
+use std::time::Duration;
+
+use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport, for_people};
+
+use crate::backend::wasm::protocol::HookEnding;
+
+/// Characters of a text that people read in a line of a table.
+const MESSAGE_CHARS: usize = 300;
+
+/// Characters of an error, which may say what to do.
+const ERROR_CHARS: usize = 1100;
+
+/// Details of a status that are kept.
+const DETAILS: usize = 16;
+
+/// Characters of the name of a detail.
+const DETAIL_NAME_CHARS: usize = 64;
+
+/// What a hook that a handler does not have gives.
+pub(crate) fn not_there(hook: Hook) -> Outcome {
+    match hook {
+        Hook::Status => {
+            let (message, details) = (String::new(), Vec::new());
+            Outcome::Status(StatusReport { observed: Observed::Healthy, message, score: None, details })
+        }
+        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
+    }
+}
+
+/// The result of a call that had `timeout`.
+pub(crate) fn of(hook: Hook, ending: HookEnding, timeout: Duration) -> Result<Outcome, HookError> {
+    let text = |text: String| for_people(&text, ERROR_CHARS);
+    match ending {
+        HookEnding::Done => Ok(not_there(hook)),
+        HookEnding::Status { observed, message, score, details } if hook == Hook::Status => {
+            let of_people = |(name, value): (String, String)| {
+                (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
+            };
+            Ok(Outcome::Status(StatusReport {
+                observed: match observed {
+                    1 => Observed::Promoted,
+                    2 => Observed::Standby,
+                    3 => Observed::Live,
+                    4 => Observed::Stopped,
+                    _ => Observed::Healthy,
+                },
+                message: for_people(&message, MESSAGE_CHARS),
+                score,
+                details: details.into_iter().take(DETAILS).map(of_people).collect(),
+            }))
+        }
+        HookEnding::Status { .. } => {
+            Err(HookError::Failed(format!("the plugin's process answered {} with a status", hook.as_str())))
+        }
+        HookEnding::Failed(why) => Err(HookError::Failed(text(why))),
+        HookEnding::Lasting(why) => Err(HookError::Lasting(text(why))),
+        HookEnding::CannotRun(why) => Err(HookError::CannotRun(text(why))),
+        HookEnding::TimedOut => Err(HookError::TimedOut(format!("not done within {timeout:?}, ended"))),
+        HookEnding::Aborted => Err(HookError::Aborted),
+    }
+}

@@ -1,0 +1,220 @@
+//! `[limits]` of `service.toml`, and the watch over a guest's memory.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::ResourceLimiter;
+
+const MIB: usize = 1024 * 1024;
+
+/// Memory of a guest whose service does not say.
+const DEFAULT_MEMORY_BYTES: usize = 64 * MIB;
+
+/// More cannot be granted: a 32-bit guest cannot use it.
+const MAX_MEMORY_BYTES: usize = 4096 * MIB;
+
+/// No runtime of a language fits into less.
+const MIN_MEMORY_BYTES: usize = 64 * 1024;
+
+/// Elements of all tables of a guest; each takes a pointer's worth of the host's memory.
+const TABLE_ELEMENTS: usize = 1 << 20;
+
+/// Core instances, tables and memories of a guest. Components made of several languages have a dozen.
+const ITEMS: usize = 256;
+
+const KEYS: [&str; 1] = ["memory"];
+
+/// Why a service's `[limits]` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitsError {
+    /// No such key.
+    #[error("[limits]: `{key}` is not known; the nearest is `{nearest}`")]
+    UnknownKey { key: String, nearest: &'static str },
+    /// `memory` is no size, or one that cannot be. `value` is as TOML writes it.
+    #[error(
+        "[limits]: `memory` must be a size in double quotes, from \"{}\" to \"{}\", like \"64MiB\", not {value}",
+        size_text(MIN_MEMORY_BYTES).replace(' ', ""), size_text(MAX_MEMORY_BYTES).replace(' ', "")
+    )]
+    Memory { value: String },
+}
+
+/// `[limits]`, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// All linear memories of the guest together.
+    pub(crate) memory_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { memory_bytes: DEFAULT_MEMORY_BYTES }
+    }
+}
+
+impl Limits {
+    /// Reads `[limits]`.
+    pub(crate) fn read(table: &toml::Table) -> Result<Limits, LimitsError> {
+        let mut limits = Limits::default();
+        for (key, value) in table {
+            match key.as_str() {
+                "memory" => limits.memory_bytes = memory(value)?,
+                _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
+            }
+        }
+        Ok(limits)
+    }
+
+    /// What is said of a guest that wants more memory.
+    pub(crate) fn memory_exceeded(self) -> LimitExceededError {
+        LimitExceededError::Memory { limit_bytes: self.memory_bytes }
+    }
+
+    /// A line each, for people.
+    pub(crate) fn lines(self) -> Vec<String> {
+        vec![format!("memory {}", size_text(self.memory_bytes))]
+    }
+}
+
+fn nearest(key: &str) -> &'static str {
+    let likeness = |known: &&&'static str| (strsim::jaro_winkler(key, known) * 1000.0) as u32;
+    KEYS.iter().max_by_key(likeness).copied().unwrap_or_default()
+}
+
+/// Reads `"64MiB"`.
+fn memory(value: &toml::Value) -> Result<usize, LimitsError> {
+    let wrong = || LimitsError::Memory { value: value.to_string() };
+    let text = value.as_str().ok_or_else(wrong)?.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "KiB" => 1024,
+        "MiB" => MIB,
+        "GiB" => 1024 * MIB,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<usize>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
+    if (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) { Ok(bytes) } else { Err(wrong()) }
+}
+
+/// `64 MiB`: in the largest unit of which it is a whole number.
+fn size_text(bytes: usize) -> String {
+    match bytes {
+        n if n % (1024 * MIB) == 0 => format!("{} GiB", n / (1024 * MIB)),
+        n if n % MIB == 0 => format!("{} MiB", n / MIB),
+        n => format!("{} KiB", n.div_ceil(1024)),
+    }
+}
+
+/// Why a guest got no more. It ends the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LimitExceededError {
+    /// Its memory.
+    #[error("wanted more than {} of memory; raise memory under [limits] of service.toml", size_text(*limit_bytes))]
+    Memory {
+        /// What it may have.
+        limit_bytes: usize,
+    },
+    /// Its tables.
+    #[error("wanted tables of more than {TABLE_ELEMENTS} elements")]
+    Table,
+}
+
+/// Keeps a guest to its limits. All of its memories count together: wasmtime's own limiter bounds each by itself.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    limits: Limits,
+    memory_bytes: usize,
+    table_elements: usize,
+}
+
+impl Limiter {
+    /// For one store.
+    pub(crate) fn new(limits: Limits) -> Limiter {
+        Limiter { limits, memory_bytes: 0, table_elements: 0 }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // Its own declaration, not ours: it is told no, as the standard says.
+            return Ok(false);
+        }
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.limits.memory_bytes {
+            return Err(LimitExceededError::Memory { limit_bytes: self.limits.memory_bytes }.into());
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS {
+            return Err(LimitExceededError::Table.into());
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        ITEMS
+    }
+
+    fn tables(&self) -> usize {
+        ITEMS
+    }
+
+    fn memories(&self) -> usize {
+        ITEMS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<usize, String> {
+        let limits = Limits::read(&text.parse().unwrap()).map_err(|error| error.to_string());
+        limits.map(|limits| limits.memory_bytes)
+    }
+
+    #[test]
+    fn memory_is_a_size_with_a_unit() {
+        assert_eq!(read(""), Ok(64 * MIB));
+        assert_eq!(read("memory = \"512KiB\""), Ok(512 * 1024));
+        assert_eq!(read("memory = \"128 MiB\""), Ok(128 * MIB));
+        assert_eq!(read("memory = \"4GiB\""), Ok(4096 * MIB));
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_an_example() {
+        for text in
+            ["64", "\"64\"", "\"64MB\"", "\"MiB\"", "\"5GiB\"", "\"1KiB\"", "\"99999999999999999999GiB\""]
+        {
+            let error = read(&format!("memory = {text}")).unwrap_err();
+            assert!(error.contains("from \"64KiB\" to \"4GiB\", like \"64MiB\", not "), "{error}");
+        }
+        assert_eq!(read("memry = 1").unwrap_err(), "[limits]: `memry` is not known; the nearest is `memory`");
+    }
+
+    #[test]
+    fn all_memories_of_a_guest_count_together() {
+        let mut limiter = Limiter::new(Limits { memory_bytes: 3 * MIB });
+        assert!(limiter.memory_growing(0, MIB, None).unwrap());
+        assert!(limiter.memory_growing(0, 2 * MIB, None).unwrap());
+        let refused = limiter.memory_growing(MIB, MIB + 65536, None).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "wanted more than 3 MiB of memory; raise memory under [limits] of service.toml"
+        );
+    }
+}

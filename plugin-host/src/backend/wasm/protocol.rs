@@ -1,0 +1,554 @@
+//! What koid and the helper of a component say to each other: frames of CBOR over a socket.
+//!
+//! ```text
+//! frame = length of the rest (4 bytes, little-endian), CBOR of one message
+//! ```
+//!
+//! The socket's first byte comes with a descriptor, the component's compiled code. Then koid sends [`HostMessage::Setup`], and from
+//! then on calls, one at a time. While a call runs the helper may ask; it has one question open at most.
+//!
+//! koid takes nothing of what a helper says on trust: a guest that broke out of its sandbox may be the one who speaks. Whatever cannot
+//! be decoded, is too long, or comes at the wrong time ends the helper.
+
+use std::io;
+
+use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::backend::helper::ReplyError;
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::limits::Limits;
+
+/// Bytes of a message from a helper.
+pub(crate) const GUEST_FRAME_BYTES: usize = 1024 * 1024;
+/// Bytes of a message from koid: `[config]` and `[grants]` of a service come with them.
+pub(crate) const HOST_FRAME_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a program's input that come with one message.
+pub(crate) const INPUT_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a program's arguments and variables together.
+pub(crate) const ARGUMENTS_BYTES: usize = 512 * 1024;
+/// Bytes of a program's input.
+pub(crate) const INPUT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes of the length before each message.
+const LENGTH_BYTES: usize = 4;
+
+/// From koid.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum HostMessage {
+    /// What the helper is for: a [`GuestSetup`] as JSON.
+    #[n(0)]
+    Setup(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// Run a hook.
+    #[n(1)]
+    Call(#[n(0)] Box<HookRequest>),
+    /// The call under way is to end: true: now.
+    #[n(2)]
+    Abort(#[n(0)] bool),
+    /// The answer to the open question.
+    #[n(3)]
+    Answer(#[n(0)] HostAnswer),
+}
+
+/// What a helper is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum GuestSetup {
+    /// To say what the component is.
+    Describe,
+    /// To run the hooks of one service.
+    Serve(Box<ServiceSetup>),
+}
+
+/// What a service's guests may use.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceSetup {
+    /// As koid has checked and resolved them.
+    pub(crate) grants: Grants,
+    /// The granted variables of koid's environment, with their values.
+    pub(crate) variables: Vec<(String, String)>,
+    /// For its memory and files.
+    pub(crate) limits: Limits,
+}
+
+/// A hook, to be run.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct HookRequest {
+    /// Its place in [`Hook::ALL`].
+    #[n(0)]
+    pub(crate) hook: u8,
+    #[n(1)]
+    pub(crate) attempt: u32,
+    #[n(2)]
+    pub(crate) call_id: u64,
+    #[n(3)]
+    pub(crate) epoch: u64,
+    /// The whole time of the call.
+    #[n(4)]
+    pub(crate) timeout_ms: u64,
+    /// What is left of it.
+    #[n(5)]
+    pub(crate) left_us: u64,
+    /// 0 none, 1 standby, 2 promoted.
+    #[n(6)]
+    pub(crate) role: u8,
+    #[n(7)]
+    pub(crate) service: String,
+    #[n(8)]
+    pub(crate) node: String,
+    /// Name and address.
+    #[n(9)]
+    pub(crate) master: Option<(String, String)>,
+    /// The service's folder, where the guest may read it.
+    #[n(10)]
+    pub(crate) workdir: Option<String>,
+    #[n(11)]
+    pub(crate) config: Vec<(String, String)>,
+    /// For `failed`: hook, message, whether it timed out.
+    #[n(12)]
+    pub(crate) cause: Option<(u8, String, bool)>,
+}
+
+impl HookRequest {
+    /// `defaults` has what the configuration does not say.
+    pub(crate) fn new(
+        hook: Hook,
+        context: &Context,
+        left: std::time::Duration,
+        grants: &Grants,
+        defaults: &[(String, String)],
+    ) -> HookRequest {
+        let mut config = context.config.clone();
+        for (key, value) in defaults {
+            if !config.iter().any(|(name, _)| name == key) {
+                config.push((key.clone(), value.clone()));
+            }
+        }
+        HookRequest {
+            hook: number_of(hook),
+            attempt: context.attempt,
+            call_id: context.call_id,
+            epoch: context.epoch,
+            timeout_ms: u64::try_from(context.timeout.as_millis()).unwrap_or(u64::MAX),
+            left_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
+            role: match context.role {
+                Role::None => 0,
+                Role::Standby => 1,
+                Role::Promoted => 2,
+            },
+            service: context.service.clone(),
+            node: context.node.clone(),
+            master: context.master.clone(),
+            workdir: grants.reads(&context.home).then(|| context.home.display().to_string()),
+            config,
+            cause: context
+                .cause
+                .as_ref()
+                .map(|cause| (number_of(cause.hook), cause.message.clone(), cause.timed_out)),
+        }
+    }
+}
+
+fn number_of(hook: Hook) -> u8 {
+    hook as u8
+}
+
+/// The hook of this number.
+pub(crate) fn hook_of(number: u8) -> Option<Hook> {
+    Hook::ALL.into_iter().find(|hook| number_of(*hook) == number)
+}
+
+/// From a helper.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum GuestMessage {
+    /// Describing: the names of what the component imports and exports.
+    #[n(0)]
+    Interfaces {
+        #[n(0)]
+        imports: Vec<String>,
+        #[n(1)]
+        exports: Vec<String>,
+    },
+    /// Describing: what the component says of itself.
+    #[n(1)]
+    Described(#[n(0)] Box<DescribedHandler>),
+    /// The component cannot be run: why. Nothing comes after this.
+    #[n(2)]
+    Refused(#[n(0)] String),
+    /// The component is loaded, and calls are taken.
+    #[n(3)]
+    Ready,
+    /// A line for the log.
+    #[n(4)]
+    Line(#[n(0)] u8, #[n(1)] String),
+    /// The guest broke off (0), or says that it does not have this hook (1).
+    #[n(5)]
+    Incident(#[n(0)] u8),
+    /// Wants an answer.
+    #[n(6)]
+    Question(#[n(0)] GuestQuestion),
+    /// A piece of the input of the program that was asked for last; an empty one is its end.
+    #[n(7)]
+    Input(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// The call has ended.
+    #[n(8)]
+    Ended(#[n(0)] HookEnding),
+}
+
+/// What a component says of itself, unchecked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct DescribedHandler {
+    #[n(0)]
+    pub(crate) name: String,
+    #[n(1)]
+    pub(crate) version: String,
+    #[n(2)]
+    pub(crate) description: String,
+    /// A bit for each hook, by its place in [`Hook::ALL`].
+    #[n(3)]
+    pub(crate) hooks: u8,
+    /// Key of `[grants]`, and value.
+    #[n(4)]
+    pub(crate) capabilities: Vec<(String, String)>,
+    /// Name, description, whether it is required, default.
+    #[n(5)]
+    pub(crate) config: Vec<(String, String, bool, Option<String>)>,
+}
+
+/// What a guest wants of koid.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum GuestQuestion {
+    /// The newest epoch that this node has heard of.
+    #[n(0)]
+    Epoch,
+    /// A value of the store.
+    #[n(1)]
+    Get(#[n(0)] String),
+    /// To store a value.
+    #[n(2)]
+    Set(#[n(0)] String, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
+    /// To remove a value.
+    #[n(3)]
+    Delete(#[n(0)] String),
+    /// All keys of the store.
+    #[n(4)]
+    Keys,
+    /// To run a program. Its input follows.
+    #[n(5)]
+    Run(#[n(0)] ProgramRequest),
+}
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ProgramRequest {
+    #[n(0)]
+    pub(crate) program: String,
+    #[n(1)]
+    pub(crate) args: Vec<String>,
+    #[n(2)]
+    pub(crate) env: Vec<(String, String)>,
+    #[n(3)]
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+impl ProgramRequest {
+    /// Bytes of what the program is given.
+    pub(crate) fn arguments_bytes(&self) -> usize {
+        let args: usize = self.args.iter().map(|arg| arg.len() + 1).sum();
+        let env: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        self.program.len() + args + env
+    }
+}
+
+/// koid's answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum HostAnswer {
+    #[n(0)]
+    Epoch(#[n(0)] u64),
+    #[n(1)]
+    Value(#[cbor(n(0), with = "minicbor::bytes")] Option<Vec<u8>>),
+    /// It is stored, or removed.
+    #[n(2)]
+    Stored,
+    #[n(3)]
+    Keys(#[n(0)] Vec<String>),
+    #[n(4)]
+    StoreRefused(#[n(0)] StoreError),
+    #[n(5)]
+    Exited(#[n(0)] ProgramExit),
+    #[n(6)]
+    ProgramRefused(#[n(0)] ProgramRunError),
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ProgramExit {
+    /// None: a signal ended it.
+    #[n(0)]
+    pub(crate) code: Option<i32>,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) stdout: Vec<u8>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) stderr: Vec<u8>,
+    /// More was written than is kept.
+    #[n(3)]
+    pub(crate) truncated: bool,
+}
+
+/// Why the store does not do what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum StoreError {
+    /// The key or the value is too long.
+    #[n(0)]
+    TooLarge,
+    /// There is no room for it.
+    #[n(1)]
+    QuotaExceeded,
+    /// The disk's fault.
+    #[n(2)]
+    Io(#[n(0)] String),
+}
+
+/// Why a program did not run to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum ProgramRunError {
+    /// Nothing grants it.
+    #[n(0)]
+    Denied,
+    /// There is no such program.
+    #[n(1)]
+    NotFound,
+    /// It took too long and was ended.
+    #[n(2)]
+    TimedOut,
+    /// Anything else.
+    #[n(3)]
+    Io(#[n(0)] String),
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum HookEnding {
+    #[n(0)]
+    Done,
+    #[n(1)]
+    Status {
+        /// 0 healthy, 1 promoted, 2 standby, 3 live, 4 stopped.
+        #[n(0)]
+        observed: u8,
+        #[n(1)]
+        message: String,
+        #[n(2)]
+        score: Option<i32>,
+        #[n(3)]
+        details: Vec<(String, String)>,
+    },
+    #[n(2)]
+    Failed(#[n(0)] String),
+    #[n(3)]
+    Lasting(#[n(0)] String),
+    #[n(4)]
+    CannotRun(#[n(0)] String),
+    #[n(5)]
+    TimedOut,
+    #[n(6)]
+    Aborted,
+}
+
+impl From<HookError> for HookEnding {
+    fn from(error: HookError) -> HookEnding {
+        match error {
+            HookError::Failed(why) => HookEnding::Failed(why),
+            HookError::Lasting(why) => HookEnding::Lasting(why),
+            HookError::CannotRun(why) | HookError::NoRoom(why) => HookEnding::CannotRun(why),
+            HookError::TimedOut(_) => HookEnding::TimedOut,
+            HookError::Aborted => HookEnding::Aborted,
+        }
+    }
+}
+
+/// A level as it is sent.
+pub(crate) fn number_of_level(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::Debug => 0,
+        LogLevel::Info => 1,
+        LogLevel::Warn => 2,
+        LogLevel::Error => 3,
+    }
+}
+
+/// The level of this number.
+pub(crate) fn level_of(number: u8) -> LogLevel {
+    match number {
+        0 => LogLevel::Debug,
+        1 => LogLevel::Info,
+        2 => LogLevel::Warn,
+        _ => LogLevel::Error,
+    }
+}
+
+/// A message in its frame.
+pub(crate) fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
+    let mut frame = vec![0; LENGTH_BYTES];
+    // Writing into memory cannot fail.
+    let _ = minicbor::encode(message, &mut frame);
+    let length = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    frame
+}
+
+/// The first whole message of `bytes`, and how many bytes it took; none: it has not all come yet.
+fn decode<M: for<'b> Decode<'b, ()>>(
+    bytes: &[u8],
+    most_bytes: usize,
+) -> Result<Option<(M, usize)>, ReplyError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > most_bytes {
+        return Err(ReplyError::Garbled);
+    }
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let mut decoder = minicbor::Decoder::new(body);
+    let message = decoder.decode().map_err(|_| ReplyError::Garbled)?;
+    if decoder.position() != length {
+        return Err(ReplyError::Garbled);
+    }
+    Ok(Some((message, LENGTH_BYTES + length)))
+}
+
+/// Messages out of a stream.
+pub(crate) struct FrameReader<R> {
+    from: R,
+    most_bytes: usize,
+    read: Vec<u8>,
+}
+
+impl<R> FrameReader<R> {
+    /// No message may have more than `most_bytes`.
+    pub(crate) fn new(from: R, most_bytes: usize) -> FrameReader<R> {
+        FrameReader { from, most_bytes, read: Vec::new() }
+    }
+
+    /// Between two calls nothing is kept in memory.
+    pub(crate) fn rest(&mut self) {
+        self.read.shrink_to_fit();
+    }
+
+    fn take<M: for<'b> Decode<'b, ()>>(&mut self) -> Result<Option<M>, ReplyError> {
+        let Some((message, length)) = decode(&self.read, self.most_bytes)? else { return Ok(None) };
+        self.read.drain(..length);
+        Ok(Some(message))
+    }
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    /// The next message. May be dropped and begun again at any time.
+    pub(crate) async fn next<M: for<'b> Decode<'b, ()>>(&mut self) -> Result<M, ReplyError> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(message);
+            }
+            self.read.reserve(CHUNK_BYTES);
+            if self.from.read_buf(&mut self.read).await.unwrap_or(0) == 0 {
+                return Err(ReplyError::Closed);
+            }
+        }
+    }
+}
+
+impl<R: io::Read> FrameReader<R> {
+    /// The next message. Blocks.
+    ///
+    /// # Errors
+    /// The outer error is the stream's: it has a time limit.
+    pub(crate) fn next_blocking<M: for<'b> Decode<'b, ()>>(&mut self) -> io::Result<Result<M, ReplyError>> {
+        let mut chunk = [0; CHUNK_BYTES];
+        loop {
+            match self.take() {
+                Ok(Some(message)) => return Ok(Ok(message)),
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+            match self.from.read(&mut chunk) {
+                Ok(0) => return Ok(Err(ReplyError::Closed)),
+                Ok(n) => self.read.extend_from_slice(&chunk[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Vec<GuestMessage> {
+        let run = ProgramRequest {
+            program: "/bin/true".into(),
+            args: vec!["a".into()],
+            env: vec![("A".into(), "b".into())],
+            timeout_ms: Some(7),
+        };
+        let status = HookEnding::Status {
+            observed: 2,
+            message: "replays".into(),
+            score: Some(-3),
+            details: vec![("lag".into(), "1".into())],
+        };
+        vec![
+            GuestMessage::Ready,
+            GuestMessage::Line(2, "said".into()),
+            GuestMessage::Question(GuestQuestion::Set("key".into(), vec![0; 300])),
+            GuestMessage::Question(GuestQuestion::Run(run)),
+            GuestMessage::Input(vec![1, 2, 3]),
+            GuestMessage::Ended(status),
+        ]
+    }
+
+    #[test]
+    fn messages_come_through_in_whatever_pieces() {
+        let stream: Vec<u8> = some().iter().flat_map(encode).collect();
+        for piece_bytes in [1, 3, 1000] {
+            let mut reader = FrameReader::new(io::empty(), GUEST_FRAME_BYTES);
+            let mut taken = Vec::new();
+            for piece in stream.chunks(piece_bytes) {
+                reader.read.extend_from_slice(piece);
+                while let Some(message) = reader.take::<GuestMessage>().unwrap() {
+                    taken.push(message);
+                }
+            }
+            assert_eq!(taken, some());
+        }
+    }
+
+    #[test]
+    fn whatever_a_helper_writes_is_a_message_or_garbled() {
+        let frames: Vec<Vec<u8>> = some().iter().map(encode).collect();
+        for frame in &frames {
+            for place in 0..frame.len() {
+                for change in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+                    let mut changed = frame.clone();
+                    changed[place] ^= change;
+                    // It answers, and takes no more than was there.
+                    if let Ok(Some((_, taken))) = decode::<GuestMessage>(&changed, GUEST_FRAME_BYTES) {
+                        assert!(taken <= changed.len());
+                    }
+                }
+            }
+        }
+        let too_long = [0xff_u8; 64];
+        assert_eq!(decode::<GuestMessage>(&too_long, GUEST_FRAME_BYTES), Err(ReplyError::Garbled));
+    }
+
+    #[test]
+    fn hooks_have_numbers_that_lead_back() {
+        for hook in Hook::ALL {
+            assert_eq!(hook_of(number_of(hook)), Some(hook));
+        }
+        assert_eq!(hook_of(77), None);
+    }
+}
