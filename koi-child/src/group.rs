@@ -76,6 +76,11 @@ impl Group {
         self.leader_runs() || members_run(self.0)
     }
 
+    /// Makes it nicer than this process was started, by so much: others go first. Where the machine does not allow it, it stays as it is.
+    pub fn set_niceness(self, by: i32) {
+        crate::sys::set_niceness(self.id(), by);
+    }
+
     /// Sends SIGKILL to all of it, and waits for nothing.
     pub fn kill(self) {
         self.signal(Signal::SIGKILL);

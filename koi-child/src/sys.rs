@@ -121,6 +121,12 @@ fn close_on_exec() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// Closes all that this process was left open by its parent, but for the standard streams. To be called before anything is opened.
+pub fn close_inherited() {
+    // SAFETY: whoever opened these descriptors is another process; nothing in this one knows them.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+}
+
 /// This process goes on whatever is sent to it but SIGKILL. Its children do not.
 pub fn outlive_signals() {
     extern "C" fn nothing(_: c_int) {}
@@ -140,6 +146,13 @@ pub(crate) fn give_way() {
     const NICENESS: c_int = 10;
     // SAFETY: it takes numbers.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+}
+
+/// The processes of a group are nicer than this one was started, by so much.
+pub(crate) fn set_niceness(group: i32, by: c_int) {
+    let own = INHERITED.get_or_init(look).nice;
+    // SAFETY: it takes numbers. Where the machine does not allow it things stay as they are.
+    unsafe { libc::setpriority(libc::PRIO_PGRP, group as libc::id_t, own + by) };
 }
 
 /// This process gives way to everything else: to whoever wants the processor, and when memory runs out it goes first. What the machine does

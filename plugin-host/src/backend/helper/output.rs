@@ -14,6 +14,9 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// Bytes that are still read when a call is over: as much as a pipe holds.
 const REST_BYTES: usize = 64 * 1024;
 
+/// What Rust adds below its own complaints; what is said before says more.
+const RUST_HINT: &str = "note: run with `RUST_BACKTRACE";
+
 /// Takes a line at its level.
 pub(crate) type Take<'t> = &'t (dyn Fn(LogLevel, &str) + Sync);
 
@@ -71,7 +74,7 @@ fn hand_over(line: Line<'_>, level: LogLevel, last: &mut String, take: Take<'_>)
     if line.cut {
         text.push('…');
     }
-    if !text.is_empty() {
+    if !text.is_empty() && !text.starts_with(RUST_HINT) {
         cut(&text, MESSAGE_BYTES / 4).clone_into(last);
     }
     take(level, &text);

@@ -49,6 +49,13 @@ impl Process {
         self.group.id()
     }
 
+    /// Makes it nicer than koid was started, by so much.
+    pub(crate) fn set_niceness(&self, by: i32) {
+        if !self.reaped {
+            self.group.set_niceness(by);
+        }
+    }
+
     /// Whether it has ended. Leaves it to be reaped.
     pub(crate) fn has_ended(&self) -> bool {
         self.reaped || !self.group.leader_runs()

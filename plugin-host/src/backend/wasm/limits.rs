@@ -20,7 +20,16 @@ const TABLE_ELEMENTS: usize = 1 << 20;
 /// Core instances, tables and memories of a guest. Components made of several languages have a dozen.
 const ITEMS: usize = 256;
 
-const KEYS: [&str; 1] = ["memory"];
+/// Files and sockets of a guest whose service does not say.
+const DEFAULT_FILES: usize = 64;
+
+/// More than so many open files nobody has found a use for.
+const MAX_FILES: usize = 4096;
+
+/// A name look-up takes some.
+const MIN_FILES: usize = 8;
+
+const KEYS: [&str; 2] = ["memory", "files"];
 
 /// Why a service's `[limits]` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +43,9 @@ pub enum LimitsError {
         size_text(MIN_MEMORY_BYTES).replace(' ', ""), size_text(MAX_MEMORY_BYTES).replace(' ', "")
     )]
     Memory { value: String },
+    /// `files` is no number, or one that cannot be. `value` is as TOML writes it.
+    #[error("[limits]: `files` must be a number from {MIN_FILES} to {MAX_FILES}, not {value}")]
+    Files { value: String },
 }
 
 /// `[limits]`, checked.
@@ -41,11 +53,13 @@ pub enum LimitsError {
 pub(crate) struct Limits {
     /// All linear memories of the guest together.
     pub(crate) memory_bytes: usize,
+    /// Open files and sockets.
+    pub(crate) files: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { memory_bytes: DEFAULT_MEMORY_BYTES }
+        Limits { memory_bytes: DEFAULT_MEMORY_BYTES, files: DEFAULT_FILES }
     }
 }
 
@@ -56,6 +70,7 @@ impl Limits {
         for (key, value) in table {
             match key.as_str() {
                 "memory" => limits.memory_bytes = memory(value)?,
+                "files" => limits.files = files(value)?,
                 _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
             }
         }
@@ -69,7 +84,7 @@ impl Limits {
 
     /// A line each, for people.
     pub(crate) fn lines(self) -> Vec<String> {
-        vec![format!("memory {}", size_text(self.memory_bytes))]
+        vec![format!("memory {}", size_text(self.memory_bytes)), format!("files {}", self.files)]
     }
 }
 
@@ -92,6 +107,15 @@ fn memory(value: &toml::Value) -> Result<usize, LimitsError> {
     };
     let bytes = number.parse::<usize>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
     if (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) { Ok(bytes) } else { Err(wrong()) }
+}
+
+/// Reads a number of files.
+fn files(value: &toml::Value) -> Result<usize, LimitsError> {
+    let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
+    match number.filter(|number| (MIN_FILES..=MAX_FILES).contains(number)) {
+        Some(number) => Ok(number),
+        None => Err(LimitsError::Files { value: value.to_string() }),
+    }
 }
 
 /// `64 MiB`: in the largest unit of which it is a whole number.
@@ -207,8 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn files_are_a_number() {
+        let read = |text: &str| {
+            let limits = Limits::read(&text.parse().unwrap()).map_err(|error| error.to_string());
+            limits.map(|limits| limits.files)
+        };
+        assert_eq!((read(""), read("files = 100")), (Ok(64), Ok(100)));
+        for text in ["7", "4097", "\"64\"", "-1"] {
+            let error = read(&format!("files = {text}")).unwrap_err();
+            assert_eq!(error, format!("[limits]: `files` must be a number from 8 to 4096, not {text}"));
+        }
+    }
+
+    #[test]
     fn all_memories_of_a_guest_count_together() {
-        let mut limiter = Limiter::new(Limits { memory_bytes: 3 * MIB });
+        let mut limiter = Limiter::new(Limits { memory_bytes: 3 * MIB, ..Limits::default() });
         assert!(limiter.memory_growing(0, MIB, None).unwrap());
         assert!(limiter.memory_growing(0, 2 * MIB, None).unwrap());
         let refused = limiter.memory_growing(MIB, MIB + 65536, None).unwrap_err();

@@ -3,6 +3,7 @@
 //! One thread runs the guests and hears koid; a second one is the clock that interrupts them. Where a guest waits for a file, the
 //! process waits: what hangs is killed with it, and costs this service alone.
 
+mod budget;
 mod call;
 #[allow(unsafe_code)] // Takes compiled code for what it says it is.
 mod code;
@@ -35,6 +36,7 @@ pub(crate) fn process(args: &[OsString]) -> ExitCode {
         );
         return ExitCode::from(2);
     }
+    koi_child::close_inherited();
     let socket = match helper::take_socket() {
         Ok(socket) => socket,
         Err(error) => {

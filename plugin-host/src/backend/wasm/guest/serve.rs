@@ -15,11 +15,14 @@ use wasmtime::component::{Component, Linker};
 use crate::backend::helper::ReplyError;
 use crate::backend::wasm::bindings::HandlerExecPre;
 use crate::backend::wasm::engine::{EngineError, engine};
+use crate::backend::wasm::guest::budget;
+use crate::backend::wasm::guest::budget::BudgetError;
 use crate::backend::wasm::guest::call::{GuestService, run};
 use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::host_functions;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::machine::Machine;
+use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
     FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, ServiceSetup,
 };
@@ -34,6 +37,8 @@ const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 pub(crate) enum ServeError {
     #[error("koid was lost: {0}")]
     Socket(#[from] io::Error),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     #[error("koid sent no code")]
     NoCode,
     #[error("koid says what it should not")]
@@ -46,6 +51,7 @@ type Messages = FrameReader<UnixStream>;
 pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
     let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(ServeError::NoCode)?;
     let code = descriptors.pop().ok_or(ServeError::NoCode)?;
+    budget::begin()?;
     socket.set_nonblocking(true)?;
     let spoken = socket.try_clone()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,6 +85,7 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
     };
     let setup = match setup {
         GuestSetup::Describe => {
+            budget::limit(&Limits::default())?;
             match describe(&machine, &component, link).await {
                 Ok(described) => link.send(&GuestMessage::Described(Box::new(described))),
                 Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
@@ -92,6 +99,7 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
         Err(error) => return refuse(link, &mut messages, &LoadError::Link(error)).await,
     };
     drop(component);
+    budget::limit(&service.limits)?;
     link.send(&GuestMessage::Ready);
     loop {
         match messages.next().await {
@@ -133,6 +141,7 @@ async fn stay(messages: &mut Messages) -> Result<(), ServeError> {
 }
 
 fn load(machine: &Machine, code: OwnedFd) -> wasmtime::Result<Component> {
+    // Once it is mapped the descriptor is not needed.
     let path = format!("/proc/self/fd/{}", code.as_raw_fd());
     super::code::from_sealed(&machine.engine, path.as_ref())
 }

@@ -86,6 +86,7 @@ impl WasmService {
         let mut session = Session { helper: Some(helper), told };
         let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
         helper.body.output.forget();
+        helper.hurry(hook);
         let request = HookRequest::new(hook, &context, limits.left(), &self.desk.grants, &self.config);
         helper.ask(&HostMessage::Call(Box::new(request)));
 

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
+use koi_plugin_api::Hook;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 
@@ -13,6 +14,9 @@ use crate::backend::helper::{HelperProcess, RequestSender};
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
 use crate::subcommand::WASM;
+
+/// How much nicer than koid a helper is in hooks that nobody waits for.
+const NICENESS: i32 = 10;
 
 /// The word that the code's descriptor comes with.
 const CODE: u8 = b'c';
@@ -23,6 +27,8 @@ pub(crate) struct GuestHelper {
     pub(crate) body: HelperProcess,
     pub(crate) requests: RequestSender,
     pub(crate) messages: FrameReader<OwnedReadHalf>,
+    /// It is nicer than koid by so much.
+    niceness: i32,
 }
 
 impl GuestHelper {
@@ -34,12 +40,28 @@ impl GuestHelper {
         setup: &HostMessage,
     ) -> io::Result<GuestHelper> {
         let (body, socket) = HelperProcess::start(command(program, service))?;
-        koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()])?;
+        match koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()]) {
+            // It has ended already: whoever calls it finds that, and how.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => sent?,
+        }
         socket.set_nonblocking(true)?;
         let (from, to) = UnixStream::from_std(socket)?.into_split();
         let mut requests = RequestSender::new(to);
         requests.push(&encode(setup));
-        Ok(GuestHelper { body, requests, messages: FrameReader::new(from, GUEST_FRAME_BYTES) })
+        Ok(GuestHelper { body, requests, messages: FrameReader::new(from, GUEST_FRAME_BYTES), niceness: 0 })
+    }
+
+    /// Gives it its share of the processor for a hook: what is asked again and again goes behind what moves or takes down a service.
+    pub(crate) fn hurry(&mut self, hook: Hook) {
+        let niceness = match hook {
+            Hook::Start | Hook::Status => NICENESS,
+            Hook::Promote | Hook::Demote | Hook::Stop | Hook::Failed => 0,
+        };
+        if niceness != self.niceness {
+            self.niceness = niceness;
+            self.body.process.set_niceness(niceness);
+        }
     }
 
     /// Asks for something, as soon as the helper reads.

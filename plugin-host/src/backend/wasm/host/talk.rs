@@ -100,7 +100,7 @@ pub(crate) async fn talk(
     log: &Arc<dyn CallLog>,
     newest: &NewestEpoch,
 ) -> Ending {
-    let GuestHelper { body: HelperProcess { process, output }, requests, messages } = helper;
+    let GuestHelper { body: HelperProcess { process, output }, requests, messages, .. } = helper;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let mut open = Open::default();
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);

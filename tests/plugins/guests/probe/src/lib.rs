@@ -1,4 +1,5 @@
-//! Tries what needs no interface beyond those that every component may import: files, variables, the store.
+//! Tries what needs no interface beyond those that every component may import: files, variables, the store; and to take more of the host
+//! than it may have.
 
 mod frame;
 
@@ -23,6 +24,12 @@ fn run(op: &str, rest: &str) -> Result<String, String> {
             let variables = wasip2::cli::environment::get_environment();
             let found = variables.into_iter().find(|(name, _)| name == rest);
             found.map(|(_, value)| value).ok_or_else(|| format!("{rest} is not set"))
+        }
+        "open-all" => open_all(rest),
+        "fields" => fields(rest.parse().map_err(|_| "fields:COUNT")?),
+        "random" => {
+            let bytes = rest.parse().map_err(|_| "random:BYTES")?;
+            Ok(format!("{} bytes", wasip2::random::random::get_random_bytes(bytes).len()))
         }
         "get" | "set" | "delete" | "keys" | "fill" => store(op, rest).map_err(|error| match error {
             StateError::TooLarge => "too large".into(),
@@ -70,6 +77,33 @@ fn write(path: &str) -> Result<String, String> {
         let file = directory.open_at(PathFlags::SYMLINK_FOLLOW, rest, flags, DescriptorFlags::WRITE)?;
         file.write(b"written by the probe\n", 0).map(|_| ())
     })
+}
+
+/// Opens a file again and again until that fails.
+fn open_all(path: &str) -> Result<String, String> {
+    let (directory, rest) = directory_of(path)?;
+    let mut open = Vec::new();
+    loop {
+        let flags = (PathFlags::SYMLINK_FOLLOW, OpenFlags::empty(), DescriptorFlags::READ);
+        match directory.open_at(flags.0, rest, flags.1, flags.2) {
+            Ok(file) => open.push(file),
+            Err(error) => return Ok(format!("{} open, then {}", open.len(), error.name())),
+        }
+    }
+}
+
+/// Header fields that are never sent: each holds some 120 KB of the host's memory, and none of the guest's.
+fn fields(count: usize) -> Result<String, String> {
+    use wasip2::http::types::Fields;
+    let (value, mut held) = (vec![b'x'; 8000], Vec::new());
+    for _ in 0..count {
+        let fields = Fields::new();
+        for n in 0..15 {
+            fields.append(&format!("h{n}"), &value).map_err(|error| format!("{error:?}"))?;
+        }
+        held.push(fields);
+    }
+    Ok(format!("{} held", held.len()))
 }
 
 fn store(op: &str, rest: &str) -> Result<String, StateError> {

@@ -1,0 +1,175 @@
+//! Guests that take what is not theirs, and helpers that speak out of turn: it costs one hook of one service.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod guests;
+#[allow(dead_code, reason = "only one of the probes is needed here")]
+mod probing;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use koi_plugin_api::{Handler, Hook, HookError, Outcome};
+use koi_plugin_host::{Host, Registry, discover};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, mkfifo};
+
+use crate::guests::Guest;
+use crate::guests::node::{Ask, Node};
+use crate::probing::Probe;
+
+/// Why a hook failed.
+fn failure(result: Result<Outcome, HookError>) -> String {
+    match result {
+        Err(HookError::Failed(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The helpers of this process that serve `service`.
+fn helpers(service: &str) -> Vec<Pid> {
+    let own = Pid::this().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_one = |id: &i32| {
+        let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default();
+        words.get(1..3) == Some(&[b"plugin-wasm", service.as_bytes()]) && parent.trim() == own
+    };
+    ids.filter(is_one).map(Pid::from_raw).collect()
+}
+
+#[tokio::test]
+async fn what_the_host_holds_for_a_guest_counts_as_the_guests_memory() {
+    let Some(probe) = Probe::plain() else { return };
+    let (why, _) = probe.fails("", "fields:3000").await;
+    assert!(why.starts_with("wanted more than 64 MiB of memory; raise memory under [limits]"), "{why}");
+    assert_eq!(probe.finds("", "fields:100").await, "100 held");
+}
+
+#[tokio::test]
+async fn a_guest_has_so_many_files_open_and_then_an_error() {
+    let Some(probe) = Probe::plain() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let grants = format!("read = [{:?}]", folder.path());
+    let handler = probe.open(&grants, &format!("open-all:{}", file.display())).unwrap();
+    let ask = Ask::new(&handler);
+    for _ in 0..2 {
+        ask.hook(Hook::Start).await.unwrap();
+    }
+    let lines = ask.log.lines();
+    let open =
+        lines.iter().filter_map(|line| line.strip_prefix("Info found: ")?.split(' ').next()?.parse().ok());
+    let open: Vec<usize> = open.collect();
+    // The granted folder is one of them, and one call gives back what it took.
+    assert!(open.len() == 2 && open.iter().all(|open| (60..=64).contains(open)), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_never_answers_costs_one_call() {
+    let Some(probe) = Probe::plain() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let grants = format!("read = [{:?}]", folder.path());
+    let handler = probe.open(&grants, &format!("read:{}", fifo.display())).unwrap();
+    for _ in 0..20 {
+        let ask = Ask::new(&handler).with_timeout(Duration::from_millis(100));
+        let ended = ask.hook(Hook::Start).await;
+        assert!(matches!(ended, Err(HookError::TimedOut(_))), "{ended:?}");
+    }
+}
+
+fn sleeper(node: &Node, service: &str) -> Arc<dyn Handler> {
+    let sleeps = "(drop (call $sleep (i64.const 600000))) (call $done)";
+    let guest = Guest::new("sleeper").hook("start", sleeps).hook("demote", "(call $done)");
+    node.handler(service, &guest.build(), "")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_dies_is_one_failed_hook_and_the_next_one_is_there_already() {
+    let node = Node::new();
+    let handler = sleeper(&node, "dies");
+    let call = tokio::spawn({
+        let ask = Ask::new(&handler);
+        async move { ask.hook(Hook::Start).await }
+    });
+    let first = koi_testkit::wait_some("a helper runs", || helpers("dies").first().copied());
+    kill(first, Signal::SIGABRT).unwrap();
+    let why = failure(call.await.unwrap());
+    assert!(why.starts_with("the plugin's process was ended by SIGABRT in start"), "{why}");
+    let second =
+        koi_testkit::wait_some("another is there", || helpers("dies").into_iter().find(|id| *id != first));
+    assert_eq!(Ask::new(&handler).hook(Hook::Demote).await, Ok(Outcome::Done));
+    assert_eq!(helpers("dies"), [second]);
+
+    // One that dies while it is idle costs nothing.
+    kill(second, Signal::SIGKILL).unwrap();
+    koi_testkit::wait_for("it has ended", || !helpers("dies").contains(&second));
+    let ask = Ask::new(&handler);
+    assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
+    drop(handler);
+}
+
+#[tokio::test]
+async fn compiled_code_that_is_shortened_while_it_runs_harms_nobody() {
+    let node = Node::new();
+    let handler = sleeper(&node, "shortened");
+    assert_eq!(Ask::new(&handler).hook(Hook::Demote).await, Ok(Outcome::Done));
+    for entry in fs::read_dir(node.host().compiled_dir()).unwrap() {
+        fs::OpenOptions::new().write(true).open(entry.unwrap().path()).unwrap().set_len(100).unwrap();
+    }
+    for helper in helpers("shortened") {
+        kill(helper, Signal::SIGKILL).unwrap();
+    }
+    koi_testkit::wait_for("the helper has ended", || helpers("shortened").is_empty());
+    assert_eq!(Ask::new(&handler).hook(Hook::Demote).await, Ok(Outcome::Done));
+}
+
+/// A handler whose helpers run `script` in place of koid's program.
+fn impostor(node: &Node, script: &str) -> Arc<dyn Handler> {
+    let host = node.host();
+    sleeper(node, "impostor");
+    let program = node.home("impostor").join("program");
+    let real = host.program.display();
+    let script = format!(
+        "#!/bin/bash\nif [ $1 != plugin-wasm ] || [ $2 = describe ]; then exec {real} \"$@\"; fi\n{script}\n"
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let services: PathBuf = node.home("impostor").parent().unwrap().into();
+    let registry = Registry::new(Host { program, ..host }, services.clone());
+    let found = discover(&services, &registry).unwrap().services.pop().unwrap();
+    registry.open(&found).unwrap().opened.handler
+}
+
+#[tokio::test]
+async fn a_helper_that_speaks_out_of_turn_is_ended() {
+    let node = Node::new();
+    let stories = [
+        // No frame, a frame that is too long, no message, an answer to nothing.
+        ("printf 'HTTP/1.1 200 OK\\r\\n\\r\\n' >&0; sleep 60", "says what no"),
+        ("printf '\\xff\\xff\\xff\\x7f' >&0; sleep 60", "says what no"),
+        ("printf '\\x01\\0\\0\\0\\xff' >&0; sleep 60", "says what no"),
+        ("exec 0<&-; exit 3", "exited by itself with status 3"),
+        ("echo my last word >&2; kill -SEGV $$", "was ended by SIGSEGV in demote: my last word"),
+    ];
+    for (script, expected) in stories {
+        let handler = impostor(&node, script);
+        let why = failure(Ask::new(&handler).hook(Hook::Demote).await);
+        let expected = expected.replace("says what no", "said in demote what no such process says");
+        assert!(why.contains(&expected), "{script}: {why}");
+    }
+    // Without a word it is waited for as long as the hook has.
+    let handler = impostor(&node, "sleep 60");
+    let ask = Ask::new(&handler).with_timeout(Duration::from_millis(300));
+    assert!(matches!(ask.hook(Hook::Demote).await, Err(HookError::TimedOut(_))));
+    assert!(helpers("impostor").is_empty(), "what did not answer is gone");
+}
