@@ -117,7 +117,7 @@ fn place(folder: &Path, file: &Path) -> (Host, bool) {
     let is_component = file.extension().is_some_and(|ending| ending == "wasm");
     let cache = if is_component { cache() } else { None };
     let keeps = cache.is_some();
-    (Host { program, dir: cache.unwrap_or_else(|| folder.to_owned()) }, keeps)
+    (Host { program, dir: cache.unwrap_or_else(|| folder.to_owned()), protected: Vec::new() }, keeps)
 }
 
 /// `$XDG_CACHE_HOME/koi`, for this user alone; none: there is no place for it.

@@ -11,13 +11,41 @@ pub struct Host {
     /// Holds compiled code, pinned files and the state of services. Only whoever runs koid may write there: compiled code that
     /// is read from it is run without a further look.
     pub dir: PathBuf,
+    /// What of koi no guest may change or read, whatever is granted. The folder that [`Host::dir`] lies in is always one of these.
+    pub protected: Vec<Protected>,
+}
+
+/// A place of koi's that a guest with a grant for it could use to get everything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// Where it is. It need not be there.
+    pub path: PathBuf,
+    /// How far the protection goes.
+    pub extent: Extent,
+    /// What it is, for people: `the services folder`.
+    pub what: &'static str,
+}
+
+/// How far a protection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// A file, and so every folder on the way to it: not to be written to.
+    File,
+    /// A file that is not to be read either.
+    Secret,
+    /// A folder with all that is in it: not to be written to.
+    Folder,
 }
 
 impl Host {
     /// For a daemon whose state lies in `state_dir` (`node.state_dir`).
     pub fn for_daemon(state_dir: &Path) -> Host {
         // This path leads to the running version even when an upgrade has replaced the file.
-        Host { program: PathBuf::from("/proc/self/exe"), dir: state_dir.join("plugins") }
+        Host {
+            program: PathBuf::from("/proc/self/exe"),
+            dir: state_dir.join("plugins"),
+            protected: Vec::new(),
+        }
     }
 
     /// Compiled components, by hash.

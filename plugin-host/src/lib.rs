@@ -29,7 +29,7 @@ pub use catalog::loaded_plugin::OnDisk;
 pub use catalog::open::{Ready, Use};
 pub use catalog::registry::{PluginInfo, Registry};
 pub use granted::Granted;
-pub use host::Host;
+pub use host::{Extent, Host, Protected};
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};
 pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, Setup};

@@ -67,7 +67,8 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         },
         timeout,
     );
-    let (plugins, details) = (Plugins::new(config), Details::default());
+    let (plugins, details) =
+        (Plugins::new(config, std::path::Path::new("/nowhere/koi.toml")), Details::default());
     plugins.load(config).await;
     let shared = SharedConfig::new(current);
     let (reload, reloads) = mpsc::channel(1);

@@ -14,6 +14,7 @@ use crate::config::current::ActiveConfig;
 use crate::config::exposure;
 use crate::config::load;
 use crate::reporting::say;
+use crate::services::protected;
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -75,7 +76,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     // Kept until the end: plugins are loaded from it.
     let scratch = tempfile::tempdir();
     let scratch = scratch.as_ref().map_or(Path::new("/nonexistent"), |folder| folder.path());
-    let registry = Registry::new(host(config, scratch), config.services.workingdir.clone())
+    let registry = Registry::new(host(config, path, scratch), config.services.workingdir.clone())
         .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
         .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
     exposure::exposures(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
@@ -111,13 +112,13 @@ fn cannot_be_opened(registry: &Registry, found: &Found) -> Option<String> {
 /// Where plugins are loaded for a check: where the daemon does, so that nothing is compiled twice, if whoever checks is its
 /// user; copies and compiled code are named by what is in them, and so disturb no daemon that runs there. Elsewhere
 /// otherwise, for the daemon would not trust what another user has put there.
-fn host(config: &Config, scratch: &Path) -> Host {
+fn host(config: &Config, path: &Path, scratch: &Path) -> Host {
     let own = nix::unistd::geteuid().as_raw();
     let is_own = |path: &PathBuf| fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
-    let host = Host::for_daemon(&config.node.state_dir);
+    let host = protected::host(config, path);
     match is_own(&config.node.state_dir) && (!host.dir.exists() || is_own(&host.dir)) {
         true => host,
-        false => Host::for_daemon(scratch),
+        false => Host { protected: host.protected, ..Host::for_daemon(scratch) },
     }
 }
 

@@ -120,7 +120,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     runtime.spawn(report_guardian(hearing, cluster.clone()));
     let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, &id.to_string())));
     let (scan_trigger, scan_requests) = ScanTrigger::new();
-    let plugins = Plugins::new(config);
+    let plugins = Plugins::new(config, &loaded.path);
     let shared = SharedConfig::new(current);
     let reload = Reloader {
         path: loaded.path,

@@ -2,6 +2,7 @@
 
 pub(crate) mod load_error;
 pub(crate) mod plugins;
+pub(crate) mod protected;
 pub(crate) mod retained;
 pub(crate) mod scan;
 pub(crate) mod scan_requests;

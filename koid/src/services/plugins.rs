@@ -1,5 +1,6 @@
 //! The handlers that services may name: the registry in force, replaced as a whole by a reload.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_config::Config;
@@ -7,6 +8,7 @@ use koi_plugin_host::{Host, PluginInfo, Registry};
 use tokio::sync::Mutex;
 
 use super::load_error::PluginLoadError;
+use super::protected;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -24,9 +26,10 @@ struct RegistryInForce {
 }
 
 impl Plugins {
-    /// Knows what is built in, until it is loaded. Everything that plugins need lies in `node.state_dir`.
-    pub(crate) fn new(config: &Config) -> Plugins {
-        let host = Host::for_daemon(&config.node.state_dir);
+    /// Knows what is built in, until it is loaded. Everything that plugins need lies in `node.state_dir`. The configuration is in the file
+    /// at `path`.
+    pub(crate) fn new(config: &Config, path: &Path) -> Plugins {
+        let host = protected::host(config, path);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         Plugins(Arc::new(RegistryInForce {
             host,

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn host(folder: &tempfile::TempDir) -> Host {
-        Host { program: "/bin/false".into(), dir: folder.path().join("plugins") }
+        Host { program: "/bin/false".into(), dir: folder.path().join("plugins"), protected: Vec::new() }
     }
 
     #[test]

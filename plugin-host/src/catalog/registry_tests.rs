@@ -92,8 +92,10 @@ impl World {
     }
 
     fn registry(&self) -> Registry {
-        let (loads, host) =
-            (self.loads.clone(), Host { program: "/bin/false".into(), dir: self.path("state") });
+        let (loads, host) = (
+            self.loads.clone(),
+            Host { program: "/bin/false".into(), dir: self.path("state"), protected: Vec::new() },
+        );
         let loader: Loader = Arc::new(move |source: &PluginFile<'_>| {
             loads.fetch_add(1, Ordering::SeqCst);
             let text = String::from_utf8_lossy(source.bytes).into_owned();

@@ -30,7 +30,7 @@ impl Scratch {
         // Only components have something that is worth keeping.
         let cache = if kind == Kind::Wasm { cache() } else { None };
         let dir = cache.unwrap_or_else(|| folder.path().join("plugins"));
-        let host = Host { program: PathBuf::from("/proc/self/exe"), dir };
+        let host = Host { program: PathBuf::from("/proc/self/exe"), dir, protected: Vec::new() };
         let store_name = format!("trial-{}", std::process::id());
         let kept = state.map(|state| state.join(name));
         let scratch = Scratch { folder, host, store_name, kept };

@@ -34,7 +34,7 @@ impl Node {
     /// What its plugins share.
     pub fn host(&self) -> Host {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_koi-plugin-helper"));
-        Host { program, dir: self.folder.path().join("plugins") }
+        Host { program, dir: self.folder.path().join("plugins"), protected: Vec::new() }
     }
 
     /// The folder of a service.

@@ -49,8 +49,11 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let host =
-            Host { program: env!("CARGO_BIN_EXE_koi-plugin-helper").into(), dir: dir.path().join("plugins") };
+        let host = Host {
+            program: env!("CARGO_BIN_EXE_koi-plugin-helper").into(),
+            dir: dir.path().join("plugins"),
+            protected: Vec::new(),
+        };
         let registry = Registry::new(host, dir.path().to_owned());
         fs::create_dir(dir.path().join("services")).unwrap();
         Bench { dir, registry }

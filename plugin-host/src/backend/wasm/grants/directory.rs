@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::error::DirectoryError;
-use crate::backend::wasm::grants::paths;
+use crate::backend::wasm::grants::{paths, protected};
 use crate::host::Host;
 
 /// A granted directory.
@@ -23,7 +23,13 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// One to read. Blocks.
-    pub(super) fn to_read(text: &str) -> Result<Directory, DirectoryError> {
+    pub(super) fn to_read(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
+        let directory = Directory::find(text)?;
+        protected::check(&directory.real, false, host)?;
+        Ok(directory)
+    }
+
+    fn find(text: &str) -> Result<Directory, DirectoryError> {
         let path = PathBuf::from(text);
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             return Err(DirectoryError::NotAbsolute);
@@ -47,16 +53,11 @@ impl Directory {
 
     /// One to change. Blocks.
     pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
-        let directory = Directory::to_read(text)?;
+        let directory = Directory::find(text)?;
         if directory.real == Path::new("/") {
             return Err(DirectoryError::WholeNode);
         }
-        // The plugins' folder lies in koid's state folder. Compiled code is in there, which koid runs without a further look.
-        let own = host.dir.parent().unwrap_or(&host.dir);
-        let own = fs::canonicalize(own).unwrap_or_else(|_| own.to_owned());
-        if directory.real.starts_with(&own) || own.starts_with(&directory.real) {
-            return Err(DirectoryError::OwnState(own));
-        }
+        protected::check(&directory.real, true, host)?;
         Ok(directory)
     }
 

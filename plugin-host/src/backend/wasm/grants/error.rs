@@ -30,6 +30,12 @@ pub enum GrantError {
     /// Variables for programs, and no program.
     #[error("`exec-env` under [grants] is of no use without `exec`: name the programs too")]
     ExecEnvAlone,
+    /// The service may change a program that it may run.
+    #[error(
+        "`write` under [grants]: {} holds {}, which `exec` runs: a handler that may change its programs may run anything; keep the \
+         program elsewhere, or grant another directory", directory.display(), program.display()
+    )]
+    OwnProgram { program: PathBuf, directory: PathBuf },
     /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
     #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
     NotGranted { missing: Vec<Capability>, lines: Vec<String> },
@@ -100,9 +106,15 @@ pub enum DirectoryError {
     /// `/`, for writing.
     #[error("the whole node cannot be granted for writing; name the directory that is needed")]
     WholeNode,
-    /// For writing, and koid's own folder is in it or holds it.
-    #[error("koid's own state lies there ({}); grant a directory that it is not in", .0.display())]
-    OwnState(PathBuf),
+    /// For writing, and something of koi's own is in it or holds it.
+    #[error(
+        "{what} ({}) would be writable, and with it a handler could give itself everything; grant a directory that it is not in",
+        path.display()
+    )]
+    Protected { what: &'static str, path: PathBuf },
+    /// A secret of koi's is in it.
+    #[error("{what} ({}) would be readable; grant a directory that it is not in", path.display())]
+    Secret { what: &'static str, path: PathBuf },
     /// It was there when the service was loaded.
     #[error("the granted directory {} cannot be opened any more: {source}", path.display())]
     Gone { path: PathBuf, source: io::Error },

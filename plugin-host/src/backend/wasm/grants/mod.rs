@@ -20,6 +20,7 @@ pub(crate) mod error;
 mod interfaces;
 mod paths;
 pub(crate) mod program;
+mod protected;
 mod section;
 mod wanted;
 
@@ -64,7 +65,7 @@ impl Grants {
         let is_first = setup.opening.is_first();
         let resolved = setup.opening.resolved();
         let to_read =
-            |path: &str| if is_first { Directory::to_read(path) } else { Ok(Directory::again(path)) };
+            |path: &str| if is_first { Directory::to_read(path, host) } else { Ok(Directory::again(path)) };
         let to_write =
             |path: &str| if is_first { Directory::to_write(path, host) } else { Ok(Directory::again(path)) };
         let program = if is_first { Program::parse } else { Program::again };
@@ -83,7 +84,23 @@ impl Grants {
         if !grants.exec_env.is_empty() && grants.programs.is_empty() {
             return Err(GrantError::ExecEnvAlone);
         }
+        if is_first {
+            grants.check_programs()?;
+        }
         Ok(grants)
+    }
+
+    /// A guest that may change a program that it may run may run anything. Blocks.
+    fn check_programs(&self) -> Result<(), GrantError> {
+        for program in &self.programs {
+            if let Some(directory) = self.write.iter().find(|directory| program.lies_in(directory)) {
+                return Err(GrantError::OwnProgram {
+                    program: program.path().to_owned(),
+                    directory: directory.path().to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What is granted. The lines show the directory that a link leads to, the addresses that a name has, and the variables that

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::{ProgramError, VariableError};
 use crate::backend::wasm::grants::paths;
 
@@ -82,6 +83,12 @@ impl Program {
     /// What is run, as the grant has it.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it lies in `directory`, by its own name or by where that leads. Blocks.
+    pub(super) fn lies_in(&self, directory: &Directory) -> bool {
+        let real = fs::canonicalize(&self.path);
+        directory.holds(&self.path) || real.is_ok_and(|real| directory.holds(&real))
     }
 
     /// Whether `args` fit the patterns, each its own.

@@ -9,6 +9,7 @@ use koi_plugin_api::Capability;
 use super::program::entry_for;
 use super::section::KEYS;
 use super::*;
+use crate::host::{Extent, Protected};
 use crate::plugin::Opening;
 
 fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Grants, GrantError> {
@@ -25,7 +26,7 @@ fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Gra
 }
 
 fn host() -> Host {
-    Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into() }
+    Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into(), protected: Vec::new() }
 }
 
 /// What a service is granted again, which was opened before.
@@ -236,12 +237,72 @@ fn koids_own_state_is_never_written_by_a_guest() {
     let state = dir.path().join("state");
     fs::create_dir_all(state.join("plugins/compiled")).unwrap();
     fs::create_dir(dir.path().join("beside")).unwrap();
-    let host = Host { program: "/proc/self/exe".into(), dir: state.join("plugins") };
+    let host = Host { program: "/proc/self/exe".into(), dir: state.join("plugins"), protected: Vec::new() };
     let write = |path: &Path| grants_of(&format!("write = [\"{}\"]", path.display()), &host, None);
     for path in [dir.path(), &state, &state.join("plugins"), &state.join("plugins/compiled")] {
         assert!(write(path).unwrap_err().to_string().contains("koid's own state"), "{}", path.display());
     }
     assert!(write(&dir.path().join("beside")).is_ok());
+}
+
+#[test]
+fn what_would_give_a_guest_everything_is_never_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for folder in ["services/10-db", "plugins", "etc/certs", "data", "run"] {
+        fs::create_dir_all(at(folder)).unwrap();
+    }
+    fs::write(at("etc/cluster.key"), "").unwrap();
+    symlink(at("services"), at("link")).unwrap();
+    let place = |name: &str, extent, what| Protected { path: at(name), extent, what };
+    let protected = vec![
+        place("services", Extent::Folder, "the services folder"),
+        place("etc/koi.toml", Extent::File, "koid's configuration"),
+        place("etc/cluster.key", Extent::Secret, "a key of the cluster"),
+        place("run/koid.sock", Extent::File, "koid's socket"),
+    ];
+    let host = Host { protected, ..host() };
+    let granted = |key: &str, name: &str| {
+        let grants = grants_of(&format!("{key} = [\"{}\"]", at(name).display()), &host, None);
+        grants.map(drop).map_err(|error| error.to_string())
+    };
+    for (name, what) in [
+        ("services", "the services folder"),
+        ("services/10-db", "the services folder"),
+        ("link", "the services folder"),
+        ("link/10-db", "the services folder"),
+        ("etc", "koid's configuration"),
+        ("run", "koid's socket"),
+        ("", "the services folder"),
+    ] {
+        let why = granted("write", name).unwrap_err();
+        assert!(why.contains(what) && why.contains("could give itself everything"), "{name}: {why}");
+    }
+    for (key, name) in
+        [("write", "data"), ("write", "etc/certs"), ("read", "services/10-db"), ("read", "run")]
+    {
+        granted(key, name).unwrap();
+    }
+    let why = granted("read", "etc").unwrap_err();
+    assert!(why.contains("a key of the cluster") && why.contains("would be readable"), "{why}");
+}
+
+#[test]
+fn a_program_that_the_guest_may_change_is_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, tools) = (dir.path().join("data"), dir.path().join("tools"));
+    fs::create_dir_all(data.join("bin")).unwrap();
+    fs::create_dir(&tools).unwrap();
+    koi_testkit::write_executable(&data.join("bin/tool"), "#!/bin/sh\n");
+    symlink(data.join("bin/tool"), tools.join("tool")).unwrap();
+    koi_testkit::write_executable(&tools.join("own"), "#!/bin/sh\n");
+    let text =
+        |program: &Path| format!("write = [\"{}\"]\nexec = [\"{}\"]", data.display(), program.display());
+    for program in [data.join("bin/tool"), tools.join("tool")] {
+        let why = error(&text(&program));
+        assert!(why.contains("which `exec` runs") && why.contains("may run anything"), "{why}");
+    }
+    good(&text(&tools.join("own")));
 }
 
 #[test]
