@@ -171,6 +171,13 @@ impl Drop for ProcessGroup {
     }
 }
 
+/// Whether any process of the group with this id, whoever started it, is more than a zombie. Where there is none this is known at once;
+/// otherwise it looks through /proc.
+pub fn runs(group: i32) -> bool {
+    let group = Pid::from_raw(group);
+    killpg(group, None).is_ok() && members_run(group)
+}
+
 /// Looks through /proc. Without one the leader is all that can be known.
 fn members_run(group: Pid) -> bool {
     let Ok(processes) = fs::read_dir("/proc") else { return false };

@@ -121,6 +121,45 @@ fn close_on_exec() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// No program that this process becomes can have other capabilities than those in `keep`, a bit for each by its number. Whoever may not say so is
+/// left as it is.
+pub fn bound_capabilities(keep: u64) {
+    for number in 0..64 {
+        if keep & 1 << number == 0 {
+            // SAFETY: it takes numbers. There are fewer than 64.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) };
+        }
+    }
+}
+
+/// This process keeps of its capabilities those in `keep`, a bit for each by its number, and passes none on.
+pub fn keep_capabilities(keep: u64) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    let half = |shift: u32| {
+        let bits = (keep >> shift) as u32;
+        Sets { effective: bits, permitted: bits, inheritable: 0 }
+    };
+    let (header, sets) = (Header { version: VERSION_3, pid: 0 }, [half(0), half(32)]);
+    // SAFETY: the pointers are to whole values of the form that the kernel wants for this version.
+    unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        nix::errno::Errno::result(libc::syscall(libc::SYS_capset, &header, sets.as_ptr()))?;
+    }
+    Ok(())
+}
+
 /// Closes all that this process was left open by its parent, but for the standard streams. To be called before anything is opened.
 pub fn close_inherited() {
     // SAFETY: whoever opened these descriptors is another process; nothing in this one knows them.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use koi_plugin_api::{Handler, Hook, HookError, Outcome};
 use koi_plugin_host::{Host, Registry, discover};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, mkfifo};
 
 use crate::guests::Guest;
@@ -42,6 +43,11 @@ fn helpers(service: &str) -> Vec<Pid> {
         words.get(1..3) == Some(&[b"plugin-wasm", service.as_bytes()]) && parent.trim() == own
     };
     ids.filter(is_one).map(Pid::from_raw).collect()
+}
+
+/// Waits for the end of a helper, and leaves it to be reaped.
+fn has_ended(helper: Pid) {
+    waitid(Id::Pid(helper), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
 }
 
 #[tokio::test]
@@ -112,7 +118,7 @@ async fn a_helper_that_dies_is_one_failed_hook_and_the_next_one_is_there_already
 
     // One that dies while it is idle costs nothing.
     kill(second, Signal::SIGKILL).unwrap();
-    koi_testkit::wait_for("it has ended", || !helpers("dies").contains(&second));
+    has_ended(second);
     let ask = Ask::new(&handler);
     assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
     drop(handler);
@@ -128,8 +134,8 @@ async fn compiled_code_that_is_shortened_while_it_runs_harms_nobody() {
     }
     for helper in helpers("shortened") {
         kill(helper, Signal::SIGKILL).unwrap();
+        has_ended(helper);
     }
-    koi_testkit::wait_for("the helper has ended", || helpers("shortened").is_empty());
     assert_eq!(Ask::new(&handler).hook(Hook::Demote).await, Ok(Outcome::Done));
 }
 
@@ -172,4 +178,50 @@ async fn a_helper_that_speaks_out_of_turn_is_ended() {
     let ask = Ask::new(&handler).with_timeout(Duration::from_millis(300));
     assert!(matches!(ask.hook(Hook::Demote).await, Err(HookError::TimedOut(_))));
     assert!(helpers("impostor").is_empty(), "what did not answer is gone");
+}
+
+/// What `/proc` says of a helper that serves `service` and has run a hook.
+async fn confinement(handler: &Arc<dyn Handler>, service: &str) -> (Vec<(String, String)>, PathBuf) {
+    let _ = Ask::new(handler).hook(Hook::Start).await;
+    let helper = helpers(service).pop().expect("it is kept");
+    let status = fs::read_to_string(format!("/proc/{helper}/status")).unwrap();
+    let fields = status.lines().filter_map(|line| line.split_once(':'));
+    let fields = fields.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect();
+    (fields, fs::read_link(format!("/proc/{helper}/ns/net")).unwrap())
+}
+
+fn field<'f>(fields: &'f [(String, String)], key: &str) -> &'f str {
+    fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_guest_that_broke_out_would_find_itself_without_rights() {
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip("only root can take rights away from a helper");
+    }
+    let node = Node::new();
+    let guest = Guest::new("plain").hook("start", "(call $done)").build();
+    let handler = node.handler("confined", &guest, "");
+    let (plain, network) = confinement(&handler, "confined").await;
+    for (key, expected) in
+        [("NoNewPrivs", "1"), ("CapEff", "0000000000000000"), ("CapBnd", "0000000000000000"), ("Groups", "")]
+    {
+        assert_eq!(field(&plain, key), expected, "{key}");
+    }
+    let own: Vec<u32> = field(&plain, "Uid").split_whitespace().map(|id| id.parse().unwrap()).collect();
+    assert!(own.iter().all(|id| *id > 1_900_000_000) && own.len() == 4, "{own:?}");
+    assert_ne!(network, fs::read_link("/proc/self/ns/net").unwrap(), "nothing is reached from there");
+
+    // Another service is another user.
+    let other = node.handler("confined-too", &guest, "");
+    let (other, _) = confinement(&other, "confined-too").await;
+    assert_ne!(field(&other, "Uid"), field(&plain, "Uid"));
+
+    // With a folder it has the rights for files, and no other.
+    let folder = tempfile::tempdir().unwrap();
+    let grants = format!("[grants]\nread = [{:?}]\n", folder.path());
+    let reading = node.handler("confined-reads", &guest, &grants);
+    let (reading, _) = confinement(&reading, "confined-reads").await;
+    assert_eq!(field(&reading, "CapEff"), "0000000000000004", "CAP_DAC_READ_SEARCH");
+    assert_eq!(field(&reading, "CapBnd"), "0000000000000004");
 }

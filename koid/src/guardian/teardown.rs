@@ -26,6 +26,8 @@ use crate::services::teardown_manifest;
 
 /// How long hooks of the dead daemon get between SIGTERM and SIGKILL.
 const HOOKS_END: Duration = Duration::from_millis(200);
+/// How long SIGKILL may take: what it does not end hangs in the kernel.
+const KILL_WAIT: Duration = Duration::from_millis(100);
 /// How often, and how many times, the last obituary is sent: datagrams may get lost.
 const OBITUARY_EVERY: Duration = Duration::from_millis(30);
 const OBITUARIES: u32 = 10;
@@ -66,20 +68,28 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
     }
 }
 
-/// No hook outlives its daemon.
+/// No hook outlives its daemon: when this returns, nothing of them runs any more. A promotion that ended later would be a second master's.
 fn end_hooks(state: &GuardedState) {
-    for (_, group) in &state.groups {
-        sys::end_group(*group);
+    let groups = || state.groups.iter().map(|(_, group)| *group);
+    groups().for_each(sys::end_group);
+    if ended_within(groups, HOOKS_END) {
+        return;
     }
+    groups().for_each(sys::kill_group);
+    if !ended_within(groups, KILL_WAIT) {
+        tracing::error!("a hook of the daemon hangs in the kernel and cannot be killed");
+    }
+}
+
+fn ended_within<G: Iterator<Item = i32>>(groups: impl Fn() -> G, patience: Duration) -> bool {
     let begun = sys::now();
-    while state.groups.iter().any(|(_, group)| sys::group_exists(*group))
-        && sys::now().since(begun) < HOOKS_END
-    {
+    while groups().any(koi_child::group::runs) {
+        if sys::now().since(begun) >= patience {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
-    for (_, group) in &state.groups {
-        sys::kill_group(*group);
-    }
+    true
 }
 
 /// Whether something is still promoted in the end.

@@ -351,6 +351,48 @@ fn the_guardian_takes_down_with_the_code_that_was_in_force() {
 }
 
 #[test]
+fn what_a_promotion_was_doing_is_gone_before_the_guardian_demotes() {
+    let Some(probe) = examples::find("probe-net.wasm") else { return };
+    let probe = fs::read(probe).expect("it was found");
+    let tools = Folder::default();
+    let script = |name: &str, text: &str| {
+        let path = tools.path(name);
+        koi_testkit::write_executable(&path, format!("#!/bin/sh\n{text}\n"));
+        path
+    };
+    // A promotion that does not end, and that no signal but one ends; and a demotion that looks for it.
+    let promoting = script("promoting", "trap '' TERM; echo $$ >> $0.ids; while :; do sleep 0.2; done");
+    let looking = script(
+        "looking",
+        &format!(
+            "for id in $(cat {0}.ids); do grep -qs '^State:.[^ZX]' /proc/$id/status && echo alive; done; echo looked",
+            promoting.display()
+        ),
+    );
+    let toml = format!(
+        "[config]\nop = \"exec:/bin/true\"\npromote = \"exec:{0}\"\ndemote = \"exec:{1}\"\n[grants]\n\
+         exec = [\"/bin/true\", \"{0}\", \"{1}\"]\ntcp = [\"127.0.0.1:1\"]\nudp = [\"127.0.0.1:1\"]\nlookup = true\nhttp = [\"127.0.0.1:1\"]\n\
+         [timeouts]\npromote = \"60s\"\n",
+        promoting.display(),
+        looking.display()
+    );
+    let service = Service::empty().bytes("handler.wasm", &probe, 0o644).file("service.toml", &toml, 0o644);
+    let cluster = Cluster::builder().nodes(3).service("10-probe", service).start();
+    let ids = promoting.with_extension("ids");
+    cluster.wait_for("somebody is being promoted", |_| {
+        fs::read_to_string(&ids).is_ok_and(|ids| !ids.is_empty())
+    });
+    let first = cluster.wait_status("it has a master", |s| s.cluster.master.is_some()).cluster.master;
+    let first = first.expect("it has one");
+    let node = cluster.node(&first);
+    node.kill();
+    cluster.wait_log(&first, &["found: code Some(0)", "looked"]);
+    let looked = node.log();
+    let looked = looked.lines().find(|line| line.contains("looked")).unwrap_or_default();
+    assert!(!looked.contains("alive"), "{looked}");
+}
+
+#[test]
 fn a_plugin_that_cannot_be_loaded_fails_its_service_on_its_node_and_nothing_else() {
     let cluster = Cluster::builder().nodes(3).service("10-net", Service::recorded()).start();
     let master = cluster.wait_healthy();

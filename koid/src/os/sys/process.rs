@@ -30,11 +30,6 @@ pub(crate) fn end_group(group: i32) {
     let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
 }
 
-/// Some process of the group is left.
-pub(crate) fn group_exists(group: i32) -> bool {
-    killpg(Pid::from_raw(group), None).is_ok()
-}
-
 /// The process that started this one.
 pub(crate) fn parent() -> i32 {
     nix::unistd::getppid().as_raw()

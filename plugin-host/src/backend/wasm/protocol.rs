@@ -10,6 +10,7 @@
 //! koid takes nothing of what a helper says on trust: a guest that broke out of its sandbox may be the one who speaks. Whatever cannot
 //! be decoded, is too long, or comes at the wrong time ends the helper.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
@@ -72,6 +73,21 @@ pub(crate) struct ServiceSetup {
     pub(crate) variables: Vec<(String, String)>,
     /// For its memory and files.
     pub(crate) limits: Limits,
+    /// As whom the helper runs, if it needs no files and koid is root.
+    pub(crate) user: u32,
+}
+
+/// The first of the users that helpers run as: nobody gives out numbers there. Each service has one, by its name.
+const FIRST_USER: u32 = 1_900_000_001;
+const USERS: u32 = 65_000;
+/// As whom a component is asked what it is.
+pub(crate) const NO_SERVICE: u32 = FIRST_USER - 1;
+
+/// The user of a service's helper.
+pub(crate) fn user_of(service: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    service.hash(&mut hasher);
+    FIRST_USER + (hasher.finish() % u64::from(USERS)) as u32
 }
 
 /// A hook, to be run.

@@ -88,7 +88,7 @@ impl Helper {
     }
 }
 
-fn end(mut process: Process, mut socket: StdStream, mut output: Output, service: &str) {
+fn end(process: Process, mut socket: StdStream, mut output: Output, service: &str) {
     let until = Instant::now() + END_GRACE;
     let left = std::sync::atomic::AtomicUsize::new(LAST_LINES);
     let log = |level: LogLevel, line: &str| {
@@ -108,10 +108,8 @@ fn end(mut process: Process, mut socket: StdStream, mut output: Output, service:
         std::thread::sleep(PAUSE);
     }
     output.rest(&log);
-    if process.has_ended() {
-        // It has ended by itself: its background processes stay.
-        process.reap();
-    } else {
+    // Dropped, it takes with it what it has left in its group: what is to outlive it must have left that.
+    if !process.has_ended() {
         tracing::warn!(
             service,
             "the plugin's destroy did not end within {END_GRACE:?}: its process is killed"

@@ -38,7 +38,7 @@ pub(crate) fn limit(limits: &Limits) -> Result<(), BudgetError> {
 }
 
 /// Sets a limit, or leaves what koid was started with where that is lower: nobody but root may raise it.
-fn lower(resource: Resource, limit: u64) -> Result<(), BudgetError> {
+pub(crate) fn lower(resource: Resource, limit: u64) -> Result<(), BudgetError> {
     let (_, most) = getrlimit(resource)?;
     Ok(setrlimit(resource, limit.min(most), limit.min(most))?)
 }

@@ -7,6 +7,7 @@ mod budget;
 mod call;
 #[allow(unsafe_code)] // Takes compiled code for what it says it is.
 mod code;
+mod confine;
 mod convert;
 mod deadline;
 mod describe;

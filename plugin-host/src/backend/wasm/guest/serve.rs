@@ -15,16 +15,19 @@ use wasmtime::component::{Component, Linker};
 use crate::backend::helper::ReplyError;
 use crate::backend::wasm::bindings::HandlerExecPre;
 use crate::backend::wasm::engine::{EngineError, engine};
+use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::budget;
 use crate::backend::wasm::guest::budget::BudgetError;
 use crate::backend::wasm::guest::call::{GuestService, run};
+use crate::backend::wasm::guest::confine::{ConfineError, confine};
 use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::host_functions;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::machine::Machine;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
-    FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, ServiceSetup,
+    FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, NO_SERVICE,
+    ServiceSetup,
 };
 
 /// Threads for look-ups of names. All else that blocks is done by the thread that runs the guest.
@@ -39,6 +42,8 @@ pub(crate) enum ServeError {
     Socket(#[from] io::Error),
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     #[error("koid sent no code")]
     NoCode,
     #[error("koid says what it should not")]
@@ -74,6 +79,12 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
 async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> Result<(), ServeError> {
     let Ok(HostMessage::Setup(setup)) = messages.next().await else { return Err(ServeError::NotKoid) };
     let setup: GuestSetup = serde_json::from_slice(&setup).map_err(|_| ServeError::NotKoid)?;
+    let (nobody, none) = (NO_SERVICE, Grants::default());
+    let (user, granted) = match &setup {
+        GuestSetup::Describe => (nobody, &none),
+        GuestSetup::Serve(setup) => (setup.user, &setup.grants),
+    };
+    confine(granted, user)?;
     let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
     let loaded = engine()
         .map_err(LoadError::from)
@@ -147,7 +158,7 @@ fn load(machine: &Machine, code: OwnedFd) -> wasmtime::Result<Component> {
 }
 
 fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasmtime::Result<GuestService> {
-    let ServiceSetup { grants, variables, limits } = setup;
+    let ServiceSetup { grants, variables, limits, user: _ } = setup;
     let mut linker = Linker::new(&machine.engine);
     host_functions::link(&mut linker)?;
     grants.link(&mut linker)?;

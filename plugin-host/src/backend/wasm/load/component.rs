@@ -20,7 +20,7 @@ use crate::backend::wasm::load::machine_code::MachineCodeError;
 use crate::backend::wasm::load::placeholders;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::load::versions::Outside;
-use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup};
+use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup, user_of};
 use crate::host::Host;
 use crate::plugin::{Compiled, Facts, FileHash, Setup};
 
@@ -83,7 +83,7 @@ impl Code for WasmCode {
         }
         let granted = grants.granted();
         let resolved = grants.resolved();
-        let (setup_for_guests, grants) = setup_for(grants, limits)?;
+        let (setup_for_guests, grants) = setup_for(setup.service, grants, limits)?;
         let service = WasmService {
             metadata: self.facts.metadata.clone(),
             program: self.host.program.clone(),
@@ -101,10 +101,15 @@ impl Code for WasmCode {
 }
 
 /// What a service's helpers are told, and the grants that they are told of.
-fn setup_for(grants: Grants, limits: Limits) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
+fn setup_for(
+    service: &str,
+    grants: Grants,
+    limits: Limits,
+) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
     let variable = |name: &String| Some((name.clone(), std::env::var(name).ok()?));
     let variables = grants.variables().iter().filter_map(variable).collect();
-    let setup = GuestSetup::Serve(Box::new(ServiceSetup { grants, variables, limits }));
+    let setup =
+        GuestSetup::Serve(Box::new(ServiceSetup { grants, variables, limits, user: user_of(service) }));
     let message = helper::message(&setup).map_err(HandlerError::Setup)?;
     let GuestSetup::Serve(setup) = setup else { return Ok((message, Arc::default())) };
     Ok((message, Arc::new(setup.grants)))

@@ -1,5 +1,5 @@
 //! What both probes have in common: a handler whose `start` does what `op` of `[config]` says (`word:rest`) and writes to the log
-//! what came of it.
+//! what came of it. `promote` and `demote` do so with the keys of these names, where they are set.
 
 wit_bindgen::generate!({ path: "../../../../wit", world: "koi:service/handler-exec" });
 
@@ -17,38 +17,42 @@ impl metadata::Guest for Probe {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             description: env!("CARGO_PKG_DESCRIPTION").into(),
-            hooks: HookSet::START | HookSet::STATUS,
+            hooks: HookSet::START | HookSet::PROMOTE | HookSet::DEMOTE | HookSet::STATUS,
             capabilities: Vec::new(),
-            config: vec![ConfigKey {
-                name: "op".into(),
-                description: "what to try, as word:rest".into(),
-                required: true,
-                default: None,
-            }],
+            config: ["op", "promote", "demote"].into_iter().map(key).collect(),
         }
     }
 }
 
+fn key(name: &str) -> ConfigKey {
+    let description = "what to try, as word:rest".into();
+    ConfigKey { name: name.into(), description, required: name == "op", default: None }
+}
+
+/// Does what the key says, if it is set.
+fn follow(ctx: &Context, key: &str) -> Result<(), HookError> {
+    let Some((_, op)) = ctx.config.iter().find(|(name, _)| name == key) else { return Ok(()) };
+    let (word, rest) = op.split_once(':').unwrap_or((op, ""));
+    let found = crate::run(word, rest).map_err(HookError::Retry)?;
+    log(LogLevel::Info, &format!("found: {found}"));
+    Ok(())
+}
+
 impl lifecycle::Guest for Probe {
     fn start(ctx: Context) -> Result<(), HookError> {
-        let op = ctx.config.iter().find(|(key, _)| key == "op").map(|(_, op)| op.as_str());
-        let op = op.ok_or_else(|| HookError::Misconfigured("op is not set".into()))?;
-        let (word, rest) = op.split_once(':').unwrap_or((op, ""));
-        let found = crate::run(word, rest).map_err(HookError::Retry)?;
-        log(LogLevel::Info, &format!("found: {found}"));
-        Ok(())
+        follow(&ctx, "op")
     }
 
     fn stop(_: Context) -> Result<(), HookError> {
         Ok(())
     }
 
-    fn promote(_: Context) -> Result<(), HookError> {
-        Ok(())
+    fn promote(ctx: Context) -> Result<(), HookError> {
+        follow(&ctx, "promote")
     }
 
-    fn demote(_: Context) -> Result<(), HookError> {
-        Ok(())
+    fn demote(ctx: Context) -> Result<(), HookError> {
+        follow(&ctx, "demote")
     }
 
     fn status(_: Context) -> Result<StatusReport, HookError> {
