@@ -50,6 +50,18 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// The capability of this key of `[grants]`; none: there is no such.
+    pub fn from_grant_key(key: &str, value: String) -> Option<Capability> {
+        Some(match key {
+            "exec" => Capability::Exec(value),
+            "tcp" => Capability::TcpConnect(value),
+            "read" => Capability::FsRead(value),
+            "write" => Capability::FsWrite(value),
+            "env" => Capability::Env(value),
+            _ => return None,
+        })
+    }
+
     /// The key of `[grants]` that grants it.
     pub fn grant_key(&self) -> &'static str {
         match self {

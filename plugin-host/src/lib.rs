@@ -13,6 +13,7 @@ mod host;
 mod limited_log;
 mod plugin;
 mod process;
+mod rlimit;
 mod service;
 mod stderr;
 mod subcommand;

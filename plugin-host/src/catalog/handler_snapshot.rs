@@ -176,17 +176,7 @@ impl PluginSnapshot {
     }
 
     fn facts(&self) -> Facts {
-        let capability = |(key, value): &(String, String)| {
-            let value = value.clone();
-            Some(match key.as_str() {
-                "exec" => Capability::Exec(value),
-                "tcp" => Capability::TcpConnect(value),
-                "read" => Capability::FsRead(value),
-                "write" => Capability::FsWrite(value),
-                "env" => Capability::Env(value),
-                _ => return None,
-            })
-        };
+        let capability = |(key, value): &(String, String)| Capability::from_grant_key(key, value.clone());
         let key =
             |(name, description, required, default): &(String, String, bool, Option<String>)| ConfigKey {
                 name: name.clone(),

@@ -81,6 +81,17 @@ impl Process {
         true
     }
 
+    /// Waits for its end until then: how it ended, for people. None: it has not. Blocks.
+    pub(crate) fn ended_by(&mut self, until: std::time::Instant) -> Option<String> {
+        while !self.has_ended() {
+            if std::time::Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(FIRST_PAUSE);
+        }
+        Some(exit_text(self.reap()))
+    }
+
     /// Kills the group, and returns when nothing of it runs any more: how the helper itself ended. None: something of it hangs in
     /// the kernel.
     pub(crate) async fn kill(mut self) -> Option<ExitStatus> {

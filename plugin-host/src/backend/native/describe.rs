@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::backend::helper::process::{Process, exit_text};
+use crate::backend::helper::process::Process;
 use crate::backend::native::elf::ElfError;
 use crate::backend::native::helper::protocol::{Described, FRAME_BYTES, HelperReply};
 use crate::backend::native::source::LibrarySource;
 
 /// How long loading may take: a second is plenty, and a loaded machine needs more.
 const LOAD_TIME: Duration = Duration::from_secs(10);
-/// Between looks at a helper that is ending.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a library cannot be used. It stands behind the library's name.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +82,8 @@ fn first_line(socket: UnixStream, until: Instant) -> std::io::Result<Vec<u8>> {
 
 /// A helper that said nothing: how it ended.
 fn ending(mut process: Process, until: Instant) -> LibraryError {
-    while !process.has_ended() {
-        if Instant::now() >= until {
-            return LibraryError::Hangs;
-        }
-        std::thread::sleep(PAUSE);
+    match process.ended_by(until) {
+        Some(end) => LibraryError::Died { end },
+        None => LibraryError::Hangs,
     }
-    LibraryError::Died { end: exit_text(process.reap()) }
 }

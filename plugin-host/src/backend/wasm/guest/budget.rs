@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::Resource;
 
 use crate::backend::wasm::limits::Limits;
+use crate::rlimit::lower;
 
 /// Heap and stacks of the helper itself, beside what it had when the component was loaded. A guest's stack has 2 MiB of it, name
 /// look-ups have another two.
@@ -28,19 +29,15 @@ pub(crate) enum BudgetError {
 pub(crate) fn begin() -> Result<(), BudgetError> {
     // Where the machine does not allow it the helper has koid's.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
-    lower(Resource::RLIMIT_CORE, 0)
+    Ok(lower(Resource::RLIMIT_CORE, 0, 0)?)
 }
 
 /// When the component is loaded: what it takes from now on is the service's. Loaded code counts as memory until it is made executable.
 pub(crate) fn limit(limits: &Limits) -> Result<(), BudgetError> {
-    lower(Resource::RLIMIT_NOFILE, highest_descriptor()? + 1 + limits.files as u64)?;
-    lower(Resource::RLIMIT_DATA, data_bytes()? + limits.memory_bytes as u64 + OWN_BYTES)
-}
-
-/// Sets a limit, or leaves what koid was started with where that is lower: nobody but root may raise it.
-pub(crate) fn lower(resource: Resource, limit: u64) -> Result<(), BudgetError> {
-    let (_, most) = getrlimit(resource)?;
-    Ok(setrlimit(resource, limit.min(most), limit.min(most))?)
+    let files = highest_descriptor()? + 1 + limits.files as u64;
+    lower(Resource::RLIMIT_NOFILE, files, files)?;
+    let bytes = data_bytes()? + limits.memory_bytes as u64 + OWN_BYTES;
+    Ok(lower(Resource::RLIMIT_DATA, bytes, bytes)?)
 }
 
 /// The kernel counts numbers of descriptors, not open files.

@@ -10,8 +10,7 @@ use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::guest::budget;
-use crate::backend::wasm::guest::budget::BudgetError;
+use crate::rlimit::lower;
 
 /// `CAP_DAC_OVERRIDE`: files are read and changed whoever owns them.
 const DAC_OVERRIDE: u64 = 1 << 1;
@@ -28,8 +27,6 @@ const PROCESSES: u64 = 256;
 pub(crate) enum ConfineError {
     #[error("the process that runs it cannot be confined: {0}")]
     System(#[from] Errno),
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
     #[error("the process that runs it keeps capabilities: {0}")]
     Capabilities(#[from] std::io::Error),
 }
@@ -72,7 +69,7 @@ fn become_user(user: u32) -> Result<(), ConfineError> {
         setresuid(uid, uid, uid)
     };
     match become_it() {
-        Ok(()) => Ok(budget::lower(Resource::RLIMIT_NPROC, PROCESSES)?),
+        Ok(()) => Ok(lower(Resource::RLIMIT_NPROC, PROCESSES, PROCESSES)?),
         // A container without such users.
         Err(Errno::EINVAL | Errno::EPERM) => Ok(()),
         Err(error) => Err(error.into()),

@@ -32,7 +32,7 @@ use crate::backend::wasm::protocol::{
 
 /// Threads for look-ups of names. All else that blocks is done by the thread that runs the guest.
 const LOOKUP_THREADS: usize = 16;
-const LOOKUP_STACK_BYTES: usize = 128 * 1024;
+const LOOKUP_STACK_BYTES: usize = 256 * 1024;
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Why there is nothing to serve.

@@ -13,11 +13,12 @@ use std::time::Duration;
 use koi_plugin_api::for_people;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 
 use crate::backend::wasm::engine;
 use crate::backend::wasm::engine::EngineError;
+use crate::rlimit::lower;
 use crate::subcommand::COMPILE;
 
 /// Memory of the compiling process: so much whatever the component, and so much for each byte of it. A Python component of 18 MB takes
@@ -261,22 +262,16 @@ fn compile_here() -> Result<(), CompilerError> {
         (Resource::RLIMIT_CORE, 0, 0),
     ];
     for (resource, soft, hard) in limits {
-        lower(resource, soft, hard)?;
+        lower(resource, soft, hard).map_err(CompilerError::Limit)?;
     }
     let mut component = Vec::new();
     io::stdin().lock().take(COMPONENT_BYTES).read_to_end(&mut component).map_err(CompilerError::Read)?;
     let memory = memory_limit_bytes(&component);
     // Whoever finds no memory aborts.
-    lower(Resource::RLIMIT_DATA, memory, memory)?;
+    lower(Resource::RLIMIT_DATA, memory, memory).map_err(CompilerError::Limit)?;
     let compiled = engine::engine()?.precompile_component(&component).map_err(CompilerError::Invalid)?;
     let mut out = io::stdout().lock();
     out.write_all(&compiled).and_then(|()| out.flush()).map_err(CompilerError::Write)
-}
-
-/// Sets a limit, or leaves what koid was started with where that is lower: nobody but root may raise it.
-fn lower(resource: Resource, soft: u64, hard: u64) -> Result<(), CompilerError> {
-    let (_, most) = getrlimit(resource).map_err(CompilerError::Limit)?;
-    setrlimit(resource, soft.min(most), hard.min(most)).map_err(CompilerError::Limit)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use koi_plugin_api::{Metadata, for_people};
 
 use crate::backend::helper::ReplyError;
-use crate::backend::helper::process::{Process, exit_text};
+use crate::backend::helper::process::Process;
 use crate::backend::wasm::host::helper;
 use crate::backend::wasm::load::metadata::{MetadataError, metadata};
 use crate::backend::wasm::load::sealed::SealedCode;
@@ -19,8 +19,6 @@ use crate::host::Host;
 
 /// How long loading and describing may take: a second is plenty, and a loaded machine needs more.
 const TIME: Duration = Duration::from_secs(30);
-/// Between looks at a process that is ending.
-const PAUSE: Duration = Duration::from_millis(5);
 /// Messages that are heard: a component may log while it describes itself.
 const MESSAGES: usize = 10_000;
 /// Characters of a refusal.
@@ -99,11 +97,8 @@ pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metad
 
 /// A process that said nothing: how it ended.
 fn ending(mut process: Process, until: Instant) -> DescribeError {
-    while !process.has_ended() {
-        if Instant::now() >= until {
-            return DescribeError::Hangs;
-        }
-        std::thread::sleep(PAUSE);
+    match process.ended_by(until) {
+        Some(end) => DescribeError::Died { end },
+        None => DescribeError::Hangs,
     }
-    DescribeError::Died { end: exit_text(process.reap()) }
 }

@@ -52,7 +52,11 @@ pub(crate) fn metadata(said: DescribedHandler) -> Result<Metadata, MetadataError
         version: for_people(&said.version, 64),
         description: for_people(&said.description, MESSAGE_CHARS),
         hooks: hooks.collect(),
-        capabilities: said.capabilities.into_iter().filter_map(capability).collect(),
+        capabilities: said
+            .capabilities
+            .into_iter()
+            .filter_map(|(key, value)| Capability::from_grant_key(&key, value))
+            .collect(),
         config: said.config.into_iter().map(config_key).collect(),
     };
     check_texts(&metadata)?;
@@ -72,17 +76,6 @@ fn check_texts(metadata: &Metadata) -> Result<(), MetadataError> {
         true => Err(MetadataError::NamelessKey),
         false => Ok(()),
     }
-}
-
-fn capability((key, value): (String, String)) -> Option<Capability> {
-    Some(match key.as_str() {
-        "exec" => Capability::Exec(value),
-        "tcp" => Capability::TcpConnect(value),
-        "read" => Capability::FsRead(value),
-        "write" => Capability::FsWrite(value),
-        "env" => Capability::Env(value),
-        _ => return None,
-    })
 }
 
 fn config_key((name, description, required, default): (String, String, bool, Option<String>)) -> ConfigKey {
