@@ -69,20 +69,42 @@ fn only_the_standard_files_are_open() {
     assert!(!open.contains(&7) && !open.contains(&8), "{open:?}");
 }
 
+/// All keepers of this machine.
+fn keepers() -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_one = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == koi_child::KEEP.as_bytes())
+    };
+    pids.filter(is_one).collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
 /// A helper whose child has left this loop in the background has ended: well, or by SIGKILL.
 fn left_behind(body: &str, killed: bool) -> (tempfile::TempDir, Mortal) {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
-    // The script itself lives until its folder is gone.
-    let wait = if killed { "while [ -e pid ]; do sleep 0.05; done" } else { ":" };
+    // The script itself lives until it may end.
+    let wait = "while [ -e pid ] && [ ! -e end ]; do sleep 0.02; done";
     let script = format!("cd {at}; ({body}) & echo $! > pid.new; mv pid.new pid; {wait}");
     let mut helper = Command::new(HELPER);
     let mut helper =
         helper.args(["run", &script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let background = Mortal(pid_in(&folder.path().join("pid")));
+    let helper_pid = Pid::from_raw(helper.id().cast_signed());
+    // It is started on a thread of the helper's, which ends with the helper.
+    wait_for("the keeper is there", || {
+        keepers().iter().any(|keeper| parent(*keeper) == Some(helper_pid.as_raw()))
+    });
     if killed {
-        let helper_pid = Pid::from_raw(helper.id().cast_signed());
         kill(helper_pid, Signal::SIGKILL).unwrap();
+    } else {
+        fs::write(folder.path().join("end"), "").unwrap();
     }
     assert_eq!(helper.wait().unwrap().success(), !killed);
     (folder, background)
@@ -105,23 +127,11 @@ fn what_goes_on_writing_neither_dies_nor_stands_still_when_its_reader_is_gone() 
 fn the_keeper_ends_with_the_last_writer() {
     let (folder, background) = left_behind("exec sleep 600", false);
     let inode = fs::read_link(format!("/proc/{}/fd/1", background.0)).unwrap();
-    let holders = || {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let holds = |pid: &i32| {
-            let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|link| link == inode)
-        };
-        pids.filter(holds).collect::<Vec<i32>>()
+    let holds = |pid: &i32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|link| link == inode)
     };
-    let background_pid = background.0.as_raw();
-    let of_keeper = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word == koi_child::KEEP.as_bytes())
-    };
-    let keeper = wait_some("a keeper holds it", || {
-        holders().into_iter().find(|pid| *pid != background_pid && of_keeper(pid))
-    });
+    let keeper = wait_some("a keeper holds it", || keepers().into_iter().find(holds));
     // Nothing of it is killed with the terminal, or by a signal for its group.
     kill(Pid::from_raw(keeper), Signal::SIGTERM).unwrap();
     drop(background);
