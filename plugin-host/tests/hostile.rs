@@ -95,7 +95,8 @@ async fn a_file_that_never_answers_costs_one_call() {
 
 fn sleeper(node: &Node, service: &str) -> Arc<dyn Handler> {
     let sleeps = "(drop (call $sleep (i64.const 600000))) (call $done)";
-    let guest = Guest::new("sleeper").hook("start", sleeps).hook("demote", "(call $done)");
+    let done = "(call $done)";
+    let guest = Guest::new("sleeper").hook("start", sleeps).hook("demote", done).hook("stop", done);
     node.handler(service, &guest.build(), "")
 }
 
@@ -121,7 +122,11 @@ async fn a_helper_that_dies_is_one_failed_hook_and_the_next_one_is_there_already
     has_ended(second);
     let ask = Ask::new(&handler);
     assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
-    drop(handler);
+
+    // A service that is down has none.
+    assert_eq!(helpers("dies").len(), 1);
+    assert_eq!(ask.hook(Hook::Stop).await, Ok(Outcome::Done));
+    assert!(helpers("dies").is_empty());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::backend::wasm::limits::Limits;
 use crate::rlimit::lower;
 
 /// Heap and stacks of the helper itself, beside what it had when the component was loaded. A guest's stack has 2 MiB of it, name
-/// look-ups have another two.
+/// look-ups have four more.
 const OWN_BYTES: u64 = 12 << 20;
 
 /// Added to the helper's score for the OOM killer: it goes before koid and before what scripts run.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use koi_plugin_api::{
-    Abort, Call, CallLog, Called, GroupReport, Handler, Hook, HookError, Incident, Metadata, Outcome,
-    for_people,
+    Abort, Call, CallLog, Called, GroupReport, Handler, Hook, HookError, Incident, LogLevel, Metadata,
+    Outcome, for_people,
 };
 use tokio::sync::Mutex;
 
@@ -17,7 +17,7 @@ use crate::backend::wasm::host::talk::{Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::sealed::SealedCode;
-use crate::backend::wasm::protocol::{HookRequest, HostMessage};
+use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage};
 
 /// What Rust says on standard error when it gets no memory, before it aborts.
 const NO_MEMORY: &str = "memory allocation of ";
@@ -162,12 +162,17 @@ impl WasmService {
             Ending::Ended(ended) => {
                 slot.backoff.went_well();
                 helper.messages.rest();
-                slot.helper = Some(helper);
+                // Nothing is asked of a service that is down.
+                if hook == Hook::Stop && ended == HookEnding::Done {
+                    helper.body.kill(told).await;
+                } else {
+                    slot.helper = Some(helper);
+                }
                 let result = verdict::of(hook, ended, limits.timeout);
                 match result {
                     // A guest that was told to end may fail because of that: it is no failure of the hook.
                     Err(HookError::Failed(why)) if limits.abort.asked().is_some() => {
-                        told.log().line(koi_plugin_api::LogLevel::Debug, &why);
+                        told.log().line(LogLevel::Debug, &why);
                         Err(HookError::Aborted)
                     }
                     result => result,

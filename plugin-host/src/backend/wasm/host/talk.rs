@@ -23,8 +23,9 @@ use crate::backend::wasm::protocol::{
 /// done so after this hangs, and is killed.
 const OBEYS_WITHIN: Duration = Duration::from_millis(50);
 
-/// What koid does for a call ends with the call. A disk or a program that does not is waited for no longer than this.
-const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+/// What koid does for a call ends with the call. A disk or a program that does not is waited for no longer than this: the next hook may be
+/// one that takes the service down.
+const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
 /// Pieces of a program's input that wait for the program.
 const WAITING_INPUT: usize = 2;
@@ -75,6 +76,7 @@ impl Open {
         }
     }
 
+    /// Hands the piece that is held to the program, as soon as there is room.
     async fn pass_on(input: &mut Option<mpsc::Sender<Vec<u8>>>, held: &mut Option<Vec<u8>>) {
         let Some(sender) = input else { return *held = None };
         let taken = match (sender.reserve().await, held.take()) {
