@@ -56,7 +56,7 @@ async fn a_listed_program_runs_with_fitting_arguments_and_no_other_does() {
 #[tokio::test]
 async fn a_program_sees_a_path_and_what_the_guest_may_set() {
     let Some(probe) = Probe::net() else { return };
-    let exec = "exec = [\"/usr/bin/env\"]\nexec-env = [\"LANG\"]";
+    let exec = "exec = [\"/usr/bin/env\"]\nexec-env = [\"LANG\"]\ndangerous = true";
     let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n";
     assert_eq!(probe.finds(exec, "exec:/usr/bin/env").await, well(path));
     let found = probe.finds(exec, "exec:LANG=C /usr/bin/env").await;

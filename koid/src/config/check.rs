@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use koi_config::{Config, Loaded};
-use koi_plugin_host::{Found, Host, Registry, Severity, check_service, discover};
+use koi_plugin_host::{Host, Registry, Severity, check_service, discover};
 
 use crate::args::Args;
 use crate::config::current::ActiveConfig;
@@ -87,8 +87,8 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
             return 0;
         }
     };
-    let opened = discovery.services.iter().filter_map(|found| cannot_be_opened(&registry, found));
-    let opened: Vec<String> = opened.collect();
+    let opened = discovery.services.iter().filter(|found| found.problem.is_none());
+    let opened: Vec<_> = opened.map(|found| (found, registry.open(found))).collect();
     let own = discovery.services.iter().flat_map(check_service);
     for finding in registry.warnings().into_iter().chain(discovery.warnings.iter().cloned()).chain(own) {
         match finding.severity {
@@ -97,16 +97,19 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
             Severity::Info => report.lines.push(format!("note: {finding}")),
         }
     }
-    opened.into_iter().for_each(|problem| report.problem(problem));
-    discovery.services.len()
-}
-
-/// What is wrong with a service and its handler together; what is wrong with either by itself is said elsewhere.
-fn cannot_be_opened(registry: &Registry, found: &Found) -> Option<String> {
-    if found.problem.is_some() {
-        return None;
+    // What is wrong with a service and its handler together; what is wrong with either by itself is said elsewhere.
+    for (found, opened) in opened {
+        match opened {
+            Ok(ready) => {
+                let granted = ready.opened.granted.iter().filter(|granted| granted.key == "dangerous");
+                let named =
+                    granted.map(|granted| format!("note: {}: {}", found.path().display(), granted.line));
+                report.lines.extend(named);
+            }
+            Err(error) => report.problem(error.with_path(found.path())),
+        }
     }
-    Some(registry.open(found).err()?.with_path(found.path()))
+    discovery.services.len()
 }
 
 /// Where plugins are loaded for a check: where the daemon does, so that nothing is compiled twice, if whoever checks is its

@@ -30,6 +30,11 @@ pub enum GrantError {
     /// Variables for programs, and no program.
     #[error("`exec-env` under [grants] is of no use without `exec`: name the programs too")]
     ExecEnvAlone,
+    /// With that program the handler may do anything.
+    #[error(
+        "`exec` under [grants]: {entry}: {danger}, or set `dangerous = true` under [grants] if that is meant"
+    )]
+    Dangerous { entry: String, danger: Danger },
     /// The service may change a program that it may run.
     #[error(
         "`write` under [grants]: {} holds {}, which `exec` runs: a handler that may change its programs may run anything; keep the \
@@ -60,9 +65,24 @@ pub enum GrantError {
     InterfaceNotGranted { interface: String, line: &'static str },
 }
 
+/// Why a handler that may run a program may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Danger {
+    /// It runs what it is given.
+    #[error(
+        "this program runs whatever it is given, and the handler could do all that koid may: name the program that is needed itself"
+    )]
+    Launcher,
+    /// It takes any arguments.
+    #[error(
+        "with `**` the handler may give it any option, and most programs can be made to run or write anything by one: say which arguments, `*` for each that changes"
+    )]
+    AnyArguments,
+}
+
 fn about_exec(missing: &[Capability]) -> &'static str {
     if missing.iter().any(|capability| matches!(capability, Capability::Exec(_))) {
-        "; `**` stands for any arguments: patterns that say more are safer"
+        "; put there what it calls the program with: `*` stands for one argument, which begins with no `-`"
     } else {
         ""
     }

@@ -9,6 +9,7 @@
 //! | `exec` | programs | a command line with `*` and a last `**` |
 //! | `exec-env` | variables for these programs | names |
 //! | `http` | whom it may send requests to | `host:port` |
+//! | `dangerous` | programs with which a handler may do anything | `true` |
 //!
 //! Everything that can be found wrong is found wrong when the service is loaded: directories and programs are looked at, names are
 //! resolved and their addresses kept, so that a name server's later answers change nothing.
@@ -18,6 +19,7 @@ mod authority;
 pub(crate) mod directory;
 pub(crate) mod error;
 mod interfaces;
+mod launchers;
 mod paths;
 pub(crate) mod program;
 mod protected;
@@ -49,6 +51,8 @@ pub(crate) struct Grants {
     env: Vec<String>,
     programs: Vec<Program>,
     exec_env: Vec<String>,
+    /// Its programs may do whatever koid may, and the operator says that this is meant.
+    dangerous: bool,
     http: Vec<Authority>,
     /// As they stand in the file, to show what a line must say with one thing more in it.
     written: toml::Table,
@@ -78,6 +82,7 @@ impl Grants {
             env: section.each("env", program::plain_variable)?,
             programs: section.command_lines("exec", program)?,
             exec_env: section.each("exec-env", program::variable)?,
+            dangerous: section.flag("dangerous")?,
             http: section.each("http", Authority::parse)?,
             written: setup.grants.clone(),
         };
@@ -90,9 +95,12 @@ impl Grants {
         Ok(grants)
     }
 
-    /// A guest that may change a program that it may run may run anything. Blocks.
+    /// A guest that may change a program that it may run may run anything, and with some programs it may in any case. Blocks.
     fn check_programs(&self) -> Result<(), GrantError> {
         for program in &self.programs {
+            if let Some(danger) = program.danger().filter(|_| !self.dangerous) {
+                return Err(GrantError::Dangerous { entry: program.to_string(), danger });
+            }
             if let Some(directory) = self.write.iter().find(|directory| program.lies_in(directory)) {
                 return Err(GrantError::OwnProgram {
                     program: program.path().to_owned(),
@@ -121,6 +129,11 @@ impl Grants {
         let tcp = self.tcp.iter().map(|of| Granted::entry("tcp", of.written(), of));
         let udp = self.udp.iter().map(|of| Granted::entry("udp", of.written(), of));
         let lookup = self.lookup.then(any_name);
+        let dangerous = self.dangerous.then(|| Granted {
+            key: "dangerous".to_owned(),
+            value: String::new(),
+            line: "dangerous: with its programs it may do all that koid may".to_owned(),
+        });
         let programs =
             self.programs.iter().map(|of| Granted::entry("exec", of.path().display().to_string(), of));
         let exec_env = self.exec_env.iter().map(|name| Granted::entry("exec-env", name, name));
@@ -132,6 +145,7 @@ impl Grants {
             .chain(self.env.iter().map(variable))
             .chain(programs)
             .chain(exec_env)
+            .chain(dangerous)
             .chain(http)
             .collect()
     }
@@ -178,7 +192,7 @@ impl Grants {
 
     /// The program to run for a guest that asks for `path` with `args`. Blocks: links are followed.
     pub(crate) fn program(&self, path: &str, args: &[String]) -> Option<&Program> {
-        self.programs.iter().find(|program| program.fits(args) && program.is_at(path))
+        self.programs.iter().find(|program| program.fits(args, self.dangerous) && program.is_at(path))
     }
 
     /// Whether the guest may give `name` to the programs that it runs.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::directory::Directory;
-use crate::backend::wasm::grants::error::{ProgramError, VariableError};
+use crate::backend::wasm::grants::error::{Danger, ProgramError, VariableError};
+use crate::backend::wasm::grants::launchers::is_launcher;
 use crate::backend::wasm::grants::paths;
 
 /// Variables that make a program load code, or find other programs, elsewhere than it would: never set by a guest. So
@@ -91,13 +92,30 @@ impl Program {
         directory.holds(&self.path) || real.is_ok_and(|real| directory.holds(&real))
     }
 
-    /// Whether `args` fit the patterns, each its own.
-    pub(super) fn fits(&self, args: &[String]) -> bool {
+    /// Why a handler that may run it may do anything; none: it may not. Blocks.
+    pub(super) fn danger(&self) -> Option<Danger> {
+        let real = fs::canonicalize(&self.path);
+        let is_launcher = is_launcher(&self.path) || real.is_ok_and(|real| is_launcher(&real));
+        match (is_launcher, self.open_ended) {
+            (true, _) => Some(Danger::Launcher),
+            (false, true) => Some(Danger::AnyArguments),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether `args` fit the patterns, each its own. A `*` that begins a word stands for no option, unless `--` has ended them or the grants
+    /// are dangerous anyway: many a program runs or writes what an option says.
+    pub(super) fn fits(&self, args: &[String], dangerous: bool) -> bool {
         let right_count = match self.open_ended {
             true => args.len() >= self.args.len(),
             false => args.len() == self.args.len(),
         };
-        right_count && self.args.iter().zip(args).all(|(pattern, arg)| matches(pattern, arg))
+        let options_end = self.args.iter().position(|word| word == "--").unwrap_or(self.args.len());
+        let may_be = |at: usize, pattern: &str, arg: &str| {
+            dangerous || at > options_end || !pattern.starts_with('*') || !arg.starts_with('-')
+        };
+        let mut words = self.args.iter().zip(args).enumerate();
+        right_count && words.all(|(at, (pattern, arg))| matches(pattern, arg) && may_be(at, pattern, arg))
     }
 
     /// Whether `path` is this program. The same file under the same last name: `/sbin/ip` and `/usr/sbin/ip` are one, but

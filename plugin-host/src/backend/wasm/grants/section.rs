@@ -5,8 +5,8 @@ use toml::{Table, Value};
 use crate::backend::wasm::grants::error::{EntryError, GrantError};
 
 /// The keys of `[grants]`.
-pub(super) const KEYS: [&str; 9] =
-    ["read", "write", "tcp", "udp", "lookup", "env", "exec", "exec-env", "http"];
+pub(super) const KEYS: [&str; 10] =
+    ["read", "write", "tcp", "udp", "lookup", "env", "exec", "exec-env", "http", "dangerous"];
 
 /// Entries of one key.
 const ENTRIES: usize = 256;

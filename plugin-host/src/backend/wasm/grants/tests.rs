@@ -306,8 +306,41 @@ fn a_program_that_the_guest_may_change_is_not_run() {
 }
 
 #[test]
+fn programs_that_do_anything_are_granted_by_saying_so() {
+    for (entry, why) in [
+        ("/bin/ls **", "with `**` the handler may give it any option"),
+        ("/bin/sh", "this program runs whatever it is given"),
+        ("/usr/bin/env LANG=C ls", "this program runs whatever it is given"),
+    ] {
+        let error = error(&format!("exec = [\"{entry}\"]"));
+        assert!(error.contains(why) && error.contains("set `dangerous = true` under [grants]"), "{error}");
+        let grants = good(&format!("exec = [\"{entry}\"]\ndangerous = true"));
+        let said = lines(&grants);
+        assert!(said.iter().any(|line| line.starts_with("dangerous: ")), "{said:?}");
+    }
+    // Under another name it is the same.
+    let dir = tempfile::tempdir().unwrap();
+    symlink("/bin/sh", dir.path().join("tool")).unwrap();
+    let tool = format!("exec = [\"{}/tool -c *\"]", dir.path().display());
+    assert!(error(&tool).contains("runs whatever it is given"));
+    // Whoever takes services down goes on.
+    assert!(again(&tool, &Resolved::new()).has("exec"));
+}
+
+#[test]
+fn a_star_is_no_option() {
+    let grants = good("exec = [\"/bin/ls *\", \"/bin/df -- *\", \"/bin/head -c* *.txt\"]");
+    let runs = |path: &str, args: &str| grants.program(path, &words(args)).is_some();
+    assert!(runs("/bin/ls", "/tmp") && !runs("/bin/ls", "-R"));
+    assert!(runs("/bin/df", "-- -x"), "`--` ends the options");
+    assert!(runs("/bin/head", "-c5 a.txt") && !runs("/bin/head", "-c5 -a.txt"));
+    let dangerous = good("dangerous = true\nexec = [\"/bin/ls *\"]");
+    assert!(dangerous.program("/bin/ls", &words("-R")).is_some());
+}
+
+#[test]
 fn arguments_must_fit_their_patterns_one_by_one() {
-    let text = "exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", \"/bin/ls -l **\", [\"/bin/echo\", \"two words\", \"a*b*c\"]]";
+    let text = "dangerous = true\nexec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", \"/bin/ls -l **\", [\"/bin/echo\", \"two words\", \"a*b*c\"]]";
     let grants = good(text);
     let runs = |path: &str, args: &[String]| grants.program(path, args).is_some();
     assert!(runs("/bin/echo", &words("add 10.0.0.1/24 dev eth0")));
@@ -434,7 +467,7 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
     assert!(grants.check_wanted(&[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
     assert!(grants.check_wanted(&[tcp("10.0.0.5:*")]).is_err(), "more than is granted");
     let exec = grants.check_wanted(&[Capability::Exec("/bin/cat".into())]).unwrap_err().to_string();
-    assert!(exec.contains("exec = [\"/bin/ls -l\", \"/bin/cat **\"]; `**` stands for any"), "{exec}");
+    assert!(exec.contains("exec = [\"/bin/ls -l\", \"/bin/cat *\"]; put there what it calls"), "{exec}");
     assert!(grants.check_wanted(&[tcp("db")]).unwrap_err().to_string().contains("look at [config]"));
     assert!(
         grants

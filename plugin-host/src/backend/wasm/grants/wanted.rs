@@ -21,8 +21,8 @@ impl Grants {
                 continue;
             }
             let value = match capability {
-                // A program alone would be one without arguments, and few are of use so.
-                Capability::Exec(path) => format!("{path} **").into(),
+                // A program alone would be one without arguments, and few are of use so. Which it has only its author knows.
+                Capability::Exec(path) => format!("{path} *").into(),
                 other => toml::Value::from(other.value()),
             };
             match by_key.iter_mut().find(|(key, _)| *key == capability.grant_key()) {
