@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Where plugins find what they need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The program that is started again to compile a component or to load a native library: koid itself. It must call
+    /// The program that is started again to compile a component, to run its guests, or to load a native library: koid itself. It must call
     /// [`crate::process`] first.
     pub program: PathBuf,
     /// Holds compiled code, pinned files and the state of services. Only whoever runs koid may write there: compiled code that

@@ -1,4 +1,4 @@
-//! Stands in for koid where this crate is tested by itself: compiles components and loads native libraries.
+//! Stands in for koid where this crate is tested by itself: compiles and runs components, and loads native libraries.
 
 use std::process::ExitCode;
 

@@ -19,8 +19,8 @@ pub(crate) fn engine() -> Result<Engine, EngineError> {
         .epoch_interruption(true)
         .wasm_component_model(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // koid locks its memory, and address space that is merely set aside counts as locked: wasmtime's 4 GiB for each
-        // memory would break the limit for locked memory where there is one.
+        // A helper has the limits that koid was started with. Where address space is limited, wasmtime's 4 GiB for each memory would be
+        // more than there is.
         .memory_reservation(0)
         .memory_reservation_for_growth(GROWTH_BYTES)
         .memory_guard_size(64 * 1024);

@@ -449,7 +449,7 @@ impl<R> FrameReader<R> {
     }
 
     /// Between two calls nothing is kept in memory.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.read.shrink_to_fit();
     }
 

@@ -9,11 +9,10 @@ mod call;
 mod code;
 mod confine;
 mod convert;
+mod data;
 mod deadline;
 mod describe;
 mod exec;
-#[allow(clippy::module_inception)]
-mod guest;
 mod host_functions;
 mod link;
 mod machine;

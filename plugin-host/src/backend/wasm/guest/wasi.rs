@@ -22,7 +22,7 @@ use crate::backend::wasm::bindings::koi::service::{exec, state};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::DirectoryError;
-use crate::backend::wasm::guest::guest::Guest;
+use crate::backend::wasm::guest::data::Guest;
 
 impl Grants {
     /// Puts into `linker` what every component may import, and what the grants give this one. [`Grants::check_import`] says

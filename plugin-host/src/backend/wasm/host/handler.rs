@@ -161,7 +161,7 @@ impl WasmService {
         match ending {
             Ending::Ended(ended) => {
                 slot.backoff.went_well();
-                helper.messages.rest();
+                helper.messages.shrink();
                 // Nothing is asked of a service that is down.
                 if hook == Hook::Stop && ended == HookEnding::Done {
                     helper.body.kill(told).await;
