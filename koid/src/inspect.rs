@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use koi_plugin_host::{Host, PluginInfo, Registry, discover_one};
+use koi_plugin_host::{Host, PluginInfo, Registry, Resolver, discover_one};
 
 use crate::api;
 use crate::reporting::say;
@@ -117,7 +117,8 @@ fn place(folder: &Path, file: &Path) -> (Host, bool) {
     let is_component = file.extension().is_some_and(|ending| ending == "wasm");
     let cache = if is_component { cache() } else { None };
     let keeps = cache.is_some();
-    (Host { program, dir: cache.unwrap_or_else(|| folder.to_owned()), protected: Vec::new() }, keeps)
+    let dir = cache.unwrap_or_else(|| folder.to_owned());
+    (Host { program, dir, protected: Vec::new(), resolver: Resolver::default() }, keeps)
 }
 
 /// `$XDG_CACHE_HOME/koi`, for this user alone; none: there is no place for it.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::resolver::Resolver;
+
 /// Where plugins find what they need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
@@ -13,6 +15,8 @@ pub struct Host {
     pub dir: PathBuf,
     /// What of koi no guest may change or read, whatever is granted. The folder that [`Host::dir`] lies in is always one of these.
     pub protected: Vec<Protected>,
+    /// Finds the addresses of names under `[grants]`, and of those that guests ask for.
+    pub resolver: Resolver,
 }
 
 /// A place of koi's that a guest with a grant for it could use to get everything else.
@@ -45,6 +49,7 @@ impl Host {
             program: PathBuf::from("/proc/self/exe"),
             dir: state_dir.join("plugins"),
             protected: Vec::new(),
+            resolver: Resolver::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod guests;
+#[allow(dead_code, reason = "not all that it can do is needed here")]
 mod probing;
 
 use std::fs;

@@ -169,6 +169,14 @@ async fn a_helper_that_speaks_out_of_turn_is_ended() {
         ("printf 'HTTP/1.1 200 OK\\r\\n\\r\\n' >&0; sleep 60", "says what no"),
         ("printf '\\xff\\xff\\xff\\x7f' >&0; sleep 60", "says what no"),
         ("printf '\\x01\\0\\0\\0\\xff' >&0; sleep 60", "says what no"),
+        // A look-up of the name `x`, which nothing grants.
+        (r"printf '\x06\0\0\0\x82\x09\x82\x01\x61\x78' >&0; sleep 60", "says what no"),
+        // Questions for the newest epoch, some hundred thousand, and nobody who reads the answers.
+        (
+            r"cd $(mktemp -d); printf '\x06\0\0\0\x82\x06\x81\x82\0\x80' > one
+            for n in {1..18}; do cat one one > two; mv two one; done; cat one >&0; sleep 60",
+            "says what no",
+        ),
         ("exec 0<&-; exit 3", "exited by itself with status 3"),
         ("echo my last word >&2; kill -SEGV $$", "was ended by SIGSEGV in demote: my last word"),
     ];

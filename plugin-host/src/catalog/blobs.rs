@@ -135,7 +135,12 @@ mod tests {
     use super::*;
 
     fn host(folder: &tempfile::TempDir) -> Host {
-        Host { program: "/bin/false".into(), dir: folder.path().join("plugins"), protected: Vec::new() }
+        Host {
+            program: "/bin/false".into(),
+            dir: folder.path().join("plugins"),
+            protected: Vec::new(),
+            resolver: Default::default(),
+        }
     }
 
     #[test]

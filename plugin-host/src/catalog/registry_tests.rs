@@ -94,7 +94,12 @@ impl World {
     fn registry(&self) -> Registry {
         let (loads, host) = (
             self.loads.clone(),
-            Host { program: "/bin/false".into(), dir: self.path("state"), protected: Vec::new() },
+            Host {
+                program: "/bin/false".into(),
+                dir: self.path("state"),
+                protected: Vec::new(),
+                resolver: Default::default(),
+            },
         );
         let loader: Loader = Arc::new(move |source: &PluginFile<'_>| {
             loads.fetch_add(1, Ordering::SeqCst);

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::conformance::error::ScratchError;
 use crate::host::Host;
 use crate::plugin::Kind;
+use crate::resolver::Resolver;
 
 /// The traces of one trial. They are removed with it.
 pub(crate) struct Scratch {
@@ -30,7 +31,8 @@ impl Scratch {
         // Only components have something that is worth keeping.
         let cache = if kind == Kind::Wasm { cache() } else { None };
         let dir = cache.unwrap_or_else(|| folder.path().join("plugins"));
-        let host = Host { program: PathBuf::from("/proc/self/exe"), dir, protected: Vec::new() };
+        let program = PathBuf::from("/proc/self/exe");
+        let host = Host { program, dir, protected: Vec::new(), resolver: Resolver::default() };
         let store_name = format!("trial-{}", std::process::id());
         let kept = state.map(|state| state.join(name));
         let scratch = Scratch { folder, host, store_name, kept };

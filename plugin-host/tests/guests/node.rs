@@ -9,7 +9,7 @@ use koi_plugin_api::{
     AbortSignal, Call, CallLog, Called, Context, Failure, Handler, Hook, LogLevel, NewestEpoch, Role,
     abort_pair,
 };
-use koi_plugin_host::{Facts, Host, Opened, Registry, discover};
+use koi_plugin_host::{Facts, Host, Opened, Registry, Resolver, discover};
 use tempfile::TempDir;
 
 /// Lines that a test's log keeps; the others are only counted.
@@ -18,23 +18,30 @@ const LINES: usize = 1000;
 /// A node's folders. Its registry is made anew for each service, as after a restart.
 pub struct Node {
     folder: Arc<TempDir>,
+    resolver: Resolver,
 }
 
 impl Node {
     /// An empty one.
     pub fn new() -> Node {
-        Node { folder: Arc::new(TempDir::new().unwrap()) }
+        Node { folder: Arc::new(TempDir::new().unwrap()), resolver: Resolver::default() }
+    }
+
+    /// An empty one that finds the addresses of names so.
+    pub fn resolving(resolver: Resolver) -> Node {
+        Node { resolver, ..Node::new() }
     }
 
     /// The same node after a restart of its daemon.
     pub fn restarted(&self) -> Node {
-        Node { folder: self.folder.clone() }
+        Node { folder: self.folder.clone(), resolver: self.resolver.clone() }
     }
 
     /// What its plugins share.
     pub fn host(&self) -> Host {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_koi-plugin-helper"));
-        Host { program, dir: self.folder.path().join("plugins"), protected: Vec::new() }
+        let dir = self.folder.path().join("plugins");
+        Host { program, dir, protected: Vec::new(), resolver: self.resolver.clone() }
     }
 
     /// The folder of a service.

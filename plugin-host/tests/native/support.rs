@@ -53,6 +53,7 @@ impl Bench {
             program: env!("CARGO_BIN_EXE_koi-plugin-helper").into(),
             dir: dir.path().join("plugins"),
             protected: Vec::new(),
+            resolver: Default::default(),
         };
         let registry = Registry::new(host, dir.path().to_owned());
         fs::create_dir(dir.path().join("services")).unwrap();

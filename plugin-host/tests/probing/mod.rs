@@ -58,12 +58,27 @@ impl Probe {
         }
     }
 
+    /// The same on another node.
+    pub(crate) fn on(self, node: Node) -> Probe {
+        Probe { node, ..self }
+    }
+
     /// Loads it with these lines of `[grants]`, and what it needs besides.
     pub(crate) fn open(&self, grants: &str, op: &str) -> Result<Arc<dyn Handler>, String> {
+        self.open_with(&self.lines(grants), op)
+    }
+
+    /// Loads it for `service`, with these lines of `[config]`.
+    pub(crate) fn open_as(&self, service: &str, grants: &str, config: &str) -> Arc<dyn Handler> {
+        let toml = format!("[config]\n{config}\n[grants]\n{}\n", self.lines(grants));
+        self.node.open(service, &self.component, &toml).unwrap().handler
+    }
+
+    /// These lines of `[grants]`, and those that it needs besides.
+    fn lines(&self, grants: &str) -> String {
         let is_set = |key: &str| grants.lines().any(|line| line.starts_with(&format!("{key} =")));
         let besides = self.needed.iter().filter(|(key, _)| !is_set(key)).map(|(_, line)| *line);
-        let lines = besides.chain([grants]).collect::<Vec<_>>().join("\n");
-        self.open_with(&lines, op)
+        besides.chain([grants]).collect::<Vec<_>>().join("\n")
     }
 
     /// Loads it with exactly these lines of `[grants]`.

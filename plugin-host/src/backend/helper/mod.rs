@@ -117,6 +117,11 @@ impl RequestSender {
         !self.waiting.is_empty()
     }
 
+    /// Bytes of what waits.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Nobody is there to take what waits.
     pub(crate) fn forget(&mut self) {
         self.waiting.clear();

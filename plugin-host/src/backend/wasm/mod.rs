@@ -9,7 +9,7 @@
 //!  koid: handler (one per service)                   helper: engine, component (one process per service)
 //!        host ── calls, answers: frames of CBOR ──►  serve ──► instance of this call
 //!             ◄── lines, questions, results ───────  link  ◄── imports
-//!        store, epoch, programs
+//!        store, epoch, names, programs
 //! ```
 
 mod bindings;

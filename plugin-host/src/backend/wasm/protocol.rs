@@ -5,13 +5,15 @@
 //! ```
 //!
 //! The socket's first byte comes with a descriptor, the component's compiled code. Then koid sends [`HostMessage::Setup`], and from
-//! then on calls, one at a time. While a call runs the helper may ask; it has one question open at most.
+//! then on calls, one at a time. While a call runs the helper may ask; it has one question open at most, and beside it a bounded number
+//! of look-ups of names, which have numbers.
 //!
 //! koid takes nothing of what a helper says on trust: a guest that broke out of its sandbox may be the one who speaks. Whatever cannot
 //! be decoded, is too long, or comes at the wrong time ends the helper.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::net::IpAddr;
 
 use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
 use minicbor::{Decode, Encode};
@@ -33,6 +35,15 @@ pub(crate) const ARGUMENTS_BYTES: usize = 512 * 1024;
 /// Bytes of a program's input.
 pub(crate) const INPUT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Look-ups of names that go on at once for one call.
+pub(crate) const LOOKUPS_AT_ONCE: usize = 4;
+/// Look-ups that wait until others are done.
+pub(crate) const LOOKUPS_WAITING: usize = 64;
+/// Look-ups of one call that have no answer yet.
+pub(crate) const LOOKUPS_OPEN: usize = LOOKUPS_AT_ONCE + LOOKUPS_WAITING;
+/// Bytes of a name that is looked up (RFC 1035).
+pub(crate) const NAME_BYTES: usize = 253;
+
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Bytes of the length before each message.
@@ -53,6 +64,9 @@ pub(crate) enum HostMessage {
     /// The answer to the open question.
     #[n(3)]
     Answer(#[n(0)] HostAnswer),
+    /// What came of the look-up of this number.
+    #[n(4)]
+    Found(#[n(0)] u64, #[n(1)] LookupAnswer),
 }
 
 /// What a helper is for.
@@ -212,6 +226,9 @@ pub(crate) enum GuestMessage {
     /// The call has ended.
     #[n(8)]
     Ended(#[n(0)] HookEnding),
+    /// Wants the addresses of a name, in ASCII. The number is that of no look-up that has no answer yet.
+    #[n(9)]
+    LookUp(#[n(0)] u64, #[n(1)] String),
 }
 
 /// What a component says of itself, unchecked.
@@ -297,6 +314,27 @@ pub(crate) enum HostAnswer {
     Exited(#[n(0)] ProgramExit),
     #[n(6)]
     ProgramRefused(#[n(0)] ProgramRunError),
+}
+
+/// What came of a look-up.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum LookupAnswer {
+    /// In the order in which they are to be tried; at least one, IPv4-mapped ones as IPv4.
+    #[n(0)]
+    Addresses(#[n(0)] Vec<IpAddr>),
+    /// The name is not known, or the name server does not answer: the system does not tell which.
+    #[n(1)]
+    Unknown,
+    /// There are too many look-ups already.
+    #[n(2)]
+    Busy,
+}
+
+/// Whether it may be looked up: what is left of a name when a helper has put it into ASCII.
+pub(crate) fn may_be_looked_up(name: &str) -> bool {
+    // An address is no name, nor is what has an address in it that a resolver might see.
+    let is_of_a_name = |byte: u8| byte.is_ascii_graphic() && !b"#%/:<>?@[\\]^|".contains(&byte);
+    (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_of_a_name)
 }
 
 /// How a program ended.
@@ -521,6 +559,7 @@ mod tests {
             GuestMessage::Question(GuestQuestion::Set("key".into(), vec![0; 300])),
             GuestMessage::Question(GuestQuestion::Run(run)),
             GuestMessage::Input(vec![1, 2, 3]),
+            GuestMessage::LookUp(7, "db.example".into()),
             GuestMessage::Ended(status),
         ]
     }
@@ -558,6 +597,18 @@ mod tests {
         }
         let too_long = [0xff_u8; 64];
         assert_eq!(decode::<GuestMessage>(&too_long, GUEST_FRAME_BYTES), Err(ReplyError::Garbled));
+    }
+
+    #[test]
+    fn only_names_are_looked_up() {
+        for name in ["db", "db.example.", "xn--bcher-kva.example", "_srv.db_1", &"a".repeat(NAME_BYTES)] {
+            assert!(may_be_looked_up(name), "{name}");
+        }
+        for no in
+            ["", "a b", "::1", "fe80::1%eth0", "a/b", "b\u{fc}cher", "a\0b", &"a".repeat(NAME_BYTES + 1)]
+        {
+            assert!(!may_be_looked_up(no), "{no}");
+        }
     }
 
     #[test]

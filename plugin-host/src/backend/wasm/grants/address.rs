@@ -3,18 +3,14 @@
 //! An IPv4-mapped IPv6 address (`::ffff:10.0.0.5`) counts as the IPv4 address, in grants and in what is checked against them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::error::{AddressError, AddressFormError, HostNameError};
+use crate::backend::wasm::protocol::NAME_BYTES;
 use crate::plugin::Resolved;
-
-/// Addresses of one name; a name with more is not one of a server.
-const ADDRESSES: usize = 64;
-
-/// Bytes of a host name (RFC 1035).
-const NAME_BYTES: usize = 253;
+use crate::resolver::Resolver;
 
 /// An address as it is written, not yet resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +50,15 @@ impl AddressGrant {
         &self.written
     }
 
-    /// Blocks: a name is resolved, unless it is in `known`, where it then must be.
-    pub(super) fn resolve(text: &str, known: Option<&Resolved>) -> Result<AddressGrant, AddressError> {
+    /// Blocks: a name is resolved by `resolver`, unless it is in `known`, where it then must be.
+    pub(super) fn resolve(
+        text: &str,
+        known: Option<&Resolved>,
+        resolver: &Resolver,
+    ) -> Result<AddressGrant, AddressError> {
         let address = AddressText::parse(text)?;
         let pinned = match (&address.host, known) {
-            (HostText::Name(name), None) => resolve(name)?,
+            (HostText::Name(name), None) => resolve(resolver, name)?,
             (HostText::Name(name), Some(known)) => known.get(name).cloned().unwrap_or_default(),
             (HostText::Network(_), _) => Vec::new(),
         };
@@ -76,16 +76,12 @@ impl AddressGrant {
     /// Whether it covers `address`.
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        let host = match &self.address.host {
-            HostText::Network(network) => network.contains(ip),
-            HostText::Name(_) => self.pinned.contains(&ip),
-        };
-        // "Any address" is this machine to the kernel, whatever network was meant.
-        host && self.allows_port(Some(address.port())) && !ip.is_unspecified()
+        let is_pinned = self.pinned.contains(&ip) && self.address.allows_port(Some(address.port()));
+        self.address.holds(address) || is_pinned && !ip.is_unspecified()
     }
 
-    /// Whether everything that `wanted` may mean is granted.
-    pub(super) fn covers(&self, wanted: &AddressText) -> bool {
+    /// Whether everything that `wanted` may mean is granted. Blocks: a name in it may have to be resolved.
+    pub(super) fn covers(&self, wanted: &AddressText, resolver: &Resolver) -> bool {
         let host = match (&self.address.host, &wanted.host) {
             (HostText::Name(granted), HostText::Name(wanted)) => granted == wanted,
             (HostText::Network(granted), HostText::Network(wanted)) => {
@@ -95,14 +91,10 @@ impl AddressGrant {
                 wanted.is_single() && self.pinned.contains(&wanted.ip)
             }
             (HostText::Network(granted), HostText::Name(wanted)) => {
-                resolve(wanted).is_ok_and(|ips| ips.iter().any(|ip| granted.contains(*ip)))
+                resolve(resolver, wanted).is_ok_and(|ips| ips.iter().any(|ip| granted.contains(*ip)))
             }
         };
-        host && self.allows_port(wanted.port)
-    }
-
-    fn allows_port(&self, port: Option<u16>) -> bool {
-        self.address.port.is_none() || self.address.port == port
+        host && self.address.allows_port(wanted.port)
     }
 }
 
@@ -121,6 +113,19 @@ impl fmt::Display for AddressGrant {
 impl AddressText {
     pub(super) fn parse(text: &str) -> Result<AddressText, AddressError> {
         AddressText::split(text).map_err(AddressError::Form)
+    }
+
+    /// Whether it names this address, alone or in a network. What a name stands for it does not know.
+    fn holds(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let host = matches!(&self.host, HostText::Network(network) if network.contains(ip));
+        // "Any address" is this machine to the kernel, whatever network was meant.
+        host && self.allows_port(Some(address.port())) && !ip.is_unspecified()
+    }
+
+    /// None as the port: any.
+    fn allows_port(&self, port: Option<u16>) -> bool {
+        self.port.is_none() || self.port == port
     }
 
     fn split(text: &str) -> Result<AddressText, AddressFormError> {
@@ -225,15 +230,8 @@ pub(super) fn name(text: &str) -> Result<String, HostNameError> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn resolve(name: &str) -> Result<Vec<IpAddr>, AddressError> {
-    let found = (name, 0).to_socket_addrs().map_err(AddressError::Unresolved)?;
-    let mut ips: Vec<IpAddr> = Vec::new();
-    for address in found.take(ADDRESSES) {
-        let ip = address.ip().to_canonical();
-        if !ips.contains(&ip) {
-            ips.push(ip);
-        }
-    }
+fn resolve(resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, AddressError> {
+    let ips = resolver.addresses(name).map_err(AddressError::Unresolved)?;
     match ips.is_empty() {
         true => Err(AddressError::NoAddress),
         false => Ok(ips),

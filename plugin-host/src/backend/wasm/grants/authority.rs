@@ -29,6 +29,11 @@ impl Authority {
         Ok(Authority { host: canonical(host)?, port })
     }
 
+    /// Whether this name, in lower case, stands in it.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.host == name
+    }
+
     pub(super) fn allows(&self, host: &str, port: u16) -> bool {
         self.port == port && canonical(host).is_ok_and(|host| host == self.host)
     }

@@ -76,8 +76,8 @@ impl Grants {
         let grants = Grants {
             read: section.each("read", to_read)?,
             write: section.each("write", to_write)?,
-            tcp: section.each("tcp", |text| AddressGrant::resolve(text, resolved))?,
-            udp: section.each("udp", |text| AddressGrant::resolve(text, resolved))?,
+            tcp: section.each("tcp", |text| AddressGrant::resolve(text, resolved, &host.resolver))?,
+            udp: section.each("udp", |text| AddressGrant::resolve(text, resolved, &host.resolver))?,
             lookup: section.flag("lookup")?,
             env: section.each("env", program::plain_variable)?,
             programs: section.command_lines("exec", program)?,
@@ -188,6 +188,11 @@ impl Grants {
     /// Whether the guest may send requests to `host`, in whatever case, at `port`.
     pub(crate) fn allows_http(&self, host: &str, port: u16) -> bool {
         self.http.iter().any(|granted| granted.allows(host, port))
+    }
+
+    /// Whether the guest may have this name looked up, for itself or for a request.
+    pub(crate) fn allows_look_up(&self, name: &str) -> bool {
+        self.lookup || self.http.iter().any(|granted| granted.names(name))
     }
 
     /// The program to run for a guest that asks for `path` with `args`. Blocks: links are followed.

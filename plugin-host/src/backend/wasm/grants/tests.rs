@@ -26,7 +26,12 @@ fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Gra
 }
 
 fn host() -> Host {
-    Host { program: "/proc/self/exe".into(), dir: "/nowhere/koi/plugins".into(), protected: Vec::new() }
+    Host {
+        program: "/proc/self/exe".into(),
+        dir: "/nowhere/koi/plugins".into(),
+        protected: Vec::new(),
+        resolver: Default::default(),
+    }
 }
 
 /// What a service is granted again, which was opened before.
@@ -63,6 +68,10 @@ fn error(text: &str) -> String {
 
 fn allows(grants: &Grants, address: &str) -> bool {
     grants.allows_tcp(address.parse().unwrap())
+}
+
+fn wants(grants: &Grants, wanted: &[Capability]) -> Result<(), GrantError> {
+    grants.check_wanted(wanted, &host().resolver)
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -237,7 +246,7 @@ fn koids_own_state_is_never_written_by_a_guest() {
     let state = dir.path().join("state");
     fs::create_dir_all(state.join("plugins/compiled")).unwrap();
     fs::create_dir(dir.path().join("beside")).unwrap();
-    let host = Host { program: "/proc/self/exe".into(), dir: state.join("plugins"), protected: Vec::new() };
+    let host = Host { dir: state.join("plugins"), ..host() };
     let write = |path: &Path| grants_of(&format!("write = [\"{}\"]", path.display()), &host, None);
     for path in [dir.path(), &state, &state.join("plugins"), &state.join("plugins/compiled")] {
         assert!(write(path).unwrap_err().to_string().contains("koid's own state"), "{}", path.display());
@@ -414,6 +423,17 @@ fn a_server_is_a_host_in_any_case_and_a_port() {
 }
 
 #[test]
+fn only_names_that_are_granted_are_looked_up() {
+    let http = good("http = [\"api.example:443\", \"10.0.0.1:80\"]");
+    assert!(http.allows_look_up("api.example"));
+    for no in ["example", "x.api.example", "localhost"] {
+        assert!(!http.allows_look_up(no), "{no}");
+    }
+    assert!(good("lookup = true").allows_look_up("any.example"));
+    assert!(!good("tcp = [\"localhost:80\"]").allows_look_up("localhost"), "its addresses are known already");
+}
+
+#[test]
 fn an_import_without_a_grant_is_answered_with_the_line_to_write() {
     let none = good("");
     let line = |interface: &str| none.check_import(interface).unwrap_err().to_string();
@@ -457,21 +477,20 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
         Capability::Env("LANG".into()),
         Capability::Exec("/bin/ls".into()),
     ];
-    assert!(grants.check_wanted(&covered).is_ok());
+    assert!(wants(&grants, &covered).is_ok());
     let wanted = [tcp("192.0.2.1:6379"), Capability::FsWrite("/usr/x".into()), tcp("10.0.0.5:80")];
     assert_eq!(
-        grants.check_wanted(&wanted).unwrap_err().to_string(),
+        wants(&grants, &wanted).unwrap_err().to_string(),
         "the handler wants what is not granted; write under [grants] of service.toml: \
              tcp = [\"10.0.0.0/8:6379\", \"localhost:80\", \"192.0.2.1:6379\", \"10.0.0.5:80\"] and write = [\"/usr/x\"]"
     );
-    assert!(grants.check_wanted(&[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
-    assert!(grants.check_wanted(&[tcp("10.0.0.5:*")]).is_err(), "more than is granted");
-    let exec = grants.check_wanted(&[Capability::Exec("/bin/cat".into())]).unwrap_err().to_string();
+    assert!(wants(&grants, &[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
+    assert!(wants(&grants, &[tcp("10.0.0.5:*")]).is_err(), "more than is granted");
+    let exec = wants(&grants, &[Capability::Exec("/bin/cat".into())]).unwrap_err().to_string();
     assert!(exec.contains("exec = [\"/bin/ls -l\", \"/bin/cat *\"]; put there what it calls"), "{exec}");
-    assert!(grants.check_wanted(&[tcp("db")]).unwrap_err().to_string().contains("look at [config]"));
+    assert!(wants(&grants, &[tcp("db")]).unwrap_err().to_string().contains("look at [config]"));
     assert!(
-        grants
-            .check_wanted(&[Capability::FsRead("data".into())])
+        wants(&grants, &[Capability::FsRead("data".into())])
             .unwrap_err()
             .to_string()
             .contains("an absolute path")

@@ -7,17 +7,18 @@ use koi_plugin_api::Capability;
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::address::AddressText;
 use crate::backend::wasm::grants::error::GrantError;
+use crate::resolver::Resolver;
 
 impl Grants {
-    /// Whether everything in `wanted` is granted.
+    /// Whether everything in `wanted` is granted. Blocks: names in it may have to be resolved.
     ///
     /// # Errors
     /// A sentence with the lines that `[grants]` must have, or with what is not an address, a path or a name at all.
-    pub(crate) fn check_wanted(&self, wanted: &[Capability]) -> Result<(), GrantError> {
+    pub(crate) fn check_wanted(&self, wanted: &[Capability], resolver: &Resolver) -> Result<(), GrantError> {
         let mut missing: Vec<Capability> = Vec::new();
         let mut by_key: Vec<(&'static str, Vec<toml::Value>)> = Vec::new();
         for capability in wanted {
-            if self.covers(capability)? {
+            if self.covers(capability, resolver)? {
                 continue;
             }
             let value = match capability {
@@ -38,7 +39,7 @@ impl Grants {
         Err(GrantError::NotGranted { missing, lines })
     }
 
-    fn covers(&self, capability: &Capability) -> Result<bool, GrantError> {
+    fn covers(&self, capability: &Capability, resolver: &Resolver) -> Result<bool, GrantError> {
         let sensible = |sensible: bool, expected: &'static str| match sensible {
             true => Ok(()),
             false => Err(GrantError::Senseless { capability: capability.clone(), expected }),
@@ -53,7 +54,7 @@ impl Grants {
                     capability: capability.clone(),
                     source,
                 })?;
-                self.tcp.iter().any(|granted| granted.covers(&address))
+                self.tcp.iter().any(|granted| granted.covers(&address, resolver))
             }
             Capability::FsRead(path) => {
                 sensible(Path::new(path).is_absolute(), "an absolute path")?;

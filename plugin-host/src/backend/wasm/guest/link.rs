@@ -1,15 +1,18 @@
 //! The way to koid.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use koi_plugin_api::{CallLog, Incident, LogLevel};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::oneshot;
 
-use crate::backend::wasm::protocol::{GuestMessage, GuestQuestion, HostAnswer, encode, number_of_level};
+use crate::backend::wasm::protocol::{
+    GuestMessage, GuestQuestion, HostAnswer, LOOKUPS_OPEN, LookupAnswer, encode, number_of_level,
+};
 
 /// Says things to koid, and takes its answers.
 pub(crate) struct Link {
@@ -18,12 +21,21 @@ pub(crate) struct Link {
     answers: bool,
     /// Waits for the answer to the open question.
     waits: Mutex<Option<oneshot::Sender<HostAnswer>>>,
+    lookups: Mutex<OpenLookups>,
+}
+
+/// The look-ups of the call under way that have no answer yet.
+#[derive(Default)]
+struct OpenLookups {
+    /// Over all calls: an answer that comes too late is nobody's.
+    last: u64,
+    wait: HashMap<u64, oneshot::Sender<LookupAnswer>>,
 }
 
 impl Link {
     /// Through this socket, which does not block. `answers`: koid takes questions.
     pub(crate) fn new(socket: UnixStream, answers: bool) -> Link {
-        Link { socket, answers, waits: Mutex::default() }
+        Link { socket, answers, waits: Mutex::default(), lookups: Mutex::default() }
     }
 
     /// Says something. Where koid does not read this waits: a guest is not to say more than koid can hear.
@@ -73,6 +85,46 @@ impl Link {
             // The call may be over.
             let _ = waits.send(answer);
         }
+    }
+}
+
+/// Names.
+impl Link {
+    /// Asks koid for the addresses of a name that [may be looked up](crate::backend::wasm::protocol::may_be_looked_up). No answer comes
+    /// where nobody is asked, or when the call is over.
+    pub(crate) fn look_up(&self, name: String) -> oneshot::Receiver<LookupAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        if !self.answers {
+            return receiver;
+        }
+        let mut lookups = self.lookups();
+        if lookups.wait.len() >= LOOKUPS_OPEN {
+            let _ = sender.send(LookupAnswer::Busy);
+            return receiver;
+        }
+        lookups.last += 1;
+        let number = lookups.last;
+        lookups.wait.insert(number, sender);
+        drop(lookups);
+        self.send(&GuestMessage::LookUp(number, name));
+        receiver
+    }
+
+    /// koid has looked a name up.
+    pub(crate) fn found(&self, number: u64, answer: LookupAnswer) {
+        if let Some(wait) = self.lookups().wait.remove(&number) {
+            // The guest may have given up.
+            let _ = wait.send(answer);
+        }
+    }
+
+    /// The call is over: koid answers no more.
+    pub(crate) fn forget_lookups(&self) {
+        self.lookups().wait = HashMap::new();
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, OpenLookups> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

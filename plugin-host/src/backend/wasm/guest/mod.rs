@@ -16,6 +16,7 @@ mod exec;
 mod host_functions;
 mod link;
 mod machine;
+mod names;
 mod output;
 mod serve;
 mod state;

@@ -116,7 +116,7 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
         match messages.next().await {
             Ok(HostMessage::Call(request)) => serve_call(&service, *request, link, &mut messages).await?,
             // For a call that has ended meanwhile.
-            Ok(HostMessage::Abort(_) | HostMessage::Answer(_)) => {}
+            Ok(HostMessage::Abort(_) | HostMessage::Answer(_) | HostMessage::Found(..)) => {}
             Ok(HostMessage::Setup(_)) | Err(ReplyError::Garbled) => return Err(ServeError::NotKoid),
             Err(ReplyError::Closed) => return Ok(()),
         }
@@ -181,6 +181,7 @@ async fn serve_call(
             message = messages.next() => match message {
                 Ok(HostMessage::Abort(now)) => aborter.abort(if now { Abort::Now } else { Abort::Gently }),
                 Ok(HostMessage::Answer(answer)) => link.answered(answer),
+                Ok(HostMessage::Found(number, answer)) => link.found(number, answer),
                 Ok(HostMessage::Setup(_) | HostMessage::Call(_)) | Err(ReplyError::Garbled) => {
                     return Err(ServeError::NotKoid);
                 }
@@ -190,6 +191,7 @@ async fn serve_call(
             ended = &mut call => break ended,
         }
     };
+    link.forget_lookups();
     link.send(&GuestMessage::Ended(ended));
     Ok(())
 }

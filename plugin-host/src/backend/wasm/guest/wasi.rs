@@ -23,6 +23,7 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::DirectoryError;
 use crate::backend::wasm::guest::data::Guest;
+use crate::backend::wasm::guest::names;
 
 impl Grants {
     /// Puts into `linker` what every component may import, and what the grants give this one. [`Grants::check_import`] says
@@ -55,14 +56,12 @@ impl Grants {
             builder.env(name, value);
         }
         let gate = Gate { grants: self.clone(), log: log.clone() };
-        builder
-            .allow_tcp(self.has("tcp"))
-            .allow_udp(self.has("udp"))
-            .allow_ip_name_lookup(self.has("lookup"))
-            .socket_addr_check(move |address, usage| {
+        builder.allow_tcp(self.has("tcp")).allow_udp(self.has("udp")).socket_addr_check(
+            move |address, usage| {
                 let allowed = gate.allows(address, usage);
                 Box::pin(std::future::ready(allowed))
-            });
+            },
+        );
         Ok(())
     }
 
@@ -106,7 +105,7 @@ fn link(linker: &mut Linker<Guest>, has: impl Fn(&str) -> bool) -> wasmtime::Res
         sockets::udp_create_socket::add_to_linker::<Guest, WasiSockets>(linker, Guest::sockets)?;
     }
     if has("lookup") {
-        sockets::ip_name_lookup::add_to_linker::<Guest, WasiSockets>(linker, Guest::sockets)?;
+        names::link(linker)?;
     }
     if has("http") {
         wasi_http::outgoing_handler::add_to_linker::<Guest, WasiHttp>(linker, Guest::http)?;

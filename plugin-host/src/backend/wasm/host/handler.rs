@@ -90,7 +90,7 @@ impl WasmService {
         let request = HookRequest::new(hook, &context, limits.left(), &self.desk.grants, &self.config);
         helper.ask(&HostMessage::Call(Box::new(request)));
 
-        let ending = talk(helper, &self.desk, &mut limits, &log, &newest_epoch).await;
+        let ending = talk(helper, &self.desk, hook, &mut limits, &log, &newest_epoch).await;
         helper.body.say_rest(&*log);
         let lost = !matches!(ending, Ending::Ended(_) | Ending::Refused(_));
         let result = self.conclude(ending, hook, &limits, session, &mut slot).await;

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_plugin_api::{Abort, CallLog, Incident, LogLevel, NewestEpoch};
+use koi_plugin_api::{Abort, CallLog, Hook, Incident, LogLevel, NewestEpoch};
 use koi_text::escaped;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -14,6 +14,7 @@ use crate::backend::helper::{HelperProcess, LINE_BYTES, ReplyError, cut};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::exec;
 use crate::backend::wasm::host::helper::GuestHelper;
+use crate::backend::wasm::host::lookups::Lookups;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::protocol::{
     GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, encode, level_of,
@@ -30,11 +31,15 @@ const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 /// Pieces of a program's input that wait for the program.
 const WAITING_INPUT: usize = 2;
 
+/// Bytes of answers that wait for a helper to read them. One that asks on and on without reading is no helper of ours: that reads whenever
+/// its guest waits, and has a bounded number of questions open.
+const UNREAD_BYTES: usize = 1024 * 1024;
+
 /// What koid does for the guests of one service.
-#[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) grants: Arc<Grants>,
     pub(crate) store: StateStore,
+    pub(crate) lookups: Lookups,
 }
 
 /// How a conversation ended.
@@ -98,13 +103,14 @@ impl Open {
 pub(crate) async fn talk(
     helper: &mut GuestHelper,
     desk: &Desk,
+    hook: Hook,
     limits: &mut CallLimits,
     log: &Arc<dyn CallLog>,
     newest: &NewestEpoch,
 ) -> Ending {
     let GuestHelper { body: HelperProcess { process, output }, requests, messages, .. } = helper;
     let take = |level: LogLevel, line: &str| log.line(level, line);
-    let mut open = Open::default();
+    let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
     let mut kill_at = Instant::now() + FAR;
     loop {
@@ -145,6 +151,7 @@ pub(crate) async fn talk(
                 requests.push(&encode(&HostMessage::Answer(answer)));
                 (open.work, open.input, open.held) = (None, None, None);
             }
+            (number, answer) = lookups.next() => requests.push(&encode(&HostMessage::Found(number, answer))),
             () = Open::pass_on(input, held), if !is_reading => {}
             message = messages.next::<GuestMessage>(), if is_reading => match message {
                 Ok(GuestMessage::Line(level, text)) => {
@@ -152,8 +159,18 @@ pub(crate) async fn talk(
                 }
                 Ok(GuestMessage::Incident(0)) => log.incident(Incident::Crashed),
                 Ok(GuestMessage::Incident(_)) => log.incident(Incident::Unsupported),
+                Ok(GuestMessage::Question(_) | GuestMessage::LookUp(..))
+                    if requests.waiting_bytes() > UNREAD_BYTES =>
+                {
+                    return Ending::Garbled;
+                }
                 Ok(GuestMessage::Question(question)) if open.work.is_none() => {
                     open.begin(question, desk, limits, log, newest);
+                }
+                Ok(GuestMessage::LookUp(number, name)) => {
+                    if !desk.grants.allows_look_up(&name) || !lookups.begin(number, name, &**log) {
+                        return Ending::Garbled;
+                    }
                 }
                 Ok(GuestMessage::Input(piece)) => {
                     open.input_bytes += piece.len();

@@ -11,6 +11,7 @@ use crate::backend::helper::Slot;
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
 use crate::backend::wasm::host::helper;
+use crate::backend::wasm::host::lookups::Lookups;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::limits::Limits;
@@ -76,7 +77,8 @@ impl Code for WasmCode {
         let limits = Limits::read(setup.limits)?;
         let grants = Grants::read(setup, &self.host)?;
         if setup.opening.is_first() {
-            grants.check_wanted(&placeholders::fill_in(&self.facts.metadata.capabilities, setup.config))?;
+            let wanted = placeholders::fill_in(&self.facts.metadata.capabilities, setup.config);
+            grants.check_wanted(&wanted, &self.host.resolver)?;
         }
         for import in &self.facts.imports {
             grants.check_import(import)?;
@@ -84,13 +86,15 @@ impl Code for WasmCode {
         let granted = grants.granted();
         let resolved = grants.resolved();
         let (setup_for_guests, grants) = setup_for(setup.service, grants, limits)?;
+        let store = self.host.store_file(setup.service);
+        let lookups = Lookups::new(store.clone(), self.host.resolver.clone());
         let service = WasmService {
             metadata: self.facts.metadata.clone(),
             program: self.host.program.clone(),
             name: setup.service.to_owned(),
             code: self.code.clone(),
             setup: setup_for_guests,
-            desk: Desk { grants, store: StateStore::open(self.host.store_file(setup.service)) },
+            desk: Desk { grants, store: StateStore::open(store), lookups },
             limits,
             config: setup.config.to_vec(),
             slot: Mutex::new(Slot::default()),
