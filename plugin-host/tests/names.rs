@@ -1,4 +1,4 @@
-//! Names that guests have looked up: koid does it, and a name server that is deaf costs nobody else anything.
+//! Names that guests have looked up, and where requests go whose server is named: whoever answers for a name does not decide that.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod guests;
@@ -6,14 +6,17 @@ mod guests;
 mod probing;
 
 use std::collections::HashMap;
-use std::io::{Error, ErrorKind};
-use std::net::IpAddr;
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use koi_plugin_api::{Handler, Hook, HookError, Outcome};
 use koi_plugin_host::Resolver;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
 
 use crate::guests::node::{Ask, Node};
 use crate::probing::Probe;
@@ -48,6 +51,188 @@ impl NameServer {
 /// The probe on a node with this name server.
 fn probe(names: &NameServer) -> Option<Probe> {
     Some(Probe::net()?.on(Node::resolving(names.resolver())))
+}
+
+/// A web server, and how often it was connected to.
+struct WebServer {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl WebServer {
+    fn at(address: &str) -> WebServer {
+        let listener = TcpListener::bind(address).unwrap();
+        let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let count = connections.clone();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nup");
+            }
+        });
+        WebServer { address, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_begins_to_lead_into_the_machine_is_not_followed_and_that_is_said() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let elsewhere = WebServer::at("127.0.0.2:0");
+    let port = elsewhere.address.port();
+    let here = WebServer::at(&format!("127.0.0.1:{port}"));
+    let http = format!("http = [\"api.example:{port}\", \"127.0.0.2:{port}\"]");
+    let get = format!("http:http://API.example:{port}/");
+    names.says("api.example", &["127.0.0.2"]);
+    assert_eq!(probe.finds(&http, &get).await, "200 up");
+
+    names.says("api.example", &["127.0.0.1"]);
+    let (error, log) = probe.fails(&http, &get).await;
+    assert!(error.contains("DestinationIpProhibited"), "{error}");
+    let said = format!(
+        "Warn denied: HTTP to api.example:{port}: its address 127.0.0.1 is a private one; to grant it write under [grants] of \
+         service.toml: http = [\"api.example:{port}\", \"127.0.0.2:{port}\", \"127.0.0.1:{port}\"] (a name alone grants public \
+         addresses)"
+    );
+    assert!(log.lines().any(|line| line == said), "{log}\nshould say\n{said}");
+    assert_eq!((elsewhere.connections(), here.connections()), (1, 0));
+
+    // With that line it is.
+    let http = format!("http = [\"api.example:{port}\", \"127.0.0.2:{port}\", \"127.0.0.1:{port}\"]");
+    assert_eq!(probe.finds(&http, &get).await, "200 up");
+    assert_eq!(here.connections(), 1);
+}
+
+#[tokio::test]
+async fn no_other_form_of_a_private_address_leads_there() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let here = WebServer::at("127.0.0.1:0");
+    let port = here.address.port();
+    let http = format!("http = [\"api.example:{port}\", \"localhost:{port}\", \"0x7f.1:{port}\"]");
+    for ip in [
+        "::ffff:127.0.0.1",
+        "::127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "2002:7f00:1::",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "169.254.169.254",
+        "fe80::1",
+        "fd00::1",
+        "10.0.0.1",
+    ] {
+        names.says("api.example", &[ip]);
+        let (error, log) = probe.fails(&http, &format!("http:http://api.example:{port}/")).await;
+        assert!(error.contains("DestinationIpProhibited"), "{ip}: {error}");
+        assert!(log.contains("is a private one; to grant it write"), "{ip}: {log}");
+    }
+    // A number that some resolvers take for an address.
+    names.says("0x7f.1", &["127.0.0.1"]);
+    probe.fails(&http, &format!("http:http://0x7f.1:{port}/")).await;
+    // Another address of the machine is not its own name's.
+    names.says("localhost", &["10.0.0.1"]);
+    probe.fails(&http, &format!("http:http://localhost:{port}/")).await;
+    assert_eq!(here.connections(), 0);
+    names.says("localhost", &["127.0.0.1"]);
+    assert_eq!(probe.finds(&http, &format!("http:http://localhost:{port}/")).await, "200 up");
+}
+
+#[tokio::test]
+async fn of_several_addresses_only_the_granted_are_tried_in_turn() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let elsewhere = WebServer::at("127.0.0.2:0");
+    let port = elsewhere.address.port();
+    let here = WebServer::at(&format!("127.0.0.1:{port}"));
+    let http = format!("http = [\"api.example:{port}\", \"127.0.0.2/31:*\"]");
+    // Nobody is at the second one.
+    names.says("api.example", &["127.0.0.1", "127.0.0.3", "127.0.0.2"]);
+    assert_eq!(probe.finds(&http, &format!("http:http://api.example:{port}/")).await, "200 up");
+    assert_eq!((elsewhere.connections(), here.connections()), (1, 0));
+    // The network is granted itself, without a name.
+    assert_eq!(probe.finds(&http, &format!("http:http://127.0.0.2:{port}/")).await, "200 up");
+    let (error, _) = probe.fails(&http, &format!("http:http://127.0.0.1:{port}/")).await;
+    assert!(error.contains("HttpRequestDenied"), "{error}");
+    let (error, log) = probe
+        .fails(&format!("http = [\"api.example:{port}\"]"), &format!("http:http://api.example:{port}/"))
+        .await;
+    assert!(error.contains("DestinationIpProhibited"), "{error}");
+    assert!(log.contains("its addresses 127.0.0.1, 127.0.0.3, 127.0.0.2 are private ones"), "{log}");
+    assert_eq!(here.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_request_ends_with_its_call() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (said, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // It answers nothing, and hears the end.
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+        said.send(String::from_utf8(request).unwrap()).unwrap();
+    });
+    let config = format!("op = \"http:http://{address}/\"");
+    let service = probe.open_as("silent", &format!("http = [\"{address}\"]"), &config);
+    assert!(times_out(&service, Hook::Start, 500).await);
+    let request = ended.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_an_error_of_the_name_server() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let (error, _) = probe.fails("http = [\"api.example:80\"]", "http:http://api.example/").await;
+    assert!(error.contains("DnsError") && error.contains("address not available"), "{error}");
+}
+
+/// A server with a certificate for `api.example`, by an authority that nobody trusts.
+fn https_server() -> SocketAddr {
+    let key = PrivateKeyDer::try_from(include_bytes!("certificates/server-key.der").as_slice()).unwrap();
+    let certificate = include_bytes!("certificates/server.der").as_slice().into();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut tls = ServerConnection::new(config.clone()).unwrap();
+            let mut encrypted = rustls::Stream::new(&mut tls, &mut stream);
+            let _ = encrypted.read(&mut [0; 4096]);
+            let _ = encrypted.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nup");
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_show_who_it_is_gets_no_request() {
+    let names = NameServer::default();
+    let Some(probe) = probe(&names) else { return };
+    let port = https_server().port();
+    names.says("api.example", &["127.0.0.1"]);
+    names.says("other.example", &["127.0.0.1"]);
+    for name in ["api.example", "other.example"] {
+        let http = format!("http = [\"{name}:{port}\", \"127.0.0.1:{port}\"]");
+        let (error, _) = probe.fails(&http, &format!("http:https://{name}:{port}/")).await;
+        assert!(error.contains("Tls"), "{name}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ impl AddressText {
     }
 
     /// Whether it names this address, alone or in a network. What a name stands for it does not know.
-    fn holds(&self, address: SocketAddr) -> bool {
+    pub(super) fn holds(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         let host = matches!(&self.host, HostText::Network(network) if network.contains(ip));
         // "Any address" is this machine to the kernel, whatever network was meant.
@@ -124,11 +124,11 @@ impl AddressText {
     }
 
     /// None as the port: any.
-    fn allows_port(&self, port: Option<u16>) -> bool {
+    pub(super) fn allows_port(&self, port: Option<u16>) -> bool {
         self.port.is_none() || self.port == port
     }
 
-    fn split(text: &str) -> Result<AddressText, AddressFormError> {
+    pub(super) fn split(text: &str) -> Result<AddressText, AddressFormError> {
         let (host, port) = text.rsplit_once(':').ok_or(AddressFormError::NoPort)?;
         let port = match port {
             "*" => None,
@@ -165,6 +165,11 @@ impl HostText {
 }
 
 impl Network {
+    /// The addresses that begin with the same `bits` bits as `first`, of which the others are 0.
+    pub(super) const fn of(first: IpAddr, bits: u8) -> Network {
+        Network { ip: first, bits }
+    }
+
     fn single(ip: IpAddr) -> Network {
         let ip = ip.to_canonical();
         Network { ip, bits: all_bits(ip) }
@@ -187,7 +192,7 @@ impl Network {
         }
     }
 
-    fn contains(&self, ip: IpAddr) -> bool {
+    pub(super) fn contains(&self, ip: IpAddr) -> bool {
         ip.is_ipv4() == self.ip.is_ipv4() && first_of(ip, self.bits) == self.ip
     }
 

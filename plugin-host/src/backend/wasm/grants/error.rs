@@ -209,7 +209,9 @@ pub enum HostNameError {
 
 /// Why a text is not a server that can be granted.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; write host and port, like \"api.example:443\"")]
+#[error(
+    "{0}; write host and port, like \"api.example:443\", or an address or a network, like \"10.1.0.0/16:443\""
+)]
 pub struct AuthorityError(#[from] pub AuthorityFormError);
 
 /// Which part of a server is written wrongly.
@@ -217,14 +219,8 @@ pub struct AuthorityError(#[from] pub AuthorityFormError);
 pub enum AuthorityFormError {
     #[error("it is no URL")]
     Url,
-    #[error("it has no port")]
-    NoPort,
-    #[error("`{0}` is not a port (1 to 65535)")]
-    Port(String),
-    #[error("`{0}`: an IPv6 address stands in brackets, and no other does")]
-    Brackets(String),
     #[error(transparent)]
-    Name(#[from] HostNameError),
+    Address(#[from] AddressFormError),
 }
 
 /// Why a program cannot be granted.

@@ -8,11 +8,12 @@
 //! | `env` | variables of the daemon | names |
 //! | `exec` | programs | a command line with `*` and a last `**` |
 //! | `exec-env` | variables for these programs | names |
-//! | `http` | whom it may send requests to | `host:port` |
+//! | `http` | whom it may send requests to | as under `tcp` |
 //! | `dangerous` | programs with which a handler may do anything | `true` |
 //!
 //! Everything that can be found wrong is found wrong when the service is loaded: directories and programs are looked at, names are
-//! resolved and their addresses kept, so that a name server's later answers change nothing.
+//! resolved and their addresses kept, so that a name server's later answers change nothing. Names under `http` are looked up at each
+//! request: a name server's answer grants no address of this machine or its network ([`authority`]).
 
 mod address;
 mod authority;
@@ -23,15 +24,17 @@ mod launchers;
 mod paths;
 pub(crate) mod program;
 mod protected;
+mod public;
 mod section;
 mod wanted;
 
 use std::net::SocketAddr;
 
+pub(crate) use authority::HttpHost;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::address::AddressGrant;
-use crate::backend::wasm::grants::authority::Authority;
+use crate::backend::wasm::grants::authority::{Authority, may_mean};
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::grants::program::Program;
@@ -160,7 +163,8 @@ impl Grants {
         self.line_with_all(key, [value.into()])
     }
 
-    fn line_with_all(&self, key: &str, values: impl IntoIterator<Item = toml::Value>) -> String {
+    /// The line of `[grants]` that holds all of `values` besides what stands there now.
+    pub(crate) fn line_with_all(&self, key: &str, values: impl IntoIterator<Item = toml::Value>) -> String {
         let mut all = self.written.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
         for value in values {
             if !all.contains(&value) {
@@ -185,9 +189,14 @@ impl Grants {
         self.udp.iter().any(|granted| granted.allows(address))
     }
 
-    /// Whether the guest may send requests to `host`, in whatever case, at `port`.
-    pub(crate) fn allows_http(&self, host: &str, port: u16) -> bool {
+    /// Whether the guest may send requests to `host` at `port`, as far as it is known before it is looked up.
+    pub(crate) fn allows_http(&self, host: &HttpHost, port: u16) -> bool {
         self.http.iter().any(|granted| granted.allows(host, port))
+    }
+
+    /// Whether a request for `name` may go to `address`.
+    pub(crate) fn allows_http_at(&self, name: &str, address: SocketAddr) -> bool {
+        may_mean(name, address.ip()) || self.http.iter().any(|granted| granted.holds(address))
     }
 
     /// Whether the guest may have this name looked up, for itself or for a request.

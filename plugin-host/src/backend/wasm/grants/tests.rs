@@ -74,6 +74,10 @@ fn wants(grants: &Grants, wanted: &[Capability]) -> Result<(), GrantError> {
     grants.check_wanted(wanted, &host().resolver)
 }
 
+fn allows_http(grants: &Grants, host: &str, port: u16) -> bool {
+    HttpHost::parse(host).is_some_and(|host| grants.allows_http(&host, port))
+}
+
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
@@ -87,7 +91,7 @@ fn what_is_not_there_is_not_granted() {
     let none = good("");
     assert!(none.granted().is_empty());
     assert!(!allows(&none, "127.0.0.1:80") && !none.allows_udp("127.0.0.1:80".parse().unwrap()));
-    assert!(!none.allows_http("localhost", 80));
+    assert!(!allows_http(&none, "localhost", 80) && !none.allows_look_up("localhost"));
     assert!(none.program("/bin/sh", &[]).is_none());
     for key in KEYS {
         assert!(!none.has(key), "{key}");
@@ -412,21 +416,56 @@ fn variables_that_make_programs_run_other_code_are_not_granted() {
 
 #[test]
 fn a_server_is_a_host_in_any_case_and_a_port() {
-    let grants = good("http = [\"API.example:443\", \"10.0.0.1:8080\", \"[::1]:80\"]");
-    assert!(grants.allows_http("api.EXAMPLE", 443) && grants.allows_http("10.0.0.1", 8080));
-    assert!(grants.allows_http("[::1]", 80) && grants.allows_http("[0:0::1]", 80));
-    assert!(!grants.allows_http("api.example", 80) && !grants.allows_http("example", 443));
-    assert!(!grants.allows_http("x.api.example", 443) && !grants.allows_http("::1", 80));
+    let grants =
+        good("http = [\"API.example:443\", \"10.0.0.1:8080\", \"[::1]:80\", \"10.1.0.0/16:443\", \"db:*\"]");
+    let allows = |host, port| allows_http(&grants, host, port);
+    assert!(allows("api.EXAMPLE", 443) && allows("10.0.0.1", 8080) && allows("[::ffff:10.0.0.1]", 8080));
+    assert!(allows("[::1]", 80) && allows("[0:0::1]", 80));
+    assert!(allows("10.1.2.3", 443) && allows("db", 1) && allows("db", 65535));
+    assert!(!allows("api.example", 80) && !allows("example", 443));
+    assert!(!allows("x.api.example", 443) && !allows("::1", 80) && !allows("[10.0.0.1]", 8080));
+    assert!(!allows("10.2.0.0", 443) && !allows("10.1.2.3", 80) && !allows("0.0.0.0", 8080));
     assert!(error("http = [\"https://api.example\"]").contains("it is no URL"));
     assert!(error("http = [\"api.example\"]").contains("it has no port"));
-    assert!(error("http = [\"api.example:*\"]").contains("`*` is not a port"));
+    assert!(error("http = [\"api.example:http\"]").contains("`http` is not a port"));
+    assert!(error("http = [\"0.0.0.0:80\"]").contains("nobody's address"));
+    assert_eq!(lines(&grants)[0], "http api.example:443");
+}
+
+#[test]
+fn a_name_stands_for_public_addresses_and_for_others_that_are_granted_beside_it() {
+    let grants = good(
+        "http = [\"api.example:443\", \"localhost:8080\", \"10.1.0.0/16:443\", \"[fd00::5]:443\", \"127.0.0.9:80\"]",
+    );
+    let may = |name, address: &str| grants.allows_http_at(name, address.parse().unwrap());
+    for yes in
+        ["1.1.1.1:443", "[2606:4700::1111]:443", "10.1.2.3:443", "[::ffff:10.1.2.3]:443", "[fd00::5]:443"]
+    {
+        assert!(may("api.example", yes), "{yes}");
+    }
+    for no in [
+        "127.0.0.1:443",
+        "[::1]:443",
+        "[::ffff:127.0.0.1]:443",
+        "169.254.169.254:443",
+        "10.2.0.1:443",
+        // What is granted at another port.
+        "10.1.2.3:80",
+        "127.0.0.9:443",
+        // Not the granted one, but the way to it through a translator.
+        "[64:ff9b::10.1.2.3]:443",
+    ] {
+        assert!(!may("api.example", no), "{no}");
+    }
+    assert!(may("localhost", "127.0.0.1:8080") && may("localhost", "[::1]:8080"));
+    assert!(!may("localhost", "10.2.0.1:8080") && !may("localhost", "0.0.0.0:8080"));
 }
 
 #[test]
 fn only_names_that_are_granted_are_looked_up() {
     let http = good("http = [\"api.example:443\", \"10.0.0.1:80\"]");
     assert!(http.allows_look_up("api.example"));
-    for no in ["example", "x.api.example", "localhost"] {
+    for no in ["example", "x.api.example", "10.0.0.1", "localhost"] {
         assert!(!http.allows_look_up(no), "{no}");
     }
     assert!(good("lookup = true").allows_look_up("any.example"));

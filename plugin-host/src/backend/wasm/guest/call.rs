@@ -16,6 +16,7 @@ use crate::backend::wasm::grants::error::DirectoryError;
 use crate::backend::wasm::guest::convert;
 use crate::backend::wasm::guest::data::{Guest, GuestCall};
 use crate::backend::wasm::guest::deadline::{CallDeadline, EndReason, deadline_after};
+use crate::backend::wasm::guest::http::HttpGate;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::machine::Machine;
 use crate::backend::wasm::guest::output::LogStream;
@@ -124,11 +125,10 @@ fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, D
 pub(crate) fn new_guest(wasi: WasiCtx, call: GuestCall, grants: &Arc<Grants>, limits: Limits) -> Guest {
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
-    let log: Arc<dyn CallLog> = call.link.clone();
     Guest {
         wasi,
         http: WasiHttpCtx::new(),
-        http_hooks: grants.http_hooks(&log),
+        http_gate: HttpGate::new(grants.clone(), call.link.clone()),
         table,
         limits: Limiter::new(limits),
         call,

@@ -7,8 +7,9 @@ use koi_plugin_api::AbortSignal;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::backend::wasm::guest::http::HttpGate;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::limits::Limiter;
 
@@ -18,8 +19,8 @@ pub(crate) struct Guest {
     pub(crate) wasi: WasiCtx,
     /// Outgoing HTTP.
     pub(crate) http: WasiHttpCtx,
-    /// Looks at every request before it is sent; made by [`Grants::http_hooks`](crate::backend::wasm::grants::Grants).
-    pub(crate) http_hooks: Box<dyn WasiHttpHooks>,
+    /// Looks at every request before it is sent.
+    pub(crate) http_gate: HttpGate,
     /// The resources that the guest holds.
     pub(crate) table: ResourceTable,
     /// Bounds its memory.
@@ -58,6 +59,6 @@ impl WasiView for Guest {
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut *self.http_hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.http_gate, table: &mut self.table, ctx: &mut self.http }
     }
 }

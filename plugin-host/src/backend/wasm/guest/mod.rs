@@ -1,7 +1,8 @@
 //! A component's helper, from within: the process that runs one service's guests, or asks a component what it is.
 //!
 //! One thread runs the guests and hears koid; a second one is the clock that interrupts them. Where a guest waits for a file, the
-//! process waits: what hangs is killed with it, and costs this service alone.
+//! process waits: what hangs is killed with it, and costs this service alone. No name is looked up here: that takes files and libraries of
+//! the machine, and koid does it.
 
 mod budget;
 mod call;
@@ -14,12 +15,14 @@ mod deadline;
 mod describe;
 mod exec;
 mod host_functions;
+mod http;
 mod link;
 mod machine;
 mod names;
 mod output;
 mod serve;
 mod state;
+mod tls;
 mod trap;
 mod wasi;
 

@@ -1,6 +1,5 @@
 //! What a component finds of WASI: the interfaces that the grants give it, and behind them what is granted.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,9 +13,7 @@ use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView};
 use wasmtime_wasi_http::p2::bindings::http as wasi_http;
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks, WasiHttpView, default_hooks,
-};
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use crate::backend::wasm::bindings::koi::service::{exec, state};
 use crate::backend::wasm::grants::Grants;
@@ -63,11 +60,6 @@ impl Grants {
             },
         );
         Ok(())
-    }
-
-    /// What looks at each HTTP request of one call before it is sent.
-    pub(crate) fn http_hooks(self: &Arc<Self>, log: &Arc<dyn CallLog>) -> Box<dyn WasiHttpHooks> {
-        Box::new(Gate { grants: self.clone(), log: log.clone() })
     }
 }
 
@@ -196,51 +188,4 @@ impl Gate {
 fn is_no_choice(address: SocketAddr) -> bool {
     let ip = address.ip().to_canonical();
     address.port() == 0 && (ip.is_unspecified() || ip.is_loopback())
-}
-
-type Sent = Result<(http::Response<WasiBody>, BoxedIo), HttpError>;
-type BoxedIo = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
-
-impl WasiHttpHooks for Gate {
-    /// Redirects are the guest's business: each is a request of its own, and looked at like this one.
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        options: Option<RequestOptions>,
-        done: BoxedIo,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        if let Err(error) = self.check_request(request.uri()) {
-            return Box::new(std::future::ready(Err(error)));
-        }
-        // Whatever of it still runs when the call ends goes with the guest's resources.
-        default_hooks().send_request(request, options, done)
-    }
-}
-
-impl Gate {
-    fn check_request(&self, uri: &http::Uri) -> Result<(), HttpError> {
-        let authority = uri.authority().ok_or(HttpError::HttpRequestUriInvalid)?;
-        // With a user's name in it, it is not what is connected to.
-        if authority.as_str().contains('@') {
-            return Err(HttpError::HttpRequestUriInvalid);
-        }
-        let default_port = if uri.scheme() == Some(&http::uri::Scheme::HTTPS) { 443 } else { 80 };
-        let port = match (authority.port_u16(), authority.port()) {
-            (Some(port), _) => port,
-            (None, None) => default_port,
-            (None, Some(_)) => return Err(HttpError::HttpRequestUriInvalid),
-        };
-        let host = authority.host();
-        if self.grants.allows_http(host, port) {
-            return Ok(());
-        }
-        let line = self.grants.line_with("http", format!("{}:{port}", host.to_ascii_lowercase()));
-        self.log.line(
-            LogLevel::Warn,
-            &format!(
-                "denied: HTTP to {host}:{port}; to grant it write under [grants] of service.toml: {line}"
-            ),
-        );
-        Err(HttpError::HttpRequestDenied)
-    }
 }
