@@ -9,9 +9,8 @@ use nix::sys::resource::Resource;
 use crate::backend::wasm::limits::Limits;
 use crate::rlimit::lower;
 
-/// Heap and stacks of the helper itself, beside what it had when the component was loaded. A guest's stack has 2 MiB of it, name
-/// look-ups have four more.
-const OWN_BYTES: u64 = 12 << 20;
+/// Heap and stacks of the helper itself, beside what it had when the component was loaded. A guest's stack has 2 MiB of it.
+const OWN_BYTES: u64 = 8 << 20;
 
 /// Added to the helper's score for the OOM killer: it goes before koid and before what scripts run.
 const OOM_SCORE: &str = "500";

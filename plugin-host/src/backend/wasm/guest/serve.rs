@@ -30,10 +30,11 @@ use crate::backend::wasm::protocol::{
     ServiceSetup,
 };
 
-/// Threads for look-ups of names. All else that blocks is done by the thread that runs the guest.
-const LOOKUP_THREADS: usize = 16;
-const LOOKUP_STACK_BYTES: usize = 256 * 1024;
-const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Threads for streams of files that a guest reads or writes without waiting: wasmtime-wasi leaves these to others, whatever it is told.
+/// All else that blocks is done by the thread that runs the guest.
+const FILE_THREADS: usize = 4;
+const FILE_STACK_BYTES: usize = 128 * 1024;
+const FILE_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
@@ -63,15 +64,15 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
         .enable_all()
         // A guest that computes holds the thread for a whole tick: koid is heard after each.
         .event_interval(1)
-        .max_blocking_threads(LOOKUP_THREADS)
-        .thread_stack_size(LOOKUP_STACK_BYTES)
-        .thread_keep_alive(LOOKUP_KEEP_ALIVE)
+        .max_blocking_threads(FILE_THREADS)
+        .thread_stack_size(FILE_STACK_BYTES)
+        .thread_keep_alive(FILE_KEEP_ALIVE)
         .build()?;
     let served = runtime.block_on(async {
         let messages = FrameReader::new(UnixStream::from_std(socket)?, HOST_FRAME_BYTES);
         serve_all(messages, spoken, code).await
     });
-    // A look-up may hang.
+    // A file may not answer.
     runtime.shutdown_background();
     served
 }
