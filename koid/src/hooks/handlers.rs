@@ -34,8 +34,8 @@ pub(crate) struct Runnable {
 pub(crate) struct Handlers(Arc<RwLock<HashMap<String, Vec<Runnable>>>>);
 
 impl Handlers {
-    /// Takes the handlers of the services that are there now. Handlers of services that have gone are kept: a service that still
-    /// runs has yet to be stopped.
+    /// Takes the handlers of the services that are there now. Handlers of services that have gone are kept until [`Handlers::keep_only`]
+    /// drops them: a service that still runs has yet to be stopped.
     pub(crate) fn update(&self, found: impl IntoIterator<Item = (String, Runnable)>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (name, mut runnable) in found {
@@ -48,6 +48,15 @@ impl Handlers {
             opened.retain(|before| before.instance != runnable.instance);
             opened.push(runnable);
         }
+    }
+
+    /// Lets go of the handlers of services that are not needed any more, with the processes that run them.
+    pub(crate) fn keep_only(&self, is_needed: impl Fn(&str) -> bool) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = known.extract_if(|name, _| !is_needed(name)).collect();
+        drop(known);
+        // A process is ended here, and nobody waits for the lock meanwhile.
+        drop(gone);
     }
 
     /// Whether `service` has this handler.

@@ -138,6 +138,11 @@ impl Services {
         let view = self.cluster.snapshot().await.map(|snapshot| snapshot.view);
         let in_force = self.in_force(view.as_ref());
         let running = running(view.as_ref());
+        if let Some(running) = &running {
+            // What the core was told of before it gave this answer, it may start.
+            let told = self.names();
+            self.handlers.keep_only(|name| told.contains(name) || running.contains_key(name));
+        }
         // The first scan takes every service at once: nothing runs yet that a half-written folder could disturb.
         let known = (!is_first && !complete).then(|| self.names());
         let mut settling = std::mem::take(&mut self.settling);
@@ -194,8 +199,12 @@ impl Services {
                 all.push(RunningService { spec: spec.clone(), fingerprint: *fingerprint, maybe_promoted });
             }
         }
-        if refused {
-            // The service began to run while the core was told of its new handler. The core is told again until it is down.
+        let is_left = |name: &str| self.services.iter().all(|(spec, _)| spec.name != name);
+        let was_demoted =
+            view.is_some_and(|view| view.services.iter().any(|s| is_left(&s.name) && !s.maybe_promoted));
+        if refused || was_demoted {
+            // The service began to run while the core was told of its new handler, or it was promoted when its folder went. The core is told
+            // again: it takes the one when it is down, and lets go of the other.
             self.told = None;
         }
         all

@@ -524,3 +524,40 @@ fn what_a_component_has_stored_outlives_the_daemon() {
     assert_eq!(cluster.wait_healthy(), "a");
     cluster.wait_for("it still knows", |c| message(c, "a", "db").as_deref() == Some("from an earlier life"));
 }
+
+/// The processes that serve a node's native plugins, and those that they have forked.
+fn native_processes(cluster: &Cluster, node: &str) -> usize {
+    let pinned = cluster.folder().join(node).display().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let serves = |line: &Vec<u8>| {
+        let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        words.get(1).is_some_and(|word| word == "plugin-native") && words[2].starts_with(&pinned)
+    };
+    lines.filter(serves).count()
+}
+
+#[test]
+fn a_service_that_is_removed_leaves_no_process_behind() {
+    let forks = "if (fork() == 0) { sleep(300); _exit(0); }";
+    let Some(library) = native::compile(&[("NAME", "\"db\""), ("WORD", "\"db\""), ("PROMOTE", forks)]) else {
+        return;
+    };
+    let manifest = "handler = \"./db.so\"\n";
+    let native = Service::empty().file("service.toml", manifest, 0o644).bytes("db.so", &library, 0o644);
+    let cluster = Cluster::builder().nodes(3).service("10-db", native).start();
+    let master = cluster.wait_healthy();
+    let [standby, other] = cluster.others(&master).collect::<Vec<_>>()[..] else { panic!("three nodes") };
+    assert_eq!(native_processes(&cluster, &standby.name), 1, "{}", cluster.report());
+    standby.remove("10-db");
+    cluster.wait_for("nothing of the standby's runs", |c| native_processes(c, &standby.name) == 0);
+
+    // What is promoted stays so until another node is to be master.
+    cluster.node(&master).remove("10-db");
+    cluster.wait_log(&master, &["the service db has gone from the folder; it was Promoted"]);
+    assert_eq!(native_processes(&cluster, &master), 2, "{}", cluster.report());
+    other.order(&["promote", &other.name]).exits(0);
+    cluster.wait_for("nothing of the old master's runs", |c| native_processes(c, &master) == 0);
+    cluster.wait_master(&other.name);
+    assert!(cluster.node(&master).is_running());
+}
