@@ -19,7 +19,7 @@ pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
 pub use start::{command, run_exactly};
-pub use sys::{bound_capabilities, close_inherited, keep_capabilities, outlive_signals, step_back};
+pub use sys::{bound_capabilities, close_inherited, is_open, keep_capabilities, outlive_signals, step_back};
 
 /// The first thing that a program does: notes what it was started with, for its children, and undoes what would keep it from
 /// hearing signals and from waiting for children. Must be called before there is a second thread.

@@ -329,6 +329,12 @@ pub(crate) fn open_many_files() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this process has a descriptor of this number.
+pub fn is_open(number: RawFd) -> bool {
+    // SAFETY: it takes numbers and changes nothing.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+}
+
 /// Takes a descriptor that has come with a message.
 pub(crate) fn received(end: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.

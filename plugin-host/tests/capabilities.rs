@@ -132,6 +132,16 @@ async fn what_is_granted_to_read_is_not_changed() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_and_written_as_a_stream() {
+    let Some(probe) = Probe::plain() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "text ").unwrap();
+    let grants = format!("write = [{:?}]", folder.path());
+    assert_eq!(probe.finds(&grants, &format!("stream:{}", file.display())).await, "text and more");
+}
+
+#[tokio::test]
 async fn a_granted_link_is_its_target_under_the_name_that_was_granted() {
     let Some(probe) = Probe::plain() else { return };
     let tree = Tree::new();

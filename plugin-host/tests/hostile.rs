@@ -8,12 +8,13 @@ mod probing;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use koi_plugin_api::{Handler, Hook, HookError, Outcome};
 use koi_plugin_host::{Host, Registry, discover};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, mkfifo};
@@ -230,11 +231,73 @@ async fn a_guest_that_broke_out_would_find_itself_without_rights() {
     let (other, _) = confinement(&other, "confined-too").await;
     assert_ne!(field(&other, "Uid"), field(&plain, "Uid"));
 
-    // With a folder it has the rights for files, and no other.
+    // With a folder it is still somebody of its own, with the right to files that others own, in that folder alone.
     let folder = tempfile::tempdir().unwrap();
-    let grants = format!("[grants]\nread = [{:?}]\n", folder.path());
-    let reading = node.handler("confined-reads", &guest, &grants);
-    let (reading, _) = confinement(&reading, "confined-reads").await;
-    assert_eq!(field(&reading, "CapEff"), "0000000000000004", "CAP_DAC_READ_SEARCH");
-    assert_eq!(field(&reading, "CapBnd"), "0000000000000004");
+    for (key, right) in [("read", "0000000000000004"), ("write", "0000000000000002")] {
+        let service = format!("confined-{key}");
+        let grants = format!("[grants]\n{key} = [{:?}]\n", folder.path());
+        let handler = node.handler(&service, &guest, &grants);
+        let (found, _) = confinement(&handler, &service).await;
+        assert_eq!((field(&found, "CapEff"), field(&found, "CapBnd")), (right, right), "{key}");
+        let own =
+            field(&found, "Uid").split_whitespace().all(|id| id.parse::<u32>().unwrap() > 1_900_000_000);
+        assert!(own, "{found:?}");
+    }
+
+    // As somebody whose files it needs it has no right beside that.
+    let grants = format!("[grants]\nwrite = [{:?}]\nuser = \"nobody\"\n", folder.path());
+    let handler = node.handler("confined-user", &guest, &grants);
+    let (found, _) = confinement(&handler, "confined-user").await;
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_eq!(field(&found, "Uid").split_whitespace().next().unwrap(), nobody.uid.to_string());
+    assert_eq!((field(&found, "CapEff"), field(&found, "Seccomp")), ("0000000000000000", "2"));
+    for (user, why) in [
+        ("root", "would be root; name the user that owns"),
+        ("no-such-user", "there is no such user on this node"),
+    ] {
+        let refusal = node.refusal(user, &guest, &format!("[grants]\nuser = {user:?}\n"));
+        assert!(refusal.contains(why), "{refusal}");
+    }
+}
+
+/// A file system of its own, mounted at a folder.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(folder: &Path) -> Mounted {
+        mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        Mounted(folder.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_mounted_while_a_helper_waits_is_reached_by_the_next_call() {
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip("only root can mount");
+    }
+    let Some(probe) = Probe::plain() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let grants = format!("write = [{:?}]", folder.path());
+    let handler = probe.open(&grants, &format!("write:{}", file.display())).unwrap();
+    let ask = Ask::new(&handler);
+    ask.hook(Hook::Start).await.unwrap();
+    assert!(file.exists(), "before the mount");
+    for _ in 0..2 {
+        let mounted = Mounted::at(folder.path());
+        assert!(!file.exists(), "an empty file system");
+        ask.hook(Hook::Start).await.unwrap();
+        assert!(file.exists(), "on the mounted one");
+        // Nothing of the helper's keeps it mounted.
+        umount2(&mounted.0, MntFlags::empty()).unwrap();
+        fs::remove_file(&file).unwrap();
+        ask.hook(Hook::Start).await.unwrap();
+        assert!(file.exists(), "on the folder below");
+    }
 }

@@ -17,6 +17,7 @@ mod engine;
 pub(crate) mod grants;
 pub(crate) mod guest;
 mod host;
+mod layers;
 pub(crate) mod limits;
 pub(crate) mod load;
 mod protocol;

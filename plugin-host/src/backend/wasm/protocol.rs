@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::limits::Limits;
 
 /// Bytes of a message from a helper.
@@ -140,6 +141,9 @@ pub(crate) struct HookRequest {
     /// For `failed`: hook, message, whether it timed out.
     #[n(12)]
     pub(crate) cause: Option<(u8, String, bool)>,
+    /// The helper was started for this very call, because the one before was stale.
+    #[n(13)]
+    pub(crate) is_repeated: bool,
 }
 
 impl HookRequest {
@@ -178,6 +182,7 @@ impl HookRequest {
                 .cause
                 .as_ref()
                 .map(|cause| (number_of(cause.hook), cause.message.clone(), cause.timed_out)),
+            is_repeated: false,
         }
     }
 }
@@ -208,9 +213,9 @@ pub(crate) enum GuestMessage {
     /// The component cannot be run: why. Nothing comes after this.
     #[n(2)]
     Refused(#[n(0)] String),
-    /// The component is loaded, and calls are taken.
+    /// The component is loaded, and calls are taken. This confines the helper.
     #[n(3)]
-    Ready,
+    Ready(#[n(0)] Layers),
     /// A line for the log.
     #[n(4)]
     Line(#[n(0)] u8, #[n(1)] String),
@@ -229,6 +234,9 @@ pub(crate) enum GuestMessage {
     /// Wants the addresses of a name, in ASCII. The number is that of no look-up that has no answer yet.
     #[n(9)]
     LookUp(#[n(0)] u64, #[n(1)] String),
+    /// The call has not begun: a granted folder is another one than when the helper was started, and it cannot reach it.
+    #[n(10)]
+    Stale,
 }
 
 /// What a component says of itself, unchecked.
@@ -554,7 +562,8 @@ mod tests {
             details: vec![("lag".into(), "1".into())],
         };
         vec![
-            GuestMessage::Ready,
+            GuestMessage::Ready(Layers { user: true, network: false, landlock: 7, seccomp: true }),
+            GuestMessage::Stale,
             GuestMessage::Line(2, "said".into()),
             GuestMessage::Question(GuestQuestion::Set("key".into(), vec![0; 300])),
             GuestMessage::Question(GuestQuestion::Run(run)),

@@ -65,6 +65,11 @@ impl AddressGrant {
         Ok(AddressGrant { written: text.to_owned(), address, pinned })
     }
 
+    /// Its port; none: any.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.address.port
+    }
+
     /// The name that it grants, with its addresses.
     pub(super) fn resolved(&self) -> Option<(String, Vec<IpAddr>)> {
         match &self.address.host {

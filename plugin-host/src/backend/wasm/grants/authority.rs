@@ -72,6 +72,11 @@ impl Authority {
     pub(super) fn holds(&self, address: SocketAddr) -> bool {
         self.address.holds(address)
     }
+
+    /// Its port; none: any.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.address.port
+    }
 }
 
 /// Whether a granted name may stand for this address without an entry that holds it.

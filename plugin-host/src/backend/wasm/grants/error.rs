@@ -15,6 +15,9 @@ pub enum GrantError {
     /// A flag is something else than true or false.
     #[error("`{key}` under [grants] must be true or false, without quotes")]
     NotABoolean { key: String },
+    /// Something else stands where a text belongs. `kind` comes with its article.
+    #[error("`{key}` under [grants] is {kind}; write one text in double quotes")]
+    NotAText { key: String, kind: String },
     /// A single text stands where a list belongs.
     #[error("`{key}` under [grants] must be a list; write {key} = [{text:?}]")]
     NotAList { key: String, text: String },
@@ -106,6 +109,9 @@ pub enum EntryError {
     /// Of `env` or `exec-env`.
     #[error(transparent)]
     Variable(#[from] VariableError),
+    /// Of `user`.
+    #[error(transparent)]
+    User(#[from] UserError),
 }
 
 /// Why a directory cannot be granted, or not be opened.
@@ -147,6 +153,23 @@ pub enum DirectoryError {
     /// The sandbox does not take it.
     #[error("the granted directory {} cannot be opened: {error}", path.display())]
     Unopened { path: PathBuf, error: wasmtime::Error },
+}
+
+/// Why a handler cannot run as a user.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// The node has none of this name.
+    #[error("there is no such user on this node; create it or correct the line")]
+    Missing,
+    /// The list of users cannot be read.
+    #[error("the node's users cannot be looked up: {0}")]
+    Unreadable(nix::errno::Errno),
+    /// It is root.
+    #[error("a handler that breaks out of its sandbox would be root; name the user that owns what it needs")]
+    Root,
+    /// koid may not become somebody else.
+    #[error("koid does not run as root here, and cannot start anything as another user; leave the line out")]
+    NotRoot,
 }
 
 /// Why a text is not an address that can be granted.

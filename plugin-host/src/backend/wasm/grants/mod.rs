@@ -9,6 +9,7 @@
 //! | `exec` | programs | a command line with `*` and a last `**` |
 //! | `exec-env` | variables for these programs | names |
 //! | `http` | whom it may send requests to | as under `tcp` |
+//! | `user` | as whom it reads and writes its directories | a name |
 //! | `dangerous` | programs with which a handler may do anything | `true` |
 //!
 //! Everything that can be found wrong is found wrong when the service is loaded: directories and programs are looked at, names are
@@ -26,8 +27,10 @@ pub(crate) mod program;
 mod protected;
 mod public;
 mod section;
+mod user;
 mod wanted;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 pub(crate) use authority::HttpHost;
@@ -39,6 +42,7 @@ use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::grants::program::Program;
 use crate::backend::wasm::grants::section::Section;
+use crate::backend::wasm::grants::user::GrantedUser;
 use crate::granted::Granted;
 use crate::host::Host;
 use crate::plugin::{Resolved, Setup};
@@ -57,6 +61,8 @@ pub(crate) struct Grants {
     /// Its programs may do whatever koid may, and the operator says that this is meant.
     dangerous: bool,
     http: Vec<Authority>,
+    /// None: one that nobody else is.
+    user: Option<GrantedUser>,
     /// As they stand in the file, to show what a line must say with one thing more in it.
     written: toml::Table,
 }
@@ -87,6 +93,7 @@ impl Grants {
             exec_env: section.each("exec-env", program::variable)?,
             dangerous: section.flag("dangerous")?,
             http: section.each("http", Authority::parse)?,
+            user: section.text("user", GrantedUser::find)?,
             written: setup.grants.clone(),
         };
         if !grants.exec_env.is_empty() && grants.programs.is_empty() {
@@ -141,6 +148,7 @@ impl Grants {
             self.programs.iter().map(|of| Granted::entry("exec", of.path().display().to_string(), of));
         let exec_env = self.exec_env.iter().map(|name| Granted::entry("exec-env", name, name));
         let http = self.http.iter().map(|of| Granted::entry("http", of.to_string(), of));
+        let user = self.user.iter().map(|of| Granted::entry("user", &of.name, &of.name));
         read.chain(write)
             .chain(tcp)
             .chain(udp)
@@ -150,6 +158,7 @@ impl Grants {
             .chain(exec_env)
             .chain(dangerous)
             .chain(http)
+            .chain(user)
             .collect()
     }
 
@@ -218,6 +227,26 @@ impl Grants {
     pub(crate) fn directories(&self) -> impl Iterator<Item = (&Directory, bool)> {
         let read = self.read.iter().map(|directory| (directory, false));
         read.chain(self.write.iter().map(|directory| (directory, true)))
+    }
+
+    /// Whether its programs may do whatever koid may.
+    pub(crate) fn is_dangerous(&self) -> bool {
+        self.dangerous
+    }
+
+    /// As whom the helper runs; none: as one that nobody else is.
+    pub(crate) fn user(&self) -> Option<&GrantedUser> {
+        self.user.as_ref()
+    }
+
+    /// Whether anything of the node's network is granted.
+    pub(crate) fn needs_network(&self) -> bool {
+        ["tcp", "udp", "http"].into_iter().any(|key| self.has(key))
+    }
+
+    /// The TCP ports that the guest may connect to; none: any.
+    pub(crate) fn connect_ports(&self) -> Option<BTreeSet<u16>> {
+        self.tcp.iter().map(AddressGrant::port).chain(self.http.iter().map(Authority::port)).collect()
     }
 
     /// The variables of the daemon that the guest sees.

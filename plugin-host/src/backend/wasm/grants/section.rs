@@ -5,8 +5,8 @@ use toml::{Table, Value};
 use crate::backend::wasm::grants::error::{EntryError, GrantError};
 
 /// The keys of `[grants]`.
-pub(super) const KEYS: [&str; 10] =
-    ["read", "write", "tcp", "udp", "lookup", "env", "exec", "exec-env", "http", "dangerous"];
+pub(super) const KEYS: [&str; 11] =
+    ["read", "write", "tcp", "udp", "lookup", "env", "exec", "exec-env", "http", "dangerous", "user"];
 
 /// Entries of one key.
 const ENTRIES: usize = 256;
@@ -28,6 +28,22 @@ impl<'t> Section<'t> {
             None => Ok(false),
             Some(Value::Boolean(yes)) => Ok(*yes),
             Some(_) => Err(GrantError::NotABoolean { key: key.to_owned() }),
+        }
+    }
+
+    /// `key = "…"`, made into what it means; not there: none.
+    pub(super) fn text<T, E: Into<EntryError>>(
+        &self,
+        key: &str,
+        make: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, GrantError> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => match make(text) {
+                Ok(made) => Ok(Some(made)),
+                Err(error) => Err(wrong_entry(key, format!("{text:?}"), error)),
+            },
+            Some(other) => Err(GrantError::NotAText { key: key.to_owned(), kind: with_article(other) }),
         }
     }
 
@@ -93,9 +109,13 @@ fn wrong_kind(key: &str, value: &Value) -> GrantError {
         "http" => "api.example:443",
         _ => "LANG",
     };
+    GrantError::WrongKind { key: key.to_owned(), kind: with_article(value), example }
+}
+
+fn with_article(value: &Value) -> String {
     let kind = value.type_str();
     let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
-    GrantError::WrongKind { key: key.to_owned(), kind: format!("{article} {kind}"), example }
+    format!("{article} {kind}")
 }
 
 fn nearest(key: &str) -> &'static str {

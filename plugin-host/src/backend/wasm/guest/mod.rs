@@ -4,7 +4,6 @@
 //! process waits: what hangs is killed with it, and costs this service alone. No name is looked up here: that takes files and libraries of
 //! the machine, and koid does it.
 
-mod budget;
 mod call;
 #[allow(unsafe_code)] // Takes compiled code for what it says it is.
 mod code;

@@ -16,10 +16,8 @@ use crate::backend::helper::ReplyError;
 use crate::backend::wasm::bindings::HandlerExecPre;
 use crate::backend::wasm::engine::{EngineError, engine};
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::guest::budget;
-use crate::backend::wasm::guest::budget::BudgetError;
 use crate::backend::wasm::guest::call::{GuestService, run};
-use crate::backend::wasm::guest::confine::{ConfineError, confine};
+use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
 use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::host_functions;
 use crate::backend::wasm::guest::link::Link;
@@ -57,7 +55,7 @@ type Messages = FrameReader<UnixStream>;
 pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
     let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(ServeError::NoCode)?;
     let code = descriptors.pop().ok_or(ServeError::NoCode)?;
-    budget::begin()?;
+    let budget = Budget::begin()?;
     socket.set_nonblocking(true)?;
     let spoken = socket.try_clone()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,14 +68,19 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
         .build()?;
     let served = runtime.block_on(async {
         let messages = FrameReader::new(UnixStream::from_std(socket)?, HOST_FRAME_BYTES);
-        serve_all(messages, spoken, code).await
+        serve_all(messages, spoken, code, budget).await
     });
     // A file may not answer.
     runtime.shutdown_background();
     served
 }
 
-async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> Result<(), ServeError> {
+async fn serve_all(
+    mut messages: Messages,
+    spoken: StdStream,
+    code: OwnedFd,
+    budget: Budget,
+) -> Result<(), ServeError> {
     let Ok(HostMessage::Setup(setup)) = messages.next().await else { return Err(ServeError::NotKoid) };
     let setup: GuestSetup = serde_json::from_slice(&setup).map_err(|_| ServeError::NotKoid)?;
     let (nobody, none) = (NO_SERVICE, Grants::default());
@@ -85,7 +88,7 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
         GuestSetup::Describe => (nobody, &none),
         GuestSetup::Serve(setup) => (setup.user, &setup.grants),
     };
-    confine(granted, user)?;
+    let layers = confine(granted, user)?;
     let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
     let loaded = engine()
         .map_err(LoadError::from)
@@ -97,7 +100,8 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
     };
     let setup = match setup {
         GuestSetup::Describe => {
-            budget::limit(&Limits::default())?;
+            budget.limit(&Limits::default())?;
+            close(&none)?;
             match describe(&machine, &component, link).await {
                 Ok(described) => link.send(&GuestMessage::Described(Box::new(described))),
                 Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
@@ -111,10 +115,16 @@ async fn serve_all(mut messages: Messages, spoken: StdStream, code: OwnedFd) -> 
         Err(error) => return refuse(link, &mut messages, &LoadError::Link(error)).await,
     };
     drop(component);
-    budget::limit(&service.limits)?;
-    link.send(&GuestMessage::Ready);
+    budget.limit(&service.limits)?;
+    close(&service.grants)?;
+    link.send(&GuestMessage::Ready(layers));
     loop {
         match messages.next().await {
+            Ok(HostMessage::Call(request))
+                if layers.landlock > 0 && !request.is_repeated && is_stale(&service.grants) =>
+            {
+                link.send(&GuestMessage::Stale);
+            }
             Ok(HostMessage::Call(request)) => serve_call(&service, *request, link, &mut messages).await?,
             // For a call that has ended meanwhile.
             Ok(HostMessage::Abort(_) | HostMessage::Answer(_) | HostMessage::Found(..)) => {}

@@ -53,7 +53,8 @@ impl Handler for WasmHandler {
         let service = self.0.clone();
         Box::pin(async move {
             if !service.metadata.hooks.has(call.hook) {
-                return Ok(verdict::not_there(call.hook));
+                let own = verdict::own_details(None, service.desk.grants.is_dangerous());
+                return Ok(verdict::not_there(call.hook, own));
             }
             service.run(call).await
         })
@@ -81,17 +82,30 @@ impl WasmService {
                 return Err(early.error(context.timeout, "an earlier call was still running"));
             }
         };
-        let helper = self.helper(&mut slot, hook, &mut limits, &*log).await?;
-        let told = GroupReport::new(helper.body.process.group(), log.clone());
-        let mut session = Session { helper: Some(helper), told };
-        let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
-        helper.body.output.forget();
-        helper.hurry(hook);
-        let request = HookRequest::new(hook, &context, limits.left(), &self.desk.grants, &self.config);
-        helper.ask(&HostMessage::Call(Box::new(request)));
+        let mut is_repeated = false;
+        let (session, ending) = loop {
+            let helper = self.helper(&mut slot, hook, &mut limits, &*log).await?;
+            let told = GroupReport::new(helper.body.process.group(), log.clone());
+            let mut session = Session { helper: Some(helper), told };
+            let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
+            helper.body.output.forget();
+            helper.hurry(hook);
+            let mut request =
+                HookRequest::new(hook, &context, limits.left(), &self.desk.grants, &self.config);
+            request.is_repeated = is_repeated;
+            helper.ask(&HostMessage::Call(Box::new(request)));
 
-        let ending = talk(helper, &self.desk, hook, &mut limits, &log, &newest_epoch).await;
-        helper.body.say_rest(&*log);
+            let ending = talk(helper, &self.desk, hook, &mut limits, &log, &newest_epoch).await;
+            helper.body.say_rest(&*log);
+            if is_repeated || !matches!(ending, Ending::Stale) {
+                break (session, ending);
+            }
+            // A folder was mounted or unmounted. The call has not begun: the next helper finds the folders as they are now.
+            is_repeated = true;
+            if let Some(helper) = session.helper.take() {
+                helper.body.kill(&mut session.told).await;
+            }
+        };
         let lost = !matches!(ending, Ending::Ended(_) | Ending::Refused(_));
         let result = self.conclude(ending, hook, &limits, session, &mut slot).await;
         drop(slot);
@@ -152,23 +166,28 @@ impl WasmService {
     ) -> Result<Outcome, HookError> {
         let Some(mut helper) = session.helper.take() else { return Err(HookError::Aborted) };
         let told = &mut session.told;
-        if matches!(ending, Ending::Gone | Ending::Garbled) {
+        if matches!(ending, Ending::Gone | Ending::Garbled | Ending::Stale) {
             told.log().incident(Incident::Crashed);
         }
-        if matches!(ending, Ending::Gone | Ending::Garbled | Ending::Cut(EarlyEnd::TimedOut)) {
+        let broke = matches!(
+            ending,
+            Ending::Gone | Ending::Garbled | Ending::Stale | Ending::Cut(EarlyEnd::TimedOut)
+        );
+        if broke {
             slot.broke();
         }
         match ending {
             Ending::Ended(ended) => {
                 slot.backoff.went_well();
                 helper.messages.shrink();
+                let own = verdict::own_details(helper.layers, self.desk.grants.is_dangerous());
                 // Nothing is asked of a service that is down.
                 if hook == Hook::Stop && ended == HookEnding::Done {
                     helper.body.kill(told).await;
                 } else {
                     slot.helper = Some(helper);
                 }
-                let result = verdict::of(hook, ended, limits.timeout);
+                let result = verdict::of(hook, ended, limits.timeout, own);
                 match result {
                     // A guest that was told to end may fail because of that: it is no failure of the hook.
                     Err(HookError::Failed(why)) if limits.abort.asked().is_some() => {
@@ -187,7 +206,7 @@ impl WasmService {
                 let killed = helper.body.kill(told).await;
                 Err(HookError::Failed(self.death(hook, by_itself, &killed)))
             }
-            Ending::Garbled => {
+            Ending::Garbled | Ending::Stale => {
                 helper.body.kill(told).await;
                 Err(HookError::Failed(format!(
                     "the plugin's process said in {} what no such process says, and was ended; is the plugin to be trusted?",

@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 
 use crate::backend::helper::{HelperProcess, RequestSender};
+use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
 use crate::subcommand::WASM;
@@ -27,6 +28,8 @@ pub(crate) struct GuestHelper {
     pub(crate) body: HelperProcess,
     pub(crate) requests: RequestSender,
     pub(crate) messages: FrameReader<OwnedReadHalf>,
+    /// What confines it, once it has said so.
+    pub(crate) layers: Option<Layers>,
     /// It is nicer than koid by so much.
     niceness: i32,
 }
@@ -49,7 +52,8 @@ impl GuestHelper {
         let (from, to) = UnixStream::from_std(socket)?.into_split();
         let mut requests = RequestSender::new(to);
         requests.push(&encode(setup));
-        Ok(GuestHelper { body, requests, messages: FrameReader::new(from, GUEST_FRAME_BYTES), niceness: 0 })
+        let messages = FrameReader::new(from, GUEST_FRAME_BYTES);
+        Ok(GuestHelper { body, requests, messages, layers: None, niceness: 0 })
     }
 
     /// Gives it its share of the processor for a hook: what is asked again and again goes behind what moves or takes down a service.

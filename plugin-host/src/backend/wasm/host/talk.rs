@@ -55,6 +55,8 @@ pub(crate) enum Ending {
     Garbled,
     /// It did not end in time.
     Cut(EarlyEnd),
+    /// It cannot reach a granted folder as that is now, and has not begun.
+    Stale,
 }
 
 /// An answer that is being made.
@@ -108,7 +110,7 @@ pub(crate) async fn talk(
     log: &Arc<dyn CallLog>,
     newest: &NewestEpoch,
 ) -> Ending {
-    let GuestHelper { body: HelperProcess { process, output }, requests, messages, .. } = helper;
+    let GuestHelper { body: HelperProcess { process, output }, requests, messages, layers, .. } = helper;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
@@ -188,7 +190,8 @@ pub(crate) async fn talk(
                     return Ending::Ended(ending);
                 }
                 Ok(GuestMessage::Refused(why)) => return Ending::Refused(why),
-                Ok(GuestMessage::Ready) => {}
+                Ok(GuestMessage::Ready(found)) => *layers = Some(found),
+                Ok(GuestMessage::Stale) => return Ending::Stale,
                 Ok(_) | Err(ReplyError::Garbled) => return Ending::Garbled,
                 Err(ReplyError::Closed) => return Ending::Gone,
             },

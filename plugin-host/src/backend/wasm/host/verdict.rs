@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport, for_people};
 
+use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::protocol::HookEnding;
 
 /// Characters of a text that people read in a line of a table.
@@ -18,26 +19,44 @@ const DETAILS: usize = 16;
 /// Characters of the name of a detail.
 const DETAIL_NAME_CHARS: usize = 64;
 
-/// What a hook that a handler does not have gives.
-pub(crate) fn not_there(hook: Hook) -> Outcome {
+/// Details that koid adds to a status, by name: what does not confine the helper on this machine, and whether its grants let it do anything.
+const CONTAINMENT: &str = "containment";
+const GRANTS: &str = "grants";
+
+/// What koid itself says in a service's status.
+pub(crate) fn own_details(layers: Option<Layers>, dangerous: bool) -> Vec<(String, String)> {
+    let lacking = layers.and_then(Layers::lacking).map(|lacking| (CONTAINMENT.to_owned(), lacking));
+    let dangerous = dangerous.then(|| (GRANTS.to_owned(), "dangerous".to_owned()));
+    lacking.into_iter().chain(dangerous).collect()
+}
+
+/// What a hook that a handler does not have gives. `own` is for a status.
+pub(crate) fn not_there(hook: Hook, own: Vec<(String, String)>) -> Outcome {
     match hook {
         Hook::Status => {
-            let (message, details) = (String::new(), Vec::new());
+            let (message, details) = (String::new(), own);
             Outcome::Status(StatusReport { observed: Observed::Healthy, message, score: None, details })
         }
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
     }
 }
 
-/// The result of a call that had `timeout`.
-pub(crate) fn of(hook: Hook, ending: HookEnding, timeout: Duration) -> Result<Outcome, HookError> {
+/// The result of a call that had `timeout`. `own` is for a status.
+pub(crate) fn of(
+    hook: Hook,
+    ending: HookEnding,
+    timeout: Duration,
+    own: Vec<(String, String)>,
+) -> Result<Outcome, HookError> {
     let text = |text: String| for_people(&text, ERROR_CHARS);
     match ending {
-        HookEnding::Done => Ok(not_there(hook)),
+        HookEnding::Done => Ok(not_there(hook, own)),
         HookEnding::Status { observed, message, score, details } if hook == Hook::Status => {
             let of_people = |(name, value): (String, String)| {
                 (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
             };
+            // koid's own word, and not the guest's.
+            let said = details.into_iter().filter(|(name, _)| ![CONTAINMENT, GRANTS].contains(&&**name));
             Ok(Outcome::Status(StatusReport {
                 observed: match observed {
                     1 => Observed::Promoted,
@@ -48,7 +67,7 @@ pub(crate) fn of(hook: Hook, ending: HookEnding, timeout: Duration) -> Result<Ou
                 },
                 message: for_people(&message, MESSAGE_CHARS),
                 score,
-                details: details.into_iter().take(DETAILS).map(of_people).collect(),
+                details: said.take(DETAILS).map(of_people).chain(own).collect(),
             }))
         }
         HookEnding::Status { .. } => {

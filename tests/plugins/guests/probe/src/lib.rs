@@ -10,6 +10,7 @@ use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlag
 fn run(op: &str, rest: &str) -> Result<String, String> {
     match op {
         "read" => read(rest),
+        "stream" => stream(rest),
         "write" => write(rest),
         "mkdir" => with_directory(rest, |directory, path| directory.create_directory_at(path)),
         "unlink" => with_directory(rest, |directory, path| directory.unlink_file_at(path)),
@@ -69,6 +70,24 @@ fn read(path: &str) -> Result<String, String> {
     };
     let (bytes, _) = text().map_err(|error: ErrorCode| format!("{path}: {}", error.name()))?;
     Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+/// Reads a file as a stream: first without waiting, then to its end; and appends to it as a stream.
+fn stream(path: &str) -> Result<String, String> {
+    let (directory, rest) = directory_of(path)?;
+    let wrong = |error: ErrorCode| format!("{path}: {}", error.name());
+    let flags = DescriptorFlags::READ | DescriptorFlags::WRITE;
+    let file = directory
+        .open_at(PathFlags::SYMLINK_FOLLOW, rest, OpenFlags::empty(), flags)
+        .map_err(wrong)?;
+    let output = file.append_via_stream().map_err(wrong)?;
+    output.blocking_write_and_flush(b"and more").map_err(|error| format!("{path}: {error:?}"))?;
+    let input = file.read_via_stream(0).map_err(wrong)?;
+    let mut bytes = input.read(1024).map_err(|error| format!("{path}: {error:?}"))?;
+    while let Ok(more) = input.blocking_read(1024) {
+        bytes.extend(more);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn write(path: &str) -> Result<String, String> {

@@ -1,0 +1,68 @@
+//! Who a helper is.
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::Resource;
+use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
+
+use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::guest::confine::ConfineError;
+use crate::rlimit::lower;
+
+/// `CAP_DAC_OVERRIDE`: files are read and changed whoever owns them.
+const DAC_OVERRIDE: u64 = 1 << 1;
+/// `CAP_DAC_READ_SEARCH`: files are read whoever owns them.
+const DAC_READ_SEARCH: u64 = 1 << 2;
+
+/// Processes and threads of the user that a helper runs as.
+const PROCESSES: u64 = 256;
+
+/// Becomes the granted user, or `own`, which is nobody else's: with it there is no file that is its own. `held`: the granted folders are all that it
+/// reaches, whatever rights it has. False: it stays who koid is.
+pub(crate) fn become_user(grants: &Grants, own: u32, held: bool) -> Result<bool, ConfineError> {
+    let is_root = geteuid().is_root();
+    let keep = match (
+        is_root && held && grants.user().is_none(),
+        grants.directories().map(|(_, writable)| writable).max(),
+    ) {
+        // What a folder of others is granted for goes on working.
+        (true, Some(true)) => DAC_OVERRIDE,
+        (true, Some(false)) => DAC_READ_SEARCH,
+        (true, None) | (false, _) => 0,
+    };
+    koi_child::bound_capabilities(keep);
+    let changed = is_root && {
+        prctl::set_keepcaps(true)?;
+        let (uid, gid, groups) = match grants.user() {
+            Some(user) => (user.uid, user.gid, user.groups.clone()),
+            None => (own, own, Vec::new()),
+        };
+        let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+        let changed = change(Uid::from_raw(uid), Gid::from_raw(gid), &groups)?;
+        prctl::set_keepcaps(false)?;
+        changed
+    };
+    let other = grants.user().filter(|user| user.uid != geteuid().as_raw());
+    if let Some(user) = other {
+        return Err(ConfineError::User(user.name.clone()));
+    }
+    koi_child::keep_capabilities(keep)?;
+    if changed && grants.user().is_none() {
+        lower(Resource::RLIMIT_NPROC, PROCESSES, PROCESSES)?;
+    }
+    Ok(changed)
+}
+
+/// False: there is no such user in this container.
+fn change(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<bool, Errno> {
+    let change = || {
+        setgroups(groups)?;
+        setresgid(gid, gid, gid)?;
+        setresuid(uid, uid, uid)
+    };
+    match change() {
+        Ok(()) => Ok(true),
+        Err(Errno::EINVAL | Errno::EPERM) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
