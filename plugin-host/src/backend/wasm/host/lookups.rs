@@ -15,6 +15,7 @@ use std::thread;
 use koi_plugin_api::{CallLog, Hook, LogLevel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::backend::wasm::host::allowance::{Allowance, Cost};
 use crate::backend::wasm::protocol::{
     LOOKUPS_AT_ONCE, LOOKUPS_OPEN, LOOKUPS_WAITING, LookupAnswer, may_be_looked_up,
 };
@@ -31,6 +32,7 @@ const STACK_BYTES: usize = 256 * 1024;
 pub(crate) struct Lookups {
     resolver: Resolver,
     places: Arc<Places>,
+    allowance: Arc<Allowance>,
 }
 
 /// How many look-ups of a service go on, and wait.
@@ -52,8 +54,8 @@ struct Place {
 static PLACES: LazyLock<Mutex<HashMap<PathBuf, Weak<Places>>>> = LazyLock::new(Mutex::default);
 
 impl Lookups {
-    /// For the service with this store.
-    pub(crate) fn new(store: PathBuf, resolver: Resolver) -> Lookups {
+    /// For the service with this store. Each look-up is a question of its guests.
+    pub(crate) fn new(store: PathBuf, resolver: Resolver, allowance: Arc<Allowance>) -> Lookups {
         let mut all = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
         let places = all.get(&store).and_then(Weak::upgrade).unwrap_or_else(|| {
             all.retain(|_, places| places.strong_count() > 0);
@@ -61,7 +63,7 @@ impl Lookups {
             all.insert(store, Arc::downgrade(&places));
             places
         });
-        Lookups { resolver, places }
+        Lookups { resolver, places, allowance }
     }
 
     /// For one call of a hook.
@@ -71,6 +73,7 @@ impl Lookups {
     }
 
     async fn look_up(self, name: String, place: Place) -> LookupAnswer {
+        self.allowance.wait(Cost::Question).await;
         let (sender, receiver) = oneshot::channel();
         let look_up = move || {
             let found = self.resolver.addresses(&name);

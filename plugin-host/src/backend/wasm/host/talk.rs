@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, EarlyEnd, FAR};
 use crate::backend::helper::{HelperProcess, LINE_BYTES, ReplyError, cut};
 use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::host::allowance::{Allowance, Cost};
 use crate::backend::wasm::host::exec;
 use crate::backend::wasm::host::helper::GuestHelper;
 use crate::backend::wasm::host::lookups::Lookups;
@@ -40,6 +41,7 @@ pub(crate) struct Desk {
     pub(crate) grants: Arc<Grants>,
     pub(crate) store: StateStore,
     pub(crate) lookups: Lookups,
+    pub(crate) allowance: Arc<Allowance>,
 }
 
 /// How a conversation ended.
@@ -211,8 +213,14 @@ impl Open {
         log: &Arc<dyn CallLog>,
         newest: &NewestEpoch,
     ) {
-        let (store, log) = (desk.store.clone(), log.clone());
-        self.work = Some(match question {
+        let (store, log, allowance) = (desk.store.clone(), log.clone(), desk.allowance.clone());
+        let cost = match question {
+            GuestQuestion::Set(..) | GuestQuestion::Delete(_) => Cost::Change,
+            GuestQuestion::Epoch | GuestQuestion::Get(_) | GuestQuestion::Keys | GuestQuestion::Run(_) => {
+                Cost::Question
+            }
+        };
+        let work: Work = match question {
             GuestQuestion::Epoch => {
                 let epoch = newest.get();
                 Box::pin(async move { HostAnswer::Epoch(epoch) })
@@ -227,6 +235,10 @@ impl Open {
                 let (grants, deadline, abort) = (desk.grants.clone(), limits.deadline, limits.abort.clone());
                 Box::pin(async move { exec::run(program, receiver, grants, log, deadline, abort).await })
             }
-        });
+        };
+        self.work = Some(Box::pin(async move {
+            allowance.wait(cost).await;
+            work.await
+        }));
     }
 }

@@ -9,6 +9,7 @@ use crate::backend::code::HandlerError;
 use crate::backend::code::{Code, Opened};
 use crate::backend::helper::Slot;
 use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::host::allowance::Allowance;
 use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
 use crate::backend::wasm::host::helper;
 use crate::backend::wasm::host::lookups::Lookups;
@@ -87,14 +88,15 @@ impl Code for WasmCode {
         let resolved = grants.resolved();
         let (setup_for_guests, grants) = setup_for(setup.service, grants, limits)?;
         let store = self.host.store_file(setup.service);
-        let lookups = Lookups::new(store.clone(), self.host.resolver.clone());
+        let allowance = Arc::new(Allowance::new());
+        let lookups = Lookups::new(store.clone(), self.host.resolver.clone(), allowance.clone());
         let service = WasmService {
             metadata: self.facts.metadata.clone(),
             program: self.host.program.clone(),
             name: setup.service.to_owned(),
             code: self.code.clone(),
             setup: setup_for_guests,
-            desk: Desk { grants, store: StateStore::open(store), lookups },
+            desk: Desk { grants, store: StateStore::open(store), lookups, allowance },
             limits,
             config: setup.config.to_vec(),
             slot: Mutex::new(Slot::default()),

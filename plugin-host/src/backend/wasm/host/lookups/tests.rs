@@ -36,7 +36,7 @@ fn deaf() -> Deaf {
 }
 
 fn lookups(service: &str, resolver: &Resolver) -> Lookups {
-    Lookups::new(format!("/nowhere/{service}").into(), resolver.clone())
+    Lookups::new(format!("/nowhere/{service}").into(), resolver.clone(), Arc::new(Allowance::new()))
 }
 
 async fn soon(call: &mut CallLookups) -> Option<(u64, LookupAnswer)> {
