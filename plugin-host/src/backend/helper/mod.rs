@@ -7,6 +7,8 @@ mod lines;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod slot;
+#[allow(unsafe_code)] // Gives sockets to the runtime.
+pub(crate) mod socket;
 pub(crate) mod talk;
 
 use std::collections::VecDeque;
@@ -18,8 +20,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use koi_plugin_api::{CallLog, GroupReport, LogLevel};
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::OwnedWriteHalf;
 
 use output::Output;
 use process::{Process, exit_text};
@@ -99,13 +99,19 @@ impl HelperProcess {
 
 /// The way to a helper. Requests wait here until they are sent, so that nobody ever waits for a helper that does not read.
 pub(crate) struct RequestSender {
-    pub(crate) to: OwnedWriteHalf,
+    to: StdStream,
     waiting: VecDeque<u8>,
 }
 
 impl RequestSender {
-    pub(crate) fn new(to: OwnedWriteHalf) -> RequestSender {
+    /// Through a socket that does not block.
+    pub(crate) fn new(to: StdStream) -> RequestSender {
         RequestSender { to, waiting: VecDeque::new() }
+    }
+
+    /// The socket.
+    pub(crate) fn into_socket(self) -> StdStream {
+        self.to
     }
 
     /// Adds a request in its form on the wire.
@@ -129,7 +135,7 @@ impl RequestSender {
 
     /// Sends a part of what waits. May be dropped and begun again at any time.
     pub(crate) async fn send(&mut self) -> io::Result<()> {
-        let sent = self.to.write(self.waiting.as_slices().0).await?;
+        let sent = socket::write(&self.to, self.waiting.as_slices().0).await?;
         self.waiting.drain(..sent);
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wasmtime::{Config, Engine, WasmBacktraceDetails};
+use std::sync::Arc;
+
+use wasmtime::{Config, Engine, StackCreator, WasmBacktraceDetails};
 
 /// Room that a memory is given beyond what it has, so that growing step by step does not copy it each time.
 const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
@@ -12,8 +14,17 @@ const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
 #[error("WebAssembly cannot be run on this machine: {0:#}")]
 pub(crate) struct EngineError(wasmtime::Error);
 
-/// The engine of the compiler and of the runner.
+/// The engine of the compiler.
 pub(crate) fn engine() -> Result<Engine, EngineError> {
+    Engine::new(&config()).map_err(EngineError)
+}
+
+/// The engine of the runner: guests run on stacks of `stacks`.
+pub(crate) fn engine_with(stacks: Arc<dyn StackCreator>) -> Result<Engine, EngineError> {
+    Engine::new(config().with_host_stack(stacks)).map_err(EngineError)
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -24,7 +35,7 @@ pub(crate) fn engine() -> Result<Engine, EngineError> {
         .memory_reservation(0)
         .memory_reservation_for_growth(GROWTH_BYTES)
         .memory_guard_size(64 * 1024);
-    Engine::new(&config).map_err(EngineError)
+    config
 }
 
 /// Tells apart engines that cannot run each other's code: by configuration, by version of wasmtime, by processor.

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::{Hook, LogLevel};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
 
 use crate::backend::helper::output::Output;
 use crate::backend::helper::process::Process;
+use crate::backend::helper::socket::ReadHalf;
 use crate::backend::helper::{HelperProcess, Lines, ReplyError, RequestSender};
 use crate::backend::native::helper::protocol::{END_GRACE, FRAME_BYTES, HelperReply, HelperRequest, encode};
 use crate::backend::native::source::LibrarySource;
@@ -62,10 +61,10 @@ impl Helper {
     pub(crate) fn start(source: &LibrarySource, service: &str, workdir: &Path) -> io::Result<Helper> {
         let (body, socket) = HelperProcess::start(source.command(service, workdir))?;
         socket.set_nonblocking(true)?;
-        let (from, to) = UnixStream::from_std(socket)?.into_split();
+        let from = ReadHalf::new(socket.try_clone()?)?;
         Ok(Helper {
             body,
-            requests: RequestSender::new(to),
+            requests: RequestSender::new(socket),
             replies: ReplyReader::new(from),
             phase: Phase::Loading,
         })
@@ -78,9 +77,8 @@ impl Helper {
 
     /// Ends one that is idle in order: the plugin's `destroy` is called and has a second. Returns at once.
     pub(crate) fn end(self, service: String) {
-        let Helper { body, requests, replies, .. } = self;
-        let socket = replies.from.reunite(requests.to).ok().and_then(|socket| socket.into_std().ok());
-        let Some(socket) = socket else { return };
+        let Helper { body, requests, .. } = self;
+        let socket = requests.into_socket();
         let ending = move || end(body.process, socket, body.output, &service);
         if let Err(error) = std::thread::Builder::new().name("koi-native-end".into()).spawn(ending) {
             tracing::warn!("no thread to end a native plugin in order, it was killed: {error}");
@@ -119,14 +117,14 @@ fn end(process: Process, mut socket: StdStream, mut output: Output, service: &st
 
 /// The way back.
 pub(crate) struct ReplyReader {
-    from: OwnedReadHalf,
+    from: ReadHalf,
     lines: Lines,
     ready: VecDeque<Result<HelperReply, ReplyError>>,
     buffer: Box<[u8]>,
 }
 
 impl ReplyReader {
-    fn new(from: OwnedReadHalf) -> ReplyReader {
+    fn new(from: ReadHalf) -> ReplyReader {
         ReplyReader {
             from,
             lines: Lines::new(FRAME_BYTES),

@@ -57,12 +57,13 @@ pub(crate) async fn run(
     let ending = CallDeadline::new(deadline, abort.clone());
     let call = GuestCall { link, deadline, abort, epoch: request.epoch };
     let over = tokio::select! {
+        // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;
-        over = ending.clone().wait() => over,
-        ended = attempt(service, hook, request, call, ending) => match ended {
+        ended = attempt(service, hook, request, call, ending.clone()) => match ended {
             AttemptEnd::Returned(ended) => return ended,
             AttemptEnd::CutOff(over) => over,
         },
+        over = ending.wait() => over,
     };
     match over {
         EndReason::Aborted => HookEnding::Aborted,

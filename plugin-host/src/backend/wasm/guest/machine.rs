@@ -1,7 +1,7 @@
 //! The engine, and the clock that interrupts guests.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,8 +32,11 @@ impl Machine {
 
     /// Lets guests be interrupted for as long as the answer lives.
     pub(crate) fn tick(&self) -> Ticking {
-        *self.clock.lock() += 1;
-        self.clock.wake.notify_one();
+        let mut state = self.clock.lock();
+        state.calls += 1;
+        if state.waits {
+            self.clock.wake.notify_one();
+        }
         Ticking(self.clock.clone())
     }
 }
@@ -41,20 +44,31 @@ impl Machine {
 /// Counts the calls that run. Without one it stands still, so that an idle helper sleeps.
 #[derive(Default)]
 struct Clock {
-    running: Mutex<usize>,
+    state: Mutex<ClockState>,
     wake: Condvar,
 }
 
+#[derive(Default)]
+struct ClockState {
+    /// Calls that run.
+    calls: usize,
+    /// The clock stands still. To wake it takes a system call, which most calls can do without.
+    waits: bool,
+}
+
 impl Clock {
-    fn lock(&self) -> std::sync::MutexGuard<'_, usize> {
-        // A number is whole at any moment.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ClockState> {
+        // It is whole at any moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, engine: &Engine) -> ! {
         loop {
-            let idle = |running: &mut usize| *running == 0;
-            drop(self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner));
+            let is_idle = |state: &mut ClockState| {
+                state.waits = state.calls == 0;
+                state.waits
+            };
+            drop(self.wake.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner));
             thread::sleep(TICK);
             engine.increment_epoch();
         }
@@ -66,6 +80,6 @@ pub(crate) struct Ticking(Arc<Clock>);
 
 impl Drop for Ticking {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
+        self.0.lock().calls -= 1;
     }
 }

@@ -20,6 +20,8 @@ mod machine;
 mod names;
 mod output;
 mod serve;
+#[allow(unsafe_code)] // Maps memory for stacks.
+mod stacks;
 mod state;
 mod tls;
 mod trap;

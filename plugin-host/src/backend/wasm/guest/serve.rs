@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_plugin_api::{Abort, abort_pair};
-use tokio::net::UnixStream;
 use wasmtime::component::{Component, Linker};
 
 use crate::backend::helper::ReplyError;
+use crate::backend::helper::socket::ReadHalf;
 use crate::backend::wasm::bindings::HandlerExecPre;
-use crate::backend::wasm::engine::{EngineError, engine};
+use crate::backend::wasm::engine::{EngineError, engine_with};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::call::{GuestService, run};
 use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
@@ -22,6 +22,7 @@ use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::host_functions;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::machine::Machine;
+use crate::backend::wasm::guest::stacks::Stacks;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
     FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, NO_SERVICE,
@@ -49,7 +50,7 @@ pub(crate) enum ServeError {
     NotKoid,
 }
 
-type Messages = FrameReader<UnixStream>;
+type Messages = FrameReader<ReadHalf>;
 
 /// Serves koid at the other end of `socket` until that is closed.
 pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
@@ -66,9 +67,10 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
         .thread_stack_size(FILE_STACK_BYTES)
         .thread_keep_alive(FILE_KEEP_ALIVE)
         .build()?;
+    // A task is woken by its own thread without a system call; the future of block_on is not.
     let served = runtime.block_on(async {
-        let messages = FrameReader::new(UnixStream::from_std(socket)?, HOST_FRAME_BYTES);
-        serve_all(messages, spoken, code, budget).await
+        let messages = FrameReader::new(ReadHalf::new(socket)?, HOST_FRAME_BYTES);
+        tokio::spawn(serve_all(messages, spoken, code, budget)).await.map_err(io::Error::from)?
     });
     // A file may not answer.
     runtime.shutdown_background();
@@ -90,7 +92,7 @@ async fn serve_all(
     };
     let layers = confine(granted, user)?;
     let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
-    let loaded = engine()
+    let loaded = engine_with(Arc::new(Stacks::default()))
         .map_err(LoadError::from)
         .and_then(|engine| Ok(Machine::new(engine)?))
         .and_then(|machine| Ok((load(&machine, code).map_err(LoadError::Code)?, machine)));

@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use koi_plugin_api::Hook;
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
 
+use crate::backend::helper::socket::ReadHalf;
 use crate::backend::helper::{HelperProcess, RequestSender};
 use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::load::sealed::SealedCode;
@@ -27,7 +26,7 @@ pub(crate) struct GuestHelper {
     // Dropped first.
     pub(crate) body: HelperProcess,
     pub(crate) requests: RequestSender,
-    pub(crate) messages: FrameReader<OwnedReadHalf>,
+    pub(crate) messages: FrameReader<ReadHalf>,
     /// What confines it, once it has said so.
     pub(crate) layers: Option<Layers>,
     /// It is nicer than koid by so much.
@@ -49,8 +48,8 @@ impl GuestHelper {
             sent => sent?,
         }
         socket.set_nonblocking(true)?;
-        let (from, to) = UnixStream::from_std(socket)?.into_split();
-        let mut requests = RequestSender::new(to);
+        let from = ReadHalf::new(socket.try_clone()?)?;
+        let mut requests = RequestSender::new(socket);
         requests.push(&encode(setup));
         let messages = FrameReader::new(from, GUEST_FRAME_BYTES);
         Ok(GuestHelper { body, requests, messages, layers: None, niceness: 0 })
