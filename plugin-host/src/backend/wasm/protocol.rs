@@ -14,9 +14,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
 use minicbor::{Decode, Encode};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -120,9 +122,9 @@ pub(crate) struct HookRequest {
     /// The whole time of the call.
     #[n(4)]
     pub(crate) timeout_ms: u64,
-    /// What is left of it.
+    /// When it is over, by [`monotonic`]: a helper may still have to load the component.
     #[n(5)]
-    pub(crate) left_us: u64,
+    pub(crate) ends_us: u64,
     /// 0 none, 1 standby, 2 promoted.
     #[n(6)]
     pub(crate) role: u8,
@@ -151,7 +153,7 @@ impl HookRequest {
     pub(crate) fn new(
         hook: Hook,
         context: &Context,
-        left: std::time::Duration,
+        left: Duration,
         grants: &Grants,
         defaults: &[(String, String)],
     ) -> HookRequest {
@@ -167,7 +169,7 @@ impl HookRequest {
             call_id: context.call_id,
             epoch: context.epoch,
             timeout_ms: u64::try_from(context.timeout.as_millis()).unwrap_or(u64::MAX),
-            left_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
+            ends_us: u64::try_from((monotonic() + left).as_micros()).unwrap_or(u64::MAX),
             role: match context.role {
                 Role::None => 0,
                 Role::Standby => 1,
@@ -185,6 +187,12 @@ impl HookRequest {
             is_repeated: false,
         }
     }
+}
+
+/// The machine's clock that nobody sets: koid and its helpers have the same.
+pub(crate) fn monotonic() -> Duration {
+    // Every Linux has it.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
 }
 
 fn number_of(hook: Hook) -> u8 {

@@ -23,7 +23,7 @@ use crate::backend::wasm::guest::output::LogStream;
 use crate::backend::wasm::guest::trap;
 use crate::backend::wasm::guest::trap::TrapError;
 use crate::backend::wasm::limits::{Limiter, Limits};
-use crate::backend::wasm::protocol::{HookEnding, HookRequest, hook_of};
+use crate::backend::wasm::protocol::{HookEnding, HookRequest, hook_of, monotonic};
 use crate::plugin::UNSUPPORTED;
 
 /// Bytes that a guest may hand to the host in one call of it: the largest that one may want is standard input for a program.
@@ -53,7 +53,8 @@ pub(crate) async fn run(
         return HookEnding::CannotRun(format!("there is no hook {}", request.hook));
     };
     let _ticking = service.machine.tick();
-    let deadline = deadline_after(Duration::from_micros(request.left_us));
+    let left = Duration::from_micros(request.ends_us).saturating_sub(monotonic());
+    let deadline = deadline_after(left);
     let ending = CallDeadline::new(deadline, abort.clone());
     let call = GuestCall { link, deadline, abort, epoch: request.epoch };
     let over = tokio::select! {
