@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod neighbours;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    Call, CallLog, Context, Handler, Hook, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
+    Call, CallLog, Called, Context, Handler, Hook, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
 };
 use koi_plugin_host::{Compiled, Host, Registry, discover};
 use koi_plugin_tests::{examples, guests::Guest};
@@ -22,7 +24,7 @@ const HELP: &str = "\
 koi-hook-bench [--rounds N]
 
 Measures one `status` hook of a shell script, of native plugins and of components of every language that is built, in turn, N times
-(default 300). What is not built is named: plugins/examples/build builds it.";
+(default 300), and a `demote` beside services that take what they can. What is not built is named: plugins/examples/build builds it.";
 
 /// Rounds unless told otherwise, and before any that count.
 const ROUNDS: usize = 300;
@@ -104,7 +106,8 @@ fn bench(rounds: usize) -> io::Result<()> {
     }
     print(&mut subjects, rounds);
     left_out.iter().for_each(|line| println!("{line}"));
-    Ok(())
+    drop(subjects);
+    neighbours::measure(&bench)
 }
 
 fn smallest() -> Vec<u8> {
@@ -113,6 +116,7 @@ fn smallest() -> Vec<u8> {
 }
 
 /// One handler.
+#[derive(Clone)]
 struct Subject {
     name: String,
     handler: Arc<dyn Handler>,
@@ -151,7 +155,8 @@ impl Bench {
         };
         let service = self.folder.path().join(format!("services-{number}"));
         let home = service.join("bench");
-        install(&home, file.map(|file| self.path(file)), manifest).map_err(|error| error.to_string())?;
+        install(&home, file.map(|file| self.path(file)), "status", manifest)
+            .map_err(|error| error.to_string())?;
         let before = memory_bytes();
         let compiled = self.open(&service)?.compiled;
         let began = Instant::now();
@@ -174,8 +179,34 @@ impl Bench {
         Ok(Subject { memory_bytes: memory_bytes().saturating_sub(before), ..subject })
     }
 
+    /// A service in a folder of its own, with the handler in this file or a script for one hook.
+    fn service(
+        &self,
+        folder: &str,
+        file: Option<&str>,
+        hook: &str,
+        manifest: &str,
+    ) -> Result<Subject, String> {
+        let service = self.folder.path().join(folder);
+        let home = service.join("bench");
+        install(&home, file.map(|file| self.folder.path().join(file)), hook, manifest)
+            .map_err(|error| error.to_string())?;
+        let opened = self.open(&service)?;
+        Ok(Subject {
+            name: folder.to_owned(),
+            handler: opened.handler,
+            home,
+            config: opened.config,
+            load: Duration::ZERO,
+            compile: None,
+            memory_bytes: 0,
+            took: Vec::new(),
+        })
+    }
+
     fn path(&self, file: &str) -> PathBuf {
-        if file == WAT { self.folder.path().join(file) } else { examples::path(file) }
+        let own = self.folder.path().join(file);
+        if file == WAT { own } else { examples::path(file) }
     }
 
     /// The handler of the service in this folder, as a daemon that has just been started gets it.
@@ -192,21 +223,28 @@ impl Bench {
 
     /// Calls `status` once.
     fn call(&self, subject: &Subject) -> Result<Duration, String> {
-        let (_aborter, abort) = abort_pair();
-        let call = Call {
-            hook: Hook::Status,
-            context: context(subject),
-            log: Arc::new(Nobody),
-            abort,
-            newest_epoch: NewestEpoch::default(),
-        };
+        let call = subject.call(Hook::Status, TIMEOUT);
         let began = Instant::now();
-        let ended = self.runtime.block_on(subject.handler.call(call));
+        let ended = self.runtime.block_on(call);
         let took = began.elapsed();
         match ended {
             Ok(Outcome::Status(_)) => Ok(took),
             other => Err(format!("its status is {other:?}")),
         }
+    }
+}
+
+impl Subject {
+    /// One call of its handler.
+    fn call(&self, hook: Hook, timeout: Duration) -> Called {
+        let (_aborter, abort) = abort_pair();
+        self.handler.call(Call {
+            hook,
+            context: Context { timeout, ..context(self) },
+            log: Arc::new(Nobody),
+            abort,
+            newest_epoch: NewestEpoch::default(),
+        })
     }
 }
 
@@ -224,7 +262,8 @@ impl CallLog for Nobody {
     fn line(&self, _: LogLevel, _: &str) {}
 }
 
-fn install(home: &Path, handler: Option<PathBuf>, manifest: &str) -> io::Result<()> {
+/// `hook` is that of a script.
+fn install(home: &Path, handler: Option<PathBuf>, hook: &str, manifest: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(home)?;
     match handler {
@@ -233,7 +272,7 @@ fn install(home: &Path, handler: Option<PathBuf>, manifest: &str) -> io::Result<
             format!("handler = {:?}\n{manifest}", path.display().to_string()),
         ),
         None => {
-            let script = home.join("status");
+            let script = home.join(hook);
             fs::write(&script, "#!/bin/sh\nexit 0\n")?;
             fs::set_permissions(script, fs::Permissions::from_mode(0o755))
         }
