@@ -14,7 +14,6 @@ mod keys;
 mod load;
 mod read;
 mod source;
-pub mod trust;
 mod validate;
 mod value;
 mod write;

@@ -4,12 +4,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use koi_files::trust::{self, TrustError};
+
 use crate::config::{CLASSIC_PASSWORD, ClusterKey};
 use crate::diagnostic::{ConfigError, Diagnostic};
 use crate::files::open_file;
 use crate::read::{classic, toml};
 use crate::source::{Format, Identity, Loaded};
-use crate::trust::{self, TrustError};
 
 /// Where a configuration is looked for, in this order.
 pub const SEARCHED: [&str; 4] = ["./koi.toml", "/etc/koi/koi.toml", "./koi.conf", "/etc/koi/koi.conf"];

@@ -1,5 +1,5 @@
 //! How koi writes files. [`replace`] and [`create`] write a file whole or not at all. [`set_aside`] renames a damaged file, so that it can
-//! be looked at.
+//! be looked at. [`trust`] says who else may change a file.
 //!
 //! What both ways of writing promise:
 //!
@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+pub mod trust;
 mod write;
 
 pub use aside::{SetAsideError, set_aside};

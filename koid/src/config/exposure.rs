@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use koi_config::Config;
 use koi_config::must_be_file;
-use koi_config::trust::{self, TrustError};
+use koi_files::trust::{self, TrustError};
 use koi_plugin_host::Registry;
 
 /// Entries of the state folder that are looked at.

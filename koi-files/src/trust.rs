@@ -2,10 +2,11 @@
 //!
 //! Trusted are root and the user that asks. What anybody else may change, anybody else may make koi do.
 
+use std::ffi::OsString;
 use std::fs::{Metadata, metadata, symlink_metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{getegid, geteuid};
 
@@ -14,6 +15,8 @@ const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 /// Only who owns an entry of such a folder may rename or remove it.
 const STICKY: u32 = 0o1000;
+/// Links on one way: the kernel follows no more.
+const LINKS: usize = 40;
 /// What stands for owners that this user namespace does not know.
 const UNKNOWN_OWNER: u32 = 65_534;
 
@@ -26,6 +29,16 @@ pub enum TrustError {
     )]
     Owner {
         /// The file or folder.
+        path: PathBuf,
+        /// The number of the user.
+        owner: u32,
+    },
+    /// It is a link that belongs to someone else.
+    #[error(
+        "the link {} belongs to user {owner}, who can lead it elsewhere: `chown -h {} {}`", .path.display(), geteuid(), .path.display()
+    )]
+    Link {
+        /// The link.
         path: PathBuf,
         /// The number of the user.
         owner: u32,
@@ -44,7 +57,9 @@ impl TrustError {
     /// What it is about.
     pub fn path(&self) -> &Path {
         match self {
-            TrustError::Owner { path, .. } | TrustError::Writable { path, .. } => path,
+            TrustError::Owner { path, .. }
+            | TrustError::Link { path, .. }
+            | TrustError::Writable { path, .. } => path,
         }
     }
 }
@@ -61,26 +76,66 @@ pub fn check(path: &Path) -> io::Result<Option<TrustError>> {
 /// As [`check`], of what was opened or looked at already.
 pub fn check_metadata(path: &Path, found: &Metadata) -> Option<TrustError> {
     if !is_trusted(found.uid()) {
-        return Some(TrustError::Owner { path: path.to_owned(), owner: found.uid() });
+        let (path, owner) = (path.to_owned(), found.uid());
+        return Some(match found.is_symlink() {
+            true => TrustError::Link { path, owner },
+            false => TrustError::Owner { path, owner },
+        });
     }
     // A link has no rights of its own.
     (!found.is_symlink() && writable(found))
         .then(|| TrustError::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
 }
 
-/// Whether anybody else may put something else in the place of `path`: the first folder on the way to it, links followed or
-/// not, that others may write to. What is not there says nothing.
+/// Whether anybody else may put something else in the place of `path`: the first folder on the way to it that others may write to, or
+/// the first link that belongs to somebody else. Each link is followed, and the way to where it leads looked at too. What is not there
+/// says nothing.
 pub fn check_parents(path: &Path) -> Option<TrustError> {
-    let absolute = std::path::absolute(path).ok()?;
-    let real = absolute.canonicalize().ok();
-    [Some(absolute), real].into_iter().flatten().find_map(|path| {
-        path.ancestors().skip(1).find_map(|folder| {
-            let found = metadata(folder).ok()?;
-            let error = check_metadata(folder, &found)?;
-            let sticky = found.mode() & STICKY != 0 && is_trusted(found.uid());
-            (!sticky).then_some(error)
-        })
-    })
+    let mut ahead = steps(&std::path::absolute(path).ok()?);
+    let (mut at, mut links) = (PathBuf::from("/"), 0);
+    if let Some(error) = check_folder(&at) {
+        return Some(error);
+    }
+    while let Some(step) = ahead.pop() {
+        if step == ".." {
+            at.pop();
+            continue;
+        }
+        let entry = at.join(step);
+        let Ok(found) = symlink_metadata(&entry) else { return None };
+        if found.is_symlink() {
+            links += 1;
+            if let Some(error) = check_metadata(&entry, &found) {
+                return Some(error);
+            }
+            let leads_to = std::fs::read_link(&entry).ok().filter(|_| links <= LINKS)?;
+            if leads_to.is_absolute() {
+                at = PathBuf::from("/");
+            }
+            ahead.extend(steps(&leads_to));
+        } else {
+            if let Some(error) = check_folder(&entry).filter(|_| !ahead.is_empty()) {
+                return Some(error);
+            }
+            at = entry;
+        }
+    }
+    None
+}
+
+/// The names on a way, the last one first.
+fn steps(path: &Path) -> Vec<OsString> {
+    let names =
+        path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    names.map(|part| part.as_os_str().to_owned()).collect()
+}
+
+/// A folder with files of several users is none to distrust, if it keeps them apart.
+fn check_folder(folder: &Path) -> Option<TrustError> {
+    let found = metadata(folder).ok()?;
+    let error = check_metadata(folder, &found)?;
+    let sticky = found.mode() & STICKY != 0 && is_trusted(found.uid());
+    (!sticky).then_some(error)
 }
 
 /// What `check` finds first below `folder`, links not followed; it ends after so many entries.
@@ -131,7 +186,7 @@ fn in_user_namespace() -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, create_dir, set_permissions, write};
-    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown};
 
     use super::*;
 
@@ -167,6 +222,31 @@ mod tests {
         }
         mode(&open, 0o1777);
         assert_eq!(check_parents(&open.join("inner/file")), None, "as /tmp is");
+    }
+
+    #[test]
+    fn every_link_on_the_way_is_followed_and_the_way_to_it_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let [open, first, second, file] =
+            ["open", "first", "open/second", "file"].map(|name| folder.path().join(name));
+        create_dir(&open).unwrap();
+        write(&file, "x").unwrap();
+        // From a good folder through a bad one into a good one.
+        std::os::unix::fs::symlink("open/second", &first).unwrap();
+        std::os::unix::fs::symlink("../file", &second).unwrap();
+        assert_eq!(check_parents(&first), None);
+        mode(&open, 0o777);
+        assert_eq!(check_parents(&first).as_ref().map(TrustError::path), Some(&*open));
+        assert_eq!(check_parents(&file), None);
+        mode(&open, 0o755);
+        // One that leads to itself ends.
+        std::os::unix::fs::symlink("round", folder.path().join("round")).unwrap();
+        assert_eq!(check_parents(&folder.path().join("round/file")), None);
+        if is_root() {
+            lchown(&second, Some(12_345), None).unwrap();
+            let found = check_parents(&first);
+            assert!(matches!(found, Some(TrustError::Link { owner: 12_345, .. })), "{found:?}");
+        }
     }
 
     #[test]
