@@ -6,7 +6,7 @@ mod guests;
 mod probing;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -253,6 +253,58 @@ async fn the_call_s_own_time_ends_a_program_too() {
     let (ended, ids) = tokio::join!(call, sleeper.started());
     assert!(matches!(ended, Err(HookError::TimedOut(_) | HookError::Failed(_))), "{ended:?}");
     all_are_gone(&ids).await;
+}
+
+#[tokio::test]
+async fn a_program_that_others_may_change_is_run_to_take_a_service_down_and_for_nothing_else() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("kill $!");
+    let op = format!("exec:{}", sleeper.program().display());
+    let handler = probe.open(&sleeper.grant(), &op).unwrap();
+    let ask = Ask::new(&handler).with_config(&[("op", &op), ("promote", &op), ("demote", &op)]);
+    ask.hook(Hook::Start).await.unwrap();
+    let mode = |mode| fs::set_permissions(sleeper.program(), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o757);
+    for hook in [Hook::Start, Hook::Promote] {
+        let Err(HookError::Failed(why)) = ask.hook(hook).await else { panic!("{hook:?} has run it") };
+        let mended_by = format!("`chmod go-w {}`", sleeper.program().display());
+        assert!(why.contains("is not run") && why.ends_with(&mended_by), "{why}");
+    }
+    ask.hook(Hook::Demote).await.unwrap();
+    let said = ask.log.lines();
+    let loud = said.iter().filter(|line| line.starts_with("Error ") && line.contains("is run though others"));
+    assert_eq!(loud.count(), 1, "{said:?}");
+    mode(0o755);
+    ask.hook(Hook::Promote).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_is_another_one_by_now_is_run_and_that_is_said_once_for_each_change() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("kill $!");
+    let link = sleeper.dir.path().join("link");
+    symlink("sleeper", &link).unwrap();
+    let handler =
+        probe.open(&format!("exec = [\"{}\"]", link.display()), &format!("exec:{}", link.display())).unwrap();
+    let changes = async || {
+        let ask = Ask::new(&handler);
+        ask.hook(Hook::Start).await.unwrap();
+        let lines = ask.log.lines().into_iter();
+        lines
+            .filter(|line| line.starts_with("Warn ") && line.contains("it is run all the same"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(changes().await, [""; 0]);
+    let text = fs::read_to_string(sleeper.program()).unwrap();
+    fs::write(sleeper.program(), text + "true\n").unwrap();
+    assert!(changes().await.concat().contains("was replaced or changed"));
+    assert_eq!(changes().await, [""; 0]);
+    fs::rename(sleeper.program(), sleeper.dir.path().join("other")).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink("other", &link).unwrap();
+    let said = changes().await.concat();
+    assert!(said.contains("/other now, and led to ") && said.contains("/sleeper before"), "{said}");
+    assert_eq!(changes().await, [""; 0]);
 }
 
 /// The process groups that calls of a handler have told of.

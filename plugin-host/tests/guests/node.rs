@@ -130,6 +130,12 @@ impl Ask {
         self.with_context(|context| context.timeout = timeout)
     }
 
+    /// With these keys of `[config]`, in place of those that it has.
+    pub fn with_config(&self, config: &[(&str, &str)]) -> Ask {
+        let owned = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        self.with_context(|context| context.config = owned.collect())
+    }
+
     pub fn with_cause(&self, cause: Failure) -> Ask {
         self.with_context(|context| context.cause = Some(cause))
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use koi_files::trust::TrustError;
 use koi_plugin_api::Capability;
 
 /// Why a service's `[grants]` cannot be used, or do not give its component what it needs.
@@ -44,6 +45,9 @@ pub enum GrantError {
          program elsewhere, or grant another directory", directory.display(), program.display()
     )]
     OwnProgram { program: PathBuf, directory: PathBuf },
+    /// Others may change a program.
+    #[error("`exec` under [grants]: {entry}: whoever changes this program has koid run it: {why}")]
+    Untrusted { entry: String, why: TrustError },
     /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
     #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
     NotGranted { missing: Vec<Capability>, lines: Vec<String> },

@@ -105,11 +105,15 @@ impl Grants {
         Ok(grants)
     }
 
-    /// A guest that may change a program that it may run may run anything, and with some programs it may in any case. Blocks.
+    /// A guest that may change a program that it may run may run anything, and with some programs it may in any case. What strangers
+    /// may change runs what they like. Blocks.
     fn check_programs(&self) -> Result<(), GrantError> {
         for program in &self.programs {
             if let Some(danger) = program.danger().filter(|_| !self.dangerous) {
                 return Err(GrantError::Dangerous { entry: program.to_string(), danger });
+            }
+            if let Some(why) = program.distrust() {
+                return Err(GrantError::Untrusted { entry: program.to_string(), why });
             }
             if let Some(directory) = self.write.iter().find(|directory| program.lies_in(directory)) {
                 return Err(GrantError::OwnProgram {
@@ -216,6 +220,11 @@ impl Grants {
     /// The program to run for a guest that asks for `path` with `args`. Blocks: links are followed.
     pub(crate) fn program(&self, path: &str, args: &[String]) -> Option<&Program> {
         self.programs.iter().find(|program| program.fits(args, self.dangerous) && program.is_at(path))
+    }
+
+    /// All programs that the guest may run.
+    pub(crate) fn programs(&self) -> &[Program] {
+        &self.programs
     }
 
     /// Whether the guest may give `name` to the programs that it runs.

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use koi_files::trust::{self, TrustError};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::directory::Directory;
@@ -84,6 +85,12 @@ impl Program {
     /// What is run, as the grant has it.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Who else may change it, or put another one in its place; none: nobody. Blocks.
+    pub(crate) fn distrust(&self) -> Option<TrustError> {
+        // One that is not there is nobody's.
+        trust::check(&self.path).ok().flatten().or_else(|| trust::check_parents(&self.path))
     }
 
     /// Whether it lies in `directory`, by its own name or by where that leads. Blocks.

@@ -319,6 +319,34 @@ fn a_program_that_the_guest_may_change_is_not_run() {
 }
 
 #[test]
+fn a_program_that_others_may_change_is_refused_with_what_mends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let [tools, link] = ["tools", "link"].map(|name| dir.path().join(name));
+    let (tool, mode) = (tools.join("tool"), |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    });
+    fs::create_dir(&tools).unwrap();
+    fs::write(&tool, "#!/bin/true\n").unwrap();
+    mode(&tool, 0o755);
+    symlink("tools/tool", &link).unwrap();
+    let text = |program: &Path| format!("exec = [\"{} x\"]", program.display());
+    for (path, open, good_mode) in [(&tool, 0o757, 0o755), (&tools, 0o777, 0o755)] {
+        good(&text(&tool));
+        mode(path, open);
+        for program in [&tool, &link] {
+            let why = error(&text(program));
+            // The command follows a link.
+            let named = if path == &tool { program } else { path };
+            let mended_by = format!("`chmod go-w {}`", named.display());
+            assert!(why.starts_with("`exec` under [grants]: ") && why.ends_with(&mended_by), "{why}");
+        }
+        // Whoever takes services down goes on.
+        assert!(again(&text(&tool), &Resolved::new()).has("exec"));
+        mode(path, good_mode);
+    }
+}
+
+#[test]
 fn programs_that_do_anything_are_granted_by_saying_so() {
     for (entry, why) in [
         ("/bin/ls **", "with `**` the handler may give it any option"),

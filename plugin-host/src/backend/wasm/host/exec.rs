@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use koi_child::Output;
 use koi_child::group::{GroupEnd, GroupSignal, ProcessGroup};
-use koi_plugin_api::{Abort, AbortSignal, CallLog, GroupReport, LogLevel};
+use koi_plugin_api::{Abort, AbortSignal, CallLog, GroupReport, Hook, LogLevel};
 use nix::errno::Errno;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::grants::program::entry_for;
+use crate::backend::wasm::grants::program::{Program, entry_for};
+use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::protocol::{HostAnswer, ProgramExit, ProgramRequest, ProgramRunError};
 
 /// Bytes of a program's output that are kept, of each stream; the rest is read and thrown away.
@@ -33,20 +33,28 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const BUSY_TRIES: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Runs what a guest asks for, with the input that comes out of `input`, until `deadline` at most.
+/// The call for which a program is run.
+pub(crate) struct ProgramCall {
+    pub(crate) desk: Desk,
+    pub(crate) hook: Hook,
+    pub(crate) log: Arc<dyn CallLog>,
+    /// A program ends then at the latest.
+    pub(crate) deadline: Instant,
+    pub(crate) abort: AbortSignal,
+}
+
+/// Runs what a guest asks for, with the input that comes out of `input`.
 pub(crate) async fn run(
     asked: ProgramRequest,
     input: mpsc::Receiver<Vec<u8>>,
-    grants: Arc<Grants>,
-    log: Arc<dyn CallLog>,
-    deadline: Instant,
-    mut abort: AbortSignal,
+    call: ProgramCall,
 ) -> HostAnswer {
+    let (deadline, mut abort) = (call.deadline, call.abort.clone());
     let own = asked.timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
     let end = own.map_or(deadline, |own| own.min(deadline));
     // The file system may be slow, or gone. Whoever drops the call before this has ended drops its result too, and that
     // kills the program.
-    let starting = tokio::task::spawn_blocking(move || start(&grants, &asked, log));
+    let starting = tokio::task::spawn_blocking(move || start(&asked, &call));
     let running = tokio::select! {
         biased;
         started = starting => started.unwrap_or_else(|error| Err(ProgramRunError::Io(error.to_string()))),
@@ -60,22 +68,20 @@ pub(crate) async fn run(
 }
 
 /// Starts what is granted. Blocks.
-fn start(
-    grants: &Grants,
-    command: &ProgramRequest,
-    log: Arc<dyn CallLog>,
-) -> Result<Running, ProgramRunError> {
+fn start(command: &ProgramRequest, call: &ProgramCall) -> Result<Running, ProgramRunError> {
+    let (grants, log) = (&call.desk.grants, &call.log);
     let Some(program) = grants.program(&command.program, &command.args) else {
         let how = match command.program.starts_with('/') {
             true => to_grant(&grants.line_with("exec", entry_for(&command.program, &command.args))),
             false => "a program is named by its absolute path".into(),
         };
-        return Err(denied(&*log, &format!("run {}; {how}", shown(command))));
+        return Err(denied(&**log, &format!("run {}; {how}", shown(command))));
     };
     if let Some((name, _)) = command.env.iter().find(|(name, _)| !grants.allows_exec_env(name)) {
         let how = to_grant(&grants.line_with("exec-env", name.as_str()));
-        return Err(denied(&*log, &format!("set {name:?} for {}; {how}", command.program)));
+        return Err(denied(&**log, &format!("set {name:?} for {}; {how}", command.program)));
     }
+    look_at(program, call)?;
     let mut ready = koi_child::command(program.path());
     ready
         .args(&command.args)
@@ -101,7 +107,7 @@ fn start(
     };
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // From here on whatever goes wrong ends the group.
-    let group = ProgramGroup::new(child, log);
+    let group = ProgramGroup::new(child, log.clone());
     let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
         return Err(ProgramRunError::Io("the program has no pipes".into()));
     };
@@ -110,6 +116,30 @@ fn start(
     let stdout = stdout.into_owned_fd().and_then(Output::new).map_err(unread)?;
     let stderr = stderr.into_owned_fd().and_then(Output::new).map_err(unread)?;
     Ok(Running { group, stdin, stdout, stderr })
+}
+
+/// Whether a program may still be run for this hook. What takes a service down runs whatever has happened. Blocks.
+fn look_at(program: &Program, call: &ProgramCall) -> Result<(), ProgramRunError> {
+    if let Some(change) = call.desk.watch.change(program.path()) {
+        call.log.line(LogLevel::Warn, &format!("{change}; it is run all the same"));
+    }
+    let Some(why) = program.distrust() else { return Ok(()) };
+    let path = program.path().display();
+    match call.hook {
+        Hook::Start | Hook::Promote | Hook::Status => {
+            let text = format!("{path} is not run, for others may change it: {why}");
+            call.log.line(LogLevel::Warn, &text);
+            Err(ProgramRunError::Io(text))
+        }
+        Hook::Demote | Hook::Stop | Hook::Failed => {
+            let text = format!(
+                "{path} is run though others may change it, for {} must go on: {why}",
+                call.hook.as_str()
+            );
+            call.log.line(LogLevel::Error, &text);
+            Ok(())
+        }
+    }
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {

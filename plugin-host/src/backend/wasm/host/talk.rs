@@ -14,8 +14,10 @@ use crate::backend::helper::{HelperProcess, LINE_BYTES, ReplyError, cut};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::allowance::{Allowance, Cost};
 use crate::backend::wasm::host::exec;
+use crate::backend::wasm::host::exec::ProgramCall;
 use crate::backend::wasm::host::helper::GuestHelper;
 use crate::backend::wasm::host::lookups::Lookups;
+use crate::backend::wasm::host::program_watch::ProgramWatch;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::protocol::{
     GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, encode, level_of,
@@ -37,11 +39,13 @@ const WAITING_INPUT: usize = 2;
 const UNREAD_BYTES: usize = 1024 * 1024;
 
 /// What koid does for the guests of one service.
+#[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) grants: Arc<Grants>,
     pub(crate) store: StateStore,
     pub(crate) lookups: Lookups,
     pub(crate) allowance: Arc<Allowance>,
+    pub(crate) watch: Arc<ProgramWatch>,
 }
 
 /// How a conversation ended.
@@ -169,7 +173,7 @@ pub(crate) async fn talk(
                     return Ending::Garbled;
                 }
                 Ok(GuestMessage::Question(question)) if open.work.is_none() => {
-                    open.begin(question, desk, limits, log, newest);
+                    open.begin(question, desk, hook, limits, log, newest);
                 }
                 Ok(GuestMessage::LookUp(number, name)) => {
                     if !desk.grants.allows_look_up(&name) || !lookups.begin(number, name, &**log) {
@@ -209,6 +213,7 @@ impl Open {
         &mut self,
         question: GuestQuestion,
         desk: &Desk,
+        hook: Hook,
         limits: &CallLimits,
         log: &Arc<dyn CallLog>,
         newest: &NewestEpoch,
@@ -232,8 +237,9 @@ impl Open {
             GuestQuestion::Run(program) => {
                 let (sender, receiver) = mpsc::channel(WAITING_INPUT);
                 (self.input, self.input_bytes) = (Some(sender), 0);
-                let (grants, deadline, abort) = (desk.grants.clone(), limits.deadline, limits.abort.clone());
-                Box::pin(async move { exec::run(program, receiver, grants, log, deadline, abort).await })
+                let (deadline, abort) = (limits.deadline, limits.abort.clone());
+                let call = ProgramCall { desk: desk.clone(), hook, log, deadline, abort };
+                Box::pin(async move { exec::run(program, receiver, call).await })
             }
         };
         self.work = Some(Box::pin(async move {

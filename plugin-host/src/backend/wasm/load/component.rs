@@ -13,6 +13,7 @@ use crate::backend::wasm::host::allowance::Allowance;
 use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
 use crate::backend::wasm::host::helper;
 use crate::backend::wasm::host::lookups::Lookups;
+use crate::backend::wasm::host::program_watch::ProgramWatch;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::limits::Limits;
@@ -96,7 +97,13 @@ impl Code for WasmCode {
             name: setup.service.to_owned(),
             code: self.code.clone(),
             setup: setup_for_guests,
-            desk: Desk { grants, store: StateStore::open(store), lookups, allowance },
+            desk: Desk {
+                watch: Arc::new(ProgramWatch::new(&grants)),
+                grants,
+                store: StateStore::open(store),
+                lookups,
+                allowance,
+            },
             limits,
             config: setup.config.to_vec(),
             slot: Mutex::new(Slot::default()),
