@@ -8,9 +8,9 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, 
 use crate::sys;
 
 /// Descriptors that may come with one word; the kernel closes those beyond.
-const PER_WORD: usize = 2;
+const PER_WORD: usize = 3;
 
-/// Sends a word with `descriptors`, two at most, through a socket of the Unix kind; an error rather than a wait.
+/// Sends a word with `descriptors`, three at most, through a socket of the Unix kind; an error rather than a wait.
 pub fn send_descriptors(socket: BorrowedFd<'_>, word: u8, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];

@@ -6,7 +6,6 @@
 //! A group has the id of its leader. The leader must be reaped last of all: as long as it is at least a zombie its id cannot be
 //! given to another process, and no signal can hit a stranger.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::process::ExitStatus;
@@ -18,6 +17,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
+
+use crate::processes::{ProcessStat, process_ids};
 
 /// Between SIGTERM and SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_secs(1);
@@ -86,12 +87,17 @@ impl Group {
         self.signal(Signal::SIGKILL);
     }
 
+    /// Sends SIGTERM to all of it, and waits for nothing.
+    pub fn terminate(self) {
+        self.signal(Signal::SIGTERM);
+        // A stopped process can only clean up when it runs.
+        self.signal(Signal::SIGCONT);
+    }
+
     /// Ends it. `hurry` ends the wait between SIGTERM and SIGKILL.
     pub async fn end(self, signal: GroupSignal, hurry: impl Future<Output = ()>) -> GroupEnd {
         if signal == GroupSignal::Terminate {
-            self.signal(Signal::SIGTERM);
-            // A stopped process can only clean up when it runs.
-            self.signal(Signal::SIGCONT);
+            self.terminate();
             tokio::select! {
                 () = self.gone() => return GroupEnd::Terminated,
                 () = hurry => {}
@@ -180,18 +186,7 @@ pub fn runs(group: i32) -> bool {
 
 /// Looks through /proc. Without one the leader is all that can be known.
 fn members_run(group: Pid) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes.flatten().any(|entry| {
-        entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit)
-            && fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| is_running_member(&stat, group))
-    })
-}
-
-/// Reads a line of /proc/PID/stat, proc(5): `pid (name) state ppid pgrp …`. The name may hold blanks and brackets.
-fn is_running_member(stat: &str, group: Pid) -> bool {
-    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let state = fields.next().unwrap_or_default();
-    fields.nth(1).and_then(|pgrp| pgrp.parse().ok()) == Some(group.as_raw()) && !matches!(state, "Z" | "X")
+    process_ids().filter_map(ProcessStat::of).any(|process| process.runs && process.group == group.as_raw())
 }
 
 #[cfg(test)]
@@ -202,16 +197,6 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     use super::*;
-
-    #[test]
-    fn a_zombie_does_not_count_and_a_name_cannot_confuse() {
-        let member = |stat| is_running_member(stat, Pid::from_raw(77));
-        assert!(member("80 (sh) S 1 77 77 0"));
-        assert!(member("80 (a) R (b) D 1 77 77 0"));
-        assert!(!member("80 (sh) Z 1 77 77 0"));
-        assert!(!member("80 (sh) S 1 78 77 0"));
-        assert!(!member(""));
-    }
 
     /// Starts `script` in a group of its own, and waits for its first line.
     async fn started(script: &str) -> ProcessGroup {

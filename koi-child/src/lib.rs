@@ -11,6 +11,7 @@ mod environment;
 pub mod group;
 mod keeper;
 mod output;
+mod processes;
 mod start;
 mod sys;
 
@@ -18,6 +19,7 @@ pub use descriptors::{receive_descriptors, send_descriptors};
 pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
+pub use processes::{ProcessStat, process_ids};
 pub use start::{command, run_exactly};
 pub use sys::{bound_capabilities, close_inherited, is_open, keep_capabilities, outlive_signals, step_back};
 

@@ -48,7 +48,11 @@ pub trait CallLog: Send + Sync {
     /// A process group was started for this call. A call may have several at a time.
     fn group_began(&self, _id: i32) {}
 
-    /// A process group that was started for this call is gone.
+    /// A process, the leader of a group, is there for this call, and is the parent of all that the call's programs start, wherever they go.
+    /// It ends all that at SIGTERM, and then itself. Killed before that it would leave it behind.
+    fn broker_began(&self, _id: i32) {}
+
+    /// A process group that was started for this call, or a broker, is gone.
     fn group_gone(&self, _id: i32) {}
 
     /// Something happened to the handler that its result alone does not tell.
@@ -67,6 +71,17 @@ impl GroupReport {
     pub fn new(id: i32, log: Arc<dyn CallLog>) -> GroupReport {
         log.group_began(id);
         GroupReport { id, log, is_stuck: false }
+    }
+
+    /// The broker that leads the group `id` is there for the call.
+    pub fn of_broker(id: i32, log: Arc<dyn CallLog>) -> GroupReport {
+        log.broker_began(id);
+        GroupReport { id, log, is_stuck: false }
+    }
+
+    /// The group's id.
+    pub fn id(&self) -> i32 {
+        self.id
     }
 
     /// The call's log.

@@ -116,6 +116,10 @@ impl CallLog for LimitedLog {
         self.inner.group_began(id);
     }
 
+    fn broker_began(&self, id: i32) {
+        self.inner.broker_began(id);
+    }
+
     fn group_gone(&self, id: i32) {
         self.tell_now();
         self.inner.group_gone(id);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::backend::{native, wasm};
 use crate::conformance;
-use crate::subcommand::{CHECK, COMPILE, NATIVE, RUN, WASM};
+use crate::subcommand::{CHECK, COMPILE, EXEC, NATIVE, RUN, WASM};
 
 /// Does what the arguments (without the program's name) ask for, if it is one of ours. A program that is named as
 /// [`Host::program`](crate::Host) calls this before anything else.
@@ -14,6 +14,7 @@ pub fn process(args: &[OsString]) -> Option<ExitCode> {
     match word.to_str()? {
         COMPILE => Some(wasm::compile_process(rest)),
         WASM => Some(wasm::guest_process(rest)),
+        EXEC => Some(wasm::broker_process(rest)),
         NATIVE => Some(native::library_process(rest)),
         CHECK => Some(conformance::check_process(rest)),
         RUN => Some(conformance::run_process(rest)),

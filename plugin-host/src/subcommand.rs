@@ -4,6 +4,8 @@
 pub(crate) const COMPILE: &str = "plugin-compile";
 /// Runs the guests of one service, or asks a component what it is.
 pub(crate) const WASM: &str = "plugin-wasm";
+/// Runs the programs that the guests of one service ask for.
+pub(crate) const EXEC: &str = "plugin-exec";
 /// Loads a native library and runs its hooks.
 pub(crate) const NATIVE: &str = "plugin-native";
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod guests;
-#[allow(dead_code, reason = "not all that it can do is needed here")]
+#[allow(dead_code, reason = "each test uses its part")]
 mod probing;
 
 use std::fs;

@@ -136,6 +136,12 @@ impl Sleeper {
         format!("exec = [\"{}\"]", self.program().display())
     }
 
+    /// The ids of what is [`FAR_AWAY`].
+    fn far_away(&self) -> Vec<i32> {
+        let text = fs::read_to_string(self.program().with_extension("far")).unwrap();
+        text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+    }
+
     /// Waits until it runs, and gives the ids.
     async fn started(&self) -> Vec<i32> {
         wait_until("the program runs", || self.ids().exists()).await;
@@ -314,17 +320,28 @@ struct Told {
 }
 
 #[derive(Default)]
-struct Groups(Mutex<Vec<Option<i32>>>);
+struct Groups(Mutex<Vec<Event>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Group(i32),
+    Broker(i32),
+    Gone,
+}
 
 impl CallLog for Groups {
     fn line(&self, _: LogLevel, _: &str) {}
 
     fn group_began(&self, id: i32) {
-        self.0.lock().unwrap().push(Some(id));
+        self.0.lock().unwrap().push(Event::Group(id));
+    }
+
+    fn broker_began(&self, id: i32) {
+        self.0.lock().unwrap().push(Event::Broker(id));
     }
 
     fn group_gone(&self, _: i32) {
-        self.0.lock().unwrap().push(None);
+        self.0.lock().unwrap().push(Event::Gone);
     }
 }
 
@@ -348,21 +365,112 @@ async fn a_program_leads_a_group_of_its_own_that_koid_is_told_of() {
     Ask::new(&told).hook(Hook::Start).await.unwrap();
     let ids = sleeper.started().await;
     let told = groups.0.lock().unwrap();
+    use Event::{Broker, Gone, Group};
     assert!(
-        matches!(**told, [Some(_), Some(program), None, None] if program == ids[0]),
-        "{told:?}: the helper's, and in it the program's"
+        matches!(**told, [Group(_), Broker(_), Group(program), Gone, Gone, Gone] if program == ids[0]),
+        "{told:?}: the helper's, the broker's, and in it the program's"
     );
 }
 
+/// Starts, out of a script, what nobody waits for: a child in a session of its own, whose child is in another one, whose parent is gone.
+/// Each writes its id into the file `far`.
+const FAR_AWAY: &str = "setsid sh -c 'echo $$ >> $0.far; setsid sleep 1000 & echo $! >> $0.far; exec sleep 1000' $0 </dev/null >/dev/null 2>&1 &
+( ( setsid sh -c 'echo $$ >> $0.far; exec sleep 1000' $0 & ) & )
+until [ $(cat $0.far 2>/dev/null | wc -l) = 3 ]; do sleep 0.02; done";
+
 #[tokio::test]
-async fn what_a_program_leaves_in_the_background_does_not_hold_the_call_up() {
+async fn what_a_program_leaves_in_the_background_ends_with_the_call_wherever_it_went_and_is_named() {
     let Some(probe) = Probe::net() else { return };
-    let sleeper = Sleeper::new("echo started; exit 3");
-    let found = probe.finds(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).await;
-    assert_eq!(found, "code Some(3) out \"started\\n\" err \"\" truncated false");
-    let ids = sleeper.started().await;
-    assert!(runs(ids[1]), "it is left alone, as what a script starts is");
-    kill(Pid::from_raw(ids[1]), Signal::SIGKILL).unwrap();
+    let sleeper = Sleeper::new(&format!("{FAR_AWAY}\necho started; exit 3"));
+    let op = format!("exec:{}", sleeper.program().display());
+    let exec = format!("exec = [\"{}\", \"/bin/true\"]", sleeper.program().display());
+    let ask = Ask::new(&probe.open_as("leaves", &exec, &op));
+    ask.hook(Hook::Start).await.unwrap();
+    let lines = ask.log.lines();
+    assert!(
+        lines.contains(&"Info found: code Some(3) out \"started\\n\" err \"\" truncated false".to_owned()),
+        "{lines:?}"
+    );
+    let ids = [sleeper.started().await, sleeper.far_away()].concat();
+    assert_eq!(ids.len(), 5);
+    assert!(!ids.iter().any(|id| runs(*id)), "nothing of it runs when the call has ended");
+    let warnings: Vec<_> = lines.iter().filter(|line| line.contains("left running")).collect();
+    let [warning] = warnings[..] else { panic!("{lines:?}") };
+    for words in [&sleeper.program().display().to_string(), "sleep (", "which was killed at the end of start"]
+    {
+        assert!(warning.starts_with("Warn ") && warning.contains(words), "{words}: {warning}");
+    }
+    // The next call has the same broker, and nothing to end.
+    let other = ask.with_config(&[("op", &op), ("promote", "exec:/bin/true")]);
+    let [broker] = brokers("leaves")[..] else { panic!("there is one") };
+    other.hook(Hook::Promote).await.unwrap();
+    assert_eq!(brokers("leaves"), [broker]);
+    assert_eq!(ask.log.lines().iter().filter(|line| line.contains("left running")).count(), 1);
+}
+
+#[tokio::test]
+async fn what_left_its_group_ends_with_the_time_of_a_program_and_with_a_call_that_is_dropped() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new(&format!("trap '' TERM\n{FAR_AWAY}\ntouch $0.ready\nwait"));
+    let is_ready = || sleeper.program().with_extension("ready").exists();
+    let op = format!("exec:~3000 {}", sleeper.program().display());
+    let tried = probe.tries(&sleeper.grant(), &op).await;
+    assert!(is_ready(), "it was there in time");
+    assert_eq!(tried.result, Err("timed out".into()));
+    let ids = [sleeper.started().await, sleeper.far_away()].concat();
+    assert!(ids.len() == 5 && !ids.iter().any(|id| runs(*id)), "nothing of it runs once the guest is told");
+
+    let sleeper = Sleeper::new(&format!("trap '' TERM\n{FAR_AWAY}\ntouch $0.ready\nwait"));
+    let ready = sleeper.program().with_extension("ready");
+    let handler = probe.open(&sleeper.grant(), &format!("exec:{}", sleeper.program().display())).unwrap();
+    let call = Ask::new(&handler).hook(Hook::Start);
+    tokio::select! {
+        ended = call => panic!("{ended:?}"),
+        () = wait_until("all of it runs", || ready.exists()) => {}
+    }
+    let ids = [sleeper.started().await, sleeper.far_away()].concat();
+    assert_eq!(ids.len(), 5);
+    all_are_gone(&ids).await;
+}
+
+/// The brokers of this process that run programs of `service`.
+fn brokers(service: &str) -> Vec<i32> {
+    let own = std::process::id().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_one = |id: &i32| {
+        let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default();
+        words.get(1..3) == Some(&[b"plugin-exec", service.as_bytes()]) && parent.trim() == own
+    };
+    ids.filter(is_one).collect()
+}
+
+#[tokio::test]
+async fn a_broker_ends_all_that_it_has_started_at_sigterm_and_the_next_program_has_another() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new(&format!("{FAR_AWAY}\ntouch $0.ready\nwait"));
+    let ready = sleeper.program().with_extension("ready");
+    let op = format!("exec:{}", sleeper.program().display());
+    let exec = format!("exec = [\"{}\", \"/bin/true\"]", sleeper.program().display());
+    let ask = Ask::new(&probe.open_as("ends", &exec, &op));
+    let (ended, ids) = tokio::join!(ask.hook(Hook::Start), async {
+        wait_until("all of it runs", || ready.exists()).await;
+        let [broker] = brokers("ends")[..] else { panic!("there is one") };
+        kill(Pid::from_raw(broker), Signal::SIGTERM).unwrap();
+        [sleeper.started().await, sleeper.far_away(), vec![broker]].concat()
+    });
+    let Err(HookError::Failed(why)) = ended else { panic!("{ended:?}") };
+    assert!(why.contains("the process that runs its programs was lost"), "{why}");
+    all_are_gone(&ids).await;
+    let ask = ask.with_config(&[("op", &op), ("promote", "exec:/bin/true")]);
+    ask.hook(Hook::Promote).await.unwrap();
+    // A service that is down has none.
+    assert_eq!(brokers("ends").len(), 1);
+    ask.hook(Hook::Stop).await.unwrap();
+    assert_eq!(brokers("ends"), [0; 0]);
 }
 
 #[tokio::test]

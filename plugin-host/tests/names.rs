@@ -184,7 +184,7 @@ async fn a_request_ends_with_its_call() {
         said.send(String::from_utf8(request).unwrap()).unwrap();
     });
     let config = format!("op = \"http:http://{address}/\"");
-    let service = probe.open_as("silent", &format!("http = [\"{address}\"]"), &config);
+    let service = probe.open_configured("silent", &format!("http = [\"{address}\"]"), &config);
     assert!(times_out(&service, Hook::Start, 500).await);
     let request = ended.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
@@ -286,8 +286,8 @@ async fn a_deaf_name_server_costs_neither_a_demotion_nor_another_service_anythin
     let Some(probe) = Probe::net().map(|probe| probe.on(Node::resolving(names))) else { return };
     let config =
         "op = \"lookup:deaf.example\"\npromote = \"lookup:db.example\"\ndemote = \"lookup:db.example\"";
-    let service = probe.open_as("hangs", "", config);
-    let other = probe.open_as("other", "", config);
+    let service = probe.open_configured("hangs", "", config);
+    let other = probe.open_configured("other", "", config);
     assert_eq!(Ask::new(&service).hook(Hook::Promote).await, Ok(Outcome::Done));
     // More calls than there are places: those that hang keep theirs, and what comes later waits for one.
     for _ in 0..6 {

@@ -9,7 +9,7 @@ mod state;
 mod teardown;
 mod watchdog;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
         route: None,
         watching: Watching::Nothing,
         services: BTreeMap::new(),
-        groups: BTreeSet::new(),
+        groups: BTreeMap::new(),
         grace: Duration::ZERO,
         watchdog: None,
     };

@@ -1,6 +1,6 @@
 //! What the guardian knows: what it guards, and until when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koi_config::{Config, Fence};
@@ -9,6 +9,7 @@ use koi_core::types::{Epoch, Time};
 
 use super::watchdog::Watchdog;
 use crate::guardian_client::protocol::{ARMED, GuardianMessage, Route, Setup, UNARMED, Watching};
+use crate::hooks::process_groups::GroupKind;
 use crate::os::sys;
 
 /// What the guardian knows.
@@ -18,7 +19,7 @@ pub(super) struct GuardedState {
     pub(super) route: Option<Route>,
     pub(super) watching: Watching,
     pub(super) services: BTreeMap<String, ServiceLevel>,
-    pub(super) groups: BTreeSet<(u64, i32)>,
+    pub(super) groups: BTreeMap<(u64, i32), GroupKind>,
     /// The grace of this node, for deadlines.
     pub(super) grace: Duration,
     /// With `fence = "watchdog"`.
@@ -44,9 +45,9 @@ impl GuardedState {
             }
             GuardianMessage::Group(group) => {
                 let named = (group.run, group.group);
-                match group.gone {
-                    true => self.groups.remove(&named),
-                    false => self.groups.insert(named),
+                match group.kind {
+                    None => self.groups.remove(&named),
+                    Some(kind) => self.groups.insert(named, kind),
                 };
             }
             // Dealt with before.

@@ -19,7 +19,7 @@ use crate::hooks::details::Details;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
 use crate::hooks::identity::NodeIdentity;
-use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
+use crate::hooks::process_groups::{GroupKind, KillOnDrop, ProcessGroups};
 use crate::os::sys;
 use crate::services::scan::scan;
 use crate::services::teardown_manifest;
@@ -28,6 +28,8 @@ use crate::services::teardown_manifest;
 const HOOKS_END: Duration = Duration::from_millis(200);
 /// How long SIGKILL may take: what it does not end hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_millis(100);
+/// How long brokers may take: they kill at once all that they have to end, and are not killed before that, for it would go on.
+const BROKERS_END: Duration = Duration::from_secs(1);
 /// How often, and how many times, the last obituary is sent: datagrams may get lost.
 const OBITUARY_EVERY: Duration = Duration::from_millis(30);
 const OBITUARIES: u32 = 10;
@@ -70,13 +72,20 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
 
 /// No hook outlives its daemon: when this returns, nothing of them runs any more. A promotion that ended later would be a second master's.
 fn end_hooks(state: &GuardedState) {
-    let groups = || state.groups.iter().map(|(_, group)| *group);
+    let groups = || state.groups.iter().map(|((_, group), _)| *group);
+    let of = |wanted: GroupKind| {
+        move || state.groups.iter().filter(move |(_, kind)| **kind == wanted).map(|((_, group), _)| *group)
+    };
+    let (plain, brokers) = (of(GroupKind::Plain), of(GroupKind::Broker));
     groups().for_each(sys::end_group);
     if ended_within(groups, HOOKS_END) {
         return;
     }
-    groups().for_each(sys::kill_group);
-    if !ended_within(groups, KILL_WAIT) {
+    plain().for_each(sys::kill_group);
+    let plain_ended = ended_within(plain, KILL_WAIT);
+    let brokers_ended = ended_within(brokers, BROKERS_END);
+    brokers().for_each(sys::kill_group);
+    if !plain_ended || !brokers_ended {
         tracing::error!("a hook of the daemon hangs in the kernel and cannot be killed");
     }
 }
@@ -214,7 +223,7 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
@@ -242,7 +251,7 @@ mod tests {
             route: None,
             watching: Watching::Nothing,
             services,
-            groups: BTreeSet::new(),
+            groups: BTreeMap::new(),
             grace: Duration::ZERO,
             watchdog: None,
         }

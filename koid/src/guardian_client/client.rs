@@ -3,7 +3,7 @@
 //! Nothing here blocks the cluster thread. A message that finds no room in the socket is dropped; the guardian is then
 //! replaced, and the new one is told everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -21,6 +21,7 @@ use super::protocol::{
     Setup, UNARMED, Watching,
 };
 use crate::args::Args;
+use crate::hooks::process_groups::GroupKind;
 use crate::os::sys;
 
 /// How often it is asked whether it is there, and how often in a row it may not answer: one that hangs is noticed within some
@@ -84,7 +85,7 @@ struct ToldState {
     route: Option<Route>,
     watch: Option<Watching>,
     services: BTreeMap<String, ServiceLevel>,
-    groups: BTreeSet<(u64, i32)>,
+    groups: BTreeMap<(u64, i32), GroupKind>,
     leaving: bool,
 }
 
@@ -103,8 +104,8 @@ impl ToldState {
         messages.extend(self.setup.clone().map(GuardianMessage::Setup));
         messages.extend(self.route.clone().map(GuardianMessage::Route));
         messages.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
-        messages.extend(self.groups.iter().map(|(run, group)| {
-            GuardianMessage::Group(GroupUpdate { run: *run, group: *group, gone: false })
+        messages.extend(self.groups.iter().map(|((run, group), kind)| {
+            GuardianMessage::Group(GroupUpdate { run: *run, group: *group, kind: Some(*kind) })
         }));
         messages.extend(self.watch.map(GuardianMessage::Watch));
         messages.iter().for_each(|message| self.send(message));
@@ -264,17 +265,17 @@ impl Guardian {
     }
 
     /// A hook has started a process group.
-    pub(crate) fn group_began(&self, run: u64, group: i32) {
+    pub(crate) fn group_began(&self, run: u64, group: i32, kind: GroupKind) {
         let mut told = self.lock();
-        told.groups.insert((run, group));
-        told.send(&GuardianMessage::Group(GroupUpdate { run, group, gone: false }));
+        told.groups.insert((run, group), kind);
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group, kind: Some(kind) }));
     }
 
     /// A hook's process group is gone.
     pub(crate) fn group_gone(&self, run: u64, group: i32) {
         let mut told = self.lock();
         told.groups.remove(&(run, group));
-        told.send(&GuardianMessage::Group(GroupUpdate { run, group, gone: true }));
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group, kind: None }));
     }
 
     /// The daemon ends in order: the guardian is not needed any more.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use koi_core::types::{Epoch, Time};
 use minicbor::{Decode, Encode};
 
+use crate::hooks::process_groups::GroupKind;
 use crate::os::sys;
 
 /// The longest message: a configuration of 64 KiB, and some room.
@@ -139,9 +140,9 @@ pub(crate) struct GroupUpdate {
     pub(crate) run: u64,
     #[n(1)]
     pub(crate) group: i32,
-    /// It is gone.
+    /// How it is ended; none: it is gone.
     #[n(2)]
-    pub(crate) gone: bool,
+    pub(crate) kind: Option<GroupKind>,
 }
 
 /// Tells the guardian a message; it is never waited for.

@@ -3,7 +3,7 @@
 use koi_core::io::RunId;
 use koi_plugin_api::{CallLog, LogLevel};
 
-use super::process_groups::ProcessGroups;
+use super::process_groups::{GroupKind, ProcessGroups};
 use crate::guardian_client::client::Guardian;
 
 /// Takes a hook's output to the log, and remembers its process groups.
@@ -13,6 +13,15 @@ pub(super) struct HookLog {
     pub(super) run: RunId,
     pub(super) groups: ProcessGroups,
     pub(super) guardian: Option<Guardian>,
+}
+
+impl HookLog {
+    fn began(&self, group: i32, kind: GroupKind) {
+        if let Some(guardian) = &self.guardian {
+            guardian.group_began(self.run.0, group, kind);
+        }
+        self.groups.began(self.run, group, kind);
+    }
 }
 
 impl CallLog for HookLog {
@@ -27,10 +36,11 @@ impl CallLog for HookLog {
     }
 
     fn group_began(&self, id: i32) {
-        if let Some(guardian) = &self.guardian {
-            guardian.group_began(self.run.0, id);
-        }
-        self.groups.began(self.run, id);
+        self.began(id, GroupKind::Plain);
+    }
+
+    fn broker_began(&self, id: i32) {
+        self.began(id, GroupKind::Broker);
     }
 
     fn group_gone(&self, id: i32) {

@@ -18,9 +18,8 @@ use super::context::context;
 use super::details::Details;
 use super::handlers::Handlers;
 use super::identity::NodeIdentity;
-use super::process_groups::ProcessGroups;
+use super::process_groups::{GroupKind, ProcessGroups};
 use crate::guardian_client::client::Guardian;
-use crate::os::sys;
 
 /// What the core wants of hooks.
 #[derive(Debug)]
@@ -92,11 +91,12 @@ impl HookExecutor {
         }
     }
 
-    /// Kills the process groups of a call that ended without reporting them gone: its handler panicked or was dropped.
+    /// Ends the process groups of a call that ended without reporting them gone: its handler panicked or was dropped.
     fn forget_groups(&self, run: RunId) {
-        for group in self.groups.take(run) {
-            sys::kill_group(group);
-            if let Some(guardian) = &self.guardian {
+        for (group, kind) in self.groups.take(run) {
+            kind.end(group);
+            // A broker that was let go of is told of as gone when it is.
+            if let Some(guardian) = self.guardian.as_ref().filter(|_| kind == GroupKind::Plain) {
                 guardian.group_gone(run.0, group);
             }
         }

@@ -7,7 +7,7 @@ use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
 
 use super::super::call::Patience;
 use super::super::handlers::Runnable;
-use super::super::process_groups::KillOnDrop;
+use super::super::process_groups::{GroupKind, KillOnDrop};
 use super::*;
 
 /// How hooks ended.
@@ -148,7 +148,7 @@ async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
 async fn a_handler_that_panics_is_a_failed_hook_and_no_dead_daemon() {
     let (orders, mut inputs, groups) = runner();
     let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-    groups.began(RunId(1), child.id() as i32);
+    groups.began(RunId(1), child.id() as i32, GroupKind::Plain);
     orders.send(hook(1, Hook::Stop)).unwrap();
     let (run, how) = ended(&mut inputs).await;
     assert!(run == 1 && matches!(how, HookEnd::Failed { timed_out: false, .. }), "{how:?}");
@@ -184,11 +184,14 @@ async fn a_handler_that_is_deaf_is_dropped() {
 
 #[test]
 fn the_daemons_end_kills_every_hook() {
-    let groups = ProcessGroups::default();
-    let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-    groups.began(RunId(1), child.id() as i32);
-    drop(KillOnDrop(groups));
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+    // A broker ends what it has started, and so it must not be killed.
+    for (kind, signal) in [(GroupKind::Plain, 9), (GroupKind::Broker, 15)] {
+        let groups = ProcessGroups::default();
+        let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        groups.began(RunId(1), child.id() as i32, kind);
+        drop(KillOnDrop(groups));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(signal));
+    }
 }
 
 /// Has no room for a call as often as a test wants.

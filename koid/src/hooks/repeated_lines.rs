@@ -96,6 +96,10 @@ impl CallLog for RepeatFilter {
         self.log.group_began(id);
     }
 
+    fn broker_began(&self, id: i32) {
+        self.log.broker_began(id);
+    }
+
     fn group_gone(&self, id: i32) {
         self.log.group_gone(id);
     }

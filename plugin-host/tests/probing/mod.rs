@@ -65,17 +65,34 @@ impl Probe {
 
     /// Loads it with these lines of `[grants]`, and what it needs besides.
     pub(crate) fn open(&self, grants: &str, op: &str) -> Result<Arc<dyn Handler>, String> {
-        self.open_with(&self.lines(grants), op)
+        self.open_with(&self.with_what_it_needs(grants), op)
     }
 
     /// Loads it for `service`, with these lines of `[config]`.
-    pub(crate) fn open_as(&self, service: &str, grants: &str, config: &str) -> Arc<dyn Handler> {
-        let toml = format!("[config]\n{config}\n[grants]\n{}\n", self.lines(grants));
+    pub(crate) fn open_configured(&self, service: &str, grants: &str, config: &str) -> Arc<dyn Handler> {
+        let toml = format!("[config]\n{config}\n[grants]\n{}\n", self.with_what_it_needs(grants));
         self.node.open(service, &self.component, &toml).unwrap().handler
     }
 
-    /// These lines of `[grants]`, and those that it needs besides.
-    fn lines(&self, grants: &str) -> String {
+    /// Loads it as the handler of this service, with these lines of `[grants]`, and what it needs besides.
+    pub(crate) fn open_as(&self, service: &str, grants: &str, op: &str) -> Arc<dyn Handler> {
+        self.try_as(service, grants, "", op).unwrap()
+    }
+
+    /// As `open_as`, with these lines of `[limits]`.
+    pub(crate) fn try_as(
+        &self,
+        service: &str,
+        grants: &str,
+        limits: &str,
+        op: &str,
+    ) -> Result<Arc<dyn Handler>, String> {
+        let lines = self.with_what_it_needs(grants);
+        let toml = format!("[config]\nop = {op:?}\n[grants]\n{lines}\n[limits]\n{limits}\n");
+        self.node.open(service, &self.component, &toml).map(|opened| opened.handler)
+    }
+
+    fn with_what_it_needs(&self, grants: &str) -> String {
         let is_set = |key: &str| grants.lines().any(|line| line.starts_with(&format!("{key} =")));
         let besides = self.needed.iter().filter(|(key, _)| !is_set(key)).map(|(_, line)| *line);
         besides.chain([grants]).collect::<Vec<_>>().join("\n")

@@ -360,8 +360,17 @@ fn what_a_promotion_was_doing_is_gone_before_the_guardian_demotes() {
         koi_testkit::write_executable(&path, format!("#!/bin/sh\n{text}\n"));
         path
     };
-    // A promotion that does not end, and that no signal but one ends; and a demotion that looks for it.
-    let promoting = script("promoting", "trap '' TERM; echo $$ >> $0.ids; while :; do sleep 0.2; done");
+    // A promotion that does not end, and that no signal but one ends, with a child that has gone where no group leads, and a child of
+    // that which has lost its parent; and a demotion that looks for them.
+    let promoting = script(
+        "promoting",
+        "trap '' TERM
+        setsid sh -c 'setsid sleep 1000 & echo $$ $! >> $0.ids; exec sleep 1000' $0 </dev/null >/dev/null 2>&1 &
+        ( setsid sh -c 'echo $$ >> $0.ids; exec sleep 1000' $0 & )
+        until [ $(cat $0.ids | wc -l) = 2 ]; do sleep 0.02; done
+        echo $$ >> $0.ids
+        while :; do sleep 0.2; done",
+    );
     let looking = script(
         "looking",
         &format!(
@@ -380,7 +389,7 @@ fn what_a_promotion_was_doing_is_gone_before_the_guardian_demotes() {
     let cluster = Cluster::builder().nodes(3).service("10-probe", service).start();
     let ids = promoting.with_extension("ids");
     cluster.wait_for("somebody is being promoted", |_| {
-        fs::read_to_string(&ids).is_ok_and(|ids| !ids.is_empty())
+        fs::read_to_string(&ids).is_ok_and(|ids| ids.lines().count() == 3)
     });
     let first = cluster.wait_status("it has a master", |s| s.cluster.master.is_some()).cluster.master;
     let first = first.expect("it has one");

@@ -3,7 +3,8 @@
 //! koid runs no component and has no engine for one. `load` makes code of a component: compiled in a process of its own, or out of the
 //! cache, sealed in memory, and asked what it is in another such process. Each service has a helper that runs its guests, a fresh
 //! instance for each hook (`guest`, inside that process). `host` is koid's side: it starts the helper, hands it calls, and does for its
-//! guests what needs koid's own rights, as far as `[grants]` go.
+//! guests what needs koid's own rights, as far as `[grants]` go. The programs that guests may run are started by a third process, the
+//! service's `broker`, which ends all that they leave behind.
 //!
 //! ```text
 //!  koid: handler (one per service)                   helper: engine, component (one process per service)
@@ -13,6 +14,7 @@
 //! ```
 
 mod bindings;
+mod broker;
 mod engine;
 pub(crate) mod grants;
 pub(crate) mod guest;
@@ -22,5 +24,6 @@ pub(crate) mod limits;
 pub(crate) mod load;
 mod protocol;
 
+pub(crate) use broker::process as broker_process;
 pub(crate) use guest::process as guest_process;
 pub(crate) use load::compile::process as compile_process;

@@ -53,6 +53,9 @@ impl Handler for WasmHandler {
         let service = self.0.clone();
         Box::pin(async move {
             if !service.metadata.hooks.has(call.hook) {
+                if call.hook == Hook::Stop {
+                    service.retire(call.log).await;
+                }
                 let own = verdict::own_details(None, service.desk.grants.is_dangerous());
                 return Ok(verdict::not_there(call.hook, own));
             }
@@ -88,6 +91,9 @@ impl WasmService {
             let told = GroupReport::new(helper.body.process.group(), log.clone());
             let mut session = Session { helper: Some(helper), told };
             let Some(helper) = &mut session.helper else { return Err(HookError::Aborted) };
+            if let Some(programs) = &helper.programs {
+                programs.begin_call(&log).await;
+            }
             helper.body.output.forget();
             helper.hurry(hook);
             let mut request =
@@ -103,7 +109,7 @@ impl WasmService {
             // A folder was mounted or unmounted. The call has not begun: the next helper finds the folders as they are now.
             is_repeated = true;
             if let Some(helper) = session.helper.take() {
-                helper.body.kill(&mut session.told).await;
+                helper.kill(&mut session.told).await;
             }
         };
         let lost = !matches!(ending, Ending::Ended(_) | Ending::Refused(_));
@@ -138,7 +144,8 @@ impl WasmService {
         let (program, name) = (self.program.clone(), self.name.clone());
         let (code, setup) = (self.code.clone(), self.setup.clone());
         // A call that is dropped meanwhile drops the helper with it.
-        let starting = move || GuestHelper::start(&program, &name, &code, &setup);
+        let runs_programs = self.desk.grants.has("exec");
+        let starting = move || GuestHelper::start(&program, &name, (&code, &setup), runs_programs);
         let started = tokio::task::spawn_blocking(starting).await;
         let started = started.map_err(std::io::Error::from).flatten();
         started.map_err(|error| not_started(&self.program, &error))
@@ -153,6 +160,14 @@ impl WasmService {
                 slot.helper = self.start().await.ok();
             }
         });
+    }
+
+    /// The service is down: nothing is asked of it.
+    async fn retire(&self, log: Arc<dyn CallLog>) {
+        if let Some(helper) = self.slot.lock().await.helper.take() {
+            let mut told = GroupReport::new(helper.body.process.group(), log);
+            helper.kill(&mut told).await;
+        }
     }
 
     /// What a conversation's end means, and what becomes of the helper.
@@ -180,10 +195,13 @@ impl WasmService {
             Ending::Ended(ended) => {
                 slot.backoff.went_well();
                 helper.messages.shrink();
+                if let Some(programs) = &helper.programs {
+                    programs.end_call(hook, &**told.log()).await;
+                }
                 let own = verdict::own_details(helper.layers, self.desk.grants.is_dangerous());
                 // Nothing is asked of a service that is down.
                 if hook == Hook::Stop && ended == HookEnding::Done {
-                    helper.body.kill(told).await;
+                    helper.kill(told).await;
                 } else {
                     slot.helper = Some(helper);
                 }
@@ -198,23 +216,23 @@ impl WasmService {
                 }
             }
             Ending::Refused(why) => {
-                helper.body.kill(told).await;
+                helper.kill(told).await;
                 Err(HookError::CannotRun(for_people(&why, REFUSAL_CHARS)))
             }
             Ending::Gone => {
                 let by_itself = helper.body.process.ends_within(CLOSED_WAIT).await;
-                let killed = helper.body.kill(told).await;
+                let killed = helper.kill(told).await;
                 Err(HookError::Failed(self.death(hook, by_itself, &killed)))
             }
             Ending::Garbled | Ending::Stale => {
-                helper.body.kill(told).await;
+                helper.kill(told).await;
                 Err(HookError::Failed(format!(
                     "the plugin's process said in {} what no such process says, and was ended; is the plugin to be trusted?",
                     hook.as_str()
                 )))
             }
             Ending::Cut(early) => {
-                let killed = helper.body.kill(told).await;
+                let killed = helper.kill(told).await;
                 let how = if told.is_stuck() { killed.end } else { "was killed".to_owned() };
                 let why = format!("the plugin hung in {}, and its process {how}", hook.as_str());
                 Err(early.error(limits.timeout, &why))

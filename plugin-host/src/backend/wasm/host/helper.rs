@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
-use koi_plugin_api::Hook;
+use koi_plugin_api::{GroupReport, Hook};
 
 use crate::backend::helper::socket::ReadHalf;
-use crate::backend::helper::{HelperProcess, RequestSender};
+use crate::backend::helper::{HelperProcess, Killed, RequestSender};
+use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
@@ -29,17 +30,19 @@ pub(crate) struct GuestHelper {
     pub(crate) messages: FrameReader<ReadHalf>,
     /// What confines it, once it has said so.
     pub(crate) layers: Option<Layers>,
+    /// Runs the programs that its guests ask for; none: they may run none.
+    pub(crate) programs: Option<Programs>,
     /// It is nicer than koid by so much.
     niceness: i32,
 }
 
 impl GuestHelper {
-    /// Starts one, for `setup`. Blocks a little; must be called in a runtime.
+    /// Starts one, for `setup`, and beside it a broker if guests may run programs. Blocks a little; must be called in a runtime.
     pub(crate) fn start(
         program: &Path,
         service: &str,
-        code: &SealedCode,
-        setup: &HostMessage,
+        (code, setup): (&SealedCode, &HostMessage),
+        runs_programs: bool,
     ) -> io::Result<GuestHelper> {
         let (body, socket) = HelperProcess::start(command(program, service))?;
         match koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()]) {
@@ -51,8 +54,20 @@ impl GuestHelper {
         let from = ReadHalf::new(socket.try_clone()?)?;
         let mut requests = RequestSender::new(socket);
         requests.push(&encode(setup));
+        let programs = runs_programs.then(|| Programs::start(program, service)).transpose()?;
         let messages = FrameReader::new(from, GUEST_FRAME_BYTES);
-        Ok(GuestHelper { body, requests, messages, layers: None, niceness: 0 })
+        Ok(GuestHelper { body, requests, messages, programs, layers: None, niceness: 0 })
+    }
+
+    /// Ends it with all that it has started, and what the programs have that it asked for.
+    pub(crate) async fn kill(self, told: &mut GroupReport) -> Killed {
+        let GuestHelper { body, programs, .. } = self;
+        let programs_end = async {
+            if let Some(programs) = programs {
+                programs.shut_down().await;
+            }
+        };
+        tokio::join!(body.kill(told), programs_end).0
     }
 
     /// Gives it its share of the processor for a hook: what is asked again and again goes behind what moves or takes down a service.

@@ -5,7 +5,6 @@ pub(crate) mod exec;
 pub(crate) mod handler;
 pub(crate) mod helper;
 pub(crate) mod lookups;
-pub(crate) mod program_watch;
 pub(crate) mod store;
 pub(crate) mod talk;
 mod verdict;

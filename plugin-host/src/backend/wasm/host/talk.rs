@@ -1,6 +1,6 @@
 //! One call's conversation with a helper.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,14 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::allowance::{Allowance, Cost};
 use crate::backend::wasm::host::exec;
 use crate::backend::wasm::host::exec::ProgramCall;
+use crate::backend::wasm::host::exec::program_watch::ProgramWatch;
+use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::helper::GuestHelper;
 use crate::backend::wasm::host::lookups::Lookups;
-use crate::backend::wasm::host::program_watch::ProgramWatch;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::protocol::{
-    GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, encode, level_of,
+    GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, ProgramRunError, encode,
+    level_of,
 };
 
 /// A helper ends its guest by itself when it is told to, or when the call's time is over: within a tick of its clock. One that has not
@@ -116,7 +118,8 @@ pub(crate) async fn talk(
     log: &Arc<dyn CallLog>,
     newest: &NewestEpoch,
 ) -> Ending {
-    let GuestHelper { body: HelperProcess { process, output }, requests, messages, layers, .. } = helper;
+    let GuestHelper { body: HelperProcess { process, output }, requests, messages, programs, layers, .. } =
+        helper;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
@@ -173,7 +176,7 @@ pub(crate) async fn talk(
                     return Ending::Garbled;
                 }
                 Ok(GuestMessage::Question(question)) if open.work.is_none() => {
-                    open.begin(question, desk, hook, limits, log, newest);
+                    open.begin(question, (desk, programs.as_ref()), hook, limits, log, newest);
                 }
                 Ok(GuestMessage::LookUp(number, name)) => {
                     if !desk.grants.allows_look_up(&name) || !lookups.begin(number, name, &**log) {
@@ -212,7 +215,7 @@ impl Open {
     fn begin(
         &mut self,
         question: GuestQuestion,
-        desk: &Desk,
+        (desk, programs): (&Desk, Option<&Programs>),
         hook: Hook,
         limits: &CallLimits,
         log: &Arc<dyn CallLog>,
@@ -238,7 +241,11 @@ impl Open {
                 let (sender, receiver) = mpsc::channel(WAITING_INPUT);
                 (self.input, self.input_bytes) = (Some(sender), 0);
                 let (deadline, abort) = (limits.deadline, limits.abort.clone());
-                let call = ProgramCall { desk: desk.clone(), hook, log, deadline, abort };
+                let Some(programs) = programs.cloned() else {
+                    return self.work =
+                        Some(Box::pin(ready(HostAnswer::ProgramRefused(ProgramRunError::Denied))));
+                };
+                let call = ProgramCall { desk: desk.clone(), programs, hook, log, deadline, abort };
                 Box::pin(async move { exec::run(program, receiver, call).await })
             }
         };

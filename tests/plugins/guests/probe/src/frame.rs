@@ -1,5 +1,6 @@
 //! What both probes have in common: a handler whose `start` does what `op` of `[config]` says (`word:rest`) and writes to the log
-//! what came of it. `promote` and `demote` do so with the keys of these names, where they are set.
+//! what came of it. `stop`, `promote` and `demote` do so with the keys of these names, where
+//! they are set.
 
 wit_bindgen::generate!({ path: "../../../../wit", world: "koi:service/handler-exec" });
 
@@ -17,9 +18,9 @@ impl metadata::Guest for Probe {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             description: env!("CARGO_PKG_DESCRIPTION").into(),
-            hooks: HookSet::START | HookSet::PROMOTE | HookSet::DEMOTE | HookSet::STATUS,
+            hooks: HookSet::START | HookSet::STOP | HookSet::PROMOTE | HookSet::DEMOTE | HookSet::STATUS,
             capabilities: Vec::new(),
-            config: ["op", "promote", "demote"].into_iter().map(key).collect(),
+            config: ["op", "stop", "promote", "demote"].into_iter().map(key).collect(),
         }
     }
 }
@@ -43,8 +44,8 @@ impl lifecycle::Guest for Probe {
         follow(&ctx, "op")
     }
 
-    fn stop(_: Context) -> Result<(), HookError> {
-        Ok(())
+    fn stop(ctx: Context) -> Result<(), HookError> {
+        follow(&ctx, "stop")
     }
 
     fn promote(ctx: Context) -> Result<(), HookError> {

@@ -1,0 +1,209 @@
+//! The broker's life: one program after the other, until koid is gone or SIGTERM comes.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant as StdInstant};
+
+use koi_child::group::{Group, KILL_WAIT, TERM_GRACE};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+use crate::backend::wasm::broker::protocol::{BrokerReply, BrokerRequest, REQUEST_BYTES, RunRequest};
+use crate::backend::wasm::broker::tree::Tree;
+use crate::backend::wasm::protocol::{FrameReader, encode};
+
+/// The pauses between looks at a group that is ending: they double.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// As good as never.
+const FAR: Duration = Duration::from_secs(86_400);
+
+/// Why a broker ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerError {
+    #[error("koid was lost: {0}")]
+    Socket(#[from] io::Error),
+    #[error("what programs leave would not be found: {0}")]
+    Subreaper(Errno),
+    #[error("koid says what it should not")]
+    NotKoid,
+}
+
+/// Serves koid at the other end of `socket`. When this returns nothing of any program runs.
+pub(crate) fn serve(socket: StdStream) -> Result<(), BrokerError> {
+    koi_child::outlive_signals();
+    prctl::set_child_subreaper(true).map_err(BrokerError::Subreaper)?;
+    let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(BrokerError::NotKoid)?;
+    let descriptors = descriptors.pop().ok_or(BrokerError::NotKoid)?;
+    socket.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (from, replies) = UnixStream::from_std(socket)?.into_split();
+        let broker = Broker {
+            requests: FrameReader::new(from, REQUEST_BYTES),
+            replies,
+            descriptors,
+            tree: Tree::new(),
+            program: None,
+        };
+        broker.serve(signal(SignalKind::terminate())?, signal(SignalKind::child())?).await
+    })
+}
+
+struct Broker {
+    requests: FrameReader<OwnedReadHalf>,
+    replies: OwnedWriteHalf,
+    /// Brings the streams of programs.
+    descriptors: OwnedFd,
+    tree: Tree,
+    /// The one that runs.
+    program: Option<Program>,
+}
+
+/// A program that has not been reaped.
+struct Program {
+    group: Group,
+    /// When it is to be looked at.
+    look_at: Instant,
+    /// It is being ended.
+    ending: Option<Ending>,
+}
+
+struct Ending {
+    kill_at: Instant,
+    /// Answers that koid waits for.
+    owed: u32,
+    pause: Duration,
+}
+
+impl Broker {
+    async fn serve(mut self, mut terminate: Signal, mut child_ended: Signal) -> Result<(), BrokerError> {
+        loop {
+            let look_at =
+                self.program.as_ref().map_or_else(|| Instant::now() + FAR, |program| program.look_at);
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => return Ok(()),
+                request = self.requests.next::<BrokerRequest>() => match request {
+                    Ok(BrokerRequest::Run(request)) => self.run(&request).await?,
+                    Ok(BrokerRequest::End(now)) => self.end(now).await?,
+                    // koid is gone, or does not want it any more.
+                    Err(_) => return Ok(()),
+                },
+                _ = child_ended.recv() => self.reap().await?,
+                () = sleep_until(look_at) => self.look().await?,
+            }
+        }
+    }
+
+    async fn reply(&mut self, reply: &BrokerReply) -> Result<(), BrokerError> {
+        Ok(self.replies.write_all(&encode(reply)).await?)
+    }
+
+    async fn run(&mut self, request: &RunRequest) -> Result<(), BrokerError> {
+        let (_, streams) =
+            koi_child::receive_descriptors(self.descriptors.as_fd())?.ok_or(BrokerError::NotKoid)?;
+        let streams = <[OwnedFd; 3]>::try_from(streams).map_err(|_| BrokerError::NotKoid)?;
+        if self.program.is_some() {
+            return Err(BrokerError::NotKoid);
+        }
+        match start(request, streams) {
+            Ok(group) => {
+                let look_at = Instant::now() + FAR;
+                self.program = Some(Program { group, look_at, ending: None });
+                self.reply(&BrokerReply::Started(group.id())).await
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+                self.reply(&BrokerReply::Failed(errno)).await
+            }
+        }
+    }
+
+    async fn end(&mut self, now: bool) -> Result<(), BrokerError> {
+        let owed = match &mut self.program {
+            Some(program) if !now => {
+                program.group.terminate();
+                let kill_at = Instant::now() + TERM_GRACE;
+                let owed = program.ending.take().map_or(0, |ending| ending.owed) + 1;
+                program.ending = Some(Ending { kill_at, owed, pause: FIRST_PAUSE });
+                program.look_at = Instant::now();
+                return Ok(());
+            }
+            Some(Program { ending: Some(ending), .. }) => ending.owed + 1,
+            Some(Program { ending: None, .. }) | None => 1,
+        };
+        self.kill(owed).await
+    }
+
+    /// Ends all there is, and says so as often as koid waits for it.
+    async fn kill(&mut self, owed: u32) -> Result<(), BrokerError> {
+        self.tree.look_anew();
+        let remains = self.tree.kill(Some(StdInstant::now() + KILL_WAIT));
+        self.program = None;
+        for _ in 0..owed {
+            self.reply(&BrokerReply::Ended(remains.clone())).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the exits of children.
+    async fn reap(&mut self) -> Result<(), BrokerError> {
+        // As long as the group is signalled its leader's id must be nobody else's.
+        if self.program.as_ref().is_some_and(|program| program.ending.is_some()) {
+            return Ok(());
+        }
+        while let Some((id, code)) = Tree::reap() {
+            if self.program.as_ref().is_some_and(|program| program.group.id() == id) {
+                self.program = None;
+                self.reply(&BrokerReply::Exited(code)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the program that runs.
+    async fn look(&mut self) -> Result<(), BrokerError> {
+        let Some(program) = &mut self.program else { return Ok(()) };
+        let now = Instant::now();
+        match &mut program.ending {
+            Some(ending) if now >= ending.kill_at || !program.group.runs() => {
+                let owed = ending.owed;
+                self.kill(owed).await
+            }
+            Some(ending) => {
+                program.look_at = now + ending.pause;
+                ending.pause = (ending.pause * 2).min(LAST_PAUSE);
+                Ok(())
+            }
+            None => {
+                program.look_at = now + FAR;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Starts a program as the leader of a group, as clean as koid found things.
+fn start(request: &RunRequest, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Group> {
+    let mut command = koi_child::command(&request.program);
+    command
+        .args(&request.args)
+        .env_clear()
+        .envs(request.env.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0);
+    koi_child::run_exactly(&mut command);
+    // It is reaped with all the others.
+    Ok(Group::from_leader(command.spawn()?.id()))
+}

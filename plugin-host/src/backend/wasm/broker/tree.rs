@@ -1,0 +1,141 @@
+//! All that a broker's programs have started: found in /proc, and ended.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use koi_child::{ProcessStat, process_ids};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+use crate::backend::wasm::broker::protocol::{NAMED, Remains};
+
+/// The pauses between looks at what has been killed and is not gone yet: they double.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The descendants of this process. Dropped, it ends them: however this process comes to its end, nothing of them goes on.
+pub(super) struct Tree {
+    own: i32,
+    /// Processes that are none of them, so that they need not be read at each look. Their numbers may be given away in time: it is
+    /// emptied now and then.
+    strangers: HashSet<i32>,
+}
+
+impl Tree {
+    /// Of this process.
+    pub(super) fn new() -> Tree {
+        Tree { own: Pid::this().as_raw(), strangers: HashSet::new() }
+    }
+
+    /// Whether there is any process, zombies included. All whose parents are gone are this process's children: so without a child there
+    /// is none.
+    pub(super) fn is_empty() -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        waitid(Id::All, flags) == Err(Errno::ECHILD)
+    }
+
+    /// Takes the exit of a child that has ended: its id, and its code unless a signal ended it.
+    pub(super) fn reap() -> Option<(i32, Option<i32>)> {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(id, code)) => return Some((id.as_raw(), Some(code))),
+                Ok(WaitStatus::Signaled(id, ..)) => return Some((id.as_raw(), None)),
+                Ok(WaitStatus::StillAlive) => return None,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Those that are more than zombies.
+    pub(super) fn running(&mut self) -> Vec<ProcessStat> {
+        if Tree::is_empty() {
+            return Vec::new();
+        }
+        let unknown = process_ids().filter(|id| *id != self.own && !self.strangers.contains(id));
+        let seen: HashMap<i32, ProcessStat> =
+            unknown.filter_map(|id| Some((id, ProcessStat::of(id)?))).collect();
+        let mut members = Vec::new();
+        for (id, process) in &seen {
+            match self.descent(process, &seen) {
+                Descent::Member => members.extend(process.runs.then(|| process.clone())),
+                Descent::Stranger => drop(self.strangers.insert(*id)),
+                Descent::Unknown => {}
+            }
+        }
+        members
+    }
+
+    fn descent(&self, process: &ProcessStat, seen: &HashMap<i32, ProcessStat>) -> Descent {
+        let mut parent = process.parent;
+        // Parents may have changed while they were read: there could be a circle.
+        for _ in 0..=seen.len() {
+            if parent == self.own {
+                return Descent::Member;
+            }
+            if parent <= 1 || self.strangers.contains(&parent) {
+                return Descent::Stranger;
+            }
+            // A parent that has gone meanwhile has left its children to another.
+            let Some(next) = seen.get(&parent) else { return Descent::Unknown };
+            parent = next.parent;
+        }
+        Descent::Unknown
+    }
+
+    /// Forgets who is a stranger.
+    pub(super) fn look_anew(&mut self) {
+        self.strangers.clear();
+    }
+
+    /// Kills all of them, and returns when nothing is left, or at `until`.
+    ///
+    /// What was sent SIGKILL starts nothing any more, and each look finds what was started before that: so it comes to an end, whatever
+    /// they do.
+    pub(super) fn kill(&mut self, until: Option<Instant>) -> Remains {
+        let (mut killed, mut remains) = (HashSet::new(), Remains::default());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            while Tree::reap().is_some() {}
+            if Tree::is_empty() {
+                return remains;
+            }
+            let mut is_news = false;
+            for process in self.running() {
+                let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
+                if killed.insert((process.id, process.started)) {
+                    is_news = true;
+                    remains.count += 1;
+                    if remains.some.len() < NAMED {
+                        remains.some.push((process.name, process.id));
+                    }
+                }
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                remains.hangs = true;
+                return remains;
+            }
+            if is_news {
+                pause = FIRST_PAUSE;
+            } else {
+                self.look_anew();
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.kill(None);
+    }
+}
+
+enum Descent {
+    Member,
+    Stranger,
+    Unknown,
+}
