@@ -21,7 +21,9 @@ pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
 pub use processes::{ProcessStat, process_ids};
 pub use start::{command, run_exactly};
-pub use sys::{bound_capabilities, close_inherited, is_open, keep_capabilities, outlive_signals, step_back};
+pub use sys::{
+    bound_capabilities, close_inherited, go_first, is_open, keep_capabilities, outlive_signals, step_back,
+};
 
 /// The first thing that a program does: notes what it was started with, for its children, and undoes what would keep it from
 /// hearing signals and from waiting for children. Must be called before there is a second thread.

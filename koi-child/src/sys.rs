@@ -194,6 +194,13 @@ pub(crate) fn set_niceness(group: i32, by: c_int) {
     unsafe { libc::setpriority(libc::PRIO_PGRP, group as libc::id_t, own + by) };
 }
 
+/// This thread goes before all that are not real-time, where the machine allows it. Children do not.
+pub fn go_first() {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: it takes numbers and a whole value.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | RESET_ON_FORK, &first) };
+}
+
 /// This process gives way to everything else: to whoever wants the processor, and when memory runs out it goes first. What the machine does
 /// not allow is left out.
 pub fn step_back() {

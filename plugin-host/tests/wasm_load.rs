@@ -201,7 +201,7 @@ fn what_a_component_wants_must_be_granted_for_the_services_own_configuration() {
     assert!(refused.contains("10.0.0.5:6379"), "{refused}");
     let granted = node.open("redis", &redis, "[grants]\ntcp = [\"127.0.0.1:6379\"]\n").unwrap();
     assert_eq!(granted.granted.len(), 1, "nothing is wanted of a key that is not set: {:?}", granted.granted);
-    assert_eq!(granted.limits, ["memory 64 MiB", "files 64"]);
+    assert_eq!(granted.limits, ["memory 64 MiB", "files 64", "processes 32"]);
 }
 
 #[tokio::test]

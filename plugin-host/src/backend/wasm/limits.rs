@@ -1,5 +1,7 @@
 //! `[limits]` of `service.toml`, and the watch over a guest's memory.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
@@ -29,7 +31,13 @@ const MAX_FILES: usize = 4096;
 /// With fewer nothing is done: a granted folder is one, and a file and a connection in the same call are two more.
 const MIN_FILES: usize = 8;
 
-const KEYS: [&str; 2] = ["memory", "files"];
+/// Processes of a service's programs, at a time, where the service does not say.
+const DEFAULT_PROCESSES: usize = 32;
+
+/// More than so many no hook has a use for.
+const MAX_PROCESSES: usize = 4096;
+
+const KEYS: [&str; 3] = ["memory", "files", "processes"];
 
 /// Why a service's `[limits]` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +54,9 @@ pub enum LimitsError {
     /// `files` is no number, or one that cannot be. `value` is as TOML writes it.
     #[error("[limits]: `files` must be a number from {MIN_FILES} to {MAX_FILES}, not {value}")]
     Files { value: String },
+    /// `processes` is no number, or one that cannot be. `value` is as TOML writes it.
+    #[error("[limits]: `processes` must be a number from 1 to {MAX_PROCESSES}, not {value}")]
+    Processes { value: String },
 }
 
 /// `[limits]`, checked.
@@ -55,11 +66,13 @@ pub(crate) struct Limits {
     pub(crate) memory_bytes: usize,
     /// Open files and sockets.
     pub(crate) files: usize,
+    /// Programs and what they start, at a time.
+    pub(crate) processes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { memory_bytes: DEFAULT_MEMORY_BYTES, files: DEFAULT_FILES }
+        Limits { memory_bytes: DEFAULT_MEMORY_BYTES, files: DEFAULT_FILES, processes: DEFAULT_PROCESSES }
     }
 }
 
@@ -71,6 +84,7 @@ impl Limits {
             match key.as_str() {
                 "memory" => limits.memory_bytes = memory(value)?,
                 "files" => limits.files = files(value)?,
+                "processes" => limits.processes = processes(value)?,
                 _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
             }
         }
@@ -82,9 +96,18 @@ impl Limits {
         LimitExceededError::Memory { limit_bytes: self.memory_bytes }
     }
 
+    /// What is said of a guest whose programs were too many processes.
+    pub(crate) fn processes_exceeded(self) -> LimitExceededError {
+        LimitExceededError::Processes { most: self.processes }
+    }
+
     /// A line each, for people.
     pub(crate) fn lines(self) -> Vec<String> {
-        vec![format!("memory {}", size_text(self.memory_bytes)), format!("files {}", self.files)]
+        vec![
+            format!("memory {}", size_text(self.memory_bytes)),
+            format!("files {}", self.files),
+            format!("processes {}", self.processes),
+        ]
     }
 }
 
@@ -111,11 +134,17 @@ fn memory(value: &toml::Value) -> Result<usize, LimitsError> {
 
 /// Reads a number of files.
 fn files(value: &toml::Value) -> Result<usize, LimitsError> {
+    number(value, MIN_FILES..=MAX_FILES).ok_or_else(|| LimitsError::Files { value: value.to_string() })
+}
+
+/// Reads a number of processes.
+fn processes(value: &toml::Value) -> Result<usize, LimitsError> {
+    number(value, 1..=MAX_PROCESSES).ok_or_else(|| LimitsError::Processes { value: value.to_string() })
+}
+
+fn number(value: &toml::Value, allowed: RangeInclusive<usize>) -> Option<usize> {
     let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
-    match number.filter(|number| (MIN_FILES..=MAX_FILES).contains(number)) {
-        Some(number) => Ok(number),
-        None => Err(LimitsError::Files { value: value.to_string() }),
-    }
+    number.filter(|number| allowed.contains(number))
 }
 
 /// `64 MiB`: in the largest unit of which it is a whole number.
@@ -135,6 +164,12 @@ pub(crate) enum LimitExceededError {
     Memory {
         /// What it may have.
         limit_bytes: usize,
+    },
+    /// Its programs.
+    #[error("ran more than {most} processes at a time; raise processes under [limits] of service.toml")]
+    Processes {
+        /// What it may have.
+        most: usize,
     },
     /// Its tables.
     #[error("wanted tables of more than {TABLE_ELEMENTS} elements")]
@@ -240,6 +275,19 @@ mod tests {
         for text in ["7", "4097", "\"64\"", "-1"] {
             let error = read(&format!("files = {text}")).unwrap_err();
             assert_eq!(error, format!("[limits]: `files` must be a number from 8 to 4096, not {text}"));
+        }
+    }
+
+    #[test]
+    fn processes_are_a_number() {
+        let read = |text: &str| {
+            let limits = Limits::read(&text.parse().unwrap()).map_err(|error| error.to_string());
+            limits.map(|limits| limits.processes)
+        };
+        assert_eq!((read(""), read("processes = 1"), read("processes = 4096")), (Ok(32), Ok(1), Ok(4096)));
+        for text in ["0", "4097", "\"32\"", "-1"] {
+            let error = read(&format!("processes = {text}")).unwrap_err();
+            assert_eq!(error, format!("[limits]: `processes` must be a number from 1 to 4096, not {text}"));
         }
     }
 

@@ -397,6 +397,9 @@ pub(crate) enum ProgramRunError {
     /// Anything else.
     #[n(3)]
     Io(#[n(0)] String),
+    /// There were more processes than `[limits]` allow, and all of them were killed. The hook fails by that.
+    #[n(4)]
+    TooManyProcesses,
 }
 
 /// How a hook ended.

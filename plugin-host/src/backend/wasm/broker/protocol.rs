@@ -38,6 +38,9 @@ pub(crate) struct RunRequest {
     /// All of its variables.
     #[n(2)]
     pub(crate) env: Vec<(String, String)>,
+    /// So many processes there may be at a time, of this and of programs before.
+    #[n(3)]
+    pub(crate) processes: u64,
 }
 
 /// From a broker.
@@ -55,6 +58,9 @@ pub(crate) enum BrokerReply {
     /// Nothing runs any more.
     #[n(3)]
     Ended(#[n(0)] Remains),
+    /// There were more processes than there may be, or would be with this program. None of them runs any more.
+    #[n(4)]
+    TooMany,
 }
 
 /// What still ran when it was ended.

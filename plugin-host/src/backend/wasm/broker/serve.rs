@@ -22,6 +22,12 @@ use crate::backend::wasm::protocol::{FrameReader, encode};
 /// The pauses between looks at a group that is ending: they double.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// Between two counts of processes, at least.
+const COUNT_PAUSE: Duration = Duration::from_millis(50);
+/// Where a count takes long, for there are many processes on the machine, the pause is so many times as long.
+const COUNT_SHARE: u32 = 10;
+/// Whose processes others are is looked up anew with every so many counts.
+const ANEW_EVERY: u32 = 20;
 /// As good as never.
 const FAR: Duration = Duration::from_secs(86_400);
 
@@ -39,6 +45,8 @@ pub(crate) enum BrokerError {
 /// Serves koid at the other end of `socket`. When this returns nothing of any program runs.
 pub(crate) fn serve(socket: StdStream) -> Result<(), BrokerError> {
     koi_child::outlive_signals();
+    // Programs that become ever more must not keep it from ending them.
+    koi_child::go_first();
     prctl::set_child_subreaper(true).map_err(BrokerError::Subreaper)?;
     let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(BrokerError::NotKoid)?;
     let descriptors = descriptors.pop().ok_or(BrokerError::NotKoid)?;
@@ -52,6 +60,7 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), BrokerError> {
             descriptors,
             tree: Tree::new(),
             program: None,
+            looks: 0,
         };
         broker.serve(signal(SignalKind::terminate())?, signal(SignalKind::child())?).await
     })
@@ -65,11 +74,15 @@ struct Broker {
     tree: Tree,
     /// The one that runs.
     program: Option<Program>,
+    /// Counts so far.
+    looks: u32,
 }
 
 /// A program that has not been reaped.
 struct Program {
     group: Group,
+    /// So many processes there may be.
+    most: u64,
     /// When it is to be looked at.
     look_at: Instant,
     /// It is being ended.
@@ -114,10 +127,13 @@ impl Broker {
         if self.program.is_some() {
             return Err(BrokerError::NotKoid);
         }
+        if self.count() >= request.processes {
+            return self.too_many().await;
+        }
         match start(request, streams) {
             Ok(group) => {
-                let look_at = Instant::now() + FAR;
-                self.program = Some(Program { group, look_at, ending: None });
+                let (most, look_at) = (request.processes, Instant::now() + COUNT_PAUSE);
+                self.program = Some(Program { group, most, look_at, ending: None });
                 self.reply(&BrokerReply::Started(group.id())).await
             }
             Err(error) => {
@@ -154,6 +170,23 @@ impl Broker {
         Ok(())
     }
 
+    /// Processes that there are now.
+    fn count(&mut self) -> u64 {
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(ANEW_EVERY) {
+            self.tree.look_anew();
+        }
+        self.tree.running().len() as u64
+    }
+
+    async fn too_many(&mut self) -> Result<(), BrokerError> {
+        self.tree.look_anew();
+        // What hangs is found again at the end of the call.
+        self.tree.kill(Some(StdInstant::now() + KILL_WAIT));
+        self.program = None;
+        self.reply(&BrokerReply::TooMany).await
+    }
+
     /// Takes the exits of children.
     async fn reap(&mut self) -> Result<(), BrokerError> {
         // As long as the group is signalled its leader's id must be nobody else's.
@@ -184,7 +217,13 @@ impl Broker {
                 Ok(())
             }
             None => {
-                program.look_at = now + FAR;
+                let most = program.most;
+                if self.count() > most {
+                    return self.too_many().await;
+                }
+                if let Some(program) = &mut self.program {
+                    program.look_at = Instant::now() + COUNT_PAUSE.max(now.elapsed() * COUNT_SHARE);
+                }
                 Ok(())
             }
         }

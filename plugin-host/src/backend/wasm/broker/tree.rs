@@ -51,15 +51,18 @@ impl Tree {
 
     /// Those that are more than zombies.
     pub(super) fn running(&mut self) -> Vec<ProcessStat> {
-        if Tree::is_empty() {
-            return Vec::new();
-        }
-        let unknown = process_ids().filter(|id| *id != self.own && !self.strangers.contains(id));
+        if Tree::is_empty() { Vec::new() } else { self.running_beside(&HashSet::new()) }
+    }
+
+    /// Those that are more than zombies, but for these members.
+    fn running_beside(&mut self, known: &HashSet<i32>) -> Vec<ProcessStat> {
+        let is_new = |id: &i32| *id != self.own && !self.strangers.contains(id) && !known.contains(id);
+        let unknown = process_ids().filter(is_new);
         let seen: HashMap<i32, ProcessStat> =
             unknown.filter_map(|id| Some((id, ProcessStat::of(id)?))).collect();
         let mut members = Vec::new();
         for (id, process) in &seen {
-            match self.descent(process, &seen) {
+            match self.descent(process, &seen, known) {
                 Descent::Member => members.extend(process.runs.then(|| process.clone())),
                 Descent::Stranger => drop(self.strangers.insert(*id)),
                 Descent::Unknown => {}
@@ -68,11 +71,16 @@ impl Tree {
         members
     }
 
-    fn descent(&self, process: &ProcessStat, seen: &HashMap<i32, ProcessStat>) -> Descent {
+    fn descent(
+        &self,
+        process: &ProcessStat,
+        seen: &HashMap<i32, ProcessStat>,
+        members: &HashSet<i32>,
+    ) -> Descent {
         let mut parent = process.parent;
         // Parents may have changed while they were read: there could be a circle.
         for _ in 0..=seen.len() {
-            if parent == self.own {
+            if parent == self.own || members.contains(&parent) {
                 return Descent::Member;
             }
             if parent <= 1 || self.strangers.contains(&parent) {
@@ -92,20 +100,24 @@ impl Tree {
 
     /// Kills all of them, and returns when nothing is left, or at `until`.
     ///
-    /// What was sent SIGKILL starts nothing any more, and each look finds what was started before that: so it comes to an end, whatever
-    /// they do.
+    /// What was sent SIGKILL starts nothing any more, and each look finds what was started before that. A look reads only what is new: so
+    /// it is faster than those who start more of their kind, and comes to an end.
     pub(super) fn kill(&mut self, until: Option<Instant>) -> Remains {
         let (mut killed, mut remains) = (HashSet::new(), Remains::default());
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut named) = (FIRST_PAUSE, HashSet::new());
         loop {
-            while Tree::reap().is_some() {}
+            while let Some((id, _)) = Tree::reap() {
+                // The number may be given away again.
+                killed.remove(&id);
+            }
             if Tree::is_empty() {
                 return remains;
             }
             let mut is_news = false;
-            for process in self.running() {
+            for process in self.running_beside(&killed) {
                 let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
-                if killed.insert((process.id, process.started)) {
+                killed.insert(process.id);
+                if named.insert((process.id, process.started)) {
                     is_news = true;
                     remains.count += 1;
                     if remains.some.len() < NAMED {
@@ -121,6 +133,7 @@ impl Tree {
                 pause = FIRST_PAUSE;
             } else {
                 self.look_anew();
+                killed.clear();
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(LAST_PAUSE);
             }

@@ -37,6 +37,7 @@ impl exec::Host for Guest {
                 ProgramRunError::NotFound => ExecError::NotFound,
                 ProgramRunError::TimedOut => ExecError::TimedOut,
                 ProgramRunError::Io(why) => ExecError::Io(why),
+                ProgramRunError::TooManyProcesses => ExecError::Io("too many processes at a time".into()),
             }),
             Ok(_) | Err(_) => Err(ExecError::Io("koid gave no answer".into())),
         }

@@ -20,6 +20,7 @@ use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::helper::GuestHelper;
 use crate::backend::wasm::host::lookups::Lookups;
 use crate::backend::wasm::host::store::StateStore;
+use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
     GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, ProgramRunError, encode,
     level_of,
@@ -48,6 +49,7 @@ pub(crate) struct Desk {
     pub(crate) lookups: Lookups,
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) watch: Arc<ProgramWatch>,
+    pub(crate) limits: Limits,
 }
 
 /// How a conversation ended.
@@ -123,7 +125,7 @@ pub(crate) async fn talk(
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
-    let mut kill_at = Instant::now() + FAR;
+    let (mut kill_at, mut exceeded) = (Instant::now() + FAR, None);
     loop {
         let Open { work, input, held, .. } = &mut open;
         let is_reading = held.is_none();
@@ -159,6 +161,9 @@ pub(crate) async fn talk(
                 }
             }
             answer = answer => {
+                if answer == HostAnswer::ProgramRefused(ProgramRunError::TooManyProcesses) {
+                    exceeded = Some(desk.limits.processes_exceeded());
+                }
                 requests.push(&encode(&HostMessage::Answer(answer)));
                 (open.work, open.input, open.held) = (None, None, None);
             }
@@ -196,7 +201,9 @@ pub(crate) async fn talk(
                 }
                 Ok(GuestMessage::Ended(ending)) => {
                     open.settle().await;
-                    return Ending::Ended(ending);
+                    // Whatever the guest makes of it.
+                    let failed = exceeded.map(|exceeded| HookEnding::Failed(exceeded.to_string()));
+                    return Ending::Ended(failed.unwrap_or(ending));
                 }
                 Ok(GuestMessage::Refused(why)) => return Ending::Refused(why),
                 Ok(GuestMessage::Ready(found)) => *layers = Some(found),

@@ -100,6 +100,7 @@ impl Code for WasmCode {
             desk: Desk {
                 watch: Arc::new(ProgramWatch::new(&grants)),
                 grants,
+                limits,
                 store: StateStore::open(store),
                 lookups,
                 allowance,

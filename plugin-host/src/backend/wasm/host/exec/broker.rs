@@ -41,6 +41,17 @@ pub(crate) enum Start {
     Began(i32),
     /// It cannot be started.
     Failed(Errno),
+    /// There are too many processes already.
+    TooMany,
+}
+
+/// How a program came to its end by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// With this code; none: a signal ended it.
+    Code(Option<i32>),
+    /// There were too many processes, and all of them are ended.
+    TooMany,
 }
 
 /// A process that runs programs. Dropped, it ends all of them, and then itself; the log is told when it has.
@@ -121,21 +132,24 @@ impl Broker {
         let start = match self.reply().await? {
             BrokerReply::Started(group) => return Ok(Start::Began(group)),
             BrokerReply::Failed(errno) => Start::Failed(Errno::from_raw(errno)),
+            BrokerReply::TooMany => Start::TooMany,
             BrokerReply::Exited(_) | BrokerReply::Ended(_) => return Err(BrokerLostError),
         };
         self.is_engaged = false;
         Ok(start)
     }
 
-    /// Waits for the program's own end: its exit code, unless a signal ended it. May be dropped and begun again.
-    pub(crate) async fn exited(&mut self) -> Result<Option<i32>, BrokerLostError> {
-        match self.reply().await? {
-            BrokerReply::Exited(code) => {
-                self.is_engaged = false;
-                Ok(code)
+    /// Waits for the program's own end. May be dropped and begun again.
+    pub(crate) async fn exited(&mut self) -> Result<Exit, BrokerLostError> {
+        let exit = match self.reply().await? {
+            BrokerReply::Exited(code) => Exit::Code(code),
+            BrokerReply::TooMany => Exit::TooMany,
+            BrokerReply::Started(_) | BrokerReply::Failed(_) | BrokerReply::Ended(_) => {
+                return Err(BrokerLostError);
             }
-            BrokerReply::Started(_) | BrokerReply::Failed(_) | BrokerReply::Ended(_) => Err(BrokerLostError),
-        }
+        };
+        self.is_engaged = false;
+        Ok(exit)
     }
 
     /// Ends whatever runs, gently or at once; `hurry` ends the wait between SIGTERM and SIGKILL. Says what it was.

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::backend::wasm::broker::protocol::RunRequest;
 use crate::backend::wasm::grants::program::Program;
 use crate::backend::wasm::host::exec::approval::approve;
-use crate::backend::wasm::host::exec::broker::{Broker, BrokerLostError, Start};
+use crate::backend::wasm::host::exec::broker::{Broker, BrokerLostError, Exit, Start};
 use crate::backend::wasm::host::exec::output::{KeptOutput, feed};
 use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::talk::Desk;
@@ -75,11 +75,12 @@ async fn run_until(
         }
         () = sleep_until(end) => return Err(ProgramRunError::TimedOut),
     };
+    let processes = call.desk.limits.processes;
     let mut held = call.programs.hold().await;
     let broker = held.broker_for(&program.path().display().to_string(), &call.log).await.map_err(failed)?;
     let running = tokio::select! {
         biased;
-        started = Running::start(&asked, &program, broker, &call.log) => started?,
+        started = Running::start(&asked, &program, broker, (processes, &call.log)) => started?,
         // What it has started meanwhile ends with it.
         () = sleep_until(end) => return Err(ProgramRunError::TimedOut),
     };
@@ -130,7 +131,7 @@ impl Running {
         asked: &ProgramRequest,
         program: &Program,
         broker: &mut Broker,
-        log: &Arc<dyn CallLog>,
+        (processes, log): (usize, &Arc<dyn CallLog>),
     ) -> Result<Running, ProgramRunError> {
         let Pipes { stdin, stdout, stderr, theirs } = Pipes::new().map_err(failed)?;
         let path = [("PATH".to_owned(), PATH.to_owned())];
@@ -138,6 +139,7 @@ impl Running {
             program: program.path().display().to_string(),
             args: asked.args.clone(),
             env: path.into_iter().chain(asked.env.iter().cloned()).collect(),
+            processes: processes as u64,
         };
         let mut tries = 0;
         loop {
@@ -147,6 +149,7 @@ impl Running {
                     return Ok(Running { report, stdin, stdout, stderr });
                 }
                 Start::Failed(Errno::ETXTBSY) if tries < BUSY_TRIES => tries += 1,
+                Start::TooMany => return Err(ProgramRunError::TooManyProcesses),
                 Start::Failed(Errno::ENOENT) => return Err(ProgramRunError::NotFound),
                 Start::Failed(errno) => {
                     return Err(ProgramRunError::Io(format!(
@@ -199,11 +202,15 @@ async fn until(
     let gently = tokio::select! {
         biased;
         exit = broker.exited() => {
-            return exit.map_err(|lost| {
-                // As much as can be done without it.
-                Group::from_leader(report.id().cast_unsigned()).kill();
-                lost.into()
-            });
+            return match exit {
+                Ok(Exit::Code(code)) => Ok(code),
+                Ok(Exit::TooMany) => Err(ProgramRunError::TooManyProcesses),
+                Err(lost) => {
+                    // As much as can be done without it.
+                    Group::from_leader(report.id().cast_unsigned()).kill();
+                    Err(lost.into())
+                }
+            };
         }
         how = abort.asked_for(Abort::Gently) => how == Abort::Gently,
         () = sleep_until(end) => false,
