@@ -20,7 +20,7 @@ pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
 pub use processes::{ProcessStat, process_ids};
-pub use start::{command, run_exactly};
+pub use start::{UserIds, command, run_exactly};
 pub use sys::{
     bound_capabilities, close_inherited, go_first, is_open, keep_capabilities, outlive_signals, step_back,
 };

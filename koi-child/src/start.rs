@@ -16,10 +16,21 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// As whom a program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserIds {
+    /// The user.
+    pub user: u32,
+    /// The user's own group.
+    pub group: u32,
+    /// All groups that the user is in.
+    pub groups: Vec<u32>,
+}
+
 /// Lets the kernel alone decide whether the program, a path, can be run: the C library would give what the kernel refuses
 /// (ENOEXEC) to `/bin/sh`. To be called last, with all arguments and variables set: the environment is what was set, and nothing of
-/// this process's own.
-pub fn run_exactly(command: &mut Command) {
+/// this process's own. With `user` the program runs as that one; only root may say so.
+pub fn run_exactly(command: &mut Command, user: Option<UserIds>) {
     let text = |bytes: &[u8]| CString::new(bytes).ok();
     let program = text(command.get_program().as_bytes());
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -29,6 +40,6 @@ pub fn run_exactly(command: &mut Command) {
         set.map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat())).collect();
     // With a NUL somewhere the command cannot be run at all, and says so itself.
     if let (Some(program), Some(arguments), Some(variables)) = (program, arguments, variables) {
-        sys::run_exactly(command, program, arguments, variables);
+        sys::run_exactly(command, (program, arguments, variables), user);
     }
 }

@@ -19,6 +19,8 @@ use std::sync::OnceLock;
 
 use libc::c_int;
 
+use crate::start::UserIds;
+
 /// The kinds of limits that Linux knows.
 const LIMITS: usize = 16;
 /// The highest number of a signal.
@@ -299,15 +301,25 @@ impl Exec {
     }
 }
 
+/// Between fork and exec: this process becomes that user, with those groups and no other.
+fn become_user(user: &UserIds) -> io::Result<()> {
+    // SAFETY: the pointer is to as many whole numbers as the first argument says; the others take numbers.
+    unsafe {
+        nix::errno::Errno::result(libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
+        nix::errno::Errno::result(libc::setresgid(user.group, user.group, user.group))?;
+        nix::errno::Errno::result(libc::setresuid(user.user, user.user, user.user))?;
+    }
+    Ok(())
+}
+
 /// The child of this command becomes that program by the kernel's word alone. Without a step between fork and exec it does so anyway:
 /// posix_spawn(3) leaves out the shell.
 pub(crate) fn run_exactly(
     command: &mut Command,
-    program: CString,
-    arguments: Vec<CString>,
-    variables: Vec<CString>,
+    (program, arguments, variables): (CString, Vec<CString>, Vec<CString>),
+    user: Option<UserIds>,
 ) {
-    if is_as_begun() {
+    if is_as_begun() && user.is_none() {
         return;
     }
     let list = |texts: &[CString]| {
@@ -320,8 +332,15 @@ pub(crate) fn run_exactly(
         variables: list(&variables),
         _texts: [arguments, variables],
     };
-    // SAFETY: it makes one system call with what was prepared before.
-    unsafe { command.pre_exec(move || Err(exec.run())) };
+    // SAFETY: it makes system calls with what was prepared before.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(user) = &user {
+                become_user(user)?;
+            }
+            Err(exec.run())
+        })
+    };
 }
 
 /// As many files may be open as this process could ask for.

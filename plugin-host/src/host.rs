@@ -63,6 +63,11 @@ impl Host {
         self.dir.join("pinned")
     }
 
+    /// Which programs of `service` have left something that is kept.
+    pub(crate) fn kept_file(&self, service: &str) -> PathBuf {
+        self.dir.join("kept").join(service)
+    }
+
     /// What the handler of `service` has put into its store.
     pub fn store_file(&self, service: &str) -> PathBuf {
         self.dir.join("state").join(service)

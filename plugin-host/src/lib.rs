@@ -34,7 +34,7 @@ pub use granted::Granted;
 pub use host::{Extent, Host, Protected};
 pub use koi_plugin_shell::Shape;
 pub use limited_log::{LimitedLog, OutputLimit};
-pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, Setup};
+pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, RunAs, Setup};
 pub use process::process;
 pub use resolver::Resolver;
 pub use service::check::check_service;

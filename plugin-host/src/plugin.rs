@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use koi_plugin_api::Metadata;
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The kinds of handlers.
@@ -103,8 +105,8 @@ pub struct Setup<'a> {
 pub enum Opening<'a> {
     /// Everything is checked, and host names are resolved.
     First,
-    /// It was opened before, and host names had these addresses then. No name server is asked again: it may be out of reach when
-    /// services must be taken down.
+    /// It was opened before, and names stood for this then. Nobody is asked again: name servers may be out of reach when services must be
+    /// taken down.
     Resumed(&'a Resolved),
 }
 
@@ -114,7 +116,7 @@ impl<'a> Opening<'a> {
         self.resolved().is_none()
     }
 
-    /// The addresses that host names had before; none: it is opened for the first time.
+    /// What names stood for before; none: it is opened for the first time.
     pub fn resolved(self) -> Option<&'a Resolved> {
         match self {
             Opening::First => None,
@@ -126,5 +128,25 @@ impl<'a> Opening<'a> {
 /// What a call's log says, at the level of debugging, when a handler answers `unsupported`: its result alone does not tell.
 pub(crate) const UNSUPPORTED: &str = "the handler says that it does not have this hook";
 
-/// The addresses of host names.
-pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
+/// What the names in `[grants]` stood for when the service was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The addresses of host names.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// The users that programs run as.
+    pub users: BTreeMap<String, RunAs>,
+}
+
+/// A user of this machine, by numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct RunAs {
+    /// The user.
+    #[n(0)]
+    pub user: u32,
+    /// The user's own group.
+    #[n(1)]
+    pub group: u32,
+    /// All groups that the user is in.
+    #[n(2)]
+    pub groups: Vec<u32>,
+}

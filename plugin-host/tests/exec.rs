@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use guests::node::Ask;
 use koi_plugin_api::{
-    Abort, Call, CallLog, Called, Handler, Hook, HookError, LogLevel, Metadata, abort_pair,
+    Abort, Call, CallLog, Called, Handler, Hook, HookError, LogLevel, Metadata, Outcome, abort_pair,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -396,8 +396,12 @@ async fn what_a_program_leaves_in_the_background_ends_with_the_call_wherever_it_
     assert!(!ids.iter().any(|id| runs(*id)), "nothing of it runs when the call has ended");
     let warnings: Vec<_> = lines.iter().filter(|line| line.contains("left running")).collect();
     let [warning] = warnings[..] else { panic!("{lines:?}") };
-    for words in [&sleeper.program().display().to_string(), "sleep (", "which was killed at the end of start"]
-    {
+    for words in [
+        &sleeper.program().display().to_string(),
+        "sleep (",
+        "which was killed at the end of start",
+        "keep = true",
+    ] {
         assert!(warning.starts_with("Warn ") && warning.contains(words), "{words}: {warning}");
     }
     // The next call has the same broker, and nothing to end.
@@ -553,4 +557,79 @@ async fn a_fork_bomb_ends() {
     assert!(go.exists(), "it was ended before it had to end by itself");
     assert!(why.starts_with("ran more than 32 processes at a time"), "{why}");
     drop(fuse);
+}
+
+#[tokio::test]
+async fn a_program_runs_as_the_user_that_its_entry_names() {
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip("only root can run a program as somebody else");
+    }
+    let Some(probe) = Probe::net() else { return };
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (user, group) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let exec = "exec = [{ run = \"/bin/grep -E * /proc/self/status\", user = \"nobody\" }]";
+    let op = "exec:/bin/grep -E ^(Uid|Gid|Groups|CapEff): /proc/self/status";
+    let found = probe.finds(exec, op).await;
+    for line in [
+        format!("Uid:\\t{user}\\t{user}\\t{user}\\t{user}\\n"),
+        format!("Gid:\\t{group}\\t{group}\\t{group}\\t{group}\\n"),
+        format!("Groups:\\t{group} \\n"),
+        "CapEff:\\t0000000000000000\\n".to_owned(),
+    ] {
+        assert!(found.contains(&line), "{line}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_outlives_its_call_and_koid_and_ends_after_stop() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new(&format!("{FAR_AWAY}\necho started"));
+    let op = format!("exec:{}", sleeper.program().display());
+    let exec =
+        format!("exec = [{{ run = \"{}\", keep = true }}, \"/bin/true\"]", sleeper.program().display());
+    let ask = Ask::new(&probe.open_as("keeps", &exec, &op));
+    ask.hook(Hook::Start).await.unwrap();
+    let lines = ask.log.lines();
+    assert!(!lines.iter().any(|line| line.contains("left running")), "{lines:?}");
+    // Of the script itself nothing is left.
+    let ids = [sleeper.started().await.split_off(1), sleeper.far_away()].concat();
+    assert!(ids.len() == 4 && ids.iter().all(|id| runs(*id)));
+    let Ok(Outcome::Status(seen)) = ask.hook(Hook::Status).await else { panic!("it has a status") };
+    let shown = format!("what {} has started, below process ", sleeper.program().display());
+    assert!(seen.details.iter().any(|(name, what)| name == "kept" && what.starts_with(&shown)), "{seen:?}");
+    // Other programs of the service end as ever.
+    ask.with_config(&[("op", &op), ("promote", "exec:/bin/true")]).hook(Hook::Promote).await.unwrap();
+
+    // koid's end of all sockets closes.
+    let brokers_before = brokers("keeps");
+    assert_eq!(brokers_before.len(), 2, "the service's, and that of what is kept");
+    drop(ask);
+    wait_until("the service's broker is gone", || brokers("keeps").len() == 1).await;
+    assert!(ids.iter().all(|id| runs(*id)), "it is kept");
+
+    // Another koid takes the service down.
+    let failing =
+        Ask::new(&probe.open_as("keeps", &exec, &op)).with_config(&[("op", &op), ("stop", "exec:/bin/no")]);
+    failing.hook(Hook::Stop).await.unwrap_err();
+    assert!(ids.iter().all(|id| runs(*id)), "a stop that failed ends nothing");
+    let ask = failing.with_config(&[("op", &op)]);
+    ask.hook(Hook::Stop).await.unwrap();
+    assert!(!ids.iter().any(|id| runs(*id)), "nothing of it runs once the service is down");
+    assert!(!probe.node.host().dir.join("kept/keeps").exists());
+    let lines = ask.log.lines();
+    assert!(lines.iter().any(|line| line.contains("is ended: the service is down")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_keeps_and_does_not_end_by_itself_is_ended_with_all_it_has_started() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new(&format!("{FAR_AWAY}\ntouch $0.ready\nwait"));
+    let op = format!("exec:~3000 {}", sleeper.program().display());
+    let exec = format!("exec = [{{ run = \"{}\", keep = true }}]", sleeper.program().display());
+    let ask = Ask::new(&probe.open_as("keeps-not", &exec, &op));
+    let Err(HookError::Failed(why)) = ask.hook(Hook::Start).await else { panic!("it has not failed") };
+    assert!(why == "timed out" && sleeper.program().with_extension("ready").exists(), "{why}");
+    let ids = [sleeper.started().await, sleeper.far_away()].concat();
+    assert!(ids.len() == 5 && !ids.iter().any(|id| runs(*id)));
+    assert!(!probe.node.host().dir.join("kept/keeps-not").exists());
 }

@@ -253,7 +253,7 @@ async fn a_guest_that_broke_out_would_find_itself_without_rights() {
     assert_eq!((field(&found, "CapEff"), field(&found, "Seccomp")), ("0000000000000000", "2"));
     for (user, why) in [
         ("root", "would be root; name the user that owns"),
-        ("no-such-user", "there is no such user on this node"),
+        ("no-such-user", "there is no user no-such-user on this machine"),
     ] {
         let refusal = node.refusal(user, &guest, &format!("[grants]\nuser = {user:?}\n"));
         assert!(refusal.contains(why), "{refusal}");

@@ -1,6 +1,8 @@
 //! All that it takes to make a service's handler again as it is now, whatever becomes of its files: what koid leaves to its
 //! guardian.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use crate::backend::{self, PluginFile, Start};
 use crate::catalog::blobs;
 use crate::catalog::blobs::CopyError;
 use crate::host::Host;
-use crate::plugin::{Facts, Kind, Opening, Resolved, Setup};
+use crate::plugin::{Facts, Kind, Opening, Resolved, RunAs, Setup};
 
 /// A service's handler, to be made again in another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +32,11 @@ pub struct HandlerSnapshot {
     config: Vec<(String, String)>,
     grants: toml::Table,
     limits: toml::Table,
-    /// Of the names in `grants`.
-    resolved: Resolved,
+    /// The addresses of the names in `grants`.
+    resolved: BTreeMap<String, Vec<IpAddr>>,
+    /// The users in `grants`.
+    #[serde(default)]
+    users: BTreeMap<String, RunAs>,
     /// None: the shell.
     plugin: Option<PluginSnapshot>,
 }
@@ -91,6 +96,7 @@ impl HandlerSnapshot {
             Shape::Folder(path) => (Some(path.clone()), None),
             Shape::File(path) => (None, Some(path.clone())),
         };
+        let Resolved { addresses, users } = setup.opening.resolved().cloned().unwrap_or_default();
         HandlerSnapshot {
             service: setup.service.to_owned(),
             folder,
@@ -99,7 +105,8 @@ impl HandlerSnapshot {
             config: setup.config.to_vec(),
             grants: setup.grants.clone(),
             limits: setup.limits.clone(),
-            resolved: setup.opening.resolved().cloned().unwrap_or_default(),
+            resolved: addresses,
+            users,
             plugin,
         }
     }
@@ -138,13 +145,14 @@ impl HandlerSnapshot {
         let copy = host.pinned_dir().join(hash.to_string());
         let file = PluginFile { host, path: &plugin.path, copy: &copy, kind, bytes: &bytes, hash };
         let code = backend::load(&file, Start::Resumed(&plugin.facts()))?;
+        let resolved = Resolved { addresses: self.resolved.clone(), users: self.users.clone() };
         let setup = Setup {
             service: &self.service,
             home,
             config: &self.config,
             grants: &self.grants,
             limits: &self.limits,
-            opening: Opening::Resumed(&self.resolved),
+            opening: Opening::Resumed(&resolved),
         };
         Ok(code.open(&setup)?.handler)
     }

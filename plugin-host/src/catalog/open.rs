@@ -162,24 +162,30 @@ impl ServiceSlot {
     }
 }
 
-/// `[grants]` like that of a service that was opened, as far as it can be read at all.
-fn as_written(grants: &toml::Table) -> Vec<Granted> {
+/// The subject of an entry, and how it is shown.
+fn words_of(key: &str, value: &toml::Value) -> Option<(String, String)> {
     // The value of `exec` is its program alone.
-    let words = |key: &str, value: &toml::Value| match value {
+    match value {
         toml::Value::String(text) => {
             let program = text.split_whitespace().next().filter(|_| key == "exec");
             Some((program.unwrap_or(text).to_owned(), text.clone()))
         }
         // The form of `exec` for words with blanks in them.
+        // The form of `exec` with more to say.
+        toml::Value::Table(of) => of.get("run").and_then(|run| words_of(key, run)),
         toml::Value::Array(words) => {
             let words: Vec<&str> = words.iter().filter_map(toml::Value::as_str).collect();
             Some((words.first().copied().unwrap_or_default().to_owned(), words.join(" ")))
         }
         _ => None,
-    };
+    }
+}
+
+/// `[grants]` like that of a service that was opened, as far as it can be read at all.
+fn as_written(grants: &toml::Table) -> Vec<Granted> {
     let lines = |(key, value): (&String, &toml::Value)| match value {
         toml::Value::Array(values) => {
-            let entries = values.iter().filter_map(|value| words(key, value));
+            let entries = values.iter().filter_map(|value| words_of(key, value));
             entries.map(|(value, shown)| Granted::entry(key, value, shown)).collect::<Vec<_>>()
         }
         other => {
@@ -211,7 +217,7 @@ fn open(found: &Found, plugin: &LoadedPlugin, workingdir: &Path) -> Result<Ready
             handler: Arc::new(ShellHandler::open(found.shape.clone(), workingdir)),
             granted: Vec::new(),
             limits: Vec::new(),
-            resolved: Resolved::new(),
+            resolved: Resolved::default(),
         },
     };
     let setup = Setup { opening: Opening::Resumed(&opened.resolved), ..setup };

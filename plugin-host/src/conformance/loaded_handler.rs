@@ -81,7 +81,7 @@ impl<'t> LoadedHandler<'t> {
                     handler,
                     granted: Vec::new(),
                     limits: Vec::new(),
-                    resolved: Resolved::new(),
+                    resolved: Resolved::default(),
                 });
             }
         };

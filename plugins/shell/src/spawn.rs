@@ -122,7 +122,7 @@ impl Script {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        koi_child::run_exactly(&mut command);
+        koi_child::run_exactly(&mut command, None);
         command.into()
     }
 

@@ -402,6 +402,47 @@ fn what_a_promotion_was_doing_is_gone_before_the_guardian_demotes() {
 }
 
 #[test]
+fn what_a_program_keeps_outlives_koid_and_is_ended_by_the_guardian_after_its_stop() {
+    let Some(probe) = examples::find("probe-net.wasm") else { return };
+    let probe = fs::read(probe).expect("it was found");
+    let tools = Folder::default();
+    let script = |name: &str, text: &str| {
+        let path = tools.path(name);
+        koi_testkit::write_executable(&path, format!("#!/bin/sh\n{text}\n"));
+        path
+    };
+    let launching = script(
+        "launching",
+        "setsid sh -c 'echo $$ >> $0.ids; exec sleep 1000' $0 </dev/null >/dev/null 2>&1 &
+        until grep -q . $0.ids 2>/dev/null; do sleep 0.02; done",
+    );
+    let looking = script(
+        "looking",
+        &format!(
+            "for id in $(cat {0}.ids); do grep -qs '^State:.[^ZX]' /proc/$id/status && echo alive; done; echo looked",
+            launching.display()
+        ),
+    );
+    let toml = format!(
+        "[config]\nop = \"exec:{0}\"\nstop = \"exec:{1}\"\n[grants]\nexec = [{{ run = \"{0}\", keep = true }}, \"{1}\"]\n\
+         tcp = [\"127.0.0.1:1\"]\nudp = [\"127.0.0.1:1\"]\nlookup = true\nhttp = [\"127.0.0.1:1\"]\n",
+        launching.display(),
+        looking.display()
+    );
+    let service = Service::empty().bytes("handler.wasm", &probe, 0o644).file("service.toml", &toml, 0o644);
+    let cluster = Cluster::builder().nodes(1).service("10-probe", service).start();
+    cluster.wait_healthy();
+    let node = cluster.any();
+    cluster.wait_shown(node, &["local"], 0, &["kept", "has started, below process"]);
+    let id = fs::read_to_string(launching.with_extension("ids")).expect("it was launched");
+    let id: i32 = id.trim().parse().expect("it is a number");
+    node.kill();
+    // Its stop has found it alive, and then it is ended.
+    cluster.wait_log(&node.name, &["found: code Some(0)", "alive", "looked"]);
+    koi_testkit::wait_for("it is ended", || !koi_testkit::lives(id));
+}
+
+#[test]
 fn a_plugin_that_cannot_be_loaded_fails_its_service_on_its_node_and_nothing_else() {
     let cluster = Cluster::builder().nodes(3).service("10-net", Service::recorded()).start();
     let master = cluster.wait_healthy();

@@ -110,7 +110,7 @@ impl Code for NativeCode {
                 line: "everything that koid may do: a native plugin is not sandboxed".to_owned(),
             }],
             limits: Vec::new(),
-            resolved: Resolved::new(),
+            resolved: Resolved::default(),
         })
     }
 }

@@ -5,6 +5,8 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::plugin::RunAs;
+
 /// Bytes of a message to a broker: arguments and variables of a program come with it.
 pub(crate) const REQUEST_BYTES: usize = 1024 * 1024;
 /// Bytes of a message from a broker.
@@ -26,6 +28,10 @@ pub(crate) enum BrokerRequest {
     /// true: SIGKILL at once. The answer is [`BrokerReply::Ended`].
     #[n(1)]
     End(#[n(0)] bool),
+    /// Keep what the program, which has exited, has left, whatever becomes of koid: to be ended by SIGTERM alone. The answer is
+    /// [`BrokerReply::Released`], and nothing is asked after that.
+    #[n(2)]
+    Release,
 }
 
 /// A program to run. koid has checked that it may be.
@@ -41,6 +47,9 @@ pub(crate) struct RunRequest {
     /// So many processes there may be at a time, of this and of programs before.
     #[n(3)]
     pub(crate) processes: u64,
+    /// As whom it runs; none: as koid.
+    #[n(4)]
+    pub(crate) user: Option<RunAs>,
 }
 
 /// From a broker.
@@ -61,6 +70,9 @@ pub(crate) enum BrokerReply {
     /// There were more processes than there may be, or would be with this program. None of them runs any more.
     #[n(4)]
     TooMany,
+    /// It keeps what there is; false: there is nothing, and it ends.
+    #[n(5)]
+    Released(#[n(0)] bool),
 }
 
 /// What still ran when it was ended.

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant as StdInstant};
 
+use koi_child::UserIds;
 use koi_child::group::{Group, KILL_WAIT, TERM_GRACE};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::backend::wasm::broker::protocol::{BrokerReply, BrokerRequest, REQUEST_BYTES, RunRequest};
 use crate::backend::wasm::broker::tree::Tree;
 use crate::backend::wasm::protocol::{FrameReader, encode};
+use crate::plugin::RunAs;
 
 /// The pauses between looks at a group that is ending: they double.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -60,6 +62,7 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), BrokerError> {
             descriptors,
             tree: Tree::new(),
             program: None,
+            is_released: false,
             looks: 0,
         };
         broker.serve(signal(SignalKind::terminate())?, signal(SignalKind::child())?).await
@@ -74,6 +77,8 @@ struct Broker {
     tree: Tree,
     /// The one that runs.
     program: Option<Program>,
+    /// It keeps what there is, for nobody.
+    is_released: bool,
     /// Counts so far.
     looks: u32,
 }
@@ -98,15 +103,19 @@ struct Ending {
 
 impl Broker {
     async fn serve(mut self, mut terminate: Signal, mut child_ended: Signal) -> Result<(), BrokerError> {
-        loop {
+        while !(self.is_released && Tree::is_empty()) {
             let look_at =
                 self.program.as_ref().map_or_else(|| Instant::now() + FAR, |program| program.look_at);
             tokio::select! {
                 biased;
                 _ = terminate.recv() => return Ok(()),
-                request = self.requests.next::<BrokerRequest>() => match request {
+                request = self.requests.next::<BrokerRequest>(), if !self.is_released => match request {
                     Ok(BrokerRequest::Run(request)) => self.run(&request).await?,
                     Ok(BrokerRequest::End(now)) => self.end(now).await?,
+                    Ok(BrokerRequest::Release) => {
+                        self.is_released = true;
+                        self.reply(&BrokerReply::Released(!Tree::is_empty())).await?;
+                    }
                     // koid is gone, or does not want it any more.
                     Err(_) => return Ok(()),
                 },
@@ -114,6 +123,7 @@ impl Broker {
                 () = sleep_until(look_at) => self.look().await?,
             }
         }
+        Ok(())
     }
 
     async fn reply(&mut self, reply: &BrokerReply) -> Result<(), BrokerError> {
@@ -242,7 +252,8 @@ fn start(request: &RunRequest, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Res
         .stdout(stdout)
         .stderr(stderr)
         .process_group(0);
-    koi_child::run_exactly(&mut command);
+    let ids = |of: &RunAs| UserIds { user: of.user, group: of.group, groups: of.groups.clone() };
+    koi_child::run_exactly(&mut command, request.user.as_ref().map(ids));
     // It is reaped with all the others.
     Ok(Group::from_leader(command.spawn()?.id()))
 }

@@ -2,6 +2,7 @@
 //!
 //! An IPv4-mapped IPv6 address (`::ffff:10.0.0.5`) counts as the IPv4 address, in grants and in what is checked against them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::error::{AddressError, AddressFormError, HostNameError};
 use crate::backend::wasm::protocol::NAME_BYTES;
-use crate::plugin::Resolved;
 use crate::resolver::Resolver;
 
 /// An address as it is written, not yet resolved.
@@ -53,7 +53,7 @@ impl AddressGrant {
     /// Blocks: a name is resolved by `resolver`, unless it is in `known`, where it then must be.
     pub(super) fn resolve(
         text: &str,
-        known: Option<&Resolved>,
+        known: Option<&BTreeMap<String, Vec<IpAddr>>>,
         resolver: &Resolver,
     ) -> Result<AddressGrant, AddressError> {
         let address = AddressText::parse(text)?;

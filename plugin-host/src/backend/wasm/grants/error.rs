@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use koi_files::trust::TrustError;
 use koi_plugin_api::Capability;
+use nix::errno::Errno;
 
 /// Why a service's `[grants]` cannot be used, or do not give its component what it needs.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,12 @@ pub enum GrantError {
     /// Others may change a program.
     #[error("`exec` under [grants]: {entry}: whoever changes this program has koid run it: {why}")]
     Untrusted { entry: String, why: TrustError },
+    /// Nothing would ever end what is kept.
+    #[error(
+        "`exec` under [grants]: {entry}: what is kept is ended after `stop`, and the handler has no such hook; take out `keep`, or \
+         take a handler that has one"
+    )]
+    KeepWithoutStop { entry: String },
     /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
     #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
     NotGranted { missing: Vec<Capability>, lines: Vec<String> },
@@ -159,21 +166,21 @@ pub enum DirectoryError {
     Unopened { path: PathBuf, error: wasmtime::Error },
 }
 
-/// Why a handler cannot run as a user.
+/// Why nothing can run as a user.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// The node has none of this name.
-    #[error("there is no such user on this node; create it or correct the line")]
-    Missing,
-    /// The list of users cannot be read.
-    #[error("the node's users cannot be looked up: {0}")]
-    Unreadable(nix::errno::Errno),
-    /// It is root.
+    /// The machine has none of this name.
+    #[error("there is no user {0} on this machine; make one or correct the line")]
+    Missing(String),
+    /// The system does not say who that is.
+    #[error("who {name} is cannot be found out: {source}")]
+    Unreadable { name: String, source: Errno },
+    /// It is root, for a helper.
     #[error("a handler that breaks out of its sandbox would be root; name the user that owns what it needs")]
     Root,
-    /// koid may not become somebody else.
-    #[error("koid does not run as root here, and cannot start anything as another user; leave the line out")]
-    NotRoot,
+    /// koid cannot become somebody else.
+    #[error("only root can run something as {0}: run koid as root, or take out `user`")]
+    NotRoot(String),
 }
 
 /// Why a text is not an address that can be granted.
@@ -271,6 +278,21 @@ pub enum ProgramError {
     /// A folder, or a file that is not executable.
     #[error("{} is not a program", .0.display())]
     NotAProgram(PathBuf),
+    /// A table without a command line.
+    #[error("`run` must be the command line: write {{ run = \"/PATH/TO/PROGRAM ARGUMENTS\" }}")]
+    Run,
+    /// A user that is none.
+    #[error("`user` must be the name of a user, in double quotes")]
+    User,
+    /// Neither true nor false.
+    #[error("`keep` must be true or false, without quotes")]
+    Keep,
+    /// A table with something else in it.
+    #[error("`{0}` is not known here; there are `run`, `user` and `keep`")]
+    UnknownKey(String),
+    /// Of `user`.
+    #[error(transparent)]
+    RunAs(#[from] UserError),
 }
 
 /// Why a variable cannot be granted.

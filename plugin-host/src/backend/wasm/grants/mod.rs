@@ -6,7 +6,7 @@
 //! | `tcp`, `udp` | whom it may talk to | `ip:port`, `name:port`, `network/bits:port`; `*` as port: any |
 //! | `lookup` | resolving names | `true` |
 //! | `env` | variables of the daemon | names |
-//! | `exec` | programs | a command line with `*` and a last `**` |
+//! | `exec` | programs | a command line with `*` and a last `**`, or a table: `run`, `user`, `keep` |
 //! | `exec-env` | variables for these programs | names |
 //! | `http` | whom it may send requests to | as under `tcp` |
 //! | `user` | as whom it reads and writes its directories | a name |
@@ -27,7 +27,7 @@ pub(crate) mod program;
 mod protected;
 mod public;
 mod section;
-mod user;
+mod users;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::grants::program::Program;
 use crate::backend::wasm::grants::section::Section;
-use crate::backend::wasm::grants::user::GrantedUser;
+use crate::backend::wasm::grants::users::NamedUser;
 use crate::granted::Granted;
 use crate::host::Host;
 use crate::plugin::{Resolved, Setup};
@@ -62,7 +62,7 @@ pub(crate) struct Grants {
     dangerous: bool,
     http: Vec<Authority>,
     /// None: one that nobody else is.
-    user: Option<GrantedUser>,
+    user: Option<NamedUser>,
     /// As they stand in the file, to show what a line must say with one thing more in it.
     written: toml::Table,
 }
@@ -77,23 +77,29 @@ impl Grants {
         // Whoever takes services down makes do with what is there by now.
         let is_first = setup.opening.is_first();
         let resolved = setup.opening.resolved();
+        let addresses = resolved.map(|resolved| &resolved.addresses);
         let to_read =
             |path: &str| if is_first { Directory::to_read(path, host) } else { Ok(Directory::again(path)) };
         let to_write =
             |path: &str| if is_first { Directory::to_write(path, host) } else { Ok(Directory::again(path)) };
-        let program = if is_first { Program::parse } else { Program::again };
         let grants = Grants {
             read: section.each("read", to_read)?,
             write: section.each("write", to_write)?,
-            tcp: section.each("tcp", |text| AddressGrant::resolve(text, resolved, &host.resolver))?,
-            udp: section.each("udp", |text| AddressGrant::resolve(text, resolved, &host.resolver))?,
+            tcp: section.each("tcp", |text| AddressGrant::resolve(text, addresses, &host.resolver))?,
+            udp: section.each("udp", |text| AddressGrant::resolve(text, addresses, &host.resolver))?,
             lookup: section.flag("lookup")?,
             env: section.each("env", program::plain_variable)?,
-            programs: section.command_lines("exec", program)?,
+            programs: section.command_lines("exec", |line| match resolved {
+                None => Program::parse(line),
+                Some(resolved) => Program::again(line, &resolved.users),
+            })?,
             exec_env: section.each("exec-env", program::variable)?,
             dangerous: section.flag("dangerous")?,
             http: section.each("http", Authority::parse)?,
-            user: section.text("user", GrantedUser::find)?,
+            user: section.text("user", |name| match resolved {
+                None => users::of_helper(name),
+                Some(resolved) => users::again(name, &resolved.users),
+            })?,
             written: setup.grants.clone(),
         };
         if !grants.exec_env.is_empty() && grants.programs.is_empty() {
@@ -152,7 +158,7 @@ impl Grants {
             self.programs.iter().map(|of| Granted::entry("exec", of.path().display().to_string(), of));
         let exec_env = self.exec_env.iter().map(|name| Granted::entry("exec-env", name, name));
         let http = self.http.iter().map(|of| Granted::entry("http", of.to_string(), of));
-        let user = self.user.iter().map(|of| Granted::entry("user", &of.name, &of.name));
+        let user = self.user.iter().map(|of| Granted::entry("user", &of.0, &of.0));
         read.chain(write)
             .chain(tcp)
             .chain(udp)
@@ -166,9 +172,25 @@ impl Grants {
             .collect()
     }
 
-    /// The addresses that names under `tcp` and `udp` have.
+    /// What the names under `tcp`, `udp`, `exec` and `user` stand for.
     pub(crate) fn resolved(&self) -> Resolved {
-        self.tcp.iter().chain(&self.udp).filter_map(AddressGrant::resolved).collect()
+        Resolved {
+            addresses: self.tcp.iter().chain(&self.udp).filter_map(AddressGrant::resolved).collect(),
+            users: self.programs.iter().filter_map(Program::user).chain(&self.user).cloned().collect(),
+        }
+    }
+
+    /// Whether what a program leaves may be kept.
+    pub(crate) fn keeps_some(&self) -> bool {
+        self.programs.iter().any(Program::keeps)
+    }
+
+    /// What is kept must be ended some time: after `stop`, which the handler must have.
+    pub(crate) fn check_kept(&self, has_stop: bool) -> Result<(), GrantError> {
+        match self.programs.iter().find(|program| program.keeps() && !has_stop) {
+            Some(program) => Err(GrantError::KeepWithoutStop { entry: program.to_string() }),
+            None => Ok(()),
+        }
     }
 
     /// The line of `[grants]` that holds `value` besides what stands there now.
@@ -244,7 +266,7 @@ impl Grants {
     }
 
     /// As whom the helper runs; none: as one that nobody else is.
-    pub(crate) fn user(&self) -> Option<&GrantedUser> {
+    pub(crate) fn user(&self) -> Option<&NamedUser> {
         self.user.as_ref()
     }
 

@@ -1,5 +1,6 @@
 //! Programs that a guest may run, and with which arguments: `/usr/sbin/ip addr add * dev eth0`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::{Danger, ProgramError, VariableError};
 use crate::backend::wasm::grants::launchers::is_launcher;
-use crate::backend::wasm::grants::paths;
+use crate::backend::wasm::grants::section::CommandLine;
+use crate::backend::wasm::grants::{paths, users};
+use crate::plugin::RunAs;
 
 /// Variables that make a program load code, or find other programs, elsewhere than it would: never set by a guest. So
 /// are all whose names begin with one of [`MAY_NOT_BEGIN`].
@@ -53,19 +56,30 @@ pub(crate) struct Program {
     args: Vec<String>,
     /// Any further arguments may follow: a last `**`.
     open_ended: bool,
+    /// As whom it runs, by name; none: as koid.
+    user: Option<(String, RunAs)>,
+    /// What it leaves in the background is left alone.
+    keeps: bool,
 }
 
 impl Program {
-    /// Of the words of a command line. Blocks: the program is looked at.
-    pub(super) fn parse(words: &[&str]) -> Result<Program, ProgramError> {
-        let program = Program::again(words)?;
+    /// Of an entry. Blocks: the program is looked at, and its user looked up.
+    pub(super) fn parse(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
+        let program = Program::of(line, line.user.map(users::of_program).transpose()?)?;
         check_executable(&program.path)?;
         Ok(program)
     }
 
-    /// Of one that was granted before: whether it is still there shows when it is run.
-    pub(super) fn again(words: &[&str]) -> Result<Program, ProgramError> {
-        let Some((path, args)) = words.split_first() else {
+    /// Of one that was granted before, when its user had these numbers: whether it is still there shows when it is run.
+    pub(super) fn again(
+        line: &CommandLine<'_>,
+        known: &BTreeMap<String, RunAs>,
+    ) -> Result<Program, ProgramError> {
+        Program::of(line, line.user.map(|name| users::again(name, known)).transpose()?)
+    }
+
+    fn of(line: &CommandLine<'_>, user: Option<(String, RunAs)>) -> Result<Program, ProgramError> {
+        let Some((path, args)) = line.words.split_first() else {
             return Err(ProgramError::Empty);
         };
         let path = PathBuf::from(path);
@@ -79,7 +93,18 @@ impl Program {
         if args.contains(&"**") {
             return Err(ProgramError::OpenEndNotLast);
         }
-        Ok(Program { path, args: args.iter().map(|&arg| arg.to_owned()).collect(), open_ended })
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Ok(Program { path, args, open_ended, user, keeps: line.keep })
+    }
+
+    /// As whom it runs, by name; none: as koid.
+    pub(crate) fn user(&self) -> Option<&(String, RunAs)> {
+        self.user.as_ref()
+    }
+
+    /// Whether what it leaves in the background is left alone.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// What is run, as the grant has it.
@@ -148,7 +173,11 @@ impl fmt::Display for Program {
                 false => write!(f, " {arg}")?,
             }
         }
-        f.write_str(if self.open_ended { " **" } else { "" })
+        f.write_str(if self.open_ended { " **" } else { "" })?;
+        if let Some((name, _)) = &self.user {
+            write!(f, " (as {name})")?;
+        }
+        f.write_str(if self.keeps { " (what it starts is kept)" } else { "" })
     }
 }
 

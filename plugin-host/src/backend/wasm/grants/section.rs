@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::backend::wasm::grants::error::{EntryError, GrantError};
+use crate::backend::wasm::grants::error::{EntryError, GrantError, ProgramError};
 
 /// The keys of `[grants]`.
 pub(super) const KEYS: [&str; 11] =
@@ -64,22 +64,25 @@ impl<'t> Section<'t> {
             .collect()
     }
 
-    /// Like [`each`](Section::each), of command lines: a text is split at its spaces, a list has a word in each entry.
-    pub(super) fn command_lines<T, E: Into<EntryError>>(
+    /// Like [`each`](Section::each), of command lines: a text is split at its spaces, a list has a word in each entry. A table has the
+    /// command line under `run`, and more to say of it.
+    pub(super) fn command_lines<T>(
         &self,
         key: &str,
-        make: impl Fn(&[&str]) -> Result<T, E>,
+        make: impl Fn(&CommandLine<'_>) -> Result<T, ProgramError>,
     ) -> Result<Vec<T>, GrantError> {
         self.list(key)?
             .iter()
             .map(|value| {
-                let words: Option<Vec<&str>> = match value {
-                    Value::String(text) => Some(text.split_ascii_whitespace().collect()),
-                    Value::Array(words) => words.iter().map(Value::as_str).collect(),
-                    _ => None,
+                let wrong = |error| wrong_entry(key, value.to_string(), error);
+                let line = match value {
+                    Value::Table(table) => CommandLine::from_table(table).map_err(wrong)?,
+                    other => {
+                        let words = words(other).ok_or_else(|| wrong_kind(key, other))?;
+                        CommandLine { words, user: None, keep: false }
+                    }
                 };
-                let words = words.ok_or_else(|| wrong_kind(key, value))?;
-                make(&words).map_err(|error| wrong_entry(key, value.to_string(), error))
+                make(&line).map_err(wrong)
             })
             .collect()
     }
@@ -94,6 +97,40 @@ impl<'t> Section<'t> {
             }
             Some(other) => Err(wrong_kind(key, other)),
         }
+    }
+}
+
+/// An entry of `exec`.
+pub(super) struct CommandLine<'t> {
+    pub(super) words: Vec<&'t str>,
+    /// As whom it runs; none: as koid.
+    pub(super) user: Option<&'t str>,
+    /// What it leaves in the background is left alone.
+    pub(super) keep: bool,
+}
+
+impl<'t> CommandLine<'t> {
+    fn from_table(table: &'t Table) -> Result<CommandLine<'t>, ProgramError> {
+        let mut line = CommandLine { words: Vec::new(), user: None, keep: false };
+        for (key, value) in table {
+            match (key.as_str(), value) {
+                ("run", value) => line.words = words(value).ok_or(ProgramError::Run)?,
+                ("user", Value::String(user)) => line.user = Some(user),
+                ("user", _) => return Err(ProgramError::User),
+                ("keep", Value::Boolean(keep)) => line.keep = *keep,
+                ("keep", _) => return Err(ProgramError::Keep),
+                (other, _) => return Err(ProgramError::UnknownKey(other.to_owned())),
+            }
+        }
+        if line.words.is_empty() { Err(ProgramError::Run) } else { Ok(line) }
+    }
+}
+
+fn words(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::String(text) => Some(text.split_ascii_whitespace().collect()),
+        Value::Array(words) => words.iter().map(Value::as_str).collect(),
+        _ => None,
     }
 }
 

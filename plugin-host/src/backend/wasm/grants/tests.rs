@@ -10,7 +10,7 @@ use super::program::entry_for;
 use super::section::KEYS;
 use super::*;
 use crate::host::{Extent, Protected};
-use crate::plugin::Opening;
+use crate::plugin::{Opening, RunAs};
 
 fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Grants, GrantError> {
     let table: toml::Table = text.parse().unwrap();
@@ -43,12 +43,13 @@ fn again(text: &str, resolved: &Resolved) -> Grants {
 fn a_name_that_was_resolved_before_is_not_looked_up_again() {
     let text = "tcp = [\"localhost:5432\"]";
     let resolved = good(text).resolved();
-    assert!(resolved["localhost"].iter().all(|ip| ip.is_loopback()), "{resolved:?}");
+    assert!(resolved.addresses["localhost"].iter().all(|ip| ip.is_loopback()), "{resolved:?}");
 
     // The name server is out of reach, as for a guardian on a machine that is cut off.
     let unknown = "tcp = [\"db.invalid:5432\"]";
     assert!(grants(unknown).is_err());
-    let known = [("db.invalid".to_owned(), vec!["10.0.0.7".parse().unwrap()])].into();
+    let addresses = [("db.invalid".to_owned(), vec!["10.0.0.7".parse().unwrap()])].into();
+    let known = Resolved { addresses, ..Resolved::default() };
     let again = again(unknown, &known);
     assert!(again.allows_tcp("10.0.0.7:5432".parse().unwrap()));
     assert!(!again.allows_tcp("10.0.0.8:5432".parse().unwrap()));
@@ -221,7 +222,7 @@ fn what_was_granted_once_is_not_asked_for_when_a_service_is_taken_down() {
     let at = dir.path().join("data").display().to_string();
     let text = format!("write = [\"{at}\"]\nexec = [\"{at}/tool --down\"]");
     assert!(error(&text).contains("there is no such directory"));
-    let again = again(&text, &Resolved::new());
+    let again = again(&text, &Resolved::default());
     let (directory, writable) = again.directories().next().unwrap();
     assert!(writable && directory.real().unwrap_err().to_string().contains("cannot be opened any more"));
     assert!(again.program(&format!("{at}/tool"), &["--down".into()]).is_some());
@@ -341,9 +342,41 @@ fn a_program_that_others_may_change_is_refused_with_what_mends_it() {
             assert!(why.starts_with("`exec` under [grants]: ") && why.ends_with(&mended_by), "{why}");
         }
         // Whoever takes services down goes on.
-        assert!(again(&text(&tool), &Resolved::new()).has("exec"));
+        assert!(again(&text(&tool), &Resolved::default()).has("exec"));
         mode(path, good_mode);
     }
+}
+
+#[test]
+fn a_program_may_run_as_somebody_else_and_keep_what_it_starts() {
+    for (entry, why) in [
+        ("{ user = \"nobody\" }", "`run` must be the command line"),
+        ("{ run = 7 }", "`run` must be the command line"),
+        ("{ run = \"/bin/true\", user = 65534 }", "`user` must be the name of a user"),
+        ("{ run = \"/bin/true\", keep = \"yes\" }", "`keep` must be true or false"),
+        (
+            "{ run = \"/bin/true\", group = \"x\" }",
+            "`group` is not known here; there are `run`, `user` and `keep`",
+        ),
+        ("{ run = \"/bin/true\", user = \"no-such-user\" }", "there is no user no-such-user on this machine"),
+    ] {
+        let error = error(&format!("exec = [{entry}]"));
+        assert!(error.starts_with("`exec` under [grants]: {") && error.contains(why), "{error}");
+    }
+    let kept = good("exec = [{ run = [\"/bin/ls\", \"a b\"], keep = true }]");
+    assert_eq!(lines(&kept), ["exec /bin/ls \"a b\" (what it starts is kept)"]);
+    assert!(kept.check_kept(true).is_ok());
+    let error = kept.check_kept(false).unwrap_err().to_string();
+    assert!(error.contains("is ended after `stop`, and the handler has no such hook"), "{error}");
+
+    // Whoever takes services down asks nobody who that is.
+    let text = "exec = [{ run = \"/bin/ls *\", user = \"somebody-else\" }]";
+    let ids = RunAs { user: 7, group: 8, groups: vec![8, 9] };
+    let users = [("somebody-else".to_owned(), ids.clone())].into();
+    let known = Resolved { users, ..Resolved::default() };
+    let grants = again(text, &known);
+    assert_eq!(grants.programs()[0].user(), Some(&("somebody-else".to_owned(), ids)));
+    assert_eq!(grants.resolved(), known);
 }
 
 #[test]
@@ -365,7 +398,7 @@ fn programs_that_do_anything_are_granted_by_saying_so() {
     let tool = format!("exec = [\"{}/tool -c *\"]", dir.path().display());
     assert!(error(&tool).contains("runs whatever it is given"));
     // Whoever takes services down goes on.
-    assert!(again(&tool, &Resolved::new()).has("exec"));
+    assert!(again(&tool, &Resolved::default()).has("exec"));
 }
 
 #[test]

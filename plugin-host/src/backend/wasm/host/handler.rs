@@ -54,7 +54,8 @@ impl Handler for WasmHandler {
         Box::pin(async move {
             if !service.metadata.hooks.has(call.hook) {
                 if call.hook == Hook::Stop {
-                    service.retire(call.log).await;
+                    service.retire(&call.log).await;
+                    service.desk.kept.end(&*call.log).await;
                 }
                 let own = verdict::own_details(None, service.desk.grants.is_dangerous());
                 return Ok(verdict::not_there(call.hook, own));
@@ -163,9 +164,9 @@ impl WasmService {
     }
 
     /// The service is down: nothing is asked of it.
-    async fn retire(&self, log: Arc<dyn CallLog>) {
+    async fn retire(&self, log: &Arc<dyn CallLog>) {
         if let Some(helper) = self.slot.lock().await.helper.take() {
-            let mut told = GroupReport::new(helper.body.process.group(), log);
+            let mut told = GroupReport::new(helper.body.process.group(), log.clone());
             helper.kill(&mut told).await;
         }
     }
@@ -202,10 +203,16 @@ impl WasmService {
                 // Nothing is asked of a service that is down.
                 if hook == Hook::Stop && ended == HookEnding::Done {
                     helper.kill(told).await;
+                    self.desk.kept.end(&**told.log()).await;
                 } else {
                     slot.helper = Some(helper);
                 }
-                let result = verdict::of(hook, ended, limits.timeout, own);
+                let mut result = verdict::of(hook, ended, limits.timeout, own);
+                if let Ok(Outcome::Status(seen)) = &mut result
+                    && self.desk.grants.keeps_some()
+                {
+                    seen.details.extend(self.desk.kept.look().await.into_iter().map(|kept| kept.detail()));
+                }
                 match result {
                     // A guest that was told to end may fail because of that: it is no failure of the hook.
                     Err(HookError::Failed(why)) if limits.abort.asked().is_some() => {

@@ -15,6 +15,7 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::allowance::{Allowance, Cost};
 use crate::backend::wasm::host::exec;
 use crate::backend::wasm::host::exec::ProgramCall;
+use crate::backend::wasm::host::exec::kept::Kept;
 use crate::backend::wasm::host::exec::program_watch::ProgramWatch;
 use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::helper::GuestHelper;
@@ -50,6 +51,7 @@ pub(crate) struct Desk {
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) watch: Arc<ProgramWatch>,
     pub(crate) limits: Limits,
+    pub(crate) kept: Kept,
 }
 
 /// How a conversation ended.

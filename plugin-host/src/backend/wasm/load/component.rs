@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use koi_plugin_api::Hook;
 use tokio::sync::Mutex;
 
 use crate::backend::code::HandlerError;
@@ -10,6 +11,7 @@ use crate::backend::code::{Code, Opened};
 use crate::backend::helper::Slot;
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::allowance::Allowance;
+use crate::backend::wasm::host::exec::kept::Kept;
 use crate::backend::wasm::host::exec::program_watch::ProgramWatch;
 use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
 use crate::backend::wasm::host::helper;
@@ -79,6 +81,7 @@ impl Code for WasmCode {
         let limits = Limits::read(setup.limits)?;
         let grants = Grants::read(setup, &self.host)?;
         if setup.opening.is_first() {
+            grants.check_kept(self.facts.metadata.hooks.has(Hook::Stop))?;
             let wanted = placeholders::fill_in(&self.facts.metadata.capabilities, setup.config);
             grants.check_wanted(&wanted, &self.host.resolver)?;
         }
@@ -101,6 +104,7 @@ impl Code for WasmCode {
                 watch: Arc::new(ProgramWatch::new(&grants)),
                 grants,
                 limits,
+                kept: Kept::in_file(self.host.kept_file(setup.service)),
                 store: StateStore::open(store),
                 lookups,
                 allowance,

@@ -34,7 +34,7 @@ pub(crate) fn become_user(grants: &Grants, own: u32, held: bool) -> Result<bool,
     let changed = is_root && {
         prctl::set_keepcaps(true)?;
         let (uid, gid, groups) = match grants.user() {
-            Some(user) => (user.uid, user.gid, user.groups.clone()),
+            Some((_, ids)) => (ids.user, ids.group, ids.groups.clone()),
             None => (own, own, Vec::new()),
         };
         let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
@@ -42,9 +42,9 @@ pub(crate) fn become_user(grants: &Grants, own: u32, held: bool) -> Result<bool,
         prctl::set_keepcaps(false)?;
         changed
     };
-    let other = grants.user().filter(|user| user.uid != geteuid().as_raw());
-    if let Some(user) = other {
-        return Err(ConfineError::User(user.name.clone()));
+    let other = grants.user().filter(|(_, ids)| ids.user != geteuid().as_raw());
+    if let Some((name, _)) = other {
+        return Err(ConfineError::User(name.clone()));
     }
     koi_child::keep_capabilities(keep)?;
     if changed && grants.user().is_none() {

@@ -103,6 +103,11 @@ impl Broker {
         })
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> i32 {
+        self.group
+    }
+
     /// It works for a call from now on.
     pub(crate) fn work_for(&mut self, log: &Arc<dyn CallLog>) {
         self.report = Some(GroupReport::of_broker(self.group, log.clone()));
@@ -133,7 +138,9 @@ impl Broker {
             BrokerReply::Started(group) => return Ok(Start::Began(group)),
             BrokerReply::Failed(errno) => Start::Failed(Errno::from_raw(errno)),
             BrokerReply::TooMany => Start::TooMany,
-            BrokerReply::Exited(_) | BrokerReply::Ended(_) => return Err(BrokerLostError),
+            BrokerReply::Exited(_) | BrokerReply::Ended(_) | BrokerReply::Released(_) => {
+                return Err(BrokerLostError);
+            }
         };
         self.is_engaged = false;
         Ok(start)
@@ -144,7 +151,10 @@ impl Broker {
         let exit = match self.reply().await? {
             BrokerReply::Exited(code) => Exit::Code(code),
             BrokerReply::TooMany => Exit::TooMany,
-            BrokerReply::Started(_) | BrokerReply::Failed(_) | BrokerReply::Ended(_) => {
+            BrokerReply::Started(_)
+            | BrokerReply::Failed(_)
+            | BrokerReply::Ended(_)
+            | BrokerReply::Released(_) => {
                 return Err(BrokerLostError);
             }
         };
@@ -195,6 +205,19 @@ impl Broker {
 
     async fn reply(&mut self) -> Result<BrokerReply, BrokerLostError> {
         self.replies.next().await.map_err(|_| BrokerLostError)
+    }
+
+    /// Lets go of it: it keeps what its program has left, whatever becomes of this process, until SIGTERM comes. False: nothing was left.
+    pub(crate) async fn release(mut self) -> Result<bool, BrokerLostError> {
+        self.ask(&BrokerRequest::Release).await?;
+        match timeout(ENDS_WITHIN, self.reply()).await.map_err(|_| BrokerLostError).flatten()? {
+            BrokerReply::Released(keeps) => {
+                // Whoever waits for children takes its exit some time.
+                self.process = None;
+                Ok(keeps)
+            }
+            _ => Err(BrokerLostError),
+        }
     }
 
     /// Has it end with all that its programs have started, and waits for that.

@@ -2,6 +2,7 @@
 
 mod approval;
 pub(crate) mod broker;
+pub(crate) mod kept;
 mod output;
 pub(crate) mod program_watch;
 pub(crate) mod programs;
@@ -24,6 +25,7 @@ use crate::backend::wasm::broker::protocol::RunRequest;
 use crate::backend::wasm::grants::program::Program;
 use crate::backend::wasm::host::exec::approval::approve;
 use crate::backend::wasm::host::exec::broker::{Broker, BrokerLostError, Exit, Start};
+use crate::backend::wasm::host::exec::kept::{KeepError, Kept};
 use crate::backend::wasm::host::exec::output::{KeptOutput, feed};
 use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::talk::Desk;
@@ -75,16 +77,57 @@ async fn run_until(
         }
         () = sleep_until(end) => return Err(ProgramRunError::TimedOut),
     };
-    let processes = call.desk.limits.processes;
     let mut held = call.programs.hold().await;
-    let broker = held.broker_for(&program.path().display().to_string(), &call.log).await.map_err(failed)?;
+    let path = program.path().display().to_string();
+    if !program.keeps() {
+        let broker = held.broker_for(&path, &call.log).await.map_err(failed)?;
+        return run_in(broker, (&asked, &program), input, (call, end)).await;
+    }
+    let mut broker = held.another(&call.log).await.map_err(failed)?;
+    let ended = run_in(&mut broker, (&asked, &program), input, (call, end)).await;
+    match ended {
+        Ok(exit) => keep(broker, path, &call.desk.kept).await.map(|()| exit),
+        Err(error) => {
+            broker.shut_down().await;
+            Err(error)
+        }
+    }
+}
+
+async fn run_in(
+    broker: &mut Broker,
+    (asked, program): (&ProgramRequest, &Program),
+    input: mpsc::Receiver<Vec<u8>>,
+    (call, end): (&mut ProgramCall, Instant),
+) -> Result<ProgramExit, ProgramRunError> {
+    let processes = call.desk.limits.processes;
     let running = tokio::select! {
         biased;
-        started = Running::start(&asked, &program, broker, (processes, &call.log)) => started?,
+        started = Running::start(asked, program, broker, (processes, &call.log)) => started?,
         // What it has started meanwhile ends with it.
         () = sleep_until(end) => return Err(ProgramRunError::TimedOut),
     };
     running.run(input, broker, end, &mut call.abort).await
+}
+
+/// Leaves alone what a program has left that has exited. It is noted before: nothing is kept that nobody knows of.
+async fn keep(broker: Broker, program: String, kept: &Kept) -> Result<(), ProgramRunError> {
+    let (noting, id) = (kept.clone(), broker.id());
+    let noted = tokio::task::spawn_blocking(move || noting.note(&program, id)).await;
+    match noted.unwrap_or_else(|error| Err(KeepError::Note(error.into()))) {
+        Ok(()) => {
+            if !broker.release().await? {
+                let kept = kept.clone();
+                // It is known that it does not run.
+                let _ = tokio::task::spawn_blocking(move || kept.tidy()).await;
+            }
+            Ok(())
+        }
+        Err(error) => {
+            broker.shut_down().await;
+            Err(ProgramRunError::Io(error.to_string()))
+        }
+    }
 }
 
 fn failed(error: io::Error) -> ProgramRunError {
@@ -140,6 +183,7 @@ impl Running {
             args: asked.args.clone(),
             env: path.into_iter().chain(asked.env.iter().cloned()).collect(),
             processes: processes as u64,
+            user: program.user().map(|(_, ids)| ids.clone()),
         };
         let mut tries = 0;
         loop {

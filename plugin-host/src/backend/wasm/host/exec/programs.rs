@@ -80,6 +80,15 @@ impl Programs {
 }
 
 impl State {
+    /// A broker of its own, for a program that may leave something.
+    pub(crate) async fn another(&self, log: &Arc<dyn CallLog>) -> io::Result<Broker> {
+        let (koid, service) = (self.koid.clone(), self.service.clone());
+        let starting = tokio::task::spawn_blocking(move || Broker::start(&koid, &service));
+        let mut broker = starting.await.map_err(io::Error::from).flatten()?;
+        broker.work_for(log);
+        Ok(broker)
+    }
+
     /// The broker, for this program.
     pub(crate) async fn broker_for(
         &mut self,
@@ -95,13 +104,7 @@ impl State {
         }
         let broker = match before {
             Some(broker) => broker,
-            None => {
-                let (koid, service) = (self.koid.clone(), self.service.clone());
-                let starting = tokio::task::spawn_blocking(move || Broker::start(&koid, &service));
-                let mut broker = starting.await.map_err(io::Error::from).flatten()?;
-                broker.work_for(log);
-                broker
-            }
+            None => self.another(log).await?,
         };
         Ok(self.broker.insert(broker))
     }
@@ -120,7 +123,10 @@ fn left(ran: &[String], remains: &Remains, hook: Hook) -> String {
     programs.dedup();
     let fate = match remains.hangs {
         true => format!("which cannot be killed within {KILL_WAIT:?}: it hangs in the kernel"),
-        false => format!("which was killed at the end of {}", hook.as_str()),
+        false => format!(
+            "which was killed at the end of {}; to keep what this program starts write {{ run = \"…\", keep = true }} for it under exec",
+            hook.as_str()
+        ),
     };
     format!("{} left running: {names}, {fate}", escaped(&programs.join(", "), &[]))
 }
