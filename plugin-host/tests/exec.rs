@@ -633,3 +633,18 @@ async fn a_program_that_keeps_and_does_not_end_by_itself_is_ended_with_all_it_ha
     assert!(ids.len() == 5 && !ids.iter().any(|id| runs(*id)));
     assert!(!probe.node.host().dir.join("kept/keeps-not").exists());
 }
+
+#[tokio::test]
+async fn a_service_may_not_write_where_the_program_of_another_one_is() {
+    let Some(probe) = Probe::net() else { return };
+    let sleeper = Sleeper::new("kill $!");
+    let (writes, op) =
+        (format!("write = [{:?}]", sleeper.dir.path()), format!("exec:{}", sleeper.program().display()));
+    probe.try_as("writes", &writes, "", "exec:/bin/true").unwrap();
+    let exec = format!("exec = [{{ run = \"{}\" }}]", sleeper.program().display());
+    probe.try_as("runs", &exec, "", &op).unwrap();
+    let why = probe.try_as("writes", &writes, "", "exec:/bin/true").err().unwrap();
+    assert!(why.contains("which the service runs runs") && why.contains("grant another directory"), "{why}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    probe.try_as("writes", &format!("write = [{:?}]", elsewhere.path()), "", "exec:/bin/true").unwrap();
+}

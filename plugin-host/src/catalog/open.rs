@@ -163,16 +163,16 @@ impl ServiceSlot {
 }
 
 /// The subject of an entry, and how it is shown.
-fn words_of(key: &str, value: &toml::Value) -> Option<(String, String)> {
+pub(crate) fn words_of(key: &str, value: &toml::Value) -> Option<(String, String)> {
     // The value of `exec` is its program alone.
     match value {
         toml::Value::String(text) => {
             let program = text.split_whitespace().next().filter(|_| key == "exec");
             Some((program.unwrap_or(text).to_owned(), text.clone()))
         }
-        // The form of `exec` for words with blanks in them.
         // The form of `exec` with more to say.
         toml::Value::Table(of) => of.get("run").and_then(|run| words_of(key, run)),
+        // The form of `exec` for words with blanks in them.
         toml::Value::Array(words) => {
             let words: Vec<&str> = words.iter().filter_map(toml::Value::as_str).collect();
             Some((words.first().copied().unwrap_or_default().to_owned(), words.join(" ")))

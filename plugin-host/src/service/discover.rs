@@ -16,6 +16,7 @@ use crate::plugin::Kind;
 use crate::service::definition::{COMPONENT, DISABLED, Found, MANIFEST, SERVICES};
 use crate::service::entry;
 use crate::service::entry::EntryKind;
+use crate::service::foreign_programs;
 use crate::service::manifest::Manifest;
 use crate::warning::{Severity, Warning};
 
@@ -86,6 +87,7 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
     discovery.drop_duplicates();
     discovery.drop_what_is_too_much();
     discovery.find_handlers(registry);
+    foreign_programs::refuse(&mut discovery.services, registry);
     Ok(discovery)
 }
 

@@ -6,4 +6,5 @@ pub(crate) mod definition;
 pub(crate) mod discover;
 mod duration;
 pub(crate) mod entry;
+mod foreign_programs;
 pub(crate) mod manifest;
