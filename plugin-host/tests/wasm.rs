@@ -135,7 +135,10 @@ async fn a_fresh_instance_serves_each_call_and_the_store_survives() {
 async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
     let node = Node::new();
     let spins = format!("(call $log (i32.const 2) %{{spinning}}) {SPIN}");
-    let handler = node.handler("spins", &Guest::new("spins").hook("start", &spins).build(), "");
+    let guest = Guest::new("spins").hook("start", &spins).hook("demote", "(call $done)").build();
+    let handler = node.handler("spins", &guest, "");
+    // By then its process is there.
+    assert_eq!(Ask::new(&handler).hook(Hook::Demote).await, Ok(Outcome::Done));
     let began = Instant::now();
     let ended = Ask::new(&handler).with_timeout(Duration::from_millis(200)).hook(Hook::Start).await;
     assert_eq!(ended, Err(HookError::TimedOut("not done within 200ms, ended".into())));
