@@ -578,7 +578,7 @@ fn what_a_component_has_stored_outlives_the_daemon() {
 /// The processes that serve a node's native plugins, and those that they have forked.
 fn native_processes(cluster: &Cluster, node: &str) -> usize {
     let pinned = cluster.folder().join(node).display().to_string();
-    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = fs::read_dir("/proc").expect("Linux has it").flatten();
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     let serves = |line: &Vec<u8>| {
         let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
