@@ -2,6 +2,9 @@
 
 use minicbor::{Decode, Encode};
 
+/// The version of Landlock that has all that helpers are held by: moves 2, truncation 3, ports 4, signals 6.
+const LANDLOCK: u8 = 6;
+
 /// What confines a helper besides the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Layers {
@@ -22,13 +25,18 @@ pub(crate) struct Layers {
 impl Layers {
     /// What this machine does not give, for people; none: it gives all.
     pub(crate) fn lacking(self) -> Option<String> {
+        let landlock = match self.landlock {
+            0 => "Landlock".to_owned(),
+            version => format!("all of Landlock (version {version} of {LANDLOCK})"),
+        };
         let layers = [
-            (self.user, "a user of its own"),
-            (self.network, "a network of its own"),
-            (self.landlock > 0, "Landlock"),
-            (self.seccomp, "seccomp"),
+            (self.user, "a user of its own".to_owned()),
+            (self.network, "a network of its own".to_owned()),
+            (self.landlock >= LANDLOCK, landlock),
+            (self.seccomp, "seccomp".to_owned()),
         ];
-        let lacking: Vec<&str> = layers.iter().filter(|(there, _)| !there).map(|(_, name)| *name).collect();
+        let lacking: Vec<String> =
+            layers.into_iter().filter(|(there, _)| !there).map(|(_, name)| name).collect();
         (!lacking.is_empty()).then(|| format!("without {}", lacking.join(", ")))
     }
 }

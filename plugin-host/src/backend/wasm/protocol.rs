@@ -11,7 +11,6 @@
 //! koid takes nothing of what a helper says on trust: a guest that broke out of its sandbox may be the one who speaks. Whatever cannot
 //! be decoded, is too long, or comes at the wrong time ends the helper.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
 use minicbor::{Decode, Encode};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::backend::helper::ReplyError;
@@ -94,7 +94,7 @@ pub(crate) struct ServiceSetup {
     pub(crate) user: u32,
 }
 
-/// The first of the users that helpers run as: nobody gives out numbers there. Each service has one, by its name.
+/// The first of the users that helpers run as: nobody gives out numbers there. Each service has one, by its name; two rarely have the same.
 const FIRST_USER: u32 = 1_900_000_001;
 const USERS: u32 = 65_000;
 /// As whom a component is asked what it is.
@@ -102,9 +102,10 @@ pub(crate) const NO_SERVICE: u32 = FIRST_USER - 1;
 
 /// The user of a service's helper.
 pub(crate) fn user_of(service: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    service.hash(&mut hasher);
-    FIRST_USER + (hasher.finish() % u64::from(USERS)) as u32
+    // By a sum that is the same on every node and in every version: files that it makes are its own later.
+    let sum = Sha256::digest(service.as_bytes());
+    let number = sum.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    FIRST_USER + (number % u64::from(USERS)) as u32
 }
 
 /// A hook, to be run.

@@ -103,7 +103,7 @@ async fn serve_all(
     let setup = match setup {
         GuestSetup::Describe => {
             budget.limit(&Limits::default())?;
-            close(&none)?;
+            close(&none, layers)?;
             match describe(&machine, &component, link).await {
                 Ok(described) => link.send(&GuestMessage::Described(Box::new(described))),
                 Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
@@ -118,7 +118,7 @@ async fn serve_all(
     };
     drop(component);
     budget.limit(&service.limits)?;
-    close(&service.grants)?;
+    close(&service.grants, layers)?;
     link.send(&GuestMessage::Ready(layers));
     loop {
         match messages.next().await {

@@ -14,13 +14,16 @@ struct Rate {
 
 /// Questions that koid answers out of its memory.
 const QUESTIONS: Rate = Rate { at_once: 1000, a_second: 500 };
+/// Looks into the store: up to a megabyte is read and summed up for each.
+const READS: Rate = Rate { at_once: 200, a_second: 100 };
 /// Changes of the store. Each is written to the disk that koid's own votes wait for.
-const CHANGES: Rate = Rate { at_once: 100, a_second: 50 };
+const CHANGES: Rate = Rate { at_once: 100, a_second: 20 };
 
 /// What the guests of one service may still ask.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     questions: Mutex<Instant>,
+    reads: Mutex<Instant>,
     changes: Mutex<Instant>,
 }
 
@@ -29,6 +32,8 @@ pub(crate) struct Allowance {
 pub(crate) enum Cost {
     /// Memory alone.
     Question,
+    /// The store is read.
+    Read,
     /// The disk besides.
     Change,
 }
@@ -36,18 +41,19 @@ pub(crate) enum Cost {
 impl Allowance {
     pub(crate) fn new() -> Allowance {
         let full = || Mutex::new(Instant::now());
-        Allowance { questions: full(), changes: full() }
+        Allowance { questions: full(), reads: full(), changes: full() }
     }
 
     /// Returns when it may be asked.
     pub(crate) async fn wait(&self, cost: Cost) {
         let now = Instant::now();
         let questions = QUESTIONS.take(&mut lock(&self.questions), now);
-        let changes = match cost {
+        let dearer = match cost {
             Cost::Question => None,
+            Cost::Read => READS.take(&mut lock(&self.reads), now),
             Cost::Change => CHANGES.take(&mut lock(&self.changes), now),
         };
-        if let Some(until) = questions.max(changes) {
+        if let Some(until) = questions.max(dearer) {
             sleep_until(until).await;
         }
     }

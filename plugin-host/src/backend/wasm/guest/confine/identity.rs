@@ -14,21 +14,19 @@ const DAC_OVERRIDE: u64 = 1 << 1;
 /// `CAP_DAC_READ_SEARCH`: files are read whoever owns them.
 const DAC_READ_SEARCH: u64 = 1 << 2;
 
+/// The first version of Landlock that holds those who cut files.
+const TRUNCATION: u8 = 3;
+
 /// Processes and threads of the user that a helper runs as.
 const PROCESSES: u64 = 256;
 
-/// Becomes the granted user, or `own`, which is nobody else's: with it there is no file that is its own. `held`: the granted folders are all that it
-/// reaches, whatever rights it has. False: it stays who koid is.
-pub(crate) fn become_user(grants: &Grants, own: u32, held: bool) -> Result<bool, ConfineError> {
+/// Becomes the granted user, or `own`, which is made of the service's name: with it there is no file that is its own. `landlock` is the version that
+/// holds it to the granted folders, whatever rights it has. False: it stays who koid is.
+pub(crate) fn become_user(grants: &Grants, own: u32, landlock: u8) -> Result<bool, ConfineError> {
     let is_root = geteuid().is_root();
-    let keep = match (
-        is_root && held && grants.user().is_none(),
-        grants.directories().map(|(_, writable)| writable).max(),
-    ) {
-        // What a folder of others is granted for goes on working.
-        (true, Some(true)) => DAC_OVERRIDE,
-        (true, Some(false)) => DAC_READ_SEARCH,
-        (true, None) | (false, _) => 0,
+    let keep = match is_root && landlock > 0 && grants.user().is_none() {
+        true => needed_right(grants, landlock),
+        false => 0,
     };
     koi_child::bound_capabilities(keep);
     let changed = is_root && {
@@ -51,6 +49,18 @@ pub(crate) fn become_user(grants: &Grants, own: u32, held: bool) -> Result<bool,
         lower(Resource::RLIMIT_NPROC, PROCESSES, PROCESSES)?;
     }
     Ok(changed)
+}
+
+/// With it what a folder of others is granted for goes on working.
+fn needed_right(grants: &Grants, landlock: u8) -> u64 {
+    let has = |wanted: bool| grants.directories().any(|(_, writable)| writable == wanted);
+    match (has(true), has(false)) {
+        // Without that rule a file that may only be read could be emptied.
+        (true, true) if landlock < TRUNCATION => DAC_READ_SEARCH,
+        (true, _) => DAC_OVERRIDE,
+        (false, true) => DAC_READ_SEARCH,
+        (false, false) => 0,
+    }
 }
 
 /// False: there is no such user in this container.

@@ -43,6 +43,10 @@ pub(crate) enum ConfineError {
     Capabilities(#[from] io::Error),
     #[error("the process that runs it cannot be held to its folders: {0}")]
     Files(#[from] landlock::RulesetError),
+    #[error(
+        "the process that runs it cannot be held to its system calls: the kernel took one filter and not the other"
+    )]
+    SecondFilter,
     #[error("the process that runs it cannot be held to its system calls: {0}")]
     Syscalls(#[from] syscalls::FilterError),
 }
@@ -52,7 +56,7 @@ pub(crate) fn confine(grants: &Grants, user: u32) -> Result<Layers, ConfineError
     prctl::set_no_new_privs()?;
     let network = grants.needs_network() || leave_network()?;
     let landlock = files::restrict(grants)?;
-    let user = identity::become_user(grants, user, landlock > 0)?;
+    let user = identity::become_user(grants, user, landlock)?;
     // Nobody of the same user may look into it.
     prctl::set_dumpable(false)?;
     let seccomp = syscalls::restrict(grants, Stage::Loading)?;
@@ -60,9 +64,11 @@ pub(crate) fn confine(grants: &Grants, user: u32) -> Result<Layers, ConfineError
 }
 
 /// The last step, when the component is loaded.
-pub(crate) fn close(grants: &Grants) -> Result<(), ConfineError> {
-    syscalls::restrict(grants, Stage::Serving)?;
-    Ok(())
+pub(crate) fn close(grants: &Grants, layers: Layers) -> Result<(), ConfineError> {
+    match layers.seccomp && !syscalls::restrict(grants, Stage::Serving)? {
+        true => Err(ConfineError::SecondFilter),
+        false => Ok(()),
+    }
 }
 
 /// Goes into a network of its own, in which nothing is up. False: the machine does not allow it.

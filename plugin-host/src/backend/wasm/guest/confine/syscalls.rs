@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use nix::libc::{self, c_long};
+use nix::libc::{self, c_int, c_long};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter_all_threads,
@@ -45,7 +45,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_futex,
     libc::SYS_getpid,
@@ -53,7 +52,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_getrlimit,
     libc::SYS_gettid,
     libc::SYS_gettimeofday,
-    libc::SYS_ioctl,
     libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_membarrier,
@@ -62,7 +60,6 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_nanosleep,
     libc::SYS_ppoll,
     libc::SYS_pread64,
-    libc::SYS_prlimit64,
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_recvfrom,
@@ -74,13 +71,10 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_yield,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
     libc::SYS_set_robust_list,
     libc::SYS_shutdown,
     libc::SYS_sigaltstack,
     libc::SYS_statx,
-    libc::SYS_tgkill,
     libc::SYS_write,
     libc::SYS_writev,
 ];
@@ -114,7 +108,6 @@ const FILES: &[c_long] = &[
     SYS_FACCESSAT2,
     libc::SYS_fadvise64,
     libc::SYS_fallocate,
-    libc::SYS_fchmod,
     libc::SYS_fdatasync,
     libc::SYS_fsync,
     libc::SYS_ftruncate,
@@ -135,7 +128,6 @@ const FILES: &[c_long] = &[
     libc::SYS_symlinkat,
     libc::SYS_sync_file_range,
     libc::SYS_unlinkat,
-    libc::SYS_utimensat,
 ];
 
 /// The same, by the names that only this processor has.
@@ -154,6 +146,12 @@ const SOCKETS: &[c_long] = &[
     libc::SYS_getsockopt,
     libc::SYS_setsockopt,
 ];
+
+/// What descriptors are asked and told: nothing that has signals sent to other processes.
+const DESCRIPTOR_COMMANDS: [c_int; 6] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
+const DEVICE_COMMANDS: [c_int; 4] =
+    [libc::FIONBIO as c_int, libc::FIONREAD as c_int, libc::FIOCLEX as c_int, libc::TCGETS as c_int];
 
 /// Whoever tries one of these has left the sandbox.
 const NEVER: &[c_long] = &[
@@ -216,19 +214,21 @@ fn is_missing(error: &std::io::Error) -> bool {
 
 fn allowed(grants: &Grants, stage: Stage) -> Result<Rules, FilterError> {
     let mut rules = Rules::new();
-    let mut allow = |calls: &[c_long]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
-    allow(ALWAYS);
-    allow(OF_PROCESSOR);
+    allow(&mut rules, ALWAYS);
+    allow(&mut rules, OF_PROCESSOR);
+    with_conditions(&mut rules)?;
     if reads_files(grants) {
-        allow(FILES);
-        allow(FILES_OF_PROCESSOR);
+        allow(&mut rules, FILES);
+        allow(&mut rules, FILES_OF_PROCESSOR);
+        // Of an open file, and of none that is named: Landlock does not look at that.
+        rules.insert(libc::SYS_utimensat, vec![SeccompRule::new(vec![null(1)?])?]);
     }
     if grants.needs_network() {
-        allow(SOCKETS);
+        allow(&mut rules, SOCKETS);
         rules.insert(libc::SYS_socket, socket_kinds(grants)?);
     }
     match stage {
-        Stage::Loading => rules.extend(LOADING.iter().map(|call| (*call, Vec::new()))),
+        Stage::Loading => allow(&mut rules, LOADING),
         Stage::Serving => {
             if reads_files(grants) {
                 rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![thread()?])?]);
@@ -244,6 +244,28 @@ fn allowed(grants: &Grants, stage: Stage) -> Result<Rules, FilterError> {
     Ok(rules)
 }
 
+fn allow(rules: &mut Rules, calls: &[c_long]) {
+    rules.extend(calls.iter().map(|call| (*call, Vec::new())));
+}
+
+/// Calls that are needed in some forms, and could do harm in others.
+fn with_conditions(rules: &mut Rules) -> Result<(), BackendError> {
+    let any_of = |commands: &[c_int]| {
+        let rule = |command: &c_int| SeccompRule::new(vec![masked(1, -1, *command)?]);
+        commands.iter().map(rule).collect::<Result<Vec<_>, _>>()
+    };
+    rules.insert(libc::SYS_fcntl, any_of(&DESCRIPTOR_COMMANDS)?);
+    rules.insert(libc::SYS_ioctl, any_of(&DEVICE_COMMANDS)?);
+    // A socket that sends where it is not connected to passes the rules for ports by.
+    rules.insert(libc::SYS_sendto, vec![SeccompRule::new(vec![masked(3, libc::MSG_FASTOPEN, 0)?])?]);
+    rules.insert(libc::SYS_sendmsg, vec![SeccompRule::new(vec![masked(2, libc::MSG_FASTOPEN, 0)?])?]);
+    // Limits and signals of this process alone: others may have the same user.
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![masked(0, -1, 0)?])?]);
+    let own = c_int::try_from(std::process::id()).unwrap_or_default();
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![masked(0, -1, own)?])?]);
+    Ok(())
+}
+
 /// Streams of files are read and written by threads of their own.
 fn reads_files(grants: &Grants) -> bool {
     grants.directories().next().is_some()
@@ -257,18 +279,27 @@ fn thread() -> Result<SeccompCondition, BackendError> {
 
 /// Sockets of the internet, of the granted kinds.
 fn socket_kinds(grants: &Grants) -> Result<Vec<SeccompRule>, BackendError> {
-    const KIND: libc::c_int = 0xf;
-    let stream = (grants.has("tcp") || grants.has("http")).then_some(libc::SOCK_STREAM);
-    let datagram = grants.has("udp").then_some(libc::SOCK_DGRAM);
+    const KIND: c_int = 0xf;
+    let stream = (grants.has("tcp") || grants.has("http")).then_some((libc::SOCK_STREAM, libc::IPPROTO_TCP));
+    let datagram = grants.has("udp").then_some((libc::SOCK_DGRAM, libc::IPPROTO_UDP));
     let kinds = stream.into_iter().chain(datagram);
-    let pairs = kinds.flat_map(|kind| [(libc::AF_INET, kind), (libc::AF_INET6, kind)]);
-    pairs
-        .map(|(family, kind)| SeccompRule::new(vec![masked(0, -1, family)?, masked(1, KIND, kind)?]))
+    // 0: the usual one. Others, multipath TCP among them, are not held by Landlock.
+    let kinds = kinds.flat_map(|(kind, protocol)| [(kind, 0), (kind, protocol)]);
+    let sockets = kinds.flat_map(|kind| [(libc::AF_INET, kind), (libc::AF_INET6, kind)]);
+    sockets
+        .map(|(family, (kind, protocol))| {
+            SeccompRule::new(vec![masked(0, -1, family)?, masked(1, KIND, kind)?, masked(2, -1, protocol)?])
+        })
         .collect()
 }
 
+/// This argument is no address.
+fn null(argument: u8) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)
+}
+
 /// The bits of `mask` of this argument have this value.
-fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Result<SeccompCondition, BackendError> {
+fn masked(argument: u8, mask: c_int, value: c_int) -> Result<SeccompCondition, BackendError> {
     let (mask, value) = (u64::from(mask as u32), u64::from(value as u32));
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }

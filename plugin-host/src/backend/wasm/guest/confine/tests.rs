@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,9 +13,12 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
+use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, Uid, getppid, setresuid};
 
 use super::{close, confine};
@@ -61,8 +66,8 @@ fn somebody_tries() {
     let setup = Setup { service: "tries", home, config: &[], grants: &table, limits: &none, opening };
     let grants = Grants::read(&setup, &host).unwrap();
     let parent = getppid();
-    confine(&grants, USER).unwrap();
-    close(&grants).unwrap();
+    let layers = confine(&grants, USER).unwrap();
+    close(&grants, layers).unwrap();
     let ended = tries(what, subject, &listener, parent);
     let ended = match ended.map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
         Ok(()) => "done".to_owned(),
@@ -87,6 +92,21 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "listen" => TcpListener::bind("127.0.0.1:7").map(drop),
         "accept" => listener.set_nonblocking(true).and_then(|()| listener.accept().map(drop)),
         "unix" => UnixStream::connect("/run/koi/koid.sock").map(drop),
+        // Ways around the rules for ports.
+        "multipath" => plain_socket(libc::SOCK_STREAM, libc::IPPROTO_MPTCP).map(drop),
+        "fast-open" => fast_open(subject),
+        // Ways to harm others of the same user.
+        "limit" => limit(parent),
+        "own-signals" => owned_by(listener, parent),
+        "times" => utimensat(
+            AT_FDCWD,
+            subject,
+            &TimeSpec::UTIME_NOW,
+            &TimeSpec::UTIME_NOW,
+            UtimensatFlags::FollowSymlink,
+        )
+        .map_err(Into::into),
+        "mode" => fs::set_permissions(subject, fs::Permissions::from_mode(0o777)),
         "datagram" => socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None)
             .map(drop)
             .map_err(Into::into),
@@ -105,6 +125,47 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "exec" => Err(becomes_a_program()),
         _ => panic!("{what}"),
     }
+}
+
+#[allow(unsafe_code, reason = "a test")]
+fn plain_socket(kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    // SAFETY: it takes numbers; the descriptor is new and nobody else's.
+    unsafe { Errno::result(libc::socket(libc::AF_INET, kind, protocol)).map(|fd| OwnedFd::from_raw_fd(fd)) }
+        .map_err(Into::into)
+}
+
+/// Connects by sending.
+#[allow(unsafe_code, reason = "a test")]
+fn fast_open(to: &str) -> io::Result<()> {
+    let socket = plain_socket(libc::SOCK_STREAM, 0)?;
+    let to: std::net::SocketAddrV4 = to.parse().unwrap();
+    // SAFETY: all zeros are an address of no family.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_port = to.port().to_be();
+    address.sin_addr.s_addr = u32::from_ne_bytes(to.ip().octets());
+    let (byte, length) = ([0_u8], size_of::<libc::sockaddr_in>() as libc::socklen_t);
+    // SAFETY: the pointers are to whole values of these lengths.
+    let sent = unsafe {
+        let (from, address) = (byte.as_ptr().cast(), (&raw const address).cast());
+        libc::sendto(socket.as_raw_fd(), from, byte.len(), libc::MSG_FASTOPEN, address, length)
+    };
+    Errno::result(sent).map(drop).map_err(Into::into)
+}
+
+#[allow(unsafe_code, reason = "a test")]
+fn limit(other: Pid) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: 1_000_000, rlim_max: 1_000_000 };
+    // SAFETY: the pointer is to a whole value; the limit is more than anybody has.
+    let done = unsafe { libc::prlimit(other.as_raw(), libc::RLIMIT_CPU, &limit, std::ptr::null_mut()) };
+    Errno::result(done).map(drop).map_err(Into::into)
+}
+
+#[allow(unsafe_code, reason = "a test")]
+fn owned_by(socket: &TcpListener, other: Pid) -> io::Result<()> {
+    // SAFETY: it takes numbers.
+    let done = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETOWN, other.as_raw()) };
+    Errno::result(done).map(drop).map_err(Into::into)
 }
 
 #[allow(unsafe_code, reason = "a test")]
@@ -144,6 +205,8 @@ fn whoever_left_the_sandbox_reaches_the_granted_folders_and_nothing_else() {
         ("rename", writes.clone(), "done"),
         ("read", other.join("a"), "EACCES"),
         ("read", "/etc/passwd".into(), "EACCES"),
+        ("times", "/etc/passwd".into(), "EPERM"),
+        ("mode", writes.join("a"), "EPERM"),
         ("list", folder.path().to_owned(), "EACCES"),
     ] {
         assert_eq!(of(what, &path), end, "{what} {}", path.display());
@@ -159,6 +222,8 @@ fn whoever_left_the_sandbox_starts_nothing_and_makes_no_code() {
         ("thread", "EPERM"),
         ("code", "EPERM"),
         ("signal", "EPERM"),
+        ("limit", "EPERM"),
+        ("own-signals", "EPERM"),
         ("unix", "EPERM"),
         ("become-root", "EPERM"),
     ] {
@@ -174,6 +239,8 @@ fn whoever_left_the_sandbox_connects_to_granted_ports_and_nowhere_else() {
     for (what, end) in [
         (format!("connect {granted}"), "done"),
         ("connect 127.0.0.1:7".to_owned(), "EACCES"),
+        ("multipath".to_owned(), "EPERM"),
+        ("fast-open 127.0.0.1:7".to_owned(), "EPERM"),
         ("listen".to_owned(), "EACCES"),
         ("accept".to_owned(), "EPERM"),
         ("datagram".to_owned(), "EPERM"),
