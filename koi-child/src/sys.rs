@@ -196,7 +196,7 @@ pub(crate) fn set_niceness(group: i32, by: c_int) {
     unsafe { libc::setpriority(libc::PRIO_PGRP, group as libc::id_t, own + by) };
 }
 
-/// This thread goes before all that are not real-time, where the machine allows it. Children do not.
+/// This thread goes before all that are not real-time, where the machine allows it, and after those that are. Children do not.
 pub fn go_first() {
     let first = libc::sched_param { sched_priority: 1 };
     // SAFETY: it takes numbers and a whole value.

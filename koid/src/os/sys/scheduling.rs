@@ -5,8 +5,9 @@ use std::io;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-/// The lowest of the real-time priorities: above every ordinary process, below whatever else is real-time here.
-const REALTIME_PRIORITY: i32 = 1;
+/// Real-time priorities, the first that the machine allows: above every ordinary process and, with the first, above the brokers of programs, which have
+/// the lowest; below whatever else is real-time here.
+const REALTIME_PRIORITIES: [i32; 2] = [2, 1];
 
 /// Keeps the daemon's memory from being swapped out: a swapped-out daemon misses its leases. Pages are locked as they
 /// are first touched, so that reserved address space costs nothing.
@@ -32,13 +33,14 @@ fn may_lock_memory() -> bool {
     bits.is_some_and(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
 }
 
-/// Makes the calling thread real-time, at the lowest such priority. Threads and processes that it starts are ordinary
-/// again.
+/// Makes the calling thread real-time. Threads and processes that it starts are ordinary again.
 pub(crate) fn make_realtime() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: REALTIME_PRIORITY };
-    // SAFETY: pid 0 is the calling thread, and the pointer is to a whole sched_param that outlives the call.
-    let result =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameters) };
-    Errno::result(result)?;
-    Ok(())
+    let make = |priority: i32| {
+        let parameters = libc::sched_param { sched_priority: priority };
+        let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+        // SAFETY: pid 0 is the calling thread, and the pointer is to a whole sched_param that outlives the call.
+        Errno::result(unsafe { libc::sched_setscheduler(0, policy, &parameters) }).map(drop)
+    };
+    let [first, last] = REALTIME_PRIORITIES;
+    Ok(make(first).or_else(|_| make(last))?)
 }
