@@ -91,36 +91,60 @@ pub fn check_metadata(path: &Path, found: &Metadata) -> Option<TrustError> {
 /// the first link that belongs to somebody else. Each link is followed, and the way to where it leads looked at too. What is not there
 /// says nothing.
 pub fn check_parents(path: &Path) -> Option<TrustError> {
-    let mut ahead = steps(&std::path::absolute(path).ok()?);
-    let (mut at, mut links) = (PathBuf::from("/"), 0);
-    if let Some(error) = check_folder(&at) {
-        return Some(error);
-    }
+    check_folder(Path::new("/")).or_else(|| {
+        way(path).into_iter().find_map(|step| match step.kind {
+            StepKind::Link(found) => check_metadata(&step.path, &found),
+            StepKind::Folder => check_folder(&step.path),
+            StepKind::End => None,
+        })
+    })
+}
+
+/// All that is passed on the way to `path`: each folder, each link where it lies, and in the end what is there, if it is.
+pub fn entries_on_way(path: &Path) -> Vec<PathBuf> {
+    way(path).into_iter().map(|step| step.path).collect()
+}
+
+/// An entry on the way to a path. The way to it has no links.
+struct Step {
+    path: PathBuf,
+    kind: StepKind,
+}
+
+enum StepKind {
+    Folder,
+    Link(Metadata),
+    /// What is there.
+    End,
+}
+
+fn way(path: &Path) -> Vec<Step> {
+    let mut way = Vec::new();
+    let Ok(absolute) = std::path::absolute(path) else { return way };
+    let (mut ahead, mut at, mut links) = (steps(&absolute), PathBuf::from("/"), 0);
     while let Some(step) = ahead.pop() {
         if step == ".." {
             at.pop();
             continue;
         }
         let entry = at.join(step);
-        let Ok(found) = symlink_metadata(&entry) else { return None };
+        let Ok(found) = symlink_metadata(&entry) else { return way };
         if found.is_symlink() {
             links += 1;
-            if let Some(error) = check_metadata(&entry, &found) {
-                return Some(error);
-            }
-            let leads_to = std::fs::read_link(&entry).ok().filter(|_| links <= LINKS)?;
+            let leads_to = std::fs::read_link(&entry).ok().filter(|_| links <= LINKS);
+            way.push(Step { path: entry, kind: StepKind::Link(found) });
+            let Some(leads_to) = leads_to else { return way };
             if leads_to.is_absolute() {
                 at = PathBuf::from("/");
             }
             ahead.extend(steps(&leads_to));
         } else {
-            if let Some(error) = check_folder(&entry).filter(|_| !ahead.is_empty()) {
-                return Some(error);
-            }
-            at = entry;
+            let kind = if ahead.is_empty() { StepKind::End } else { StepKind::Folder };
+            at.clone_from(&entry);
+            way.push(Step { path: entry, kind });
         }
     }
-    None
+    way
 }
 
 /// The names on a way, the last one first.

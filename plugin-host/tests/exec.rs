@@ -560,6 +560,20 @@ async fn a_fork_bomb_ends() {
 }
 
 #[tokio::test]
+async fn what_a_program_left_is_counted_after_it_has_exited() {
+    let Some(probe) = Probe::net() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("leaves");
+    let script = "#!/bin/sh\nfor n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 30 >/dev/null 2>&1 & done\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (exec, op) = (format!("exec = [\"{}\"]", program.display()), format!("exec:{}", program.display()));
+    let ask = Ask::new(&probe.try_as("leaves-many", &exec, "processes = 8", &op).unwrap());
+    let Err(HookError::Failed(why)) = ask.hook(Hook::Start).await else { panic!("it has not failed") };
+    assert!(why.starts_with("ran more than 8 processes at a time"), "{why}");
+}
+
+#[tokio::test]
 async fn a_program_runs_as_the_user_that_its_entry_names() {
     if !nix::unistd::geteuid().is_root() {
         return koi_testkit::skip("only root can run a program as somebody else");

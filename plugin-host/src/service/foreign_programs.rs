@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use koi_files::trust;
 use toml::Value;
 
 use crate::catalog::open::words_of;
@@ -23,20 +24,24 @@ struct ForeignProgramError {
     service: String,
 }
 
-/// A path, as it is written and where it leads.
+/// A path as it is written, where it leads, and what is passed on the way.
 struct Place {
     written: PathBuf,
     real: PathBuf,
+    way: Vec<PathBuf>,
 }
 
 impl Place {
     fn of(path: &str) -> Place {
         let written = PathBuf::from(path);
-        Place { real: fs::canonicalize(&written).unwrap_or_else(|_| written.clone()), written }
+        let real = fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
+        Place { real, way: trust::entries_on_way(&written), written }
     }
 
     fn holds(&self, other: &Place) -> bool {
-        let is_in = |folder: &Path| other.written.starts_with(folder) || other.real.starts_with(folder);
+        let is_in = |folder: &Path| {
+            other.written.starts_with(folder) || other.way.iter().any(|entry| entry.starts_with(folder))
+        };
         is_in(&self.written) || is_in(&self.real)
     }
 }

@@ -87,4 +87,7 @@ pub(crate) struct Remains {
     /// Something of it hangs in the kernel and cannot be killed.
     #[n(2)]
     pub(crate) hangs: bool,
+    /// There were more processes than there may be, since the last program was asked for.
+    #[n(3)]
+    pub(crate) exceeded: bool,
 }

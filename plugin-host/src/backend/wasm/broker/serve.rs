@@ -62,6 +62,9 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), BrokerError> {
             descriptors,
             tree: Tree::new(),
             program: None,
+            most: u64::MAX,
+            count_at: Instant::now() + FAR,
+            exceeded: false,
             is_released: false,
             looks: 0,
         };
@@ -77,6 +80,12 @@ struct Broker {
     tree: Tree,
     /// The one that runs.
     program: Option<Program>,
+    /// So many processes there may be, those that programs have left among them.
+    most: u64,
+    /// When they are to be counted.
+    count_at: Instant,
+    /// There were more when no program ran to be told of: whoever asks next is.
+    exceeded: bool,
     /// It keeps what there is, for nobody.
     is_released: bool,
     /// Counts so far.
@@ -86,16 +95,14 @@ struct Broker {
 /// A program that has not been reaped.
 struct Program {
     group: Group,
-    /// So many processes there may be.
-    most: u64,
-    /// When it is to be looked at.
-    look_at: Instant,
     /// It is being ended.
     ending: Option<Ending>,
 }
 
 struct Ending {
     kill_at: Instant,
+    /// When it is to be looked at.
+    look_at: Instant,
     /// Answers that koid waits for.
     owed: u32,
     pause: Duration,
@@ -104,8 +111,8 @@ struct Ending {
 impl Broker {
     async fn serve(mut self, mut terminate: Signal, mut child_ended: Signal) -> Result<(), BrokerError> {
         while !(self.is_released && Tree::is_empty()) {
-            let look_at =
-                self.program.as_ref().map_or_else(|| Instant::now() + FAR, |program| program.look_at);
+            let ending = self.program.as_ref().and_then(|program| program.ending.as_ref());
+            let look_at = ending.map_or(self.count_at, |ending| ending.look_at.min(self.count_at));
             tokio::select! {
                 biased;
                 _ = terminate.recv() => return Ok(()),
@@ -137,13 +144,14 @@ impl Broker {
         if self.program.is_some() {
             return Err(BrokerError::NotKoid);
         }
-        if self.count() >= request.processes {
+        self.most = request.processes;
+        if std::mem::take(&mut self.exceeded) || self.count() >= self.most {
             return self.too_many().await;
         }
         match start(request, streams) {
             Ok(group) => {
-                let (most, look_at) = (request.processes, Instant::now() + COUNT_PAUSE);
-                self.program = Some(Program { group, most, look_at, ending: None });
+                self.program = Some(Program { group, ending: None });
+                self.count_at = Instant::now() + COUNT_PAUSE;
                 self.reply(&BrokerReply::Started(group.id())).await
             }
             Err(error) => {
@@ -157,10 +165,9 @@ impl Broker {
         let owed = match &mut self.program {
             Some(program) if !now => {
                 program.group.terminate();
-                let kill_at = Instant::now() + TERM_GRACE;
+                let (look_at, kill_at) = (Instant::now(), Instant::now() + TERM_GRACE);
                 let owed = program.ending.take().map_or(0, |ending| ending.owed) + 1;
-                program.ending = Some(Ending { kill_at, owed, pause: FIRST_PAUSE });
-                program.look_at = Instant::now();
+                program.ending = Some(Ending { kill_at, look_at, owed, pause: FIRST_PAUSE });
                 return Ok(());
             }
             Some(Program { ending: Some(ending), .. }) => ending.owed + 1,
@@ -171,9 +178,12 @@ impl Broker {
 
     /// Ends all there is, and says so as often as koid waits for it.
     async fn kill(&mut self, owed: u32) -> Result<(), BrokerError> {
+        self.exceeded |= self.count() > self.most;
         self.tree.look_anew();
-        let remains = self.tree.kill(Some(StdInstant::now() + KILL_WAIT));
+        let mut remains = self.tree.kill(Some(StdInstant::now() + KILL_WAIT));
+        remains.exceeded = std::mem::take(&mut self.exceeded);
         self.program = None;
+        self.count_at = Instant::now() + FAR;
         for _ in 0..owed {
             self.reply(&BrokerReply::Ended(remains.clone())).await?;
         }
@@ -190,11 +200,16 @@ impl Broker {
     }
 
     async fn too_many(&mut self) -> Result<(), BrokerError> {
+        self.kill_many();
+        self.reply(&BrokerReply::TooMany).await
+    }
+
+    fn kill_many(&mut self) {
         self.tree.look_anew();
         // What hangs is found again at the end of the call.
         self.tree.kill(Some(StdInstant::now() + KILL_WAIT));
         self.program = None;
-        self.reply(&BrokerReply::TooMany).await
+        self.count_at = Instant::now() + FAR;
     }
 
     /// Takes the exits of children.
@@ -212,31 +227,39 @@ impl Broker {
         Ok(())
     }
 
-    /// Looks at the program that runs.
+    /// Counts the processes, and looks at the program that is being ended.
     async fn look(&mut self) -> Result<(), BrokerError> {
-        let Some(program) = &mut self.program else { return Ok(()) };
         let now = Instant::now();
-        match &mut program.ending {
-            Some(ending) if now >= ending.kill_at || !program.group.runs() => {
-                let owed = ending.owed;
-                self.kill(owed).await
-            }
-            Some(ending) => {
-                program.look_at = now + ending.pause;
-                ending.pause = (ending.pause * 2).min(LAST_PAUSE);
-                Ok(())
-            }
-            None => {
-                let most = program.most;
-                if self.count() > most {
+        if now >= self.count_at {
+            let is_waited_for = self.program.as_ref().is_some_and(|program| program.ending.is_none());
+            if self.count() > self.most {
+                if is_waited_for {
                     return self.too_many().await;
                 }
-                if let Some(program) = &mut self.program {
-                    program.look_at = Instant::now() + COUNT_PAUSE.max(now.elapsed() * COUNT_SHARE);
+                self.exceeded = true;
+                if self.program.is_none() {
+                    self.kill_many();
+                    return Ok(());
                 }
-                Ok(())
+                // What is being ended is ended at once.
+                let owed = self.program.as_ref().and_then(|program| program.ending.as_ref());
+                return self.kill(owed.map_or(0, |ending| ending.owed)).await;
             }
+            let is_over = self.program.is_none() && Tree::is_empty();
+            self.count_at = match is_over {
+                true => now + FAR,
+                false => Instant::now() + COUNT_PAUSE.max(now.elapsed() * COUNT_SHARE),
+            };
         }
+        let Some(program) = &mut self.program else { return Ok(()) };
+        let Some(ending) = &mut program.ending else { return Ok(()) };
+        if now >= ending.kill_at || !program.group.runs() {
+            let owed = ending.owed;
+            return self.kill(owed).await;
+        }
+        ending.look_at = now + ending.pause;
+        ending.pause = (ending.pause * 2).min(LAST_PAUSE);
+        Ok(())
     }
 }
 

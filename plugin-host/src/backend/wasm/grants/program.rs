@@ -118,10 +118,10 @@ impl Program {
         trust::check(&self.path).ok().flatten().or_else(|| trust::check_parents(&self.path))
     }
 
-    /// Whether it lies in `directory`, by its own name or by where that leads. Blocks.
+    /// Whether it lies in `directory`, by its own name or by where that leads, or a link on the way does. Blocks.
     pub(super) fn lies_in(&self, directory: &Directory) -> bool {
-        let real = fs::canonicalize(&self.path);
-        directory.holds(&self.path) || real.is_ok_and(|real| directory.holds(&real))
+        let on_way = trust::entries_on_way(&self.path);
+        directory.holds(&self.path) || on_way.iter().any(|entry| directory.holds(entry))
     }
 
     /// Why a handler that may run it may do anything; none: it may not. Blocks.

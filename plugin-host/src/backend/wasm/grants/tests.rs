@@ -380,6 +380,17 @@ fn a_program_may_run_as_somebody_else_and_keep_what_it_starts() {
 }
 
 #[test]
+fn a_link_on_the_way_to_a_program_is_not_the_guests_to_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mine, link) = (dir.path().join("mine"), dir.path().join("link"));
+    fs::create_dir(&mine).unwrap();
+    symlink("/bin/true", mine.join("hop")).unwrap();
+    symlink("mine/hop", &link).unwrap();
+    let why = error(&format!("write = [\"{}\"]\nexec = [\"{}\"]", mine.display(), link.display()));
+    assert!(why.contains("a handler that may change its programs may run anything"), "{why}");
+}
+
+#[test]
 fn programs_that_do_anything_are_granted_by_saying_so() {
     for (entry, why) in [
         ("/bin/ls **", "with `**` the handler may give it any option"),

@@ -196,8 +196,11 @@ impl WasmService {
             Ending::Ended(ended) => {
                 slot.backoff.went_well();
                 helper.messages.shrink();
-                if let Some(programs) = &helper.programs {
-                    programs.end_call(hook, &**told.log()).await;
+                let mut ended = ended;
+                if let Some(programs) = &helper.programs
+                    && programs.end_call(hook, &**told.log()).await
+                {
+                    ended = HookEnding::Failed(self.limits.processes_exceeded().to_string());
                 }
                 let own = verdict::own_details(helper.layers, self.desk.grants.is_dangerous());
                 // Nothing is asked of a service that is down.

@@ -128,6 +128,7 @@ pub(crate) async fn talk(
     let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
     let (mut kill_at, mut exceeded) = (Instant::now() + FAR, None);
+    let (mut has_begun, has_folders) = (false, desk.grants.directories().next().is_some());
     loop {
         let Open { work, input, held, .. } = &mut open;
         let is_reading = held.is_none();
@@ -171,7 +172,9 @@ pub(crate) async fn talk(
             }
             (number, answer) = lookups.next() => requests.push(&encode(&HostMessage::Found(number, answer))),
             () = Open::pass_on(input, held), if !is_reading => {}
-            message = messages.next::<GuestMessage>(), if is_reading => match message {
+            message = messages.next::<GuestMessage>(), if is_reading => {
+                has_begun |= !matches!(message, Ok(GuestMessage::Ready(_) | GuestMessage::Stale));
+                match message {
                 Ok(GuestMessage::Line(level, text)) => {
                     log.line(level_of(level), &escaped(cut(&text, 2 * LINE_BYTES), &['\t']));
                 }
@@ -208,11 +211,13 @@ pub(crate) async fn talk(
                     return Ending::Ended(failed.unwrap_or(ending));
                 }
                 Ok(GuestMessage::Refused(why)) => return Ending::Refused(why),
-                Ok(GuestMessage::Ready(found)) => *layers = Some(found),
-                Ok(GuestMessage::Stale) => return Ending::Stale,
+                Ok(GuestMessage::Ready(found)) if layers.is_none() => *layers = Some(found),
+                // Whoever has begun and says so wants to run twice.
+                Ok(GuestMessage::Stale) if !has_begun && has_folders => return Ending::Stale,
                 Ok(_) | Err(ReplyError::Garbled) => return Ending::Garbled,
                 Err(ReplyError::Closed) => return Ending::Gone,
-            },
+            }
+            }
             never = output.pump(&take) => match never {},
             () = process.ended() => return Ending::Gone,
         }
@@ -233,9 +238,8 @@ impl Open {
         let (store, log, allowance) = (desk.store.clone(), log.clone(), desk.allowance.clone());
         let cost = match question {
             GuestQuestion::Set(..) | GuestQuestion::Delete(_) => Cost::Change,
-            GuestQuestion::Epoch | GuestQuestion::Get(_) | GuestQuestion::Keys | GuestQuestion::Run(_) => {
-                Cost::Question
-            }
+            GuestQuestion::Get(_) | GuestQuestion::Keys => Cost::Read,
+            GuestQuestion::Epoch | GuestQuestion::Run(_) => Cost::Question,
         };
         let work: Work = match question {
             GuestQuestion::Epoch => {

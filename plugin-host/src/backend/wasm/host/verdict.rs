@@ -22,6 +22,8 @@ const DETAIL_NAME_CHARS: usize = 64;
 /// Details that koid adds to a status, by name: what does not confine the helper on this machine, and whether its grants let it do anything.
 const CONTAINMENT: &str = "containment";
 const GRANTS: &str = "grants";
+/// What its programs have left running, and may.
+pub(crate) const KEPT: &str = "kept";
 
 /// What koid itself says in a service's status.
 pub(crate) fn own_details(layers: Option<Layers>, dangerous: bool) -> Vec<(String, String)> {
@@ -56,7 +58,8 @@ pub(crate) fn of(
                 (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
             };
             // koid's own word, and not the guest's.
-            let said = details.into_iter().filter(|(name, _)| ![CONTAINMENT, GRANTS].contains(&&**name));
+            let said =
+                details.into_iter().filter(|(name, _)| ![CONTAINMENT, GRANTS, KEPT].contains(&&**name));
             Ok(Outcome::Status(StatusReport {
                 observed: match observed {
                     1 => Observed::Promoted,

@@ -249,9 +249,15 @@ impl Drop for Broker {
 
 /// Waits until a broker that was told to end has done so.
 async fn gone(mut process: Child, report: Option<GroupReport>) {
-    let ended = timeout(ENDS_WITHIN, process.wait()).await;
-    if let (Err(_), Some(mut report)) = (ended, report) {
-        report.set_stuck();
+    if timeout(ENDS_WITHIN, process.wait()).await.is_ok() {
+        return;
+    }
+    if let Some(report) = &report {
         report.log().line(LogLevel::Error, "a program hangs in the kernel and cannot be killed");
     }
+    // The log is told when it is gone, however long that takes: until then its number is nobody else's.
+    tokio::spawn(async move {
+        let _ = process.wait().await;
+        drop(report);
+    });
 }

@@ -16,6 +16,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use crate::backend::wasm::host::verdict;
+
 /// Programs of one service that are kept for.
 const KEPT: usize = 64;
 /// Bytes of the file that are read.
@@ -52,7 +54,10 @@ pub(crate) struct KeptProgram {
 impl KeptProgram {
     /// As `koi status NODE` shows it.
     pub(crate) fn detail(&self) -> (String, String) {
-        ("kept".to_owned(), format!("what {} has started, below process {}", self.program, self.broker))
+        (
+            verdict::KEPT.to_owned(),
+            format!("what {} has started, below process {}", self.program, self.broker),
+        )
     }
 
     fn runs(&self) -> bool {

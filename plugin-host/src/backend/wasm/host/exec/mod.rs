@@ -83,8 +83,9 @@ async fn run_until(
         let broker = held.broker_for(&path, &call.log).await.map_err(failed)?;
         return run_in(broker, (&asked, &program), input, (call, end)).await;
     }
-    let mut broker = held.another(&call.log).await.map_err(failed)?;
-    let ended = run_in(&mut broker, (&asked, &program), input, (call, end)).await;
+    let broker = held.launcher(&call.log).await.map_err(failed)?;
+    let ended = run_in(broker, (&asked, &program), input, (call, end)).await;
+    let Some(broker) = held.launched() else { return Err(BrokerLostError.into()) };
     match ended {
         Ok(exit) => keep(broker, path, &call.desk.kept).await.map(|()| exit),
         Err(error) => {

@@ -22,6 +22,8 @@ pub(crate) struct State {
     service: String,
     /// None: it was lost, and the next program starts another.
     broker: Option<Broker>,
+    /// That of a program which may leave something, while it runs. A call that is cut leaves it to be ended.
+    launcher: Option<Broker>,
     /// What was run for the call under way.
     ran: Vec<String>,
 }
@@ -31,7 +33,7 @@ impl Programs {
     pub(crate) fn start(koid: &Path, service: &str) -> io::Result<Programs> {
         let broker = Some(Broker::start(koid, service)?);
         let (koid, service, ran) = (koid.to_owned(), service.to_owned(), Vec::new());
-        Ok(Programs(Arc::new(Mutex::new(State { koid, service, broker, ran }))))
+        Ok(Programs(Arc::new(Mutex::new(State { koid, service, broker, launcher: None, ran }))))
     }
 
     /// A call begins. Before its first program runs the log knows of the broker.
@@ -46,42 +48,68 @@ impl Programs {
         self.0.clone().lock_owned().await
     }
 
-    /// A call is over: what its programs have left in the background ends with it.
-    pub(crate) async fn end_call(&self, hook: Hook, log: &dyn CallLog) {
+    /// A call is over: what its programs have left in the background ends with it. True: there were more processes than there may be, and nobody was
+    /// told yet.
+    pub(crate) async fn end_call(&self, hook: Hook, log: &dyn CallLog) -> bool {
         let mut state = self.0.lock().await;
+        if let Some(launcher) = state.launcher.take() {
+            launcher.shut_down().await;
+        }
         let ran = std::mem::take(&mut state.ran);
-        let Some(mut broker) = state.broker.take() else { return };
+        let Some(mut broker) = state.broker.take() else { return false };
         if ran.is_empty() && broker.is_usable() {
             broker.rest();
-            return state.broker = Some(broker);
+            state.broker = Some(broker);
+            return false;
         }
-        match broker.end(false, std::future::pending()).await {
-            Ok(remains) => {
-                if remains.count > 0 {
-                    log.line(LogLevel::Warn, &left(&ran, &remains, hook));
-                }
-                if !remains.hangs && broker.is_usable() {
-                    broker.rest();
-                    return state.broker = Some(broker);
-                }
+        let remains = match broker.end(false, std::future::pending()).await {
+            Ok(remains) => remains,
+            Err(lost) => {
+                log.line(LogLevel::Warn, &lost.to_string());
+                broker.shut_down().await;
+                return false;
             }
-            Err(lost) => log.line(LogLevel::Warn, &lost.to_string()),
+        };
+        if remains.count > 0 {
+            log.line(LogLevel::Warn, &left(&ran, &remains, hook));
         }
-        broker.shut_down().await;
+        if remains.hangs {
+            // It goes on trying, and nobody waits for it: the hook has ended.
+            drop(broker);
+        } else if broker.is_usable() {
+            broker.rest();
+            state.broker = Some(broker);
+        } else {
+            broker.shut_down().await;
+        }
+        remains.exceeded
     }
 
     /// Ends the broker, with all that its programs have left.
     pub(crate) async fn shut_down(&self) {
-        let broker = self.0.lock().await.broker.take();
-        if let Some(broker) = broker {
+        let (broker, launcher) = {
+            let mut state = self.0.lock().await;
+            (state.broker.take(), state.launcher.take())
+        };
+        for broker in broker.into_iter().chain(launcher) {
             broker.shut_down().await;
         }
     }
 }
 
 impl State {
-    /// A broker of its own, for a program that may leave something.
-    pub(crate) async fn another(&self, log: &Arc<dyn CallLog>) -> io::Result<Broker> {
+    /// A broker of its own, for a program that may leave something: until [`State::launched`].
+    pub(crate) async fn launcher(&mut self, log: &Arc<dyn CallLog>) -> io::Result<&mut Broker> {
+        let broker = self.another(log).await?;
+        Ok(self.launcher.insert(broker))
+    }
+
+    /// The launcher's program has ended.
+    pub(crate) fn launched(&mut self) -> Option<Broker> {
+        self.launcher.take()
+    }
+
+    async fn another(&self, log: &Arc<dyn CallLog>) -> io::Result<Broker> {
         let (koid, service) = (self.koid.clone(), self.service.clone());
         let starting = tokio::task::spawn_blocking(move || Broker::start(&koid, &service));
         let mut broker = starting.await.map_err(io::Error::from).flatten()?;
