@@ -4,28 +4,12 @@
 //! process waits: what hangs is killed with it, and costs this service alone. No name is looked up here: that takes files and libraries of
 //! the machine, and koid does it.
 
-mod call;
-#[allow(unsafe_code)] // Takes compiled code for what it says it is.
-mod code;
 mod confine;
-mod convert;
-mod data;
-mod deadline;
 mod describe;
-mod exec;
-mod host_functions;
-mod http;
+mod imports;
 mod link;
-mod machine;
-mod names;
-mod output;
+mod run;
 mod serve;
-#[allow(unsafe_code)] // Maps memory for stacks.
-mod stacks;
-mod state;
-mod tls;
-mod trap;
-mod wasi;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -16,13 +16,14 @@ use crate::backend::helper::socket::ReadHalf;
 use crate::backend::wasm::bindings::HandlerExecPre;
 use crate::backend::wasm::engine::{EngineError, engine_with};
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::guest::call::{GuestService, run};
 use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
 use crate::backend::wasm::guest::describe::describe;
-use crate::backend::wasm::guest::host_functions;
+use crate::backend::wasm::guest::imports::host_functions;
 use crate::backend::wasm::guest::link::Link;
-use crate::backend::wasm::guest::machine::Machine;
-use crate::backend::wasm::guest::stacks::Stacks;
+use crate::backend::wasm::guest::run::call::{GuestService, run};
+use crate::backend::wasm::guest::run::code::from_sealed;
+use crate::backend::wasm::guest::run::machine::Machine;
+use crate::backend::wasm::guest::run::stacks::Stacks;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
     FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, NO_SERVICE,
@@ -167,7 +168,7 @@ async fn stay(messages: &mut Messages) -> Result<(), ServeError> {
 fn load(machine: &Machine, code: OwnedFd) -> wasmtime::Result<Component> {
     // Once it is mapped the descriptor is not needed.
     let path = format!("/proc/self/fd/{}", code.as_raw_fd());
-    super::code::from_sealed(&machine.engine, path.as_ref())
+    from_sealed(&machine.engine, path.as_ref())
 }
 
 fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasmtime::Result<GuestService> {

@@ -2,7 +2,7 @@
 
 use crate::backend::wasm::bindings::koi::service::exec;
 use crate::backend::wasm::bindings::koi::service::exec::ExecError;
-use crate::backend::wasm::guest::data::Guest;
+use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{
     ARGUMENTS_BYTES, GuestMessage, GuestQuestion, HostAnswer, INPUT_BYTES, INPUT_CHUNK_BYTES, ProgramRequest,
     ProgramRunError,

@@ -9,7 +9,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::backend::wasm::guest::http::HttpGate;
+use crate::backend::wasm::guest::imports::http::HttpGate;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::limits::Limiter;
 

@@ -7,7 +7,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::backend::wasm::bindings::koi::service::host::{Host, LogLevel as GuestLevel};
 use crate::backend::wasm::bindings::koi::service::{host, types};
-use crate::backend::wasm::guest::data::Guest;
+use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{GuestQuestion, HostAnswer};
 
 /// Bytes of one message that are looked at. A guest can hand over megabytes at once.

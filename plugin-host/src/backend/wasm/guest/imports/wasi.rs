@@ -19,8 +19,8 @@ use crate::backend::wasm::bindings::koi::service::{exec, state};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::DirectoryError;
-use crate::backend::wasm::guest::data::Guest;
-use crate::backend::wasm::guest::names;
+use crate::backend::wasm::guest::imports::names;
+use crate::backend::wasm::guest::run::data::Guest;
 
 impl Grants {
     /// Puts into `linker` what every component may import, and what the grants give this one. [`Grants::check_import`] says

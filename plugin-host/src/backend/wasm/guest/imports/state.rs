@@ -1,7 +1,7 @@
 //! The `state` interface: a service's store, as its guests see it. koid keeps it.
 
 use crate::backend::wasm::bindings::koi::service::state::{self, StateError};
-use crate::backend::wasm::guest::data::Guest;
+use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{GuestQuestion, HostAnswer, StoreError};
 
 /// What is larger is not sent: koid would refuse it.

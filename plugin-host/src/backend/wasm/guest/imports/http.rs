@@ -23,8 +23,8 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::backend::wasm::grants::{Grants, HttpHost};
+use crate::backend::wasm::guest::imports::tls;
 use crate::backend::wasm::guest::link::Link;
-use crate::backend::wasm::guest::tls;
 use crate::backend::wasm::protocol::LookupAnswer;
 
 /// For connecting, for the first byte and between two pieces of the answer, where the guest does not say. Its call ends it earlier as a rule.

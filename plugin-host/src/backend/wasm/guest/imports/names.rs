@@ -18,8 +18,8 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, HostNetwork, IpAd
 use wasmtime_wasi::p2::{DynPollable, Network, Pollable, SocketError, subscribe};
 use wasmtime_wasi::sockets::{WasiSocketsCtxView, WasiSocketsView};
 
-use crate::backend::wasm::guest::data::Guest;
 use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{LookupAnswer, may_be_looked_up};
 
 /// Lets guests of `linker` look names up.

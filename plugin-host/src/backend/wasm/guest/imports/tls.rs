@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use wasmtime_wasi_http::Error as HttpError;
 
 use crate::backend::wasm::grants::HttpHost;
-use crate::backend::wasm::guest::http::unresolved;
+use crate::backend::wasm::guest::imports::http::unresolved;
 
 /// Mozilla's, as they were when koi was built: nothing of the machine is read for it.
 pub(super) fn public_authorities() -> RootCertStore {
@@ -55,9 +55,9 @@ mod tests {
 
     /// Of an authority that nobody but this test trusts, and what it says of `api.example` and 127.0.0.1. They are made by
     /// `tests/certificates/make`.
-    const AUTHORITY: &[u8] = include_bytes!("../../../../tests/certificates/authority.der");
-    const SERVER: &[u8] = include_bytes!("../../../../tests/certificates/server.der");
-    const SERVER_KEY: &[u8] = include_bytes!("../../../../tests/certificates/server-key.der");
+    const AUTHORITY: &[u8] = include_bytes!("../../../../../tests/certificates/authority.der");
+    const SERVER: &[u8] = include_bytes!("../../../../../tests/certificates/server.der");
+    const SERVER_KEY: &[u8] = include_bytes!("../../../../../tests/certificates/server-key.der");
 
     /// A server with that certificate.
     async fn server() -> SocketAddr {

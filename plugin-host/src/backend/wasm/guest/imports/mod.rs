@@ -1,0 +1,10 @@
+//! What a component may import, and what koid or the machine does for it.
+
+mod exec;
+pub(super) mod host_functions;
+pub(super) mod http;
+mod names;
+pub(super) mod output;
+mod state;
+mod tls;
+pub(super) mod wasi;
