@@ -7,6 +7,9 @@ use crate::cli::{Language, value_name};
 /// The interface of WASM handlers, as it stands in `wit/`.
 pub(crate) const WIT: &str = include_str!("../../wit/koi-service.wit");
 
+/// The version of it that the templates are written for.
+const TEMPLATE_WIT: &str = include_str!("../../wit/0.1/koi-service.wit");
+
 /// Every file of every template, by its path: the language, then the path in the new folder.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
@@ -39,7 +42,11 @@ pub(crate) fn files(language: Language, name: &str) -> Vec<TemplateFile> {
         })
         .collect();
     if !files.is_empty() {
-        files.push(TemplateFile { path: "wit/koi-service.wit".into(), content: WIT.into(), mode: MODE });
+        files.push(TemplateFile {
+            path: "wit/koi-service.wit".into(),
+            content: TEMPLATE_WIT.into(),
+            mode: MODE,
+        });
     }
     files
 }

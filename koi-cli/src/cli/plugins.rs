@@ -17,6 +17,8 @@ pub(crate) enum Plugins {
     },
     /// Show all that is known of one plugin: what it says of itself, what it wants and what it is granted
     Inspect(Inspect),
+    /// Print the `[grants]` that a handler wants, each with what it is for, as they belong into service.toml
+    Grants(ShowGrants),
     /// Try a handler: does it keep to the contract? Reads like a test report
     #[command(long_about = CHECK)]
     Check(CheckPlugin),
@@ -67,6 +69,17 @@ pub(crate) struct Inspect {
     /// Name or UUID of the node to ask (only by name) [default: the asked node]
     #[arg(long, value_name = "NODE", conflicts_with = "service")]
     pub(crate) node: Option<String>,
+}
+
+/// `koi plugins grants`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowGrants {
+    /// A .wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// For the service in this folder: with what stands under [config] of its service.toml [default: the handler's defaults]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
 }
 
 /// `koi plugins check`.

@@ -86,8 +86,14 @@ pub struct PluginConfigKey {
     pub description: String,
     /// Without it the service cannot run.
     pub required: bool,
-    /// What it is where `service.toml` does not say.
+    /// What it is where `service.toml` does not say; of several values: with commas between.
     pub default: Option<String>,
+    /// What its value may be, in words: `integer 1 to 65535`. None: any text; an older koid does not say it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// It takes a list of values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub many: bool,
 }
 
 /// The compiled code of a WASM plugin.
@@ -112,6 +118,9 @@ pub struct Grant {
     pub value: String,
     /// The line for people.
     pub line: String,
+    /// What it is wanted for; empty: it is not wanted but granted, or nobody says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// How one service uses a plugin.

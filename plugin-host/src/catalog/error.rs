@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use koi_plugin_api::Capability;
+use koi_plugin_api::Want;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::catalog::blobs::CopyError;
 use crate::catalog::files::FileError;
+use crate::config::error::ConfigError;
 use crate::plugin::FileHash;
-use crate::service::config::ConfigError;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -60,13 +60,14 @@ pub enum OpenError {
 
 impl OpenError {
     /// What the plugin wants for the service and is not granted, if that is it.
-    pub(crate) fn missing(&self) -> &[Capability] {
+    pub(crate) fn missing(&self) -> &[Want] {
         match self {
             OpenError::Handler(error) => match &**error {
                 HandlerError::Grants(GrantError::NotGranted { missing, .. }) => missing,
                 HandlerError::Grants(_)
                 | HandlerError::Limits(_)
                 | HandlerError::Setup(_)
+                | HandlerError::Secret(_)
                 | HandlerError::NoSandbox { .. } => &[],
             },
             OpenError::Unknown(_)

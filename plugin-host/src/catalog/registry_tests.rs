@@ -110,7 +110,7 @@ impl World {
             if name == "broken" {
                 return Err(broken(source));
             }
-            let key = |name| ConfigKey { name, description: String::new(), required: true, default: None };
+            let key = |name| ConfigKey { name, required: true, ..ConfigKey::default() };
             let metadata = Metadata {
                 name,
                 version: "1".into(),

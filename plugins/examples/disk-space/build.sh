@@ -17,7 +17,7 @@ if ! command -v componentize-py >/dev/null || ! command -v wasm-tools >/dev/null
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 fi
 wit=wit
-[ -d $wit ] || wit=../../../wit
+[ -d $wit ] || wit=../../../wit/0.1
 rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 mkdir -p target
 # Without its own backtrace the tool says in a few lines what is wrong with app.py.

@@ -17,7 +17,7 @@ if ! command -v componentize-js >/dev/null; then
     npm install --no-audit --no-fund
 fi
 wit=wit
-[ -d $wit ] || wit=../../../wit
+[ -d $wit ] || wit=../../../wit/0.1
 rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 # fetch-event is for answering requests; http, for making them, stays.
 componentize-js handler.js --wit $wit --world-name handler --disable fetch-event --out "$out"

@@ -1,4 +1,4 @@
-//! `koi plugins list`, `inspect` and `new`.
+//! `koi plugins list`, `inspect`, `grants` and `new`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::trial;
-use crate::cli::{Inspect, New, Options, Plugins, value_name};
+use crate::cli::{Inspect, New, Options, Plugins, ShowGrants, value_name};
 use crate::connect::{self, Daemon};
 use crate::error::{CommandError, exit};
 use crate::files::{Existing, write};
@@ -26,6 +26,7 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
         Plugins::List { node } => list(&daemon()?, node.as_deref(), out).await,
         Plugins::Inspect(args) if is_file(&args.plugin) => inspect_file(args, out),
         Plugins::Inspect(args) => inspect(&daemon()?, args, out).await,
+        Plugins::Grants(args) => grants(args, out),
         Plugins::Check(args) => trial::check(options, args, out).await,
         Plugins::Run(args) => trial::run(options, args, out).await,
         Plugins::New(args) => new(args, out),
@@ -55,30 +56,47 @@ fn inspect_file(args: &Inspect, out: Out) -> Result<u8, CommandError> {
         let hint = "a file lies on this machine, whatever node is asked: leave --node out, or give the plugin's name";
         return Err(CommandError::usage("--node goes with a name", hint));
     }
+    let (raw, well) = ask_koid("plugin-inspect", Path::new(&args.plugin), args.service.as_deref())?;
+    let detail = PluginDetail::deserialize(&raw).map_err(|_| cannot_say(""))?;
+    out.show(&raw, |view| render::plugins::detail::plugin(&detail, view))?;
+    Ok(if well { exit::WELL } else { exit::FAILED })
+}
+
+/// `[grants]` as it belongs into `service.toml`.
+fn grants(args: &ShowGrants, out: Out) -> Result<u8, CommandError> {
+    let (raw, _) = ask_koid("plugin-grants", &args.plugin, args.service.as_deref())?;
+    let section = raw.get("section").and_then(Value::as_str).ok_or_else(|| cannot_say(""))?;
+    out.show(&raw, |_| section.to_owned())?;
+    Ok(exit::WELL)
+}
+
+/// What a koid of our own says of a file, and whether all is well with it.
+fn ask_koid(word: &str, file: &Path, service: Option<&Path>) -> Result<(Value, bool), CommandError> {
     let koid = koid::find()?;
     let mut command = Command::new(&koid);
-    command.arg("plugin-inspect").arg(&args.plugin);
-    if let Some(service) = &args.service {
+    command.arg(word).arg(file);
+    if let Some(service) = service {
         command.arg("--service").arg(service);
     }
     let ran = command
         .output()
         .map_err(|e| CommandError::local(format!("cannot run {}: {e}", koid.display()), ""))?;
-    let answer = serde_json::from_slice::<Value>(&ran.stdout);
-    if let Some(refused) = answer.as_ref().ok().and_then(|raw| raw.get("refused")?.as_str()) {
-        return Err(CommandError::local(refused, ""));
-    }
-    let answer = answer.and_then(|raw| Ok((PluginDetail::deserialize(&raw)?, raw)));
-    let Ok((detail, raw)) = answer else {
-        let said = String::from_utf8_lossy(&ran.stderr);
-        let message = match said.trim() {
-            "" => format!("{} could not say what it is", koid.display()),
-            said => said.to_owned(),
-        };
-        return Err(CommandError::local(message, ""));
+    let Ok(raw) = serde_json::from_slice::<Value>(&ran.stdout) else {
+        return Err(cannot_say(String::from_utf8_lossy(&ran.stderr).trim()));
     };
-    out.show(&raw, |view| render::plugins::detail::plugin(&detail, view))?;
-    Ok(if ran.status.success() { exit::WELL } else { exit::FAILED })
+    for refused in ["refused", "error"] {
+        // What is known of a plugin may have an error too.
+        if let (Some(why), None) = (raw.get(refused).and_then(Value::as_str), raw.get("name")) {
+            return Err(CommandError::local(why, ""));
+        }
+    }
+    Ok((raw, ran.status.success()))
+}
+
+/// koid's own words, if it has any.
+fn cannot_say(said: &str) -> CommandError {
+    let message = if said.is_empty() { "koid could not say what it is" } else { said };
+    CommandError::local(message, "")
 }
 
 /// Whether a plugin is named by its file. Names of plugins have neither slashes nor dots.

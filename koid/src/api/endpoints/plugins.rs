@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Response;
-use koi_plugin_api::Capability;
+use koi_plugin_api::{ConfigKey, ConfigKind, Want};
 use koi_plugin_host::{Granted, Kind, OnDisk, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, ErrorCode};
 
@@ -135,12 +135,6 @@ fn ms(time: Duration) -> u64 {
 /// All that is known of one. Blocks.
 pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetail {
     let facts = info.facts.clone().unwrap_or_default();
-    let config_key = |key: koi_plugin_api::ConfigKey| api::PluginConfigKey {
-        name: key.name,
-        description: key.description,
-        required: key.required,
-        default: key.default,
-    };
     let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
         cached: compiled.cached,
@@ -151,8 +145,8 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
         size_bytes: info.size_bytes,
         imports: facts.imports,
         config: facts.metadata.config.into_iter().map(config_key).collect(),
-        wanted: facts.metadata.capabilities.iter().map(ToString::to_string).collect(),
-        wants: facts.metadata.capabilities.iter().map(wish).collect(),
+        wanted: facts.metadata.wants.iter().map(|want| want.capability.to_string()).collect(),
+        wants: facts.metadata.wants.iter().map(wanted).collect(),
         compiled,
         used_by: info.used_by.iter().map(used).collect(),
     }
@@ -163,20 +157,34 @@ fn used(used: &Use) -> api::PluginUse {
         service: used.service.clone(),
         granted: used.granted.iter().map(|granted| granted.line.clone()).collect(),
         grants: used.granted.iter().map(grant).collect(),
-        missing: used.missing.iter().map(wish).collect(),
+        missing: used.missing.iter().map(wanted).collect(),
         limits: used.limits.clone(),
         problem: used.problem.as_ref().map(ToString::to_string),
     }
 }
 
-fn wish(wanted: &Capability) -> api::Grant {
+fn config_key(key: ConfigKey) -> api::PluginConfigKey {
+    api::PluginConfigKey {
+        name: key.name,
+        description: key.description,
+        required: key.required,
+        default: Some(key.default.join(", ")).filter(|_| !key.default.is_empty()),
+        kind: Some(key.kind).filter(|kind| *kind != ConfigKind::Any).map(|kind| kind.to_string()),
+        many: key.many,
+    }
+}
+
+/// What a plugin wants.
+pub(crate) fn wanted(want: &Want) -> api::Grant {
     api::Grant {
-        key: wanted.grant_key().to_owned(),
-        value: wanted.value().to_owned(),
-        line: wanted.to_string(),
+        key: want.capability.grant_key().to_owned(),
+        value: want.capability.subject().to_owned(),
+        line: want.capability.to_string(),
+        reason: want.reason.clone(),
     }
 }
 
 fn grant(granted: &Granted) -> api::Grant {
-    api::Grant { key: granted.key.clone(), value: granted.value.clone(), line: granted.line.clone() }
+    let (key, value, line) = (granted.key.clone(), granted.value.clone(), granted.line.clone());
+    api::Grant { key, value, line, reason: String::new() }
 }

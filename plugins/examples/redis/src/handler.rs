@@ -3,7 +3,7 @@
 // What the macros write calls across the border of the component.
 #[allow(missing_docs, unsafe_code)]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "handler" });
+    wit_bindgen::generate!({ path: "../../../wit/0.1", world: "handler" });
     export!(Redis with_types_in self);
     use super::Redis;
 }
