@@ -14,6 +14,7 @@ use koi_plugin_shell::ShellHandler;
 
 use crate::backend::{self, Loader, Start};
 use crate::catalog::blobs;
+use crate::catalog::departed;
 use crate::catalog::error::{OpenError, PluginError, UnknownHandlerError};
 use crate::catalog::files;
 use crate::catalog::in_progress::LoadsInProgress;
@@ -294,6 +295,14 @@ impl Registry {
         let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.code.as_ref());
         let used = all.map(|code| code.hash.to_string()).chain(also.iter().cloned()).collect();
         blobs::prune(&self.host, &used);
+    }
+
+    /// Removes what handlers have stored whose services have been gone for a month; those in `present` are there, and `passed` is the time
+    /// since the last look. Blocks.
+    ///
+    /// Returns what is to be told, a sentence each.
+    pub fn tidy(&self, present: &BTreeSet<String>, passed: Duration) -> Vec<String> {
+        departed::tidy(&self.host, present, passed)
     }
 
     /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path, and those
