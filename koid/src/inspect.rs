@@ -1,4 +1,4 @@
-//! `koid plugin-inspect FILE [--service DIR]`: says what a plugin's file is, without a daemon. `koi plugins inspect` starts it.
+//! `koid plugin-inspect FILE [--service DIR] [--trusted-key KEY]…`: says what a plugin's file is, without a daemon. `koi plugins inspect` starts it.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use koi_plugin_host::{Host, PluginInfo, Registry, Resolver, discover_one};
+use koi_artifact::signature::{KeyError, TrustedKey, TrustedKeys};
+use koi_plugin_host::{Host, PluginInfo, Registry, Resolver, Sources, discover_one};
 
 use crate::api;
 use crate::reporting::say;
@@ -17,7 +18,7 @@ use crate::reporting::say;
 /// The first word on the command line.
 pub(crate) const WORD: &str = "plugin-inspect";
 
-const USAGE: &str = "koid plugin-inspect FILE [--service DIR]";
+const USAGE: &str = "koid plugin-inspect FILE [--service DIR] [--trusted-key KEY]…";
 
 /// Why a plugin is not inspected.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,8 @@ enum InspectError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is no plugin: those end in .so or .wasm", .0.display())]
     NoPlugin(PathBuf),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error("no folder to look at it in can be made: {0}")]
     NoFolder(io::Error),
     /// The service's folder cannot be read, and why.
@@ -38,9 +41,12 @@ enum InspectError {
 }
 
 /// What is asked for.
+#[derive(Default)]
 struct InspectRequest {
     file: PathBuf,
     service: Option<PathBuf>,
+    /// Whose signatures count.
+    trusted_keys: Vec<TrustedKey>,
 }
 
 /// Prints all that is known of the plugin as JSON; if it cannot be used, that with its `error`, and exit code 1. What cannot be looked
@@ -74,13 +80,18 @@ fn read(words: &[OsString]) -> Result<InspectRequest, InspectError> {
     let absolute = |word: &OsString| {
         fs::canonicalize(word).map_err(|source| InspectError::Unreadable { path: word.into(), source })
     };
-    match words {
-        [file] => Ok(InspectRequest { file: absolute(file)?, service: None }),
-        [file, flag, service] if flag == "--service" => {
-            Ok(InspectRequest { file: absolute(file)?, service: Some(absolute(service)?) })
+    let [file, options @ ..] = words else { return Err(InspectError::Usage) };
+    let mut asked = InspectRequest { file: absolute(file)?, ..InspectRequest::default() };
+    for option in options.chunks(2) {
+        match option {
+            [flag, service] if flag == "--service" => asked.service = Some(absolute(service)?),
+            [flag, key] if flag == "--trusted-key" => {
+                asked.trusted_keys.push(key.to_string_lossy().parse()?);
+            }
+            _ => return Err(InspectError::Usage),
         }
-        _ => Err(InspectError::Usage),
     }
+    Ok(asked)
 }
 
 fn inspect(asked: &InspectRequest) -> Result<koi_proto::api::PluginDetail, InspectError> {
@@ -91,7 +102,10 @@ fn inspect(asked: &InspectRequest) -> Result<koi_proto::api::PluginDetail, Inspe
     let folder = folder.map_err(InspectError::NoFolder)?;
     let (host, keeps) = place(folder.path(), &asked.file);
     let progress = Arc::new(|sentence: &str| say::error(&format!("koid: {sentence}")));
-    let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
+    let sources =
+        Sources { trusted_keys: TrustedKeys::new(asked.trusted_keys.clone()), ..Sources::default() };
+    let registry =
+        Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress).with_sources(sources);
     let info = look(&registry, asked)?;
     let detail = api::endpoints::plugins::detail(&registry, &info);
     if let Some(hash) = info.hash.filter(|_| keeps) {

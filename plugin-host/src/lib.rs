@@ -30,6 +30,7 @@ pub use catalog::load_pool::Progress;
 pub use catalog::loaded_plugin::OnDisk;
 pub use catalog::open::{Ready, Use};
 pub use catalog::registry::{PluginInfo, Registry};
+pub use catalog::sources::Sources;
 pub use granted::Granted;
 pub use host::{Extent, Host, Protected};
 pub use koi_plugin_shell::Shape;
