@@ -57,6 +57,7 @@ const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "faile
 pub struct Guest {
     name: String,
     version: String,
+    release: String,
     bodies: Vec<(&'static str, String)>,
     describe: String,
     items: String,
@@ -72,6 +73,7 @@ impl Guest {
         Guest {
             name: name.into(),
             version: "0.1.0".into(),
+            release: "1.0".into(),
             bodies: Vec::new(),
             describe: String::new(),
             items: String::new(),
@@ -94,6 +96,13 @@ impl Guest {
     #[must_use]
     pub fn built_against(mut self, version: &str) -> Guest {
         self.version = version.into();
+        self
+    }
+
+    /// Has it name another version of itself than 1.0.
+    #[must_use]
+    pub fn release(mut self, version: &str) -> Guest {
+        self.release = version.into();
         self
     }
 
@@ -196,13 +205,14 @@ impl Guest {
             let text = default.clone().unwrap_or_default();
             keys.extend([u32::from(default.is_some()), self.place(&text), text.len() as u32]);
         }
+        let release = self.release.clone();
         let (name, capabilities_at, keys_at) =
             (self.name.clone(), self.place_words(&capabilities), self.place_words(&keys));
         let words = [
             self.place(&name),
             name.len() as u32,
-            self.place("1.0"),
-            3,
+            self.place(&release),
+            release.len() as u32,
             self.place("a test"),
             6,
             flags,

@@ -12,6 +12,7 @@ use super::plan::{Plan, Step};
 use crate::commands::cluster::show::STATUS;
 use crate::connect::Daemon;
 use crate::error::CommandError;
+use crate::render::cluster::verdict;
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -76,9 +77,13 @@ impl Steps<'_> {
         let wait_ms = u64::try_from((self.within * 3 / 4).as_millis()).ok();
         let order = Reconfigure { node: Some(node.to_owned()), wait_ms };
         let done = self.daemon.post::<Done>("/v1/reconfigure", &order).await?.value;
-        let now = plan::in_force(self.daemon, node, &self.plan.wanted.name).await?;
-        if now.and_then(|plugin| plugin.hash).as_ref() != Some(&self.plan.hash) {
-            return Err(Trouble::NotTaken(done.notes.join("; ")));
+        let deadline = Instant::now() + self.within;
+        while !self.has_it(node).await? {
+            // What is still being compiled is waited for.
+            if !done.pending || Instant::now() >= deadline {
+                return Err(Trouble::NotTaken(done.notes.join("; ")));
+            }
+            sleep(PERIOD).await;
         }
         self.until_well(|status| {
             let seen = find(status, node)?;
@@ -87,30 +92,42 @@ impl Steps<'_> {
         .await
     }
 
+    async fn has_it(&self, node: &str) -> Result<bool, Trouble> {
+        let now = plan::in_force(self.daemon, node, &self.plan.wanted.name).await?;
+        Ok(now.and_then(|plugin| plugin.hash).as_ref() == Some(&self.plan.hash))
+    }
+
     async fn switch(&self, to: &str) -> Result<(), Trouble> {
         let order = Promote { node: to.to_owned(), dry_run: false };
         self.daemon.post::<Done>("/v1/promote", &order).await?;
         self.until_well(|status| {
             let seen = find(status, to)?;
-            let is_master = status.cluster.master.as_deref() == Some(to) && seen.state == NodeState::Master;
-            let promoted =
-                |service: &ServiceStatus| service.disabled || service.state == ServiceState::Promoted;
-            if !is_master || !seen.services.iter().flatten().all(promoted) {
-                return Ok(Look::Waiting(format!("{to} is not master yet")));
+            let is_promoted = verdict::master(status).is_some_and(|master| master.name == to);
+            if !is_promoted {
+                return Ok(Look::Waiting(format!("{to} is not promoted with all its services")));
             }
             self.services_well(seen)
         })
         .await
     }
 
-    /// Asks until all is well. What has failed does not become well by waiting.
+    /// Asks until all is well, twice: a status that has just ended may still make the service fail. What has failed does not become well by
+    /// waiting.
     async fn until_well(&self, look: impl Fn(&Status) -> Result<Look, Trouble>) -> Result<(), Trouble> {
         let deadline = Instant::now() + self.within;
+        let mut was_well = false;
         loop {
             let last = match self.daemon.get::<Status>(STATUS).await {
                 Ok(status) => match look(&status.value)? {
-                    Look::Well => return Ok(()),
-                    Look::Waiting(what) => what,
+                    Look::Well if was_well => return Ok(()),
+                    Look::Well => {
+                        was_well = true;
+                        String::new()
+                    }
+                    Look::Waiting(what) => {
+                        was_well = false;
+                        what
+                    }
                 },
                 // A leader may be elected meanwhile.
                 Err(error) if error.may_pass() => error.message().to_owned(),
