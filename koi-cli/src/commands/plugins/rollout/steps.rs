@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use koi_proto::api::{
-    Done, NodeState, NodeStatus, Promote, Reconfigure, ServiceState, ServiceStatus, Status,
-};
+use koi_proto::api::{Done, NodeState, NodeStatus, Promote, Reconfigure, Status};
 use tokio::time::{Instant, sleep};
 
 use super::plan;
