@@ -1,5 +1,5 @@
-//! `koid plugin-inspect FILE [--service DIR]`: says what a plugin's file is, without a daemon. `koi plugins inspect` starts it.
-//! `koid plugin-grants FILE [--service DIR]` says what it wants, for `koi plugins grants`.
+//! `koid plugin-inspect FILE [--service DIR] [--trusted-key KEY]…`: says what a plugin's file is, without a daemon. `koi plugins inspect` starts it.
+//! `koid plugin-grants` with the same words says what it wants, for `koi plugins grants`.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use koi_artifact::signature::{KeyError, TrustedKey, TrustedKeys};
 use koi_plugin_host::{
-    ConfigError, GrantsSection, Host, Manifest, PluginInfo, Registry, Resolver, Setting, discover_one,
+    ConfigError, GrantsSection, Host, Manifest, PluginInfo, Registry, Resolver, Setting, Sources,
+    discover_one,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +33,8 @@ enum InspectError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is no plugin: those end in .so or .wasm", .0.display())]
     NoPlugin(PathBuf),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error("no folder to look at it in can be made: {0}")]
     NoFolder(io::Error),
     /// The service's folder cannot be read, and why.
@@ -46,9 +50,12 @@ enum InspectError {
 }
 
 /// What is asked for.
+#[derive(Default)]
 struct InspectRequest {
     file: PathBuf,
     service: Option<PathBuf>,
+    /// Whose signatures count.
+    trusted_keys: Vec<TrustedKey>,
 }
 
 /// Prints all that is known of the plugin as JSON; if it cannot be used, that with its `error`, and exit code 1. What cannot be looked
@@ -94,7 +101,7 @@ fn answer(
     let asked = match read(words) {
         Ok(asked) => asked,
         Err(why) => {
-            let refused = format!("{why}; koid {word} FILE [--service DIR]");
+            let refused = format!("{why}; koid {word} FILE [--service DIR] [--trusted-key KEY]…");
             say::error(&format!("koid: {refused}"));
             // For `koi plugins`.
             say::line_as_it_is(&json!({ "refused": refused }).to_string());
@@ -117,13 +124,18 @@ fn read(words: &[OsString]) -> Result<InspectRequest, InspectError> {
     let absolute = |word: &OsString| {
         fs::canonicalize(word).map_err(|source| InspectError::Unreadable { path: word.into(), source })
     };
-    match words {
-        [file] => Ok(InspectRequest { file: absolute(file)?, service: None }),
-        [file, flag, service] if flag == "--service" => {
-            Ok(InspectRequest { file: absolute(file)?, service: Some(absolute(service)?) })
+    let [file, options @ ..] = words else { return Err(InspectError::Usage) };
+    let mut asked = InspectRequest { file: absolute(file)?, ..InspectRequest::default() };
+    for option in options.chunks(2) {
+        match option {
+            [flag, service] if flag == "--service" => asked.service = Some(absolute(service)?),
+            [flag, key] if flag == "--trusted-key" => {
+                asked.trusted_keys.push(key.to_string_lossy().parse()?);
+            }
+            _ => return Err(InspectError::Usage),
         }
-        _ => Err(InspectError::Usage),
     }
+    Ok(asked)
 }
 
 /// Loads the plugin, and makes of it what is asked for.
@@ -138,7 +150,10 @@ fn look_into<T>(
     let folder = folder.map_err(InspectError::NoFolder)?;
     let (host, keeps) = place(folder.path(), &asked.file);
     let progress = Arc::new(|sentence: &str| say::error(&format!("koid: {sentence}")));
-    let registry = Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress);
+    let sources =
+        Sources { trusted_keys: TrustedKeys::new(asked.trusted_keys.clone()), ..Sources::default() };
+    let registry =
+        Registry::new(host.clone(), folder.path().to_owned()).with_progress(progress).with_sources(sources);
     let info = look(&registry, asked)?;
     let made = make(&registry, &info);
     if let Some(hash) = info.hash.filter(|_| keeps) {

@@ -32,6 +32,7 @@ pub use catalog::load_pool::Progress;
 pub use catalog::loaded_plugin::OnDisk;
 pub use catalog::open::{Ready, Use};
 pub use catalog::registry::{PluginInfo, Registry};
+pub use catalog::sources::Sources;
 pub use config::error::ConfigError;
 pub use config::setting::{SecretFile, ServiceConfig, Setting, SettingValue};
 pub use granted::Granted;

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod artifacts;
 mod plugins;
 mod time;
 
 use self::time::duration;
+pub(crate) use artifacts::{
+    KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
+};
 pub(crate) use plugins::{
     CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, value_name,
 };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::artifacts;
+use super::artifacts::{Load, PluginKeygen, Pull, Push, Rollout, Save, Sign, Verify};
 use super::time::duration;
 
 /// `koi plugins`.
@@ -27,6 +29,25 @@ pub(crate) enum Plugins {
     Run(RunHook),
     /// Begin a handler: writes a small one with its build and a README
     New(New),
+    /// Make a key to sign plugins with
+    Keygen(PluginKeygen),
+    /// Sign a plugin's file
+    #[command(long_about = artifacts::SIGN)]
+    Sign(Sign),
+    /// Say who has signed a plugin, and whether it is what was signed
+    Verify(Verify),
+    /// Bring a component to a registry, with its signature
+    Push(Push),
+    /// Get a component from a registry, for services of this node
+    #[command(long_about = artifacts::PULL)]
+    Pull(Pull),
+    /// Write what was pulled to a file, for machines that reach no registry
+    Save(Save),
+    /// Take what `koi plugins save` has written, as if it had been pulled
+    Load(Load),
+    /// Have every node take a new version of a plugin: standbys first, the master last
+    #[command(long_about = artifacts::ROLLOUT)]
+    Rollout(Rollout),
 }
 
 const CHECK: &str = "\

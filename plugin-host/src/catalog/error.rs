@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use koi_artifact::signature::RequiredError;
+use koi_artifact::{ReferenceError, StoreError};
 use koi_plugin_api::Want;
 
 use crate::backend::LoadError;
@@ -120,6 +122,20 @@ pub enum PluginError {
     /// Its file is not read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A service names what was pulled, and it is not there.
+    #[error("{reference}: {source}{}", match source { StoreError::Missing => format!("; run `koi plugins pull {reference}` here, or `koi plugins load` where no registry can be reached"), _ => format!("; `koi plugins pull {reference}` gets it anew") })]
+    Pulled {
+        /// What the service names.
+        reference: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// What a service names is no reference.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// It has no good signature, and must have one.
+    #[error(transparent)]
+    Signature(#[from] RequiredError),
     /// No copy of its file can be kept.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -154,7 +170,11 @@ impl PluginError {
 
     fn names_path(&self) -> bool {
         match self {
-            PluginError::NotAPlugin(_) | PluginError::Missing(_) | PluginError::File(_) => true,
+            PluginError::NotAPlugin(_)
+            | PluginError::Missing(_)
+            | PluginError::File(_)
+            | PluginError::Pulled { .. }
+            | PluginError::Reference(_) => true,
             PluginError::Kept { error, .. } => error.names_path(),
             PluginError::Load(error) => match error {
                 LoadError::Library(_) | LoadError::Component { .. } => true,
@@ -162,6 +182,7 @@ impl PluginError {
             },
             PluginError::FileGone { .. }
             | PluginError::Copy(_)
+            | PluginError::Signature(_)
             | PluginError::ReservedName { .. }
             | PluginError::DuplicateName { .. } => false,
         }

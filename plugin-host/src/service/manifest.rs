@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_artifact::{Reference, ReferenceError, SCHEME};
 use koi_plugin_api::Hook;
 use koi_plugin_shell::open_regular;
 use toml::Spanned;
@@ -22,7 +23,7 @@ const TIMEOUT_KEYS: [&str; 7] = ["start", "stop", "promote", "demote", "status",
 /// Everything that a `service.toml` may say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifest {
-    /// A plugin's name, or a path to a `.so` or `.wasm`; none: by what lies in the folder.
+    /// A plugin's name, a path to a `.so` or `.wasm`, or the reference of what was pulled, with its digest; none: by what lies in the folder.
     pub handler: Option<String>,
     /// `[config]`, to be held against what the handler understands, in file order.
     pub config: Vec<Setting>,
@@ -106,6 +107,14 @@ pub enum ManifestEntryError {
     /// Something else than a text.
     #[error("`{0}` must be a text in double quotes")]
     NotAText(String),
+    /// A handler in a registry that is none.
+    #[error("`handler`: {0}")]
+    Reference(#[from] ReferenceError),
+    /// A handler in a registry that could be another one tomorrow.
+    #[error(
+        "`handler`: {0} may lead to another file tomorrow; run `koi plugins pull {0}`, and write the line with sha256 that it prints"
+    )]
+    Unpinned(Reference),
     /// A date or a list of lists under `[config]`.
     #[error("`{0}` must be a text, a number, true or false; or a list of them, if the handler takes one")]
     NotASetting(String),
@@ -164,7 +173,7 @@ impl Manifest {
         let mut manifest = Manifest::default();
         for (key, value) in in_file_order(table.get_ref()) {
             match key.get_ref().as_ref() {
-                "handler" => manifest.handler = Some(string(key, value)?),
+                "handler" => manifest.handler = Some(handler(key, value)?),
                 "config" => manifest.config = config(section(key, value)?, text)?,
                 "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
                 "limits" => manifest.limits = raw_section(&mut raw, key, value)?,
@@ -221,6 +230,19 @@ fn string(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedErr
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         _ => Err(SpannedError::new(value, ManifestEntryError::NotAText(key.get_ref().to_string()))),
+    }
+}
+
+fn handler(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedError> {
+    let text = string(key, value)?;
+    if !text.starts_with(SCHEME) {
+        return Ok(text);
+    }
+    let wrong = |what| SpannedError::new(value, what);
+    let reference: Reference = text.parse().map_err(|error: ReferenceError| wrong(error.into()))?;
+    match reference.digest {
+        Some(digest) => Ok(reference.pinned(digest).to_string()),
+        None => Err(wrong(ManifestEntryError::Unpinned(reference))),
     }
 }
 
@@ -369,6 +391,24 @@ mod tests {
         let time = error("[timeouts]\nstop = 5\n");
         assert_eq!(time, "service.toml:2: `stop` must be a time in double quotes, like \"30s\"");
         assert!(error("[timeouts]\nstop = \"5\"\n").starts_with("service.toml:2: `stop`: `5` is not a time"));
+    }
+
+    #[test]
+    fn a_handler_in_a_registry_is_named_by_its_digest() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let pinned = format!("oci://registry.example/redis@{digest}");
+        let both = format!("oci://registry.example/redis:0.2.0@{digest}");
+        for text in [&pinned, &both] {
+            let manifest = load(&format!("handler = \"{text}\"\n")).unwrap().unwrap();
+            assert_eq!(manifest.handler.as_ref(), Some(&pinned));
+        }
+        let why = error("\nhandler = \"oci://registry.example/redis:0.2.0\"\n");
+        assert!(
+            why.starts_with("service.toml:2: ")
+                && why.contains("koi plugins pull oci://registry.example/redis:0.2.0"),
+            "{why}"
+        );
+        assert!(error("handler = \"oci://redis\"\n").contains("names no registry"));
     }
 
     #[test]

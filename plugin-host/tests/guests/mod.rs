@@ -59,6 +59,7 @@ const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "faile
 pub struct Guest {
     name: String,
     version: String,
+    release: String,
     bodies: Vec<(&'static str, String)>,
     describe: String,
     items: String,
@@ -76,6 +77,7 @@ impl Guest {
         Guest {
             name: name.into(),
             version: "0.1.0".into(),
+            release: "1.0".into(),
             bodies: Vec::new(),
             describe: String::new(),
             items: String::new(),
@@ -100,6 +102,13 @@ impl Guest {
     #[must_use]
     pub fn built_against(mut self, version: &str) -> Guest {
         self.version = version.into();
+        self
+    }
+
+    /// Has it name another version of itself than 1.0.
+    #[must_use]
+    pub fn release(mut self, version: &str) -> Guest {
+        self.release = version.into();
         self
     }
 
@@ -302,11 +311,12 @@ impl Guest {
             HOOKS.iter().enumerate().filter(|(_, hook)| self.bodies.iter().any(|(name, _)| name == *hook));
         let flags: u32 = flags.map(|(n, _)| 1 << n).sum();
         let name = self.name.clone();
+        let release = self.release.clone();
         let words = [
             self.place(&name),
             name.len() as u32,
-            self.place("1.0"),
-            3,
+            self.place(&release),
+            release.len() as u32,
             self.place("a test"),
             6,
             flags,

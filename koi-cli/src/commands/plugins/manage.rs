@@ -1,18 +1,16 @@
 //! `koi plugins list`, `inspect`, `grants` and `new`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use koi_config::load;
 use koi_proto::api::{Plugin, PluginDetail};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::trial;
+use super::{artifacts, inspected, rollout, signing, trial};
 use crate::cli::{Inspect, New, Options, Plugins, ShowGrants, value_name};
 use crate::connect::{self, Daemon};
 use crate::error::{CommandError, exit};
 use crate::files::{Existing, write};
-use crate::koid;
 use crate::output::Out;
 use crate::render;
 use crate::template;
@@ -24,12 +22,20 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
     let daemon = || connect::daemon(options, out);
     match command {
         Plugins::List { node } => list(&daemon()?, node.as_deref(), out).await,
-        Plugins::Inspect(args) if is_file(&args.plugin) => inspect_file(args, out),
+        Plugins::Inspect(args) if is_file(&args.plugin) => inspect_file(options, args, out),
         Plugins::Inspect(args) => inspect(&daemon()?, args, out).await,
         Plugins::Grants(args) => grants(args, out),
         Plugins::Check(args) => trial::check(options, args, out).await,
         Plugins::Run(args) => trial::run(options, args, out).await,
         Plugins::New(args) => new(args, out),
+        Plugins::Keygen(args) => signing::keygen(args, out),
+        Plugins::Sign(args) => signing::sign(args, out),
+        Plugins::Verify(args) => artifacts::verify(options, args, out),
+        Plugins::Push(args) => artifacts::push(options, args, out).await,
+        Plugins::Pull(args) => artifacts::pull(options, args, out).await,
+        Plugins::Save(args) => artifacts::save(options, args, out),
+        Plugins::Load(args) => artifacts::load(options, args, out),
+        Plugins::Rollout(args) => rollout::rollout(&daemon()?, args, out).await,
     }
 }
 
@@ -51,52 +57,24 @@ async fn inspect(daemon: &Daemon, args: &Inspect, out: Out) -> Result<u8, Comman
 }
 
 /// A file is not a plugin of any daemon: a koid of our own looks into it.
-fn inspect_file(args: &Inspect, out: Out) -> Result<u8, CommandError> {
+fn inspect_file(options: &Options, args: &Inspect, out: Out) -> Result<u8, CommandError> {
     if args.node.is_some() {
         let hint = "a file lies on this machine, whatever node is asked: leave --node out, or give the plugin's name";
         return Err(CommandError::usage("--node goes with a name", hint));
     }
-    let (raw, well) = ask_koid("plugin-inspect", Path::new(&args.plugin), args.service.as_deref())?;
-    let detail = PluginDetail::deserialize(&raw).map_err(|_| cannot_say(""))?;
-    out.show(&raw, |view| render::plugins::detail::plugin(&detail, view))?;
-    Ok(if well { exit::WELL } else { exit::FAILED })
+    // Without a configuration nobody's signature counts.
+    let trusted = load(options.file.as_deref()).map(|loaded| loaded.config.plugins.trusted_keys);
+    let looked =
+        inspected::inspect(args.plugin.as_ref(), args.service.as_deref(), &trusted.unwrap_or_default())?;
+    out.show(&looked.raw, |view| render::plugins::detail::plugin(&looked.detail, view))?;
+    Ok(if looked.well { exit::WELL } else { exit::FAILED })
 }
 
 /// `[grants]` as it belongs into `service.toml`.
 fn grants(args: &ShowGrants, out: Out) -> Result<u8, CommandError> {
-    let (raw, _) = ask_koid("plugin-grants", &args.plugin, args.service.as_deref())?;
-    let section = raw.get("section").and_then(Value::as_str).ok_or_else(|| cannot_say(""))?;
-    out.show(&raw, |_| section.to_owned())?;
+    let (section, raw) = inspected::grants(&args.plugin, args.service.as_deref())?;
+    out.show(&raw, |_| section)?;
     Ok(exit::WELL)
-}
-
-/// What a koid of our own says of a file, and whether all is well with it.
-fn ask_koid(word: &str, file: &Path, service: Option<&Path>) -> Result<(Value, bool), CommandError> {
-    let koid = koid::find()?;
-    let mut command = Command::new(&koid);
-    command.arg(word).arg(file);
-    if let Some(service) = service {
-        command.arg("--service").arg(service);
-    }
-    let ran = command
-        .output()
-        .map_err(|e| CommandError::local(format!("cannot run {}: {e}", koid.display()), ""))?;
-    let Ok(raw) = serde_json::from_slice::<Value>(&ran.stdout) else {
-        return Err(cannot_say(String::from_utf8_lossy(&ran.stderr).trim()));
-    };
-    for refused in ["refused", "error"] {
-        // What is known of a plugin may have an error too.
-        if let (Some(why), None) = (raw.get(refused).and_then(Value::as_str), raw.get("name")) {
-            return Err(CommandError::local(why, ""));
-        }
-    }
-    Ok((raw, ran.status.success()))
-}
-
-/// koid's own words, if it has any.
-fn cannot_say(said: &str) -> CommandError {
-    let message = if said.is_empty() { "koid could not say what it is" } else { said };
-    CommandError::local(message, "")
 }
 
 /// Whether a plugin is named by its file. Names of plugins have neither slashes nor dots.
@@ -104,7 +82,7 @@ fn is_file(plugin: &str) -> bool {
     plugin.contains(['/', '.']) || Path::new(plugin).is_file()
 }
 
-fn at_node(path: &str, node: Option<&str>) -> String {
+pub(super) fn at_node(path: &str, node: Option<&str>) -> String {
     node.map_or_else(|| path.to_owned(), |node| format!("{path}?node={}", encoded(node)))
 }
 

@@ -3,6 +3,7 @@
 use koi_proto::api::{Grant, Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::list::{loading, tone};
+use super::signature;
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, fact, hanging};
@@ -51,6 +52,10 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     }
     let (now, tone) = on_disk(&detail.plugin.on_disk);
     say("on disk", now, tone);
+    if let Some(signature) = &plugin.signature {
+        let (line, tone) = signature::line(signature);
+        say("signature", &line, tone);
+    }
     // It is wider than a fact: on a line of its own it can be copied.
     if let Some(hash) = &plugin.hash {
         lines.push_str(&hanging("  ", &format!("SHA-256 {hash}"), Tone::Dim, view));

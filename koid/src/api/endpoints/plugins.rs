@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hyper::Response;
+use koi_artifact::signature::Signature;
 use koi_plugin_api::{ConfigKey, ConfigKind, Want};
 use koi_plugin_host::{Granted, Kind, OnDisk, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, ErrorCode};
@@ -11,6 +12,7 @@ use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, silent_core};
 use crate::api::request::ApiRequest;
+use crate::config::load;
 
 impl Api {
     /// `GET /v1/plugins`.
@@ -48,6 +50,30 @@ impl Api {
             return Err(error(ErrorCode::NotFound, message, "`koi plugins list` lists them by name"));
         };
         Ok(json(&detail))
+    }
+
+    /// `GET /v1/staged`: the plugins as `koi reconfigure` would have them on this node. Takes long when components are to be compiled.
+    pub(in crate::api) async fn staged(
+        &self,
+        asked: &ApiRequest,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        if let Some(elsewhere) = self.at_other_node(asked).await? {
+            return Ok(elsewhere);
+        }
+        let (file, own) = (self.file.clone(), self.shared.get().config.node.name.clone());
+        let read = tokio::task::spawn_blocking(move || load::load(Some(&file), Some(&own))).await;
+        let written = read.map_err(broken)?.map_err(|why| {
+            error(ErrorCode::Refused, format!("the configuration could not be taken: {why}"), "mend the file")
+        })?;
+        // What needs a restart stays as it is.
+        let mut config = self.shared.get().config.clone();
+        (config.plugins, config.services) = (written.config.plugins, written.config.services);
+        let staged = self.plugins.staged(&config).await;
+        let registry = staged.map_err(|why| error(ErrorCode::Failed, why.to_string(), ""))?;
+        let listed = tokio::task::spawn_blocking(move || {
+            registry.plugins().iter().map(|info| plugin(&registry, info)).collect::<Vec<_>>()
+        });
+        Ok(json(&listed.await.map_err(broken)?))
     }
 
     /// The answer of the node that `?node=` names; none: that is this one.
@@ -90,6 +116,25 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         loading_ms: info.loading.map(ms),
         problems: info.used_by.iter().filter_map(problem).collect(),
         on_disk: registry.on_disk(info).map_or(api::OnDisk::NoFile, on_disk),
+        signature: info.signature.as_ref().map(signature),
+    }
+}
+
+fn signature(signature: &Signature) -> api::PluginSignature {
+    let state = |state| api::PluginSignature { state, ..Default::default() };
+    match signature {
+        Signature::None => state(api::SignatureState::Unsigned),
+        Signature::Untrusted(key) => {
+            api::PluginSignature { key: Some(key.to_string()), ..state(api::SignatureState::Untrusted) }
+        }
+        Signature::Wrong(error) => {
+            api::PluginSignature { error: Some(error.to_string()), ..state(api::SignatureState::Wrong) }
+        }
+        Signature::Good { key, signed } => api::PluginSignature {
+            key: Some(key.clone()),
+            signed: Some(signed.to_string()),
+            ..state(api::SignatureState::Signed)
+        },
     }
 }
 
