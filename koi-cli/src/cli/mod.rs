@@ -9,7 +9,9 @@ mod plugins;
 mod time;
 
 use self::time::duration;
-pub(crate) use plugins::{CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, value_name};
+pub(crate) use plugins::{
+    CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, TestPlugin, value_name,
+};
 
 /// How long one answer may take when nobody says otherwise.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);

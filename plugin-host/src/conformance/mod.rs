@@ -6,15 +6,15 @@
 
 mod args;
 mod check;
-mod error;
-mod exit;
-mod harness;
-mod interrupt;
-mod loaded_handler;
-mod report;
+pub(crate) mod error;
+pub(crate) mod exit;
+pub(crate) mod harness;
+pub(crate) mod interrupt;
+pub(crate) mod loaded_handler;
+pub(crate) mod report;
 mod run;
-mod scratch;
-mod target;
+pub(crate) mod scratch;
+pub(crate) mod target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

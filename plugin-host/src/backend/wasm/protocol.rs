@@ -147,6 +147,17 @@ pub(crate) struct HookRequest {
     /// The helper was started for this very call, because the one before was stale.
     #[n(13)]
     pub(crate) is_repeated: bool,
+    /// The call is part of a test.
+    #[n(14)]
+    pub(crate) test: Option<TestClock>,
+}
+
+/// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TestClock {
+    /// What the wall clock says when the call begins, since 1970.
+    #[n(0)]
+    pub(crate) wall_us: u64,
 }
 
 impl HookRequest {
@@ -186,6 +197,7 @@ impl HookRequest {
                 .as_ref()
                 .map(|cause| (number_of(cause.hook), cause.message.clone(), cause.timed_out)),
             is_repeated: false,
+            test: None,
         }
     }
 }

@@ -9,4 +9,5 @@ pub(super) mod deadline;
 pub(super) mod machine;
 #[allow(unsafe_code)] // Maps memory for stacks.
 pub(super) mod stacks;
+pub(super) mod test_time;
 pub(super) mod trap;
