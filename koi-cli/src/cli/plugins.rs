@@ -108,7 +108,7 @@ pub(crate) struct CheckPlugin {
     /// Show only notes, failures and how it ended; does not change -o json
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// How long a hook may take [default: what the service says, or 30s]
+    /// How long a hook may take [default: what the service says, or 30s; 5s for a component without a service]
     #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Stands in for the global option, whose long name is taken here; no answer is waited for.
@@ -142,7 +142,7 @@ pub(crate) struct RunHook {
     /// Also when the service belongs to koid
     #[arg(long)]
     pub(crate) really: bool,
-    /// How long the hook may take [default: what the service says, or 30s]
+    /// How long the hook may take [default: what the service says, or 30s; 5s for a component without a service]
     #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Stands in for the global option, whose long name is taken here; no answer is waited for.

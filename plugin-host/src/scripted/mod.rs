@@ -92,7 +92,7 @@ pub(crate) fn test_process(words: &[OsString]) -> ExitCode {
 
 fn test(args: &TestArgs, network: Option<&NetworkError>, interrupt: Interrupt) -> Result<u8, TestRunError> {
     let paths = match args.files.is_empty() {
-        true => places::files(args.handler.as_deref())?,
+        true => places::found(args.handler.as_deref())?,
         false => args.files.clone(),
     };
     // A mistake in the last file is not to be heard of after the tests of all others.

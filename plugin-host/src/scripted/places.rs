@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::catalog::files;
+use crate::plugin::Kind;
 use crate::scripted::file::TestFile;
 use crate::service::definition::COMPONENT;
 
@@ -26,10 +28,15 @@ pub(crate) enum PlaceError {
          is not beside it", .0.display()
     )]
     NoHandler(PathBuf),
+    #[error(
+        "{}: `handler` names a .wasm; a script or a library really runs, so name it on the command line: koi plugins test HANDLER \
+         FILE", .0.display()
+    )]
+    NotAComponent(PathBuf),
 }
 
 /// The test files of a handler; none: of the one in this folder.
-pub(crate) fn files(handler: Option<&Path>) -> Result<Vec<PathBuf>, PlaceError> {
+pub(crate) fn found(handler: Option<&Path>) -> Result<Vec<PathBuf>, PlaceError> {
     let (base, stem) = match handler {
         None => (Path::new(""), HANDLER.into()),
         Some(folder) if folder.is_dir() => (folder, HANDLER.into()),
@@ -59,7 +66,11 @@ pub(crate) fn handler(named: Option<&Path>, file: &TestFile) -> Result<PathBuf, 
     }
     let folder = file.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(own) = &file.handler {
-        return Ok(folder.join(own));
+        // Whatever a component is asked, it does no harm. Others really run, and somebody must have named them.
+        return match files::kind_of(own) {
+            Some(Kind::Wasm) => Ok(folder.join(own)),
+            Some(Kind::Native | Kind::Builtin) | None => Err(PlaceError::NotAComponent(file.path.clone())),
+        };
     }
     let is_in_folder = fs::canonicalize(folder).is_ok_and(|folder| folder.ends_with(FOLDER));
     let beside = folder.join(COMPONENT);

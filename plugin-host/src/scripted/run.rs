@@ -39,11 +39,17 @@ pub(crate) enum TestError {
     #[error(transparent)]
     Store(#[from] TestStoreError),
     #[error("the handler cannot be had so: {0}")]
-    Handler(#[from] LoadedHandlerError),
+    Handler(Box<LoadedHandlerError>),
     #[error("it needs a network: {0}")]
     Network(String),
     #[error("`{0}` is for components: scripts and libraries do by themselves what koi does for a component")]
     OnlyComponents(&'static str),
+}
+
+impl From<LoadedHandlerError> for TestError {
+    fn from(error: LoadedHandlerError) -> TestError {
+        TestError::Handler(Box::new(error))
+    }
 }
 
 /// What all tests of a run share.

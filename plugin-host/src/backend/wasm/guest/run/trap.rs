@@ -50,12 +50,33 @@ pub(crate) fn log_backtrace(error: &wasmtime::Error, log: &dyn CallLog) {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return };
     for frame in trace.frames().iter().take(FRAMES) {
         let name = match frame.func_name() {
-            Some(name) => for_people(name, CHARS),
+            Some(name) => for_people(&plain_name(name), CHARS),
             None => format!("function {}", frame.func_index()),
         };
         log.line(LogLevel::Debug, &format!("  in {name}"));
     }
     if trace.frames().len() > FRAMES {
         log.line(LogLevel::Debug, "  in further functions");
+    }
+}
+
+/// The name that a function has in its source: a compiler of Rust adds to it, and writes it in letters and digits alone.
+fn plain_name(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_have_the_names_of_their_source() {
+        for (mangled, plain) in [
+            ("_ZN7handler5start17h0123456789abcdefE", "handler::start"),
+            ("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar"),
+            ("handler_start", "handler_start"),
+        ] {
+            assert_eq!(plain_name(mangled), plain);
+        }
     }
 }
