@@ -39,6 +39,7 @@ fn with_target(
     one_hook: bool,
     work: fn(&Args, &Target) -> Result<u8, TrialError>,
 ) -> ExitCode {
+    crate::backend::wasm::show_lines();
     let worked = args::read(words, one_hook).map_err(TrialError::from).and_then(|args| {
         let target = Target::find(&args.plugin, args.service.as_deref(), &args.config)?;
         work(&args, &target)

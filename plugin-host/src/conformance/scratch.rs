@@ -43,6 +43,14 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// One with an empty store beside it, for a test: what was compiled is found there.
+    pub(crate) fn another(&self, kind: Kind, name: &str) -> Result<Scratch, ScratchError> {
+        let mut scratch = Scratch::new(kind, None, name)?;
+        scratch.host.dir = self.host.dir.clone();
+        scratch.forget();
+        Ok(scratch)
+    }
+
     /// For a test: what stands in for this machine, and where the addresses of names come from.
     pub(crate) fn stand_in(&mut self, machine: StandIn, resolver: Resolver) {
         (self.host.stand_in, self.host.resolver) = (Some(machine), resolver);

@@ -65,7 +65,7 @@ pub(crate) struct Findings(Arc<Mutex<Vec<Finding>>>);
 impl Findings {
     pub(crate) fn add(&self, finding: Finding) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < FINDINGS {
+        if all.len() < FINDINGS && !all.contains(&finding) {
             all.push(finding);
         }
     }

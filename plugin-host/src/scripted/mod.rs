@@ -76,6 +76,7 @@ pub(crate) fn test_process(words: &[OsString]) -> ExitCode {
     // Before there is a second thread.
     let network = network::enter();
     let interrupt = Interrupt::watch();
+    crate::backend::wasm::show_lines();
     let tested = args::read(words)
         .map_err(TestRunError::from)
         .and_then(|args| test(&args, network.as_ref().err(), interrupt));
@@ -142,7 +143,14 @@ fn test_file(
     }
     let loaded = LoadedHandler::load(&target, &scratch).map_err(Box::new)?;
     let harness = Harness::new(&target, None, interrupt.clone())?;
-    let stage = Stage { target: &target, facts: loaded.facts(), harness: &harness, runtime, network };
+    let stage = Stage {
+        target: &target,
+        scratch: &scratch,
+        facts: loaded.facts(),
+        harness: &harness,
+        runtime,
+        network,
+    };
     report.file(&file.path, handler);
     for test in &file.tests {
         report.add(test, &run::run(&stage, test));

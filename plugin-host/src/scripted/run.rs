@@ -55,6 +55,7 @@ impl From<LoadedHandlerError> for TestError {
 /// What all tests of a run share.
 pub(crate) struct Stage<'s> {
     pub(crate) target: &'s Target,
+    pub(crate) scratch: &'s Scratch,
     pub(crate) facts: &'s Facts,
     pub(crate) harness: &'s Harness<'s>,
     /// For peers and stores: not that which hooks are called in.
@@ -90,7 +91,7 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
     }
     let target = target(stage.target, test);
     let machine = Arc::new(ScriptedMachine::new(test, findings.clone()));
-    let mut scratch = Scratch::new(target.kind(), None, &target.name)?;
+    let mut scratch = stage.scratch.another(target.kind(), &target.name)?;
     if target.kind() == Kind::Wasm {
         scratch.stand_in(StandIn::new(machine.clone()), machine::resolver(&test.given.names));
     }

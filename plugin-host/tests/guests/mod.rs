@@ -63,6 +63,7 @@ pub struct Guest {
     keys: Vec<(String, bool, Option<String>)>,
     capabilities: Vec<(u32, String)>,
     stdout: bool,
+    lines: bool,
     texts: Vec<u8>,
 }
 
@@ -78,6 +79,7 @@ impl Guest {
             keys: Vec::new(),
             capabilities: Vec::new(),
             stdout: false,
+            lines: false,
             texts: Vec::new(),
         }
     }
@@ -133,10 +135,22 @@ impl Guest {
         self
     }
 
+    /// Puts its source lines in: those of `guest.wat`.
+    #[must_use]
+    pub fn with_lines(mut self) -> Guest {
+        self.lines = true;
+        self
+    }
+
     /// The component.
     pub fn build(mut self) -> Vec<u8> {
         let text = self.module();
-        let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut parser = wat::Parser::new();
+        if self.lines {
+            parser.generate_dwarf(wat::GenerateDwarf::Full);
+        }
+        let parsed = parser.parse_str(Some("guest.wat".as_ref()), &text);
+        let mut module = parsed.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut resolve = Resolve::default();
         let version = format!("koi:service@{}", self.version);
         let mut package =

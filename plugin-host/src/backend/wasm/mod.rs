@@ -25,6 +25,7 @@ pub(crate) mod load;
 mod protocol;
 
 pub(crate) use broker::process as broker_process;
+pub(crate) use engine::show_lines;
 pub(crate) use guest::process as guest_process;
 pub(crate) use load::compile::process as compile_process;
 

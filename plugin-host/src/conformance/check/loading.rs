@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::{Handler, Hook};
 
-use crate::conformance::check::describe;
+use crate::conformance::check::{describe, service};
 use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::report::{Report, Verdict, progress, shown};
 use crate::conformance::scratch::Scratch;
@@ -40,6 +40,9 @@ pub(crate) fn load<'t>(
     report.add(Verdict::Ok, "describe", &said, Duration::ZERO);
     for (verdict, finding) in describe::findings(metadata) {
         report.add(verdict, "describe", &finding, Duration::ZERO);
+    }
+    for (verdict, finding) in service::findings(target, metadata.hooks) {
+        report.add(verdict, "service", &finding, Duration::ZERO);
     }
     if target.kind() != Kind::Builtin {
         let began = Instant::now();

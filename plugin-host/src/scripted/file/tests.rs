@@ -81,6 +81,13 @@ fn a_slip_is_an_error_with_its_line_and_the_nearest_word() {
             "at = \"10.0.0.5\"",
             "14: `at`: \"10.0.0.5\" is not an IP address with a port",
         ),
+        ("at = \"10.0.0.5:6379\"", "at = \"0.0.0.0:80\"", "14: `at`: \"0.0.0.0:80\" is not an IP address"),
+        (
+            "at = \"10.0.0.5:6379\"",
+            "at = \"[ff02::1]:80\"",
+            "14: `at`: \"[ff02::1]:80\" is not an IP address",
+        ),
+        ("at = \"10.0.0.5:6379\"", "at = \"10.0.0.5:0\"", "14: `at`: \"10.0.0.5:0\" is not an IP address"),
         ("at = \"10.0.0.5:6379\"", "", "13: [[test.tcp]] has no `at`; write at = \"10.0.0.5:6379\""),
         ("2b 0d0a", "2b 0d0", "17: `say`: \"2b 0d0\" is not hexadecimal"),
         ("api.example/", "other.example/", "22: nobody says what address other.example has"),

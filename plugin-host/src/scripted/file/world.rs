@@ -138,14 +138,13 @@ pub(super) fn datagram_peer(value: &Value<'_>, around: &Around<'_>) -> Result<Pe
 
 fn of_peer(fields: &Fields<'_, '_>, around: &Around<'_>) -> Result<PeerScript> {
     let at = fields.get("at").ok_or_else(|| fields.missing("at", "at = \"10.0.0.5:6379\""))?;
-    let at_text = text("at", at)?;
-    let address = at_text.parse().map_err(|_| {
+    let written = text("at", at)?;
+    let parsed = written.parse().ok().filter(may_listen);
+    let address = parsed.ok_or_else(|| {
         let expected = "an IP address with a port, like 10.0.0.5:6379 or [fd00::5]:6379";
-        SpannedEntryError::of(
-            at,
-            TestEntryError::Address { key: "at".into(), text: at_text.clone(), expected },
-        )
+        SpannedEntryError::of(at, TestEntryError::Address { key: "at".into(), text: written, expected })
     })?;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     let talk =
         fields.list("talk")?.iter().map(|step| self::step(step, around)).collect::<Result<Vec<_>>>()?;
     let refuses = fields.flag("refuse")?;
@@ -153,6 +152,13 @@ fn of_peer(fields: &Fields<'_, '_>, around: &Around<'_>) -> Result<PeerScript> {
         return Err(SpannedEntryError::new(fields.at, TestEntryError::RefusesAndTalks));
     }
     Ok(PeerScript { line: (around.line_of)(fields.at), at: address, times: times(fields)?, refuses, talk })
+}
+
+/// Whether it is the address of one server.
+fn may_listen(address: &SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    address.port() > 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
 }
 
 fn step(value: &Value<'_>, around: &Around<'_>) -> Result<PeerStep> {
@@ -210,7 +216,7 @@ pub(super) fn server(value: &Value<'_>, around: &Around<'_>) -> Result<ServerScr
         method: method.to_owned(),
         authority: authority.as_str().to_ascii_lowercase(),
         is_encrypted,
-        at: SocketAddr::new(ip, port),
+        at: SocketAddr::new(ip.to_canonical(), port),
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         headers: fields.texts("headers")?,
         body: fields.get("body").map(|value| bytes("body", value)).transpose()?,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use koi_plugin_api::{CallLog, LogLevel, for_people};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameSymbol, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::backend::wasm::limits::LimitExceededError;
@@ -53,11 +53,19 @@ pub(crate) fn log_backtrace(error: &wasmtime::Error, log: &dyn CallLog) {
             Some(name) => for_people(&plain_name(name), CHARS),
             None => format!("function {}", frame.func_index()),
         };
-        log.line(LogLevel::Debug, &format!("  in {name}"));
+        log.line(LogLevel::Debug, &format!("  in {name}{}", place(frame.symbols())));
     }
     if trace.frames().len() > FRAMES {
         log.line(LogLevel::Debug, "  in further functions");
     }
+}
+
+/// Where in its source, if the component says so. Of functions that were put into one another the innermost comes first.
+fn place(symbols: &[FrameSymbol]) -> String {
+    let Some((file, line)) = symbols.first().and_then(|symbol| Some((symbol.file()?, symbol.line()?))) else {
+        return String::new();
+    };
+    format!(" at {}:{line}", for_people(file, CHARS))
 }
 
 /// The name that a function has in its source: a compiler of Rust adds to it, and writes it in letters and digits alone.
