@@ -187,7 +187,7 @@ fn place(folder: &Path, file: &Path) -> (Host, bool) {
     let cache = if is_component { cache() } else { None };
     let keeps = cache.is_some();
     let dir = cache.unwrap_or_else(|| folder.to_owned());
-    (Host { program, dir, protected: Vec::new(), resolver: Resolver::default() }, keeps)
+    (Host { program, dir, protected: Vec::new(), resolver: Resolver::default(), stand_in: None }, keeps)
 }
 
 /// `$XDG_CACHE_HOME/koi`, for this user alone; none: there is no place for it.

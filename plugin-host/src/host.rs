@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::resolver::Resolver;
+use crate::stand_in::StandIn;
 
 /// Where plugins find what they need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Host {
     pub protected: Vec<Protected>,
     /// Finds the addresses of names under `[grants]`, and of those that guests ask for.
     pub resolver: Resolver,
+    /// What stands in for this machine in a test of a handler. A daemon has none.
+    pub stand_in: Option<StandIn>,
 }
 
 /// A place of koi's that a guest with a grant for it could use to get everything else.
@@ -50,6 +53,7 @@ impl Host {
             dir: state_dir.join("plugins"),
             protected: Vec::new(),
             resolver: Resolver::default(),
+            stand_in: None,
         }
     }
 

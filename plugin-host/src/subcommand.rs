@@ -13,3 +13,5 @@ pub(crate) const NATIVE: &str = "plugin-native";
 pub(crate) const CHECK: &str = "plugin-check";
 /// Runs one hook by hand, for `koi plugins run`.
 pub(crate) const RUN: &str = "plugin-run";
+/// Runs test files, for `koi plugins test`.
+pub(crate) const TEST: &str = "plugin-test";

@@ -193,6 +193,20 @@ fn a_service_that_runs_is_left_running_unless_one_insists() {
 }
 
 #[test]
+fn what_koid_says_of_a_service_is_said_of_one_that_is_tried() {
+    let place = Place::new();
+    place.script("10-web/start", "#!/no/such/shell\n");
+    fs::write(place.at("10-web/service.toml"), "[grants]\ntcp = [\"127.0.0.1:1\"]\n").unwrap();
+    let ran = place.run(&["plugin-check", "--json", "--config", "port=1"], &place.at("10-web"));
+    let (fails, notes) = (ran.checks("FAIL"), ran.checks("note"));
+    assert!(fails.iter().any(|f| f.contains(", service: ") && f.contains("/no/such/shell")), "{fails:?}");
+    assert!(notes.iter().any(|n| n.contains("[grants] means nothing here")), "{notes:?}");
+    let keyed = place.component(idle().key("port", false, None));
+    let unknown = place.run(&["plugin-check", "--json", "--config", "prt=1"], &keyed);
+    assert!(unknown.checks("note").iter().any(|n| n.contains("the nearest is `port`")), "{}", unknown.said);
+}
+
+#[test]
 fn whoever_interrupts_a_check_leaves_nothing_started() {
     let place = Place::new();
     let script = place.script("slow", &GOOD.replace("promote) ", "promote) echo promoting; sleep 600; "));
@@ -343,6 +357,17 @@ fn what_a_component_stores_can_be_kept_from_run_to_run() {
     let state = state.to_str().unwrap();
     assert_eq!(run(&["plugin-run", "start", "--state", state, "--json"]), "done");
     assert_eq!(run(&["plugin-run", "status", "--state", state, "--json"]), "standby");
+}
+
+#[test]
+fn a_component_with_its_source_lines_in_it_says_where_it_broke_off() {
+    let place = Place::new();
+    let traps = Guest::new("traps").with_lines().item("(func $the_culprit (result i32) unreachable)");
+    let path = place.component(traps.hook("promote", "(call $the_culprit)"));
+    let ran = place.run(&["plugin-run", "promote", "--json"], &path).json();
+    let first = ran["log"][0]["text"].as_str().unwrap().to_owned();
+    let line = first.strip_prefix("  in the_culprit at ./guest.wat:");
+    assert!(line.is_some_and(|line| line.parse::<u32>().is_ok()), "{ran}");
 }
 
 #[test]

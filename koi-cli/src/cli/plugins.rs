@@ -27,6 +27,9 @@ pub(crate) enum Plugins {
     /// Run one hook of a handler by hand, and show its log
     #[command(long_about = RUN)]
     Run(RunHook),
+    /// Run the test files of a handler: given a world, when its hooks are called, then …
+    #[command(long_about = TEST)]
+    Test(TestPlugin),
     /// Begin a handler: writes a small one with its build and a README
     New(New),
     /// Make a key to sign plugins with
@@ -78,6 +81,24 @@ the services folder of this machine's configuration belongs to koid: only its `s
 
 What the handler keeps in its store is forgotten afterwards; --state DIR keeps it for the next run.";
 
+const TEST: &str = "\
+Run the test files of a handler: given a world, when its hooks are called, then …
+
+A test file is TOML. Each [[test]] gives the handler its configuration, grants, store, epoch and clock, and a world: TCP and \
+UDP peers, HTTP servers, programs and names that say what the file says. Its [[test.call]] are made one after the other, and \
+what comes of each is held against the file: outcome, message, score, details, log and store; and the world knows what it was \
+sent, and what it was not. docs/handlers.md has all of it.
+
+Nothing of this machine is reached: the tests run in a network of their own, programs of a component are not run, and `sleep` \
+passes at once. Scripts and native libraries run as they are, in that network. Where the machine gives no such network (no \
+root, and no namespaces of users) tests that need one fail and say so.
+
+Without files: NAME.test.toml and tests/*.toml beside the handler; without a handler: the one that the file names, or the \
+handler.wasm beside it.
+
+Exit code: 0 all passed; 1 some did not; 2 there is nothing to test (no such file, a test file with a mistake, a handler that \
+cannot be loaded); 5 refused without --really; 130 interrupted.";
+
 /// `koi plugins inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
@@ -115,10 +136,13 @@ pub(crate) struct CheckPlugin {
     /// Also when the service belongs to koid, or runs already
     #[arg(long)]
     pub(crate) really: bool,
+    /// Set a key of the configuration, before what service.toml says; may stand several times
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<String>,
     /// Show only notes, failures and how it ended; does not change -o json
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// How long a hook may take [default: what the service says, or 30s]
+    /// How long a hook may take [default: what the service says, or 30s; 5s for a component without a service]
     #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Stands in for the global option, whose long name is taken here; no answer is waited for.
@@ -152,12 +176,32 @@ pub(crate) struct RunHook {
     /// Also when the service belongs to koid
     #[arg(long)]
     pub(crate) really: bool,
-    /// How long the hook may take [default: what the service says, or 30s]
+    /// How long the hook may take [default: what the service says, or 30s; 5s for a component without a service]
     #[arg(id = "hook_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Stands in for the global option, whose long name is taken here; no answer is waited for.
     #[arg(id = "timeout", short = 't', value_name = "TIME", value_parser = duration, hide = true)]
     _answer_timeout: Option<Duration>,
+}
+
+/// `koi plugins test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestPlugin {
+    /// A .wasm, a .so, a script or a service's folder to test; and test files, which end in .toml
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests that have this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Write a report in the form of JUnit as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Show only what failed and how it ended; does not change -o json
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Also scripts and libraries of a service that belongs to koid
+    #[arg(long)]
+    pub(crate) really: bool,
 }
 
 /// `koi plugins new`.

@@ -125,7 +125,12 @@ fn a_new_handler_is_a_folder_with_a_build_and_the_interface() {
         let name = format!("my-{lang}");
         let ran = koi_in(folder.path(), &["plugins", "new", &name, "--lang", lang]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        for command in [format!("cd {name}"), "./build.sh".into(), "koi plugins check handler.wasm".into()] {
+        for command in [
+            format!("cd {name}"),
+            "./build.sh".into(),
+            "koi plugins check handler.wasm".into(),
+            "koi plugins test".into(),
+        ] {
             assert!(ran.stdout.contains(&format!("\n  {command}\n")), "{}", ran.stdout);
         }
         let at = folder.path().join(&name);

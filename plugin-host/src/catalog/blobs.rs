@@ -140,6 +140,7 @@ mod tests {
             dir: folder.path().join("plugins"),
             protected: Vec::new(),
             resolver: Default::default(),
+            stand_in: None,
         }
     }
 

@@ -101,6 +101,7 @@ impl World {
                 dir: self.path("state"),
                 protected: Vec::new(),
                 resolver: Default::default(),
+                stand_in: None,
             },
         );
         let loader: Loader = Arc::new(move |source: &PluginFile<'_>| {

@@ -21,6 +21,9 @@ use crate::conformance::target::Target;
 /// How long a hook may take where nobody says: on a service that does more, `service.toml` does.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same of what reaches nothing, and so has nothing to wait for: one without end is not waited for as long.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What a call is given to end once its time is over, before it counts as hung: SIGTERM, a second later SIGKILL, and a busy
 /// machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,7 +153,8 @@ impl<'t> Harness<'t> {
 
     /// How long a hook may take.
     pub(crate) fn timeout(&self, hook: Hook) -> Duration {
-        self.timeout.or(self.target.manifest.timeouts.for_hook(hook)).unwrap_or(TIMEOUT)
+        let usual = if self.target.is_harmless() { ALONE_TIMEOUT } else { TIMEOUT };
+        self.timeout.or(self.target.manifest.timeouts.for_hook(hook)).unwrap_or(usual)
     }
 
     /// An ordinary call of `hook` on a node that is not the master.

@@ -39,7 +39,7 @@ impl<'t> LoadedHandler<'t> {
         scratch: &'t Scratch,
     ) -> Result<LoadedHandler<'t>, LoadedHandlerError> {
         let (loaded, size_bytes) = match &target.source {
-            TargetSource::Plugin(path, kind) => load_file(path, *kind, scratch)?,
+            TargetSource::Plugin(path, kind) => load_file((path, *kind), scratch, Start::First)?,
             TargetSource::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
         };
         let facts = match &loaded {
@@ -52,6 +52,19 @@ impl<'t> LoadedHandler<'t> {
             },
         };
         Ok(LoadedHandler { target, scratch, loaded, facts, size_bytes })
+    }
+
+    /// Loads it once more, when `facts` are known of it: it is not asked what it is. Blocks.
+    pub(crate) fn resume(
+        target: &'t Target,
+        scratch: &'t Scratch,
+        facts: &Facts,
+    ) -> Result<LoadedHandler<'t>, LoadedHandlerError> {
+        let (loaded, size_bytes) = match &target.source {
+            TargetSource::Plugin(path, kind) => load_file((path, *kind), scratch, Start::Resumed(facts))?,
+            TargetSource::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
+        };
+        Ok(LoadedHandler { target, scratch, loaded, facts: facts.clone(), size_bytes })
     }
 
     pub(crate) fn facts(&self) -> &Facts {
@@ -101,7 +114,11 @@ impl<'t> LoadedHandler<'t> {
     }
 }
 
-fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usize), LoadedHandlerError> {
+fn load_file(
+    (path, kind): (&Path, Kind),
+    scratch: &Scratch,
+    start: Start<'_>,
+) -> Result<(Loaded, usize), LoadedHandlerError> {
     let content = files::read(path)?;
     let host = scratch.host();
     let copy = match kind {
@@ -109,6 +126,6 @@ fn load_file(path: &Path, kind: Kind, scratch: &Scratch) -> Result<(Loaded, usiz
         Kind::Native | Kind::Builtin => blobs::keep(host, content.hash, &content.bytes)?,
     };
     let (bytes, hash) = (&content.bytes[..], content.hash);
-    let code = backend::load(&PluginFile { host, path, copy: &copy, kind, bytes, hash }, Start::First)?;
+    let code = backend::load(&PluginFile { host, path, copy: &copy, kind, bytes, hash }, start)?;
     Ok((Loaded::Code(code), content.bytes.len()))
 }

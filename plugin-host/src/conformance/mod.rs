@@ -6,15 +6,15 @@
 
 mod args;
 mod check;
-mod error;
-mod exit;
-mod harness;
-mod interrupt;
-mod loaded_handler;
-mod report;
+pub(crate) mod error;
+pub(crate) mod exit;
+pub(crate) mod harness;
+pub(crate) mod interrupt;
+pub(crate) mod loaded_handler;
+pub(crate) mod report;
 mod run;
-mod scratch;
-mod target;
+pub(crate) mod scratch;
+pub(crate) mod target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,6 +39,7 @@ fn with_target(
     one_hook: bool,
     work: fn(&Args, &Target) -> Result<u8, TrialError>,
 ) -> ExitCode {
+    crate::backend::wasm::show_lines();
     let worked = args::read(words, one_hook).map_err(TrialError::from).and_then(|args| {
         let target = Target::find(&args.plugin, args.service.as_deref(), &args.config)?;
         work(&args, &target)

@@ -209,7 +209,7 @@ impl fmt::Display for Failure {
 }
 
 /// The last of these lines. The names of the functions that a crash happened in must not push its message out.
-fn last(lines: &[(LogLevel, String)]) -> Vec<&str> {
+pub(crate) fn last(lines: &[(LogLevel, String)]) -> Vec<&str> {
     let (mut words, mut debug) = (LOG_LINES, DEBUG_LINES);
     let mut last = Vec::new();
     for (level, line) in lines.iter().rev() {

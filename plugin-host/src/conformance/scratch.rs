@@ -13,6 +13,7 @@ use crate::conformance::error::ScratchError;
 use crate::host::Host;
 use crate::plugin::Kind;
 use crate::resolver::Resolver;
+use crate::stand_in::StandIn;
 
 /// The traces of one trial. They are removed with it.
 pub(crate) struct Scratch {
@@ -32,13 +33,27 @@ impl Scratch {
         let cache = if kind == Kind::Wasm { cache() } else { None };
         let dir = cache.unwrap_or_else(|| folder.path().join("plugins"));
         let program = PathBuf::from("/proc/self/exe");
-        let host = Host { program, dir, protected: Vec::new(), resolver: Resolver::default() };
+        let host =
+            Host { program, dir, protected: Vec::new(), resolver: Resolver::default(), stand_in: None };
         let store_name = format!("trial-{}", std::process::id());
         let kept = state.map(|state| state.join(name));
         let scratch = Scratch { folder, host, store_name, kept };
         scratch.forget();
         scratch.bring().map_err(ScratchError::Bring)?;
         Ok(scratch)
+    }
+
+    /// One with an empty store beside it, for a test: what was compiled is found there.
+    pub(crate) fn another(&self, kind: Kind, name: &str) -> Result<Scratch, ScratchError> {
+        let mut scratch = Scratch::new(kind, None, name)?;
+        scratch.host.dir = self.host.dir.clone();
+        scratch.forget();
+        Ok(scratch)
+    }
+
+    /// For a test: what stands in for this machine, and where the addresses of names come from.
+    pub(crate) fn stand_in(&mut self, machine: StandIn, resolver: Resolver) {
+        (self.host.stand_in, self.host.resolver) = (Some(machine), resolver);
     }
 
     pub(crate) fn host(&self) -> &Host {

@@ -30,7 +30,7 @@ pub(crate) struct Target {
 }
 
 /// What runs the hooks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum TargetSource {
     /// A file to load.
     Plugin(PathBuf, Kind),

@@ -251,7 +251,7 @@ pub fn stirring(service: &Path) -> u64 {
 }
 
 /// `[grants]` and `[limits]` are for handlers in a sandbox: someone may rely on them where they mean nothing.
-fn idle_sections(found: &Found, kind: Kind) -> Option<Warning> {
+pub(crate) fn idle_sections(found: &Found, kind: Kind) -> Option<Warning> {
     // The other kinds say so themselves.
     if kind != Kind::Builtin {
         return None;

@@ -3,7 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod definition;
 pub(crate) mod discover;
-mod duration;
+pub(crate) mod duration;
 pub(crate) mod entry;
 mod foreign_programs;
 pub(crate) mod manifest;

@@ -68,6 +68,7 @@ pub struct Guest {
     wants: Vec<Want>,
     typed_keys: Vec<ConfigKey>,
     stdout: bool,
+    lines: bool,
     texts: Vec<u8>,
 }
 
@@ -86,6 +87,7 @@ impl Guest {
             wants: Vec::new(),
             typed_keys: Vec::new(),
             stdout: false,
+            lines: false,
             texts: Vec::new(),
         }
     }
@@ -162,10 +164,22 @@ impl Guest {
         self
     }
 
+    /// Puts its source lines in: those of `guest.wat`.
+    #[must_use]
+    pub fn with_lines(mut self) -> Guest {
+        self.lines = true;
+        self
+    }
+
     /// The component.
     pub fn build(mut self) -> Vec<u8> {
         let text = self.module();
-        let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut parser = wat::Parser::new();
+        if self.lines {
+            parser.generate_dwarf(wat::GenerateDwarf::Full);
+        }
+        let parsed = parser.parse_str(Some("guest.wat".as_ref()), &text);
+        let mut module = parsed.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut resolve = Resolve::default();
         let version = format!("koi:service@{}", self.version);
         let wit = match self.is_older() {

@@ -41,7 +41,7 @@ impl Node {
     pub fn host(&self) -> Host {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_koi-plugin-helper"));
         let dir = self.folder.path().join("plugins");
-        Host { program, dir, protected: Vec::new(), resolver: self.resolver.clone() }
+        Host { program, dir, protected: Vec::new(), resolver: self.resolver.clone(), stand_in: None }
     }
 
     /// The folder of a service.

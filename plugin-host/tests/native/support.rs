@@ -54,6 +54,7 @@ impl Bench {
             dir: dir.path().join("plugins"),
             protected: Vec::new(),
             resolver: Default::default(),
+            stand_in: None,
         };
         let registry = Registry::new(host, dir.path().to_owned());
         fs::create_dir(dir.path().join("services")).unwrap();

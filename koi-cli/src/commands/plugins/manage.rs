@@ -27,6 +27,7 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
         Plugins::Grants(args) => grants(args, out),
         Plugins::Check(args) => trial::check(options, args, out).await,
         Plugins::Run(args) => trial::run(options, args, out).await,
+        Plugins::Test(args) => trial::test(options, args, out).await,
         Plugins::New(args) => new(args, out),
         Plugins::Keygen(args) => signing::keygen(args, out),
         Plugins::Sign(args) => signing::sign(args, out),
@@ -136,7 +137,7 @@ fn next_steps(folder: &Path, files: &[template::TemplateFile]) -> String {
     }
     let folder = shell_word(&folder.display().to_string());
     page + &format!(
-        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check handler.wasm\nREADME.md says what each file is for.\n"
+        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check handler.wasm\n  koi plugins test\nREADME.md says what each file is for.\n"
     )
 }
 

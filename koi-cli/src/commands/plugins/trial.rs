@@ -1,4 +1,4 @@
-//! `koi plugins check` and `run`: a koid process of our own does it, and writes what people or programs read.
+//! `koi plugins check`, `run` and `test`: a koid process of our own does it, and writes what people or programs read.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use koi_proto::api::ErrorCode;
 use tokio::process::Command;
 use tokio::signal::ctrl_c;
 
-use crate::cli::{CheckPlugin, Color, HookName, Options, RunHook, value_name};
+use crate::cli::{CheckPlugin, Color, HookName, Options, RunHook, TestPlugin, value_name};
 use crate::error::{CommandError, exit};
 use crate::koid;
 use crate::output::Out;
@@ -23,6 +23,9 @@ pub(crate) async fn check(options: &Options, args: &CheckPlugin, out: Out) -> Re
     let mut words = vec!["plugin-check".into(), args.plugin.clone().into_os_string()];
     if let Some(service) = &args.service {
         words.extend(["--service".into(), service.into()]);
+    }
+    for setting in &args.settings {
+        words.extend(["--config".into(), setting.into()]);
     }
     words.extend(args.really.then(|| "--really".into()));
     words.extend(args.quiet.then(|| "--quiet".into()));
@@ -58,6 +61,23 @@ pub(crate) async fn run(options: &Options, args: &RunHook, out: Out) -> Result<u
     if let Some(timeout) = args.timeout {
         option("--timeout-ms", timeout.as_millis().to_string().into());
     }
+    koid(&words, options, out).await
+}
+
+/// Runs `koid plugin-test`.
+pub(crate) async fn test(options: &Options, args: &TestPlugin, out: Out) -> Result<u8, CommandError> {
+    for file in args.files.iter().filter(|file| file.extension().is_none_or(|ending| ending != "toml")) {
+        must_be_harmless(options, file, None, args.really)?;
+    }
+    let mut words: Vec<OsString> = vec!["plugin-test".into()];
+    words.extend(args.files.iter().map(|file| file.clone().into_os_string()));
+    if let Some(filter) = &args.filter {
+        words.extend(["--filter".into(), filter.into()]);
+    }
+    if let Some(junit) = &args.junit {
+        words.extend(["--junit".into(), junit.into()]);
+    }
+    words.extend(args.quiet.then(|| "--quiet".into()));
     koid(&words, options, out).await
 }
 

@@ -1,13 +1,30 @@
 //! The one configuration of wasmtime: code is compiled by one process and run by another, so both must agree.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::{Config, Engine, StackCreator, WasmBacktraceDetails};
 
 /// Room that a memory is given beyond what it has, so that growing step by step does not copy it each time.
 const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// In the environment of the processes that are started for an author: a guest that breaks off says where in its source, if its component
+/// has that in it. To read that takes time and memory, which a service's hooks do without.
+const LINES: &str = "KOI_WASM_LINES";
+
+/// This process works for an author.
+static FOR_AUTHOR: AtomicBool = AtomicBool::new(false);
+
+/// From now on the processes that are started for components are an author's.
+pub(crate) fn show_lines() {
+    FOR_AUTHOR.store(true, Ordering::Relaxed);
+}
+
+/// What the processes that are started for components need in their environment.
+pub(crate) fn variables() -> Option<(&'static str, &'static str)> {
+    FOR_AUTHOR.load(Ordering::Relaxed).then_some((LINES, "1"))
+}
 
 /// wasmtime does not know this machine.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +42,15 @@ pub(crate) fn engine_with(stacks: Arc<dyn StackCreator>) -> Result<Engine, Engin
 }
 
 fn config() -> Config {
+    let details = match std::env::var_os(LINES).is_some() {
+        true => WasmBacktraceDetails::Enable,
+        false => WasmBacktraceDetails::Disable,
+    };
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         .wasm_component_model(true)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_details(details)
         // A helper has the limits that koid was started with. Where address space is limited, wasmtime's 4 GiB for each memory would be
         // more than there is.
         .memory_reservation(0)

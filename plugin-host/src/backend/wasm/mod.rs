@@ -25,5 +25,12 @@ pub(crate) mod load;
 mod protocol;
 
 pub(crate) use broker::process as broker_process;
+pub(crate) use engine::show_lines;
 pub(crate) use guest::process as guest_process;
 pub(crate) use load::compile::process as compile_process;
+
+/// What a made-up machine answers with in a test.
+pub(crate) mod script {
+    pub(crate) use super::host::store::StateStore;
+    pub(crate) use super::protocol::{HostAnswer, ProgramExit, ProgramRequest, ProgramRunError};
+}

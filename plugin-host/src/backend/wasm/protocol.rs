@@ -151,6 +151,17 @@ pub(crate) struct HookRequest {
     /// The keys of `[config]` whose values nobody else may see.
     #[n(14)]
     pub(crate) secrets: Vec<(String, SecretText)>,
+    /// The call is part of a test.
+    #[n(15)]
+    pub(crate) test: Option<TestClock>,
+}
+
+/// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TestClock {
+    /// What the wall clock says when the call begins, since 1970.
+    #[n(0)]
+    pub(crate) wall_us: u64,
 }
 
 /// A text that is not shown.
@@ -201,6 +212,7 @@ impl HookRequest {
                 .map(|cause| (number_of(cause.hook), cause.message.clone(), cause.timed_out)),
             is_repeated: false,
             secrets,
+            test: None,
         }
     }
 }

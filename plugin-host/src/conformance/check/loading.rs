@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use koi_plugin_api::{Handler, Hook};
 
 use crate::config::setting::ServiceConfig;
-use crate::conformance::check::describe;
+use crate::conformance::check::{describe, service};
 use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::report::{Report, Verdict, progress, shown};
 use crate::conformance::scratch::Scratch;
@@ -42,6 +42,9 @@ pub(crate) fn load<'t>(
     let gives_reasons = target.kind() == Kind::Wasm && !loaded.facts().api_version.starts_with("0.1.");
     for (verdict, finding) in describe::findings(metadata, gives_reasons) {
         report.add(verdict, "describe", &finding, Duration::ZERO);
+    }
+    for (verdict, finding) in service::findings(target, metadata.hooks) {
+        report.add(verdict, "service", &finding, Duration::ZERO);
     }
     if target.kind() != Kind::Builtin {
         let began = Instant::now();

@@ -3,6 +3,7 @@
 mod describe;
 mod hostile_config;
 mod loading;
+mod service;
 mod stories;
 pub(crate) mod verdict;
 

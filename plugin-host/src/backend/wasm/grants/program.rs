@@ -79,6 +79,11 @@ impl Program {
         Program::of(line, line.user.map(|name| users::again(name, known)).transpose()?)
     }
 
+    /// Of a machine that is made up: nothing of it need be there, and nothing of it runs.
+    pub(super) fn made_up(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
+        Program::of(line, None)
+    }
+
     fn of(line: &CommandLine<'_>, user: Option<(String, RunAs)>) -> Result<Program, ProgramError> {
         let Some((path, args)) = line.words.split_first() else {
             return Err(ProgramError::Empty);

@@ -32,6 +32,7 @@ fn host() -> Host {
         dir: "/nowhere/koi/plugins".into(),
         protected: Vec::new(),
         resolver: Default::default(),
+        stand_in: None,
     }
 }
 

@@ -74,7 +74,7 @@ async fn ask(
     let (_aborter, abort) = abort_pair();
     let deadline = deadline_after(TIME);
     let ending = CallDeadline::new(deadline, abort.clone());
-    let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0 };
+    let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0, test: None };
     let guest = new_guest(WasiCtx::builder().build(), call, &Arc::new(Grants::default()), Limits::default());
     let mut store = new_store(machine, guest, ending.clone());
     tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use koi_plugin_api::{
     Abort, Call, CallLog, Called, GroupReport, Handler, Hook, HookError, Incident, LogLevel, Metadata,
@@ -17,8 +18,9 @@ use crate::backend::wasm::host::talk::{Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::sealed::SealedCode;
-use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, SecretText};
+use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, SecretText, TestClock};
 use crate::config::secret::Secrets;
+use crate::stand_in::StandIn;
 
 /// What Rust says on standard error when it gets no memory, before it aborts.
 const NO_MEMORY: &str = "memory allocation of ";
@@ -74,6 +76,13 @@ struct Session {
     told: GroupReport,
 }
 
+/// What the wall clock says in the next call of a test.
+fn test_clock(stand_in: &StandIn) -> TestClock {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = stand_in.machine().clock().unwrap_or_else(now);
+    TestClock { wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX) }
+}
+
 impl WasmService {
     async fn run(self: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
         let Call { hook, context, log, abort, newest_epoch } = call;
@@ -113,6 +122,7 @@ impl WasmService {
             let (grants, defaults) = (&self.desk.grants, &self.config);
             let mut request = HookRequest::new(hook, &context, limits.left(), grants, defaults, secrets);
             request.is_repeated = is_repeated;
+            request.test = self.desk.stand_in.as_ref().map(test_clock);
             helper.ask(&HostMessage::Call(Box::new(request)));
 
             let ending = talk(helper, &self.desk, hook, &mut limits, &log, &newest_epoch).await;
@@ -158,7 +168,7 @@ impl WasmService {
         let (program, name) = (self.program.clone(), self.name.clone());
         let (code, setup) = (self.code.clone(), self.setup.clone());
         // A call that is dropped meanwhile drops the helper with it.
-        let runs_programs = self.desk.grants.has("exec");
+        let runs_programs = self.desk.grants.has("exec") && self.desk.stand_in.is_none();
         let starting = move || GuestHelper::start(&program, &name, (&code, &setup), runs_programs);
         let started = tokio::task::spawn_blocking(starting).await;
         let started = started.map_err(std::io::Error::from).flatten();

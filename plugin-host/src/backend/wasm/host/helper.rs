@@ -10,6 +10,7 @@ use koi_plugin_api::{GroupReport, Hook};
 
 use crate::backend::helper::socket::ReadHalf;
 use crate::backend::helper::{HelperProcess, Killed, RequestSender};
+use crate::backend::wasm::engine;
 use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::load::sealed::SealedCode;
@@ -97,6 +98,7 @@ pub(crate) fn command(program: &Path, service: impl AsRef<OsStr>) -> Command {
         .env_clear()
         // One heap for all threads: there are few, and each heap takes its share of the memory.
         .env("MALLOC_ARENA_MAX", "1")
+        .envs(engine::variables())
         .current_dir("/");
     command
 }

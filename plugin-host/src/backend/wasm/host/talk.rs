@@ -26,6 +26,7 @@ use crate::backend::wasm::protocol::{
     GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, ProgramRunError, encode,
     level_of,
 };
+use crate::stand_in::StandIn;
 
 /// A helper ends its guest by itself when it is told to, or when the call's time is over: within a tick of its clock. One that has not
 /// done so after this hangs, and is killed.
@@ -52,6 +53,8 @@ pub(crate) struct Desk {
     pub(crate) watch: Arc<ProgramWatch>,
     pub(crate) limits: Limits,
     pub(crate) kept: Kept,
+    /// Answers in place of programs, in a test.
+    pub(crate) stand_in: Option<StandIn>,
 }
 
 /// How a conversation ended.
@@ -253,6 +256,10 @@ impl Open {
             GuestQuestion::Run(program) => {
                 let (sender, receiver) = mpsc::channel(WAITING_INPUT);
                 (self.input, self.input_bytes) = (Some(sender), 0);
+                if let Some(stand_in) = desk.stand_in.clone() {
+                    let made_up = exec::make_up(program, receiver, (desk.clone(), stand_in), hook, log);
+                    return self.work = Some(Box::pin(made_up));
+                }
                 let (deadline, abort) = (limits.deadline, limits.abort.clone());
                 let Some(programs) = programs.cloned() else {
                     return self.work =

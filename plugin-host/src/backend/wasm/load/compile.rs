@@ -138,7 +138,8 @@ pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<Vec<u8>, Compi
 pub(crate) fn compatibility(program: &Path) -> Result<String, CompileError> {
     let start = |source| CompileError::Start { program: program.to_owned(), source };
     let mut command = koi_child::command(program);
-    let answer = command.arg(COMPILE).arg(KEY).env_clear().stdin(Stdio::null()).output().map_err(start)?;
+    command.arg(COMPILE).arg(KEY).env_clear().envs(engine::variables()).stdin(Stdio::null());
+    let answer = command.output().map_err(start)?;
     match answer.status.success() {
         true => Ok(String::from_utf8_lossy(&answer.stdout).into_owned()),
         false => Err(failure(answer.status, &answer.stderr, MEMORY_BYTES)),
@@ -169,6 +170,7 @@ fn start(program: &Path) -> io::Result<Child> {
         // Half the machine at most is busy with it; and every thread has its share of the address space.
         .env("RAYON_NUM_THREADS", (processors / 2).clamp(1, THREADS).to_string())
         .env("MALLOC_ARENA_MAX", THREADS.to_string())
+        .envs(engine::variables())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -96,7 +96,7 @@ impl Code for WasmCode {
         };
         let granted = grants.granted();
         let resolved = grants.resolved();
-        let (setup_for_guests, grants) = setup_for(setup.service, grants, limits)?;
+        let (setup_for_guests, grants) = setup_for(setup.service, grants, (limits, &self.host))?;
         let store = self.host.store_file(setup.service);
         let allowance = Arc::new(Allowance::new());
         let lookups = Lookups::new(store.clone(), self.host.resolver.clone(), allowance.clone());
@@ -114,6 +114,7 @@ impl Code for WasmCode {
                 store: StateStore::open(store),
                 lookups,
                 allowance,
+                stand_in: self.host.stand_in.clone(),
             },
             limits,
             config: setup.config.to_vec(),
@@ -129,9 +130,13 @@ impl Code for WasmCode {
 fn setup_for(
     service: &str,
     grants: Grants,
-    limits: Limits,
+    (limits, host): (Limits, &Host),
 ) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
-    let variable = |name: &String| Some((name.clone(), std::env::var(name).ok()?));
+    let value = |name: &String| match &host.stand_in {
+        Some(stand_in) => stand_in.machine().variable(name),
+        None => std::env::var(name).ok(),
+    };
+    let variable = |name: &String| Some((name.clone(), value(name)?));
     let variables = grants.variables().iter().filter_map(variable).collect();
     let setup =
         GuestSetup::Serve(Box::new(ServiceSetup { grants, variables, limits, user: user_of(service) }));

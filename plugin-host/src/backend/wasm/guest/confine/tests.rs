@@ -60,6 +60,7 @@ fn somebody_tries() {
         dir: "/nowhere/plugins".into(),
         protected: Vec::new(),
         resolver: Default::default(),
+        stand_in: None,
     };
     let (table, none) = (grants.parse().unwrap(), toml::Table::new());
     let (home, opening) = (Path::new("/nowhere"), Opening::First);

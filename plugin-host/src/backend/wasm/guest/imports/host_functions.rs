@@ -47,7 +47,11 @@ impl Host for Guest {
     }
 
     async fn sleep(&mut self, ms: u64) -> bool {
-        let wait = tokio::time::sleep(Duration::from_millis(ms).min(self.call.remaining()));
+        let ms = Duration::from_millis(ms).min(self.call.remaining());
+        if let Some(time) = &self.call.test {
+            time.sleep(ms);
+        }
+        let wait = tokio::time::sleep(if self.call.test.is_some() { Duration::ZERO } else { ms });
         let mut abort = self.call.abort.clone();
         tokio::select! {
             biased;

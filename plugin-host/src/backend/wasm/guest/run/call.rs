@@ -20,6 +20,7 @@ use crate::backend::wasm::guest::run::convert;
 use crate::backend::wasm::guest::run::data::{Guest, GuestCall};
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
 use crate::backend::wasm::guest::run::machine::Machine;
+use crate::backend::wasm::guest::run::test_time::TestTime;
 use crate::backend::wasm::guest::run::trap;
 use crate::backend::wasm::guest::run::trap::TrapError;
 use crate::backend::wasm::limits::{Limiter, Limits};
@@ -56,7 +57,8 @@ pub(crate) async fn run(
     let left = Duration::from_micros(request.ends_us).saturating_sub(monotonic());
     let deadline = deadline_after(left);
     let ending = CallDeadline::new(deadline, abort.clone());
-    let call = GuestCall { link, deadline, abort, epoch: request.epoch };
+    let test = request.test.map(TestTime::new);
+    let call = GuestCall { link, deadline, abort, epoch: request.epoch, test };
     let over = tokio::select! {
         // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;
@@ -120,6 +122,9 @@ fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, D
     // The thread has nothing else to do, and one more for each file would not count under the service's limits.
     builder.allow_blocking_current_thread(true);
     service.grants.apply(&mut builder, hook, &service.variables, &log)?;
+    if let Some(time) = &call.test {
+        builder.wall_clock(time.clone()).monotonic_clock(time.clone());
+    }
     Ok(new_guest(builder.build(), call, &service.grants, service.limits))
 }
 
@@ -130,7 +135,7 @@ pub(crate) fn new_guest(wasi: WasiCtx, call: GuestCall, grants: &Arc<Grants>, li
     Guest {
         wasi,
         http: WasiHttpCtx::new(),
-        http_gate: HttpGate::new(grants.clone(), call.link.clone()),
+        http_gate: HttpGate::new(grants.clone(), call.link.clone(), call.test.is_some()),
         table,
         limits: Limiter::new(limits),
         call,

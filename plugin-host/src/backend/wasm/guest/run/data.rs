@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::backend::wasm::guest::imports::http::HttpGate;
 use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::run::test_time::TestTime;
 use crate::backend::wasm::limits::Limiter;
 
 /// The data of one call's wasmtime store.
@@ -39,6 +40,8 @@ pub(crate) struct GuestCall {
     pub(crate) abort: AbortSignal,
     /// `context.epoch`.
     pub(crate) epoch: u64,
+    /// In a test: its time.
+    pub(crate) test: Option<TestTime>,
 }
 
 impl GuestCall {
@@ -46,8 +49,13 @@ impl GuestCall {
     pub(crate) fn remaining(&self) -> Duration {
         match self.abort.asked() {
             Some(_) => Duration::ZERO,
-            None => self.deadline.saturating_duration_since(Instant::now()),
+            None => self.deadline.saturating_duration_since(Instant::now()).saturating_sub(self.slept()),
         }
+    }
+
+    /// What of the call's time was slept away at once.
+    fn slept(&self) -> Duration {
+        self.test.as_ref().map(TestTime::slept).unwrap_or_default()
     }
 }
 

@@ -11,4 +11,5 @@ pub(super) mod machine;
 mod older;
 #[allow(unsafe_code)] // Maps memory for stacks.
 pub(super) mod stacks;
+pub(super) mod test_time;
 pub(super) mod trap;

@@ -28,7 +28,9 @@ pub(super) fn approve(
         let how = to_grant(&grants.line_with("exec-env", name.as_str()));
         return Err(denied(log, &format!("set {name:?} for {}; {how}", command.program)));
     }
-    look_at(program, desk, hook, log)?;
+    if desk.stand_in.is_none() {
+        look_at(program, desk, hook, log)?;
+    }
     Ok(program.clone())
 }
 

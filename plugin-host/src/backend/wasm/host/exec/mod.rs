@@ -30,6 +30,7 @@ use crate::backend::wasm::host::exec::output::{KeptOutput, feed};
 use crate::backend::wasm::host::exec::programs::Programs;
 use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::protocol::{HostAnswer, ProgramExit, ProgramRequest, ProgramRunError};
+use crate::stand_in::StandIn;
 
 /// Where programs look for others.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -59,6 +60,22 @@ pub(crate) async fn run(
     let end = own.map_or(call.deadline, |own| own.min(call.deadline));
     let exit = run_until(asked, input, &mut call, end).await;
     exit.map_or_else(HostAnswer::ProgramRefused, HostAnswer::Exited)
+}
+
+/// What a made-up machine says to what a guest asks for, if that is granted.
+pub(crate) async fn make_up(
+    asked: ProgramRequest,
+    mut input: mpsc::Receiver<Vec<u8>>,
+    (desk, stand_in): (Desk, StandIn),
+    hook: Hook,
+    log: Arc<dyn CallLog>,
+) -> HostAnswer {
+    let mut all = Vec::new();
+    while let Some(piece) = input.recv().await {
+        all.extend(piece);
+    }
+    let run = approve(&asked, &desk, hook, &*log).and_then(|_| stand_in.machine().run(&asked, &all));
+    run.map_or_else(HostAnswer::ProgramRefused, HostAnswer::Exited)
 }
 
 async fn run_until(

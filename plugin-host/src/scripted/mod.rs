@@ -1,0 +1,162 @@
+//! Runs an author's test files: `koi plugins test` starts koid for it.
+//!
+//! A test gives a handler its configuration, grants and store, and a world that is scripted: peers and servers that it may reach, programs that
+//! it may run, names and a clock. Then its hooks are called as koid calls them, in helper processes with all their walls, and what came of each
+//! is held against the file.
+//!
+//! `file` reads test files, `places` finds them. `network` keeps this process apart from the machine's network, and in there `peers` listen.
+//! `machine` answers what a guest asks of koid's side. `run` does one test; `compare` and `store` look at what came of it, each difference is a
+//! `finding`. `report` and `junit` tell it.
+
+mod args;
+mod compare;
+mod file;
+mod finding;
+mod junit;
+mod machine;
+mod network;
+mod peers;
+mod places;
+mod report;
+mod run;
+mod store;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::conformance::error::{LoadedHandlerError, ScratchError, TargetError, TrialError};
+use crate::conformance::exit;
+use crate::conformance::harness::Harness;
+use crate::conformance::interrupt::Interrupt;
+use crate::conformance::loaded_handler::LoadedHandler;
+use crate::conformance::report::{json, progress};
+use crate::conformance::scratch::Scratch;
+use crate::conformance::target::Target;
+use crate::plugin::Kind;
+use crate::scripted::args::{TestArgs, TestArgsError};
+use crate::scripted::file::TestFile;
+use crate::scripted::file::error::TestFileError;
+use crate::scripted::junit::JunitError;
+use crate::scripted::network::NetworkError;
+use crate::scripted::places::PlaceError;
+use crate::scripted::report::Report;
+use crate::scripted::run::Stage;
+
+/// Why tests are not run, or not to their end.
+#[derive(Debug, thiserror::Error)]
+enum TestRunError {
+    #[error(transparent)]
+    Args(#[from] TestArgsError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    File(#[from] TestFileError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    #[error(transparent)]
+    Handler(#[from] Box<LoadedHandlerError>),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    #[error("no runtime for the tests: {0}")]
+    Runtime(io::Error),
+    #[error("no test has {0:?} in its name")]
+    NothingLeft(String),
+    #[error(transparent)]
+    Junit(#[from] JunitError),
+}
+
+/// The process that runs tests. `words` is what follows the first word.
+pub(crate) fn test_process(words: &[OsString]) -> ExitCode {
+    // Before there is a second thread.
+    let network = network::enter();
+    let interrupt = Interrupt::watch();
+    crate::backend::wasm::show_lines();
+    let tested = args::read(words)
+        .map_err(TestRunError::from)
+        .and_then(|args| test(&args, network.as_ref().err(), interrupt));
+    ExitCode::from(tested.unwrap_or_else(|error| {
+        let why = koi_text::blanked(&error.to_string());
+        if words.iter().any(|word| word == "--json") {
+            json(&serde_json::json!({ "error": { "code": "failed", "message": why, "hint": "" } }));
+        } else {
+            crate::stderr::complain(&format!("koi: {why}"));
+        }
+        exit::USAGE
+    }))
+}
+
+fn test(args: &TestArgs, network: Option<&NetworkError>, interrupt: Interrupt) -> Result<u8, TestRunError> {
+    let paths = match args.files.is_empty() {
+        true => places::found(args.handler.as_deref())?,
+        false => args.files.clone(),
+    };
+    // A mistake in the last file is not to be heard of after the tests of all others.
+    let mut files = paths.iter().map(|path| TestFile::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let all: usize = files.iter().map(|file| file.tests.len()).sum();
+    if let Some(filter) = &args.filter {
+        files.iter_mut().for_each(|file| file.tests.retain(|test| test.name.contains(filter)));
+        files.retain(|file| !file.tests.is_empty());
+        if files.is_empty() {
+            return Err(TestRunError::NothingLeft(filter.clone()));
+        }
+    }
+    let left: usize = files.iter().map(|file| file.tests.len()).sum();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(TestRunError::Runtime)?;
+    let mut report = Report::new(args);
+    for file in &files {
+        let handler = places::handler(args.handler.as_deref(), file)?;
+        test_file(file, &handler, (&runtime, network, &interrupt), &mut report)?;
+        if interrupt.asked() {
+            break;
+        }
+    }
+    report.finish(all - left);
+    if let Some(path) = &args.junit {
+        junit::write(path, &report.junit)?;
+    }
+    // What still runs for a test that was cut off runs for nobody.
+    runtime.shutdown_background();
+    Ok(match (interrupt.asked(), report.failed()) {
+        (true, _) => exit::INTERRUPTED,
+        (false, true) => exit::FAILED,
+        (false, false) => 0,
+    })
+}
+
+fn test_file(
+    file: &TestFile,
+    handler: &Path,
+    (runtime, network, interrupt): (&Runtime, Option<&NetworkError>, &Interrupt),
+    report: &mut Report,
+) -> Result<(), TestRunError> {
+    let target = Target::find(handler, None, &[])?;
+    let scratch = Scratch::new(target.kind(), None, &target.name)?;
+    if target.kind() == Kind::Wasm {
+        progress("(compiling a component takes a while the first time)");
+    }
+    let loaded = LoadedHandler::load(&target, &scratch).map_err(Box::new)?;
+    let harness = Harness::new(&target, None, interrupt.clone())?;
+    let stage = Stage {
+        target: &target,
+        scratch: &scratch,
+        facts: loaded.facts(),
+        harness: &harness,
+        runtime,
+        network,
+    };
+    report.file(&file.path, handler);
+    for test in &file.tests {
+        report.add(test, &run::run(&stage, test));
+        if interrupt.asked() {
+            break;
+        }
+    }
+    Ok(())
+}
