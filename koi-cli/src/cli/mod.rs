@@ -14,7 +14,7 @@ pub(crate) use artifacts::{
     KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
 };
 pub(crate) use plugins::{
-    CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, value_name,
+    Capability, CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, value_name,
 };
 
 /// How long one answer may take when nobody says otherwise.

@@ -50,10 +50,8 @@ fn handlers_of_before_go_on_working() {
         let Some(component) = kept(language) else { return };
         plugins.put(&format!("{language}.wasm"), &component);
         let toml = format!("handler = \"template-{language}\"\n[config]\nscore = 7\n");
-        builder = builder.service(
-            &format!("10-{language}"),
-            Service::empty().file("service.toml", &toml, 0o644),
-        );
+        builder =
+            builder.service(&format!("10-{language}"), Service::empty().file("service.toml", &toml, 0o644));
     }
     let cluster = builder.start();
     let node = cluster.any();
