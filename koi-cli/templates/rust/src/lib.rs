@@ -69,10 +69,10 @@ impl metadata::Guest for Handler {
 @IF any@
                 config::key("patience", ConfigType::Duration, "How long a look may take").or("2s"),
 @ELSE@
-                // config::key("address", ConfigType::Address, "Where it listens").required(),
-                // config::key("patience", ConfigType::Duration, "How long it may take").or("30s"),
+                // config::key("address", koi_sdk::ConfigType::Address, "Where it listens").required(),
+                // config::key("patience", koi_sdk::ConfigType::Duration, "How long it may take").or("30s"),
 @END@
-                // config::key("password", ConfigType::Secret, "Of the user koi"),
+                // config::key("password", koi_sdk::ConfigType::Secret, "Of the user koi"),
             ],
         }
     }
