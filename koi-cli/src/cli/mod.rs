@@ -14,7 +14,8 @@ pub(crate) use artifacts::{
     KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
 };
 pub(crate) use plugins::{
-    CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin, value_name,
+    Capability, CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
+    value_name,
 };
 
 /// How long one answer may take when nobody says otherwise.

@@ -213,6 +213,9 @@ pub(crate) struct New {
     /// In which language
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) lang: Language,
+    /// With examples of these: programs of the node, TCP connections, HTTP requests
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    pub(crate) with: Vec<Capability>,
     /// Where to; it must not exist or be empty [default: ./NAME]
     #[arg(value_name = "DIR")]
     pub(crate) target: Option<PathBuf>,
@@ -248,6 +251,14 @@ pub(crate) enum Language {
     Js,
     Python,
     Go,
+}
+
+/// What a new handler shows how to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Capability {
+    Exec,
+    Tcp,
+    Http,
 }
 
 /// The word of the command line for a value of one of its enums.

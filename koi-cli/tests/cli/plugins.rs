@@ -11,7 +11,6 @@ use crate::machine::koi_beside_koid;
 use crate::run::{Ran, koi, koi_in};
 
 const WIT: &str = include_str!("../../../wit/koi-service.wit");
-const TEMPLATE_WIT: &str = include_str!("../../../wit/0.1/koi-service.wit");
 
 fn redis() -> Plugin {
     Plugin {
@@ -134,7 +133,7 @@ fn a_new_handler_is_a_folder_with_a_build_and_the_interface() {
             assert!(ran.stdout.contains(&format!("\n  {command}\n")), "{}", ran.stdout);
         }
         let at = folder.path().join(&name);
-        assert_eq!(fs::read_to_string(at.join("wit/koi-service.wit")).unwrap(), TEMPLATE_WIT);
+        assert_eq!(fs::read_to_string(at.join("wit/koi-service.wit")).unwrap(), WIT);
         assert_eq!(mode(&at.join("build.sh")), 0o755);
         assert_eq!(mode(&at.join("README.md")), 0o644);
     }

@@ -99,7 +99,7 @@ fn encoded(text: &str) -> String {
 fn new(args: &New, out: Out) -> Result<u8, CommandError> {
     let folder = args.target.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     must_be_free(&folder)?;
-    let files = template::files(args.lang, &args.name);
+    let files = template::files(args.lang, &args.name, &args.with);
     if files.is_empty() {
         return Err(CommandError::local(
             format!("this koi was built without a template in {}", value_name(args.lang)),

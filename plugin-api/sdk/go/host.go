@@ -2,7 +2,7 @@
 
 package koi
 
-// What koi offers a handler. To run programs too (interface exec), see the world handler-exec in wit/koi-service.wit.
+// What koi offers a handler.
 
 import "errors"
 

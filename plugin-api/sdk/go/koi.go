@@ -1,6 +1,4 @@
-//go:build wasip1
-
-// Package koi is koi:service@0.1.0 in Go: what a handler implements and what koi offers it. The words mean what
+// Package koi is koi:service@0.2.0 in Go: what a handler implements and what koi offers it. The words mean what
 // wit/koi-service.wit says of them. How the two sides pass data to each other is in abi.go.
 package koi
 
@@ -18,6 +16,8 @@ type Handler interface {
 
 // Handle names the one handler of this component; to be called from an init function.
 func Handle(h Handler) { handler = h }
+
+var handler Handler
 
 // Hook is one of the calls.
 type Hook uint8
@@ -104,16 +104,6 @@ type Context struct {
 	Settings  []Pair  // [config], in file order
 }
 
-// Config is the value of key in [config].
-func (c Context) Config(key string) (value string, given bool) {
-	for _, pair := range c.Settings {
-		if pair.Key == key {
-			return pair.Value, true
-		}
-	}
-	return "", false
-}
-
 // Failure is why Failed is called.
 type Failure struct {
 	Hook     Hook
@@ -121,40 +111,98 @@ type Failure struct {
 	TimedOut bool
 }
 
-// CapabilityKind tells what a Capability is about.
-type CapabilityKind uint8
+// Want is something of the node that a handler wants, and what for, in a line for the operator who decides. Texts may name keys of
+// [config] in braces, as in TCP("{address}", …); a key without a value makes no want.
+type Want struct {
+	kind   capability
+	value  string
+	words  []string
+	user   string
+	keep   bool
+	reason string
+}
 
-// The kinds.
+type capability uint8
+
 const (
-	Exec CapabilityKind = iota
-	TCPConnect
-	FSRead
-	FSWrite
-	Env
+	capabilityExec capability = iota
+	capabilityExecEnv
+	capabilityTCP
+	capabilityUDP
+	capabilityHTTP
+	capabilityLookup
+	capabilityRead
+	capabilityWrite
+	capabilityEnv
 )
 
-// Capability is something of the node that a handler wants.
-type Capability struct {
-	Kind  CapabilityKind
-	Value string
+// WantExec is to run a program: an absolute path, then a word for each argument. A `*` in a word stands for any text.
+func WantExec(reason string, words ...string) Want {
+	return Want{kind: capabilityExec, words: words, reason: reason}
 }
+
+// As is the same program, run as this user of the node.
+func (w Want) As(user string) Want { w.user = user; return w }
+
+// Keep is the same program, which launches something that outlives the call.
+func (w Want) Keep() Want { w.keep = true; return w }
+
+// WantExecEnv is to give this variable to the programs that it runs.
+func WantExecEnv(reason, name string) Want {
+	return Want{kind: capabilityExecEnv, value: name, reason: reason}
+}
+
+// WantTCP is to connect to "ip:port".
+func WantTCP(reason, address string) Want {
+	return Want{kind: capabilityTCP, value: address, reason: reason}
+}
+
+// WantHTTP is to send HTTP requests to "host:port".
+func WantHTTP(reason, address string) Want {
+	return Want{kind: capabilityHTTP, value: address, reason: reason}
+}
+
+// ConfigType is what a value of [config] may be.
+type ConfigType struct {
+	kind        uint8
+	least, most int64
+	oneOf       []string
+}
+
+// The types. Each says which form a value has in a context.
+var (
+	Text     = ConfigType{kind: 0}
+	Boolean  = ConfigType{kind: 2}
+	Duration = ConfigType{kind: 3}
+	Address  = ConfigType{kind: 4}
+	IP       = ConfigType{kind: 5}
+	Secret   = ConfigType{kind: 7}
+)
+
+// Integer is whole numbers from least to most.
+func Integer(least, most int64) ConfigType { return ConfigType{kind: 1, least: least, most: most} }
+
+// OneOf is one of these texts.
+func OneOf(texts ...string) ConfigType { return ConfigType{kind: 6, oneOf: texts} }
 
 // ConfigKey is a key of [config] that a handler understands.
 type ConfigKey struct {
 	Name        string
 	Description string
-	Required    bool
-	Default     *string // nil: none
+	Type        ConfigType
+	Many        bool     // service.toml may give it a list
+	Required    bool     // without it the service cannot run
+	Default     []string // as service.toml would have it
 }
 
 // Metadata is what a handler says of itself.
 type Metadata struct {
-	Name         string
-	Version      string
-	Description  string
-	Hooks        HookSet
-	Capabilities []Capability
-	Config       []ConfigKey
+	Name        string
+	Version     string
+	Description string
+	Hooks       HookSet
+	Wants       []Want
+	Config      []ConfigKey
 }
 
 type errorKind uint8

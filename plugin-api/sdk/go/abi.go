@@ -4,14 +4,12 @@ package koi
 
 // The canonical ABI of the component model, by hand: where in memory each field of wit/koi-service.wit lies. Addresses
 // are 32 bits wide on the other side, so they are read and written as uint32. Nothing here changes while koi:service
-// stays at 0.1.
+// stays at 0.2.
 
 import (
 	"errors"
 	"unsafe"
 )
-
-var handler Handler
 
 // What the other side holds addresses of; Go's garbage collector cannot see those. An instance serves one call and is
 // gone with all of this.
@@ -36,6 +34,7 @@ func (m memory) u8(offset uint32) uint8             { return *(*uint8)(unsafe.Ad
 func (m memory) u32(offset uint32) uint32           { return *(*uint32)(unsafe.Add(m.start, offset)) }
 func (m memory) u64(offset uint32) uint64           { return *(*uint64)(unsafe.Add(m.start, offset)) }
 func (m memory) setU8(offset uint32, value uint8)   { *(*uint8)(unsafe.Add(m.start, offset)) = value }
+func (m memory) setU64(offset uint32, value uint64) { *(*uint64)(unsafe.Add(m.start, offset)) = value }
 func (m memory) setU32(offset uint32, value uint32) { *(*uint32)(unsafe.Add(m.start, offset)) = value }
 
 func (m memory) follow(offset uint32) memory {
@@ -60,6 +59,19 @@ func (m memory) setList(offset uint32, count int, size uint32) memory {
 	m.setU32(offset, address((*byte)(elements.start)))
 	m.setU32(offset+4, uint32(count))
 	return elements
+}
+
+func (m memory) setTexts(offset uint32, texts []string) {
+	elements := m.setList(offset, len(texts), 8)
+	for i, text := range texts {
+		elements.setText(uint32(i)*8, text)
+	}
+}
+
+func (m memory) setBool(offset uint32, value bool) {
+	if value {
+		m.setU8(offset, 1)
+	}
 }
 
 func address(first *byte) uint32 { return uint32(uintptr(unsafe.Pointer(first))) }
@@ -108,56 +120,69 @@ func result(err error) memory {
 	return m
 }
 
-//go:wasmexport koi:service/metadata@0.1.0#describe
+//go:wasmexport koi:service/metadata@0.2.0#describe
 func describe() unsafe.Pointer {
 	of, m := handler.Describe(), allocate(44)
 	m.setText(0, of.Name)
 	m.setText(8, of.Version)
 	m.setText(16, of.Description)
 	m.setU8(24, uint8(of.Hooks))
-	capabilities := m.setList(28, len(of.Capabilities), 12)
-	for i, capability := range of.Capabilities {
-		element := capabilities.at(uint32(i) * 12)
-		element.setU8(0, uint8(capability.Kind))
-		element.setText(4, capability.Value)
+	wants := m.setList(28, len(of.Wants), 36)
+	for i, want := range of.Wants {
+		element := wants.at(uint32(i) * 36)
+		element.setU8(0, uint8(want.kind))
+		if want.kind == capabilityExec {
+			element.setTexts(4, want.words)
+			if want.user != "" {
+				element.setU8(12, 1)
+				element.setText(16, want.user)
+			}
+			element.setBool(24, want.keep)
+		} else {
+			element.setText(4, want.value)
+		}
+		element.setText(28, want.reason)
 	}
-	keys := m.setList(36, len(of.Config), 32)
+	keys := m.setList(36, len(of.Config), 56)
 	for i, key := range of.Config {
-		element := keys.at(uint32(i) * 32)
+		element := keys.at(uint32(i) * 56)
 		element.setText(0, key.Name)
 		element.setText(8, key.Description)
-		if key.Required {
-			element.setU8(16, 1)
+		element.setU8(16, key.Type.kind)
+		if key.Type.oneOf != nil {
+			element.setTexts(24, key.Type.oneOf)
+		} else {
+			element.setU64(24, uint64(key.Type.least))
+			element.setU64(32, uint64(key.Type.most))
 		}
-		if key.Default != nil {
-			element.setU8(20, 1)
-			element.setText(24, *key.Default)
-		}
+		element.setBool(40, key.Many)
+		element.setBool(41, key.Required)
+		element.setTexts(44, key.Default)
 	}
 	return m.start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#start
+//go:wasmexport koi:service/lifecycle@0.2.0#start
 func start(args unsafe.Pointer) unsafe.Pointer {
 	return result(handler.Start(memory{args}.context())).start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#stop
+//go:wasmexport koi:service/lifecycle@0.2.0#stop
 func stop(args unsafe.Pointer) unsafe.Pointer {
 	return result(handler.Stop(memory{args}.context())).start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#promote
+//go:wasmexport koi:service/lifecycle@0.2.0#promote
 func promote(args unsafe.Pointer) unsafe.Pointer {
 	return result(handler.Promote(memory{args}.context())).start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#demote
+//go:wasmexport koi:service/lifecycle@0.2.0#demote
 func demote(args unsafe.Pointer) unsafe.Pointer {
 	return result(handler.Demote(memory{args}.context())).start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#status
+//go:wasmexport koi:service/lifecycle@0.2.0#status
 func status(args unsafe.Pointer) unsafe.Pointer {
 	report, err := handler.Status(memory{args}.context())
 	m := result(err)
@@ -177,31 +202,31 @@ func status(args unsafe.Pointer) unsafe.Pointer {
 	return m.start
 }
 
-//go:wasmexport koi:service/lifecycle@0.1.0#failed
+//go:wasmexport koi:service/lifecycle@0.2.0#failed
 func failed(args unsafe.Pointer) unsafe.Pointer {
 	return result(handler.Failed(memory{args}.context(), memory{args}.failure())).start
 }
 
-//go:wasmimport koi:service/host@0.1.0 log
+//go:wasmimport koi:service/host@0.2.0 log
 func hostLog(level Level, message string)
 
-//go:wasmimport koi:service/host@0.1.0 remaining-ms
+//go:wasmimport koi:service/host@0.2.0 remaining-ms
 func hostRemainingMs() uint64
 
-//go:wasmimport koi:service/host@0.1.0 epoch-current
+//go:wasmimport koi:service/host@0.2.0 epoch-current
 func hostEpochCurrent() uint32
 
-//go:wasmimport koi:service/host@0.1.0 sleep
+//go:wasmimport koi:service/host@0.2.0 sleep
 func hostSleep(ms uint64) uint32
 
-//go:wasmimport koi:service/state@0.1.0 get
+//go:wasmimport koi:service/state@0.2.0 get
 func stateGet(key string, result unsafe.Pointer)
 
-//go:wasmimport koi:service/state@0.1.0 set
+//go:wasmimport koi:service/state@0.2.0 set
 func stateSet(key string, value string, result unsafe.Pointer)
 
-//go:wasmimport koi:service/state@0.1.0 delete
+//go:wasmimport koi:service/state@0.2.0 delete
 func stateDelete(key string, result unsafe.Pointer)
 
-//go:wasmimport koi:service/state@0.1.0 keys
+//go:wasmimport koi:service/state@0.2.0 keys
 func stateKeys(result unsafe.Pointer)

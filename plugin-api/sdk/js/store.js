@@ -1,17 +1,16 @@
 // koi's store holds bytes; this keeps texts in it. What is set is on disk when set returns.
 
-import * as state from "koi:service/state@0.1.0";
+import * as state from "koi:service/state@0.2.0";
+import { decode, encode } from "./text.js";
 
 /** The text under `key`; null: there is none. */
 export const get = (key) => {
   const bytes = state.get(key);
-  return bytes === null ? null : decodeURIComponent(escape(String.fromCharCode(...bytes)));
+  return bytes === null || bytes === undefined ? null : decode(bytes);
 };
 
 /** Puts `text` under `key`. */
-export const set = (key, text) => {
-  state.set(key, Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0)));
-};
+export const set = (key, text) => state.set(key, encode(text));
 
 /** Forgets `key`; one that is not there is fine too. */
 export const remove = (key) => state.delete(key);

@@ -1,6 +1,6 @@
-/* What koi gives to a handler in C, and what it wants of it: wit/koi-service.wit (koi:service@0.1.0), in C.
+/* What koi gives to a handler in C, and what it wants of it: wit/koi-service.wit (koi:service@0.2.0), in C.
  *
- * Write the seven functions under "yours" and link with koi.c. Memory is never freed: a fresh instance serves each call, and all
+ * Write the seven functions under "yours" and link with koi.c and text.c. Memory is never freed: a fresh instance serves each call, and all
  * of it goes with the call. The layouts are those of the component model, so nothing here may be reordered. */
 #ifndef KOI_H
 #define KOI_H
@@ -56,6 +56,14 @@ typedef struct {
  * left as it was. */
 bool koi_config(const koi_context *ctx, koi_text key, koi_text *value);
 
+/* The same for keys of these types. koid has seen to it that a value is of its type. */
+bool koi_config_integer(const koi_context *ctx, koi_text key, int64_t *value);
+bool koi_config_boolean(const koi_context *ctx, koi_text key, bool *value);
+bool koi_config_duration(const koi_context *ctx, koi_text key, uint64_t *ms);
+
+/* All values of a key that may have many. */
+koi_texts koi_config_all(const koi_context *ctx, koi_text key);
+
 /* ---- What a hook answers ----------------------------------------------------------------------------------------- */
 
 typedef enum { KOI_RETRY, KOI_FATAL, KOI_MISCONFIGURED, KOI_UNSUPPORTED } koi_error_kind;
@@ -104,26 +112,50 @@ enum {
     KOI_HAS_START = 1, KOI_HAS_STOP = 2, KOI_HAS_PROMOTE = 4, KOI_HAS_DEMOTE = 8, KOI_HAS_STATUS = 16, KOI_HAS_FAILED = 32
 };
 
-typedef enum { KOI_EXEC, KOI_TCP_CONNECT, KOI_FS_READ, KOI_FS_WRITE, KOI_ENV } koi_capability_kind;
-
-/* Something of the node that it wants: { KOI_EXEC, KOI("/bin/true") }; {key} stands for what [config] has there. */
-typedef struct {
-    uint8_t kind;           /* koi_capability_kind */
-    koi_text value;
+typedef enum {
+    KOI_EXEC, KOI_EXEC_ENV, KOI_TCP, KOI_UDP, KOI_HTTP, KOI_LOOKUP, KOI_READ, KOI_WRITE, KOI_ENV
 } koi_capability;
 
-/* A key of [config] that it understands. */
+/* Something of the node that it wants, and what for, in a line for the operator who decides:
+ *   { KOI_TCP, .value = KOI("{address}"), .reason = KOI("To see whether it answers") }
+ * {key} stands for what [config] has there; a key without a value makes no want. */
+typedef struct {
+    uint8_t capability;     /* koi_capability */
+    union {
+        koi_text value;     /* of all but these two: */
+        struct {            /* KOI_EXEC: a program with its arguments; KOI_LOOKUP: nothing */
+            koi_texts words;
+            bool has_user;
+            koi_text user;  /* as whom it runs */
+            bool keep;      /* it launches something that outlives the call */
+        } program;
+    };
+    koi_text reason;
+} koi_want;
+
+typedef enum {
+    KOI_TEXT, KOI_INTEGER, KOI_BOOLEAN, KOI_DURATION, KOI_ADDRESS, KOI_IP, KOI_ONE_OF, KOI_SECRET
+} koi_config_type;
+
+/* A key of [config] that it understands:
+ *   { .name = KOI("patience"), .description = KOI("How long it may take"), .type = KOI_DURATION, .value = KOI_LIST(KOI("2s")) } */
 typedef struct {
     koi_text name, description;
+    uint8_t type __attribute__((aligned(8)));       /* koi_config_type */
+    union {
+        struct { int64_t least, most; } integer;    /* of KOI_INTEGER */
+        koi_texts one_of;                           /* of KOI_ONE_OF */
+    };
+    bool many;              /* it may have a list of values */
     bool required;
-    struct { bool is_there; koi_text value; } default_value;
+    koi_texts value;        /* the default, as service.toml would have it */
 } koi_config_key;
 
 typedef struct {
     koi_text name;          /* what services name it by: a-z, 0-9 and - */
     koi_text version, description;
     uint8_t hooks;          /* KOI_HAS_… added up; the others count as done */
-    struct { const koi_capability *at; size_t count; } capabilities;
+    struct { const koi_want *at; size_t count; } wants;
     struct { const koi_config_key *at; size_t count; } config;
 } koi_metadata;
 
@@ -152,25 +184,21 @@ bool koi_get(koi_text key, koi_text *value);
 bool koi_set(koi_text key, koi_text value);
 bool koi_delete(koi_text key);
 
-/* A program of the node, for guests of the world handler-exec. */
-typedef enum { KOI_RAN, KOI_DENIED, KOI_NOT_FOUND, KOI_TIMED_OUT, KOI_IO_ERROR } koi_ran;
-typedef struct {
-    bool exited;            /* false: killed by a signal */
-    int32_t code;
-    koi_text output, errors;
-    bool truncated;
-} koi_output;
-
-/* Runs the program at an absolute path with these arguments, to its end; for KOI_IO_ERROR the words are in output->errors. */
-koi_ran koi_exec(koi_text program, koi_texts args, koi_output *output);
-
 /* ---- Texts ----------------------------------------------------------------------------------------------------------- */
 
 koi_text koi_string(const char *zero_terminated);   /* what is not a literal; it is not copied */
 koi_text koi_join(koi_texts parts);                 /* one after the other */
 koi_text koi_number(uint64_t number);               /* in digits */
 bool koi_same(koi_text a, koi_text b);
-bool koi_parse_i32(koi_text text, int32_t *number); /* false: not a whole number of 32 bits */
+bool koi_parse_integer(koi_text text, int64_t *number); /* false: not a whole number of 64 bits */
+koi_text koi_line_of(koi_text text);                /* its first line that has something in it */
+
+/* An IP and a port, from "ip:port" or "[ip]:port"; false: it is none of them, a name for instance. */
+typedef struct { bool v6; uint16_t parts[8]; uint16_t port; } koi_address;
+bool koi_parse_address(koi_text text, koi_address *address);
+
+/* Memory for texts that outlive a function; it goes with the call. */
+void *koi_memory(size_t bytes);
 
 /* A list of texts, and one text of several: KOI_JOIN(KOI("epoch "), koi_number(7)). */
 #define KOI_LIST(...) ((koi_texts){ (const koi_text[]){ __VA_ARGS__ }, sizeof((const koi_text[]){ __VA_ARGS__ }) / sizeof(koi_text) })
