@@ -227,6 +227,10 @@ fn what_nobody_has_signed_is_not_pulled_and_not_taken_and_what_runs_goes_on() {
     name_in_service(node, "handler = \"plain.wasm\"");
     node.koi(&["reconfigure"]).exits(1);
     assert_eq!(version(node), "1.0");
-    assert_eq!(cluster.wait_well().cluster.master.as_ref(), Some(&master));
+    let status = cluster.wait_status("the status says what does not come along", |status| {
+        status.cluster.warnings.iter().any(|warning| warning.contains("plain.wasm: it is not signed"))
+    });
+    assert_eq!(status.cluster.master.as_ref(), Some(&master));
     assert_eq!(message(&cluster, &master, "db").as_deref(), Some("db 1.0"));
+    assert_eq!(cluster.hooks().assert_one_promoted(), [master]);
 }
