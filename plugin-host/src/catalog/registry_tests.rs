@@ -484,6 +484,9 @@ fn a_signature_is_shown_where_none_is_required() {
     assert!(matches!(of("old"), Signature::Wrong(SignatureError::OtherPlugin { .. })), "{:?}", of("old"));
     assert!(matches!(of("changed"), Signature::Wrong(SignatureError::Mismatch(_))), "{:?}", of("changed"));
     assert_eq!(of("plain"), Signature::None);
+    let warned: Vec<String> = registry.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned.iter().all(|warning| warning.contains("its signature is wrong: ")), "{warned:?}");
     assert!(registry.plugins().iter().all(|plugin| plugin.ready && plugin.error.is_none()));
 }
 
