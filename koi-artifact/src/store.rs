@@ -18,6 +18,7 @@ const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// koid may run as another user than the one who pulls; nothing in here is secret.
 const FILE_MODE: u32 = 0o644;
 const FOLDER_MODE: u32 = 0o755;
+const STATE_MODE: u32 = 0o700;
 
 /// Pulled artifacts. The default is an empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -216,11 +217,16 @@ impl Store {
     /// A file cannot be written.
     pub fn keep(&self, artifact: &Artifact) -> Result<(), StoreError> {
         let blobs = self.blobs();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(&blobs)
-            .map_err(|source| StoreError::Unwritten { path: blobs.clone(), source })?;
+        let make = |folder: &Path, mode| {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(folder)
+                .map_err(|source| StoreError::Unwritten { path: folder.to_owned(), source })
+        };
+        // The state folder itself is as koid would have made it.
+        self.0.parent().map_or(Ok(()), |state| make(state, STATE_MODE))?;
+        make(&blobs, FOLDER_MODE)?;
         write(&self.0.join(LAYOUT_FILE), LAYOUT.as_bytes())?;
         for (digest, bytes) in [
             (artifact.manifest.config.digest, &artifact.config),

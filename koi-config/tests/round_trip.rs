@@ -115,7 +115,7 @@ prop_compose! {
 
 prop_compose! {
     fn plugins()(dirs in vec(a_path(), 0..3), keys in 0..3_usize, require_signature in any::<bool>()) -> Plugins {
-        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".parse().unwrap();
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".parse().expect("a key");
         // One that requires what nobody can give has a warning.
         Plugins { dirs, trusted_keys: TrustedKeys::new(vec![key; keys]), require_signature: require_signature && keys > 0 }
     }

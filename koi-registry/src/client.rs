@@ -24,6 +24,8 @@ pub type Progress = dyn Fn(&str, u64, u64) + Send + Sync;
 /// One registry.
 pub struct RegistryClient {
     host: String,
+    /// Host and port as URLs have them: without the port that goes without saying.
+    authority: String,
     settings: RegistrySettings,
     http: Http,
     /// The header that the registry itself has demanded.
@@ -59,12 +61,20 @@ impl RegistryClient {
     /// The registry at `host`, as references name it.
     ///
     /// # Errors
-    /// The authorities that are configured for it cannot be used.
+    /// There can be no such host, or the authorities that are configured for it cannot be used.
     pub fn new(host: &str, settings: RegistrySettings) -> Result<RegistryClient, RegistryError> {
         let tls = client_config(settings.authorities.as_deref())
             .map_err(|source| RegistryError::Tls { registry: host.to_owned(), source })?;
         let http = Http { tls, patience: Patience::default() };
-        Ok(RegistryClient { host: host.to_owned(), settings, http, login: Mutex::default() })
+        let mut client = RegistryClient {
+            host: host.to_owned(),
+            authority: String::new(),
+            settings,
+            http,
+            login: Mutex::default(),
+        };
+        client.authority = authority(&client.url("/")?);
+        Ok(client)
     }
 
     /// The same with less patience, for tests.
@@ -89,7 +99,7 @@ impl RegistryClient {
     /// Whether a URL is the registry's own: there, and nowhere else, is who logged in known.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
         let scheme = if self.settings.plain_http { "http" } else { "https" };
-        url.scheme() == scheme && authority(url) == self.host
+        url.scheme() == scheme && authority(url) == self.authority
     }
 
     /// Asks the registry, logs in if it demands that, and follows where it redirects a reading request to. The answer has whatever status.
@@ -187,7 +197,8 @@ impl RegistryClient {
         service: Option<&str>,
         scope: &Scope,
     ) -> Result<zeroize::Zeroizing<String>, RegistryError> {
-        let (url, login) = auth::token_request(realm, service, &scope.text(), &self.host, &self.settings)?;
+        let (url, login) =
+            auth::token_request(realm, service, &scope.text(), &self.authority, &self.settings)?;
         let mut headers = HeaderMap::new();
         if let Some(login) = login {
             let value = auth::basic(login).ok_or_else(|| RegistryError::Unsendable(self.host.clone()))?;
@@ -236,6 +247,30 @@ impl RegistryClient {
             status: answer.status,
             wanted: wanted.to_owned(),
             said: if said.is_empty() { said } else { format!(": {said}") },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_goes_without_saying_is_the_same_registry_said_or_not() {
+        for host in ["registry.example", "registry.example:443"] {
+            let client = RegistryClient::new(host, RegistrySettings::default()).unwrap();
+            let is_own = |url: &str| client.is_own(&Url::parse(url).unwrap());
+            assert!(
+                is_own("https://registry.example/v2/") && is_own("https://registry.example:443/v2/"),
+                "{host}"
+            );
+            for other in [
+                "http://registry.example/",
+                "https://registry.example:444/",
+                "https://registry.example.evil/",
+            ] {
+                assert!(!is_own(other), "{host}: {other}");
+            }
         }
     }
 }

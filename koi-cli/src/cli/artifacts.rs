@@ -69,7 +69,7 @@ pub(crate) struct KeyPassword {
 pub(crate) struct Sign {
     /// A .wasm or a .so
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) plugin: PathBuf,
     /// The secret key, of `koi plugins keygen` or `minisign -G`
     #[arg(long, value_name = "KEYFILE")]
     pub(crate) key: PathBuf,
@@ -96,7 +96,7 @@ pub(crate) struct ReachRegistry {
 pub(crate) struct Push {
     /// A component; FILE.minisig goes along if it is there
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) plugin: PathBuf,
     /// oci://HOST/NAME:VERSION
     #[arg(value_name = "REFERENCE")]
     pub(crate) reference: Reference,
@@ -191,6 +191,22 @@ fn plugin_version(text: &str) -> Result<PluginVersion, PluginVersionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_plugins_file_is_not_the_configuration() {
+        use clap::Parser;
+
+        use crate::cli::{Cli, Command, Plugins};
+
+        let words = ["koi", "-f", "koi.toml", "plugins", "push", "h.wasm", "oci://h/n:1"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        let Command::Plugins(Plugins::Push(push)) = cli.command else { panic!("not push") };
+        assert_eq!((cli.options.file, push.plugin), (Some("koi.toml".into()), "h.wasm".into()));
+        let words = ["koi", "-f", "koi.toml", "plugins", "sign", "h.wasm", "--key", "k"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        let Command::Plugins(Plugins::Sign(sign)) = cli.command else { panic!("not sign") };
+        assert_eq!((cli.options.file, sign.plugin), (Some("koi.toml".into()), "h.wasm".into()));
+    }
 
     #[test]
     fn a_version_stands_behind_the_name() {

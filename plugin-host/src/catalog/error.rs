@@ -134,8 +134,13 @@ pub enum PluginError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// It has no good signature, and must have one.
-    #[error(transparent)]
-    Signature(#[from] RequiredError),
+    #[error("{}: {source}", path.display())]
+    Signature {
+        /// The file, or the reference.
+        path: PathBuf,
+        /// What is wrong.
+        source: RequiredError,
+    },
     /// No copy of its file can be kept.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -174,6 +179,7 @@ impl PluginError {
             | PluginError::Missing(_)
             | PluginError::File(_)
             | PluginError::Pulled { .. }
+            | PluginError::Signature { .. }
             | PluginError::Reference(_) => true,
             PluginError::Kept { error, .. } => error.names_path(),
             PluginError::Load(error) => match error {
@@ -182,7 +188,6 @@ impl PluginError {
             },
             PluginError::FileGone { .. }
             | PluginError::Copy(_)
-            | PluginError::Signature(_)
             | PluginError::ReservedName { .. }
             | PluginError::DuplicateName { .. } => false,
         }
@@ -192,6 +197,7 @@ impl PluginError {
     pub(crate) fn beside_path(&self) -> String {
         match self {
             PluginError::Load(error) => error.beside_path(),
+            PluginError::Signature { source, .. } => source.to_string(),
             other => other.to_string(),
         }
     }

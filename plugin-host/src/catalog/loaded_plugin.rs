@@ -235,7 +235,9 @@ impl Loading<'_> {
         kind: Kind,
     ) -> Result<(LoadedCode, Signature), PluginError> {
         let check = |signature: &Signature| match self.sources.require_signature {
-            true => signature.require(),
+            true => {
+                signature.require().map_err(|source| PluginError::Signature { path: path.to_owned(), source })
+            }
             false => Ok(()),
         };
         check(&file.signature)?;

@@ -412,7 +412,20 @@ impl Registry {
             // Another reason is another warning.
             Some(Warning::new(severity, &format!("plugin ({why})"), path, why))
         };
-        self.unreadable.iter().cloned().chain(self.named.iter().chain(&by_path).filter_map(about)).collect()
+        let unsure = |plugin: &Arc<LoadedPlugin>| {
+            let (path, Some(Signature::Wrong(error))) = (plugin.path.as_ref()?, &plugin.signature) else {
+                return None;
+            };
+            let message = format!("its signature is wrong: {error}");
+            // Of one that is refused for it that is said already.
+            plugin
+                .error
+                .is_none()
+                .then(|| Warning::new(Severity::Warning, &format!("signature ({error})"), path, message))
+        };
+        let all = || self.named.iter().chain(&by_path);
+        let unreadable = self.unreadable.iter().cloned();
+        unreadable.chain(all().filter_map(about)).chain(all().filter_map(unsure)).collect()
     }
 }
 

@@ -485,6 +485,9 @@ fn a_signature_is_shown_where_none_is_required() {
     assert!(matches!(of("old"), Signature::Wrong(SignatureError::OtherPlugin { .. })), "{:?}", of("old"));
     assert!(matches!(of("changed"), Signature::Wrong(SignatureError::Mismatch(_))), "{:?}", of("changed"));
     assert_eq!(of("plain"), Signature::None);
+    let warned: Vec<String> = registry.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned.iter().all(|warning| warning.contains("its signature is wrong: ")), "{warned:?}");
     assert!(registry.plugins().iter().all(|plugin| plugin.ready && plugin.error.is_none()));
 }
 
@@ -530,7 +533,7 @@ fn what_runs_goes_on_when_its_file_is_replaced_by_one_that_is_not_signed() {
     let kept = second.plugin("db").unwrap();
     assert!(kept.ready && matches!(kept.signature, Some(Signature::Good { .. })), "{:?}", kept.signature);
     let why = kept.error.as_ref().unwrap().to_string();
-    assert!(why.contains("cannot be used: this file, or the signature's comment, is not what"), "{why}");
+    assert!(why.contains("cannot be used: ") && why.contains("db.wasm: its signature is wrong: "), "{why}");
     assert_eq!(second.on_disk(&kept), Some(OnDisk::Refused));
     signing.sign("first/db.wasm", "db 1");
     assert_eq!(second.on_disk(&kept), Some(OnDisk::Changed), "a signature that comes later is worth a look");

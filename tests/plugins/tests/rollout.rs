@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use koi_cluster_tests::{Cluster, Node, Service};
 use koi_plugin_tests::guests::Guest;
-use koi_plugin_tests::plugins::{listed, message};
+use koi_plugin_tests::plugins::{Folder, listed, message};
 use koi_testkit::docker_registry::DockerRegistry;
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ struct Author {
 
 impl Author {
     fn new(registry: DockerRegistry) -> Author {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder can be made");
         registry.write_settings(&folder.path().join("registries.toml"));
         Author { folder, registry }
     }
@@ -46,8 +46,8 @@ impl Author {
     /// The public key of a pair that is made now.
     fn make_key(&self, node: &Node) -> String {
         node.koi(&["plugins", "keygen", &self.text("key"), "--no-password"]).exits(0);
-        let public = fs::read_to_string(self.path("key.pub")).unwrap();
-        public.lines().nth(1).unwrap().to_owned()
+        let public = fs::read_to_string(self.path("key.pub")).expect("it was made");
+        public.lines().nth(1).expect("a key stands in the second line").to_owned()
     }
 
     fn reference(&self, version: &str) -> String {
@@ -57,7 +57,7 @@ impl Author {
     /// Signs a component and brings it to the registry.
     fn publish(&self, node: &Node, version: &str, component: &[u8]) {
         let file = self.text("db.wasm");
-        fs::write(&file, component).unwrap();
+        fs::write(&file, component).expect("a file can be written");
         node.koi(&["plugins", "sign", &file, "--key", &self.text("key"), "--no-password"]).exits(0);
         let registries = self.text("registries.toml");
         node.koi(&["plugins", "push", &file, &self.reference(version), "--registries", &registries]).exits(0);
@@ -67,16 +67,20 @@ impl Author {
     fn pull(&self, node: &Node, version: &str) -> String {
         self.registry.write_settings(&node.folder.join("registries.toml"));
         let pulled = node.koi(&["plugins", "pull", &self.reference(version)]);
-        let line = pulled.exits(0).lines().find(|line| line.starts_with("handler = ")).unwrap();
+        let line = pulled
+            .exits(0)
+            .lines()
+            .find(|line| line.starts_with("handler = "))
+            .expect("a line for service.toml");
         line.to_owned()
     }
 }
 
 fn name_in_service(node: &Node, line: &str) {
     let folder = node.services.join("10-db");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("new"), format!("{line}\n")).unwrap();
-    fs::rename(folder.join("new"), folder.join("service.toml")).unwrap();
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    fs::write(folder.join("new"), format!("{line}\n")).expect("a file can be written");
+    fs::rename(folder.join("new"), folder.join("service.toml")).expect("a file can be renamed");
 }
 
 /// Waits until every node's service says that it is this version.
@@ -227,6 +231,37 @@ fn what_nobody_has_signed_is_not_pulled_and_not_taken_and_what_runs_goes_on() {
     name_in_service(node, "handler = \"plain.wasm\"");
     node.koi(&["reconfigure"]).exits(1);
     assert_eq!(version(node), "1.0");
-    assert_eq!(cluster.wait_well().cluster.master.as_ref(), Some(&master));
+    let status = cluster.wait_status("the status says what does not come along", |status| {
+        status.cluster.warnings.iter().any(|warning| warning.contains("plain.wasm: it is not signed"))
+    });
+    assert_eq!(status.cluster.master.as_ref(), Some(&master));
     assert_eq!(message(&cluster, &master, "db").as_deref(), Some("db 1.0"));
+    assert_eq!(cluster.hooks().assert_one_promoted(), [master]);
+}
+
+#[test]
+fn a_file_that_was_copied_is_rolled_out_too_and_only_the_version_that_is_named() {
+    let plugins = Folder::default();
+    plugins.put("db.wasm", &well("1.0"));
+    let named = Service::empty().file("service.toml", "handler = \"db\"\n", 0o644);
+    let cluster = Cluster::builder().nodes(1).service("10-db", named).service("20-web", Service::recorded());
+    let cluster = cluster.set("plugins.dirs", &plugins.setting()).start();
+    cluster.wait_healthy();
+    let (node, hooks) = (cluster.any(), cluster.hooks().count());
+    plugins.put("db.wasm", &well("2.0"));
+    node.koi(&["plugins", "rollout", "db@3.0"])
+        .refuses(1, &["a would take db 2.0, and not db 3.0", "nothing has been changed"]);
+    node.koi(&["plugins", "rollout", "other@1.0"])
+        .refuses(1, &["no service on any node uses a plugin called other"]);
+    let plan = node.koi(&["plugins", "rollout", "db@2.0", "--dry-run"]);
+    assert!(
+        plan.exits(0).contains("a, the master, for whom nobody could take over, takes it"),
+        "{}",
+        plan.out
+    );
+    assert_eq!(listed(node, "db").unwrap().version, "1.0");
+    let done = node.koi(&["-o", "json", "plugins", "rollout", "db@2.0"]);
+    assert!(done.exits(0).contains("\"done\": true"), "{}", done.out);
+    assert_eq!(message(&cluster, "a", "db").as_deref(), Some("db 2.0"));
+    cluster.assert_undisturbed("a", hooks);
 }

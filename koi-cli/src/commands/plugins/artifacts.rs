@@ -20,7 +20,7 @@ use crate::error::{CommandError, exit};
 use crate::output::{Out, to_stderr};
 use crate::render::plugins::signature;
 
-/// How registries are reached, where no configuration says where it lies itself.
+/// How registries are reached, where there is no configuration.
 const REGISTRIES: &str = "/etc/koi/registries.toml";
 const REGISTRIES_FILE: &str = "registries.toml";
 /// Between two words about a transfer on a terminal.
@@ -31,15 +31,15 @@ pub(crate) async fn push(options: &Options, args: &Push, out: Out) -> Result<u8,
     let failed = |path: &Path, error: io::Error| {
         CommandError::local(format!("{} cannot be read: {error}", path.display()), "")
     };
-    let component = fs::read(&args.file).map_err(|error| failed(&args.file, error))?;
-    let beside = path_beside(&args.file);
+    let component = fs::read(&args.plugin).map_err(|error| failed(&args.plugin, error))?;
+    let beside = path_beside(&args.plugin);
     let signature = match fs::read_to_string(&beside) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(&beside, error)),
     };
     let is_signed = signature.is_some();
-    let plugin = inspected::plugin(&args.file, &TrustedKeys::default())?.plugin;
+    let plugin = inspected::plugin(&args.plugin, &TrustedKeys::default())?.plugin;
     check_version(&args.reference, &plugin.name, &plugin.version)?;
     let publication =
         Publication { component, name: plugin.name.clone(), version: plugin.version.clone(), signature };
@@ -243,14 +243,25 @@ fn client(
     reach: &ReachRegistry,
     reference: &Reference,
 ) -> Result<RegistryClient, CommandError> {
-    let beside = || Some(load_config(options.file.as_deref()).ok()?.path.with_file_name(REGISTRIES_FILE));
-    let path = reach.registries.clone().or_else(beside).unwrap_or_else(|| PathBuf::from(REGISTRIES));
+    // An author's machine has no configuration; and one with a mistake says nothing of registries.
+    let found =
+        || load_config(None).map_or_else(|_| PathBuf::from(REGISTRIES), |loaded| beside(&loaded.path));
+    let path = match (&reach.registries, &options.file) {
+        (Some(path), _) => path.clone(),
+        (None, Some(file)) => beside(file),
+        (None, None) => found(),
+    };
     let all = Registries::read(&path).map_err(|error| CommandError::local(error.to_string(), ""))?;
     let mut settings = all.of(&reference.host);
     if let (Some(user), Some(file)) = (&reach.user, &reach.password_file) {
         settings.login = Some(Login { user: user.clone(), password: read_from(file)? });
     }
     RegistryClient::new(&reference.host, settings).map_err(|error| of_registry(&error))
+}
+
+/// Where registries are described for whoever has this configuration.
+fn beside(config: &Path) -> PathBuf {
+    config.with_file_name(REGISTRIES_FILE)
 }
 
 fn of_registry(error: &RegistryError) -> CommandError {

@@ -58,8 +58,8 @@ pub(crate) fn sign(args: &Sign, out: Out) -> Result<u8, CommandError> {
         CommandError::local(format!("{} cannot be read: {error}", path.display()), "")
     };
     let key = secret_key(args)?;
-    let bytes = fs::read(&args.file).map_err(|error| cannot(&args.file, error))?;
-    let detail = inspected::plugin(&args.file, &TrustedKeys::default())?;
+    let bytes = fs::read(&args.plugin).map_err(|error| cannot(&args.plugin, error))?;
+    let detail = inspected::plugin(&args.plugin, &TrustedKeys::default())?;
     let signed = SignedAs { name: detail.plugin.name, version: detail.plugin.version };
     let Some(comment) = signed.comment() else {
         let hint = "it needs a name without blanks, and a version";
@@ -68,11 +68,11 @@ pub(crate) fn sign(args: &Sign, out: Out) -> Result<u8, CommandError> {
     let untrusted = format!("signature of {signed} by koi plugins sign");
     let text = minisign::sign(None, &key, Cursor::new(bytes), Some(&comment), Some(&untrusted))
         .map_err(|error| CommandError::local(format!("it cannot be signed: {error}"), ""))?;
-    let target = path_beside(&args.file);
+    let target = path_beside(&args.plugin);
     write(&target, &format!("{}\n", text.into_string().trim_end()), PUBLIC, Existing::Replace)?;
     let said =
-        json!({ "file": args.file, "signature": target, "name": signed.name, "version": signed.version });
-    out.show(&said, |_| format!("signed {} as {signed}: {}\n", args.file.display(), target.display()))?;
+        json!({ "file": args.plugin, "signature": target, "name": signed.name, "version": signed.version });
+    out.show(&said, |_| format!("signed {} as {signed}: {}\n", args.plugin.display(), target.display()))?;
     Ok(exit::WELL)
 }
 

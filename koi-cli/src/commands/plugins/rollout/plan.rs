@@ -55,8 +55,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Take { node, services, is_master } => {
-                let what = if *is_master { "the master, as nobody could take over, " } else { "" };
-                write!(f, "{what}{node} takes it and reports a good status of {}", services.join(" and "))
+                let who = if *is_master { ", the master, for whom nobody could take over," } else { "" };
+                write!(f, "{node}{who} takes it and reports a good status of {}", services.join(" and "))
             }
             Step::Switch { to, from } => write!(f, "{to} becomes master in place of {from}"),
         }
