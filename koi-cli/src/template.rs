@@ -190,8 +190,10 @@ mod tests {
                 language == Language::Rust,
                 "{language:?}: {small:?}"
             );
-            let tests = |path: &&String| path.contains("test");
+            // The library's own: a test of the handler comes along.
+            let tests = |path: &&String| path.contains("tests/") || path.contains("_test.");
             assert_eq!(whole.iter().find(tests), None, "{language:?}");
+            assert!(small.iter().any(|path| path == "handler.test.toml"), "{language:?}: {small:?}");
         }
     }
 
