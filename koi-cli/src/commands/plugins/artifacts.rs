@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use koi_artifact::signature::{Signature, TrustedKey, TrustedKeys, path_beside};
-use koi_artifact::{Artifact, Reference, SCHEME, Store};
+use koi_artifact::{Artifact, Reference, SCHEME, Store, TITLE_ANNOTATION};
 use koi_config::{Config, load as load_config};
 use koi_proto::api::{PluginDetail, PluginSignature, SignatureState};
 use koi_registry::{Login, Publication, Registries, RegistryClient, RegistryError};
@@ -82,11 +82,24 @@ pub(crate) fn load(options: &Options, args: &Load, out: Out) -> Result<u8, Comma
     let failed = |error: &dyn std::fmt::Display| CommandError::local(format!("{shown}: {error}"), "");
     let file = fs::File::open(&args.archive).map_err(|error| failed(&error))?;
     let (artifact, name) = koi_registry::load(BufReader::new(file)).map_err(|error| failed(&error))?;
-    // koid looks for the digest; where it came from is for people.
-    let nameless =
-        || Reference { host: "archive".into(), name: "plugin".into(), version: None, digest: None };
+    // koid looks for the digest; where it came from is for people. Other tools do not write that.
+    let nameless = || {
+        let title = artifact
+            .manifest
+            .annotations
+            .get(TITLE_ANNOTATION)
+            .filter(|title| is_name(title))
+            .map_or("plugin", String::as_str);
+        let (host, name) = ("archive".to_owned(), title.to_owned());
+        Reference { host, name, version: None, digest: None }
+    };
     let pinned = name.unwrap_or_else(nameless).pinned(artifact.digest);
     take(&config(options)?, &artifact, &pinned, None, "loaded", out)
+}
+
+/// Whether it can stand in a reference.
+fn is_name(title: &str) -> bool {
+    format!("{SCHEME}archive/{title}:0").parse::<Reference>().is_ok_and(|reference| reference.name == *title)
 }
 
 /// Writes what was pulled to a file.
