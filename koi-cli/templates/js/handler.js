@@ -147,7 +147,7 @@ function look(values) {
 @IF tcp@
   const address = values.text("address");
   if (address !== undefined) {
-    connect(address, patience); // `send` and `line` of the connection would speak with it.
+    connect(address, patience).close(); // Before that, `send` and `line` of the connection would speak with it.
     details.push([address, "answers"]);
   }
 @END@

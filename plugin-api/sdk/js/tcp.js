@@ -30,6 +30,10 @@ const SAID = {
  */
 export const connect = (where, ms) => new Connection(where, ms);
 
+/** Gives a resource back. Its method has another name in each engine. */
+const giveBack = (resource) =>
+  (resource[Symbol.dispose] ?? resource[Symbol.for("dispose")] ?? resource.dispose)?.call(resource);
+
 class Connection {
   #where;
   #late;
@@ -79,6 +83,11 @@ class Connection {
     }
   }
 
+  /** Ends the connection. The other side learns of it at once, and not when the call ends. */
+  close() {
+    [this.#input, this.#output, this.#socket].forEach(giveBack); // Streams go before their socket.
+  }
+
   // The streams; undefined: not yet.
   #finished() {
     try {
@@ -90,8 +99,10 @@ class Connection {
   }
 
   #wait(what) {
-    if (!Array.from(poll([what.subscribe(), this.#late])).includes(0)) throw this.#trouble({ payload: "timeout" });
-    return true;
+    const ready = what.subscribe();
+    const first = Array.from(poll([ready, this.#late]));
+    giveBack(ready);
+    if (!first.includes(0)) throw this.#trouble({ payload: "timeout" });
   }
 
   #tried(attempt) {

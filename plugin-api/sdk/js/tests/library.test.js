@@ -97,15 +97,16 @@ test("addresses are read, and names are not", () => {
 const peer = (pieces, heard) => ({
   socket: () => ({
     tries: 0,
-    subscribe() {},
+    subscribe: () => ({}),
+    [Symbol.for("dispose")]: () => heard.push("closed"),
     startConnect(_, to) { heard.push(to.val.port); },
     finishConnect() {
       if (this.tries++ === 0) throw refused("would-block");
-      const input = { subscribe() {}, read: () => {
+      const input = { subscribe: () => ({}), read: () => {
         if (pieces.length === 0) throw refused({ tag: "closed" });
         return bytes(pieces.shift());
       } };
-      const output = { subscribe() {}, checkWrite: () => 4n, write: (part) => heard.push(new TextDecoder().decode(part)), flush() {} };
+      const output = { subscribe: () => ({}), checkWrite: () => 4n, write: (part) => heard.push(new TextDecoder().decode(part)), flush() {} };
       return [input, output];
     },
   }),
@@ -120,6 +121,8 @@ test("a connection speaks in lines", () => {
   assert.equal(connection.line(), "+PONG");
   assert.equal(connection.line(), "more");
   assert.throws(() => connection.line(), said("127.0.0.1:7: it closed the connection"));
+  connection.close();
+  assert.equal(heard.at(-1), "closed");
 });
 
 test("a connection that does not come about says why", () => {
