@@ -167,7 +167,7 @@ fn target(of: &Target, test: &Test) -> Target {
 }
 
 /// What a call is told beside the configuration.
-fn set_circumstances(context: &mut Context, call: &CallScript, test: &Test) {
+pub(crate) fn set_circumstances(context: &mut Context, call: &CallScript, test: &Test) {
     let given = &test.given;
     context.role = call.role.unwrap_or(match call.hook {
         Hook::Promote => Role::Promoted,

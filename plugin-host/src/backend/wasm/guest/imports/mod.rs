@@ -6,5 +6,5 @@ pub(super) mod http;
 mod names;
 pub(super) mod output;
 mod state;
-mod tls;
+pub(super) mod tls;
 pub(super) mod wasi;
