@@ -1,42 +1,52 @@
-//! Collects the templates of `koi plugins new`: whatever lies in `templates/LANGUAGE/` becomes part of the program.
+//! Collects what `koi plugins new` writes: whatever lies in `templates/LANGUAGE/`, and the library of the language in
+//! `plugin-api/sdk/LANGUAGE/`, becomes part of the program.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// What a build leaves behind when somebody builds a template in its place.
-const LEFT_BY_BUILDS: [&str; 5] = ["target", "node_modules", ".venv", "wit", "__pycache__"];
+/// What a build leaves behind when somebody builds a template or a library in its place, and what is for the library alone.
+const LEFT_OUT: [&str; 7] = ["target", "node_modules", ".venv", "wit", "__pycache__", "tests", "Cargo.lock"];
+const LEFT_OUT_ENDINGS: [&str; 3] = [".wasm", ".o", "_test.go"];
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed=templates");
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("templates");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    collect("templates", &root.join("templates"))?;
+    collect("libraries", &root.join("../plugin-api/sdk"))
+}
+
+/// Makes a table of the files below `root`, without what lies in `root` itself.
+fn collect(name: &str, root: &Path) -> io::Result<()> {
+    println!("cargo::rerun-if-changed={}", root.display());
     let mut table = String::from("&[\n");
-    for language in entries(&root)? {
+    for language in entries(root)?.into_iter().filter(|path| path.is_dir() && !is_left_out(path)) {
         let mut files = Vec::new();
-        collect(&language, &mut files)?;
+        files_below(&language, &mut files)?;
         for file in files {
-            let path = file.strip_prefix(&root).map_err(io::Error::other)?;
+            let path = file.strip_prefix(root).map_err(io::Error::other)?;
             writeln!(table, "    ({path:?}, include_str!({file:?})),").map_err(io::Error::other)?;
         }
     }
     table.push_str("]\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("templates.rs"), table)
+    fs::write(out.join(format!("{name}.rs")), table)
 }
 
 /// The files below `folder`.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for path in entries(folder)? {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for path in entries(folder)?.into_iter().filter(|path| !is_left_out(path)) {
         if path.is_dir() {
-            if !LEFT_BY_BUILDS.contains(&name) {
-                collect(&path, files)?;
-            }
-        } else if !name.ends_with(".wasm") && !name.ends_with(".o") {
+            files_below(&path, files)?;
+        } else {
             files.push(path);
         }
     }
     Ok(())
+}
+
+fn is_left_out(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    LEFT_OUT.contains(&name) || LEFT_OUT_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// What lies in `folder`, sorted; nothing when there is no such folder.

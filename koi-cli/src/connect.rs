@@ -48,6 +48,12 @@ impl Daemon {
         self.timeout
     }
 
+    /// The same one, with an answer waited for so long.
+    pub(crate) fn within(&self, timeout: Duration) -> Daemon {
+        let client = Client::new(self.client.endpoint().clone(), timeout);
+        Daemon { client, timeout, guess: self.guess, debug: self.debug }
+    }
+
     /// `GET path`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, CommandError> {
         let began = Instant::now();

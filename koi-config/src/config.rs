@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_artifact::signature::TrustedKeys;
+
 /// Electors that a cluster may have: more make it slower, not safer.
 pub const ELECTORS: u16 = 15;
 /// Bytes that a node's name may have.
@@ -229,4 +231,8 @@ pub struct Timeouts {
 pub struct Plugins {
     /// Where plugins are looked for.
     pub dirs: Vec<PathBuf>,
+    /// Whose signatures count.
+    pub trusted_keys: TrustedKeys,
+    /// Files of plugins without such a signature are refused.
+    pub require_signature: bool,
 }

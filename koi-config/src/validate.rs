@@ -54,6 +54,7 @@ pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> 
     validator.leases();
     validator.durations();
     validator.services();
+    validator.plugins();
     validator.problems
 }
 
@@ -263,6 +264,17 @@ impl Validator<'_> {
                 let (least, most) = (show(*range.start()), show(*range.end()));
                 self.error(&[key], format!("{name} is {value}, and must be from {least} to {most}"), "");
             }
+        }
+    }
+
+    fn plugins(&mut self) {
+        let plugins = &self.config.plugins;
+        if plugins.require_signature && plugins.trusted_keys.iter().next().is_none() {
+            self.warn(
+                &["plugins.require_signature", "plugins.trusted_keys"],
+                "plugins.require_signature is true, and plugins.trusted_keys is empty: no plugin can be loaded",
+                "write the public keys of those who sign your plugins into plugins.trusted_keys",
+            );
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_artifact::signature::TrustedKeys;
 use koi_config::{
     Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Node, OnStopFailure, Plugins, Quorum,
     Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
@@ -113,10 +114,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn plugins()(dirs in vec(a_path(), 0..3), keys in 0..3_usize, require_signature in any::<bool>()) -> Plugins {
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".parse().unwrap();
+        // One that requires what nobody can give has a warning.
+        Plugins { dirs, trusted_keys: TrustedKeys::new(vec![key; keys]), require_signature: require_signature && keys > 0 }
+    }
+}
+
+prop_compose! {
     fn config()(
-        node in node(), cluster in cluster(), timing in timing(), services in services(), dirs in vec(a_path(), 0..3),
+        node in node(), cluster in cluster(), timing in timing(), services in services(), plugins in plugins(),
     ) -> Config {
-        Config { node, cluster, timing, services, plugins: Plugins { dirs } }
+        Config { node, cluster, timing, services, plugins }
     }
 }
 
@@ -269,6 +278,8 @@ fn show_says_every_value_and_hides_the_password() {
 
     [plugins]
     dirs = ["/usr/lib/koi/plugins", "/etc/koi/plugins"] # where plugins are looked for
+    trusted_keys = []                          # public keys of minisign: whose signatures of plugins count
+    require_signature = false                  # refuse plugins that none of these keys has signed; scripts have no signatures
     "#);
 }
 
@@ -333,6 +344,8 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
 
     [plugins]
     # dirs = ["/usr/lib/koi/plugins", "/etc/koi/plugins"] # where plugins are looked for
+    # trusted_keys = []                        # public keys of minisign: whose signatures of plugins count
+    # require_signature = false                # refuse plugins that none of these keys has signed; scripts have no signatures
     "#);
 }
 

@@ -34,8 +34,11 @@ fn main() -> ExitCode {
     if let Some(code) = koi_plugin_host::process(&words) {
         return code;
     }
-    if words.first().is_some_and(|word| word == inspect::WORD) {
-        return inspect::run(&words[1..]);
+    if words.first().is_some_and(|word| word == inspect::INSPECT) {
+        return inspect::inspect(&words[1..]);
+    }
+    if words.first().is_some_and(|word| word == inspect::GRANTS) {
+        return inspect::grants(&words[1..]);
     }
     let args = args::Args::parse();
     if args.daemonize.is_some() {

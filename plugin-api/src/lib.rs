@@ -26,4 +26,4 @@ pub use hook::{Context, Failure, HookError, LogLevel, Outcome};
 pub use koi_hook::{Hook, HookSet, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]
 pub use lines::{LINE_BYTES, LineCutter, for_people};
-pub use metadata::{Capability, ConfigKey, Metadata};
+pub use metadata::{Capability, ConfigKey, ConfigKind, Metadata, Program, Want};

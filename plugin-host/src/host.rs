@@ -72,6 +72,11 @@ impl Host {
         self.dir.join("kept").join(service)
     }
 
+    /// A file for each service that has stored something and is gone: for how long, in seconds.
+    pub(crate) fn departed_dir(&self) -> PathBuf {
+        self.dir.join("departed")
+    }
+
     /// What the handler of `service` has put into its store.
     pub fn store_file(&self, service: &str) -> PathBuf {
         self.dir.join("state").join(service)

@@ -7,6 +7,7 @@
 
 mod backend;
 mod catalog;
+mod config;
 mod conformance;
 mod granted;
 mod host;
@@ -27,11 +28,15 @@ pub use backend::code::{HandlerError, Opened};
 pub use catalog::blobs::CopyError;
 pub use catalog::error::{OpenError, PluginError, UnknownHandlerError};
 pub use catalog::files::FileError;
+pub use catalog::grants_section::GrantsSection;
 pub use catalog::handler_snapshot::HandlerSnapshot;
 pub use catalog::load_pool::Progress;
 pub use catalog::loaded_plugin::OnDisk;
 pub use catalog::open::{Ready, Use};
 pub use catalog::registry::{PluginInfo, Registry};
+pub use catalog::sources::Sources;
+pub use config::error::ConfigError;
+pub use config::setting::{SecretFile, ServiceConfig, Setting, SettingValue};
 pub use granted::Granted;
 pub use host::{Extent, Host, Protected};
 pub use koi_plugin_shell::Shape;
@@ -40,7 +45,6 @@ pub use plugin::{Compiled, Facts, FileHash, Kind, Opening, Resolved, RunAs, Setu
 pub use process::process;
 pub use resolver::Resolver;
 pub use service::check::check_service;
-pub use service::config::ConfigError;
 pub use service::definition::{Found, SERVICES};
 pub use service::discover::{DiscoverError, Discovery, discover, discover_one, stirring};
 pub use service::manifest::{Manifest, ManifestEntryError, ManifestError, Timeouts};

@@ -11,6 +11,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::config::setting::SecretFile;
+
 /// The kinds of handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -92,6 +94,8 @@ pub struct Setup<'a> {
     pub home: &'a Path,
     /// `[config]`, checked, with the defaults of the handler filled in.
     pub config: &'a [(String, String)],
+    /// Keys of `[config]` whose values are read at each call.
+    pub secrets: &'a [SecretFile],
     /// `[grants]` of its `service.toml`.
     pub grants: &'a toml::Table,
     /// `[limits]` of its `service.toml`.

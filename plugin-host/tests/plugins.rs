@@ -12,7 +12,7 @@ use std::process::Command;
 use guests::Guest;
 use guests::node::{Ask, Node};
 use koi_plugin_api::{Hook, HookError, Outcome};
-use koi_plugin_host::{Found, HandlerSnapshot, Host, Kind, OnDisk, Registry, discover};
+use koi_plugin_host::{Found, HandlerSnapshot, Host, Kind, OnDisk, Registry, Sources, discover};
 
 /// A native plugin in a few lines: `status` says what it was compiled with.
 const NATIVE: &str = r#"
@@ -86,7 +86,7 @@ impl World {
     }
 
     fn load(&self, before: &Registry) -> Registry {
-        before.load(vec![self.path("plugins")], self.path("services"))
+        before.load(Sources::from_dirs(vec![self.path("plugins")]), self.path("services"))
     }
 
     fn registry(&self) -> Registry {

@@ -499,8 +499,10 @@ fn a_recording_passes_where_nothing_of_the_world_is_left_and_has_no_secret_in_it
     }
     let (place, port) = (Place::new(), fake_redis("hunter2secret"));
     fs::create_dir(place.at("svc")).unwrap();
+    let password = place.at("svc/password");
+    koi_testkit::write_with_mode(&password, "hunter2secret\n", 0o600);
     let toml = format!(
-        "[config]\naddress = \"127.0.0.1:{port}\"\npassword = \"hunter2secret\"\n[grants]\ntcp = [\"127.0.0.1:{port}\", \
+        "[config]\naddress = \"127.0.0.1:{port}\"\npassword = {{ file = {password:?} }}\n[grants]\ntcp = [\"127.0.0.1:{port}\", \
          \"127.0.0.1:1\"]\n"
     );
     fs::write(place.at("svc/service.toml"), toml).unwrap();

@@ -272,7 +272,8 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
     let folder = Folder::new();
     folder.file("vip/start", "#!/bin/sh\nseq 50000\n", 0o755);
     let found = folder.only();
-    let handler = folder.registry().open(&found).unwrap().opened.handler;
+    let ready = folder.registry().open(&found).unwrap();
+    let handler = ready.opened.handler.clone();
     assert_eq!(handler.metadata().name, "shell");
     let memory = Arc::new(Memory::default());
     let (_aborter, abort) = abort_pair();
@@ -290,7 +291,7 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
         timeout: Duration::from_secs(60),
         home: found.home().into(),
         workdir: found.workdir(folder.0.path()).into(),
-        config: found.manifest.config.clone(),
+        config: ready.config.clone(),
         cause: None,
     };
     let log = Arc::new(LimitedLog::new(memory.clone(), Arc::default()));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use guests::Guest;
 use guests::node::{Ask, Node};
-use koi_plugin_api::{Capability, ConfigKey, Hook, HookSet, Outcome};
+use koi_plugin_api::{Capability, ConfigKey, ConfigKind, Hook, HookSet, Outcome, Program, Want};
 
 fn small(name: &str) -> Guest {
     Guest::new(name).hook("start", "(call $done)")
@@ -38,12 +38,13 @@ fn a_component_says_what_it_is() {
     assert_eq!((facts.metadata.name.as_str(), facts.metadata.version.as_str()), ("vip", "1.0"));
     assert_eq!(facts.metadata.description, "a test");
     assert_eq!(facts.metadata.hooks, HookSet::default().with(Hook::Start).with(Hook::Status));
-    assert_eq!(facts.metadata.capabilities, [Capability::TcpConnect("{address}:{port}".into())]);
+    let want = Want { capability: Capability::Tcp("{address}:{port}".into()), reason: String::new() };
+    assert_eq!(facts.metadata.wants, [want]);
     let key = |name: &str, required, default: Option<&str>| ConfigKey {
         name: name.into(),
-        description: String::new(),
         required,
-        default: default.map(Into::into),
+        default: default.map(Into::into).into_iter().collect(),
+        ..ConfigKey::default()
     };
     assert_eq!(facts.metadata.config, [key("address", true, None), key("port", false, Some("80"))]);
     assert_eq!(facts.api, "koi:service@0.1.0");
@@ -57,8 +58,69 @@ async fn every_patch_of_our_version_runs_and_no_other_version() {
     assert_eq!(node.facts(&newer).unwrap().api, "koi:service@0.1.3");
     let handler = node.handler("newer", &newer, "");
     assert_eq!(Ask::new(&handler).hook(Hook::Start).await, Ok(Outcome::Done));
-    let refused = refusal(&small("next").built_against("0.2.0").build());
-    assert!(refused.contains("built against koi:service@0.2.0; this koid takes 0.1"), "{refused}");
+    let refused = refusal(&small("next").built_against("0.3.0").build());
+    assert!(refused.contains("built against koi:service@0.3.0; this koid takes 0.1 and 0.2"), "{refused}");
+}
+
+/// All that a handler of 0.2 can say of itself.
+fn declares_everything() -> (Guest, Vec<Want>, Vec<ConfigKey>) {
+    let text = |text: &str| text.to_owned();
+    let program = Program {
+        words: ["/usr/bin/pg_ctl", "-D", "{data}", "start"].map(text).to_vec(),
+        user: Some("postgres".into()),
+        keep: true,
+    };
+    let capabilities = [
+        Capability::Exec(program),
+        Capability::ExecEnv("PGPORT".into()),
+        Capability::Tcp("{peers}".into()),
+        Capability::Udp("10.0.0.5:53".into()),
+        Capability::Http("api.example:443".into()),
+        Capability::Lookup,
+        Capability::Read("/etc/db".into()),
+        Capability::Write("{data}".into()),
+        Capability::Env("LANG".into()),
+    ];
+    let reason = |capability: &Capability| format!("because of {}", capability.grant_key());
+    let wants: Vec<_> =
+        capabilities.map(|capability| Want { reason: reason(&capability), capability }).into_iter().collect();
+    let kinds = [
+        ("name", ConfigKind::Text, "x"),
+        ("port", ConfigKind::Integer { least: -5, most: 1 << 40 }, "7"),
+        ("arp", ConfigKind::Boolean, "true"),
+        ("wait", ConfigKind::Duration, "2s"),
+        ("peers", ConfigKind::Address, "db:1"),
+        ("address", ConfigKind::Ip, "10.0.0.9/24"),
+        ("mode", ConfigKind::OneOf(vec!["fast".into(), "safe".into()]), "safe"),
+    ];
+    let mut keys: Vec<_> = kinds
+        .map(|(name, kind, default)| ConfigKey {
+            name: name.into(),
+            description: format!("the {name}"),
+            kind,
+            many: name == "peers",
+            required: name == "port",
+            default: vec![default.into()],
+        })
+        .into_iter()
+        .collect();
+    keys[4].default.push("[::1]:2".into());
+    let secret = ConfigKind::Secret;
+    keys.push(ConfigKey { name: "password".into(), kind: secret, ..ConfigKey::default() });
+    keys.push(ConfigKey { name: "data".into(), kind: ConfigKind::Text, ..ConfigKey::default() });
+    let guest = wants.iter().fold(small("postgres").hook("stop", "(call $done)"), |guest, want| {
+        guest.wants_for(want.capability.clone(), &want.reason)
+    });
+    (keys.iter().fold(guest, |guest, key| guest.typed_key(key.clone())), wants, keys)
+}
+
+#[test]
+fn a_component_of_the_newest_version_says_all_that_it_wants_and_takes() {
+    let (guest, wants, keys) = declares_everything();
+    let facts = Node::new().facts(&guest.build()).unwrap();
+    assert_eq!(facts.metadata.wants, wants);
+    assert_eq!(facts.metadata.config, keys);
+    assert_eq!((facts.api.as_str(), facts.metadata.hooks.has(Hook::Stop)), ("koi:service@0.2.0", true));
 }
 
 #[test]

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod artifacts;
 mod plugins;
 mod time;
 
 use self::time::duration;
+pub(crate) use artifacts::{
+    KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
+};
 pub(crate) use plugins::{
-    CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, TestPlugin, value_name,
+    Capability, CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
+    value_name,
 };
 
 /// How long one answer may take when nobody says otherwise.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::artifacts;
+use super::artifacts::{Load, PluginKeygen, Pull, Push, Rollout, Save, Sign, Verify};
 use super::time::duration;
 
 /// `koi plugins`.
@@ -17,6 +19,8 @@ pub(crate) enum Plugins {
     },
     /// Show all that is known of one plugin: what it says of itself, what it wants and what it is granted
     Inspect(Inspect),
+    /// Print the `[grants]` that a handler wants, each with what it is for, as they belong into service.toml
+    Grants(ShowGrants),
     /// Try a handler: does it keep to the contract? Reads like a test report
     #[command(long_about = CHECK)]
     Check(CheckPlugin),
@@ -28,6 +32,25 @@ pub(crate) enum Plugins {
     Test(TestPlugin),
     /// Begin a handler: writes a small one with its build and a README
     New(New),
+    /// Make a key to sign plugins with
+    Keygen(PluginKeygen),
+    /// Sign a plugin's file
+    #[command(long_about = artifacts::SIGN)]
+    Sign(Sign),
+    /// Say who has signed a plugin, and whether it is what was signed
+    Verify(Verify),
+    /// Bring a component to a registry, with its signature
+    Push(Push),
+    /// Get a component from a registry, for services of this node
+    #[command(long_about = artifacts::PULL)]
+    Pull(Pull),
+    /// Write what was pulled to a file, for machines that reach no registry
+    Save(Save),
+    /// Take what `koi plugins save` has written, as if it had been pulled
+    Load(Load),
+    /// Have every node take a new version of a plugin: standbys first, the master last
+    #[command(long_about = artifacts::ROLLOUT)]
+    Rollout(Rollout),
 }
 
 const CHECK: &str = "\
@@ -88,6 +111,17 @@ pub(crate) struct Inspect {
     /// Name or UUID of the node to ask (only by name) [default: the asked node]
     #[arg(long, value_name = "NODE", conflicts_with = "service")]
     pub(crate) node: Option<String>,
+}
+
+/// `koi plugins grants`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowGrants {
+    /// A .wasm
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// For the service in this folder: with what stands under [config] of its service.toml [default: the handler's defaults]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
 }
 
 /// `koi plugins check`.
@@ -189,6 +223,9 @@ pub(crate) struct New {
     /// In which language
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) lang: Language,
+    /// With examples of these: programs of the node, TCP connections, HTTP requests
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    pub(crate) with: Vec<Capability>,
     /// Where to; it must not exist or be empty [default: ./NAME]
     #[arg(value_name = "DIR")]
     pub(crate) target: Option<PathBuf>,
@@ -224,6 +261,14 @@ pub(crate) enum Language {
     Js,
     Python,
     Go,
+}
+
+/// What a new handler shows how to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Capability {
+    Exec,
+    Tcp,
+    Http,
 }
 
 /// The word of the command line for a value of one of its enums.

@@ -52,6 +52,7 @@ fn redis() -> PluginDetail {
         description: description.into(),
         required,
         default: default.map(Into::into),
+        ..PluginConfigKey::default()
     };
     PluginDetail {
         plugin: known("redis", "wasm", &ALL, &["cache"]),
@@ -79,11 +80,16 @@ fn redis() -> PluginDetail {
 }
 
 fn wish(key: &str, value: &str) -> Grant {
-    Grant { key: key.into(), value: value.into(), line: format!("{key} = [{value:?}]") }
+    Grant {
+        key: key.into(),
+        value: value.into(),
+        line: format!("{key} = [{value:?}]"),
+        reason: String::new(),
+    }
 }
 
 fn grant(key: &str, value: &str) -> Grant {
-    Grant { key: key.into(), value: value.into(), line: format!("{key} {value}") }
+    Grant { key: key.into(), value: value.into(), line: format!("{key} {value}"), reason: String::new() }
 }
 
 /// No line is longer than the screen is wide.
@@ -233,4 +239,47 @@ fn of_an_older_koid_the_lines_are_shown_as_they_are() {
     detail.used_by.clear();
     let page = fits(detail::plugin(&detail, &PLAIN));
     assert!(page.ends_with("  tcp = [\"{address}\"]\n  read = [\"/etc/redis\"]\n"), "{page}");
+}
+
+#[test]
+fn what_something_is_wanted_for_and_what_a_key_may_be_stand_beside_it() {
+    let mut detail = redis();
+    detail.plugin.services.clear();
+    detail.used_by.clear();
+    detail.config[0].kind = Some("HOST:PORT".into());
+    detail.config[2].kind = Some("one of fast, safe".into());
+    detail.config[2].many = true;
+    detail.wants[0].reason =
+        "to ask the server for its role and for how far it is in the stream of its master, \
+                              and to change both"
+            .into();
+    let exec = |line: &str, reason: &str| Grant {
+        key: "exec".into(),
+        value: "/usr/sbin/ip".into(),
+        line: line.into(),
+        reason: reason.into(),
+    };
+    detail.wants.push(exec("exec = [\"/usr/sbin/ip address add {address}\"]", "to set the address"));
+    detail.wants.push(exec("exec = [\"/usr/sbin/ip address del {address}\"]", "to take it away"));
+    detail.wants.push(Grant { key: "lookup".into(), line: "lookup = true".into(), ..Grant::default() });
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn of_two_patterns_of_one_program_the_missing_one_is_named() {
+    let mut detail = redis();
+    let exec = |words: &str| Grant {
+        key: "exec".into(),
+        value: "/usr/sbin/ip".into(),
+        line: format!("exec = [\"/usr/sbin/ip {words}\"]"),
+        reason: "to move the address".into(),
+    };
+    detail.wants = vec![exec("address add {address}"), exec("address del {address}")];
+    detail.wanted = detail.wants.iter().map(|want| want.line.clone()).collect();
+    let used = &mut detail.used_by[0];
+    let line = "exec /usr/sbin/ip address add *".to_owned();
+    (used.granted, used.grants) = (vec![line.clone()], vec![Grant { line, ..exec("") }]);
+    used.missing = vec![exec("address del 10.0.0.9/24")];
+    used.problem = Some("the handler wants what is not granted".into());
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
 }

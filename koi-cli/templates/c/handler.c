@@ -5,11 +5,55 @@
  *
  * A fresh instance of this program serves every call: a variable does not live until the next one, the store does. */
 #include "koi.h"
+@IF exec@
+#include "exec.h"
+@END@
+@IF http@
+#include "http.h"
+@END@
+@IF tcp@
+#include "tcp.h"
+@END@
 
 static const koi_config_key keys[] = {
-    { KOI("score"), KOI("Among the standbys the highest is promoted first"), false, { false, KOI_NOTHING } },
+    { .name = KOI("score"), .description = KOI("Among the standbys the highest is promoted first"),
+      .type = KOI_INTEGER, .integer = { INT32_MIN, INT32_MAX } },
+@IF exec@
+    { .name = KOI("path"), .description = KOI("Whose file system is looked at"), .type = KOI_TEXT },
+@END@
+@IF tcp@
+    { .name = KOI("address"), .description = KOI("Where it listens, as ip:port"), .type = KOI_ADDRESS },
+@END@
+@IF http@
+    { .name = KOI("web"), .description = KOI("Which web server is asked, as host:port"), .type = KOI_ADDRESS },
+@END@
+@IF any@
+    { .name = KOI("patience"), .description = KOI("How long a look may take"), .type = KOI_DURATION, .value = KOI_LIST(KOI("2s")) },
+@END@
+    /* Further types are KOI_TEXT, KOI_BOOLEAN, KOI_IP, KOI_ONE_OF and these:
+@IF none@
+     * { .name = KOI("address"), .description = KOI("Where it listens"), .type = KOI_ADDRESS, .required = true },
+     * { .name = KOI("patience"), .description = KOI("How long it may take"), .type = KOI_DURATION, .value = KOI_LIST(KOI("30s")) },
+@END@
+     * { .name = KOI("password"), .description = KOI("Of the user koi"), .type = KOI_SECRET }, */
 };
 
+@IF any@
+/* What it wants of the node. A key in braces that has no value makes no want. */
+static const koi_want wants[] = {
+@IF exec@
+    { KOI_EXEC, .program = { .words = KOI_LIST(KOI("/usr/bin/df"), KOI("--output=pcent"), KOI("--"), KOI("{path}")) },
+      .reason = KOI("To see how full the disk is") },
+@END@
+@IF tcp@
+    { KOI_TCP, .value = KOI("{address}"), .reason = KOI("To see whether it answers") },
+@END@
+@IF http@
+    { KOI_HTTP, .value = KOI("{web}"), .reason = KOI("To see how the web server is") },
+@END@
+};
+
+@END@
 /* What `koi plugins list` shows, and what koi checks a service.toml against. */
 koi_metadata handler_describe(void)
 {
@@ -19,35 +63,70 @@ koi_metadata handler_describe(void)
         .description = KOI("Notes what it was asked to be, and says so"),
         /* Hooks that are not named here are never called and count as done. */
         .hooks = KOI_HAS_START | KOI_HAS_STOP | KOI_HAS_PROMOTE | KOI_HAS_DEMOTE | KOI_HAS_STATUS | KOI_HAS_FAILED,
-        /* .capabilities: what it wants of the node, such as { KOI_TCP_CONNECT, KOI("{address}") }. */
-        .config = { keys, 1 },
+@IF any@
+        .wants = { wants, sizeof(wants) / sizeof(wants[0]) },
+@ELSE@
+        /* .wants: what it wants of the node, such as { KOI_TCP, .value = KOI("{address}"), .reason = KOI("To ask how it is") }. */
+@END@
+        .config = { keys, sizeof(keys) / sizeof(keys[0]) },
     };
 }
 
+/* KOI_RETRY: to be tried again later; KOI_FATAL: not on this node; KOI_MISCONFIGURED: pointless anywhere before [config] is mended. */
 static koi_result noted(bool well)
 {
     return well ? koi_done() : koi_error(KOI_RETRY, KOI("cannot write to koi's store; the log says why"));
 }
 
-/* Finds `score` of [config]; false: it is there and is none. */
-static bool find_score(const koi_context *ctx, bool *given, int32_t *score)
+@IF any@
+/* Looks at what is configured, and tells it in details; false, and *trouble: what is wrong. */
+static bool look(const koi_context *ctx, koi_status *status, koi_text *trouble)
 {
-    koi_text text;
-    *given = koi_config(ctx, KOI("score"), &text);
-    return !*given || koi_parse_i32(text, score);
+    uint64_t patience = KOI_REST_OF_CALL;
+    koi_config_duration(ctx, KOI("patience"), &patience);
+@IF exec@
+    koi_text path;
+    if (koi_config(ctx, KOI("path"), &path)) {
+        koi_text said;
+        if (!koi_run(KOI("/usr/bin/df"), KOI_LIST(KOI("--output=pcent"), KOI("--"), path), patience, &said)) {
+            *trouble = said;
+            return false;
+        }
+        /* A heading, and the number below it. */
+        koi_detail(status, path, koi_line_of((koi_text){ said.at + 5, said.length - 5 }));
+    }
+@END@
+@IF tcp@
+    koi_text address;
+    if (koi_config(ctx, KOI("address"), &address)) {
+        koi_tcp connection; /* koi_tcp_send and koi_tcp_line would speak with it. */
+        if (!koi_tcp_connect(&connection, address, patience)) {
+            *trouble = connection.trouble;
+            return false;
+        }
+        koi_tcp_close(&connection);
+        koi_detail(status, address, KOI("answers"));
+    }
+@END@
+@IF http@
+    koi_text web;
+    if (koi_config(ctx, KOI("web"), &web)) {
+        koi_answer answer;
+        if (!koi_http_get(KOI_JOIN(KOI("http://"), web, KOI("/")), patience, &answer)) {
+            *trouble = answer.trouble;
+            return false;
+        }
+        koi_detail(status, web, koi_number(answer.status));
+    }
+@END@
+    return true;
 }
 
-static const koi_text not_a_score = KOI("score in [config] is not a whole number of 32 bits");
-
+@END@
 /* A service that runs already is a success, so start may well be called twice. It leaves a standby, whatever a crash left. */
 koi_result handler_start(const koi_context *ctx)
 {
-    bool given;
-    int32_t score;
-    /* Wrong configuration is better said now than at the first status. KOI_MISCONFIGURED: pointless to try anywhere;
-     * KOI_FATAL: not on this node; KOI_RETRY: later. */
-    if (!find_score(ctx, &given, &score))
-        return koi_error(KOI_MISCONFIGURED, not_a_score);
+    (void)ctx;
     return noted(koi_set(KOI("role"), KOI("standby")));
 }
 
@@ -85,10 +164,18 @@ koi_status handler_status(const koi_context *ctx)
     koi_status status = !role.at ? koi_reports(KOI_STOPPED, KOI("not started"))
         : koi_same(role, KOI("promoted")) ? koi_reports(KOI_PROMOTED, KOI("runs as promoted"))
         : koi_reports(KOI_STANDBY, KOI("runs as standby"));
-    if (!find_score(ctx, &status.report.has_score, &status.report.score))
-        return koi_status_error(KOI_MISCONFIGURED, not_a_score);
+    int64_t score;
+    if (koi_config_integer(ctx, KOI("score"), &score)) {
+        status.report.has_score = true;
+        status.report.score = (int32_t)score;
+    }
     if (epoch.at)
         koi_detail(&status, KOI("last epoch"), epoch);
+@IF any@
+    koi_text trouble;
+    if (role.at && !look(ctx, &status, &trouble))
+        return koi_status_error(KOI_RETRY, trouble);
+@END@
     return status;
 }
 

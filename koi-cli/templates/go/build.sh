@@ -22,7 +22,28 @@ if ! command -v wasm-tools >/dev/null; then
 fi
 
 mkdir -p target
+# The world of this handler: koi's, and what it takes of WASI.
+{
+@IF exec@
+    echo 'package local:guest; world guest { include koi:service/handler-exec@0.2.0;'
+@ELSE@
+    echo 'package local:guest; world guest { include koi:service/handler@0.2.0;'
+@END@
+@IF tcp@
+    echo 'import wasi:sockets/instance-network@0.2.0; import wasi:sockets/tcp-create-socket@0.2.0;'
+    echo 'import wasi:clocks/monotonic-clock@0.2.0;'
+@END@
+@IF http@
+    echo 'import wasi:http/outgoing-handler@0.2.0;'
+@END@
+    echo '}'
+    sed 's/^\(package koi:service@.*\);$/\1 {/' wit/koi-service.wit
+    echo '}'
+@IF tcp http@
+    cat wit/wasi/*.wit
+@END@
+} >target/guest.wit
 GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w" -o target/core.wasm .
 wasm-tools component embed adapter/adapter.wit --world adapter adapter/adapter.wat -o target/adapter.wasm
-wasm-tools component embed wit --world handler target/core.wasm -o target/embedded.wasm
+wasm-tools component embed target/guest.wit --world guest target/core.wasm -o target/embedded.wasm
 wasm-tools component new target/embedded.wasm --adapt wasi_snapshot_preview1=target/adapter.wasm -o "$out"

@@ -8,11 +8,19 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+@IF exec@
+	"strings"
+@END@
 
 	"@NAME@/koi"
 )
 
+@IF exec@
+const df = "/usr/bin/df"
+
+@END@
 type handler struct{}
 
 func init() { koi.Handle(handler{}) }
@@ -28,19 +36,47 @@ func (handler) Describe() koi.Metadata {
 		Description: "Notes what it was asked to be, and says so",
 		// Hooks that are not in the set are never called and count as done.
 		Hooks: koi.AllHooks,
-		// Capabilities: what it wants of the node, such as {Kind: koi.TCPConnect, Value: "{address}"}.
+@IF none@
+		// Wants: what it wants of the node, such as koi.WantTCP("To ask it how it is", "{address}").
+@ELSE@
+		// What it wants of the node. A key in braces that has no value makes no want.
+		Wants: []koi.Want{
+@IF exec@
+			koi.WantExec("To see how full the disk is", df, "--output=pcent", "--", "{path}"),
+@END@
+@IF tcp@
+			koi.WantTCP("To see whether it answers", "{address}"),
+@END@
+@IF http@
+			koi.WantHTTP("To see how the web server is", "{web}"),
+@END@
+		},
+@END@
 		Config: []koi.ConfigKey{
-			{Name: "score", Description: "Among the standbys the highest is promoted first"},
+			{Name: "score", Type: koi.Integer(math.MinInt32, math.MaxInt32), Description: "Among the standbys the highest is promoted first"},
+@IF exec@
+			{Name: "path", Type: koi.Text, Description: "Whose file system is looked at"},
+@END@
+@IF tcp@
+			{Name: "address", Type: koi.Address, Description: "Where it listens, as ip:port"},
+@END@
+@IF http@
+			{Name: "web", Type: koi.Address, Description: "Which web server is asked, as host:port"},
+@END@
+@IF any@
+			{Name: "patience", Type: koi.Duration, Default: []string{"2s"}, Description: "How long a look may take"},
+@ELSE@
+			// {Name: "address", Type: koi.Address, Required: true, Description: "Where it listens"},
+			// {Name: "patience", Type: koi.Duration, Default: []string{"30s"}, Description: "How long it may take"},
+@END@
+			// {Name: "password", Type: koi.Secret, Description: "Of the user koi"},
 		},
 	}
 }
 
 // Start makes it a standby, whatever a crash left. A service that runs already is a success, so it may well be called twice.
-func (handler) Start(ctx koi.Context) error {
-	// Wrong configuration is better said now than at the first status.
-	if _, err := promotionScore(ctx); err != nil {
-		return err
-	}
+// An error is to be tried again later; koi.Fatal is not on this node; koi.Misconfigured is pointless anywhere before [config] is mended.
+func (handler) Start(koi.Context) error {
 	return koi.Set("role", []byte("standby"))
 }
 
@@ -89,6 +125,15 @@ func (handler) Status(ctx koi.Context) (koi.StatusReport, error) {
 	if epoch, err := koi.Get("epoch"); err == nil && epoch != nil {
 		report.Details = append(report.Details, koi.Pair{Key: "last epoch", Value: string(epoch)})
 	}
+@IF any@
+	if role != nil {
+		details, err := look(ctx)
+		if err != nil {
+			return koi.StatusReport{}, err
+		}
+		report.Details = append(report.Details, details...)
+	}
+@END@
 	return report, nil
 }
 
@@ -102,16 +147,52 @@ func (handler) Failed(_ koi.Context, cause koi.Failure) error {
 	return nil
 }
 
-// promotionScore is `score` of `[config]`; nil: it does not say.
-func promotionScore(ctx koi.Context) (*int32, error) {
-	text, given := ctx.Config("score")
-	if !given {
-		return nil, nil
-	}
-	score, err := strconv.ParseInt(text, 10, 32)
+@IF any@
+// look looks at what is configured. What it sees is told in the details; what is wrong fails the status.
+func look(ctx koi.Context) (details []koi.Pair, err error) {
+	patience, _, err := ctx.ConfigDuration("patience")
 	if err != nil {
-		// Misconfigured: pointless to try anywhere; Fatal: not on this node; Retry and any other error: later.
-		return nil, koi.Misconfigured(fmt.Sprintf("score = %q in [config] is not a whole number of 32 bits", text))
+		return nil, err
+	}
+@IF exec@
+	if path, given := ctx.Config("path"); given {
+		said, err := koi.Run(patience, df, "--output=pcent", "--", path)
+		if err != nil {
+			return nil, err
+		}
+		// A heading, and the number below it.
+		_, used, _ := strings.Cut(strings.TrimSpace(said), "\n")
+		details = append(details, koi.Pair{Key: path, Value: strings.TrimSpace(used)})
+	}
+@END@
+@IF tcp@
+	if address, given := ctx.Config("address"); given {
+		connection, err := koi.Connect(address, patience) // Its Send and Line would speak with it.
+		if err != nil {
+			return nil, err
+		}
+		connection.Close()
+		details = append(details, koi.Pair{Key: address, Value: "answers"})
+	}
+@END@
+@IF http@
+	if web, given := ctx.Config("web"); given {
+		answer, err := koi.HTTPGet("http://"+web+"/", patience)
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, koi.Pair{Key: web, Value: strconv.Itoa(answer.Status)})
+	}
+@END@
+	return details, nil
+}
+
+@END@
+// promotionScore is `score` of [config]; nil: it does not say.
+func promotionScore(ctx koi.Context) (*int32, error) {
+	score, given, err := ctx.ConfigInteger("score")
+	if !given || err != nil {
+		return nil, err
 	}
 	score32 := int32(score)
 	return &score32, nil

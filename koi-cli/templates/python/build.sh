@@ -18,19 +18,40 @@ if ! command -v componentize-py >/dev/null || ! command -v wasm-tools >/dev/null
     python3 -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 fi
+mkdir -p target
+# The world of this handler: koi's, and what it takes of WASI besides what Python's library does.
+{
+@IF exec@
+    echo 'package local:guest; world guest { include koi:service/handler-exec@0.2.0;'
+@ELSE@
+    echo 'package local:guest; world guest { include koi:service/handler@0.2.0;'
+@END@
+@IF http@
+    echo 'import wasi:http/outgoing-handler@0.2.0;'
+@END@
+    echo '}'
+    sed 's/^\(package koi:service@.*\);$/\1 {/' wit/koi-service.wit
+    echo '}'
+@IF http@
+    cat wit/wasi/io.wit wit/wasi/http.wit
+@END@
+} >target/guest.wit
 if [ "${1:-}" = bindings ]; then
     rm -rf target/bindings
-    exec componentize-py -d wit -w handler bindings target/bindings
+    exec componentize-py -d target/guest.wit -w guest bindings target/bindings
 fi
 rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
-mkdir -p target
 # Without its own backtrace the tool says in a few lines what is wrong with app.py.
-RUST_BACKTRACE=0 componentize-py --quiet -d wit -w handler componentize -p src app -o target/app.wasm
+RUST_BACKTRACE=0 componentize-py --quiet -d target/guest.wit -w guest componentize -p src app -o target/app.wasm
 
 # Python's library asks for all of WASI. What needs no grant stays: print, the clocks, random numbers, files (as far as granted).
 # Sockets would have to be granted, used or not, so these interfaces are replaced by functions that trap. README.md
 # says what to change to have them.
+@IF tcp@
+no_sockets='udp.*|ip-name-lookup' # TCP stays.
+@ELSE@
 no_sockets='.*'
+@END@
 rm -rf target/wit
 wasm-tools component wit target/app.wasm --out-dir target/wit >/dev/null
 imports=$(sed -nE "s#^ *import (wasi:sockets/($no_sockets)@.*)#export \1#p" target/wit/component.wit)

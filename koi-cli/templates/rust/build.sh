@@ -13,7 +13,7 @@ if [ -d "$sysroot/lib/rustlib/wasm32-wasip2" ]; then
     echo "build.sh: with the target wasm32-wasip2" >&2
     set -- --target wasm32-wasip2
 elif [ -n "$library" ] && [ -e /usr/share/doc/rustc-web ]; then
-    echo "build.sh: with Debian's rustc-web, for want of the target wasm32-wasip2: std::fs and std::net do not work in it" >&2
+    echo "build.sh: with Debian's rustc-web, for want of the target wasm32-wasip2 (rustup target add wasm32-wasip2): std::fs and std::net do not work in it, koi_sdk::tcp and koi_sdk::http do" >&2
     [ -d target/wasm32-unknown-unknown ] || echo "build.sh: the first time takes a minute or two" >&2
     # Debian's compiler goes with Debian's library source; the standard library is built along, which only nightly may by default.
     bin=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin

@@ -198,6 +198,10 @@ fn defaults() -> Config {
                 failed: Duration::from_secs(20),
             },
         },
-        plugins: Plugins { dirs: vec!["/usr/lib/koi/plugins".into(), "/etc/koi/plugins".into()] },
+        plugins: Plugins {
+            dirs: vec!["/usr/lib/koi/plugins".into(), "/etc/koi/plugins".into()],
+            trusted_keys: Default::default(),
+            require_signature: false,
+        },
     }
 }

@@ -194,6 +194,10 @@ pub(crate) static KEYS: &[Key] = keys! {
         "how long failed may take", |d| &mut d.rest.services.timeouts.failed;
     "plugins.dirs", None, "",
         "where plugins are looked for", |d| &mut d.rest.plugins.dirs;
+    "plugins.trusted_keys", None, "",
+        "public keys of minisign: whose signatures of plugins count", |d| &mut d.rest.plugins.trusted_keys;
+    "plugins.require_signature", None, "",
+        "refuse plugins that none of these keys has signed; scripts have no signatures", |d| &mut d.rest.plugins.require_signature;
 };
 
 #[cfg(test)]

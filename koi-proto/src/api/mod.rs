@@ -16,6 +16,7 @@
 //! | `GET /v1/failures` | | [`Failures`] |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
+//! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
@@ -37,8 +38,8 @@ pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use event::{Event, EventLevel};
 pub use plugin::{
-    Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginState, PluginUse,
-    ServiceProblem,
+    Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginSignature,
+    PluginState, PluginUse, ServiceProblem, SignatureState,
 };
 pub use status::{
     ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,

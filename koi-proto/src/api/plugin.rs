@@ -27,7 +27,7 @@ pub struct Plugin {
     pub state: PluginState,
     /// Why it cannot be used, or why the file that lies there now was not taken.
     pub error: Option<String>,
-    /// The file that it was loaded from; none: built in.
+    /// The file that it was loaded from, or the reference of what was pulled (`oci://…`); none: built in.
     pub path: Option<String>,
     /// One line for people.
     pub description: String,
@@ -39,6 +39,22 @@ pub struct Plugin {
     pub problems: Vec<ServiceProblem>,
     /// The file that lies there now, compared with the one in force.
     pub on_disk: OnDisk,
+    /// Who vouches for it; none: it is built in, nothing of it was read yet, or an older koid does not say.
+    pub signature: Option<PluginSignature>,
+}
+
+/// Who vouches for a plugin's file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginSignature {
+    /// What is known of it.
+    pub state: SignatureState,
+    /// The public key that has signed it, as it stands in `plugins.trusted_keys`; of one that is not trusted: its number.
+    pub key: Option<String>,
+    /// As what it was signed, `redis 0.2.0`.
+    pub signed: Option<String>,
+    /// Why it is wrong.
+    pub error: Option<String>,
 }
 
 /// A service that cannot run with its handler.
@@ -86,8 +102,14 @@ pub struct PluginConfigKey {
     pub description: String,
     /// Without it the service cannot run.
     pub required: bool,
-    /// What it is where `service.toml` does not say.
+    /// What it is where `service.toml` does not say; of several values: with commas between.
     pub default: Option<String>,
+    /// What its value may be, in words: `integer 1 to 65535`. None: any text; an older koid does not say it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// It takes a list of values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub many: bool,
 }
 
 /// The compiled code of a WASM plugin.
@@ -112,6 +134,9 @@ pub struct Grant {
     pub value: String,
     /// The line for people.
     pub line: String,
+    /// What it is wanted for; empty: it is not wanted but granted, or nobody says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// How one service uses a plugin.
@@ -142,6 +167,20 @@ words! {
         Native = "native",
         /// A WebAssembly component.
         Wasm = "wasm",
+    }
+}
+
+words! {
+    /// What is known of the signature of a plugin's file.
+    pub enum SignatureState {
+        /// It is what the owner of a trusted key has signed.
+        Signed = "signed",
+        /// There is none.
+        Unsigned = "unsigned",
+        /// It is by a key that this node does not trust: nothing is known of the file.
+        Untrusted = "untrusted",
+        /// It is another file's, or another plugin's, or none.
+        Wrong = "wrong",
     }
 }
 

@@ -130,6 +130,9 @@ pub struct ServiceStatus {
     pub message: Option<String>,
     /// What its handler said of it besides, in its order: lag, version, whatever helps.
     pub details: Vec<(String, String)>,
+    /// SHA-256 of the plugin's file that has answered its newest `status` well, in hexadecimal digits; none: a script has, nothing has been
+    /// answered since it was started or failed, or an older koid does not say.
+    pub status_hash: Option<String>,
     /// It goes on as it was until it is stopped: why it could not be started as its folder is now.
     pub held: Option<String>,
 }

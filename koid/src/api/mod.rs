@@ -75,6 +75,8 @@ pub(crate) struct Api {
     pub(crate) details: Details,
     /// What looks at the services folder have found.
     pub(crate) findings: ScanResults,
+    /// The configuration.
+    pub(crate) file: PathBuf,
     /// The node's UDP and TCP port.
     pub(crate) port: u16,
     /// Seconds since 1970 at which the daemon started.

@@ -82,6 +82,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         scan_trigger: ScanTrigger::new().0,
         details,
         findings: ScanResults::default(),
+        file: "/nowhere/koi.toml".into(),
         port: bound.port,
         started_at: 0,
     };

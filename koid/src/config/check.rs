@@ -14,6 +14,7 @@ use crate::config::current::ActiveConfig;
 use crate::config::exposure;
 use crate::config::load;
 use crate::reporting::say;
+use crate::services::plugins::sources;
 use crate::services::protected;
 
 /// What was found so far.
@@ -78,7 +79,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
     let scratch = scratch.as_ref().map_or(Path::new("/nonexistent"), |folder| folder.path());
     let registry = Registry::new(host(config, path, scratch), config.services.workingdir.clone())
         .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
-        .load(config.plugins.dirs.clone(), config.services.workingdir.clone());
+        .load(sources(config), config.services.workingdir.clone());
     exposure::exposures(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
     let discovery = match discover(&config.services.folder, &registry) {
         Ok(discovery) => discovery,

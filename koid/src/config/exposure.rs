@@ -156,9 +156,10 @@ pub(crate) fn exposures(file: &Path, config: &Config, registry: Option<&Registry
         told.look_into(&config.services.folder, |told, service| {
             told.look_into(service, |told, file| told.look_at(file));
         });
-        // A service may name a plugin that is anywhere.
+        // A service may name a plugin that is anywhere. What was pulled lies in the state folder, and is known by its digest.
         let plugins = registry.map(Registry::plugins).unwrap_or_default();
-        plugins.iter().filter_map(|info| info.path.as_ref()).for_each(|path| {
+        let paths = plugins.iter().filter_map(|info| info.path.as_ref());
+        paths.filter(|path| path.is_absolute()).for_each(|path| {
             told.look(path);
         });
     }

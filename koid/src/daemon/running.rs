@@ -80,6 +80,7 @@ impl Daemon {
             scan_trigger,
             details,
             findings: findings.clone(),
+            file: self.reload.path.clone(),
             port: self.port,
             started_at: unix_ms() / 1000,
         };

@@ -1,4 +1,4 @@
-//! What handlers said of their services besides their state: keys and values for people.
+//! What handlers said of their services besides their state, and which file of a plugin it was that said so.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,22 +9,29 @@ const PAIRS: usize = 16;
 const KEY_CHARS: usize = 64;
 const VALUE_CHARS: usize = 256;
 
-/// What one service has said, in its order.
-type Pairs = Vec<(String, String)>;
+/// What one service has said with its newest `status`, which ended well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Keys and values for people, in its order.
+    pub(crate) details: Vec<(String, String)>,
+    /// SHA-256 of the plugin's file, in hexadecimal digits; none: a script has said it.
+    pub(crate) plugin_hash: Option<String>,
+}
 
-/// The details of each service, by its name. Clones share them.
+/// What each service has said, by its name. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details(Arc<RwLock<HashMap<String, Pairs>>>);
+pub(crate) struct Details(Arc<RwLock<HashMap<String, Said>>>);
 
 impl Details {
     /// `service` has said this.
-    pub(crate) fn set(&self, service: &str, details: &[(String, String)]) {
-        if details.is_empty() {
+    pub(crate) fn set(&self, service: &str, details: &[(String, String)], plugin_hash: Option<String>) {
+        let details: Vec<_> =
+            details.iter().take(PAIRS).map(|(k, v)| (cut(k, KEY_CHARS), cut(v, VALUE_CHARS))).collect();
+        if details.is_empty() && plugin_hash.is_none() {
             return self.clear(service);
         }
-        let kept: Pairs =
-            details.iter().take(PAIRS).map(|(k, v)| (cut(k, KEY_CHARS), cut(v, VALUE_CHARS))).collect();
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), kept);
+        let said = Said { details, plugin_hash };
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), said);
     }
 
     /// What `service` has said does not hold any more.
@@ -33,7 +40,7 @@ impl Details {
     }
 
     /// What holds of `service`.
-    pub(crate) fn for_service(&self, service: &str) -> Pairs {
+    pub(crate) fn for_service(&self, service: &str) -> Said {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned().unwrap_or_default()
     }
 }
@@ -56,12 +63,16 @@ mod tests {
         let details = Details::default();
         let mut said = vec![("lag".to_owned(), "3\n\u{1b}[1m".to_owned()), ("x".repeat(99), "y".repeat(999))];
         said.extend((0..99).map(|n| (n.to_string(), String::new())));
-        details.set("db", &said);
-        let kept = details.for_service("db");
+        details.set("db", &said, Some("ab".into()));
+        let Said { details: kept, plugin_hash } = details.for_service("db");
+        assert_eq!(plugin_hash.as_deref(), Some("ab"));
         assert_eq!(kept.len(), PAIRS);
         assert_eq!(kept[0], ("lag".into(), "3  [1m".into()));
         assert_eq!((kept[1].0.chars().count(), kept[1].1.chars().count()), (KEY_CHARS, VALUE_CHARS));
-        details.set("db", &[]);
-        assert!(details.for_service("db").is_empty() && details.for_service("web").is_empty());
+        details.set("db", &[], None);
+        assert_eq!(
+            (details.for_service("db"), details.for_service("web")),
+            (Said::default(), Said::default())
+        );
     }
 }

@@ -138,11 +138,11 @@ impl HookExecutor {
             if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
                 details.clear(&service);
             }
-            let handler = runnable.handler.clone();
+            let (handler, plugin_hash) = (runnable.handler.clone(), runnable.plugin_hash.clone());
             let call = Box::pin(async move {
                 let result = call.until_there_is_room(&*handler).await;
                 match &result {
-                    Ok(Outcome::Status(seen)) => details.set(&service, &seen.details),
+                    Ok(Outcome::Status(seen)) => details.set(&service, &seen.details, plugin_hash),
                     Err(HookError::Aborted) | Ok(Outcome::Done) => {}
                     Err(_) => details.clear(&service),
                 }

@@ -64,6 +64,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, P
         home: "/".into(),
         workdir: "/".into(),
         config: Vec::new(),
+        plugin_hash: None,
         output: Arc::default(),
         status_lines: Arc::default(),
     };
@@ -133,15 +134,15 @@ async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
     let (orders, mut inputs, _) = runner_with(details.clone());
     orders.send(hook(1, Hook::Status)).unwrap();
     ended(&mut inputs).await;
-    assert_eq!(details.for_service("web"), [("lag".to_owned(), "0".to_owned())]);
+    assert_eq!(details.for_service("web").details, [("lag".to_owned(), "0".to_owned())]);
     orders.send(hook(2, Hook::Failed)).unwrap();
     ended(&mut inputs).await;
-    assert!(details.for_service("web").is_empty(), "what went wrong makes it void");
+    assert!(details.for_service("web").details.is_empty(), "what went wrong makes it void");
     orders.send(hook(3, Hook::Status)).unwrap();
     ended(&mut inputs).await;
     orders.send(hook(4, Hook::Start)).unwrap();
     ended(&mut inputs).await;
-    assert!(details.for_service("web").is_empty());
+    assert!(details.for_service("web").details.is_empty());
 }
 
 #[tokio::test]
@@ -220,6 +221,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         home: "/".into(),
         workdir: "/".into(),
         config: Vec::new(),
+        plugin_hash: None,
         output: Arc::default(),
         status_lines: Arc::default(),
     };

@@ -23,6 +23,8 @@ pub(crate) struct Runnable {
     pub(crate) workdir: PathBuf,
     /// `[config]` of its `service.toml`.
     pub(crate) config: Vec<(String, String)>,
+    /// SHA-256 of its plugin's file, in hexadecimal digits; none: it is a script.
+    pub(crate) plugin_hash: Option<String>,
     /// How much it may still say.
     pub(crate) output: Arc<OutputLimit>,
     /// What its `status` has said.

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use koi_artifact::Store;
 use koi_config::Config;
-use koi_plugin_host::{Host, PluginInfo, Registry};
+use koi_plugin_host::{DiscoverError, Host, PluginInfo, Registry, Sources, discover};
 use tokio::sync::Mutex;
 
 use super::load_error::PluginLoadError;
@@ -56,10 +57,10 @@ impl Plugins {
             return Vec::new();
         }
         let _one_at_a_time = self.0.making.lock().await;
-        let (before, dirs) = (self.get(), config.plugins.dirs.clone());
+        let (before, sources) = (self.get(), sources(config));
         let workingdir = config.services.workingdir.clone();
         let loaded = tokio::task::spawn_blocking(move || {
-            let loaded = before.load(dirs, workingdir);
+            let loaded = before.load(sources, workingdir);
             let changes = changes(&before.plugins(), &loaded.plugins());
             (loaded, changes)
         });
@@ -74,6 +75,22 @@ impl Plugins {
                 Vec::new()
             }
         }
+    }
+
+    /// The handlers as a load would have them now, with what services could do with them. Nothing comes into force; what is compiled is kept
+    /// compiled.
+    pub(crate) async fn staged(&self, config: &Config) -> Result<Registry, StagingError> {
+        let _one_at_a_time = self.0.making.lock().await;
+        let (before, config) = (self.get(), config.clone());
+        let staged = tokio::task::spawn_blocking(move || {
+            let would = before.load(sources(&config), config.services.workingdir.clone());
+            for found in &discover(&config.services.folder, &would)?.services {
+                // What is wrong is found again in what is known of the plugin.
+                let _ = would.open(found);
+            }
+            Ok(would)
+        });
+        staged.await?
     }
 
     /// What is wrong with files of plugins now.
@@ -94,6 +111,27 @@ impl Plugins {
             Some(format!("{} (for {:.0} s)", path.display(), time.as_secs_f32()))
         });
         Some(loading.collect::<Vec<_>>().join(" and ")).filter(|text| !text.is_empty())
+    }
+}
+
+/// Why nobody can say what a load would take.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StagingError {
+    /// The services folder cannot be read.
+    #[error(transparent)]
+    Services(#[from] DiscoverError),
+    /// It broke off.
+    #[error("looking at the plugins broke off: {0}")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+/// Where plugins come from, and whose are taken.
+pub(crate) fn sources(config: &Config) -> Sources {
+    Sources {
+        dirs: config.plugins.dirs.clone(),
+        pulled: Store::in_state(&config.node.state_dir),
+        trusted_keys: config.plugins.trusted_keys.clone(),
+        require_signature: config.plugins.require_signature,
     }
 }
 

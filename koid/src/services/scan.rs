@@ -59,6 +59,7 @@ pub(crate) fn scan(
                     home: found.home().to_owned(),
                     workdir: found.workdir(&config.services.workingdir).to_owned(),
                     config: ready.config,
+                    plugin_hash: ready.snapshot.hash().map(str::to_owned),
                     output: Arc::new(OutputLimit::default()),
                     status_lines: Arc::default(),
                 };

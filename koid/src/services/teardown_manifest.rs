@@ -107,6 +107,7 @@ impl ManifestEntry {
             home: self.home.clone(),
             workdir: self.workdir.clone(),
             config: self.config.clone(),
+            plugin_hash: self.pin.hash().map(str::to_owned),
             output: Default::default(),
             status_lines: Default::default(),
         }

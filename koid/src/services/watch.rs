@@ -24,6 +24,9 @@ use crate::hooks::handlers::Handlers;
 /// Between scans while a service is retained.
 const RETAINED_PAUSE: Duration = Duration::from_millis(500);
 
+/// Between looks for what services have left that are gone.
+const TIDY_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Between scans while something settles, at least.
 const SETTLING_PAUSE: Duration = Duration::from_millis(20);
 
@@ -51,6 +54,8 @@ pub(crate) struct Services {
     settling: Settling,
     /// The warnings that still hold and were said.
     said: BTreeSet<String>,
+    /// When what services have left was looked at last, and which services there were then.
+    tidied: Option<(Instant, BTreeSet<String>)>,
 }
 
 #[derive(PartialEq)]
@@ -83,6 +88,7 @@ impl Services {
             services: Vec::new(),
             retained: RetainedServices::new(),
             settling: Settling::default(),
+            tidied: None,
             said,
         }
     }
@@ -101,6 +107,7 @@ impl Services {
                 let _ = reply.send(self.faults());
             }
             self.find_exposures().await;
+            self.tidy().await;
             let pause = self.pause();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -117,6 +124,23 @@ impl Services {
         // The scan says what is wrong with the disk.
         let Ok(told) = told.await else { return };
         self.findings.expose(told).iter().for_each(|sentence| tracing::warn!("{sentence}"));
+    }
+
+    /// Removes what services have left that are gone for good.
+    async fn tidy(&mut self) {
+        let present: BTreeSet<String> = self.services.iter().map(|(spec, _)| spec.name.clone()).collect();
+        let is_due =
+            self.tidied.as_ref().is_none_or(|(at, known)| at.elapsed() > TIDY_PAUSE || *known != present);
+        // A folder that cannot be read says nothing of what is in it.
+        if !is_due || !matches!(self.told, Some(LastReport::Services(_))) {
+            return;
+        }
+        let passed = self.tidied.as_ref().map(|(at, _)| at.elapsed()).unwrap_or_default();
+        let (registry, known) = (self.plugins.get(), present.clone());
+        let told = tokio::task::spawn_blocking(move || registry.tidy(&known, passed)).await;
+        // The scan says what is wrong with the disk.
+        told.unwrap_or_default().iter().for_each(|sentence| tracing::info!("{sentence}"));
+        self.tidied = Some((Instant::now(), present));
     }
 
     /// Until the next scan. What is retained is taken soon after it is down, and what is new when it has settled.

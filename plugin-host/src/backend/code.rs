@@ -6,6 +6,7 @@ use koi_plugin_api::Handler;
 
 use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::limits::LimitsError;
+use crate::config::secret::SecretError;
 use crate::granted::Granted;
 use crate::plugin::{Facts, Resolved, Setup};
 
@@ -40,6 +41,9 @@ pub enum HandlerError {
     /// The service's `[grants]` are wrong, or too few.
     #[error(transparent)]
     Grants(#[from] GrantError),
+    /// A file of its secrets cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Its `[config]` or `[grants]` cannot be handed to a process.
     #[error("what the service is granted cannot be handed to its process: {0}")]
     Setup(serde_json::Error),

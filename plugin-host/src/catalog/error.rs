@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use koi_plugin_api::Capability;
+use koi_artifact::signature::RequiredError;
+use koi_artifact::{ReferenceError, StoreError};
+use koi_plugin_api::Want;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::catalog::blobs::CopyError;
 use crate::catalog::files::FileError;
+use crate::config::error::ConfigError;
 use crate::plugin::FileHash;
-use crate::service::config::ConfigError;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -60,13 +62,14 @@ pub enum OpenError {
 
 impl OpenError {
     /// What the plugin wants for the service and is not granted, if that is it.
-    pub(crate) fn missing(&self) -> &[Capability] {
+    pub(crate) fn missing(&self) -> &[Want] {
         match self {
             OpenError::Handler(error) => match &**error {
                 HandlerError::Grants(GrantError::NotGranted { missing, .. }) => missing,
                 HandlerError::Grants(_)
                 | HandlerError::Limits(_)
                 | HandlerError::Setup(_)
+                | HandlerError::Secret(_)
                 | HandlerError::NoSandbox { .. } => &[],
             },
             OpenError::Unknown(_)
@@ -119,6 +122,20 @@ pub enum PluginError {
     /// Its file is not read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A service names what was pulled, and it is not there.
+    #[error("{reference}: {source}{}", match source { StoreError::Missing => format!("; run `koi plugins pull {reference}` here, or `koi plugins load` where no registry can be reached"), _ => format!("; `koi plugins pull {reference}` gets it anew") })]
+    Pulled {
+        /// What the service names.
+        reference: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// What a service names is no reference.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// It has no good signature, and must have one.
+    #[error(transparent)]
+    Signature(#[from] RequiredError),
     /// No copy of its file can be kept.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -153,7 +170,11 @@ impl PluginError {
 
     fn names_path(&self) -> bool {
         match self {
-            PluginError::NotAPlugin(_) | PluginError::Missing(_) | PluginError::File(_) => true,
+            PluginError::NotAPlugin(_)
+            | PluginError::Missing(_)
+            | PluginError::File(_)
+            | PluginError::Pulled { .. }
+            | PluginError::Reference(_) => true,
             PluginError::Kept { error, .. } => error.names_path(),
             PluginError::Load(error) => match error {
                 LoadError::Library(_) | LoadError::Component { .. } => true,
@@ -161,6 +182,7 @@ impl PluginError {
             },
             PluginError::FileGone { .. }
             | PluginError::Copy(_)
+            | PluginError::Signature(_)
             | PluginError::ReservedName { .. }
             | PluginError::DuplicateName { .. } => false,
         }

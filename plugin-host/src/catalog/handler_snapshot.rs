@@ -6,9 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use koi_plugin_api::{
-    Abort, Call, Called, Capability, ConfigKey, Handler, Hook, HookError, HookSet, Metadata,
-};
+use koi_plugin_api::{Abort, Call, Called, ConfigKey, Handler, Hook, HookError, HookSet, Metadata, Want};
 use koi_plugin_shell::{Shape, ShellHandler};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -19,6 +17,7 @@ use crate::backend::code::HandlerError;
 use crate::backend::{self, PluginFile, Start};
 use crate::catalog::blobs;
 use crate::catalog::blobs::CopyError;
+use crate::config::setting::SecretFile;
 use crate::host::Host;
 use crate::plugin::{Facts, Kind, Opening, Resolved, RunAs, Setup};
 
@@ -30,6 +29,9 @@ pub struct HandlerSnapshot {
     file: Option<PathBuf>,
     workingdir: PathBuf,
     config: Vec<(String, String)>,
+    /// Keys of `[config]` whose values are read at each call.
+    #[serde(default)]
+    secrets: Vec<SecretFile>,
     grants: toml::Table,
     limits: toml::Table,
     /// The addresses of the names in `grants`.
@@ -51,9 +53,16 @@ pub(crate) struct PluginSnapshot {
     version: String,
     description: String,
     hooks: Vec<String>,
+    /// Key of `[grants]` and subject of each want, for a koid that does not know `wants`.
     capabilities: Vec<(String, String)>,
-    /// Name, description, whether it is required, default.
+    /// Name, description, whether it is required, default: for a koid that does not know `keys`.
     config: Vec<(String, String, bool, Option<String>)>,
+    /// Empty: a koid wrote it that did not know it. Whoever takes the service down asks for nothing.
+    #[serde(default)]
+    wants: Vec<Want>,
+    /// Empty: a koid wrote it that did not know it. The service's configuration has the defaults.
+    #[serde(default)]
+    keys: Vec<ConfigKey>,
     api: String,
     /// Empty: a koid wrote it that did not know it.
     #[serde(default)]
@@ -103,6 +112,7 @@ impl HandlerSnapshot {
             file,
             workingdir,
             config: setup.config.to_vec(),
+            secrets: setup.secrets.to_vec(),
             grants: setup.grants.clone(),
             limits: setup.limits.clone(),
             resolved: addresses,
@@ -150,6 +160,7 @@ impl HandlerSnapshot {
             service: &self.service,
             home,
             config: &self.config,
+            secrets: &self.secrets,
             grants: &self.grants,
             limits: &self.limits,
             opening: Opening::Resumed(&resolved),
@@ -161,8 +172,11 @@ impl HandlerSnapshot {
 impl PluginSnapshot {
     pub(crate) fn new(path: PathBuf, kind: Kind, hash: String, facts: &Facts) -> PluginSnapshot {
         let said = &facts.metadata;
-        let capability = |c: &Capability| (c.grant_key().to_owned(), c.value().to_owned());
-        let key = |k: &ConfigKey| (k.name.clone(), k.description.clone(), k.required, k.default.clone());
+        let capability =
+            |want: &Want| (want.capability.grant_key().to_owned(), want.capability.subject().to_owned());
+        let key = |key: &ConfigKey| {
+            (key.name.clone(), key.description.clone(), key.required, key.default.first().cloned())
+        };
         PluginSnapshot {
             path,
             kind: kind.as_str().to_owned(),
@@ -171,8 +185,10 @@ impl PluginSnapshot {
             version: said.version.clone(),
             description: said.description.clone(),
             hooks: said.hooks.iter().map(|hook| hook.as_str().to_owned()).collect(),
-            capabilities: said.capabilities.iter().map(capability).collect(),
+            capabilities: said.wants.iter().map(capability).collect(),
             config: said.config.iter().map(key).collect(),
+            wants: said.wants.clone(),
+            keys: said.config.clone(),
             api: facts.api.clone(),
             api_version: facts.api_version.clone(),
             imports: facts.imports.clone(),
@@ -184,14 +200,6 @@ impl PluginSnapshot {
     }
 
     fn facts(&self) -> Facts {
-        let capability = |(key, value): &(String, String)| Capability::from_grant_key(key, value.clone());
-        let key =
-            |(name, description, required, default): &(String, String, bool, Option<String>)| ConfigKey {
-                name: name.clone(),
-                description: description.clone(),
-                required: *required,
-                default: default.clone(),
-            };
         let hooks: HookSet = Hook::ALL
             .into_iter()
             .filter(|hook| self.hooks.iter().any(|word| word == hook.as_str()))
@@ -202,8 +210,8 @@ impl PluginSnapshot {
                 version: self.version.clone(),
                 description: self.description.clone(),
                 hooks,
-                capabilities: self.capabilities.iter().filter_map(capability).collect(),
-                config: self.config.iter().map(key).collect(),
+                wants: self.wants.clone(),
+                config: self.keys.clone(),
             },
             api: self.api.clone(),
             api_version: self.api_version.clone(),
@@ -263,6 +271,8 @@ impl Handler for PendingHandler {
 
 #[cfg(test)]
 mod tests {
+    use koi_plugin_api::{Capability, ConfigKind};
+
     use super::*;
 
     #[test]
@@ -273,15 +283,15 @@ mod tests {
                 version: "1".into(),
                 description: "speaks RESP".into(),
                 hooks: [Hook::Stop, Hook::Demote].into_iter().collect(),
-                capabilities: vec![
-                    Capability::TcpConnect("{address}".into()),
-                    Capability::Env("HOME".into()),
-                ],
+                wants: vec![Want {
+                    capability: Capability::Tcp("{address}".into()),
+                    reason: "to ask it".into(),
+                }],
                 config: vec![ConfigKey {
                     name: "address".into(),
-                    description: String::new(),
+                    kind: ConfigKind::Address,
                     required: true,
-                    default: None,
+                    ..ConfigKey::default()
                 }],
             },
             api: "koi:service@0.1.0".into(),
@@ -295,6 +305,7 @@ mod tests {
             service: "db",
             home: &home,
             config: &[("address".into(), "127.0.0.1:1".into())],
+            secrets: &[SecretFile { key: "password".into(), path: "/etc/koi/secrets/db".into() }],
             grants: &grants,
             limits: &toml::Table::new(),
             opening: Opening::First,
@@ -304,5 +315,12 @@ mod tests {
         let snapshot = HandlerSnapshot::new(&setup, &Shape::Folder(home.clone()), "/w".into(), Some(plugin));
         let text = serde_json::to_string(&snapshot).unwrap();
         assert_eq!(serde_json::from_str::<HandlerSnapshot>(&text).unwrap(), snapshot);
+        let mut of_before: serde_json::Value = serde_json::from_str(&text).unwrap();
+        of_before.as_object_mut().unwrap().remove("secrets").unwrap();
+        let of_plugin = of_before["plugin"].as_object_mut().unwrap();
+        of_plugin.remove("wants").unwrap();
+        of_plugin.remove("keys").unwrap();
+        let read: HandlerSnapshot = serde_json::from_value(of_before).unwrap();
+        assert_eq!(read.hash(), snapshot.hash(), "one of a koid before this one is read");
     }
 }

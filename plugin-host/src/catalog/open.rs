@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use koi_plugin_api::Capability;
+use koi_plugin_api::Want;
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::backend::code::Opened;
 use crate::catalog::error::OpenError;
 use crate::catalog::handler_snapshot::{HandlerSnapshot, PluginSnapshot};
 use crate::catalog::loaded_plugin::LoadedPlugin;
+use crate::config::settle::settle;
 use crate::granted::Granted;
 use crate::plugin::{Facts, FileHash, Opening, Resolved, Setup};
-use crate::service::config;
 use crate::service::definition::Found;
 use crate::service::manifest::Manifest;
 
@@ -53,7 +53,7 @@ pub struct Use {
     pub granted: Vec<Granted>,
     /// What the plugin wants for this service and is not granted, as far as that is why it cannot run with it. Keys of `[config]` are
     /// filled in.
-    pub missing: Vec<Capability>,
+    pub missing: Vec<Want>,
     /// Its limits, a line each.
     pub limits: Vec<String>,
     /// Why it cannot run with it.
@@ -108,8 +108,7 @@ impl ServiceSlot {
             shape: found.shape.clone(),
             workingdir: workingdir.to_owned(),
             hash: plugin.code.as_ref().map(|loaded| loaded.hash),
-            // A change of the time-outs alone needs no new handler.
-            manifest: Manifest { timeouts: Default::default(), ..found.manifest.clone() },
+            manifest: found.manifest.of_handler(),
         };
         if let Some(before) = before.filter(|slot| slot.inputs.as_ref() == Some(&inputs)) {
             match &before.result {
@@ -198,12 +197,13 @@ fn as_written(grants: &toml::Table) -> Vec<Granted> {
 fn open(found: &Found, plugin: &LoadedPlugin, workingdir: &Path) -> Result<Ready, OpenError> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let declared = plugin.facts().map(|facts: &Facts| facts.metadata.config.as_slice()).unwrap_or_default();
-    let config = config::settle(&plugin.name, declared, &found.manifest.config)
+    let config = settle(&plugin.name, declared, &found.manifest.config)
         .map_err(|error| OpenError::Config { service: found.path().to_owned(), error })?;
     let setup = Setup {
         service: &found.name,
         home: found.home(),
-        config: &config,
+        config: &config.values,
+        secrets: &config.secrets,
         grants: &found.manifest.grants,
         limits: &found.manifest.limits,
         opening: Opening::First,
@@ -222,5 +222,5 @@ fn open(found: &Found, plugin: &LoadedPlugin, workingdir: &Path) -> Result<Ready
     };
     let setup = Setup { opening: Opening::Resumed(&opened.resolved), ..setup };
     let snapshot = HandlerSnapshot::new(&setup, &found.shape, workingdir.to_owned(), of_plugin);
-    Ok(Ready { opened, config, snapshot, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
+    Ok(Ready { opened, config: config.values, snapshot, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
 }

@@ -10,18 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use koi_artifact::signature::Signature;
 use koi_plugin_shell::ShellHandler;
 
 use crate::backend::{self, Loader, Start};
 use crate::catalog::blobs;
+use crate::catalog::departed;
 use crate::catalog::error::{OpenError, PluginError, UnknownHandlerError};
 use crate::catalog::files;
 use crate::catalog::in_progress::LoadsInProgress;
 use crate::catalog::load_pool;
 use crate::catalog::load_pool::Progress;
-use crate::catalog::loaded_plugin;
-use crate::catalog::loaded_plugin::{LoadJob, LoadedCode, LoadedPlugin, OnDisk};
+use crate::catalog::loaded_plugin::{LoadJob, LoadedCode, LoadedPlugin, Loading, OnDisk};
 use crate::catalog::open::{Ready, ServiceSlot, Use};
+use crate::catalog::sources;
+use crate::catalog::sources::Sources;
 use crate::host::Host;
 use crate::plugin::{Facts, FileHash, Kind};
 use crate::service::definition::{Found, SERVICES};
@@ -34,7 +37,7 @@ pub struct PluginInfo {
     pub name: String,
     /// Its kind.
     pub kind: Kind,
-    /// The file it was loaded from; none: built in.
+    /// The file it was loaded from, or the reference of what was pulled; none: built in.
     pub path: Option<PathBuf>,
     /// Services may use it.
     pub ready: bool,
@@ -46,6 +49,8 @@ pub struct PluginInfo {
     pub hash: Option<FileHash>,
     /// Bytes of that file.
     pub size_bytes: u64,
+    /// Who vouches for it; none: built in, or not looked at yet.
+    pub signature: Option<Signature>,
     /// How services use it, by name.
     pub used_by: Vec<Use>,
     /// For how long the file that lies there has been being loaded (a component: compiled); none: it is not.
@@ -55,7 +60,7 @@ pub struct PluginInfo {
 /// All handlers.
 pub struct Registry {
     host: Host,
-    dirs: Vec<PathBuf>,
+    sources: Sources,
     workingdir: PathBuf,
     loader: Loader,
     progress: Progress,
@@ -65,13 +70,15 @@ pub struct Registry {
     /// Those that services name by their path.
     by_path: Mutex<BTreeMap<PathBuf, Arc<LoadedPlugin>>>,
     services: Mutex<HashMap<String, ServiceSlot>>,
+    /// What each service that was opened names as its handler.
+    in_force: Mutex<HashMap<String, String>>,
     unreadable: Vec<Warning>,
     in_progress: LoadsInProgress,
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("dirs", &self.dirs).finish_non_exhaustive()
+        f.debug_struct("Registry").field("dirs", &self.sources.dirs).finish_non_exhaustive()
     }
 }
 
@@ -81,7 +88,7 @@ impl Registry {
     pub fn new(host: Host, workingdir: PathBuf) -> Registry {
         Registry {
             host,
-            dirs: Vec::new(),
+            sources: Sources::default(),
             workingdir,
             loader: Arc::new(|file| backend::load(file, Start::First)),
             progress: Arc::new(|sentence| tracing::info!("{sentence}")),
@@ -89,6 +96,7 @@ impl Registry {
             named: Vec::new(),
             by_path: Mutex::default(),
             services: Mutex::default(),
+            in_force: Mutex::default(),
             unreadable: Vec::new(),
             in_progress: LoadsInProgress::default(),
         }
@@ -100,17 +108,23 @@ impl Registry {
         Registry { progress, ..self }
     }
 
+    /// Takes plugins by these rules, and nothing from `plugins.dirs` yet.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Registry {
+        Registry { sources, ..self }
+    }
+
     /// Makes code of files by other means.
     #[cfg(test)]
     pub(crate) fn with_loader(self, loader: Loader) -> Registry {
         Registry { loader, ..self }
     }
 
-    /// Another registry, of what lies in `dirs` (`plugins.dirs`) now; this one stays as it is. What has not changed is not loaded
+    /// Another registry, of what lies in `sources` now; this one stays as it is. What has not changed is not loaded
     /// again, and services keep their handlers as far as nothing changed for them. What can no longer be loaded stays as it
     /// was. Blocks, for long if components are to be compiled.
     #[must_use]
-    pub fn load(&self, dirs: Vec<PathBuf>, workingdir: PathBuf) -> Registry {
+    pub fn load(&self, sources: Sources, workingdir: PathBuf) -> Registry {
         let mut services = lock(&self.services).clone();
         services.retain(|_, slot| slot.is_open());
         let uses =
@@ -119,7 +133,7 @@ impl Registry {
         let known: Vec<_> = self.named.iter().chain(by_path.values()).cloned().collect();
         let mut unreadable = Vec::new();
         let mut jobs: Vec<LoadJob> = Vec::new();
-        for dir in &dirs {
+        for dir in &sources.dirs {
             let paths = files::in_folder(dir).unwrap_or_else(|error| {
                 unreadable.push(Warning::new(Severity::Error, "plugins", dir, error.to_string()));
                 Vec::new()
@@ -139,14 +153,14 @@ impl Registry {
         let seen: Vec<_> = by_path.into_iter().filter(|(path, _)| uses(path) && !is_named(path)).collect();
         let seen = seen.into_iter().map(|(path, before)| LoadJob { path, before: Some(before), used: true });
         let (named_jobs, all) = (jobs.len(), jobs.into_iter().chain(seen).collect::<Vec<_>>());
-        let mut taken = self.take(&all);
+        let mut taken = self.take(&all, &sources);
         let seen = taken.split_off(named_jobs).into_iter().flatten();
         let mut named: Vec<LoadedPlugin> = taken.into_iter().flatten().collect();
         drop_removed_plugins(&mut named);
         refuse_duplicate_names(&mut named);
         Registry {
             host: self.host.clone(),
-            dirs,
+            sources,
             workingdir,
             loader: self.loader.clone(),
             progress: self.progress.clone(),
@@ -154,17 +168,18 @@ impl Registry {
             named: named.into_iter().map(Arc::new).collect(),
             by_path: Mutex::new(seen.filter_map(|p| Some((p.path.clone()?, Arc::new(p)))).collect()),
             services: Mutex::new(services),
+            in_force: Mutex::default(),
             unreadable,
             in_progress: self.in_progress.clone(),
         }
     }
 
-    /// Takes files, some at a time, each as [`loaded_plugin::load`] does.
-    fn take(&self, jobs: &[LoadJob]) -> Vec<Option<LoadedPlugin>> {
+    /// Takes files, some at a time, each as [`Loading::load`] does.
+    fn take(&self, jobs: &[LoadJob], sources: &Sources) -> Vec<Option<LoadedPlugin>> {
         let by_path: Vec<_> = lock(&self.by_path).values().cloned().collect();
         let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.code.clone());
         let known: HashMap<FileHash, LoadedCode> = all.map(|code| (code.hash, code)).collect();
-        let long = |job: &LoadJob| match files::kind_of(&job.path) {
+        let long = |job: &LoadJob| match sources::kind_of(&job.path) {
             Some(Kind::Wasm) => (self.progress)(&format!(
                 "compiling {}, which takes a while the first time",
                 job.path.display()
@@ -174,12 +189,14 @@ impl Registry {
         let done = |job: &LoadJob, took: Duration| {
             (self.progress)(&format!("{} took {:.1} s", job.path.display(), took.as_secs_f32()));
         };
-        load_pool::run_all(
-            jobs,
-            |job| loaded_plugin::load(job, &known, &self.host, &self.loader, &self.in_progress),
-            long,
-            done,
-        )
+        let loading = Loading {
+            sources,
+            known: &known,
+            host: &self.host,
+            loader: &self.loader,
+            in_progress: &self.in_progress,
+        };
+        load_pool::run_all(jobs, |job| loading.load(job), long, done)
     }
 
     /// Takes the files that services name by their path, as far as they were not seen before. What is in force stays, whatever
@@ -188,14 +205,16 @@ impl Registry {
         let jobs: Vec<LoadJob> = {
             let known = lock(&self.by_path);
             let room = SERVICES.saturating_sub(known.len());
-            let is_new = |path: &PathBuf| known.get(path).is_none_or(|plugin| plugin.is_worth_another_try());
+            let is_new = |path: &PathBuf| {
+                known.get(path).is_none_or(|plugin| plugin.is_worth_another_try(&self.sources))
+            };
             let new: BTreeSet<PathBuf> = paths.into_iter().filter(is_new).collect();
             new.into_iter().take(room).map(|path| LoadJob { path, before: None, used: true }).collect()
         };
         if jobs.is_empty() {
             return;
         }
-        let taken = self.take(&jobs);
+        let taken = self.take(&jobs, &self.sources);
         let mut known = lock(&self.by_path);
         for plugin in taken.into_iter().flatten() {
             if let Some(path) = plugin.path.clone() {
@@ -223,9 +242,22 @@ impl Registry {
         }
     }
 
+    /// The handler that counts for a service whose `service.toml` names `named`. One that was opened keeps to its plugin until the next load,
+    /// when it names another version of it that was pulled: as if the plugin's file had been replaced. Blocks.
+    pub(crate) fn handler_in_force(&self, service: &str, named: &str) -> String {
+        let before = lock(&self.in_force).get(service).filter(|before| *before != named).cloned();
+        let is_other_version = |before: &String| match (self.find(before), self.find(named)) {
+            (Ok(before), Ok(now)) => before.name == now.name,
+            // What is wrong with it is said of the service.
+            _ => false,
+        };
+        let is_pulled = sources::is_reference(Path::new(named));
+        before.filter(|before| is_pulled && is_other_version(before)).unwrap_or_else(|| named.to_owned())
+    }
+
     fn is_in_dirs(&self, plugin: &LoadedPlugin) -> bool {
         let folder = plugin.path.as_deref().and_then(Path::parent);
-        folder.is_some_and(|folder| self.dirs.iter().any(|dir| dir == folder))
+        folder.is_some_and(|folder| self.sources.dirs.iter().any(|dir| dir == folder))
     }
 
     fn by_name(&self, name: &str) -> Option<&Arc<LoadedPlugin>> {
@@ -237,7 +269,7 @@ impl Registry {
     /// there together means both. Blocks.
     fn find_new(&self, name: &str) -> Option<Arc<LoadedPlugin>> {
         let is_known = |path: &PathBuf| self.named.iter().any(|plugin| plugin.path.as_ref() == Some(path));
-        let new = self.dirs.iter().filter_map(|dir| files::in_folder(dir).ok()).flatten();
+        let new = self.sources.dirs.iter().filter_map(|dir| files::in_folder(dir).ok()).flatten();
         let new: BTreeSet<PathBuf> = new.filter(|path| !is_known(path)).collect();
         self.load_new(new.iter().cloned());
         let known = lock(&self.by_path);
@@ -250,7 +282,7 @@ impl Registry {
         let by_path = by_path.iter().filter(|plugin| self.is_in_dirs(plugin));
         let all = [&self.shell].into_iter().chain(&self.named).chain(by_path).filter(|plugin| plugin.ready);
         let known: Vec<_> = all.map(|plugin| format!("`{}`", plugin.name)).collect();
-        let dirs: Vec<_> = self.dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let dirs: Vec<_> = self.sources.dirs.iter().map(|dir| dir.display().to_string()).collect();
         let remedy = match dirs.is_empty() {
             true => "correct `handler` in service.toml".to_owned(),
             false => format!(
@@ -275,12 +307,16 @@ impl Registry {
         let before = lock(&self.services).get(&found.name).cloned();
         let (slot, result) = ServiceSlot::open(before, found, plugin, &self.workingdir);
         lock(&self.services).insert(found.name.clone(), slot);
+        if result.is_ok() {
+            lock(&self.in_force).insert(found.name.clone(), found.handler.clone());
+        }
         result
     }
 
     /// Forgets the handlers of services that are not in `names`.
     pub fn keep_only(&self, names: &BTreeSet<&str>) {
         lock(&self.services).retain(|name, _| names.contains(name.as_str()));
+        lock(&self.in_force).retain(|name, _| names.contains(name.as_str()));
     }
 
     /// Lets go of every service's handler: the daemon ends.
@@ -294,6 +330,14 @@ impl Registry {
         let all = self.named.iter().chain(&by_path).filter_map(|plugin| plugin.code.as_ref());
         let used = all.map(|code| code.hash.to_string()).chain(also.iter().cloned()).collect();
         blobs::prune(&self.host, &used);
+    }
+
+    /// Removes what handlers have stored whose services have been gone for a month; those in `present` are there, and `passed` is the time
+    /// since the last look. Blocks.
+    ///
+    /// Returns what is to be told, a sentence each.
+    pub fn tidy(&self, present: &BTreeSet<String>, passed: Duration) -> Vec<String> {
+        departed::tidy(&self.host, present, passed)
     }
 
     /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path, and those
@@ -333,7 +377,7 @@ impl Registry {
         let path = plugin.path.as_ref()?;
         let seen = lock(&self.by_path).get(path).cloned();
         let named = || self.named.iter().find(|plugin| plugin.path.as_ref() == Some(path)).cloned();
-        seen.or_else(named)?.on_disk()
+        seen.or_else(named)?.on_disk(&self.sources)
     }
 
     fn info(&self, plugin: &LoadedPlugin) -> PluginInfo {
@@ -352,6 +396,7 @@ impl Registry {
             facts: plugin.facts().cloned(),
             hash: plugin.code.as_ref().map(|code| code.hash),
             size_bytes: plugin.code.as_ref().map_or(0, |code| code.size_bytes),
+            signature: plugin.signature.clone(),
             used_by,
             loading: plugin.path.as_deref().and_then(|path| self.in_progress.time_of(path)),
         }

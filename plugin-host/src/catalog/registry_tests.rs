@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use koi_artifact::signature::{SignatureError, SignedAs, TrustedKeys};
+use koi_artifact::{Artifact, Digest, Manifest, SIGNATURE_ANNOTATION, Store};
 use koi_plugin_api::{Called, ConfigKey, Handler, Hook, Metadata};
 use tempfile::TempDir;
 
@@ -111,7 +113,7 @@ impl World {
             if name == "broken" {
                 return Err(broken(source));
             }
-            let key = |name| ConfigKey { name, description: String::new(), required: true, default: None };
+            let key = |name| ConfigKey { name, required: true, ..ConfigKey::default() };
             let metadata = Metadata {
                 name,
                 version: "1".into(),
@@ -124,8 +126,15 @@ impl World {
         self.again(&Registry::new(host, self.path("services")).with_loader(loader))
     }
 
+    fn sources(&self) -> Sources {
+        Sources {
+            pulled: Store::in_state(&self.path("state")),
+            ..Sources::from_dirs(vec![self.path("first"), self.path("second")])
+        }
+    }
+
     fn again(&self, registry: &Registry) -> Registry {
-        registry.load(vec![self.path("first"), self.path("second")], self.path("services"))
+        registry.load(self.sources(), self.path("services"))
     }
 
     /// Looks, and opens every service: the number of each one's handler, or why it has none.
@@ -420,4 +429,189 @@ fn a_file_that_is_gone_yields_to_one_with_its_name() {
     assert!(redis.error.is_none());
     assert_eq!(redis.path, Some(world.path("first/redis-2.wasm")));
     assert_ne!(world.number(&third), number);
+}
+
+/// Keys of an author, and a node that has them as `of` says.
+struct Signing {
+    pair: minisign::KeyPair,
+    world: World,
+}
+
+impl Signing {
+    fn new() -> Signing {
+        Signing { pair: minisign::KeyPair::generate_unencrypted_keypair().unwrap(), world: World::new() }
+    }
+
+    /// Signs what lies there as this plugin.
+    fn sign(&self, name: &str, signed: &str) -> &Signing {
+        let bytes = fs::read(self.world.path(name)).unwrap();
+        self.world.put(&format!("{name}.minisig"), &self.signature(&bytes, signed));
+        self
+    }
+
+    fn signature(&self, bytes: &[u8], signed: &str) -> String {
+        let (name, version) = signed.split_once(' ').unwrap();
+        let signed = SignedAs { name: name.into(), version: version.into() };
+        let comment = signed.comment().unwrap();
+        let text = minisign::sign(None, &self.pair.sk, std::io::Cursor::new(bytes), Some(&comment), None);
+        text.unwrap().into_string()
+    }
+
+    /// Sources that trust the author.
+    fn sources(&self, require_signature: bool) -> Sources {
+        let trusted_keys = TrustedKeys::new(vec![self.pair.pk.to_base64().parse().unwrap()]);
+        Sources { trusted_keys, require_signature, ..self.world.sources() }
+    }
+
+    fn load(&self, before: &Registry, require_signature: bool) -> Registry {
+        before.load(self.sources(require_signature), self.world.path("services"))
+    }
+}
+
+#[test]
+fn a_signature_is_shown_where_none_is_required() {
+    let signing = Signing::new();
+    for name in ["signed", "old", "changed", "plain"] {
+        signing.world.put(&format!("first/{name}.wasm"), name);
+    }
+    signing
+        .sign("first/signed.wasm", "signed 1")
+        .sign("first/old.wasm", "old 0")
+        .sign("first/changed.wasm", "changed 1");
+    signing.world.put("first/changed.wasm", "changed more");
+    let registry = signing.load(&signing.world.registry(), false);
+    let of = |name: &str| registry.plugin(name).unwrap().signature.unwrap();
+    assert!(matches!(of("signed"), Signature::Good { .. }), "{:?}", of("signed"));
+    assert!(matches!(of("old"), Signature::Wrong(SignatureError::OtherPlugin { .. })), "{:?}", of("old"));
+    assert!(matches!(of("changed"), Signature::Wrong(SignatureError::Mismatch(_))), "{:?}", of("changed"));
+    assert_eq!(of("plain"), Signature::None);
+    assert!(registry.plugins().iter().all(|plugin| plugin.ready && plugin.error.is_none()));
+}
+
+#[test]
+fn nothing_of_an_unsigned_file_runs_where_a_signature_is_required() {
+    let signing = Signing::new();
+    signing.world.put("first/plain.so", "plain").put("first/old.so", "old").put("first/good.so", "good");
+    signing.sign("first/old.so", "old 0").sign("first/good.so", "good 1");
+    let empty = Registry::new(signing.world.registry().host.clone(), signing.world.path("services"));
+    let loads = Arc::new(AtomicUsize::new(0));
+    let loader = signing.world.registry().loader.clone();
+    let counted = loads.clone();
+    let counting: Loader = Arc::new(move |file: &PluginFile<'_>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        loader(file)
+    });
+    let registry = signing.load(&empty.with_loader(counting), true);
+    let error = |name: &str| registry.plugin(name).unwrap().error.map(|error| error.to_string());
+    assert!(error("plain").unwrap().contains("it is not signed"), "{:?}", error("plain"));
+    assert!(
+        error("old").unwrap().contains("it was signed as old 0, and calls itself old 1"),
+        "{:?}",
+        error("old")
+    );
+    assert_eq!(error("good"), None);
+    assert_eq!(
+        loads.load(Ordering::SeqCst),
+        2,
+        "the one without a signature was not even asked for its name"
+    );
+}
+
+#[test]
+fn what_runs_goes_on_when_its_file_is_replaced_by_one_that_is_not_signed() {
+    let signing = Signing::new();
+    signing.world.put("first/db.wasm", "db").put("services/db/service.toml", "handler = \"db\"\n");
+    signing.sign("first/db.wasm", "db 1");
+    let first = signing.load(&signing.world.registry(), true);
+    let number = signing.world.number(&first);
+    signing.world.put("first/db.wasm", "db key");
+    let second = signing.load(&first, true);
+    assert_eq!(signing.world.number(&second), number);
+    let kept = second.plugin("db").unwrap();
+    assert!(kept.ready && matches!(kept.signature, Some(Signature::Good { .. })), "{:?}", kept.signature);
+    let why = kept.error.as_ref().unwrap().to_string();
+    assert!(why.contains("cannot be used: this file, or the signature's comment, is not what"), "{why}");
+    assert_eq!(second.on_disk(&kept), Some(OnDisk::Refused));
+    signing.sign("first/db.wasm", "db 1");
+    assert_eq!(second.on_disk(&kept), Some(OnDisk::Changed), "a signature that comes later is worth a look");
+    let third = signing.load(&second, true);
+    assert_eq!(third.plugin("db").unwrap().error.map(|error| error.to_string()), None);
+}
+
+/// An artifact with a file of this text, in the store of the node; the line of `service.toml` that names it.
+fn pulled(world: &World, text: &str, signature: Option<String>) -> String {
+    let annotations = signature.map(|text| (SIGNATURE_ANNOTATION.to_owned(), text)).into_iter().collect();
+    let manifest = Manifest::new(b"{}", text.as_bytes(), annotations);
+    let bytes = manifest.bytes().unwrap();
+    let digest = Digest::from_bytes(&bytes);
+    let artifact = Artifact::new(digest, bytes, b"{}".to_vec(), text.into()).unwrap();
+    world.sources().pulled.keep(&artifact).unwrap();
+    format!("handler = \"oci://registry.example/db@{digest}\"\n")
+}
+
+#[test]
+fn a_service_names_what_was_pulled_by_its_digest_and_a_later_version_waits_for_the_next_load() {
+    let world = World::new();
+    let (old, new) = (pulled(&world, "db", None), pulled(&world, "db key", None));
+    world.put("services/db/service.toml", &old);
+    let first = world.registry();
+    let number = world.number(&first);
+    let reference = first.plugin("db").unwrap().path.unwrap().display().to_string();
+    assert!(old.contains(&reference) && reference.starts_with("oci://"), "{reference}");
+
+    world.put("services/db/service.toml", &format!("{new}[config]\nkey = \"x\"\n"));
+    let found = discover(&world.path("services"), &first).unwrap();
+    assert!(old.contains(&found.services[0].handler), "{}", found.services[0].handler);
+    assert!(
+        found.warnings.iter().any(|warning| warning.message.contains("`koi reconfigure` takes it")),
+        "{:?}",
+        found.warnings
+    );
+    let second = world.again(&first);
+    let ready = world.number(&second);
+    assert_ne!(ready, number);
+    let used = second
+        .plugins()
+        .into_iter()
+        .find(|plugin| !plugin.used_by.is_empty() && plugin.name == "db")
+        .unwrap();
+    assert!(new.contains(&used.path.unwrap().display().to_string()));
+}
+
+#[test]
+fn what_was_not_pulled_or_is_another_plugin_is_said_at_once() {
+    let world = World::new();
+    let absent = format!("handler = \"oci://registry.example/db@sha256:{}\"\n", "ab".repeat(32));
+    world.put("services/db/service.toml", &absent);
+    let registry = world.registry();
+    let why = world.problem(&registry);
+    assert!(
+        why.contains("it is not on this node; run `koi plugins pull oci://registry.example/db@sha256:abab"),
+        "{why}"
+    );
+    world.put("services/db/service.toml", &pulled(&world, "db", None));
+    let number = world.number(&registry);
+    world.put("services/db/service.toml", &pulled(&world, "other", None));
+    assert_ne!(world.number(&registry), number, "another plugin is no other version of this one");
+}
+
+#[test]
+fn what_was_pulled_carries_its_signature_and_is_read_anew_with_every_byte_compared() {
+    let signing = Signing::new();
+    let good = pulled(&signing.world, "db", Some(signing.signature(b"db", "db 1")));
+    signing.world.put("services/db/service.toml", &good);
+    let registry = signing.load(&signing.world.registry(), true);
+    signing.world.number(&registry);
+    assert!(matches!(registry.plugin("db").unwrap().signature, Some(Signature::Good { .. })));
+    let bad = pulled(&signing.world, "db key", Some(signing.signature(b"db", "db 1")));
+    signing.world.put("services/db/service.toml", &bad);
+    let why = signing.world.problem(&registry);
+    assert!(why.contains("its signature is wrong"), "{why}");
+
+    let component = signing.world.sources().pulled.path(Digest::from_bytes(b"db"));
+    fs::write(component, "dB").unwrap();
+    signing.world.put("services/db/service.toml", &good);
+    let fresh = signing.load(&Registry::new(registry.host.clone(), signing.world.path("services")), false);
+    let why = signing.world.problem(&fresh);
+    assert!(why.contains("its component is not the one that is meant"), "{why}");
 }

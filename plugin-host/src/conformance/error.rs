@@ -8,7 +8,7 @@ use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
 use crate::catalog::blobs::CopyError;
 use crate::catalog::files::FileError;
-use crate::service::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::service::definition::{COMPONENT, MANIFEST};
 use crate::service::manifest::ManifestError;
 

@@ -10,11 +10,12 @@ use crate::backend::code::{Code, Opened};
 use crate::backend::{self, PluginFile, Start};
 use crate::catalog::blobs;
 use crate::catalog::files;
+use crate::config::setting::{ServiceConfig, Setting};
+use crate::config::settle::settle;
 use crate::conformance::error::LoadedHandlerError;
 use crate::conformance::scratch::Scratch;
 use crate::conformance::target::{Target, TargetSource};
 use crate::plugin::{Facts, Kind, Opening, Resolved, Setup};
-use crate::service::config;
 
 /// A loaded plugin.
 pub(crate) struct LoadedHandler<'t> {
@@ -76,16 +77,13 @@ impl<'t> LoadedHandler<'t> {
     }
 
     /// `given` with the defaults of the handler, if it can have that.
-    pub(crate) fn settle(
-        &self,
-        given: &[(String, String)],
-    ) -> Result<Vec<(String, String)>, LoadedHandlerError> {
+    pub(crate) fn settle(&self, given: &[Setting]) -> Result<ServiceConfig, LoadedHandlerError> {
         let metadata = &self.facts.metadata;
-        Ok(config::settle(&metadata.name, &metadata.config, given)?)
+        Ok(settle(&metadata.name, &metadata.config, given)?)
     }
 
     /// A handler with this configuration, which has been [settled](Self::settle). Blocks.
-    pub(crate) fn open(&self, config: &[(String, String)]) -> Result<Opened, LoadedHandlerError> {
+    pub(crate) fn open(&self, config: &ServiceConfig) -> Result<Opened, LoadedHandlerError> {
         let code = match &self.loaded {
             Loaded::Code(code) => code,
             Loaded::Scripts(shape) => {
@@ -106,7 +104,8 @@ impl<'t> LoadedHandler<'t> {
         let setup = Setup {
             service,
             home: self.home(),
-            config,
+            config: &config.values,
+            secrets: &config.secrets,
             grants: &self.target.manifest.grants,
             limits: &self.target.manifest.limits,
             opening: Opening::First,

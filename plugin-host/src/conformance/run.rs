@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
     if !loaded.facts().metadata.hooks.has(hook) && !args.json {
         write("it does not have this hook: koid never calls it, and it counts as done\n");
     }
-    let mut context = harness.context(hook, loaded.home(), &config);
+    let mut context = harness.context(hook, loaded.home(), &config.values);
     set_circumstances(&mut context, hook, args);
     let order = TrialCall { hook, newest_epoch: context.epoch, context, cancel_after: None };
     let ran = harness.run(&opened.handler, order);

@@ -9,6 +9,7 @@ use koi_plugin_api::HookSet;
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::catalog::files;
+use crate::config::setting::Setting;
 use crate::conformance::error::TargetError;
 use crate::plugin::Kind;
 use crate::service::definition::{COMPONENT, MANIFEST};
@@ -59,8 +60,9 @@ impl Target {
             }
         };
         let said = std::mem::take(&mut target.manifest.config);
-        let others = said.into_iter().filter(|(key, _)| config.iter().all(|(own, _)| own != key));
-        target.manifest.config = others.chain(config.iter().cloned()).collect();
+        let others = said.into_iter().filter(|setting| config.iter().all(|(own, _)| *own != setting.key));
+        let own = config.iter().map(|(key, value)| Setting::said(key, value));
+        target.manifest.config = others.chain(own).collect();
         Ok(target)
     }
 
@@ -185,7 +187,8 @@ mod tests {
         let given = [("b".to_owned(), "3".to_owned())];
         let named = Target::find(&at.join("10-web"), None, &given).unwrap();
         assert_eq!((named.kind(), named.is_harmless()), (Kind::Wasm, false));
-        assert_eq!(named.manifest.config, [("a".into(), "1".into()), ("b".to_owned(), "3".to_owned())]);
+        let expected = [Setting { line: 3, ..Setting::said("a", "1") }, Setting::said("b", "3")];
+        assert_eq!(named.manifest.config, expected);
     }
 
     #[test]

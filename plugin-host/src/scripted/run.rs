@@ -1,12 +1,16 @@
 //! Runs one test: its world is set up, its hooks are called, and what came of it is held against its file.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use koi_plugin_api::{Context, Failure, Handler, Hook, LogLevel, Role};
+use koi_files::{Durability, Temporary, WriteOptions};
+use koi_plugin_api::{ConfigKey, ConfigKind, Context, Failure, Handler, Hook, LogLevel, Role};
 use tokio::runtime::Runtime;
 
 use crate::backend::wasm::script::StateStore;
+use crate::config::setting::{Setting, SettingValue};
 use crate::conformance::error::{LoadedHandlerError, ScratchError};
 use crate::conformance::harness::{Harness, TrialCall};
 use crate::conformance::loaded_handler::LoadedHandler;
@@ -29,6 +33,10 @@ use crate::stand_in::StandIn;
 /// The address of the node that a test takes place on, where the node itself is the master.
 const OWN_ADDRESS: &str = "127.0.0.1";
 
+/// koid takes no secret that others may read.
+const SECRET: WriteOptions<'static> =
+    WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::Unsynced };
+
 /// Why the hooks of a test are not called.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TestError {
@@ -40,6 +48,8 @@ pub(crate) enum TestError {
     Store(#[from] TestStoreError),
     #[error("the handler cannot be had so: {0}")]
     Handler(Box<LoadedHandlerError>),
+    #[error("a secret of it cannot be put into a file: {0}")]
+    Secret(io::Error),
     #[error("it needs a network: {0}")]
     Network(String),
     #[error("`{0}` is for components: scripts and libraries do by themselves what koi does for a component")]
@@ -98,7 +108,9 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
     let store = StateStore::open(scratch.host().store_file(scratch.store_name()));
     store::fill(stage.runtime, &store, &test.given.store)?;
     let loaded = LoadedHandler::resume(&target, &scratch, stage.facts)?;
-    let config = loaded.settle(&target.manifest.config)?;
+    let settings =
+        with_secret_files(&loaded.facts().metadata.config, &target.manifest.config, scratch.home())?;
+    let config = loaded.settle(&settings)?;
     let peers = Peers::begin(stage.runtime, test, findings)?;
     let opened = match loaded.open(&config) {
         Ok(opened) => opened,
@@ -112,7 +124,7 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
     let mut log = Vec::new();
     for call in &test.calls {
         machine.set_clock(call.clock.or(test.given.clock));
-        let mut context = stage.harness.context(call.hook, loaded.home(), &config);
+        let mut context = stage.harness.context(call.hook, loaded.home(), &config.values);
         set_circumstances(&mut context, call, test);
         let newest_epoch = call.newest_epoch.unwrap_or(context.epoch);
         let order = TrialCall { hook: call.hook, newest_epoch, context, cancel_after: None };
@@ -157,13 +169,38 @@ fn end(
 fn target(of: &Target, test: &Test) -> Target {
     let given = &test.given;
     let manifest = Manifest {
-        config: given.config.clone().into_iter().collect(),
+        config: given
+            .config
+            .iter()
+            .map(|(key, value)| Setting { value: value.clone(), ..Setting::said(key, "") })
+            .collect(),
         grants: given.grants.clone(),
         limits: given.limits.clone(),
         ..Manifest::default()
     };
     let name = given.service.clone().unwrap_or_else(|| of.name.clone());
     Target { name, home: of.home.clone(), source: of.source.clone(), manifest }
+}
+
+/// The settings, with files for the secrets among them: a test says what is in them.
+fn with_secret_files(
+    declared: &[ConfigKey],
+    settings: &[Setting],
+    folder: &Path,
+) -> Result<Vec<Setting>, TestError> {
+    let is_secret =
+        |key: &str| declared.iter().any(|known| known.name == key && known.kind == ConfigKind::Secret);
+    let of = |(at, setting): (usize, &Setting)| {
+        let SettingValue::One(text) = &setting.value else { return Ok(setting.clone()) };
+        if !is_secret(&setting.key) {
+            return Ok(setting.clone());
+        }
+        let path = folder.join(format!("secret-{at}"));
+        koi_files::replace(&path, text.as_bytes(), &SECRET)
+            .map_err(|error| TestError::Secret(error.source))?;
+        Ok(Setting { value: SettingValue::File(path), ..setting.clone() })
+    };
+    settings.iter().enumerate().map(of).collect()
 }
 
 /// What a call is told beside the configuration.

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use koi_artifact::SCHEME;
 use koi_plugin_api::{Hook, HookSet};
 use koi_plugin_shell::{Shape, ShellHandler, what_else};
 
@@ -203,6 +204,8 @@ fn look_into(folder: &Path, found: &mut Found) {
         Err(error) => found.problem = Some(error.to_string()),
     }
     found.handler = match &found.manifest.handler {
+        // The reference of what was pulled: its digest says what it is, wherever it lies.
+        Some(handler) if handler.starts_with(SCHEME) => handler.clone(),
         Some(handler) if is_path(handler) => folder.join(handler).display().to_string(),
         Some(handler) => handler.clone(),
         None if component.exists() => component.display().to_string(),
@@ -265,6 +268,19 @@ pub(crate) fn idle_sections(found: &Found, kind: Kind) -> Option<Warning> {
         .then(|| Warning::new(Severity::Warning, "idle", &found.path().join(MANIFEST), message))
 }
 
+/// Has a service go on with the version that it uses, if its `service.toml` names another one that was pulled, until the next load.
+fn keep_version_in_force(found: &mut Found, registry: &Registry) -> Option<Warning> {
+    let in_force = registry.handler_in_force(&found.name, &found.handler);
+    if in_force == found.handler {
+        return None;
+    }
+    let named = std::mem::replace(&mut found.handler, in_force.clone());
+    // Nothing that its handler is made of has changed.
+    found.manifest.handler = Some(in_force);
+    let message = format!("names another version of its handler by now, {named}: `koi reconfigure` takes it");
+    Some(Warning::new(Severity::Info, &format!("staged {named}"), &found.path().join(MANIFEST), message))
+}
+
 impl Discovery {
     fn warn(&mut self, severity: Severity, topic: &str, path: &Path, message: &str) {
         self.warnings.push(Warning::new(severity, topic, path, message));
@@ -275,8 +291,9 @@ impl Discovery {
         let paths = self.services.iter().filter(|found| found.handler.contains('/'));
         // All at once: that is quicker than one after the other.
         registry.load_new(paths.map(|found| PathBuf::from(&found.handler)));
-        let mut idle = Vec::new();
+        let mut told = Vec::new();
         for found in self.services.iter_mut().filter(|found| matches!(found.shape, Shape::Folder(_))) {
+            told.extend(keep_version_in_force(found, registry));
             match registry.find(&found.handler) {
                 Ok(plugin) => {
                     if found.problem.is_none() {
@@ -284,12 +301,12 @@ impl Discovery {
                         let is_shell = plugin.kind == Kind::Builtin;
                         found.hooks = if is_shell { found.shape.hooks() } else { said };
                     }
-                    idle.extend(idle_sections(found, plugin.kind));
+                    told.extend(idle_sections(found, plugin.kind));
                 }
                 Err(error) => found.problem = found.problem.take().or_else(|| Some(error.to_string())),
             }
         }
-        self.warnings.extend(idle);
+        self.warnings.extend(told);
     }
 
     fn drop_duplicates(&mut self) {

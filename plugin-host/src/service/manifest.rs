@@ -4,11 +4,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_artifact::{Reference, ReferenceError, SCHEME};
 use koi_plugin_api::Hook;
 use koi_plugin_shell::open_regular;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::setting::{Setting, SettingValue};
 use crate::service::duration;
 use crate::service::duration::DurationError;
 
@@ -21,10 +23,10 @@ const TIMEOUT_KEYS: [&str; 7] = ["start", "stop", "promote", "demote", "status",
 /// Everything that a `service.toml` may say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifest {
-    /// A plugin's name, or a path to a `.so` or `.wasm`; none: by what lies in the folder.
+    /// A plugin's name, a path to a `.so` or `.wasm`, or the reference of what was pulled, with its digest; none: by what lies in the folder.
     pub handler: Option<String>,
-    /// `[config]`, handed to the handler: keys and values in file order, numbers and booleans as text.
-    pub config: Vec<(String, String)>,
+    /// `[config]`, to be held against what the handler understands, in file order.
+    pub config: Vec<Setting>,
     /// `[timeouts]`.
     pub timeouts: Timeouts,
     /// `[limits]`, to be checked by the handler's kind.
@@ -105,9 +107,20 @@ pub enum ManifestEntryError {
     /// Something else than a text.
     #[error("`{0}` must be a text in double quotes")]
     NotAText(String),
-    /// A list or the like under `[config]`.
-    #[error("`{0}` must be a text, a number, true or false")]
+    /// A handler in a registry that is none.
+    #[error("`handler`: {0}")]
+    Reference(#[from] ReferenceError),
+    /// A handler in a registry that could be another one tomorrow.
+    #[error(
+        "`handler`: {0} may lead to another file tomorrow; run `koi plugins pull {0}`, and write the line with sha256 that it prints"
+    )]
+    Unpinned(Reference),
+    /// A date or a list of lists under `[config]`.
+    #[error("`{0}` must be a text, a number, true or false; or a list of them, if the handler takes one")]
     NotASetting(String),
+    /// A table under `[config]` that names no file.
+    #[error("`{0}` must be a value; a secret is written {0} = {{ file = \"/PATH/TO/FILE\" }}")]
+    NotAFile(String),
     /// A time that is no text.
     #[error("`{0}` must be a time in double quotes, like \"30s\"")]
     NotATime(String),
@@ -143,6 +156,13 @@ impl Manifest {
         })
     }
 
+    /// What a handler is made of. Another time-out needs no new one, nor does another line for the same setting.
+    pub(crate) fn of_handler(&self) -> Manifest {
+        let setting = |setting: &Setting| Setting { line: 0, ..setting.clone() };
+        let config = self.config.iter().map(setting).collect();
+        Manifest { timeouts: Timeouts::default(), config, ..self.clone() }
+    }
+
     fn parse(text: &str) -> Result<Manifest, SpannedError> {
         let of_toml = |e: toml::de::Error| SpannedError {
             at: e.span().map_or(0, |s| s.start),
@@ -153,8 +173,8 @@ impl Manifest {
         let mut manifest = Manifest::default();
         for (key, value) in in_file_order(table.get_ref()) {
             match key.get_ref().as_ref() {
-                "handler" => manifest.handler = Some(string(key, value)?),
-                "config" => manifest.config = config(section(key, value)?)?,
+                "handler" => manifest.handler = Some(handler(key, value)?),
+                "config" => manifest.config = config(section(key, value)?, text)?,
                 "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
                 "limits" => manifest.limits = raw_section(&mut raw, key, value)?,
                 "grants" => manifest.grants = raw_section(&mut raw, key, value)?,
@@ -213,27 +233,57 @@ fn string(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedErr
     }
 }
 
-fn config(table: &DeTable<'_>) -> Result<Vec<(String, String)>, SpannedError> {
-    let text_of = |(key, value): (&TomlKey<'_>, &TomlValue<'_>)| {
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) => {
-                // As a handler expects it, however it is written: 0x10 is 16.
-                let parsed = i64::from_str_radix(number.as_str(), number.radix());
-                parsed.map_or_else(|_| number.to_string(), |n| n.to_string())
+fn handler(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedError> {
+    let text = string(key, value)?;
+    if !text.starts_with(SCHEME) {
+        return Ok(text);
+    }
+    let wrong = |what| SpannedError::new(value, what);
+    let reference: Reference = text.parse().map_err(|error: ReferenceError| wrong(error.into()))?;
+    match reference.digest {
+        Some(digest) => Ok(reference.pinned(digest).to_string()),
+        None => Err(wrong(ManifestEntryError::Unpinned(reference))),
+    }
+}
+
+fn config(table: &DeTable<'_>, text: &str) -> Result<Vec<Setting>, SpannedError> {
+    let setting = |(key, value): (&TomlKey<'_>, &TomlValue<'_>)| {
+        let name = key.get_ref().to_string();
+        let wrong = |what: fn(String) -> ManifestEntryError| SpannedError::new(key, what(name.clone()));
+        let not_a_setting = || wrong(ManifestEntryError::NotASetting);
+        let found = match value.get_ref() {
+            DeValue::Array(list) => {
+                let texts = list.iter().map(|item| scalar(item.get_ref()).ok_or_else(not_a_setting));
+                SettingValue::Many(texts.collect::<Result<_, _>>()?)
             }
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Boolean(yes) => yes.to_string(),
-            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                return Err(SpannedError::new(
-                    key,
-                    ManifestEntryError::NotASetting(key.get_ref().to_string()),
-                ));
+            DeValue::Table(table) => {
+                let file = table.iter().next().filter(|(key, _)| table.len() == 1 && key.get_ref() == "file");
+                match file.map(|(_, value)| value.get_ref()) {
+                    Some(DeValue::String(path)) => SettingValue::File(PathBuf::from(path.as_ref())),
+                    Some(_) | None => return Err(wrong(ManifestEntryError::NotAFile)),
+                }
             }
+            one => SettingValue::One(scalar(one).ok_or_else(not_a_setting)?),
         };
-        Ok((key.get_ref().to_string(), text))
+        let line = line_of(text, key.span().start);
+        Ok(Setting { key: name, value: found, line })
     };
-    in_file_order(table).into_iter().map(text_of).collect()
+    in_file_order(table).into_iter().map(setting).collect()
+}
+
+/// A text, a number, true or false as a handler expects it.
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => {
+            // However it is written: 0x10 is 16.
+            let parsed = i64::from_str_radix(number.as_str(), number.radix());
+            Some(parsed.map_or_else(|_| number.to_string(), |n| n.to_string()))
+        }
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(yes) => Some(yes.to_string()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
 }
 
 fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
@@ -283,15 +333,21 @@ mod tests {
     #[test]
     fn everything_that_may_stand_in_it_is_read() {
         let text = "handler = \"vip\"\n[config]\nzone = \"b\"\naddress = \"10.0.0.9\"\nport = 0x10\nload = 1.50\narp = true\n\
-                    [timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
+                    peers = [\"a\", 2]\npassword = { file = \"/etc/db\" }\n[timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
         let manifest = load(text).unwrap().unwrap();
         assert_eq!(manifest.handler.as_deref(), Some("vip"));
-        let config: Vec<_> = manifest.config.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(
-            config,
-            ["zone=b", "address=10.0.0.9", "port=16", "load=1.50", "arp=true"],
-            "in file order"
-        );
+        let one = |key, value, line| Setting { line, ..Setting::said(key, value) };
+        let peers = SettingValue::Many(vec!["a".into(), "2".into()]);
+        let expected = [
+            one("zone", "b", 3),
+            one("address", "10.0.0.9", 4),
+            one("port", "16", 5),
+            one("load", "1.50", 6),
+            one("arp", "true", 7),
+            Setting { value: peers, ..one("peers", "", 8) },
+            Setting { value: SettingValue::File("/etc/db".into()), ..one("password", "", 9) },
+        ];
+        assert_eq!(manifest.config, expected, "in file order");
         assert_eq!(manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(5)));
         assert_eq!(manifest.timeouts.for_hook(Hook::Stop), None);
         assert_eq!(manifest.timeouts.status_interval, Some(Duration::from_secs(1)));
@@ -323,12 +379,36 @@ mod tests {
         assert_eq!(error("\nhandler = 7\n"), "service.toml:2: `handler` must be a text in double quotes");
         assert_eq!(error("config = 1\n"), "service.toml:1: `config` must be a section; write [config]");
         assert_eq!(
-            error("[config]\nlist = [\n1]\n"),
-            "service.toml:2: `list` must be a text, a number, true or false"
+            error("[config]\nlist = [\n[1]]\n"),
+            "service.toml:2: `list` must be a text, a number, true or false; or a list of them, if the handler takes one"
         );
+        for table in ["{}", "{ fil = \"/a\" }", "{ file = 1 }", "{ file = \"/a\", mode = 1 }"] {
+            assert_eq!(
+                error(&format!("[config]\npassword = {table}\n")),
+                "service.toml:2: `password` must be a value; a secret is written password = { file = \"/PATH/TO/FILE\" }"
+            );
+        }
         let time = error("[timeouts]\nstop = 5\n");
         assert_eq!(time, "service.toml:2: `stop` must be a time in double quotes, like \"30s\"");
         assert!(error("[timeouts]\nstop = \"5\"\n").starts_with("service.toml:2: `stop`: `5` is not a time"));
+    }
+
+    #[test]
+    fn a_handler_in_a_registry_is_named_by_its_digest() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let pinned = format!("oci://registry.example/redis@{digest}");
+        let both = format!("oci://registry.example/redis:0.2.0@{digest}");
+        for text in [&pinned, &both] {
+            let manifest = load(&format!("handler = \"{text}\"\n")).unwrap().unwrap();
+            assert_eq!(manifest.handler.as_ref(), Some(&pinned));
+        }
+        let why = error("\nhandler = \"oci://registry.example/redis:0.2.0\"\n");
+        assert!(
+            why.starts_with("service.toml:2: ")
+                && why.contains("koi plugins pull oci://registry.example/redis:0.2.0"),
+            "{why}"
+        );
+        assert!(error("handler = \"oci://redis\"\n").contains("names no registry"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What lies in the services folder.
 
 pub(crate) mod check;
-pub(crate) mod config;
 pub(crate) mod definition;
 pub(crate) mod discover;
 pub(crate) mod duration;

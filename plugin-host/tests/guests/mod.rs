@@ -17,9 +17,11 @@
 
 pub mod node;
 
+use koi_plugin_api::{Capability, ConfigKey, ConfigKind, Want};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+const OLDER_WIT: &str = include_str!("../../../wit/0.1/koi-service.wit");
 const WIT: &str = include_str!("../../../wit/koi-service.wit");
 
 /// As much of WASI as standard output takes.
@@ -57,11 +59,14 @@ const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "faile
 pub struct Guest {
     name: String,
     version: String,
+    release: String,
     bodies: Vec<(&'static str, String)>,
     describe: String,
     items: String,
     keys: Vec<(String, bool, Option<String>)>,
     capabilities: Vec<(u32, String)>,
+    wants: Vec<Want>,
+    typed_keys: Vec<ConfigKey>,
     stdout: bool,
     lines: bool,
     texts: Vec<u8>,
@@ -73,11 +78,14 @@ impl Guest {
         Guest {
             name: name.into(),
             version: "0.1.0".into(),
+            release: "1.0".into(),
             bodies: Vec::new(),
             describe: String::new(),
             items: String::new(),
             keys: Vec::new(),
             capabilities: Vec::new(),
+            wants: Vec::new(),
+            typed_keys: Vec::new(),
             stdout: false,
             lines: false,
             texts: Vec::new(),
@@ -99,6 +107,13 @@ impl Guest {
         self
     }
 
+    /// Has it name another version of itself than 1.0.
+    #[must_use]
+    pub fn release(mut self, version: &str) -> Guest {
+        self.release = version.into();
+        self
+    }
+
     /// Does something before it describes itself.
     #[must_use]
     pub fn before_describing(mut self, body: &str) -> Guest {
@@ -114,18 +129,32 @@ impl Guest {
         self
     }
 
-    /// Names a key of the configuration.
+    /// Names a key of the configuration, as a guest of 0.1 does.
     #[must_use]
     pub fn key(mut self, name: &str, required: bool, default: Option<&str>) -> Guest {
         self.keys.push((name.into(), required, default.map(Into::into)));
         self
     }
 
-    /// Wants something: 0 exec, 1 tcp-connect, 2 fs-read, 3 fs-write, 4 env.
+    /// Wants something, as a guest of 0.1 does: 0 exec, 1 tcp-connect, 2 fs-read, 3 fs-write, 4 env.
     #[must_use]
     pub fn wants(mut self, case: u32, value: &str) -> Guest {
         self.capabilities.push((case, value.into()));
         self
+    }
+
+    /// Wants something for a reason: a guest of 0.2.
+    #[must_use]
+    pub fn wants_for(mut self, capability: Capability, reason: &str) -> Guest {
+        self.wants.push(Want { capability, reason: reason.into() });
+        self.built_against("0.2.0")
+    }
+
+    /// Names a key of the configuration with its type: a guest of 0.2.
+    #[must_use]
+    pub fn typed_key(mut self, key: ConfigKey) -> Guest {
+        self.typed_keys.push(key);
+        self.built_against("0.2.0")
     }
 
     /// Lets it write to standard output.
@@ -153,8 +182,11 @@ impl Guest {
         let mut module = parsed.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut resolve = Resolve::default();
         let version = format!("koi:service@{}", self.version);
-        let mut package =
-            resolve.push_str("koi-service.wit", &WIT.replace("koi:service@0.1.0", &version)).unwrap();
+        let wit = match self.is_older() {
+            true => OLDER_WIT.replace("koi:service@0.1.0", &version),
+            false => WIT.replace("koi:service@0.2.0", &version),
+        };
+        let mut package = resolve.push_str("koi-service.wit", &wit).unwrap();
         if self.stdout {
             package = resolve.push_str("guest.wit", &STDOUT_WIT.replace("VERSION", &self.version)).unwrap();
         }
@@ -166,7 +198,7 @@ impl Guest {
 
     fn module(&mut self) -> String {
         let version = self.version.clone();
-        let metadata = self.metadata();
+        let metadata = if self.is_older() { self.older_metadata() } else { self.metadata() };
         let mut exports = String::new();
         for hook in HOOKS {
             let body = self.bodies.iter().find(|(name, _)| *name == hook).map(|(_, body)| body.as_str());
@@ -195,11 +227,84 @@ impl Guest {
         )
     }
 
-    /// Lays out the record `metadata`.
+    fn is_older(&self) -> bool {
+        self.version.starts_with("0.1.")
+    }
+
+    /// Lays out the record `metadata` of 0.2.
     fn metadata(&mut self) -> usize {
-        let flags =
-            HOOKS.iter().enumerate().filter(|(_, hook)| self.bodies.iter().any(|(name, _)| name == *hook));
-        let flags: u32 = flags.map(|(n, _)| 1 << n).sum();
+        let mut wants = Vec::new();
+        for Want { capability, reason } in self.wants.clone() {
+            let case = match &capability {
+                Capability::Exec(_) => 0,
+                Capability::ExecEnv(_) => 1,
+                Capability::Tcp(_) => 2,
+                Capability::Udp(_) => 3,
+                Capability::Http(_) => 4,
+                Capability::Lookup => 5,
+                Capability::Read(_) => 6,
+                Capability::Write(_) => 7,
+                Capability::Env(_) => 8,
+                Capability::ExecPath(_) => panic!("a guest of 0.2 says with which arguments"),
+            };
+            wants.push(case);
+            match &capability {
+                Capability::Exec(program) => {
+                    wants.extend(self.place_list(&program.words));
+                    wants.push(u32::from(program.user.is_some()));
+                    wants.extend(self.place_text(program.user.as_deref().unwrap_or_default()));
+                    wants.push(u32::from(program.keep));
+                }
+                other => {
+                    wants.extend(self.place_text(other.subject()));
+                    wants.extend([0; 4]);
+                }
+            }
+            wants.extend(self.place_text(&reason));
+        }
+        let mut keys = Vec::new();
+        for key in self.typed_keys.clone() {
+            keys.extend(self.place_text(&key.name));
+            keys.extend(self.place_text(&key.description));
+            let (case, payload) = match &key.kind {
+                ConfigKind::Any => panic!("a guest of 0.2 says what a value may be"),
+                ConfigKind::Text => (0, [0; 4]),
+                ConfigKind::Integer { least, most } => {
+                    let halves = |number: i64| [number as u32, (number >> 32) as u32];
+                    let ([a, b], [c, d]) = (halves(*least), halves(*most));
+                    (1, [a, b, c, d])
+                }
+                ConfigKind::Boolean => (2, [0; 4]),
+                ConfigKind::Duration => (3, [0; 4]),
+                ConfigKind::Address => (4, [0; 4]),
+                ConfigKind::Ip => (5, [0; 4]),
+                ConfigKind::OneOf(texts) => {
+                    let [at, count] = self.place_list(texts);
+                    (6, [at, count, 0, 0])
+                }
+                ConfigKind::Secret => (7, [0; 4]),
+            };
+            keys.extend([case, 0]);
+            keys.extend(payload);
+            keys.push(u32::from(key.many) | u32::from(key.required) << 8);
+            keys.extend(self.place_list(&key.default));
+            keys.push(0);
+        }
+        let (wants_at, keys_at) = (self.place_words(&wants), self.place_words(&keys));
+        self.place_metadata([wants_at, self.wants.len() as u32, keys_at, self.typed_keys.len() as u32])
+    }
+
+    fn place_list(&mut self, texts: &[String]) -> [u32; 2] {
+        let words: Vec<u32> = texts.iter().flat_map(|text| self.place_text(text)).collect();
+        [self.place_words(&words), texts.len() as u32]
+    }
+
+    fn place_text(&mut self, text: &str) -> [u32; 2] {
+        [self.place(text), text.len() as u32]
+    }
+
+    /// Lays out the record `metadata` of 0.1.
+    fn older_metadata(&mut self) -> usize {
         let mut capabilities = Vec::new();
         for (case, value) in self.capabilities.clone() {
             capabilities.extend([case, self.place(&value), value.len() as u32]);
@@ -210,20 +315,29 @@ impl Guest {
             let text = default.clone().unwrap_or_default();
             keys.extend([u32::from(default.is_some()), self.place(&text), text.len() as u32]);
         }
-        let (name, capabilities_at, keys_at) =
-            (self.name.clone(), self.place_words(&capabilities), self.place_words(&keys));
+        let (wants_at, keys_at) = (self.place_words(&capabilities), self.place_words(&keys));
+        self.place_metadata([wants_at, self.capabilities.len() as u32, keys_at, self.keys.len() as u32])
+    }
+
+    /// The record itself, which ends in these two lists.
+    fn place_metadata(&mut self, [wants_at, wants, keys_at, keys]: [u32; 4]) -> usize {
+        let flags =
+            HOOKS.iter().enumerate().filter(|(_, hook)| self.bodies.iter().any(|(name, _)| name == *hook));
+        let flags: u32 = flags.map(|(n, _)| 1 << n).sum();
+        let name = self.name.clone();
+        let release = self.release.clone();
         let words = [
             self.place(&name),
             name.len() as u32,
-            self.place("1.0"),
-            3,
+            self.place(&release),
+            release.len() as u32,
             self.place("a test"),
             6,
             flags,
-            capabilities_at,
-            self.capabilities.len() as u32,
+            wants_at,
+            wants,
             keys_at,
-            self.keys.len() as u32,
+            keys,
         ];
         self.place_words(&words) as usize
     }
@@ -246,7 +360,7 @@ impl Guest {
     }
 
     fn place_words(&mut self, words: &[u32]) -> u32 {
-        self.texts.resize(self.texts.len().next_multiple_of(4), 0);
+        self.texts.resize(self.texts.len().next_multiple_of(8), 0);
         let at = TEXTS + self.texts.len();
         self.texts.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         assert!(TEXTS + self.texts.len() < HEAP, "too much text");

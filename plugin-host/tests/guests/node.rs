@@ -9,7 +9,7 @@ use koi_plugin_api::{
     AbortSignal, Call, CallLog, Called, Context, Failure, Handler, Hook, LogLevel, NewestEpoch, Role,
     abort_pair,
 };
-use koi_plugin_host::{Facts, Host, Opened, Registry, Resolver, discover};
+use koi_plugin_host::{Facts, HandlerSnapshot, Host, Opened, Ready, Registry, Resolver, discover};
 use tempfile::TempDir;
 
 /// Lines that a test's log keeps; the others are only counted.
@@ -51,12 +51,21 @@ impl Node {
 
     /// Puts a component and a `service.toml` into a service's folder and opens its handler.
     pub fn open(&self, service: &str, component: &[u8], toml: &str) -> Result<Opened, String> {
+        self.ready(service, component, toml).map(|ready| ready.opened)
+    }
+
+    /// What koid leaves to its guardian of a service that is well.
+    pub fn snapshot(&self, service: &str, component: &[u8], toml: &str) -> HandlerSnapshot {
+        self.ready(service, component, toml).unwrap().snapshot
+    }
+
+    fn ready(&self, service: &str, component: &[u8], toml: &str) -> Result<Ready, String> {
         self.install(service, component, toml);
         let services = self.folder.path().join("services");
         let registry = Registry::new(self.host(), services.clone());
         let found = discover(&services, &registry).unwrap().services;
         let found = found.into_iter().find(|found| found.name == service).unwrap();
-        registry.open(&found).map(|ready| ready.opened).map_err(|error| error.to_string())
+        registry.open(&found).map_err(|error| error.to_string())
     }
 
     /// The handler of a service that is well.

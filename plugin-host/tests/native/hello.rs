@@ -66,7 +66,10 @@ async fn hello_native_goes_through_all_hooks() {
     assert_eq!((metadata.name.as_str(), metadata.version.as_str()), ("hello-native", "0.1.0"));
     assert_eq!((facts.api.as_str(), metadata.hooks), ("native 1.0", HookSet::ALL));
     let key = &metadata.config[0];
-    assert_eq!((key.name.as_str(), key.required, key.default.as_deref()), ("greeting", false, Some("hello")));
+    assert_eq!(
+        (key.name.as_str(), key.required, &key.default[..]),
+        ("greeting", false, &["hello".to_owned()][..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,9 +19,12 @@ fi
 wit=wit
 [ -d $wit ] || wit=../../../wit
 rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
-mkdir -p target
+# Python finds the library as the package `koi`: beside app.py, or in the repository.
+rm -rf target/library
+mkdir -p target/library
+[ -d src/koi ] || cp -R ../../../plugin-api/sdk/python target/library/koi
 # Without its own backtrace the tool says in a few lines what is wrong with app.py.
-RUST_BACKTRACE=0 componentize-py --quiet -d $wit -w handler-exec componentize -p src app -o target/app.wasm
+RUST_BACKTRACE=0 componentize-py --quiet -d $wit -w handler-exec componentize -p src -p target/library app -o target/app.wasm
 
 # Python's library asks for all of WASI. What needs no grant stays: print, the clocks, random numbers, files (as far as granted).
 # Sockets would have to be granted, used or not, so these interfaces are replaced by functions that trap.

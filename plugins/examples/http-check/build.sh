@@ -18,6 +18,10 @@ if ! command -v componentize-js >/dev/null; then
 fi
 wit=wit
 [ -d $wit ] || wit=../../../wit
+# The library lies beside the handler, or in the repository.
+mkdir -p target
+cp handler.js target/
+if [ -d koi ]; then cp -R koi target/; else rm -rf target/koi && cp -R ../../../plugin-api/sdk/js target/koi; fi
 rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
 # fetch-event is for answering requests; http, for making them, stays.
-componentize-js handler.js --wit $wit --world-name handler --disable fetch-event --out "$out"
+componentize-js target/handler.js --wit $wit --world-name handler --disable fetch-event --out "$out"

@@ -1,26 +1,34 @@
 // http-check: healthy while a URL answers as it should.
 
-import { remainingMs } from "koi:service/host@0.1.0";
+import { remainingMs } from "koi:service/host@0.2.0";
+import * as config from "./koi/config.js";
+import { explained } from "./koi/explained.js";
+import { get } from "./koi/http.js";
+import * as want from "./koi/want.js";
 
 export const metadata = {
   describe: () => ({
     name: "http-check",
-    version: "0.1.0",
+    version: "0.2.0",
     description: "Healthy while a URL answers as it should",
     // koi calls status only; the others are exported all the same, because the interface has them.
     hooks: { status: true },
-    // Outgoing HTTP is asked for by importing wasi:http, which fetch does. `http` in [grants] says whom it may ask.
-    capabilities: [],
+    // With `url` there is no text for the host and the port, so that this does not count: what is not granted shows when it is asked.
+    wants: [want.http("{server}", "To see whether it answers as it should")],
     config: [
-      { name: "url", description: "What to fetch: http://host:port/path or https://…", required: true },
-      { name: "expect", description: "The status that it must answer with", required: false, default: "200" },
-      { name: "contains", description: "A text that must be in the answer", required: false },
-      { name: "timeout_ms", description: "How long an answer may take, in milliseconds", required: false, default: "5000" },
+      config.key("server", config.ADDRESS, "Whom to ask: host:port"),
+      config.key("path", config.TEXT, "For what to ask it", { default: ["/"] }),
+      config.key("https", config.BOOLEAN, "Whether to ask by HTTPS", { default: ["false"] }),
+      config.key("url", config.TEXT, "All three at once, in their place: http://host:port/path or https://…"),
+      config.key("expect", config.integer(100, 599), "The status that it must answer with", { default: ["200"] }),
+      config.key("contains", config.TEXT, "A text that must be in the answer"),
+      config.key("timeout", config.DURATION, "How long an answer may take", { default: ["5s"] }),
+      config.key("timeout_ms", config.integer(0, 999999), "The same in milliseconds, as before 0.2"),
     ],
   }),
 };
 
-export const lifecycle = {
+export const lifecycle = explained({
   start() {},
   stop() {},
   promote() {},
@@ -28,53 +36,42 @@ export const lifecycle = {
   failed() {},
 
   async status(ctx) {
-    const config = Object.fromEntries(ctx.config);
-    const url = config.url ?? "";
-    if (!/^https?:\/\/[^/]/i.test(url)) misconfigured(`url = "${url}" is not like http://host:port/path`);
-    const expected = number("expect", config.expect ?? "200");
-    const timeout = number("timeout_ms", config.timeout_ms ?? "5000");
-
+    const values = config.values(ctx);
+    const url = urlOf(values);
+    const expected = values.integer("expect");
     const begin = Date.now();
-    let response, body;
+    // A little of the call's own time is kept for saying what went wrong.
+    const patience = Math.max(0, Math.min(values.integer("timeout_ms") ?? values.duration("timeout"), Number(remainingMs()) - 100));
+    let answer;
     try {
-      [response, body] = await within(timeout, fetchWhole(url));
+      answer = await get(url, patience);
     } catch (error) {
-      return report("failed", `${url} does not answer: ${error.message}`);
+      if (!error.isTrouble || error.isConfig) throw error;
+      return report("failed", error.message);
     }
     const latency = Date.now() - begin;
 
-    const details = [["status", String(response.status)], ["latency", `${latency} ms`]];
-    if (response.status !== expected) {
-      return report("failed", `${url} answers ${response.status} instead of ${expected}`, details);
+    const contains = values.text("contains");
+    const details = [["status", String(answer.status)], ["latency", `${latency} ms`]];
+    if (answer.status !== expected) {
+      return report("failed", `${url} answers ${answer.status} instead of ${expected}`, details);
     }
-    if (config.contains && !body.includes(config.contains)) {
-      return report("failed", `${url} answers without "${config.contains}"`, details);
+    if (contains && !answer.body.includes(contains)) {
+      return report("failed", `${url} answers without "${contains}"`, details);
     }
-    return report("ok", `${url} answers ${response.status} in ${latency} ms`, details);
+    return report("ok", `${url} answers ${answer.status} in ${latency} ms`, details);
   },
-};
+});
 
-async function fetchWhole(url) {
-  const response = await fetch(url);
-  return [response, await response.text()];
-}
-
-// The promise, or an error when it takes longer. A little of the call's own time is kept for saying so.
-function within(ms, promise) {
-  const most = Math.max(0, Math.min(ms, Number(remainingMs()) - 100));
-  const late = (_, reject) => setTimeout(() => reject(new Error(`not within ${most} ms`)), most);
-  return Promise.race([promise, new Promise(late)]);
+function urlOf(values) {
+  const [server, url] = [values.text("server"), values.text("url")];
+  if ((server === undefined) === (url === undefined)) {
+    // koi does not try again until [config] is mended.
+    throw { tag: "misconfigured", val: "[config]: write server, for instance \"127.0.0.1:8080\", or url, and not both" };
+  }
+  return url ?? `${values.boolean("https") ? "https" : "http"}://${server}${values.text("path")}`;
 }
 
 function report(state, message, details = []) {
-  return { state, message, details }; // No promotionScore: a check has no opinion about who becomes master.
-}
-
-function number(key, text) {
-  return /^\d{1,6}$/.test(text) ? Number(text) : misconfigured(`${key} = "${text}" is not a whole number below 1000000`);
-}
-
-// koi does not try again until [config] is mended.
-function misconfigured(what) {
-  throw { tag: "misconfigured", val: `[config]: ${what}` };
+  return { state, message, promotionScore: undefined, details }; // No promotionScore: a check has no opinion about who becomes master.
 }

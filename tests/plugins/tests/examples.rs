@@ -72,8 +72,8 @@ fn address() -> Example {
     let install = |node: &Node| {
         let dev = interface(&node.name);
         of(format!(
-            "handler = \"virtual-ip\"\n[config]\naddress = \"{ADDRESS}/32\"\ninterface = \"{dev}\"\nannounce = 1\n[grants]\nexec = [\n  \
-             \"{IP} -o addr show dev {dev} to {ADDRESS}\",\n  \"{IP} addr add {ADDRESS}/32 dev {dev}\",\n  \
+            "handler = \"virtual-ip\"\n[config]\nhost = \"{ADDRESS}\"\nprefix = 32\ninterface = \"{dev}\"\nannounce = 1\n[grants]\nexec = [\n  \
+             \"{IP} -o addr show dev {dev} to {ADDRESS}\",\n  \"{IP} addr add {ADDRESS}/32 dev {dev} nodad\",\n  \
              \"{IP} addr del {ADDRESS}/32 dev {dev}\",\n  \"/usr/bin/arping -q -U -c 1 -I {dev} {ADDRESS}\",\n]\n"
         ))
     };
@@ -135,7 +135,7 @@ fn greeting(name: &str, handler: &'static str) -> Example {
 fn web() -> Example {
     let port = web_server();
     let toml = format!(
-        "handler = \"http-check\"\n[config]\nurl = \"http://127.0.0.1:{port}/health\"\ncontains = \"ready\"\n[grants]\nhttp = [\"127.0.0.1:{port}\"]\n"
+        "handler = \"http-check\"\n[config]\nserver = \"127.0.0.1:{port}\"\npath = \"/health\"\ncontains = \"ready\"\n[grants]\nhttp = [\"127.0.0.1:{port}\"]\n"
     );
     example(
         "50-web",

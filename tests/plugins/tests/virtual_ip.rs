@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-/// With the grants that the example's README has.
+/// As it is configured with `address` alone, and the grants for that; with `host` and `prefix` it is among the other examples.
 fn service() -> Service {
     let toml = format!(
         "handler = \"virtual-ip\"\n[config]\naddress = \"{ADDRESS}/24\"\ninterface = \"{INTERFACE}\"\n[grants]\nexec = [\n  \

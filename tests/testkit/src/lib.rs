@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod disks;
+pub mod docker_registry;
 mod files;
 mod ports;
 mod processes;

@@ -1,18 +1,16 @@
-//! `koi plugins list`, `inspect` and `new`.
+//! `koi plugins list`, `inspect`, `grants` and `new`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use koi_config::load;
 use koi_proto::api::{Plugin, PluginDetail};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::trial;
-use crate::cli::{Inspect, New, Options, Plugins, value_name};
+use super::{artifacts, inspected, rollout, signing, trial};
+use crate::cli::{Inspect, New, Options, Plugins, ShowGrants, value_name};
 use crate::connect::{self, Daemon};
 use crate::error::{CommandError, exit};
 use crate::files::{Existing, write};
-use crate::koid;
 use crate::output::Out;
 use crate::render;
 use crate::template;
@@ -24,12 +22,21 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
     let daemon = || connect::daemon(options, out);
     match command {
         Plugins::List { node } => list(&daemon()?, node.as_deref(), out).await,
-        Plugins::Inspect(args) if is_file(&args.plugin) => inspect_file(args, out),
+        Plugins::Inspect(args) if is_file(&args.plugin) => inspect_file(options, args, out),
         Plugins::Inspect(args) => inspect(&daemon()?, args, out).await,
+        Plugins::Grants(args) => grants(args, out),
         Plugins::Check(args) => trial::check(options, args, out).await,
         Plugins::Run(args) => trial::run(options, args, out).await,
         Plugins::Test(args) => trial::test(options, args, out).await,
         Plugins::New(args) => new(args, out),
+        Plugins::Keygen(args) => signing::keygen(args, out),
+        Plugins::Sign(args) => signing::sign(args, out),
+        Plugins::Verify(args) => artifacts::verify(options, args, out),
+        Plugins::Push(args) => artifacts::push(options, args, out).await,
+        Plugins::Pull(args) => artifacts::pull(options, args, out).await,
+        Plugins::Save(args) => artifacts::save(options, args, out),
+        Plugins::Load(args) => artifacts::load(options, args, out),
+        Plugins::Rollout(args) => rollout::rollout(&daemon()?, args, out).await,
     }
 }
 
@@ -51,35 +58,24 @@ async fn inspect(daemon: &Daemon, args: &Inspect, out: Out) -> Result<u8, Comman
 }
 
 /// A file is not a plugin of any daemon: a koid of our own looks into it.
-fn inspect_file(args: &Inspect, out: Out) -> Result<u8, CommandError> {
+fn inspect_file(options: &Options, args: &Inspect, out: Out) -> Result<u8, CommandError> {
     if args.node.is_some() {
         let hint = "a file lies on this machine, whatever node is asked: leave --node out, or give the plugin's name";
         return Err(CommandError::usage("--node goes with a name", hint));
     }
-    let koid = koid::find()?;
-    let mut command = Command::new(&koid);
-    command.arg("plugin-inspect").arg(&args.plugin);
-    if let Some(service) = &args.service {
-        command.arg("--service").arg(service);
-    }
-    let ran = command
-        .output()
-        .map_err(|e| CommandError::local(format!("cannot run {}: {e}", koid.display()), ""))?;
-    let answer = serde_json::from_slice::<Value>(&ran.stdout);
-    if let Some(refused) = answer.as_ref().ok().and_then(|raw| raw.get("refused")?.as_str()) {
-        return Err(CommandError::local(refused, ""));
-    }
-    let answer = answer.and_then(|raw| Ok((PluginDetail::deserialize(&raw)?, raw)));
-    let Ok((detail, raw)) = answer else {
-        let said = String::from_utf8_lossy(&ran.stderr);
-        let message = match said.trim() {
-            "" => format!("{} could not say what it is", koid.display()),
-            said => said.to_owned(),
-        };
-        return Err(CommandError::local(message, ""));
-    };
-    out.show(&raw, |view| render::plugins::detail::plugin(&detail, view))?;
-    Ok(if ran.status.success() { exit::WELL } else { exit::FAILED })
+    // Without a configuration nobody's signature counts.
+    let trusted = load(options.file.as_deref()).map(|loaded| loaded.config.plugins.trusted_keys);
+    let looked =
+        inspected::inspect(args.plugin.as_ref(), args.service.as_deref(), &trusted.unwrap_or_default())?;
+    out.show(&looked.raw, |view| render::plugins::detail::plugin(&looked.detail, view))?;
+    Ok(if looked.well { exit::WELL } else { exit::FAILED })
+}
+
+/// `[grants]` as it belongs into `service.toml`.
+fn grants(args: &ShowGrants, out: Out) -> Result<u8, CommandError> {
+    let (section, raw) = inspected::grants(&args.plugin, args.service.as_deref())?;
+    out.show(&raw, |_| section)?;
+    Ok(exit::WELL)
 }
 
 /// Whether a plugin is named by its file. Names of plugins have neither slashes nor dots.
@@ -87,7 +83,7 @@ fn is_file(plugin: &str) -> bool {
     plugin.contains(['/', '.']) || Path::new(plugin).is_file()
 }
 
-fn at_node(path: &str, node: Option<&str>) -> String {
+pub(super) fn at_node(path: &str, node: Option<&str>) -> String {
     node.map_or_else(|| path.to_owned(), |node| format!("{path}?node={}", encoded(node)))
 }
 
@@ -103,7 +99,7 @@ fn encoded(text: &str) -> String {
 fn new(args: &New, out: Out) -> Result<u8, CommandError> {
     let folder = args.target.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     must_be_free(&folder)?;
-    let files = template::files(args.lang, &args.name);
+    let files = template::files(args.lang, &args.name, &args.with);
     if files.is_empty() {
         return Err(CommandError::local(
             format!("this koi was built without a template in {}", value_name(args.lang)),

@@ -1,4 +1,8 @@
-//! `koi plugins`.
+//! What `koi plugins` does: managing handlers, trying them out, and bringing them from an author to a cluster.
 
+mod artifacts;
+mod inspected;
 pub(crate) mod manage;
+mod rollout;
+mod signing;
 mod trial;

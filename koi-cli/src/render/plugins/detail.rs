@@ -3,6 +3,7 @@
 use koi_proto::api::{Grant, Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::list::{loading, tone};
+use super::signature;
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, fact, hanging};
@@ -10,6 +11,8 @@ use crate::render::layout::{View, text};
 
 /// Columns of a key of the configuration.
 const KEY: usize = 24;
+/// Before each line of what something is wanted for.
+const COMMENT: &str = "  # ";
 /// Columns of what is wanted, beside what is granted.
 const WANTED: usize = 36;
 
@@ -49,6 +52,10 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     }
     let (now, tone) = on_disk(&detail.plugin.on_disk);
     say("on disk", now, tone);
+    if let Some(signature) = &plugin.signature {
+        let (line, tone) = signature::line(signature);
+        say("signature", &line, tone);
+    }
     // It is wider than a fact: on a line of its own it can be copied.
     if let Some(hash) = &plugin.hash {
         lines.push_str(&hanging("  ", &format!("SHA-256 {hash}"), Tone::Dim, view));
@@ -110,12 +117,18 @@ fn configuration(keys: &[PluginConfigKey], view: &View) -> String {
 
 fn about(key: &PluginConfigKey) -> String {
     let said = text::open(&key.description);
+    let kind = key.kind.as_deref().unwrap_or_default();
+    let kind = match (kind, key.many) {
+        ("", _) => String::new(),
+        (kind, false) => format!("{kind}, "),
+        (kind, true) => format!("list of {kind}, "),
+    };
     let need = match (&key.default, key.required) {
         (Some(default), _) => format!("default {default:?}"),
         (None, true) => "required".to_owned(),
         (None, false) => "optional".to_owned(),
     };
-    if said.is_empty() { need } else { format!("{said} ({need})") }
+    if said.is_empty() { format!("{kind}{need}") } else { format!("{said} ({kind}{need})") }
 }
 
 fn imports(imports: &[String], view: &View) -> String {
@@ -138,31 +151,63 @@ fn wanted(detail: &PluginDetail, view: &View) -> String {
         return String::new();
     }
     let head = view.paint.head("wants of the node; in service.toml of a service that uses it");
-    format!("\n{head}\n{}", section(detail))
+    format!("\n{head}\n{}", section(detail, view))
 }
 
 /// All that is wanted as it stands in `service.toml`. An older koid has lines only.
-fn section(detail: &PluginDetail) -> String {
+fn section(detail: &PluginDetail, view: &View) -> String {
     if detail.wants.is_empty() {
         return detail.wanted.iter().map(|line| format!("  {}\n", text::clean(line))).collect();
     }
-    grants(detail.wants.iter())
+    grants(detail.wants.iter(), view)
 }
 
-/// As they stand in `service.toml`: a key can be there only once.
-fn grants<'w>(wanted: impl Iterator<Item = &'w Grant>) -> String {
-    let mut keys: Vec<(&str, Vec<String>)> = Vec::new();
-    for Grant { key, value, .. } in wanted {
-        let value = format!("{value:?}");
-        match keys.iter_mut().find(|(known, _)| known == key) {
-            Some((_, values)) => values.push(value),
-            None => keys.push((key, vec![value])),
+/// As they stand in `service.toml`: a key can be there only once. What it is for stands above it.
+fn grants<'w>(wanted: impl Iterator<Item = &'w Grant>, view: &View) -> String {
+    let mut keys: Vec<(&str, Vec<&Grant>)> = Vec::new();
+    for grant in wanted {
+        match keys.iter_mut().find(|(known, _)| *known == grant.key) {
+            Some((_, grants)) => grants.push(grant),
+            None => keys.push((&grant.key, vec![grant])),
         }
     }
-    let lines = keys
-        .iter()
-        .map(|(key, values)| format!("  {} = [{}]\n", text::clean(key), text::clean(&values.join(", "))));
-    format!("  [grants]\n{}", lines.collect::<String>())
+    let mut page = "  [grants]\n".to_owned();
+    for (key, grants) in keys {
+        let mut reasons: Vec<&str> = Vec::new();
+        for grant in &grants {
+            if !grant.reason.is_empty() && !reasons.contains(&grant.reason.as_str()) {
+                reasons.push(&grant.reason);
+            }
+        }
+        for reason in reasons {
+            let columns = view.width.saturating_sub(COMMENT.len());
+            let lines = text::wrap(reason, columns, columns);
+            lines.iter().for_each(|line| page.push_str(&format!("{COMMENT}{}\n", view.paint.dim(line))));
+        }
+        let entries: Option<Vec<_>> = grants.iter().map(|grant| entry(grant)).collect();
+        let line = match &entries {
+            Some(entries) => format!("{key} = [{}]", entries.join(", ")),
+            None => grants[0].line.clone(),
+        };
+        let (line, entries) = (text::clean(&line), entries.unwrap_or_default());
+        if entries.len() < 2 || text::width(&line) + 2 <= view.width {
+            page.push_str(&format!("  {line}\n"));
+        } else {
+            page.push_str(&format!("  {key} = [\n", key = text::clean(key)));
+            entries.iter().for_each(|entry| page.push_str(&format!("    {},\n", text::clean(entry))));
+            page.push_str("  ]\n");
+        }
+    }
+    page
+}
+
+/// The entry of a list that grants it; none: its line is no list.
+fn entry(grant: &Grant) -> Option<String> {
+    let list = grant.line.strip_prefix(&format!("{} = ", grant.key));
+    match list {
+        Some(list) => Some(list.strip_prefix('[')?.strip_suffix(']')?.to_owned()),
+        None => Some(format!("{:?}", grant.value)),
+    }
 }
 
 /// Wanted and granted side by side.
@@ -177,7 +222,11 @@ fn service(detail: &PluginDetail, used: &PluginUse, view: &View) -> String {
     page.push_str(&table.draw(view));
     if !missing.is_empty() {
         page.push_str(&format!("  what is missing, in service.toml of {}:\n", text::clean(&used.service)));
-        page.push_str(&grants(missing.into_iter()));
+        page.push_str(&match used.missing.is_empty() {
+            // koid has filled in what is configured.
+            false => grants(used.missing.iter(), view),
+            true => grants(missing.into_iter(), view),
+        });
     }
     for limit in &used.limits {
         page.push_str(&hanging("  limit: ", limit, Tone::Dim, view));
@@ -229,10 +278,13 @@ fn granted<'u>(wish: &Grant, used: &'u PluginUse) -> Granted<'u> {
     let is_wish = |grant: &&Grant| grant.value == wish.value;
     let of_kind: Vec<_> = used.grants.iter().filter(|grant| is_of_kind(grant, wish)).collect();
     let by_name: Vec<_> = of_kind.iter().copied().filter(is_wish).collect();
-    let is_missing = used.missing.iter().any(|missing| missing.key == wish.key && is_wish(&missing));
-    if !by_name.is_empty() {
+    let is_missing =
+        used.missing.iter().any(|missing| missing.key == wish.key && could_become(&wish.line, &missing.line));
+    if is_missing {
+        Granted::Missing
+    } else if !by_name.is_empty() {
         Granted::By(by_name)
-    } else if is_missing || (of_kind.is_empty() && used.problem.is_none()) {
+    } else if of_kind.is_empty() && used.problem.is_none() {
         Granted::Missing
     } else if used.grants.is_empty() {
         Granted::Unknown
@@ -241,6 +293,23 @@ fn granted<'u>(wish: &Grant, used: &'u PluginUse) -> Granted<'u> {
     } else {
         Granted::By(of_kind)
     }
+}
+
+/// Whether `line` is what `wish` is with values in place of its keys in braces.
+fn could_become(wish: &str, line: &str) -> bool {
+    let mut pieces = wish.split('{').enumerate().map(|(at, piece)| match piece.split_once('}') {
+        Some((_, after)) if at > 0 => after,
+        _ => piece,
+    });
+    let Some(mut rest) = line.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut last = "";
+    for piece in pieces {
+        // The leftmost place for each leaves most room for the next.
+        let Some(at) = rest.find(last) else { return false };
+        rest = &rest[at + last.len()..];
+        last = piece;
+    }
+    rest == last || wish.contains('{') && rest.ends_with(last)
 }
 
 /// Whether an entry of what is granted is of the kind that is wished. Who may write may read.

@@ -1,7 +1,8 @@
 //! `koi plugins list`: a line for each plugin, and below them why one cannot be used.
 
-use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState};
+use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState, SignatureState};
 
+use super::signature;
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, hanging, paragraph};
@@ -16,9 +17,12 @@ const HOOKS: [Hook; 6] = [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, 
 /// The whole of it.
 pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
     let mut table = Table::new(0, WIDEST);
-    table.heads(&["NAME", "KIND", "VERSION", "API", "HOOKS", "STATE", "SERVICES"]);
+    let signed = signature::are_shown(plugins);
+    let heads = ["NAME", "KIND", "VERSION", "API", "HOOKS", "STATE", "SIGNATURE", "SERVICES"];
+    table.heads(&heads.into_iter().filter(|head| signed || *head != "SIGNATURE").collect::<Vec<_>>());
     for plugin in plugins {
-        table.row(vec![
+        let word = plugin.signature.as_ref().map_or("", |signature| signature.state.as_str());
+        let mut cells = vec![
             Cell::new(&plugin.name).tone(Tone::Head),
             Cell::new(&plugin.kind),
             Cell::new(&plugin.version),
@@ -26,8 +30,10 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
             Cell::new(plugin.api_version.as_ref().unwrap_or(&plugin.api)).tone(Tone::Dim),
             hooks(&plugin.hooks).into(),
             Cell::new(&plugin.state).tone(tone(plugin)),
-            plugin.services.join(", ").into(),
-        ]);
+        ];
+        cells.extend(signed.then(|| Cell::new(word)));
+        cells.push(plugin.services.join(", ").into());
+        table.row(cells);
     }
     let troubles: String = plugins.iter().map(|plugin| trouble(plugin, view)).collect();
     let gap = if troubles.is_empty() { "" } else { "\n" };
@@ -76,6 +82,9 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
         let todo = "its file has changed since it was loaded: `koi reconfigure` takes it";
         lines.push_str(&hanging(&format!("{name}: "), todo, Tone::Dim, view));
     }
+    if let Some(signature) = plugin.signature.as_ref().filter(|found| found.state == SignatureState::Wrong) {
+        lines.push_str(&hanging(&format!("{name}: "), &signature::line(signature).0, Tone::Bad, view));
+    }
     for used in &plugin.problems {
         let service = text::clean(&used.service);
         // Of one that cannot be used at all the reason follows.
@@ -87,8 +96,13 @@ fn trouble(plugin: &Plugin, view: &View) -> String {
     let Some(error) = &plugin.error else { return lines };
     lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
     if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != OnDisk::Gone) {
-        let todo =
-            format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it");
+        // A reference is no file to check.
+        let todo = match path.contains("://") {
+            true => "once it is mended, koi reconfigure takes it".to_owned(),
+            false => {
+                format!("koi plugins check {path} tells more; once it is mended, koi reconfigure takes it")
+            }
+        };
         lines.push_str(&hanging("  ", &todo, Tone::Dim, view));
     }
     lines

@@ -3,27 +3,29 @@
 It runs nothing yet: it notes in koi's store what it was last asked to be, and `status` answers from that note. Put the
 start and stop of your own software where the notes are made, and a look at it where `status` reads them.
 
-A fresh instance of this module serves every call: a variable does not live until the next one, the store does. The
-types and functions are those of wit/koi-service.wit; componentize-py makes the packages that are imported here of it
-(`./build.sh bindings` writes them to target/bindings, for an editor to look into).
+A fresh instance of this module serves every call: a variable does not live until the next one, the store does.
 """
 
-from componentize_py_types import Err
-from explained import explained
-from wit_world import exports
-from wit_world.imports import host, state
-from wit_world.imports.types import (
-    ConfigKey,
-    Context,
-    Failure,
-    HookError_Misconfigured,
-    HookError_Retry,
-    HookSet,
-    Metadata as AboutMe,
-    ServiceState,
-    StatusReport,
-)
+from koi import Context, Failure, HookSet, LogLevel, Metadata as AboutMe, ServiceState, StatusReport, exports, host, retry, state
+@IF any@
+from koi import config, want
+@ELSE@
+from koi import config
+@END@
+@IF exec@
+from koi.exec import run
+@END@
+from koi.explained import explained
+@IF http@
+from koi import http
+@END@
+@IF tcp@
+from koi.tcp import connect
+@END@
 
+@IF exec@
+DF = "/usr/bin/df"
+@END@
 STATES = {"standby": ServiceState.STANDBY, "promoted": ServiceState.PROMOTED}
 
 
@@ -37,9 +39,41 @@ class Metadata(exports.Metadata):
             description="Notes what it was asked to be, and says so",
             # Hooks that are not in the set are never called and count as done.
             hooks=HookSet.START | HookSet.STOP | HookSet.PROMOTE | HookSet.DEMOTE | HookSet.STATUS | HookSet.FAILED,
-            # What it wants of the node, such as Capability_TcpConnect("{address}").
-            capabilities=[],
-            config=[ConfigKey("score", "Among the standbys the highest is promoted first", False, None)],
+@IF none@
+            wants=[],  # What it wants of the node, such as koi.want.tcp("{address}", "To ask it how it is").
+@ELSE@
+            # What it wants of the node. A key in braces that has no value makes no want.
+            wants=[
+@IF exec@
+                want.exec([DF, "--output=pcent", "--", "{path}"], "To see how full the disk is"),
+@END@
+@IF tcp@
+                want.tcp("{address}", "To see whether it answers"),
+@END@
+@IF http@
+                want.http("{web}", "To see how the web server is"),
+@END@
+            ],
+@END@
+            config=[
+                config.key("score", config.integer(-(2**31), 2**31 - 1), "Among the standbys the highest is promoted first"),
+@IF exec@
+                config.key("path", config.TEXT, "Whose file system is looked at"),
+@END@
+@IF tcp@
+                config.key("address", config.ADDRESS, "Where it listens, as ip:port"),
+@END@
+@IF http@
+                config.key("web", config.ADDRESS, "Which web server is asked, as host:port"),
+@END@
+@IF any@
+                config.key("patience", config.DURATION, "How long a look may take", default="2s"),
+@ELSE@
+                # config.key("address", config.ADDRESS, "Where it listens", required=True),
+                # config.key("patience", config.DURATION, "How long it may take", default="30s"),
+@END@
+                # config.key("password", config.SECRET, "Of the user koi"),
+            ],
         )
 
 
@@ -49,7 +83,7 @@ class Lifecycle(exports.Lifecycle):
     @explained
     def start(self, ctx: Context) -> None:
         """Makes it a standby, whatever a crash left. A service that runs already is a success: it may well be called twice."""
-        promotion_score(ctx)  # Wrong configuration is better said now than at the first status.
+        # retry(text) is: later; fatal(text): not on this node; misconfigured(text): pointless anywhere before [config] is mended.
         state.set("role", b"standby")
 
     @explained
@@ -61,7 +95,7 @@ class Lifecycle(exports.Lifecycle):
     def promote(self, ctx: Context) -> None:
         """Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it."""
         if not host.epoch_current():
-            raise Err(HookError_Retry(f"epoch {ctx.epoch} is over; another node is master by now"))
+            raise retry(f"epoch {ctx.epoch} is over; another node is master by now")
         state.set("epoch", str(ctx.epoch).encode())
         state.set("role", b"promoted")
 
@@ -75,36 +109,48 @@ class Lifecycle(exports.Lifecycle):
     def status(self, ctx: Context) -> StatusReport:
         """Says how it is. What it says is taken as the truth. It must not change anything."""
         role, epoch = note("role"), note("epoch")
+        details = [("last epoch", epoch)] if epoch else []
+@IF any@
+        if role:
+            details += look(config.Config(ctx))
+@END@
         return StatusReport(
             state=STATES.get(role, ServiceState.STOPPED),
             message=f"runs as {role}" if role else "not started",
-            promotion_score=promotion_score(ctx),
-            details=[("last epoch", epoch)] if epoch else [],
+            promotion_score=config.Config(ctx).integer("score"),
+            details=details,
         )
 
     @explained
     def failed(self, ctx: Context, cause: Failure) -> None:
         """Comes before `stop`, so that it can still look at what is left."""
         late = " (not in time)" if cause.timed_out else ""
-        host.log(host.LogLevel.WARN, f"{cause.hook.name.lower()} failed: {cause.message}{late}")
+        host.log(LogLevel.WARN, f"{cause.hook.name.lower()} failed: {cause.message}{late}")
 
 
 def note(key: str) -> str | None:
     """What the store has under `key`."""
     value = state.get(key)
     return None if value is None else value.decode()
+@IF any@
 
 
-def promotion_score(ctx: Context) -> int | None:
-    """`score` of `[config]`; None: it does not say."""
-    text = dict(ctx.config).get("score")
-    if text is None:
-        return None
-    try:
-        score = int(text)
-    except ValueError:
-        score = None
-    if score is None or not -(2**31) <= score < 2**31:
-        # Misconfigured: pointless to try anywhere; Fatal: not on this node; Retry: later.
-        raise Err(HookError_Misconfigured(f'score = "{text}" in [config] is not a whole number of 32 bits'))
-    return score
+def look(values: config.Config) -> list[tuple[str, str]]:
+    """Looks at what is configured. What it sees is told in the details; what is wrong fails the status."""
+    patience, details = values.duration("patience"), []
+@IF exec@
+    if path := values.text("path"):
+        # A heading, and the number below it.
+        details.append((path, run(DF, ["--output=pcent", "--", path], patience).split()[-1]))
+@END@
+@IF tcp@
+    if address := values.text("address"):
+        with connect(address, patience):  # Its `send` and `line` would speak with it.
+            details.append((address, "answers"))
+@END@
+@IF http@
+    if web := values.text("web"):
+        details.append((web, str(http.get(f"http://{web}/", patience).status)))
+@END@
+    return details
+@END@

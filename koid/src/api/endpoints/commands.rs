@@ -27,7 +27,7 @@ pub(in crate::api) const RECONFIGURE: &str = "/v1/reconfigure";
 /// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
 const WAIT: Duration = Duration::from_secs(4);
 /// And at most, whatever is said.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(in crate::api) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long a look at the services folder may take before services are tried again as they were seen last.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);

@@ -15,10 +15,13 @@ use tokio::task::JoinSet;
 use super::view;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, raw};
-use crate::api::endpoints::commands::{RECONFIGURE, wait};
+use crate::api::endpoints::commands::{LONGEST_WAIT, RECONFIGURE, wait};
 use crate::api::error::{error, from_request_error, unknown_node};
 use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
 use crate::cluster::handle::RequestError;
+
+/// What would be taken: the one question whose answer may have to be compiled.
+pub(in crate::api) const STAGED: &str = "/v1/staged";
 
 /// How long another node may take: its own limit for a command, and something for the way.
 const PASS_TIMEOUT: Duration = Duration::from_secs(12);
@@ -58,7 +61,12 @@ impl Api {
             true => asked.path.clone(),
             false => format!("{}?{}", asked.path, asked.query),
         };
-        let wait = if asked.path == RECONFIGURE { wait(asked) } else { Duration::ZERO };
+        let wait = match asked.path.as_str() {
+            RECONFIGURE => wait(asked),
+            // It may have to compile what it would take, and is bounded by whoever waits.
+            STAGED => LONGEST_WAIT,
+            _ => Duration::ZERO,
+        };
         let timeout = asked.requester.at_most(PASS_TIMEOUT + wait);
         if timeout.is_zero() {
             return Err(from_request_error(RequestError::NotBegun, None));

@@ -2,7 +2,7 @@
 
 pub(in crate::api) mod commands;
 mod events;
-mod forward;
+pub(in crate::api) mod forward;
 pub(crate) mod plugins;
 mod routes;
 mod status;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hyper::Response;
-use koi_plugin_api::Capability;
+use koi_artifact::signature::Signature;
+use koi_plugin_api::{ConfigKey, ConfigKind, Want};
 use koi_plugin_host::{Granted, Kind, OnDisk, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, ErrorCode};
 
@@ -11,6 +12,7 @@ use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, silent_core};
 use crate::api::request::ApiRequest;
+use crate::config::load;
 
 impl Api {
     /// `GET /v1/plugins`.
@@ -48,6 +50,30 @@ impl Api {
             return Err(error(ErrorCode::NotFound, message, "`koi plugins list` lists them by name"));
         };
         Ok(json(&detail))
+    }
+
+    /// `GET /v1/staged`: the plugins as `koi reconfigure` would have them on this node. Takes long when components are to be compiled.
+    pub(in crate::api) async fn staged(
+        &self,
+        asked: &ApiRequest,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        if let Some(elsewhere) = self.at_other_node(asked).await? {
+            return Ok(elsewhere);
+        }
+        let (file, own) = (self.file.clone(), self.shared.get().config.node.name.clone());
+        let read = tokio::task::spawn_blocking(move || load::load(Some(&file), Some(&own))).await;
+        let written = read.map_err(broken)?.map_err(|why| {
+            error(ErrorCode::Refused, format!("the configuration could not be taken: {why}"), "mend the file")
+        })?;
+        // What needs a restart stays as it is.
+        let mut config = self.shared.get().config.clone();
+        (config.plugins, config.services) = (written.config.plugins, written.config.services);
+        let staged = self.plugins.staged(&config).await;
+        let registry = staged.map_err(|why| error(ErrorCode::Failed, why.to_string(), ""))?;
+        let listed = tokio::task::spawn_blocking(move || {
+            registry.plugins().iter().map(|info| plugin(&registry, info)).collect::<Vec<_>>()
+        });
+        Ok(json(&listed.await.map_err(broken)?))
     }
 
     /// The answer of the node that `?node=` names; none: that is this one.
@@ -90,6 +116,25 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         loading_ms: info.loading.map(ms),
         problems: info.used_by.iter().filter_map(problem).collect(),
         on_disk: registry.on_disk(info).map_or(api::OnDisk::NoFile, on_disk),
+        signature: info.signature.as_ref().map(signature),
+    }
+}
+
+fn signature(signature: &Signature) -> api::PluginSignature {
+    let state = |state| api::PluginSignature { state, ..Default::default() };
+    match signature {
+        Signature::None => state(api::SignatureState::Unsigned),
+        Signature::Untrusted(key) => {
+            api::PluginSignature { key: Some(key.to_string()), ..state(api::SignatureState::Untrusted) }
+        }
+        Signature::Wrong(error) => {
+            api::PluginSignature { error: Some(error.to_string()), ..state(api::SignatureState::Wrong) }
+        }
+        Signature::Good { key, signed } => api::PluginSignature {
+            key: Some(key.clone()),
+            signed: Some(signed.to_string()),
+            ..state(api::SignatureState::Signed)
+        },
     }
 }
 
@@ -135,12 +180,6 @@ fn ms(time: Duration) -> u64 {
 /// All that is known of one. Blocks.
 pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetail {
     let facts = info.facts.clone().unwrap_or_default();
-    let config_key = |key: koi_plugin_api::ConfigKey| api::PluginConfigKey {
-        name: key.name,
-        description: key.description,
-        required: key.required,
-        default: key.default,
-    };
     let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
         cached: compiled.cached,
@@ -151,8 +190,8 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
         size_bytes: info.size_bytes,
         imports: facts.imports,
         config: facts.metadata.config.into_iter().map(config_key).collect(),
-        wanted: facts.metadata.capabilities.iter().map(ToString::to_string).collect(),
-        wants: facts.metadata.capabilities.iter().map(wish).collect(),
+        wanted: facts.metadata.wants.iter().map(|want| want.capability.to_string()).collect(),
+        wants: facts.metadata.wants.iter().map(wanted).collect(),
         compiled,
         used_by: info.used_by.iter().map(used).collect(),
     }
@@ -163,20 +202,34 @@ fn used(used: &Use) -> api::PluginUse {
         service: used.service.clone(),
         granted: used.granted.iter().map(|granted| granted.line.clone()).collect(),
         grants: used.granted.iter().map(grant).collect(),
-        missing: used.missing.iter().map(wish).collect(),
+        missing: used.missing.iter().map(wanted).collect(),
         limits: used.limits.clone(),
         problem: used.problem.as_ref().map(ToString::to_string),
     }
 }
 
-fn wish(wanted: &Capability) -> api::Grant {
+fn config_key(key: ConfigKey) -> api::PluginConfigKey {
+    api::PluginConfigKey {
+        name: key.name,
+        description: key.description,
+        required: key.required,
+        default: Some(key.default.join(", ")).filter(|_| !key.default.is_empty()),
+        kind: Some(key.kind).filter(|kind| *kind != ConfigKind::Any).map(|kind| kind.to_string()),
+        many: key.many,
+    }
+}
+
+/// What a plugin wants.
+pub(crate) fn wanted(want: &Want) -> api::Grant {
     api::Grant {
-        key: wanted.grant_key().to_owned(),
-        value: wanted.value().to_owned(),
-        line: wanted.to_string(),
+        key: want.capability.grant_key().to_owned(),
+        value: want.capability.subject().to_owned(),
+        line: want.capability.to_string(),
+        reason: want.reason.clone(),
     }
 }
 
 fn grant(granted: &Granted) -> api::Grant {
-    api::Grant { key: granted.key.clone(), value: granted.value.clone(), line: granted.line.clone() }
+    let (key, value, line) = (granted.key.clone(), granted.value.clone(), granted.line.clone());
+    api::Grant { key, value, line, reason: String::new() }
 }

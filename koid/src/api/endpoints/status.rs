@@ -81,7 +81,8 @@ impl Api {
         }
         let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
-            service.details = self.details.for_service(&service.name);
+            let said = self.details.for_service(&service.name);
+            (service.details, service.status_hash) = (said.details, said.plugin_hash);
             service.held = self.findings.retained(&service.name).map(|why| why.to_string());
         }
     }

@@ -153,6 +153,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         score: service.score,
         message: service.message.clone(),
         details: Vec::new(),
+        status_hash: None,
         held: None,
     }
 }

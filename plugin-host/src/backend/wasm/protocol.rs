@@ -11,11 +11,12 @@
 //! koid takes nothing of what a helper says on trust: a guest that broke out of its sandbox may be the one who speaks. Whatever cannot
 //! be decoded, is too long, or comes at the wrong time ends the helper.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
+use koi_plugin_api::{ConfigKey, Context, Hook, HookError, LogLevel, Role, Want};
 use minicbor::{Decode, Encode};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -147,8 +148,11 @@ pub(crate) struct HookRequest {
     /// The helper was started for this very call, because the one before was stale.
     #[n(13)]
     pub(crate) is_repeated: bool,
-    /// The call is part of a test.
+    /// The keys of `[config]` whose values nobody else may see.
     #[n(14)]
+    pub(crate) secrets: Vec<(String, SecretText)>,
+    /// The call is part of a test.
+    #[n(15)]
     pub(crate) test: Option<TestClock>,
 }
 
@@ -163,6 +167,18 @@ pub(crate) struct TestClock {
     pub(crate) sleeps: bool,
 }
 
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct SecretText(#[n(0)] pub(crate) String);
+
+/// How long it is.
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes)", self.0.len())
+    }
+}
+
 impl HookRequest {
     /// `defaults` has what the configuration does not say.
     pub(crate) fn new(
@@ -171,13 +187,11 @@ impl HookRequest {
         left: Duration,
         grants: &Grants,
         defaults: &[(String, String)],
+        secrets: Vec<(String, SecretText)>,
     ) -> HookRequest {
         let mut config = context.config.clone();
-        for (key, value) in defaults {
-            if !config.iter().any(|(name, _)| name == key) {
-                config.push((key.clone(), value.clone()));
-            }
-        }
+        let is_said = |(key, _): &&(String, String)| context.config.iter().any(|(name, _)| name == key);
+        config.extend(defaults.iter().filter(|default| !is_said(default)).cloned());
         HookRequest {
             hook: number_of(hook),
             attempt: context.attempt,
@@ -200,6 +214,7 @@ impl HookRequest {
                 .as_ref()
                 .map(|cause| (number_of(cause.hook), cause.message.clone(), cause.timed_out)),
             is_repeated: false,
+            secrets,
             test: None,
         }
     }
@@ -231,9 +246,9 @@ pub(crate) enum GuestMessage {
         #[n(1)]
         exports: Vec<String>,
     },
-    /// Describing: what the component says of itself.
+    /// Describing: what the component says of itself, a [`DescribedHandler`] as JSON.
     #[n(1)]
-    Described(#[n(0)] Box<DescribedHandler>),
+    Described(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     /// The component cannot be run: why. Nothing comes after this.
     #[n(2)]
     Refused(#[n(0)] String),
@@ -264,23 +279,15 @@ pub(crate) enum GuestMessage {
 }
 
 /// What a component says of itself, unchecked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DescribedHandler {
-    #[n(0)]
     pub(crate) name: String,
-    #[n(1)]
     pub(crate) version: String,
-    #[n(2)]
     pub(crate) description: String,
     /// A bit for each hook, by its place in [`Hook::ALL`].
-    #[n(3)]
     pub(crate) hooks: u8,
-    /// Key of `[grants]`, and value.
-    #[n(4)]
-    pub(crate) capabilities: Vec<(String, String)>,
-    /// Name, description, whether it is required, default.
-    #[n(5)]
-    pub(crate) config: Vec<(String, String, bool, Option<String>)>,
+    pub(crate) wants: Vec<Want>,
+    pub(crate) config: Vec<ConfigKey>,
 }
 
 /// What a guest wants of koid.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{Hook, HookSet};
+use koi_plugin_api::{ConfigKind, Hook, HookSet};
 
+use crate::config::setting::Setting;
 use crate::conformance::check::verdict::{Case, Expectation, judge};
 use crate::conformance::harness::{Harness, TrialCall};
 use crate::conformance::loaded_handler::LoadedHandler;
@@ -13,19 +14,18 @@ use crate::conformance::target::Target;
 /// Characters of a value that is too long.
 const LONG: usize = 64 * 1024;
 
-type Settings = Vec<(String, String)>;
+type Settings = Vec<Setting>;
 
 /// Tries them all. Hooks that change something run only where that can do no harm.
 pub(crate) fn try_all(
     target: &Target,
     loaded: &LoadedHandler<'_>,
     harness: &Harness<'_>,
-    config: &Settings,
     report: &mut Report,
 ) {
     report.part("odd configuration");
     let hooks = if target.is_harmless() { HookSet::ALL } else { [Hook::Status].into_iter().collect() };
-    for (what, settings) in configurations(loaded, config) {
+    for (what, settings) in configurations(loaded, &target.manifest.config) {
         if harness.interrupted() {
             return;
         }
@@ -33,22 +33,31 @@ pub(crate) fn try_all(
     }
 }
 
-fn configurations(loaded: &LoadedHandler<'_>, config: &Settings) -> Vec<(&'static str, Settings)> {
-    let declared = loaded.facts().metadata.config.iter().map(|key| key.name.clone());
-    let given = config.iter().map(|(key, _)| key.clone());
-    let mut keys: Vec<String> = declared.chain(given).collect();
-    keys.sort();
+fn configurations(loaded: &LoadedHandler<'_>, given: &Settings) -> Vec<(&'static str, Settings)> {
+    let declared = &loaded.facts().metadata.config;
+    let mut keys: Vec<&str> = declared.iter().map(|key| key.name.as_str()).collect();
+    keys.extend(given.iter().map(|setting| setting.key.as_str()));
+    keys.sort_unstable();
     keys.dedup();
-    let all = |value: &str| keys.iter().map(|key| (key.clone(), value.to_owned())).collect::<Settings>();
-    let mut unknown = config.clone();
-    unknown.push(("koi-check-no-such-key".into(), "1".into()));
+    // koid lets no other value of a type through, and reads secrets itself.
+    let takes_any = |name: &str| {
+        let key = declared.iter().find(|key| key.name == name);
+        key.is_none_or(|key| matches!(key.kind, ConfigKind::Any | ConfigKind::Text))
+    };
+    let all = |value: &str| {
+        let odd = keys.iter().filter(|key| takes_any(key)).map(|key| Setting::said(key, value));
+        let others = given.iter().filter(|setting| !takes_any(&setting.key)).cloned();
+        odd.chain(others).collect::<Settings>()
+    };
+    let mut unknown = given.clone();
+    unknown.push(Setting::said("koi-check-no-such-key", "1"));
     let mut configurations = vec![("nothing set", Vec::new()), ("with an unknown key", unknown)];
-    if !keys.is_empty() {
-        configurations.push(("all values empty", all("")));
-        configurations.push(("all values of 64 KiB", all(&"x".repeat(LONG))));
+    if keys.iter().any(|key| takes_any(key)) {
+        configurations.push(("all texts empty", all("")));
+        configurations.push(("all texts of 64 KiB", all(&"x".repeat(LONG))));
         configurations
-            .push(("all values beyond ASCII", all("ünï¢ødé ☃ \u{1f980} \u{202e}\t'\"\\ %s {} $(x)")));
-        configurations.push(("all values a negative number", all("-9223372036854775809")));
+            .push(("all texts beyond ASCII", all("ünï¢ødé ☃ \u{1f980} \u{202e}\t'\"\\ %s {} $(x)")));
+        configurations.push(("all texts a negative number", all("-9223372036854775809")));
     }
     configurations
 }
@@ -74,7 +83,7 @@ fn try_one(
     let order = [Hook::Start, Hook::Promote, Hook::Status, Hook::Demote, Hook::Failed, Hook::Stop];
     let own = loaded.facts().metadata.hooks;
     for hook in order.into_iter().filter(|hook| hooks.has(*hook) && own.has(*hook)) {
-        let context = harness.context(hook, loaded.home(), &config);
+        let context = harness.context(hook, loaded.home(), &config.values);
         let timeout = context.timeout;
         let ran = harness.run(
             &opened.handler,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::{Handler, Hook};
 
+use crate::config::setting::ServiceConfig;
 use crate::conformance::check::{describe, service};
 use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::report::{Report, Verdict, progress, shown};
@@ -38,7 +39,8 @@ pub(crate) fn load<'t>(
     let (name, version, about) = (&metadata.name, &metadata.version, &metadata.description);
     let said = format!("{name} {version}, {about}; hooks: {}{others}", hooks.join(", "));
     report.add(Verdict::Ok, "describe", &said, Duration::ZERO);
-    for (verdict, finding) in describe::findings(metadata) {
+    let gives_reasons = target.kind() == Kind::Wasm && !loaded.facts().api_version.starts_with("0.1.");
+    for (verdict, finding) in describe::findings(metadata, gives_reasons) {
         report.add(verdict, "describe", &finding, Duration::ZERO);
     }
     for (verdict, finding) in service::findings(target, metadata.hooks) {
@@ -73,7 +75,7 @@ fn about_file(target: &Target, loaded: &LoadedHandler<'_>) -> String {
 }
 
 /// A handler and its configuration.
-type Configured = (Arc<dyn Handler>, Vec<(String, String)>);
+type Configured = (Arc<dyn Handler>, ServiceConfig);
 
 /// Makes a handler, with what the service says, or without anything.
 pub(crate) fn open(

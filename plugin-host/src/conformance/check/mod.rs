@@ -14,6 +14,7 @@ use std::time::Duration;
 use koi_plugin_api::{Handler, Hook, HookError, HookSet, Observed, Outcome, Role};
 use serde_json::json;
 
+use crate::config::setting::ServiceConfig;
 use crate::conformance::args::Args;
 use crate::conformance::check::loading::{load, open};
 use crate::conformance::check::stories::{Step, Story, stories};
@@ -87,7 +88,7 @@ pub(crate) struct Check<'c> {
     pub(crate) loaded: &'c LoadedHandler<'c>,
     pub(crate) harness: &'c Harness<'c>,
     pub(crate) report: &'c mut Report,
-    pub(crate) config: Vec<(String, String)>,
+    pub(crate) config: ServiceConfig,
     handler: Arc<dyn Handler>,
     hooks: HookSet,
     /// How long each hook took when it was left alone.
@@ -114,7 +115,7 @@ impl<'c> Check<'c> {
         loaded: &'c LoadedHandler<'c>,
         harness: &'c Harness<'c>,
         handler: Arc<dyn Handler>,
-        config: Vec<(String, String)>,
+        config: ServiceConfig,
         report: &'c mut Report,
     ) -> Check<'c> {
         let hooks = loaded.facts().metadata.hooks;
@@ -140,7 +141,7 @@ impl<'c> Check<'c> {
         }
         self.report.part("a first look");
         let handler = self.handler.clone();
-        let context = self.harness.context(Hook::Status, self.loaded.home(), &self.config);
+        let context = self.harness.context(Hook::Status, self.loaded.home(), &self.config.values);
         let order =
             TrialCall { hook: Hook::Status, newest_epoch: context.epoch, context, cancel_after: None };
         let ran = self.harness.run(&handler, order);
@@ -169,7 +170,7 @@ impl<'c> Check<'c> {
             }
         }
         if !self.harness.interrupted() {
-            hostile_config::try_all(self.target, self.loaded, self.harness, &self.config, self.report);
+            hostile_config::try_all(self.target, self.loaded, self.harness, self.report);
         }
         self.tidy_up();
     }
@@ -256,7 +257,7 @@ impl<'c> Check<'c> {
     }
 
     fn order(&mut self, step: &Step) -> TrialCall {
-        let mut context = self.harness.context(step.hook, self.loaded.home(), &self.config);
+        let mut context = self.harness.context(step.hook, self.loaded.home(), &self.config.values);
         if step.hook == Hook::Promote {
             self.masterships += 1;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::config::setting::SettingValue;
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
 use crate::service::duration;
 
@@ -110,6 +111,20 @@ impl<'t, 'i> Fields<'t, 'i> {
     pub(super) fn texts(&self, key: &str) -> Result<Vec<(String, String)>> {
         let pairs = self.pairs(key)?.into_iter();
         pairs.map(|(name, value)| setting(&name, value).map(|text| (name, text))).collect()
+    }
+
+    /// Names with what may stand behind them under `[config]` of a `service.toml`; none: there is no such key.
+    pub(super) fn settings(&self, key: &str) -> Result<Vec<(String, SettingValue)>> {
+        let setting_of = |(name, value): (String, &Value<'_>)| {
+            let found = match value.get_ref() {
+                DeValue::Array(list) => {
+                    SettingValue::Many(list.iter().map(|one| setting(&name, one)).collect::<Result<_>>()?)
+                }
+                _ => SettingValue::One(setting(&name, value)?),
+            };
+            Ok((name, found))
+        };
+        self.pairs(key)?.into_iter().map(setting_of).collect()
     }
 
     /// A part of a `service.toml`, as that has it.

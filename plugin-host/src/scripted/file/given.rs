@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use toml::value::{Datetime, Offset};
 
+use crate::config::setting::SettingValue;
 use crate::scripted::file::bytes::bytes;
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
 use crate::scripted::file::fields::{Fields, Result, Value, kind, laid_over};
@@ -22,7 +23,7 @@ const KEYS: [&str; 12] = [
 /// What is there before the first hook.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
-    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) config: BTreeMap<String, SettingValue>,
     /// `[grants]` and `[limits]` as in a `service.toml`.
     pub(crate) grants: toml::Table,
     pub(crate) limits: toml::Table,
@@ -66,7 +67,7 @@ impl Given {
         let Some(value) = value else { return Ok(before.clone()) };
         let fields = Fields::within("given", value, "given", &KEYS)?;
         let mut given = before.clone();
-        given.config = laid_over(&before.config, fields.texts("config")?);
+        given.config = laid_over(&before.config, fields.settings("config")?);
         given.env = laid_over(&before.env, fields.texts("env")?);
         given.grants.extend(fields.raw("grants")?);
         given.limits.extend(fields.raw("limits")?);

@@ -1,6 +1,7 @@
 //! Test files as authors write them, with their mistakes.
 
 use super::*;
+use crate::config::setting::SettingValue;
 
 fn error(text: &str) -> String {
     let SpannedEntryError { at, what } = parse(text).unwrap_err();
@@ -56,8 +57,9 @@ fn a_test_has_what_its_file_gives_and_what_it_says_itself() {
     let (handler, tests) = parse(GOOD).unwrap();
     assert_eq!((handler, tests.len()), (None, 2));
     let [one, two] = &tests[..] else { panic!("not two") };
-    assert_eq!((one.given.config["tries"].as_str(), two.given.config["tries"].as_str()), ("4", "3"));
-    assert_eq!(one.given.config["address"], "10.0.0.5:6379");
+    let one_value = |text: &str| SettingValue::One(text.into());
+    assert_eq!((&one.given.config["tries"], &two.given.config["tries"]), (&one_value("4"), &one_value("3")));
+    assert_eq!(one.given.config["address"], one_value("10.0.0.5:6379"));
     assert_eq!((one.given.store.len(), two.given.store.len()), (1, 0));
     assert_eq!(two.given.grants["tcp"][0].as_str(), Some("10.0.0.5:6379"));
     assert_eq!(one.tcp[0].talk[1].does, world::PeerAct::Say(b"+\r\n".to_vec()));

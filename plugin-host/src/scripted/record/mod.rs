@@ -12,6 +12,7 @@ mod tape;
 mod write;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use tokio::runtime::{Handle, Runtime};
 use toml::Value;
 
 use crate::backend::wasm::script::StateStore;
+use crate::config::setting::SecretFile;
 use crate::conformance::error::{LoadedHandlerError, ScratchError, TargetError, TrialError};
 use crate::conformance::harness::{CallEnd, Harness, TrialCall};
 use crate::conformance::interrupt::Interrupt;
@@ -145,11 +147,17 @@ pub(crate) fn record(
     let loaded = LoadedHandler::load(&target, &scratch)?;
     let config = loaded.settle(&target.manifest.config)?;
     let opened = loaded.open(&config)?;
+    let text_of = |file: &SecretFile| {
+        let text = fs::read_to_string(&file.path).ok()?;
+        let bare = text.strip_suffix('\n').unwrap_or(&text);
+        Some((file.key.clone(), bare.strip_suffix('\r').unwrap_or(bare).to_owned()))
+    };
+    let files: BTreeMap<String, String> = config.secrets.iter().filter_map(text_of).collect();
     let harness = Harness::new(&target, None, interrupt)?;
     let own_store = StateStore::open(scratch.host().store_file(scratch.store_name()));
     let mut calls = Vec::new();
     for hook in &args.hooks {
-        let mut context = harness.context(*hook, loaded.home(), &config);
+        let mut context = harness.context(*hook, loaded.home(), &config.values);
         let timeout = target.manifest.timeouts.for_hook(*hook).unwrap_or(TIMEOUT);
         set_circumstances(&mut context, &bare_call(*hook, timeout), &bare_test());
         let order = TrialCall { hook: *hook, newest_epoch: context.epoch, context, cancel_after: None };
@@ -176,7 +184,7 @@ pub(crate) fn record(
     }
     harness.close(opened.handler);
     let name = calls.iter().map(|call| call.hook).collect::<Vec<_>>().join(", ");
-    let secrets = Secrets::of(&config, &values);
+    let secrets = Secrets::of(&config.values, values.values().chain(files.values()));
     let recording = Recording {
         name: format!("recorded: {name}"),
         service: &target.name,
@@ -184,6 +192,7 @@ pub(crate) fn record(
         variables,
         began,
         secrets,
+        files,
         with_bodies: args.with_bodies,
         calls,
     };

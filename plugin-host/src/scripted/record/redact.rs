@@ -1,7 +1,5 @@
 //! What is secret in a recording: it is replaced wherever it stands.
 
-use std::collections::BTreeMap;
-
 /// Words of a key of `[config]` whose value is secret.
 const SECRET_WORDS: [&str; 11] = [
     "password",
@@ -31,11 +29,13 @@ const STANDS_FOR: u8 = b'x';
 pub(super) struct Secrets(Vec<Vec<u8>>);
 
 impl Secrets {
-    /// Of these settings and variables.
-    pub(super) fn of(config: &[(String, String)], variables: &BTreeMap<String, String>) -> Secrets {
+    /// Of these settings, by their names, and these texts whatever they are called.
+    pub(super) fn of<'s>(
+        config: &'s [(String, String)],
+        others: impl IntoIterator<Item = &'s String>,
+    ) -> Secrets {
         let of_config = config.iter().filter(|(key, _)| is_secret(key)).map(|(_, value)| value);
-        let mut all: Vec<Vec<u8>> =
-            of_config.chain(variables.values()).map(|value| value.clone().into_bytes()).collect();
+        let mut all: Vec<Vec<u8>> = of_config.chain(others).map(|value| value.clone().into_bytes()).collect();
         all.retain(|secret| secret.len() >= SHORTEST_BYTES);
         // A longer one may have a shorter one in it.
         all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_secret_is_replaced_wherever_it_stands_and_lengths_stay() {
         let config = [("password".to_owned(), "hunter2".to_owned()), ("a".to_owned(), "plain".to_owned())];
-        let secrets = Secrets::of(&config, &BTreeMap::from([("T".to_owned(), "hunter2+more".to_owned())]));
+        let secrets = Secrets::of(&config, &["hunter2+more".to_owned()]);
         let sent = b"*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\nplain hunter2+more";
         let shown = b"*2\r\n$4\r\nAUTH\r\n$7\r\nxxxxxxx\r\nplain xxxxxxxxxxxx";
         assert_eq!(secrets.hide(sent), shown);

@@ -1,5 +1,6 @@
 //! A recording as a test file.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -11,6 +12,7 @@ use base64ct::{Base64, Encoding};
 use toml::Value;
 
 use crate::backend::wasm::script::{ProgramExit, ProgramRunError};
+use crate::config::setting::{Setting, SettingValue};
 use crate::scripted::compare::Stored;
 use crate::scripted::file::call::OutcomeWord;
 use crate::scripted::record::redact::{Secrets, hidden, is_secret};
@@ -34,6 +36,8 @@ pub(super) struct Recording<'r> {
     /// Since 1970.
     pub(super) began: Duration,
     pub(super) secrets: Secrets,
+    /// The texts of secrets that stand in files, by key.
+    pub(super) files: BTreeMap<String, String>,
     pub(super) with_bodies: bool,
     pub(super) calls: Vec<RecordedCall>,
 }
@@ -68,9 +72,7 @@ impl Recording<'_> {
         text.push_str("\n[given]\n");
         let _ = writeln!(text, "service = {}", string(self.service));
         let _ = writeln!(text, "clock = {}", moment(self.began));
-        let config = self.manifest.config.iter().map(|(key, value)| {
-            (key.clone(), string(&if is_secret(key) { hidden(value) } else { self.secrets.hide_text(value) }))
-        });
+        let config = self.manifest.config.iter().map(|setting| (setting.key.clone(), self.setting(setting)));
         section(&mut text, "given.config", config);
         section(
             &mut text,
@@ -104,6 +106,23 @@ impl Recording<'_> {
         }
         self.calls.iter().for_each(|call| self.call(&mut text, call));
         text
+    }
+
+    /// What stands behind a key of `[config]`: a secret is there with its length alone.
+    fn setting(&self, setting: &Setting) -> String {
+        let shown = |text: &str| match is_secret(&setting.key) {
+            true => hidden(text),
+            false => self.secrets.hide_text(text),
+        };
+        match &setting.value {
+            SettingValue::One(text) => string(&shown(text)),
+            SettingValue::Many(all) => {
+                Value::from(all.iter().map(|text| Value::from(shown(text))).collect::<Vec<_>>()).to_string()
+            }
+            SettingValue::File(_) => {
+                string(&hidden(self.files.get(&setting.key).map(String::as_str).unwrap_or_default()))
+            }
+        }
     }
 
     fn connection(&self, text: &mut String, connection: &Connection) {

@@ -4,23 +4,12 @@ WASI cannot ask how full a file system is, so this handler has the node's `df` d
 service.toml grants that one command.
 """
 
-from componentize_py_types import Err
-from wit_world import exports
-from wit_world.imports import exec as programs
-from wit_world.imports.types import (
-    Capability_Exec,
-    ConfigKey,
-    Context,
-    Failure,
-    HookError_Misconfigured,
-    HookError_Retry,
-    HookSet,
-    Metadata as AboutMe,
-    ServiceState,
-    StatusReport,
-)
+from koi import Context, Failure, HookSet, Metadata as AboutMe, ServiceState, StatusReport, config, exports, misconfigured, want
+from koi.exec import run
+from koi.explained import explained
 
 DF = "/usr/bin/df"
+OPTIONS = ["--block-size=1", "--output=used,avail", "--"]
 UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
 
@@ -28,22 +17,22 @@ class Metadata(exports.Metadata):
     def describe(self) -> AboutMe:
         return AboutMe(
             name="disk-space",
-            version="0.1.0",
+            version="0.2.0",
             description="Healthy while the file system of a path has room",
             hooks=HookSet.STATUS,
-            capabilities=[Capability_Exec(DF)],
+            wants=[want.exec([DF, *OPTIONS, "{path}"], "To ask how full the file system is")],
             config=[
-                ConfigKey("path", "A path on the file system to watch", False, "/"),
-                ConfigKey("limit", "Fails when more than this is used, in percent", False, "90"),
+                config.key("path", config.TEXT, "A path on the file system to watch", default="/"),
+                config.key("limit", config.integer(0, 100), "Fails when more than this is used, in percent", default="90"),
             ],
         )
 
 
 class Lifecycle(exports.Lifecycle):
+    @explained
     def status(self, ctx: Context) -> StatusReport:
-        config = dict(ctx.config)
-        path = config.get("path", "/")
-        limit = percent(config.get("limit", "90"))
+        values = config.Config(ctx)
+        path, limit = values.text("path"), values.integer("limit")
         used, free = space(path)
         # Of what its users may fill, as df counts: some of a file system is kept for root.
         share = round(100 * used / (used + free))
@@ -65,38 +54,11 @@ class Lifecycle(exports.Lifecycle):
 
 def space(path: str) -> tuple[int, int]:
     """The bytes used and free on the file system of `path`."""
-    args = ["--block-size=1", "--output=used,avail", "--", path]
-    try:
-        output = programs.run(programs.Command(DF, args, env=[], stdin=b"", timeout_ms=None))
-    except Err as error:
-        raise Err(HookError_Retry(f"{DF} cannot be run: {reason(error.value)}")) from error
-    if output.code != 0:
-        raise Err(HookError_Retry(output.stderr.decode(errors="replace").strip() or f"{DF} failed"))
     # A line of headings, then one of numbers; "-" where a file system does not say.
-    numbers = output.stdout.decode(errors="replace").split()[2:]
+    numbers = run(DF, [*OPTIONS, path]).split()[2:]
     if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or numbers == ["0", "0"]:
-        raise Err(HookError_Misconfigured(f"[config]: the file system of {path} does not say how full it is"))
+        raise misconfigured(f"[config]: the file system of {path} does not say how full it is")
     return int(numbers[0]), int(numbers[1])
-
-
-def reason(error: programs.ExecError) -> str:
-    """Why a program was not run."""
-    match error:
-        case programs.ExecError_Denied():
-            return "no `exec` of [grants] allows it with these arguments"
-        case programs.ExecError_NotFound():
-            return "there is no such program"
-        case programs.ExecError_TimedOut():
-            return "it did not end in time"
-        case programs.ExecError_Io(value=text):
-            return text
-
-
-def percent(text: str) -> int:
-    """The limit, checked."""
-    if not text.isdecimal() or len(text) > 3 or int(text) > 100:
-        raise Err(HookError_Misconfigured(f'[config]: limit = "{text}" is not a whole number from 0 to 100'))
-    return int(text)
 
 
 def readable(size: int) -> str:

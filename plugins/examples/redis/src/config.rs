@@ -18,7 +18,7 @@ pub struct Config {
     pub password: Password,
     /// Where the servers of other nodes listen, at the address that koi knows of the node.
     pub master_port: u16,
-    /// Where the servers of other nodes listen, when it is not that; and whom to compare with before a promotion.
+    /// Servers that are listed: whom to compare with before a promotion.
     pub peers: Vec<Peer>,
 }
 
@@ -27,19 +27,28 @@ pub struct Config {
 pub enum Password {
     /// The server asks for none.
     None,
-    /// It stands in `service.toml`.
+    /// koid has read it from its file.
     Text(String),
     /// It is the first line of this file.
     File(String),
 }
 
-/// The server of another node.
+/// A server that is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The node's name.
-    pub node: String,
+    /// The name of its node, where that is listed too: `peers` has it, `servers` has not.
+    pub node: Option<String>,
     /// Where the server listens.
     pub address: SocketAddr,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.node {
+            Some(node) => write!(f, "{node} ({})", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
 }
 
 impl Config {
@@ -66,25 +75,35 @@ impl Config {
                 port.ok_or_else(|| ConfigError::Port { text: text.to_owned() })?
             }
         };
+        let servers = pairs.iter().filter(|(key, _)| key == "servers").map(|(_, text)| server(text));
         let peers = get("peers").unwrap_or_default().split([',', ' ']).filter(|peer| !peer.is_empty());
         Ok(Config {
             address,
             username: get("username").map(str::to_owned),
             password,
             master_port,
-            peers: peers.map(peer).collect::<Result<_, _>>()?,
+            peers: peers.map(peer).chain(servers).collect::<Result<_, _>>()?,
         })
     }
 
     /// Where the server of node `name` listens, whose address koi knows to be `ip` (or does not: empty).
     pub fn server_of(&self, name: &str, ip: &str) -> Option<SocketAddr> {
-        let listed = self.peers.iter().find(|peer| peer.node == name).map(|peer| peer.address);
-        listed.or_else(|| Some(SocketAddr::new(ip.parse().ok()?, self.master_port)))
+        let ip: Option<IpAddr> = ip.parse().ok();
+        let is_its = |peer: &&Peer| match &peer.node {
+            Some(node) => node == name,
+            None => Some(peer.address.ip()) == ip,
+        };
+        let listed = self.peers.iter().find(is_its).map(|peer| peer.address);
+        listed.or_else(|| Some(SocketAddr::new(ip?, self.master_port)))
     }
 
-    /// The servers of all nodes but `own`.
+    /// The servers that are listed, without that of the node `own`, which is this one.
     pub fn others<'c>(&'c self, own: &'c str) -> impl Iterator<Item = &'c Peer> {
-        self.peers.iter().filter(move |peer| peer.node != own)
+        let is_own = move |peer: &Peer| match &peer.node {
+            Some(node) => node == own,
+            None => peer.address == self.address,
+        };
+        self.peers.iter().filter(move |peer| !is_own(peer))
     }
 }
 
@@ -142,7 +161,11 @@ fn peer(text: &str) -> Result<Peer, ConfigError> {
     let Some((node, address)) = text.split_once('=') else {
         return Err(ConfigError::Peer { text: text.to_owned() });
     };
-    Ok(Peer { node: node.to_owned(), address: socket_address("peers", address)? })
+    Ok(Peer { node: Some(node.to_owned()), address: socket_address("peers", address)? })
+}
+
+fn server(text: &str) -> Result<Peer, ConfigError> {
+    Ok(Peer { node: None, address: socket_address("servers", text.trim())? })
 }
 
 fn socket_address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
@@ -175,7 +198,18 @@ mod tests {
             read(&[("master-port", "7000"), ("peers", "a=127.0.0.1:7001, b=127.0.0.1:7002")]).unwrap();
         assert_eq!(config.server_of("b", "10.0.0.2").unwrap().to_string(), "127.0.0.1:7002");
         assert_eq!(config.server_of("c", "10.0.0.3").unwrap().to_string(), "10.0.0.3:7000");
-        assert_eq!(config.others("a").map(|peer| peer.node.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(config.others("a").map(Peer::to_string).collect::<Vec<_>>(), ["b (127.0.0.1:7002)"]);
+    }
+
+    #[test]
+    fn a_listed_server_is_that_of_the_node_with_its_address() {
+        let servers = ["10.0.0.1:7001", "10.0.0.2:7002", "[fd00::3]:7003"].map(|server| ("servers", server));
+        let config = read(&[&[("address", "10.0.0.1:7001")][..], &servers].concat()).unwrap();
+        assert_eq!(config.server_of("b", "10.0.0.2").unwrap().to_string(), "10.0.0.2:7002");
+        assert_eq!(config.server_of("c", "fd00::3").unwrap().to_string(), "[fd00::3]:7003");
+        assert_eq!(config.server_of("d", "10.0.0.4").unwrap().to_string(), "10.0.0.4:7001", "not listed");
+        let others: Vec<_> = config.others("a").map(Peer::to_string).collect();
+        assert_eq!(others, ["10.0.0.2:7002", "[fd00::3]:7003"]);
     }
 
     #[test]
@@ -185,6 +219,7 @@ mod tests {
             (&[("address", "10.0.0.1")], "address: \"10.0.0.1\" is no IP and port"),
             (&[("master-port", "70000")], "master-port: \"70000\" is no port"),
             (&[("peers", "10.0.0.1:6379")], "peers: \"10.0.0.1:6379\" is no NODE=IP:PORT"),
+            (&[("servers", "db.example:6379")], "servers: \"db.example:6379\" is no IP and port"),
             (&[("password-file", "secret")], "password-file: write an absolute path"),
             (&[("password", "x"), ("password-file", "/y")], "write one of them"),
         ] {

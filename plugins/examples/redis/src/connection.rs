@@ -69,7 +69,9 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RequestError::Refused => f.write_str("nothing listens there; is redis-server running?"),
-            RequestError::NotGranted(address) => write!(f, "not granted: add tcp = [\"{address}\"] to [grants]"),
+            RequestError::NotGranted(address) => {
+                write!(f, "not granted: add tcp = [\"{address}\"] to [grants]")
+            }
             RequestError::Late => f.write_str("no answer in time; does redis-server hang?"),
             RequestError::Answered(words) => write!(f, "it said {words:?}"),
             RequestError::Misconfigured(words) | RequestError::Broken(words) => f.write_str(words),
@@ -127,7 +129,7 @@ impl Connection {
         });
         match (error, replies.pop()) {
             (Some(words), _) if words.starts_with("NOAUTH") => Err(RequestError::Misconfigured(
-                "it wants a password; write password-file (or password) into [config]".into(),
+                "it wants a password; put it into a file, and write password = { file = \"…\" } under [config]".into(),
             )),
             (Some(words), _) => Err(RequestError::Answered(words)),
             (None, Some(reply)) => Ok(reply),
@@ -151,7 +153,8 @@ impl Connection {
 
     fn reply(&mut self) -> Result<Reply, RequestError> {
         loop {
-            let parsed = parse(&self.read).map_err(|malformed| RequestError::Broken(malformed.to_string()))?;
+            let parsed =
+                parse(&self.read).map_err(|malformed| RequestError::Broken(malformed.to_string()))?;
             if let Some((reply, used)) = parsed {
                 self.read.drain(..used);
                 return Ok(reply);

@@ -1,20 +1,13 @@
 //! The hooks.
 
-// What the macros write calls across the border of the component.
-#[allow(missing_docs, unsafe_code)]
-mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "handler" });
-    export!(Redis with_types_in self);
-    use super::Redis;
-}
-
 use std::net::SocketAddr;
 
-use bindings::exports::koi::service::{lifecycle, metadata};
-use bindings::koi::service::host::{self, LogLevel};
-use bindings::koi::service::state;
-use bindings::koi::service::types::{
-    self, Capability, ConfigKey, Context, Failure, HookError, HookSet, Metadata, ServiceState, StatusReport,
+use koi_sdk::raw_state as state;
+use koi_sdk::{
+    self as koi, ConfigType, Context, Failure, HookError, HookSet, LogLevel, Metadata, ServiceState,
+    StatusReport,
+    config::{self, key},
+    host, lifecycle, metadata, want,
 };
 
 use crate::config::{Config, NOWHERE, Peer};
@@ -35,31 +28,45 @@ const PEER_MS: u64 = 500;
 
 struct Redis;
 
+koi_sdk::handler!(Redis);
+
 impl metadata::Guest for Redis {
     fn describe() -> Metadata {
-        let key = |name: &str, description: &str, default: Option<&str>| ConfigKey {
-            name: name.into(),
-            description: description.into(),
-            required: false,
-            default: default.map(Into::into),
-        };
         Metadata {
             name: "redis".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             description: "Makes a redis-server the master, or a replica of the master's".into(),
             hooks: HookSet::START | HookSet::STOP | HookSet::PROMOTE | HookSet::DEMOTE | HookSet::STATUS,
-            capabilities: vec![Capability::TcpConnect("{address}".into())],
+            wants: vec![
+                want::tcp("{address}", "To tell this node's redis-server whom to copy from"),
+                want::tcp("{servers}", "To see before a promotion that no other redis-server has more"),
+            ],
             config: vec![
-                key("address", "IP and port of this node's redis-server", Some("127.0.0.1:6379")),
-                key("username", "User to log in as; the default user without it", None),
-                key("password", "Its password, when it may stand in service.toml", None),
+                key("address", ConfigType::Address, "IP and port of this node's redis-server")
+                    .or("127.0.0.1:6379"),
+                key("username", ConfigType::Text, "User to log in as; the default user without it"),
+                key("password", ConfigType::Secret, "Its password"),
                 key(
                     "password-file",
-                    "File whose first line is the password; its folder must be granted",
-                    None,
+                    ConfigType::Text,
+                    "As before 0.2: file whose first line is the password; its folder must be granted",
                 ),
-                key("master-port", "Port of the other nodes' servers; that of address without it", None),
-                key("peers", "NODE=IP:PORT of every node's server, to compare before a promotion", None),
+                key(
+                    "master-port",
+                    config::integer(1, 65535),
+                    "Port of the other nodes' servers; that of address without it",
+                ),
+                key(
+                    "servers",
+                    ConfigType::Address,
+                    "IP and port of every node's server, to compare before a promotion",
+                )
+                .many(),
+                key(
+                    "peers",
+                    ConfigType::Text,
+                    "The same as NODE=IP:PORT in one text, where nodes share an IP",
+                ),
             ],
         }
     }
@@ -164,7 +171,7 @@ impl<'c> Call<'c> {
 
     fn status(&self) -> Result<StatusReport, HookError> {
         let (mut server, info) = match self.connect() {
-            Err(RequestError::Refused) if self.ctx.role == types::Role::None => {
+            Err(RequestError::Refused) if self.ctx.role == koi::Role::None => {
                 return Ok(report(ServiceState::Stopped, "nothing listens there".into(), None, Vec::new()));
             }
             connected => connected.map_err(|e| self.trouble(&e))?,
@@ -172,9 +179,9 @@ impl<'c> Call<'c> {
         let standing = server.standing(&info).map_err(|e| self.trouble(&e))?;
         let want = Want {
             role: match self.ctx.role {
-                types::Role::None => Role::None,
-                types::Role::Standby => Role::Standby,
-                types::Role::Promoted => Role::Promoted,
+                koi::Role::None => Role::None,
+                koi::Role::Standby => Role::Standby,
+                koi::Role::Promoted => Role::Promoted,
             },
             source: self.masters_server(),
             epoch: self.ctx.epoch,
@@ -251,15 +258,14 @@ impl<'c> Call<'c> {
             match self.ask(peer) {
                 Ok(others) if own.lacks(others) => {
                     return Err(self.retry(&format!(
-                        "the server of {0} has more: {1}, here {2}; promote {0}, or stop redis-server there to do without it",
-                        peer.node,
+                        "the server of {peer} has more: {}, here {}; promote that node, or stop redis-server there to do without it",
                         holds(others),
                         holds(own)
                     )));
                 }
                 Ok(_) => {}
                 Err(trouble) => {
-                    let line = format!("{} ({}) is not compared with: {trouble}", peer.node, peer.address);
+                    let line = format!("{peer} is not compared with: {trouble}");
                     host::log(LogLevel::Warn, &line);
                 }
             }
@@ -285,7 +291,7 @@ impl<'c> Call<'c> {
         for peer in self.config.others(&self.ctx.node) {
             match Connection::open(peer.address, Deadline::after_ms(PEER_MS)) {
                 Err(trouble @ RequestError::NotGranted(_)) => {
-                    return Err(HookError::Misconfigured(format!("peers: {} is {trouble}", peer.node)));
+                    return Err(HookError::Misconfigured(format!("the server of {peer} is {trouble}")));
                 }
                 Ok(_) | Err(_) => {}
             }

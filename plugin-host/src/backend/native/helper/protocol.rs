@@ -156,14 +156,15 @@ impl From<Described> for Metadata {
             name: key.name,
             description: key.description,
             required: key.required,
-            default: key.default,
+            default: key.default.into_iter().collect(),
+            ..ConfigKey::default()
         };
         Metadata {
             name: described.name,
             version: described.version,
             description: described.description,
             hooks: Hook::ALL.into_iter().filter(has).collect::<HookSet>(),
-            capabilities: Vec::new(),
+            wants: Vec::new(),
             config: described.config.into_iter().map(key).collect(),
         }
     }

@@ -88,9 +88,8 @@ impl AddressGrant {
     /// Whether everything that `wanted` may mean is granted. Blocks: a name in it may have to be resolved.
     pub(super) fn covers(&self, wanted: &AddressText, resolver: &Resolver) -> bool {
         let host = match (&self.address.host, &wanted.host) {
-            (HostText::Name(granted), HostText::Name(wanted)) => granted == wanted,
-            (HostText::Network(granted), HostText::Network(wanted)) => {
-                granted.bits <= wanted.bits && granted.contains(wanted.ip)
+            (HostText::Name(_), HostText::Name(_)) | (HostText::Network(_), HostText::Network(_)) => {
+                self.address.holds_all(wanted)
             }
             (HostText::Name(_), HostText::Network(wanted)) => {
                 wanted.is_single() && self.pinned.contains(&wanted.ip)
@@ -126,6 +125,15 @@ impl AddressText {
         let host = matches!(&self.host, HostText::Network(network) if network.contains(ip));
         // "Any address" is this machine to the kernel, whatever network was meant.
         host && self.allows_port(Some(address.port())) && !ip.is_unspecified()
+    }
+
+    /// Whether it names every host that `wanted` names, by name or by address.
+    pub(super) fn holds_all(&self, wanted: &AddressText) -> bool {
+        match (&self.host, &wanted.host) {
+            (HostText::Name(granted), HostText::Name(wanted)) => granted == wanted,
+            (HostText::Network(granted), HostText::Network(wanted)) => granted.holds_all(wanted),
+            (HostText::Name(_), HostText::Network(_)) | (HostText::Network(_), HostText::Name(_)) => false,
+        }
     }
 
     /// None as the port: any.
@@ -199,6 +207,11 @@ impl Network {
 
     pub(super) fn contains(&self, ip: IpAddr) -> bool {
         ip.is_ipv4() == self.ip.is_ipv4() && first_of(ip, self.bits) == self.ip
+    }
+
+    /// Whether every address of `other` is in it.
+    fn holds_all(&self, other: &Network) -> bool {
+        self.bits <= other.bits && self.contains(other.ip)
     }
 
     fn is_single(&self) -> bool {

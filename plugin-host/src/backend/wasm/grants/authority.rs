@@ -73,6 +73,11 @@ impl Authority {
         self.address.holds(address)
     }
 
+    /// Whether all that `wanted` may mean is granted. A name is granted by its name alone.
+    pub(super) fn covers(&self, wanted: &AddressText) -> bool {
+        self.address.holds_all(wanted) && self.address.allows_port(wanted.port)
+    }
+
     /// Its port; none: any.
     pub(super) fn port(&self) -> Option<u16> {
         self.address.port

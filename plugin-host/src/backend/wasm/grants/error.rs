@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use koi_files::trust::TrustError;
-use koi_plugin_api::Capability;
+use koi_plugin_api::{Capability, Want};
 use nix::errno::Errno;
 
 /// Why a service's `[grants]` cannot be used, or do not give its component what it needs.
@@ -57,7 +57,13 @@ pub enum GrantError {
     KeepWithoutStop { entry: String },
     /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
     #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
-    NotGranted { missing: Vec<Capability>, lines: Vec<String> },
+    NotGranted { missing: Vec<Want>, lines: Vec<String> },
+    /// The service may put another file in the place of its secret's.
+    #[error(
+        "`write` under [grants]: {} holds {}, the file of the secret `{key}`: keep it elsewhere, or grant another directory",
+        directory.display(), file.display()
+    )]
+    OwnSecret { key: String, file: PathBuf, directory: PathBuf },
     /// The handler asks for something that cannot be.
     #[error("the handler wants `{capability}`, and that is not {expected}; look at [config]")]
     Senseless { capability: Capability, expected: &'static str },
@@ -94,8 +100,8 @@ pub enum Danger {
     AnyArguments,
 }
 
-fn about_exec(missing: &[Capability]) -> &'static str {
-    if missing.iter().any(|capability| matches!(capability, Capability::Exec(_))) {
+fn about_exec(missing: &[Want]) -> &'static str {
+    if missing.iter().any(|want| matches!(want.capability, Capability::ExecPath(_))) {
         "; put there what it calls the program with: `*` stands for one argument, which begins with no `-`"
     } else {
         ""

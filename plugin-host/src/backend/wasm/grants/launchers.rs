@@ -1,5 +1,6 @@
 //! Programs with which a handler may do anything.
 
+use std::fs;
 use std::path::Path;
 
 /// They run what they are given, by an argument, a file or standard input: shells, interpreters, and programs that start others. A name with
@@ -74,8 +75,13 @@ const LAUNCHERS: [&str; 67] = [
     "xargs",
 ];
 
+/// Whether a handler that may run the program at `path`, or what that leads to, may do anything. Blocks.
+pub(super) fn leads_anywhere(path: &Path) -> bool {
+    is_launcher(path) || fs::canonicalize(path).is_ok_and(|real| is_launcher(&real))
+}
+
 /// Whether the program at `path` is one of them.
-pub(super) fn is_launcher(path: &Path) -> bool {
+fn is_launcher(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
     LAUNCHERS.contains(&name.as_str()) || LAUNCHERS.contains(&plain)

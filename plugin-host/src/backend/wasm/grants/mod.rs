@@ -28,12 +28,13 @@ mod protected;
 mod public;
 mod section;
 mod users;
-mod wanted;
+pub(crate) mod wanted;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 pub(crate) use authority::HttpHost;
+use koi_files::trust;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::address::AddressGrant;
@@ -43,6 +44,7 @@ use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::grants::program::Program;
 use crate::backend::wasm::grants::section::Section;
 use crate::backend::wasm::grants::users::NamedUser;
+use crate::config::setting::SecretFile;
 use crate::granted::Granted;
 use crate::host::Host;
 use crate::plugin::{Resolved, Setup};
@@ -127,6 +129,19 @@ impl Grants {
                     program: program.path().to_owned(),
                     directory: directory.path().to_owned(),
                 });
+            }
+        }
+        Ok(())
+    }
+
+    /// A guest that may change the file of a secret chooses what it is told. Blocks.
+    pub(crate) fn check_secrets(&self, secrets: &[SecretFile]) -> Result<(), GrantError> {
+        for SecretFile { key, path } in secrets {
+            let on_way = trust::entries_on_way(path);
+            let holds = |directory: &&Directory| on_way.iter().any(|entry| directory.holds(entry));
+            if let Some(directory) = self.write.iter().find(holds) {
+                let directory = directory.path().to_owned();
+                return Err(GrantError::OwnSecret { key: key.clone(), file: path.clone(), directory });
             }
         }
         Ok(())

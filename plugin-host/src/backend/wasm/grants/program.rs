@@ -7,11 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use koi_files::trust::{self, TrustError};
+use koi_plugin_api::Program as WantedProgram;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::wasm::grants::directory::Directory;
 use crate::backend::wasm::grants::error::{Danger, ProgramError, VariableError};
-use crate::backend::wasm::grants::launchers::is_launcher;
+use crate::backend::wasm::grants::launchers::leads_anywhere;
 use crate::backend::wasm::grants::section::CommandLine;
 use crate::backend::wasm::grants::{paths, users};
 use crate::plugin::RunAs;
@@ -131,9 +132,7 @@ impl Program {
 
     /// Why a handler that may run it may do anything; none: it may not. Blocks.
     pub(super) fn danger(&self) -> Option<Danger> {
-        let real = fs::canonicalize(&self.path);
-        let is_launcher = is_launcher(&self.path) || real.is_ok_and(|real| is_launcher(&real));
-        match (is_launcher, self.open_ended) {
+        match (leads_anywhere(&self.path), self.open_ended) {
             (true, _) => Some(Danger::Launcher),
             (false, true) => Some(Danger::AnyArguments),
             (false, false) => None,
@@ -153,6 +152,22 @@ impl Program {
         };
         let mut words = self.args.iter().zip(args).enumerate();
         right_count && words.all(|(at, (pattern, arg))| matches(pattern, arg) && may_be(at, pattern, arg))
+    }
+
+    /// Whether all that `wanted` may stand for is granted by it. A `*` of `wanted` fits only where a `*` is granted. Blocks.
+    pub(super) fn covers(&self, wanted: &WantedProgram, dangerous: bool) -> bool {
+        let Some((path, args)) = wanted.words.split_first() else { return false };
+        let (args, is_open_ended) = match args.split_last() {
+            Some((last, before)) if last == "**" => (before, true),
+            _ => (args, false),
+        };
+        let granted_user = self.user.as_ref().map(|(name, _)| name);
+        let is_as_wanted = wanted.user.is_none() || wanted.user.as_ref() == granted_user;
+        is_as_wanted
+            && (self.keeps || !wanted.keep)
+            && (self.open_ended || !is_open_ended)
+            && self.fits(args, dangerous)
+            && self.is_at(path)
     }
 
     /// Whether `path` is this program. The same file under the same last name: `/sbin/ip` and `/usr/sbin/ip` are one, but

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use koi_plugin_api::Capability;
+use koi_plugin_api::{Capability, Program as WantedProgram, Want};
 
 use super::program::entry_for;
 use super::section::KEYS;
@@ -18,6 +18,7 @@ fn grants_of(text: &str, host: &Host, resolved: Option<&Resolved>) -> Result<Gra
         service: "svc",
         home: Path::new("/nowhere"),
         config: &[],
+        secrets: &[],
         grants: &table,
         limits: &toml::Table::new(),
         opening: resolved.map_or(Opening::First, Opening::Resumed),
@@ -73,7 +74,8 @@ fn allows(grants: &Grants, address: &str) -> bool {
 }
 
 fn wants(grants: &Grants, wanted: &[Capability]) -> Result<(), GrantError> {
-    grants.check_wanted(wanted, &host().resolver)
+    let want = |capability: &Capability| Want { capability: capability.clone(), reason: String::new() };
+    grants.check_wanted(&wanted.iter().map(want).collect::<Vec<_>>(), &host().resolver)
 }
 
 fn allows_http(grants: &Grants, host: &str, port: u16) -> bool {
@@ -580,17 +582,17 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
     let grants = good(
         "tcp = [\"10.0.0.0/8:6379\", \"localhost:80\"]\nread = [\"/usr\"]\nenv = [\"LANG\"]\nexec = [\"/bin/ls -l\"]",
     );
-    let tcp = |text: &str| Capability::TcpConnect(text.into());
+    let tcp = |text: &str| Capability::Tcp(text.into());
     let covered = [
         tcp("10.0.0.5:6379"),
         tcp("10.1.0.0/16:6379"),
         tcp("LOCALHOST:80"),
-        Capability::FsRead("/usr/share".into()),
+        Capability::Read("/usr/share".into()),
         Capability::Env("LANG".into()),
-        Capability::Exec("/bin/ls".into()),
+        Capability::ExecPath("/bin/ls".into()),
     ];
     assert!(wants(&grants, &covered).is_ok());
-    let wanted = [tcp("192.0.2.1:6379"), Capability::FsWrite("/usr/x".into()), tcp("10.0.0.5:80")];
+    let wanted = [tcp("192.0.2.1:6379"), Capability::Write("/usr/x".into()), tcp("10.0.0.5:80")];
     assert_eq!(
         wants(&grants, &wanted).unwrap_err().to_string(),
         "the handler wants what is not granted; write under [grants] of service.toml: \
@@ -598,15 +600,100 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
     );
     assert!(wants(&grants, &[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
     assert!(wants(&grants, &[tcp("10.0.0.5:*")]).is_err(), "more than is granted");
-    let exec = wants(&grants, &[Capability::Exec("/bin/cat".into())]).unwrap_err().to_string();
+    let exec = wants(&grants, &[Capability::ExecPath("/bin/cat".into())]).unwrap_err().to_string();
     assert!(exec.contains("exec = [\"/bin/ls -l\", \"/bin/cat *\"]; put there what it calls"), "{exec}");
     assert!(wants(&grants, &[tcp("db")]).unwrap_err().to_string().contains("look at [config]"));
     assert!(
-        wants(&grants, &[Capability::FsRead("data".into())])
+        wants(&grants, &[Capability::Read("data".into())])
             .unwrap_err()
             .to_string()
             .contains("an absolute path")
     );
+}
+
+fn program(words: &str) -> WantedProgram {
+    WantedProgram { words: words.split(' ').map(str::to_owned).collect(), ..WantedProgram::default() }
+}
+
+#[test]
+fn a_pattern_that_is_wanted_is_granted_by_one_that_holds_it() {
+    let of = |granted: &str| good(&format!("exec = [\"{granted}\"]"));
+    let is_granted =
+        |granted: &str, wanted: &str| wants(&of(granted), &[Capability::Exec(program(wanted))]).is_ok();
+    for (granted, wanted) in [
+        ("/bin/ls -l *", "/bin/ls -l *"),
+        ("/bin/ls -l *", "/bin/ls -l /srv/a"),
+        ("/bin/ls * *", "/bin/ls a *"),
+        ("/bin/ls /srv/*", "/bin/ls /srv/*/x"),
+        ("/bin/ls", "/bin/ls"),
+    ] {
+        assert!(is_granted(granted, wanted), "{granted} for {wanted}");
+    }
+    for (granted, wanted) in [
+        ("/bin/ls -l *", "/bin/ls -a *"),
+        ("/bin/ls -l /srv/a", "/bin/ls -l *"),
+        ("/bin/ls *", "/bin/ls -l"),
+        ("/bin/ls *", "/bin/ls"),
+        ("/bin/ls", "/bin/ls *"),
+        ("/bin/ls * *", "/bin/ls **"),
+        ("/bin/ls -l *", "/bin/cat -l *"),
+    ] {
+        assert!(!is_granted(granted, wanted), "{granted} for {wanted}");
+    }
+    let open_ended = good("exec = [\"/bin/ls -l **\"]\ndangerous = true");
+    let covers = |wanted: &str| wants(&open_ended, &[Capability::Exec(program(wanted))]).is_ok();
+    assert!(covers("/bin/ls -l **") && covers("/bin/ls -l a b") && covers("/bin/ls -l -a **"));
+    assert!(!covers("/bin/ls **"), "more than is granted");
+}
+
+#[test]
+fn a_program_as_somebody_else_or_to_be_kept_is_granted_so_or_not() {
+    let wanted = |user: Option<&str>, keep| {
+        Capability::Exec(WantedProgram { user: user.map(str::to_owned), keep, ..program("/bin/sleep 1") })
+    };
+    let plain = good("exec = [\"/bin/sleep 1\"]");
+    let error = wants(&plain, &[wanted(Some("nobody"), true)]).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "exec = [\"/bin/sleep 1\", { keep = true, run = \"/bin/sleep 1\", user = \"nobody\" }]"
+        ),
+        "{error}"
+    );
+    assert!(wants(&plain, &[wanted(None, true)]).is_err());
+    let full = good("exec = [{ run = \"/bin/sleep 1\", user = \"nobody\", keep = true }]");
+    assert!(wants(&full, &[wanted(Some("nobody"), true), wanted(None, false)]).is_ok());
+    assert!(wants(&full, &[wanted(Some("daemon"), false)]).is_err());
+}
+
+#[test]
+fn what_it_is_for_and_that_it_is_dangerous_stand_beside_the_line() {
+    let want = |capability, reason: &str| Want { capability, reason: reason.into() };
+    let wanted = [
+        want(Capability::Http("api.example:443".into()), "to tell the load balancer"),
+        want(Capability::Http("10.1.0.0/16:443".into()), "to reach it inside"),
+        want(Capability::Lookup, "to find its peers"),
+        want(Capability::Udp("10.0.0.5:53".into()), ""),
+        want(Capability::ExecEnv("PGPORT".into()), ""),
+        want(Capability::Exec(program("/bin/sh -c *")), "to run what is configured"),
+    ];
+    let error = good("").check_wanted(&wanted, &host().resolver).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the handler wants what is not granted; write under [grants] of service.toml: \
+         http = [\"api.example:443\", \"10.1.0.0/16:443\"] (to tell the load balancer; to reach it inside) and \
+         lookup = true (to find its peers) and udp = [\"10.0.0.5:53\"] and exec-env = [\"PGPORT\"] and \
+         exec = [\"/bin/sh -c *\"] (to run what is configured) and \
+         dangerous = true (with such a program it may do all that koid may)"
+    );
+    let granted = good(
+        "http = [\"api.example:*\", \"10.0.0.0/8:443\"]\nlookup = true\nudp = [\"10.0.0.0/24:53\"]\n\
+         exec = [\"/bin/sh -c *\"]\nexec-env = [\"PGPORT\"]\ndangerous = true",
+    );
+    assert!(granted.check_wanted(&wanted, &host().resolver).is_ok());
+    let elsewhere = [Capability::Http("other.example:443".into())];
+    assert!(wants(&granted, &elsewhere).is_err(), "a name is granted by itself alone");
+    let nonsense = wants(&granted, &[Capability::Exec(program("/bin/ls ** a"))]).unwrap_err().to_string();
+    assert!(nonsense.contains("`**` in the end alone"), "{nonsense}");
 }
 
 #[test]

@@ -7,14 +7,12 @@ use koi_plugin_api::abort_pair;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::WasiCtx;
 
-use crate::backend::wasm::bindings::HandlerExecPre;
-use crate::backend::wasm::bindings::koi::service::types as wit;
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::imports::{host_functions, wasi};
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::call::{new_guest, new_store};
-use crate::backend::wasm::guest::run::convert;
-use crate::backend::wasm::guest::run::data::{Guest, GuestCall};
+use crate::backend::wasm::guest::run::component::LinkedComponent;
+use crate::backend::wasm::guest::run::data::GuestCall;
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::trap::TrapError;
@@ -27,9 +25,14 @@ const TIME: Duration = Duration::from_secs(1);
 /// Why a component does not say what it is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DescribeError {
-    /// Its interfaces have other types than ours.
-    #[error("does not fit koi:service@0.1 (`koi wit` prints it); was it built against a changed copy? {0:#}")]
+    /// Its interfaces have other types than those of its version.
+    #[error(
+        "does not fit its version of koi:service (`koi wit` prints it); was it built against a changed copy? {0:#}"
+    )]
     Link(wasmtime::Error),
+    /// It says more than koid hears.
+    #[error("what `describe` says cannot be passed on: {0}")]
+    TooMuch(#[from] serde_json::Error),
     /// It takes too long.
     #[error("`describe` did not answer within {TIME:?}: it must only say what the handler is")]
     TimedOut,
@@ -43,7 +46,7 @@ pub(crate) async fn describe(
     machine: &Machine,
     component: &Component,
     link: &Arc<Link>,
-) -> Result<DescribedHandler, DescribeError> {
+) -> Result<GuestMessage, DescribeError> {
     let outside = component.component_type();
     let imports = outside.imports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
     let exports = outside.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
@@ -56,7 +59,7 @@ pub(crate) async fn describe(
         answered => answered,
     };
     match said {
-        Ok(said) => Ok(convert::described(said)),
+        Ok(said) => Ok(GuestMessage::Described(serde_json::to_vec(&said)?)),
         Err(error) if error.is::<EndReason>() => Err(DescribeError::TimedOut),
         Err(error) => Err(TrapError { function: "describe", error }.into()),
     }
@@ -64,9 +67,9 @@ pub(crate) async fn describe(
 
 async fn ask(
     machine: &Machine,
-    linked: &HandlerExecPre<Guest>,
+    linked: &LinkedComponent,
     link: &Arc<Link>,
-) -> wasmtime::Result<wit::Metadata> {
+) -> wasmtime::Result<DescribedHandler> {
     let _ticking = machine.tick();
     let (_aborter, abort) = abort_pair();
     let deadline = deadline_after(TIME);
@@ -74,24 +77,20 @@ async fn ask(
     let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0, test: None };
     let guest = new_guest(WasiCtx::builder().build(), call, &Arc::new(Grants::default()), Limits::default());
     let mut store = new_store(machine, guest, ending.clone());
-    let answer = async {
-        let instance = linked.instantiate_async(&mut store).await?;
-        instance.koi_service_metadata().call_describe(&mut store).await
-    };
     tokio::select! {
         biased;
         over = ending.wait() => Err(over.into()),
-        answer = answer => answer,
+        answer = linked.describe(&mut store) => answer,
     }
 }
 
 /// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
 /// anywhere. (Traps in its place would be of other resource types.)
-fn link_all(machine: &Machine, component: &Component) -> Result<HandlerExecPre<Guest>, DescribeError> {
+fn link_all(machine: &Machine, component: &Component) -> Result<LinkedComponent, DescribeError> {
     let mut linker = Linker::new(&machine.engine);
     let linked = host_functions::link(&mut linker)
         .and_then(|()| wasi::link_all(&mut linker))
         .and_then(|()| linker.instantiate_pre(component))
-        .and_then(HandlerExecPre::new);
+        .and_then(LinkedComponent::new);
     linked.map_err(DescribeError::Link)
 }

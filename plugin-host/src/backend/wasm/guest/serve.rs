@@ -13,7 +13,6 @@ use wasmtime::component::{Component, Linker};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::socket::ReadHalf;
-use crate::backend::wasm::bindings::HandlerExecPre;
 use crate::backend::wasm::engine::{EngineError, engine_with};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
@@ -22,6 +21,7 @@ use crate::backend::wasm::guest::imports::host_functions;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::call::{GuestService, run};
 use crate::backend::wasm::guest::run::code::from_sealed;
+use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::stacks::Stacks;
 use crate::backend::wasm::limits::Limits;
@@ -106,7 +106,7 @@ async fn serve_all(
             budget.limit(&Limits::default())?;
             close(&none, layers)?;
             match describe(&machine, &component, link).await {
-                Ok(described) => link.send(&GuestMessage::Described(Box::new(described))),
+                Ok(described) => link.send(&described),
                 Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
             }
             return stay(&mut messages).await;
@@ -176,8 +176,8 @@ fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasm
     let mut linker = Linker::new(&machine.engine);
     host_functions::link(&mut linker)?;
     grants.link(&mut linker)?;
-    let linked = HandlerExecPre::new(linker.instantiate_pre(component)?)?;
-    Ok(GuestService { machine, linked, grants: Arc::new(grants), variables, limits })
+    let component = LinkedComponent::new(linker.instantiate_pre(component)?)?;
+    Ok(GuestService { machine, component, grants: Arc::new(grants), variables, limits })
 }
 
 /// Runs one call, and hears koid meanwhile.

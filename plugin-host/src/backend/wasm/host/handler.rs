@@ -18,7 +18,8 @@ use crate::backend::wasm::host::talk::{Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::sealed::SealedCode;
-use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, TestClock};
+use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, SecretText, TestClock};
+use crate::config::secret::Secrets;
 use crate::stand_in::StandIn;
 
 /// What Rust says on standard error when it gets no memory, before it aborts.
@@ -43,6 +44,8 @@ pub(crate) struct WasmService {
     pub(crate) limits: Limits,
     /// `[config]` with the handler's defaults.
     pub(crate) config: Vec<(String, String)>,
+    /// Its keys that are read from files.
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) slot: Mutex<Slot<GuestHelper>>,
 }
 
@@ -62,7 +65,7 @@ impl Handler for WasmHandler {
                 let own = verdict::own_details(None, service.desk.grants.is_dangerous());
                 return Ok(verdict::not_there(call.hook, own));
             }
-            service.run(call).await
+            service.secrets.hide_in(service.clone().run(call).await)
         })
     }
 }
@@ -84,6 +87,7 @@ fn test_clock(stand_in: &StandIn) -> TestClock {
 impl WasmService {
     async fn run(self: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
         let Call { hook, context, log, abort, newest_epoch } = call;
+        let log = self.secrets.hiding(log);
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
         }
@@ -96,6 +100,14 @@ impl WasmService {
                 return Err(early.error(context.timeout, "an earlier call was still running"));
             }
         };
+        let read = tokio::select! {
+            biased;
+            read = self.secrets.read(hook, &*log) => read,
+            early = limits.early(Abort::Gently) => {
+                return Err(early.error(context.timeout, "the files of its secrets were still being read"));
+            }
+        };
+        let read = read.map_err(|error| HookError::Failed(error.to_string()))?;
         let mut is_repeated = false;
         let (session, ending) = loop {
             let helper = self.helper(&mut slot, hook, &mut limits, &*log).await?;
@@ -107,8 +119,9 @@ impl WasmService {
             }
             helper.body.output.forget();
             helper.hurry(hook);
-            let mut request =
-                HookRequest::new(hook, &context, limits.left(), &self.desk.grants, &self.config);
+            let secrets = read.iter().map(|(key, text)| (key.clone(), SecretText(text.clone()))).collect();
+            let (grants, defaults) = (&self.desk.grants, &self.config);
+            let mut request = HookRequest::new(hook, &context, limits.left(), grants, defaults, secrets);
             request.is_repeated = is_repeated;
             request.test = self.desk.stand_in.as_ref().map(test_clock);
             helper.ask(&HostMessage::Call(Box::new(request)));

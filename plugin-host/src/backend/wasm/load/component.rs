@@ -26,6 +26,7 @@ use crate::backend::wasm::load::placeholders;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::load::versions::Outside;
 use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup, user_of};
+use crate::config::secret::Secrets;
 use crate::host::Host;
 use crate::plugin::{Compiled, Facts, FileHash, Setup};
 
@@ -82,12 +83,17 @@ impl Code for WasmCode {
         let grants = Grants::read(setup, &self.host)?;
         if setup.opening.is_first() {
             grants.check_kept(self.facts.metadata.hooks.has(Hook::Stop))?;
-            let wanted = placeholders::fill_in(&self.facts.metadata.capabilities, setup.config);
+            grants.check_secrets(setup.secrets)?;
+            let wanted = placeholders::fill_in(&self.facts.metadata.wants, setup.config);
             grants.check_wanted(&wanted, &self.host.resolver)?;
         }
         for import in &self.facts.imports {
             grants.check_import(import)?;
         }
+        let secrets = match setup.opening.is_first() {
+            true => Secrets::open(setup.secrets)?,
+            false => Secrets::resume(setup.secrets),
+        };
         let granted = grants.granted();
         let resolved = grants.resolved();
         let (setup_for_guests, grants) = setup_for(setup.service, grants, (limits, &self.host))?;
@@ -112,6 +118,7 @@ impl Code for WasmCode {
             },
             limits,
             config: setup.config.to_vec(),
+            secrets: Arc::new(secrets),
             slot: Mutex::new(Slot::default()),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));

@@ -79,7 +79,10 @@ pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metad
             (Ok(GuestMessage::Interfaces { imports, exports }), None) => {
                 outside = Some(Outside::read(imports, &exports)?);
             }
-            (Ok(GuestMessage::Described(said)), Some(outside)) => return Ok((outside, metadata(*said)?)),
+            (Ok(GuestMessage::Described(said)), Some(outside)) => {
+                let said = serde_json::from_slice(&said).map_err(|_| DescribeError::Garbled)?;
+                return Ok((outside, metadata(said)?));
+            }
             (Ok(GuestMessage::Refused(why)), _) => {
                 return Err(DescribeError::Refused(for_people(&why, REFUSAL_CHARS)));
             }

@@ -6,6 +6,6 @@ pub(crate) mod component;
 mod describe;
 pub(crate) mod machine_code;
 mod metadata;
-mod placeholders;
+pub(crate) mod placeholders;
 pub(crate) mod sealed;
 mod versions;

@@ -3,8 +3,9 @@
 /// The package that handlers implement.
 const PACKAGE: &str = "koi:service/";
 
-/// Components of this `major.minor` are taken, whatever their patch number.
-const TAKEN: &str = "0.1";
+/// Components of these `major.minor` are taken, whatever their patch number. The last is that of new handlers.
+const TAKEN: [&str; 2] = ["0.1", NEWEST];
+const NEWEST: &str = "0.2";
 
 /// What a component must export.
 const EXPORTS: [&str; 2] = ["metadata", "lifecycle"];
@@ -17,7 +18,7 @@ const IMPORTS: [&str; 4] = ["types", "host", "state", "exec"];
 pub enum InterfaceError {
     /// It lacks an interface that every handler has.
     #[error(
-        "it does not export {PACKAGE}{interface}, as handlers do: build it for the world `handler` of koi:service@{TAKEN} \
+        "it does not export {PACKAGE}{interface}, as handlers do: build it for the world `handler` of koi:service@{NEWEST} \
          (`koi wit` prints it)"
     )]
     NotExported { interface: &'static str },
@@ -25,13 +26,18 @@ pub enum InterfaceError {
     #[error("it imports {import}, which this koid does not have: upgrade koi")]
     TooNew { import: String },
     /// It names an interface of ours without a version.
-    #[error("it names {name} without a version: build it against koi:service@{TAKEN}")]
+    #[error("it names {name} without a version: build it against koi:service@{NEWEST}")]
     NoVersion { name: String },
     /// It was built against a version that this koid does not take.
     #[error(
-        "built against koi:service@{version}; this koid takes {TAKEN}: rebuild it, or run a koi that takes it"
+        "built against koi:service@{version}; this koid takes {}: rebuild it, or run a koi that takes it", TAKEN.join(" and ")
     )]
     OtherVersion { version: String },
+    /// It names interfaces of two versions.
+    #[error(
+        "it was built against koi:service@{first} and against koi:service@{second}: build all of it against one"
+    )]
+    TwoVersions { first: String, second: String },
 }
 
 /// The outside of a component.
@@ -48,8 +54,16 @@ pub(crate) struct Outside {
 impl Outside {
     /// Of a component with these imports and exports, if that is a handler for this koid.
     pub(crate) fn read(imports: Vec<String>, exports: &[String]) -> Result<Outside, InterfaceError> {
+        let mut minor: Option<&str> = None;
         for name in imports.iter().chain(exports) {
-            check_version(name)?;
+            let Some(version) = check_version(name)? else { continue };
+            match minor {
+                Some(other) if other != version => {
+                    let (first, second) = (other.to_owned(), version.to_owned());
+                    return Err(InterfaceError::TwoVersions { first, second });
+                }
+                _ => minor = Some(version),
+            }
         }
         let mut api_version = String::new();
         for interface in EXPORTS {
@@ -73,13 +87,14 @@ fn item(name: &str) -> Option<(&str, &str)> {
     Some(inside.split_once('@').unwrap_or((inside, "")))
 }
 
-fn check_version(name: &str) -> Result<(), InterfaceError> {
-    let Some((_, version)) = item(name) else { return Ok(()) };
-    let taken = version.strip_prefix(TAKEN).is_some_and(|patch| patch.starts_with('.'));
-    match version {
-        _ if taken => Ok(()),
-        "" => Err(InterfaceError::NoVersion { name: name.to_owned() }),
-        _ => Err(InterfaceError::OtherVersion { version: version.to_owned() }),
+/// The `major.minor` of a name in our package; none: it is in another.
+fn check_version(name: &str) -> Result<Option<&'static str>, InterfaceError> {
+    let Some((_, version)) = item(name) else { return Ok(None) };
+    let is_of = |taken: &&&str| version.strip_prefix(**taken).is_some_and(|patch| patch.starts_with('.'));
+    match TAKEN.iter().find(is_of) {
+        Some(taken) => Ok(Some(taken)),
+        None if version.is_empty() => Err(InterfaceError::NoVersion { name: name.to_owned() }),
+        None => Err(InterfaceError::OtherVersion { version: version.to_owned() }),
     }
 }
 
@@ -103,14 +118,27 @@ mod tests {
     }
 
     #[test]
+    fn the_version_before_is_taken_too_and_not_both_in_one() {
+        for version in ["0.1.0", "0.2.0"] {
+            let exports = ["metadata", "lifecycle"].map(|name| format!("koi:service/{name}@{version}"));
+            assert_eq!(read(&[], &[&exports[0], &exports[1]]).unwrap().api_version, version);
+        }
+        let mixed =
+            read(&["koi:service/host@0.1.0"], &["koi:service/metadata@0.2.0", "koi:service/lifecycle@0.2.0"]);
+        assert!(mixed.unwrap_err().to_string().ends_with("build all of it against one"));
+    }
+
+    #[test]
     fn another_version_is_refused_by_name() {
         for (version, imports) in
-            [("0.2.0", vec![]), ("0.10.0", vec![]), ("1.0.0", vec!["koi:service/types@1.0.0"])]
+            [("0.3.0", vec![]), ("0.10.0", vec![]), ("1.0.0", vec!["koi:service/types@1.0.0"])]
         {
             let exports = ["metadata", "lifecycle"].map(|name| format!("koi:service/{name}@{version}"));
             let refused = read(&imports, &[&exports[0], &exports[1]]).unwrap_err().to_string();
             assert!(
-                refused.starts_with(&format!("built against koi:service@{version}; this koid takes 0.1:")),
+                refused.starts_with(&format!(
+                    "built against koi:service@{version}; this koid takes 0.1 and 0.2:"
+                )),
                 "{refused}"
             );
         }

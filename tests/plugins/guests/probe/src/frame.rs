@@ -2,7 +2,7 @@
 //! what came of it. `stop`, `promote` and `demote` do so with the keys of these names, where
 //! they are set.
 
-wit_bindgen::generate!({ path: "../../../../wit", world: "koi:service/handler-exec" });
+wit_bindgen::generate!({ path: "../../../../wit/0.1", world: "koi:service/handler-exec" });
 
 use exports::koi::service::{lifecycle, metadata};
 use koi::service::host::{LogLevel, log};

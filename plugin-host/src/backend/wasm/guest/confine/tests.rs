@@ -64,7 +64,8 @@ fn somebody_tries() {
     };
     let (table, none) = (grants.parse().unwrap(), toml::Table::new());
     let (home, opening) = (Path::new("/nowhere"), Opening::First);
-    let setup = Setup { service: "tries", home, config: &[], grants: &table, limits: &none, opening };
+    let setup =
+        Setup { service: "tries", home, config: &[], secrets: &[], grants: &table, limits: &none, opening };
     let grants = Grants::read(&setup, &host).unwrap();
     let parent = getppid();
     let layers = confine(&grants, USER).unwrap();

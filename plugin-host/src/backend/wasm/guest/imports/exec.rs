@@ -1,7 +1,7 @@
 //! The `exec` interface, as guests see it: koid runs the programs.
 
-use crate::backend::wasm::bindings::koi::service::exec;
-use crate::backend::wasm::bindings::koi::service::exec::ExecError;
+use crate::backend::wasm::bindings::v0_2::koi::service::exec;
+use crate::backend::wasm::bindings::v0_2::koi::service::exec::ExecError;
 use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{
     ARGUMENTS_BYTES, GuestMessage, GuestQuestion, HostAnswer, INPUT_BYTES, INPUT_CHUNK_BYTES, ProgramRequest,

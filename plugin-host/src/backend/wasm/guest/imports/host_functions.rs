@@ -5,8 +5,9 @@ use std::time::Duration;
 use koi_plugin_api::{Abort, CallLog, LineCutter, LogLevel};
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::backend::wasm::bindings::koi::service::host::{Host, LogLevel as GuestLevel};
-use crate::backend::wasm::bindings::koi::service::{host, types};
+use crate::backend::wasm::bindings::v0_2::koi::service::host::{Host, LogLevel as GuestLevel};
+use crate::backend::wasm::bindings::v0_2::koi::service::{host, types};
+use crate::backend::wasm::guest::imports::older;
 use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{GuestQuestion, HostAnswer};
 
@@ -57,8 +58,9 @@ impl Host for Guest {
     }
 }
 
-/// Lets guests of `linker` call what stands in this file; the grants link the rest.
+/// Lets guests of `linker`, of every version, call what every guest may; the grants link the rest.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     types::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
-    host::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
+    host::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
+    older::link(linker)
 }

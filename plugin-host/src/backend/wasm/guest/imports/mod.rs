@@ -4,6 +4,7 @@ mod exec;
 pub(super) mod host_functions;
 pub(super) mod http;
 mod names;
+mod older;
 pub(super) mod output;
 mod state;
 pub(super) mod tls;

@@ -1,6 +1,6 @@
 //! The `state` interface: a service's store, as its guests see it. koid keeps it.
 
-use crate::backend::wasm::bindings::koi::service::state::{self, StateError};
+use crate::backend::wasm::bindings::v0_2::koi::service::state::{self, StateError};
 use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{GuestQuestion, HostAnswer, StoreError};
 

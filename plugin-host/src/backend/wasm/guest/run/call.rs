@@ -9,13 +9,13 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use crate::backend::wasm::bindings::HandlerExecPre;
-use crate::backend::wasm::bindings::koi::service::types as wit;
+use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::error::DirectoryError;
 use crate::backend::wasm::guest::imports::http::HttpGate;
 use crate::backend::wasm::guest::imports::output::LogStream;
 use crate::backend::wasm::guest::link::Link;
+use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::convert;
 use crate::backend::wasm::guest::run::data::{Guest, GuestCall};
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
@@ -36,7 +36,7 @@ const RESOURCES: usize = 1024;
 /// Everything that the calls of one service share.
 pub(crate) struct GuestService {
     pub(crate) machine: Machine,
-    pub(crate) linked: HandlerExecPre<Guest>,
+    pub(crate) component: LinkedComponent,
     pub(crate) grants: Arc<Grants>,
     /// The granted variables of koid's environment.
     pub(crate) variables: Vec<(String, String)>,
@@ -93,7 +93,7 @@ async fn attempt(
         Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string())),
     };
     let mut store = new_store(&service.machine, guest, ending);
-    let said = match invoke(service, &mut store, hook, request).await {
+    let said = match service.component.call(&mut store, hook, request).await {
         Ok(said) => said,
         Err(error) => {
             if let Some(over) = error.downcast_ref::<EndReason>() {
@@ -153,26 +153,4 @@ pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: CallDeadlin
         None => Ok(UpdateDeadline::Yield(1)),
     });
     store
-}
-
-/// Makes an instance and calls the hook. The outer error: it trapped; the inner one: the guest said so.
-async fn invoke(
-    service: &GuestService,
-    store: &mut Store<Guest>,
-    hook: Hook,
-    request: HookRequest,
-) -> wasmtime::Result<Result<HookEnding, wit::HookError>> {
-    let instance = service.linked.instantiate_async(&mut *store).await?;
-    let lifecycle = instance.koi_service_lifecycle();
-    let cause = convert::failure(request.cause.as_ref());
-    let told = convert::context(request);
-    let done = match hook {
-        Hook::Start => lifecycle.call_start(store, &told).await?,
-        Hook::Stop => lifecycle.call_stop(store, &told).await?,
-        Hook::Promote => lifecycle.call_promote(store, &told).await?,
-        Hook::Demote => lifecycle.call_demote(store, &told).await?,
-        Hook::Status => return Ok(lifecycle.call_status(store, &told).await?.map(convert::status)),
-        Hook::Failed => lifecycle.call_failed(store, &told, &cause).await?,
-    };
-    Ok(done.map(|()| HookEnding::Done))
 }

@@ -1,9 +1,9 @@
 //! Between the words of the WIT and those of the protocol.
 
-use koi_plugin_api::{Hook, for_people};
+use koi_plugin_api::{Capability, ConfigKey, ConfigKind, Hook, Program, Want, for_people};
 
-use crate::backend::wasm::bindings::koi::service::types as wit;
-use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest, hook_of};
+use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
+use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest, SecretText, hook_of};
 
 /// Characters of a text that people read in a line of a table.
 const MESSAGE_CHARS: usize = 300;
@@ -19,6 +19,7 @@ const DETAIL_NAME_CHARS: usize = 64;
 
 /// What the guest is told of its call.
 pub(crate) fn context(from: HookRequest) -> wit::Context {
+    let secrets = from.secrets.into_iter().map(|(key, SecretText(text))| (key, text));
     wit::Context {
         service: from.service,
         node: from.node,
@@ -33,7 +34,7 @@ pub(crate) fn context(from: HookRequest) -> wit::Context {
         master: from.master,
         timeout_ms: from.timeout_ms,
         workdir: from.workdir,
-        config: from.config,
+        config: from.config.into_iter().chain(secrets).collect(),
     }
 }
 
@@ -94,24 +95,51 @@ pub(crate) fn status(report: wit::StatusReport) -> HookEnding {
 /// What a component says of itself.
 pub(crate) fn described(said: wit::Metadata) -> DescribedHandler {
     let bit = |hook: Hook| if said.hooks.contains(flag(hook)) { 1 << hook as u8 } else { 0 };
-    let capability = |said: wit::Capability| match said {
-        wit::Capability::Exec(text) => ("exec".to_owned(), text),
-        wit::Capability::TcpConnect(text) => ("tcp".to_owned(), text),
-        wit::Capability::FsRead(text) => ("read".to_owned(), text),
-        wit::Capability::FsWrite(text) => ("write".to_owned(), text),
-        wit::Capability::Env(text) => ("env".to_owned(), text),
-    };
     DescribedHandler {
         hooks: Hook::ALL.into_iter().map(bit).sum(),
         name: said.name,
         version: said.version,
         description: said.description,
-        capabilities: said.capabilities.into_iter().map(capability).collect(),
-        config: said
-            .config
-            .into_iter()
-            .map(|key| (key.name, key.description, key.required, key.default))
-            .collect(),
+        wants: said.wants.into_iter().map(want).collect(),
+        config: said.config.into_iter().map(config_key).collect(),
+    }
+}
+
+fn want(said: wit::Want) -> Want {
+    let capability = match said.capability {
+        wit::Capability::Exec(wit::Program { words, user, keep }) => {
+            Capability::Exec(Program { words, user, keep })
+        }
+        wit::Capability::ExecEnv(name) => Capability::ExecEnv(name),
+        wit::Capability::Tcp(address) => Capability::Tcp(address),
+        wit::Capability::Udp(address) => Capability::Udp(address),
+        wit::Capability::Http(address) => Capability::Http(address),
+        wit::Capability::Lookup => Capability::Lookup,
+        wit::Capability::Read(directory) => Capability::Read(directory),
+        wit::Capability::Write(directory) => Capability::Write(directory),
+        wit::Capability::Env(name) => Capability::Env(name),
+    };
+    Want { capability, reason: said.reason }
+}
+
+fn config_key(said: wit::ConfigKey) -> ConfigKey {
+    let kind = match said.kind {
+        wit::ConfigType::Text => ConfigKind::Text,
+        wit::ConfigType::Integer(wit::IntegerRange { least, most }) => ConfigKind::Integer { least, most },
+        wit::ConfigType::Boolean => ConfigKind::Boolean,
+        wit::ConfigType::Duration => ConfigKind::Duration,
+        wit::ConfigType::Address => ConfigKind::Address,
+        wit::ConfigType::Ip => ConfigKind::Ip,
+        wit::ConfigType::OneOf(texts) => ConfigKind::OneOf(texts),
+        wit::ConfigType::Secret => ConfigKind::Secret,
+    };
+    ConfigKey {
+        name: said.name,
+        description: said.description,
+        kind,
+        many: said.many,
+        required: said.required,
+        default: said.default,
     }
 }
 

@@ -3,10 +3,12 @@
 pub(super) mod call;
 #[allow(unsafe_code)] // Takes compiled code for what it says it is.
 pub(super) mod code;
+pub(super) mod component;
 pub(super) mod convert;
 pub(super) mod data;
 pub(super) mod deadline;
 pub(super) mod machine;
+mod older;
 #[allow(unsafe_code)] // Maps memory for stacks.
 pub(super) mod stacks;
 pub(super) mod test_time;

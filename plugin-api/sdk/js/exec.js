@@ -1,0 +1,32 @@
+// Programs of the node. `exec` of [grants] says which, with which arguments.
+
+import { run as rawRun } from "koi:service/exec@0.2.0";
+import { Trouble } from "./trouble.js";
+import { decode } from "./text.js";
+import { wide } from "./wide.js";
+
+const SAID = {
+  "denied": "is not granted with these arguments; koid's log has the line for [grants]",
+  "not-found": "is not there; install it, or name the place where it is",
+  "timed-out": "did not end in time",
+};
+
+/**
+ * Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output. It may take `ms`, and
+ * without that as long as the call has. What does not exit with 0 throws a Trouble.
+ */
+export const run = (program, args, ms) => {
+  let output;
+  try {
+    output = rawRun({ program, args, env: [], stdin: new Uint8Array(), timeoutMs: ms === undefined ? undefined : wide(Math.round(ms)) });
+  } catch (error) {
+    const why = error?.payload?.tag ?? error?.payload;
+    if (why === undefined) throw error;
+    throw new Trouble(SAID[why] ? `${program} ${SAID[why]}` : `${program}: ${error.payload.val}`);
+  }
+  if (output.code === 0) return decode(output.stdout);
+  const said = decode(output.stderr).trim().split("\n")[0];
+  if (said) throw new Trouble(`${program}: ${said}`);
+  const ended = typeof output.code === "number" ? `exited with ${output.code} and said nothing` : "was killed by a signal";
+  throw new Trouble(`${program} ${ended}`);
+};

@@ -1,0 +1,12 @@
+// What a handler wants of the node, each with a line for the operator who decides. Texts may name keys of [config] in braces; a key
+// without a value makes no want.
+
+/** To run a program: an absolute path, then a word for each argument. A `*` in a word stands for any text. */
+export const exec = (words, reason, { user = undefined, keep = false } = {}) =>
+  ({ capability: { tag: "exec", val: { words, user, keep } }, reason });
+
+/** To connect to "ip:port". */
+export const tcp = (address, reason) => ({ capability: { tag: "tcp", val: address }, reason });
+
+/** To send HTTP requests to "host:port". */
+export const http = (address, reason) => ({ capability: { tag: "http", val: address }, reason });

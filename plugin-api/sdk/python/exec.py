@@ -1,0 +1,35 @@
+"""Programs of the node. `exec` of `[grants]` says which, with which arguments."""
+
+from wit_world.imports import exec as programs
+
+from . import Err, Trouble
+
+
+def run(program: str, args: list[str], seconds: float | None = None) -> str:
+    """Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output.
+
+    It may take so many seconds, and without that as long as the call has. What does not exit with 0 raises `Trouble`.
+    """
+    timeout_ms = None if seconds is None else round(seconds * 1000)
+    try:
+        output = programs.run(programs.Command(program, args, env=[], stdin=b"", timeout_ms=timeout_ms))
+    except Err as error:
+        raise Trouble(f"{program}{_why(error.value)}") from error
+    if output.code == 0:
+        return output.stdout.decode(errors="replace")
+    said = output.stderr.decode(errors="replace").strip().split("\n")[0]
+    if said:
+        raise Trouble(f"{program}: {said}")
+    raise Trouble(f"{program} was killed by a signal" if output.code is None else f"{program} exited with {output.code} and said nothing")
+
+
+def _why(error: programs.ExecError) -> str:
+    match error:
+        case programs.ExecError_Denied():
+            return " is not granted with these arguments; koid's log has the line for [grants]"
+        case programs.ExecError_NotFound():
+            return " is not there; install it, or name the place where it is"
+        case programs.ExecError_TimedOut():
+            return " did not end in time"
+        case programs.ExecError_Io(value=words):
+            return f": {words}"

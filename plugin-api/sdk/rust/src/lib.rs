@@ -1,0 +1,57 @@
+//! For koi handlers in Rust: the interface with koi, `wit/koi-service.wit`, and what most of them need besides.
+//!
+//! A handler implements [`metadata::Guest`] and [`lifecycle::Guest`], and names itself: `koi_sdk::handler!(Handler);`.
+
+#![warn(missing_docs)]
+
+// What the macro writes calls across the border of the component.
+#[allow(missing_docs, unsafe_code)]
+#[doc(hidden)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "handler-exec",
+        pub_export_macro: true,
+        default_bindings_module: "koi_sdk::bindings",
+    });
+}
+
+pub use bindings::exports::koi::service::{lifecycle, metadata};
+pub use bindings::koi::service::host::{self, LogLevel};
+pub use bindings::koi::service::types::{
+    Capability, ConfigKey, ConfigType, Context, Failure, Hook, HookError, HookSet, IntegerRange, Metadata,
+    Program, Role, ServiceState, StatusReport, Want,
+};
+pub use bindings::koi::service::{exec as raw_exec, state as raw_state};
+
+pub mod config;
+pub mod exec;
+pub mod store;
+pub mod want;
+
+#[cfg(all(any(feature = "tcp", feature = "http"), target_family = "wasm"))]
+mod deadline;
+#[cfg(all(feature = "http", target_family = "wasm"))]
+pub mod http;
+#[cfg(all(feature = "tcp", target_family = "wasm"))]
+pub mod tcp;
+
+/// Makes a type the handler of the component.
+#[macro_export]
+macro_rules! handler {
+    ($type:ident) => {
+        $crate::bindings::export!($type with_types_in $crate::bindings);
+
+        // Runs before each call. Standard error, where a panic says why, leads nowhere in some builds for WASM; koi's log is always there.
+        #[cfg(target_family = "wasm")]
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static LOG_PANICS: extern "C" fn() = $crate::log_panics;
+    };
+}
+
+/// Sends what panics say to koi's log. [`handler!`] sees to it.
+#[doc(hidden)]
+pub extern "C" fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| host::log(LogLevel::Error, &panic.to_string())));
+}
