@@ -24,7 +24,7 @@ mod store;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -151,7 +151,7 @@ fn test(args: &TestArgs, network: Option<&NetworkError>, interrupt: Interrupt) -
 /// Records a test file, and runs it: it must pass, unless something was left out.
 fn recorded(
     args: &TestArgs,
-    path: &PathBuf,
+    path: &Path,
     (network, outside): (Option<&NetworkError>, &Handle),
     interrupt: Interrupt,
 ) -> Result<u8, TestRunError> {
@@ -168,7 +168,7 @@ fn recorded(
         }
         return Ok(0);
     }
-    let files = vec![path.clone()];
+    let files = vec![path.to_owned()];
     let handler = Some(recorded.handler);
     let args = TestArgs {
         handler,

@@ -114,7 +114,7 @@ pub enum ManifestEntryError {
     #[error(
         "`handler`: {0} may lead to another file tomorrow; run `koi plugins pull {0}`, and write the line with sha256 that it prints"
     )]
-    Unpinned(Reference),
+    Unpinned(Box<Reference>),
     /// A date or a list of lists under `[config]`.
     #[error("`{0}` must be a text, a number, true or false; or a list of them, if the handler takes one")]
     NotASetting(String),
@@ -242,7 +242,7 @@ fn handler(key: &TomlKey<'_>, value: &TomlValue<'_>) -> Result<String, SpannedEr
     let reference: Reference = text.parse().map_err(|error: ReferenceError| wrong(error.into()))?;
     match reference.digest {
         Some(digest) => Ok(reference.pinned(digest).to_string()),
-        None => Err(wrong(ManifestEntryError::Unpinned(reference))),
+        None => Err(wrong(ManifestEntryError::Unpinned(Box::new(reference)))),
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -110,7 +110,7 @@ pub(crate) struct Recorded {
 /// recording.
 pub(crate) fn record(
     args: &TestArgs,
-    path: &PathBuf,
+    path: &Path,
     (inside, outside): (&Runtime, &Handle),
     network: Option<&NetworkError>,
     interrupt: Interrupt,
@@ -122,7 +122,7 @@ pub(crate) fn record(
         return Err(RecordError::NoHook);
     }
     if path.exists() {
-        return Err(RecordError::Exists(path.clone()));
+        return Err(RecordError::Exists(path.to_owned()));
     }
     let target = match (&args.handler, &args.service) {
         (Some(handler), service) => Target::find(handler, service.as_deref(), &[])?,

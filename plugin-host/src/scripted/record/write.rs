@@ -66,7 +66,8 @@ impl Recording<'_> {
     fn text(&self, heard: &Heard) -> String {
         let mut text =
             String::from("# Recorded by koi plugins test --record. Look through it before others see it.\n");
-        if !self.with_bodies && !(heard.connections.is_empty() && heard.requests.is_empty()) {
+        let has_bodies = !heard.connections.is_empty() || !heard.requests.is_empty();
+        if has_bodies && !self.with_bodies {
             text.push_str("# Bytes and bodies were left out, and `bytes` says how many there were: what the handler makes of others is another thing.\n");
         }
         text.push_str("\n[given]\n");
