@@ -19,6 +19,11 @@ pub(crate) trait Machine: Send + Sync {
 
     /// What the wall clock says while the next call runs, since 1970; none: what this machine's says when the call begins.
     fn clock(&self) -> Option<Duration>;
+
+    /// Whether koi's `sleep` takes its time: the world around the handler is a real one.
+    fn sleeps(&self) -> bool {
+        false
+    }
 }
 
 /// A made-up machine in place of this one. Clones are the same.

@@ -4,6 +4,8 @@
 mod guests;
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -459,6 +461,67 @@ fn what_was_scripted_and_not_used_or_used_and_not_scripted_is_found() {
     let request = "a request came that the test does not have; the nearest; expected GET 10.0.0.5/b; seen GET 10.0.0.5/a";
     assert!(found.iter().any(|f| f.ends_with(request)), "{found:#?}");
     assert!(found.iter().any(|f| f.ends_with("go was run; expected 2 times; seen not at all")), "{found:#?}");
+}
+
+/// Answers like a redis-server that wants this password, until the test ends.
+fn fake_redis(password: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let (mut stream, mut command) = (stream.unwrap(), [0; 4096]);
+                while let Ok(length @ 1..) = stream.read(&mut command) {
+                    let command = String::from_utf8_lossy(&command[..length]).into_owned();
+                    let info = format!(
+                        "role:master\r\nmaster_repl_offset:7\r\nredis_version:7\r\nsecret:{password}\r\n"
+                    );
+                    let answer = match command.split("\r\n").nth(2).unwrap_or_default() {
+                        "AUTH" if command.contains(password) => "+OK\r\n".to_owned(),
+                        "INFO" => format!("${}\r\n{info}\r\n", info.len()),
+                        "GET" => "$-1\r\n".to_owned(),
+                        "DBSIZE" => ":3\r\n".to_owned(),
+                        _ => "-ERR what?\r\n".to_owned(),
+                    };
+                    stream.write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_recording_passes_where_nothing_of_the_world_is_left_and_has_no_secret_in_it() {
+    let Some(redis) = built("redis") else { return };
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip("recording takes root");
+    }
+    let (place, port) = (Place::new(), fake_redis("hunter2secret"));
+    fs::create_dir(place.at("svc")).unwrap();
+    let password = place.at("svc/password");
+    koi_testkit::write_with_mode(&password, "hunter2secret\n", 0o600);
+    let toml = format!(
+        "[config]\naddress = \"127.0.0.1:{port}\"\npassword = {{ file = {password:?} }}\n[grants]\ntcp = [\"127.0.0.1:{port}\", \
+         \"127.0.0.1:1\"]\n"
+    );
+    fs::write(place.at("svc/service.toml"), toml).unwrap();
+    let record = |file: &str, more: &[&str]| {
+        let words = ["--json", "--record", file, "--service", "svc", redis.to_str().unwrap(), "status"];
+        place.run(&[&words, more].concat())
+    };
+    let ran = record("whole.toml", &["--with-bodies"]);
+    assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}{}", ran.said, ran.wrong);
+    let text = fs::read_to_string(place.at("whole.toml")).unwrap();
+    assert!(!text.contains("hunter2") && text.contains("password = \"xxxxxxxxxxxxx\""), "{text}");
+    assert!(text.contains("outcome = \"promoted\"") && text.contains("refuse = true"), "{text}");
+    assert_eq!(place.at("whole.toml").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    let ran = record("lengths.toml", &[]);
+    assert_eq!((ran.code, &ran.json()["recorded"]), (Some(0), &"lengths.toml".into()), "{}", ran.wrong);
+    let text = fs::read_to_string(place.at("lengths.toml")).unwrap();
+    assert!(text.contains("{ expect = { bytes = ") && !text.contains("AUTH"), "{text}");
+    assert_eq!(record("lengths.toml", &[]).code, Some(2), "what is there is not written over");
 }
 
 /// Each example and each template is tested by its own file.

@@ -187,7 +187,7 @@ pub(crate) struct RunHook {
 /// `koi plugins test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestPlugin {
-    /// A .wasm, a .so, a script or a service's folder to test; and test files, which end in .toml
+    /// A .wasm, a .so, a script or a service's folder to test; test files, which end in .toml; with --record: hooks
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Only tests that have this in their name
@@ -196,6 +196,16 @@ pub(crate) struct TestPlugin {
     /// Write a report in the form of JUnit as well
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Make a test file: really run the hooks that are named behind the handler, in the service of --service, and note what the
+    /// world told them. As root; the file must be new, and is for its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// The service to record, with its configuration and grants
+    #[arg(long, value_name = "DIR", requires = "record")]
+    pub(crate) service: Option<PathBuf>,
+    /// Put what was sent and received into the recording, and not only how many bytes; known secrets stay out
+    #[arg(long, requires = "record")]
+    pub(crate) with_bodies: bool,
     /// Show only what failed and how it ended; does not change -o json
     #[arg(long)]
     pub(crate) quiet: bool,

@@ -3,6 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use koi_plugin_api::Hook;
+
+/// The option with which hooks are named beside it.
+pub(crate) const RECORD: &str = "--record";
+
 /// What is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct TestArgs {
@@ -14,6 +19,14 @@ pub(crate) struct TestArgs {
     pub(crate) filter: Option<String>,
     /// Where a report for programs goes.
     pub(crate) junit: Option<PathBuf>,
+    /// Where a recording goes; none: tests are run.
+    pub(crate) record: Option<PathBuf>,
+    /// The service that is recorded.
+    pub(crate) service: Option<PathBuf>,
+    /// The hooks that are recorded.
+    pub(crate) hooks: Vec<Hook>,
+    /// A recording has what was sent and received.
+    pub(crate) with_bodies: bool,
     /// Only what is not as it should be.
     pub(crate) quiet: bool,
     pub(crate) json: bool,
@@ -34,6 +47,7 @@ pub(crate) enum TestArgsError {
 /// Reads what follows the process's word.
 pub(crate) fn read(words: &[OsString]) -> Result<TestArgs, TestArgsError> {
     let mut args = TestArgs::default();
+    let records = words.iter().any(|word| word == RECORD);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| TestArgsError::NoValue(word.clone()));
@@ -42,11 +56,19 @@ pub(crate) fn read(words: &[OsString]) -> Result<TestArgs, TestArgsError> {
             Some("--json") => args.json = true,
             Some("--color") => args.color = true,
             Some("--filter") => args.filter = Some(value()?.to_string_lossy().into_owned()),
+            Some("--record") => args.record = Some(value()?.into()),
+            Some("--service") => args.service = Some(value()?.into()),
+            Some("--with-bodies") => args.with_bodies = true,
             Some("--junit") => args.junit = Some(value()?.into()),
             Some(other) if other.starts_with("--") => {
                 return Err(TestArgsError::UnknownOption(other.to_owned()));
             }
             _ => {
+                let hook = Hook::ALL.into_iter().find(|hook| Some(hook.as_str()) == word.to_str());
+                if let Some(hook) = hook.filter(|_| records) {
+                    args.hooks.push(hook);
+                    continue;
+                }
                 let path = PathBuf::from(word);
                 match path.extension().is_some_and(|ending| ending == "toml") {
                     true => args.files.push(path),

@@ -6,7 +6,7 @@
 //!
 //! `file` reads test files, `places` finds them. `network` keeps this process apart from the machine's network, and in there `peers` listen.
 //! `machine` answers what a guest asks of koid's side. `run` does one test; `compare` and `store` look at what came of it, each difference is a
-//! `finding`. `report` and `junit` tell it.
+//! `finding`. `report` and `junit` tell it. `record` makes a test file of what a handler does in the world as it is.
 
 mod args;
 mod compare;
@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod peers;
 mod places;
+mod record;
 mod report;
 mod run;
 mod store;
@@ -26,14 +27,14 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::conformance::error::{LoadedHandlerError, ScratchError, TargetError, TrialError};
 use crate::conformance::exit;
 use crate::conformance::harness::Harness;
 use crate::conformance::interrupt::Interrupt;
 use crate::conformance::loaded_handler::LoadedHandler;
-use crate::conformance::report::{json, progress};
+use crate::conformance::report::{json, progress, write};
 use crate::conformance::scratch::Scratch;
 use crate::conformance::target::Target;
 use crate::plugin::Kind;
@@ -43,6 +44,7 @@ use crate::scripted::file::error::TestFileError;
 use crate::scripted::junit::JunitError;
 use crate::scripted::network::NetworkError;
 use crate::scripted::places::PlaceError;
+use crate::scripted::record::RecordError;
 use crate::scripted::report::Report;
 use crate::scripted::run::Stage;
 
@@ -69,17 +71,33 @@ enum TestRunError {
     NothingLeft(String),
     #[error(transparent)]
     Junit(#[from] JunitError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// The process that runs tests. `words` is what follows the first word.
 pub(crate) fn test_process(words: &[OsString]) -> ExitCode {
-    // Before there is a second thread.
-    let network = network::enter();
-    let interrupt = Interrupt::watch();
+    let (interrupt, network, outside) = match words.iter().any(|word| word == args::RECORD) {
+        false => {
+            // Before there is a second thread.
+            let network = network::enter();
+            (Interrupt::watch(), network, None)
+        }
+        true => {
+            let interrupt = Interrupt::watch();
+            // Its threads stay in the network of the machine.
+            let outside = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            (interrupt, network::enter(), outside.ok())
+        }
+    };
     crate::backend::wasm::show_lines();
-    let tested = args::read(words)
-        .map_err(TestRunError::from)
-        .and_then(|args| test(&args, network.as_ref().err(), interrupt));
+    let tested =
+        args::read(words).map_err(TestRunError::from).and_then(|args| match (&args.record, &outside) {
+            (Some(path), Some(outside)) => {
+                recorded(&args, path, (network.as_ref().err(), outside.handle()), interrupt)
+            }
+            _ => test(&args, network.as_ref().err(), interrupt),
+        });
     ExitCode::from(tested.unwrap_or_else(|error| {
         let why = koi_text::blanked(&error.to_string());
         if words.iter().any(|word| word == "--json") {
@@ -128,6 +146,39 @@ fn test(args: &TestArgs, network: Option<&NetworkError>, interrupt: Interrupt) -
         (false, true) => exit::FAILED,
         (false, false) => 0,
     })
+}
+
+/// Records a test file, and runs it: it must pass, unless something was left out.
+fn recorded(
+    args: &TestArgs,
+    path: &Path,
+    (network, outside): (Option<&NetworkError>, &Handle),
+    interrupt: Interrupt,
+) -> Result<u8, TestRunError> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let inside = runtime.map_err(TestRunError::Runtime)?;
+    let recorded = record::record(args, path, (&inside, outside), network, interrupt.clone())?;
+    // Nobody stands between the handler and the tests.
+    inside.shutdown_background();
+    if !recorded.is_whole {
+        let left_out = "what was sent and received was left out, so it will not pass as it is; --with-bodies records that as well";
+        match args.json {
+            true => json(&serde_json::json!({ "recorded": path, "note": left_out })),
+            false => write(&format!("recorded into {}: {left_out}\n", path.display())),
+        }
+        return Ok(0);
+    }
+    let files = vec![path.to_owned()];
+    let handler = Some(recorded.handler);
+    let args = TestArgs {
+        handler,
+        files,
+        quiet: args.quiet,
+        json: args.json,
+        color: args.color,
+        ..TestArgs::default()
+    };
+    test(&args, network, interrupt)
 }
 
 fn test_file(

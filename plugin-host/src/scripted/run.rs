@@ -204,7 +204,7 @@ fn with_secret_files(
 }
 
 /// What a call is told beside the configuration.
-fn set_circumstances(context: &mut Context, call: &CallScript, test: &Test) {
+pub(crate) fn set_circumstances(context: &mut Context, call: &CallScript, test: &Test) {
     let given = &test.given;
     context.role = call.role.unwrap_or(match call.hook {
         Hook::Promote => Role::Promoted,

@@ -66,6 +66,10 @@ pub(crate) async fn run(options: &Options, args: &RunHook, out: Out) -> Result<u
 
 /// Runs `koid plugin-test`.
 pub(crate) async fn test(options: &Options, args: &TestPlugin, out: Out) -> Result<u8, CommandError> {
+    let service = args.service.as_deref();
+    if let Some(service) = service {
+        must_be_harmless(options, service, Some(service), args.really)?;
+    }
     for file in args.files.iter().filter(|file| file.extension().is_none_or(|ending| ending != "toml")) {
         must_be_harmless(options, file, None, args.really)?;
     }
@@ -73,6 +77,13 @@ pub(crate) async fn test(options: &Options, args: &TestPlugin, out: Out) -> Resu
     words.extend(args.files.iter().map(|file| file.clone().into_os_string()));
     if let Some(filter) = &args.filter {
         words.extend(["--filter".into(), filter.into()]);
+    }
+    if let Some(record) = &args.record {
+        words.extend(["--record".into(), record.into()]);
+        words.extend(args.with_bodies.then(|| "--with-bodies".into()));
+    }
+    if let Some(service) = service {
+        words.extend(["--service".into(), service.into()]);
     }
     if let Some(junit) = &args.junit {
         words.extend(["--junit".into(), junit.into()]);

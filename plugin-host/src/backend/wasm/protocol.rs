@@ -162,6 +162,9 @@ pub(crate) struct TestClock {
     /// What the wall clock says when the call begins, since 1970.
     #[n(0)]
     pub(crate) wall_us: u64,
+    /// `sleep` takes its time: the test is being recorded.
+    #[n(1)]
+    pub(crate) sleeps: bool,
 }
 
 /// A text that is not shown.

@@ -6,10 +6,29 @@ use toml::de::DeValue;
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
 use crate::scripted::file::fields::{Fields, Result, Value, kind, text};
 
-const FORMS: [&str; 2] = ["hex", "base64"];
+/// Bytes that one value may stand for.
+const MOST_BYTES: usize = 16 << 20;
+
+const FORMS: [&str; 3] = ["hex", "base64", "bytes"];
+
+/// Stands for bytes of which only the number is known.
+const ANY: u8 = b'x';
+
+/// How many bytes `{ bytes = 27 }` stands for; none: they are written out.
+pub(super) fn count(key: &str, value: &Value<'_>) -> Result<Option<usize>> {
+    match value.get_ref() {
+        DeValue::Table(_) => {
+            Fields::within(key, value, "these bytes", &FORMS)?.number("bytes", "a number of bytes")
+        }
+        _ => Ok(None),
+    }
+}
 
 /// A text, `{ hex = "0d0a" }` or `{ base64 = "DQo=" }`.
 pub(super) fn bytes(key: &str, value: &Value<'_>) -> Result<Vec<u8>> {
+    if let Some(count) = count(key, value)? {
+        return Ok(vec![ANY; count.min(MOST_BYTES)]);
+    }
     match value.get_ref() {
         DeValue::String(text) => Ok(text.as_bytes().to_vec()),
         DeValue::Table(_) => of_form(key, &Fields::within(key, value, "these bytes", &FORMS)?),

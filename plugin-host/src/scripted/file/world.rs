@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use toml::de::DeValue;
 
-use crate::scripted::file::bytes::bytes;
+use crate::scripted::file::bytes::{bytes, count};
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
 use crate::scripted::file::fields::{Fields, Result, Value, kind, setting, text, word};
 
@@ -48,6 +48,8 @@ pub(crate) struct PeerStep {
 pub(crate) enum PeerAct {
     /// Takes these bytes, and no others.
     Expect(Vec<u8>),
+    /// Takes so many, whatever they are.
+    ExpectAny(usize),
     /// Sends these.
     Say(Vec<u8>),
     /// Ends the connection.
@@ -169,7 +171,10 @@ fn step(value: &Value<'_>, around: &Around<'_>) -> Result<PeerStep> {
         DeValue::Table(_) => {
             let fields = Fields::within("talk", value, "a step of talk", &STEP_KEYS)?;
             match (fields.get("expect"), fields.get("say")) {
-                (Some(value), None) => PeerAct::Expect(bytes("expect", value)?),
+                (Some(value), None) => match count("expect", value)? {
+                    Some(count) => PeerAct::ExpectAny(count),
+                    None => PeerAct::Expect(bytes("expect", value)?),
+                },
                 (None, Some(value)) => PeerAct::Say(bytes("say", value)?),
                 (Some(_), Some(_)) | (None, None) => {
                     let ways = "`expect` and `say`";

@@ -73,6 +73,7 @@ impl Connection {
         for step in &script.talk {
             let followed = match &step.does {
                 PeerAct::Expect(wanted) => self.expect(step.line, wanted).await,
+                PeerAct::ExpectAny(count) => self.expect_any(step.line, *count).await,
                 PeerAct::Say(bytes) => self.say(step.line, bytes).await,
                 PeerAct::Close => {
                     let _ = self.stream.shutdown().await;
@@ -115,6 +116,21 @@ impl Connection {
                 return Err(Astray);
             }
         }
+    }
+
+    /// Takes so many bytes.
+    async fn expect_any(&mut self, line: usize, count: usize) -> Result<(), Astray> {
+        while self.received.len() < count {
+            if self.read().await.unwrap_or(0) == 0 {
+                let (what, seen) =
+                    ("the connection ended before the peer had what it expects", self.received.len());
+                let finding = Finding::other(line, what, format!("{count} bytes"), format!("{seen} bytes"));
+                self.findings.add(finding.following());
+                return Err(Astray);
+            }
+        }
+        self.received.drain(..count);
+        Ok(())
     }
 
     async fn say(&mut self, line: usize, bytes: &[u8]) -> Result<(), Astray> {

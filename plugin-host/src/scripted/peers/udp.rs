@@ -22,6 +22,15 @@ pub(super) async fn serve(
     let mut sender: Option<SocketAddr> = None;
     for step in &script.talk {
         match &step.does {
+            PeerAct::ExpectAny(count) => {
+                let received = receive(&socket, &mut datagram, &mut over).await;
+                let seen = received.map_or("not at all".to_owned(), |(length, _)| format!("{length} bytes"));
+                sender = received.map(|(_, from)| from);
+                if received.is_none_or(|(length, _)| length != *count) {
+                    let what = format!("{} was sent a datagram", script.at);
+                    findings.add(Finding::other(step.line, what, format!("{count} bytes"), seen).following());
+                }
+            }
             PeerAct::Expect(wanted) => {
                 let Some((length, from)) = receive(&socket, &mut datagram, &mut over).await else {
                     let what = format!("{} was sent a datagram", script.at);

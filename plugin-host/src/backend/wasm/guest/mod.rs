@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::backend::helper;
+pub(crate) use crate::backend::wasm::guest::imports::tls::trusted;
 
 /// The process that runs a component. Argument: the service's name, for whoever looks at a list of processes. Standard input is a
 /// socket.

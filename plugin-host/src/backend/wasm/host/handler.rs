@@ -80,7 +80,8 @@ struct Session {
 fn test_clock(stand_in: &StandIn) -> TestClock {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall = stand_in.machine().clock().unwrap_or_else(now);
-    TestClock { wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX) }
+    let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
+    TestClock { wall_us, sleeps: stand_in.machine().sleeps() }
 }
 
 impl WasmService {

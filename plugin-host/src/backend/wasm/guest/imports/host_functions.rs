@@ -47,11 +47,8 @@ impl Host for Guest {
     }
 
     async fn sleep(&mut self, ms: u64) -> bool {
-        let ms = Duration::from_millis(ms).min(self.call.remaining());
-        if let Some(time) = &self.call.test {
-            time.sleep(ms);
-        }
-        let wait = tokio::time::sleep(if self.call.test.is_some() { Duration::ZERO } else { ms });
+        let time = Duration::from_millis(ms).min(self.call.remaining());
+        let wait = tokio::time::sleep(self.call.test.as_ref().map_or(time, |test| test.sleep(time)));
         let mut abort = self.call.abort.clone();
         tokio::select! {
             biased;

@@ -7,5 +7,5 @@ mod names;
 mod older;
 pub(super) mod output;
 mod state;
-mod tls;
+pub(super) mod tls;
 pub(super) mod wasi;

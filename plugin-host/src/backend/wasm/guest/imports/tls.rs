@@ -41,6 +41,15 @@ pub(super) async fn encrypted(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(HttpError::Tls)
 }
 
+/// Encrypts a connection to the server `name`, as a guest's would be. For recordings.
+///
+/// # Errors
+/// As [`encrypted`].
+pub(crate) async fn trusted(stream: TcpStream, name: &str) -> Result<TlsStream<TcpStream>, HttpError> {
+    let host = HttpHost::parse(name).ok_or_else(|| unresolved("invalid dns name"))?;
+    encrypted(stream, &host, public_authorities()).await
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;

@@ -55,7 +55,7 @@ impl GuestCall {
 
     /// What of the call's time was slept away at once.
     fn slept(&self) -> Duration {
-        self.test.as_ref().map(TestTime::slept).unwrap_or_default()
+        self.test.as_ref().map(TestTime::spared).unwrap_or_default()
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct TestTime {
     /// What the wall clock says at its beginning, since 1970.
     wall: Duration,
     began: Instant,
+    /// A sleep takes its time.
+    sleeps: bool,
     slept_us: Arc<AtomicU64>,
 }
 
@@ -21,18 +23,24 @@ impl TestTime {
     /// Of a call that begins now.
     pub(crate) fn new(clock: TestClock) -> TestTime {
         let wall = Duration::from_micros(clock.wall_us);
-        TestTime { wall, began: Instant::now(), slept_us: Arc::default() }
+        TestTime { wall, began: Instant::now(), sleeps: clock.sleeps, slept_us: Arc::default() }
     }
 
-    /// So much passes at once.
-    pub(crate) fn sleep(&self, time: Duration) {
+    /// So much passes: at once, or it is to be waited for. The answer: how long to wait.
+    pub(crate) fn sleep(&self, time: Duration) -> Duration {
         let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         // It only ever grows, to the end of the call's time at most.
         self.slept_us.fetch_add(us, Ordering::Relaxed);
+        if self.sleeps { time } else { Duration::ZERO }
+    }
+
+    /// What has passed without having been waited for.
+    pub(crate) fn spared(&self) -> Duration {
+        if self.sleeps { Duration::ZERO } else { self.slept() }
     }
 
     /// What has passed so.
-    pub(crate) fn slept(&self) -> Duration {
+    fn slept(&self) -> Duration {
         Duration::from_micros(self.slept_us.load(Ordering::Relaxed))
     }
 }
@@ -53,6 +61,6 @@ impl HostMonotonicClock for TestTime {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from((self.began.elapsed() + self.slept()).as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from((self.began.elapsed() + self.spared()).as_nanos()).unwrap_or(u64::MAX)
     }
 }
