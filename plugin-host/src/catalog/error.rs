@@ -10,8 +10,8 @@ use koi_plugin_api::Want;
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
 use crate::backend::wasm::grants::error::GrantError;
-use crate::catalog::blobs::CopyError;
-use crate::catalog::files::FileError;
+use crate::catalog::storage::blobs::CopyError;
+use crate::catalog::storage::files::FileError;
 use crate::config::error::ConfigError;
 use crate::plugin::FileHash;
 

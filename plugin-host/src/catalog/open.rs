@@ -12,7 +12,7 @@ use koi_plugin_shell::{Shape, ShellHandler};
 use crate::backend::code::Opened;
 use crate::catalog::error::OpenError;
 use crate::catalog::handler_snapshot::{HandlerSnapshot, PluginSnapshot};
-use crate::catalog::loaded_plugin::LoadedPlugin;
+use crate::catalog::loading::loaded_plugin::LoadedPlugin;
 use crate::config::settle::settle;
 use crate::granted::Granted;
 use crate::plugin::{Facts, FileHash, Opening, Resolved, Setup};

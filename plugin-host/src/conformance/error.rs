@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
-use crate::catalog::blobs::CopyError;
-use crate::catalog::files::FileError;
+use crate::catalog::storage::blobs::CopyError;
+use crate::catalog::storage::files::FileError;
 use crate::config::error::ConfigError;
 use crate::service::definition::{COMPONENT, MANIFEST};
 use crate::service::manifest::ManifestError;

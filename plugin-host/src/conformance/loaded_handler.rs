@@ -8,8 +8,8 @@ use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::backend::code::{Code, Opened};
 use crate::backend::{self, PluginFile, Start};
-use crate::catalog::blobs;
-use crate::catalog::files;
+use crate::catalog::storage::blobs;
+use crate::catalog::storage::files;
 use crate::config::setting::{ServiceConfig, Setting};
 use crate::config::settle::settle;
 use crate::conformance::error::LoadedHandlerError;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use koi_plugin_api::HookSet;
 use koi_plugin_shell::{Shape, ShellHandler};
 
-use crate::catalog::files;
+use crate::catalog::storage::files;
 use crate::config::setting::Setting;
 use crate::conformance::error::TargetError;
 use crate::plugin::Kind;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::files;
+use crate::catalog::storage::files;
 use crate::plugin::Kind;
 use crate::scripted::file::TestFile;
 use crate::service::definition::COMPONENT;

@@ -11,8 +11,8 @@ use koi_artifact::SCHEME;
 use koi_plugin_api::{Hook, HookSet};
 use koi_plugin_shell::{Shape, ShellHandler, what_else};
 
-use crate::catalog::files;
 use crate::catalog::registry::Registry;
+use crate::catalog::storage::files;
 use crate::plugin::Kind;
 use crate::service::definition::{COMPONENT, DISABLED, Found, MANIFEST, SERVICES};
 use crate::service::entry;

@@ -211,8 +211,8 @@ fn listen(target: &Target, proxies: &Proxies) -> Result<Vec<(String, u16)>, Reco
     texts(target, "exec")?;
     for (_, entry) in texts(target, "tcp")? {
         match server("tcp", &entry)? {
-            (Ok(ip), port) => proxies.tcp(SocketAddr::new(ip, port))?,
-            (Err(name), port) => {
+            (ServerHost::Ip(ip), port) => proxies.tcp(SocketAddr::new(ip, port))?,
+            (ServerHost::Name(name), port) => {
                 let ips = look_up(&proxies.outside, &name);
                 let ips = ips.map_err(|source| RecordError::Name { name: name.clone(), source })?;
                 for ip in &ips {
@@ -225,8 +225,8 @@ fn listen(target: &Target, proxies: &Proxies) -> Result<Vec<(String, u16)>, Reco
     let mut names = Vec::new();
     for (_, entry) in texts(target, "http")? {
         match server("http", &entry)? {
-            (Ok(ip), port) => proxies.http(SocketAddr::new(ip, port))?,
-            (Err(name), port) => names.push((name, port)),
+            (ServerHost::Ip(ip), port) => proxies.http(SocketAddr::new(ip, port))?,
+            (ServerHost::Name(name), port) => names.push((name, port)),
         }
     }
     Ok(names)
@@ -245,16 +245,23 @@ fn texts(target: &Target, key: &'static str) -> Result<Vec<(usize, String)>, Rec
         .collect()
 }
 
-/// The server of an entry: its address or name, and its port.
-fn server(key: &'static str, entry: &str) -> Result<(Result<IpAddr, String>, u16), RecordError> {
+/// Where a server is.
+enum ServerHost {
+    Ip(IpAddr),
+    /// In lower case.
+    Name(String),
+}
+
+/// The server of an entry, and its port.
+fn server(key: &'static str, entry: &str) -> Result<(ServerHost, u16), RecordError> {
     let range = || RecordError::Range { key, entry: entry.to_owned() };
     let (host, port) = entry.rsplit_once(':').ok_or_else(range)?;
     let port = port.parse().map_err(|_| range())?;
     let host = host.trim_matches(['[', ']']);
     match host.parse::<IpAddr>() {
-        Ok(ip) => Ok((Ok(ip.to_canonical()), port)),
+        Ok(ip) => Ok((ServerHost::Ip(ip.to_canonical()), port)),
         Err(_) if host.contains('/') => Err(range()),
-        Err(_) => Ok((Err(host.to_ascii_lowercase()), port)),
+        Err(_) => Ok((ServerHost::Name(host.to_ascii_lowercase()), port)),
     }
 }
 

@@ -14,18 +14,14 @@
 //!
 //! Everything that can be found wrong is found wrong when the service is loaded: directories and programs are looked at, names are
 //! resolved and their addresses kept, so that a name server's later answers change nothing. Names under `http` are looked up at each
-//! request: a name server's answer grants no address of this machine or its network ([`authority`]).
+//! request: a name server's answer grants no address of this machine or its network ([`addresses::authority`]).
 
-mod address;
-mod authority;
-pub(crate) mod directory;
+mod addresses;
+pub(crate) mod directories;
 pub(crate) mod error;
 mod interfaces;
-mod launchers;
 mod paths;
-pub(crate) mod program;
-mod protected;
-mod public;
+pub(crate) mod programs;
 mod section;
 mod users;
 pub(crate) mod wanted;
@@ -33,15 +29,16 @@ pub(crate) mod wanted;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-pub(crate) use authority::HttpHost;
+pub(crate) use addresses::authority::HttpHost;
 use koi_files::trust;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::wasm::grants::address::AddressGrant;
-use crate::backend::wasm::grants::authority::{Authority, may_mean};
-use crate::backend::wasm::grants::directory::Directory;
+use crate::backend::wasm::grants::addresses::address::AddressGrant;
+use crate::backend::wasm::grants::addresses::authority::{Authority, may_mean};
+use crate::backend::wasm::grants::directories::directory::Directory;
 use crate::backend::wasm::grants::error::GrantError;
-use crate::backend::wasm::grants::program::Program;
+use crate::backend::wasm::grants::programs::program;
+use crate::backend::wasm::grants::programs::program::Program;
 use crate::backend::wasm::grants::section::Section;
 use crate::backend::wasm::grants::users::NamedUser;
 use crate::config::setting::SecretFile;

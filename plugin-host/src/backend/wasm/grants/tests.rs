@@ -6,7 +6,7 @@ use std::path::Path;
 
 use koi_plugin_api::{Capability, Program as WantedProgram, Want};
 
-use super::program::entry_for;
+use super::programs::program::entry_for;
 use super::section::KEYS;
 use super::*;
 use crate::host::{Extent, Protected};

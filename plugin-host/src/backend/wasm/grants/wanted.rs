@@ -6,9 +6,9 @@ use koi_plugin_api::{Capability, Program as WantedProgram, Want};
 use toml::{Table, Value};
 
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::grants::address::AddressText;
+use crate::backend::wasm::grants::addresses::address::AddressText;
 use crate::backend::wasm::grants::error::GrantError;
-use crate::backend::wasm::grants::launchers::leads_anywhere;
+use crate::backend::wasm::grants::programs::launchers::leads_anywhere;
 use crate::resolver::Resolver;
 
 impl Grants {

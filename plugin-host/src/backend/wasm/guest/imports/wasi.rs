@@ -18,7 +18,7 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 use crate::backend::wasm::bindings::v0_1::koi::service as older;
 use crate::backend::wasm::bindings::v0_2::koi::service::{exec, state};
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::grants::directory::Directory;
+use crate::backend::wasm::grants::directories::directory::Directory;
 use crate::backend::wasm::grants::error::DirectoryError;
 use crate::backend::wasm::guest::imports::names;
 use crate::backend::wasm::guest::run::data::Guest;

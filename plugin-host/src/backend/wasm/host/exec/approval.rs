@@ -2,7 +2,7 @@
 
 use koi_plugin_api::{CallLog, Hook, LogLevel};
 
-use crate::backend::wasm::grants::program::{Program, entry_for};
+use crate::backend::wasm::grants::programs::program::{Program, entry_for};
 use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::protocol::{ProgramRequest, ProgramRunError};
 

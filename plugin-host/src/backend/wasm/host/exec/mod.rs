@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::backend::wasm::broker::protocol::RunRequest;
-use crate::backend::wasm::grants::program::Program;
+use crate::backend::wasm::grants::programs::program::Program;
 use crate::backend::wasm::host::exec::approval::approve;
 use crate::backend::wasm::host::exec::broker::{Broker, BrokerLostError, Exit, Start};
 use crate::backend::wasm::host::exec::kept::{KeepError, Kept};

@@ -10,9 +10,9 @@ use koi_files::trust::{self, TrustError};
 use koi_plugin_api::Program as WantedProgram;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::wasm::grants::directory::Directory;
+use crate::backend::wasm::grants::directories::directory::Directory;
 use crate::backend::wasm::grants::error::{Danger, ProgramError, VariableError};
-use crate::backend::wasm::grants::launchers::leads_anywhere;
+use crate::backend::wasm::grants::programs::launchers::leads_anywhere;
 use crate::backend::wasm::grants::section::CommandLine;
 use crate::backend::wasm::grants::{paths, users};
 use crate::plugin::RunAs;
@@ -65,14 +65,14 @@ pub(crate) struct Program {
 
 impl Program {
     /// Of an entry. Blocks: the program is looked at, and its user looked up.
-    pub(super) fn parse(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
+    pub(in crate::backend::wasm::grants) fn parse(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
         let program = Program::of(line, line.user.map(users::of_program).transpose()?)?;
         check_executable(&program.path)?;
         Ok(program)
     }
 
     /// Of one that was granted before, when its user had these numbers: whether it is still there shows when it is run.
-    pub(super) fn again(
+    pub(in crate::backend::wasm::grants) fn again(
         line: &CommandLine<'_>,
         known: &BTreeMap<String, RunAs>,
     ) -> Result<Program, ProgramError> {
@@ -80,7 +80,7 @@ impl Program {
     }
 
     /// Of a machine that is made up: nothing of it need be there, and nothing of it runs.
-    pub(super) fn made_up(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
+    pub(in crate::backend::wasm::grants) fn made_up(line: &CommandLine<'_>) -> Result<Program, ProgramError> {
         Program::of(line, None)
     }
 
@@ -125,13 +125,13 @@ impl Program {
     }
 
     /// Whether it lies in `directory`, by its own name or by where that leads, or a link on the way does. Blocks.
-    pub(super) fn lies_in(&self, directory: &Directory) -> bool {
+    pub(in crate::backend::wasm::grants) fn lies_in(&self, directory: &Directory) -> bool {
         let on_way = trust::entries_on_way(&self.path);
         directory.holds(&self.path) || on_way.iter().any(|entry| directory.holds(entry))
     }
 
     /// Why a handler that may run it may do anything; none: it may not. Blocks.
-    pub(super) fn danger(&self) -> Option<Danger> {
+    pub(in crate::backend::wasm::grants) fn danger(&self) -> Option<Danger> {
         match (leads_anywhere(&self.path), self.open_ended) {
             (true, _) => Some(Danger::Launcher),
             (false, true) => Some(Danger::AnyArguments),
@@ -141,7 +141,7 @@ impl Program {
 
     /// Whether `args` fit the patterns, each its own. A `*` that begins a word stands for no option, unless `--` has ended them or the grants
     /// are dangerous anyway: many a program runs or writes what an option says.
-    pub(super) fn fits(&self, args: &[String], dangerous: bool) -> bool {
+    pub(in crate::backend::wasm::grants) fn fits(&self, args: &[String], dangerous: bool) -> bool {
         let right_count = match self.open_ended {
             true => args.len() >= self.args.len(),
             false => args.len() == self.args.len(),
@@ -155,7 +155,7 @@ impl Program {
     }
 
     /// Whether all that `wanted` may stand for is granted by it. A `*` of `wanted` fits only where a `*` is granted. Blocks.
-    pub(super) fn covers(&self, wanted: &WantedProgram, dangerous: bool) -> bool {
+    pub(in crate::backend::wasm::grants) fn covers(&self, wanted: &WantedProgram, dangerous: bool) -> bool {
         let Some((path, args)) = wanted.words.split_first() else { return false };
         let (args, is_open_ended) = match args.split_last() {
             Some((last, before)) if last == "**" => (before, true),
@@ -172,7 +172,7 @@ impl Program {
 
     /// Whether `path` is this program. The same file under the same last name: `/sbin/ip` and `/usr/sbin/ip` are one, but
     /// many files of a busybox are one file too, and which program that is only its name says. Blocks.
-    pub(super) fn is_at(&self, path: &str) -> bool {
+    pub(in crate::backend::wasm::grants) fn is_at(&self, path: &str) -> bool {
         let path = Path::new(path);
         if path == self.path {
             return true;
@@ -230,7 +230,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// The name of a variable.
-pub(super) fn plain_variable(name: &str) -> Result<String, VariableError> {
+pub(in crate::backend::wasm::grants) fn plain_variable(name: &str) -> Result<String, VariableError> {
     let is_name =
         !name.is_empty() && !name.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace());
     match is_name {
@@ -240,7 +240,7 @@ pub(super) fn plain_variable(name: &str) -> Result<String, VariableError> {
 }
 
 /// A variable that guests may set for programs.
-pub(super) fn variable(name: &str) -> Result<String, VariableError> {
+pub(in crate::backend::wasm::grants) fn variable(name: &str) -> Result<String, VariableError> {
     let name = plain_variable(name)?;
     let unsafe_prefix = MAY_NOT_BEGIN.iter().any(|prefix| name.starts_with(prefix));
     match unsafe_prefix || MAY_NOT_BE_SET.contains(&name.as_str()) {

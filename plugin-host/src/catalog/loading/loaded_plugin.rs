@@ -12,12 +12,12 @@ use koi_plugin_shell::ShellHandler;
 use crate::backend::LoadError;
 use crate::backend::code::Code;
 use crate::backend::{Loader, PluginFile};
-use crate::catalog::blobs;
 use crate::catalog::error::PluginError;
-use crate::catalog::files::FileError;
-use crate::catalog::in_progress::LoadsInProgress;
-use crate::catalog::sources;
-use crate::catalog::sources::{SourceFile, SourceStamp, Sources};
+use crate::catalog::loading::in_progress::LoadsInProgress;
+use crate::catalog::storage::blobs;
+use crate::catalog::storage::files::FileError;
+use crate::catalog::storage::sources;
+use crate::catalog::storage::sources::{SourceFile, SourceStamp, Sources};
 use crate::host::Host;
 use crate::plugin::{Facts, FileHash, Kind};
 

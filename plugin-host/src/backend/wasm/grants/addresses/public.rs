@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::backend::wasm::grants::address::Network;
+use crate::backend::wasm::grants::addresses::address::Network;
 
 /// What of IPv4 is nobody's in particular (IANA's registry of special-purpose addresses).
 const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
@@ -43,7 +43,7 @@ const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96
 const SIX_TO_FOUR: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16);
 
 /// Whether it is anybody's. An IPv6 address that leads to an IPv4 address is what that one is.
-pub(super) fn is_public(ip: IpAddr) -> bool {
+pub(in crate::backend::wasm::grants) fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => !SPECIAL_V4.iter().any(|network| lies_in(ip.into(), *network)),
         IpAddr::V6(ip) => match embedded(ip) {

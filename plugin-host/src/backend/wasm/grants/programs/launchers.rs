@@ -76,7 +76,7 @@ const LAUNCHERS: [&str; 67] = [
 ];
 
 /// Whether a handler that may run the program at `path`, or what that leads to, may do anything. Blocks.
-pub(super) fn leads_anywhere(path: &Path) -> bool {
+pub(in crate::backend::wasm::grants) fn leads_anywhere(path: &Path) -> bool {
     is_launcher(path) || fs::canonicalize(path).is_ok_and(|real| is_launcher(&real))
 }
 

@@ -14,15 +14,15 @@ use crate::resolver::Resolver;
 
 /// An address as it is written, not yet resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct AddressText {
-    pub(super) host: HostText,
+pub(in crate::backend::wasm::grants) struct AddressText {
+    pub(in crate::backend::wasm::grants) host: HostText,
     /// None: any.
-    pub(super) port: Option<u16>,
+    pub(in crate::backend::wasm::grants) port: Option<u16>,
 }
 
 /// What stands before the port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum HostText {
+pub(in crate::backend::wasm::grants) enum HostText {
     Network(Network),
     /// In lower case.
     Name(String),
@@ -30,14 +30,14 @@ pub(super) enum HostText {
 
 /// Addresses that begin with the same bits; a single one when all bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Network {
+pub(in crate::backend::wasm::grants) struct Network {
     ip: IpAddr,
     bits: u8,
 }
 
 /// A granted address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct AddressGrant {
+pub(in crate::backend::wasm::grants) struct AddressGrant {
     written: String,
     address: AddressText,
     /// The addresses that a name had when the service was loaded.
@@ -46,12 +46,12 @@ pub(super) struct AddressGrant {
 
 impl AddressGrant {
     /// As it stands in `service.toml`.
-    pub(super) fn written(&self) -> &str {
+    pub(in crate::backend::wasm::grants) fn written(&self) -> &str {
         &self.written
     }
 
     /// Blocks: a name is resolved by `resolver`, unless it is in `known`, where it then must be.
-    pub(super) fn resolve(
+    pub(in crate::backend::wasm::grants) fn resolve(
         text: &str,
         known: Option<&BTreeMap<String, Vec<IpAddr>>>,
         resolver: &Resolver,
@@ -66,12 +66,12 @@ impl AddressGrant {
     }
 
     /// Its port; none: any.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(in crate::backend::wasm::grants) fn port(&self) -> Option<u16> {
         self.address.port
     }
 
     /// The name that it grants, with its addresses.
-    pub(super) fn resolved(&self) -> Option<(String, Vec<IpAddr>)> {
+    pub(in crate::backend::wasm::grants) fn resolved(&self) -> Option<(String, Vec<IpAddr>)> {
         match &self.address.host {
             HostText::Name(name) => Some((name.clone(), self.pinned.clone())),
             HostText::Network(_) => None,
@@ -79,14 +79,14 @@ impl AddressGrant {
     }
 
     /// Whether it covers `address`.
-    pub(super) fn allows(&self, address: SocketAddr) -> bool {
+    pub(in crate::backend::wasm::grants) fn allows(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         let is_pinned = self.pinned.contains(&ip) && self.address.allows_port(Some(address.port()));
         self.address.holds(address) || is_pinned && !ip.is_unspecified()
     }
 
     /// Whether everything that `wanted` may mean is granted. Blocks: a name in it may have to be resolved.
-    pub(super) fn covers(&self, wanted: &AddressText, resolver: &Resolver) -> bool {
+    pub(in crate::backend::wasm::grants) fn covers(&self, wanted: &AddressText, resolver: &Resolver) -> bool {
         let host = match (&self.address.host, &wanted.host) {
             (HostText::Name(_), HostText::Name(_)) | (HostText::Network(_), HostText::Network(_)) => {
                 self.address.holds_all(wanted)
@@ -115,12 +115,12 @@ impl fmt::Display for AddressGrant {
 }
 
 impl AddressText {
-    pub(super) fn parse(text: &str) -> Result<AddressText, AddressError> {
+    pub(in crate::backend::wasm::grants) fn parse(text: &str) -> Result<AddressText, AddressError> {
         AddressText::split(text).map_err(AddressError::Form)
     }
 
     /// Whether it names this address, alone or in a network. What a name stands for it does not know.
-    pub(super) fn holds(&self, address: SocketAddr) -> bool {
+    pub(in crate::backend::wasm::grants) fn holds(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         let host = matches!(&self.host, HostText::Network(network) if network.contains(ip));
         // "Any address" is this machine to the kernel, whatever network was meant.
@@ -128,7 +128,7 @@ impl AddressText {
     }
 
     /// Whether it names every host that `wanted` names, by name or by address.
-    pub(super) fn holds_all(&self, wanted: &AddressText) -> bool {
+    pub(in crate::backend::wasm::grants) fn holds_all(&self, wanted: &AddressText) -> bool {
         match (&self.host, &wanted.host) {
             (HostText::Name(granted), HostText::Name(wanted)) => granted == wanted,
             (HostText::Network(granted), HostText::Network(wanted)) => granted.holds_all(wanted),
@@ -137,11 +137,11 @@ impl AddressText {
     }
 
     /// None as the port: any.
-    pub(super) fn allows_port(&self, port: Option<u16>) -> bool {
+    pub(in crate::backend::wasm::grants) fn allows_port(&self, port: Option<u16>) -> bool {
         self.port.is_none() || self.port == port
     }
 
-    pub(super) fn split(text: &str) -> Result<AddressText, AddressFormError> {
+    pub(in crate::backend::wasm::grants) fn split(text: &str) -> Result<AddressText, AddressFormError> {
         let (host, port) = text.rsplit_once(':').ok_or(AddressFormError::NoPort)?;
         let port = match port {
             "*" => None,
@@ -179,7 +179,7 @@ impl HostText {
 
 impl Network {
     /// The addresses that begin with the same `bits` bits as `first`, of which the others are 0.
-    pub(super) const fn of(first: IpAddr, bits: u8) -> Network {
+    pub(in crate::backend::wasm::grants) const fn of(first: IpAddr, bits: u8) -> Network {
         Network { ip: first, bits }
     }
 
@@ -205,7 +205,7 @@ impl Network {
         }
     }
 
-    pub(super) fn contains(&self, ip: IpAddr) -> bool {
+    pub(in crate::backend::wasm::grants) fn contains(&self, ip: IpAddr) -> bool {
         ip.is_ipv4() == self.ip.is_ipv4() && first_of(ip, self.bits) == self.ip
     }
 
@@ -241,7 +241,7 @@ fn first_of(ip: IpAddr, bits: u8) -> IpAddr {
 }
 
 /// A host name, in lower case.
-pub(super) fn name(text: &str) -> Result<String, HostNameError> {
+pub(in crate::backend::wasm::grants) fn name(text: &str) -> Result<String, HostNameError> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if text.is_empty() || text.len() > NAME_BYTES || !text.chars().all(is_name) {
         return Err(HostNameError::NotAName(text.to_owned()));

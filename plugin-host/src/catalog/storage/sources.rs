@@ -10,8 +10,8 @@ use koi_artifact::{Reference, SCHEME, Store, StoreError};
 use nix::libc::O_NONBLOCK;
 
 use crate::catalog::error::PluginError;
-use crate::catalog::files;
-use crate::catalog::files::Stamp;
+use crate::catalog::storage::files;
+use crate::catalog::storage::files::Stamp;
 use crate::plugin::{FileHash, Kind};
 
 /// Where plugins come from, and whose are taken.

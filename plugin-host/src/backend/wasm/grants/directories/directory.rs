@@ -6,8 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::wasm::grants::directories::protected;
 use crate::backend::wasm::grants::error::DirectoryError;
-use crate::backend::wasm::grants::{paths, protected};
+use crate::backend::wasm::grants::paths;
 use crate::host::Host;
 
 /// A granted directory.
@@ -23,7 +24,10 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// One to read. Blocks.
-    pub(super) fn to_read(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
+    pub(in crate::backend::wasm::grants) fn to_read(
+        text: &str,
+        host: &Host,
+    ) -> Result<Directory, DirectoryError> {
         let directory = Directory::find(text)?;
         protected::check(&directory.real, false, host)?;
         Ok(directory)
@@ -45,14 +49,17 @@ impl Directory {
     }
 
     /// One that was granted before: what has become of it is looked at when it is used. Blocks.
-    pub(super) fn again(text: &str) -> Directory {
+    pub(in crate::backend::wasm::grants) fn again(text: &str) -> Directory {
         let path = PathBuf::from(text);
         let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         Directory { path, real }
     }
 
     /// One to change. Blocks.
-    pub(super) fn to_write(text: &str, host: &Host) -> Result<Directory, DirectoryError> {
+    pub(in crate::backend::wasm::grants) fn to_write(
+        text: &str,
+        host: &Host,
+    ) -> Result<Directory, DirectoryError> {
         let directory = Directory::find(text)?;
         if directory.real == Path::new("/") {
             return Err(DirectoryError::WholeNode);
@@ -67,7 +74,7 @@ impl Directory {
     }
 
     /// Whether `directory` is in it, by either of its names.
-    pub(super) fn holds(&self, directory: &Path) -> bool {
+    pub(in crate::backend::wasm::grants) fn holds(&self, directory: &Path) -> bool {
         let climbs = directory.components().any(|part| part == Component::ParentDir);
         !climbs && (directory.starts_with(&self.path) || directory.starts_with(&self.real))
     }

@@ -7,7 +7,11 @@ use crate::backend::wasm::grants::error::DirectoryError;
 use crate::host::{Extent, Host, Protected};
 
 /// Whether `directory`, all links followed, may be granted: to read, or to change as well. Blocks.
-pub(super) fn check(directory: &Path, writable: bool, host: &Host) -> Result<(), DirectoryError> {
+pub(in crate::backend::wasm::grants) fn check(
+    directory: &Path,
+    writable: bool,
+    host: &Host,
+) -> Result<(), DirectoryError> {
     // The plugins' folder lies in koid's state folder. Compiled code is in there, which koid runs without a further look.
     let own_state = Protected {
         path: host.dir.parent().unwrap_or(&host.dir).to_owned(),

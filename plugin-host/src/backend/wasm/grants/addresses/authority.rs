@@ -8,17 +8,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::wasm::grants::address;
-use crate::backend::wasm::grants::address::{AddressText, HostText};
+use crate::backend::wasm::grants::addresses::address;
+use crate::backend::wasm::grants::addresses::address::{AddressText, HostText};
+use crate::backend::wasm::grants::addresses::public::is_public;
 use crate::backend::wasm::grants::error::{AuthorityError, AuthorityFormError};
-use crate::backend::wasm::grants::public::is_public;
 
 /// The name that every machine has for itself.
 const LOCALHOST: &str = "localhost";
 
 /// A granted server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Authority {
+pub(in crate::backend::wasm::grants) struct Authority {
     /// As it stands in `service.toml`, in lower case.
     written: String,
     address: AddressText,
@@ -47,7 +47,7 @@ impl HttpHost {
 }
 
 impl Authority {
-    pub(super) fn parse(text: &str) -> Result<Authority, AuthorityError> {
+    pub(in crate::backend::wasm::grants) fn parse(text: &str) -> Result<Authority, AuthorityError> {
         if text.contains("//") {
             return Err(AuthorityFormError::Url.into());
         }
@@ -56,7 +56,7 @@ impl Authority {
     }
 
     /// Whether requests may be sent to `host` at `port`, as far as it is known before it is looked up.
-    pub(super) fn allows(&self, host: &HttpHost, port: u16) -> bool {
+    pub(in crate::backend::wasm::grants) fn allows(&self, host: &HttpHost, port: u16) -> bool {
         match host {
             HttpHost::Ip(ip) => self.holds(SocketAddr::new(*ip, port)),
             HttpHost::Name(name) => self.names(name) && self.address.allows_port(Some(port)),
@@ -64,28 +64,28 @@ impl Authority {
     }
 
     /// Whether this name stands in it.
-    pub(super) fn names(&self, name: &str) -> bool {
+    pub(in crate::backend::wasm::grants) fn names(&self, name: &str) -> bool {
         matches!(&self.address.host, HostText::Name(own) if own == name)
     }
 
     /// Whether it names this address, alone or in a network.
-    pub(super) fn holds(&self, address: SocketAddr) -> bool {
+    pub(in crate::backend::wasm::grants) fn holds(&self, address: SocketAddr) -> bool {
         self.address.holds(address)
     }
 
     /// Whether all that `wanted` may mean is granted. A name is granted by its name alone.
-    pub(super) fn covers(&self, wanted: &AddressText) -> bool {
+    pub(in crate::backend::wasm::grants) fn covers(&self, wanted: &AddressText) -> bool {
         self.address.holds_all(wanted) && self.address.allows_port(wanted.port)
     }
 
     /// Its port; none: any.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(in crate::backend::wasm::grants) fn port(&self) -> Option<u16> {
         self.address.port
     }
 }
 
 /// Whether a granted name may stand for this address without an entry that holds it.
-pub(super) fn may_mean(name: &str, ip: IpAddr) -> bool {
+pub(in crate::backend::wasm::grants) fn may_mean(name: &str, ip: IpAddr) -> bool {
     is_public(ip) || name == LOCALHOST && ip.to_canonical().is_loopback()
 }
 

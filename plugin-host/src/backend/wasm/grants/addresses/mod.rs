@@ -1,0 +1,5 @@
+//! Whom a guest may talk to.
+
+pub(crate) mod address;
+pub(crate) mod authority;
+pub(crate) mod public;

@@ -1,0 +1,6 @@
+//! What lies on the disk: plugins and their copies, and what services leave.
+
+pub(crate) mod blobs;
+pub(crate) mod departed;
+pub(crate) mod files;
+pub(crate) mod sources;
