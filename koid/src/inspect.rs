@@ -101,7 +101,10 @@ fn answer(
     let asked = match read(words) {
         Ok(asked) => asked,
         Err(why) => {
-            let refused = format!("{why}; koid {word} FILE [--service DIR] [--trusted-key KEY]…");
+            let refused = match why {
+                InspectError::Usage => format!("{why}; koid {word} FILE [--service DIR] [--trusted-key KEY]…"),
+                other => other.to_string(),
+            };
             say::error(&format!("koid: {refused}"));
             // For `koi plugins`.
             say::line_as_it_is(&json!({ "refused": refused }).to_string());
