@@ -102,7 +102,9 @@ fn answer(
         Ok(asked) => asked,
         Err(why) => {
             let refused = match why {
-                InspectError::Usage => format!("{why}; koid {word} FILE [--service DIR] [--trusted-key KEY]…"),
+                InspectError::Usage => {
+                    format!("{why}; koid {word} FILE [--service DIR] [--trusted-key KEY]…")
+                }
                 other => other.to_string(),
             };
             say::error(&format!("koid: {refused}"));

@@ -35,7 +35,7 @@ impl Bench {
         let folder = self.place.path().join(name);
         fs::create_dir_all(&folder).expect("a folder can be made");
         let toml = format!(
-            "[config]\nscore = 7\npath = \"/\"\naddress = \"{address}\"\nweb = \"{web}\"\n[grants]\n\
+            "[config]\nscore = 7\npath = \"/\"\npatience = \"20s\"\naddress = \"{address}\"\nweb = \"{web}\"\n[grants]\n\
              exec = [\"/usr/bin/df --output=pcent -- /\"]\ntcp = [\"{address}\"]\nhttp = [\"{web}\"]\n"
         );
         fs::write(folder.join("service.toml"), toml).expect("a file can be written");
