@@ -11,6 +11,7 @@ use std::time::Duration;
 use koi_files::trust::{self, TrustError};
 use koi_plugin_api::{CallLog, Hook, HookError, Incident, LogLevel, Outcome};
 use koi_plugin_shell::open_regular;
+use tokio::sync::Mutex as AsyncMutex;
 use zeroize::Zeroizing;
 
 use crate::config::setting::SecretFile;
@@ -69,6 +70,8 @@ pub(crate) struct Secrets {
     files: Vec<SecretFile>,
     /// What was read last, in the order of `files`, wiped when it is not needed any more; none: it was never read.
     last: Mutex<Vec<Option<Zeroizing<String>>>>,
+    /// Held while the files are read: a disk that hangs costs one thread, and not one for each call.
+    turn: Arc<AsyncMutex<()>>,
 }
 
 /// The keys, and nothing that was read.
@@ -89,13 +92,13 @@ impl Secrets {
             read(file).map(Some)
         });
         let last = read.collect::<Result<_, _>>()?;
-        Ok(Secrets { files: files.to_vec(), last: Mutex::new(last) })
+        Ok(Secrets { files: files.to_vec(), last: Mutex::new(last), turn: Arc::default() })
     }
 
     /// Those of a service that was opened before: whatever can be read is. Blocks.
     pub(crate) fn resume(files: &[SecretFile]) -> Secrets {
         let last = files.iter().map(|file| read(file).ok()).collect();
-        Secrets { files: files.to_vec(), last: Mutex::new(last) }
+        Secrets { files: files.to_vec(), last: Mutex::new(last), turn: Arc::default() }
     }
 
     /// The values for a call of `hook`, by key. What takes the service down goes on with what was read before, or without.
@@ -111,7 +114,14 @@ impl Secrets {
             return Ok(Vec::new());
         }
         let secrets = self.clone();
-        let reading = tokio::task::spawn_blocking(move || secrets.read_again());
+        let reading = async {
+            let turn = secrets.turn.clone().lock_owned().await;
+            let read = move || {
+                let _turn = turn;
+                secrets.read_again()
+            };
+            tokio::task::spawn_blocking(read).await
+        };
         let goes_down = matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed);
         let read = match goes_down {
             true => tokio::time::timeout(HURRY, reading).await.unwrap_or(Ok(Ok(()))),

@@ -3,6 +3,7 @@
 use koi_plugin_api::{ConfigKey, ConfigKind};
 
 use crate::config::error::{ConfigError, ConfigKeyError};
+use crate::config::nearest::nearest;
 use crate::config::setting::{SecretFile, ServiceConfig, Setting, SettingValue};
 use crate::config::value;
 
@@ -75,8 +76,7 @@ fn take(config: &mut ServiceConfig, key: &ConfigKey, setting: &Setting) -> Resul
 }
 
 fn unknown_key(handler: &str, declared: &[ConfigKey], setting: &Setting) -> ConfigKeyError {
-    let likeness = |key: &&ConfigKey| (strsim::jaro_winkler(&setting.key, &key.name) * 1000.0) as u32;
-    let nearest = declared.iter().max_by_key(likeness).map(|key| key.name.clone()).unwrap_or_default();
+    let nearest = nearest(&setting.key, declared.iter().map(|key| key.name.as_str())).to_owned();
     let (key, line) = (setting.key.clone(), setting.line);
     ConfigKeyError::Unknown { key, line, handler: handler.to_owned(), nearest }
 }

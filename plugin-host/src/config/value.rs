@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use koi_duration::{BareNumber, DurationError};
 use koi_plugin_api::ConfigKind;
 
+use crate::config::nearest::nearest;
+
 /// Why a text is no value of its kind, and what to write. It repeats the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -55,8 +57,7 @@ pub(crate) fn read(kind: &ConfigKind, text: &str) -> Result<String, ValueError> 
         ConfigKind::Ip => Err(ValueError::Ip { text: owned() }),
         ConfigKind::OneOf(texts) if texts.iter().any(|known| known == text) => Ok(owned()),
         ConfigKind::OneOf(texts) => {
-            let likeness = |known: &&String| (strsim::jaro_winkler(text, known) * 1000.0) as u32;
-            let nearest = texts.iter().max_by_key(likeness).cloned().unwrap_or_default();
+            let nearest = nearest(text, texts.iter().map(String::as_str)).to_owned();
             Err(ValueError::OneOf { text: owned(), kind: kind.clone(), nearest })
         }
     }

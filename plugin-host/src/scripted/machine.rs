@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::backend::wasm::script::{ProgramExit, ProgramRequest, ProgramRunError};
+use crate::config::nearest::likeness;
 use crate::resolver::Resolver;
 use crate::scripted::file::Test;
 use crate::scripted::file::world::{ProgramEnd, ProgramScript, Times};
@@ -74,9 +75,7 @@ impl ScriptedMachine {
         if let Some(script) = self.programs.iter().find(|script| script.words == words) {
             return Finding::of(script.line, format!("{seen} was run once more than `times` says"));
         }
-        let likeness =
-            |script: &&ProgramScript| (strsim::jaro_winkler(&shown(&script.words), &seen) * 1000.0) as u32;
-        match self.programs.iter().max_by_key(likeness) {
+        match self.programs.iter().max_by_key(|script| likeness(&shown(&script.words), &seen)) {
             Some(script) => {
                 let what = "a program was run that the test does not have; the nearest";
                 Finding::other(script.line, what, shown(&script.words), seen)

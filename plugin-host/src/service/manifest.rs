@@ -10,9 +10,11 @@ use koi_plugin_shell::open_regular;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::nearest::nearest;
 use crate::config::setting::{Setting, SettingValue};
 use crate::service::duration;
 use crate::service::duration::DurationError;
+use crate::service::toml_places::{TomlKey, TomlValue, in_file_order, line_of};
 
 /// Bytes of a `service.toml`.
 const MANIFEST_BYTES: u64 = 256 * 1024;
@@ -185,9 +187,6 @@ impl Manifest {
     }
 }
 
-type TomlKey<'i> = Spanned<std::borrow::Cow<'i, str>>;
-type TomlValue<'i> = Spanned<DeValue<'i>>;
-
 /// Something wrong, and the byte of the text at which it stands.
 #[derive(Debug)]
 struct SpannedError {
@@ -199,12 +198,6 @@ impl SpannedError {
     fn new<T>(at: &Spanned<T>, what: ManifestEntryError) -> SpannedError {
         SpannedError { at: at.span().start, what }
     }
-}
-
-fn in_file_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t TomlKey<'i>, &'t TomlValue<'i>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
 }
 
 fn section<'t, 'i>(key: &TomlKey<'i>, value: &'t TomlValue<'i>) -> Result<&'t DeTable<'i>, SpannedError> {
@@ -306,13 +299,8 @@ fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
 
 fn unknown(key: &TomlKey<'_>, known: &[&str]) -> SpannedError {
     let name = key.get_ref().to_string();
-    let likeness = |candidate: &&&str| (strsim::jaro_winkler(&name, candidate) * 1000.0) as u32;
-    let nearest = known.iter().max_by_key(likeness).copied().unwrap_or_default().to_owned();
+    let nearest = nearest(&name, known.iter().copied()).to_owned();
     SpannedError::new(key, ManifestEntryError::UnknownKey { key: name, nearest })
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
 }
 
 #[cfg(test)]

@@ -7,3 +7,4 @@ pub(crate) mod duration;
 pub(crate) mod entry;
 mod foreign_programs;
 pub(crate) mod manifest;
+pub(crate) mod toml_places;

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
+use crate::config::nearest::nearest;
+
 const MIB: usize = 1024 * 1024;
 
 /// Memory of a guest whose service does not say.
@@ -85,7 +87,7 @@ impl Limits {
                 "memory" => limits.memory_bytes = memory(value)?,
                 "files" => limits.files = files(value)?,
                 "processes" => limits.processes = processes(value)?,
-                _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
+                _ => return Err(LimitsError::UnknownKey { key: key.clone(), nearest: nearest(key, KEYS) }),
             }
         }
         Ok(limits)
@@ -109,11 +111,6 @@ impl Limits {
             format!("processes {}", self.processes),
         ]
     }
-}
-
-fn nearest(key: &str) -> &'static str {
-    let likeness = |known: &&&'static str| (strsim::jaro_winkler(key, known) * 1000.0) as u32;
-    KEYS.iter().max_by_key(likeness).copied().unwrap_or_default()
 }
 
 /// Reads `"64MiB"`.

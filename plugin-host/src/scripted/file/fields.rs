@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::config::nearest::nearest;
 use crate::config::setting::SettingValue;
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
 use crate::service::duration;
+use crate::service::toml_places::{TomlValue, in_file_order};
 
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+pub(super) type Value<'i> = TomlValue<'i>;
 pub(super) type Result<T> = std::result::Result<T, SpannedEntryError>;
 
 /// A section.
@@ -32,7 +33,8 @@ impl<'t, 'i> Fields<'t, 'i> {
     ) -> Result<Fields<'t, 'i>> {
         for (key, _) in in_file_order(table) {
             if !keys.contains(&key.get_ref().as_ref()) {
-                let (key_text, nearest) = (key.get_ref().to_string(), nearest(key.get_ref(), keys));
+                let (key_text, nearest) =
+                    (key.get_ref().to_string(), nearest(key.get_ref(), keys.iter().copied()).to_owned());
                 let what = TestEntryError::UnknownKey { key: key_text, section, nearest };
                 return Err(SpannedEntryError::of(key, what));
             }
@@ -183,23 +185,10 @@ pub(super) fn word<W: Clone>(
     match words.iter().find(|(word, _)| *word == text) {
         Some((_, meant)) => Ok(meant.clone()),
         None => {
-            let nearest = nearest(&text, &known);
+            let nearest = nearest(&text, known).to_owned();
             Err(SpannedEntryError::of(value, TestEntryError::UnknownWord { word: text, what, nearest }))
         }
     }
-}
-
-fn nearest(word: &str, known: &[&str]) -> String {
-    let likeness = |candidate: &&&str| (strsim::jaro_winkler(word, candidate) * 1000.0) as u32;
-    known.iter().max_by_key(likeness).copied().unwrap_or_default().to_owned()
-}
-
-pub(super) fn in_file_order<'t, 'i>(
-    table: &'t DeTable<'i>,
-) -> Vec<(&'t Spanned<std::borrow::Cow<'i, str>>, &'t Value<'i>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
 }
 
 /// The same without places; none: a number that does not fit.

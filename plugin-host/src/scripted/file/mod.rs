@@ -19,6 +19,7 @@ use crate::scripted::file::error::{SpannedEntryError, TestEntryError, TestFileEr
 use crate::scripted::file::fields::{Fields, Result as EntryResult, Value};
 use crate::scripted::file::given::Given;
 use crate::scripted::file::world::{Around, PeerScript, ProgramScript, ServerScript};
+use crate::service::toml_places::line_of;
 
 /// KiB of a test file.
 const FILE_KIB: u64 = 4096;
@@ -109,10 +110,6 @@ fn test(value: &Value<'_>, before: &Given, line_of: &dyn Fn(usize) -> usize) -> 
         return Err(SpannedEntryError::of(value, TestEntryError::NoCall));
     }
     Ok(Test { line: line_of(value.span().start), name, given, tcp, udp, http, programs, calls })
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wasmtime_wasi_http::io::TokioIo;
 
+use crate::config::nearest::likeness;
 use crate::scripted::file::world::{ServerAnswer, ServerScript};
 use crate::scripted::finding::{Finding, Findings, shown};
 use crate::scripted::machine::{is_left, unused};
@@ -115,8 +116,7 @@ impl Server {
         if let Some(script) = self.scripts.iter().find(|script| shown(script) == seen) {
             return Finding::of(script.line, format!("{seen} was requested once more than `times` says"));
         }
-        let likeness = |script: &&ServerScript| (strsim::jaro_winkler(&shown(script), &seen) * 1000.0) as u32;
-        let nearest = self.scripts.iter().max_by_key(likeness);
+        let nearest = self.scripts.iter().max_by_key(|script| likeness(&shown(script), &seen));
         let (line, nearest) = nearest.map_or((0, String::new()), |script| (script.line, shown(script)));
         Finding::other(line, "a request came that the test does not have; the nearest", nearest, seen)
     }

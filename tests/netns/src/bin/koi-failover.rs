@@ -124,6 +124,10 @@ fn main() -> ExitCode {
         );
     }
     println!();
+    if !is_known(&word) {
+        eprintln!("koi-failover: no line has {word:?} in its name, and `loss` is the name of the last table");
+        return ExitCode::FAILURE;
+    }
     let mut missed = 0;
     for (settings, rows) in tables() {
         let rows: Vec<Row> = rows.into_iter().filter(|row| row.name().contains(&word)).collect();
@@ -158,6 +162,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether anything is measured for this word.
+fn is_known(word: &str) -> bool {
+    let lines = tables().into_iter().flat_map(|(_, rows)| rows);
+    "loss".contains(word) || lines.into_iter().any(|row| row.name().contains(word))
 }
 
 /// What the command line asks for.

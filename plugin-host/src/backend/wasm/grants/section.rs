@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use crate::backend::wasm::grants::error::{EntryError, GrantError, ProgramError};
+use crate::config::nearest::nearest;
 
 /// The keys of `[grants]`.
 pub(super) const KEYS: [&str; 11] =
@@ -17,7 +18,7 @@ pub(super) struct Section<'t>(&'t Table);
 impl<'t> Section<'t> {
     pub(super) fn from_table(table: &'t Table) -> Result<Section<'t>, GrantError> {
         match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            Some(key) => Err(GrantError::UnknownKey { key: key.clone(), nearest: nearest(key) }),
+            Some(key) => Err(GrantError::UnknownKey { key: key.clone(), nearest: nearest(key, KEYS) }),
             None => Ok(Section(table)),
         }
     }
@@ -153,9 +154,4 @@ fn with_article(value: &Value) -> String {
     let kind = value.type_str();
     let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
     format!("{article} {kind}")
-}
-
-fn nearest(key: &str) -> &'static str {
-    let likeness = |candidate: &&&str| (strsim::jaro_winkler(key, candidate) * 1000.0) as u32;
-    KEYS.iter().max_by_key(likeness).copied().unwrap_or_default()
 }
