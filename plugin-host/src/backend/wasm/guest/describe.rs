@@ -70,7 +70,7 @@ async fn ask(
     linked: &LinkedComponent,
     link: &Arc<Link>,
 ) -> wasmtime::Result<DescribedHandler> {
-    let _ticking = machine.tick();
+    let _ticking = machine.tick()?;
     let (_aborter, abort) = abort_pair();
     let deadline = deadline_after(TIME);
     let ending = CallDeadline::new(deadline, abort.clone());

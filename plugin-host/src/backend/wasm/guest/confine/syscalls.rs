@@ -75,6 +75,7 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_sigaltstack,
     libc::SYS_statx,
+    libc::SYS_timerfd_settime,
     libc::SYS_write,
     libc::SYS_writev,
 ];
@@ -97,6 +98,7 @@ const LOADING: &[c_long] = &[
     libc::SYS_prctl,
     libc::SYS_seccomp,
     libc::SYS_setrlimit,
+    libc::SYS_timerfd_create,
 ];
 
 /// The same number on every processor. The crate `libc` does not know it for all of them.

@@ -53,7 +53,10 @@ pub(crate) async fn run(
     let Some(hook) = hook_of(request.hook) else {
         return HookEnding::CannotRun(format!("there is no hook {}", request.hook));
     };
-    let _ticking = service.machine.tick();
+    let _ticking = match service.machine.tick() {
+        Ok(ticking) => ticking,
+        Err(error) => return HookEnding::CannotRun(format!("nothing would interrupt the guest: {error}")),
+    };
     let left = Duration::from_micros(request.ends_us).saturating_sub(monotonic());
     let deadline = deadline_after(left);
     let ending = CallDeadline::new(deadline, abort.clone());
