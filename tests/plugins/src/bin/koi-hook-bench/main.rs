@@ -221,15 +221,17 @@ impl Bench {
         Ok(Loaded { handler: ready.opened.handler, config: ready.config, compiled })
     }
 
-    /// Calls `status` once.
+    /// Calls `status` once, in a task of its own as koid's hooks are.
     fn call(&self, subject: &Subject) -> Result<Duration, String> {
         let call = subject.call(Hook::Status, TIMEOUT);
-        let began = Instant::now();
-        let ended = self.runtime.block_on(call);
-        let took = began.elapsed();
-        match ended {
-            Ok(Outcome::Status(_)) => Ok(took),
-            other => Err(format!("its status is {other:?}")),
+        let task = self.runtime.spawn(async {
+            let began = Instant::now();
+            let ended = call.await;
+            (began.elapsed(), ended)
+        });
+        match self.runtime.block_on(task).map_err(|error| error.to_string())? {
+            (took, Ok(Outcome::Status(_))) => Ok(took),
+            (_, other) => Err(format!("its status is {other:?}")),
         }
     }
 }
