@@ -132,6 +132,42 @@ async fn a_fresh_instance_serves_each_call_and_the_store_survives() {
 }
 
 #[tokio::test]
+async fn what_a_call_leaves_in_memory_and_tables_is_gone_whatever_its_end() {
+    // Looks at the memory that it begins with, at what it grows by, and at its table; then leaves something there.
+    let leaves = "(local.set $found (i32.add (i32.load (i32.const 40000)) (memory.size)))
+        (i32.store (i32.const 40000) (i32.const 1000))
+        (if (i32.eq (memory.grow (i32.const 40)) (i32.const -1)) (then unreachable))
+        (local.set $found (i32.add (local.get $found) (i32.load (i32.const 2000000))))
+        (i32.store (i32.const 2000000) (i32.const 10000))
+        (if (i32.eqz (ref.is_null (table.get $kept (i32.const 3)))) (then (local.set $found (i32.const 7))))
+        (table.set $kept (i32.const 3) (ref.func $done))";
+    let said = format!(
+        "(local $found i32) {leaves} (call $status (i32.const 0) %{{}} (i32.const 1) (local.get $found))"
+    );
+    let traps = format!("(local $found i32) {leaves} unreachable");
+    let spins = format!("(local $found i32) {leaves} {SPIN}");
+    let items = "(table $kept 4 funcref) (elem declare func $done)";
+    let guest = |name| {
+        let guest = Guest::new(name).item(items).hook("status", &said);
+        guest.hook("start", &traps).hook("demote", &spins)
+    };
+    // The second has more memories than are kept from call to call; it runs all the same.
+    let many = guest("many").item("(memory 1) (memory 1) (memory 1)");
+    let node = Node::new();
+    for (name, guest) in [("few", guest("few")), ("many", many)] {
+        let handler = node.handler(name, &guest.build(), "");
+        let first = score(Ask::new(&handler).hook(Hook::Status).await);
+        assert!(first.is_some_and(|pages| pages < 100), "{name}: nothing but its pages: {first:?}");
+        assert_eq!(score(Ask::new(&handler).hook(Hook::Status).await), first, "{name}: after a good end");
+        assert!(Ask::new(&handler).hook(Hook::Start).await.is_err());
+        assert_eq!(score(Ask::new(&handler).hook(Hook::Status).await), first, "{name}: after a trap");
+        let spins = Ask::new(&handler).with_timeout(Duration::from_millis(100)).hook(Hook::Demote);
+        assert!(matches!(spins.await, Err(HookError::TimedOut(_))));
+        assert_eq!(score(Ask::new(&handler).hook(Hook::Status).await), first, "{name}: after a time-out");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_that_spins_is_ended_at_its_deadline_and_when_koi_says_so() {
     let node = Node::new();
     let spins = format!("(call $log (i32.const 2) %{{spinning}}) {SPIN}");

@@ -4,7 +4,25 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wasmtime::{Config, Engine, StackCreator, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, StackCreator, WasmBacktraceDetails,
+};
+
+use crate::backend::wasm::limits::{Limits, TABLE_ELEMENTS};
+
+/// Address space for each memory. A guest that may have no more finds its memory where the last call had it.
+const RESERVED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Memories and tables that are kept from one call to the next. Components of one language have one memory, and two tables or three.
+const KEPT_MEMORIES: u32 = 2;
+const KEPT_TABLES: u32 = 4;
+
+/// Core instances of a component, whose tables and memories may be kept.
+const KEPT_INSTANCES: u32 = 64;
+
+/// Bytes of a kept memory, and of a kept table, that are set to zero and stay with the process; the kernel gets the others back.
+const WARM_MEMORY_BYTES: usize = 128 * 1024;
+const WARM_TABLE_BYTES: usize = 16 * 1024;
 
 /// Room that a memory is given beyond what it has, so that growing step by step does not copy it each time.
 const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
@@ -36,9 +54,31 @@ pub(crate) fn engine() -> Result<Engine, EngineError> {
     Engine::new(&config()).map_err(EngineError)
 }
 
-/// The engine of the runner: guests run on stacks of `stacks`.
+/// The engine of the runner: guests run on stacks of `stacks`, and each call's memory is mapped for it.
 pub(crate) fn engine_with(stacks: Arc<dyn StackCreator>) -> Result<Engine, EngineError> {
     Engine::new(config().with_host_stack(stacks)).map_err(EngineError)
+}
+
+/// The engine of the runner that keeps what a call was given, emptied, for the next one: to map it anew takes longer than all else that a
+/// small hook does. Components that have more of anything than is kept are not taken by it. None: a guest may have more memory than is
+/// kept, or there is no address space for all that.
+pub(crate) fn keeping_engine(limits: &Limits) -> Option<Engine> {
+    if limits.memory_bytes > RESERVED_BYTES {
+        return None;
+    }
+    let mut kept = PoolingAllocationConfig::new();
+    kept.total_component_instances(1)
+        .total_core_instances(KEPT_INSTANCES)
+        .total_memories(KEPT_MEMORIES)
+        .max_memories_per_module(KEPT_MEMORIES)
+        .max_memory_size(RESERVED_BYTES)
+        .linear_memory_keep_resident(WARM_MEMORY_BYTES)
+        .total_tables(KEPT_TABLES)
+        .max_tables_per_module(KEPT_TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .table_keep_resident(WARM_TABLE_BYTES)
+        .total_stacks(1);
+    Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(kept))).ok()
 }
 
 fn config() -> Config {
@@ -53,7 +93,7 @@ fn config() -> Config {
         .wasm_backtrace_details(details)
         // A helper has the limits that koid was started with. Where address space is limited, wasmtime's 4 GiB for each memory would be
         // more than there is.
-        .memory_reservation(0)
+        .memory_reservation(RESERVED_BYTES as u64)
         .memory_reservation_for_growth(GROWTH_BYTES)
         .memory_guard_size(64 * 1024);
     config

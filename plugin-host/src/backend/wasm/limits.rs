@@ -19,7 +19,7 @@ const MAX_MEMORY_BYTES: usize = 4096 * MIB;
 const MIN_MEMORY_BYTES: usize = 64 * 1024;
 
 /// Elements of all tables of a guest; each takes a pointer's worth of the host's memory.
-const TABLE_ELEMENTS: usize = 1 << 20;
+pub(crate) const TABLE_ELEMENTS: usize = 1 << 20;
 
 /// Core instances, tables and memories of a guest. Components made of several languages have a dozen.
 const ITEMS: usize = 256;

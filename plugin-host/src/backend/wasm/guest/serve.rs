@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_plugin_api::{Abort, abort_pair};
+use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::socket::ReadHalf;
-use crate::backend::wasm::engine::{EngineError, engine_with};
+use crate::backend::wasm::engine::{EngineError, engine_with, keeping_engine};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
 use crate::backend::wasm::guest::describe::describe;
@@ -93,11 +94,7 @@ async fn serve_all(
     };
     let layers = confine(granted, user)?;
     let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
-    let loaded = engine_with(Arc::new(Stacks::default()))
-        .map_err(LoadError::from)
-        .and_then(|engine| Ok(Machine::new(engine)?))
-        .and_then(|machine| Ok((load(&machine, code).map_err(LoadError::Code)?, machine)));
-    let (component, machine) = match loaded {
+    let (component, machine) = match load(&setup, code) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(link, &mut messages, &error).await,
     };
@@ -165,10 +162,22 @@ async fn stay(messages: &mut Messages) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn load(machine: &Machine, code: OwnedFd) -> wasmtime::Result<Component> {
+fn load(setup: &GuestSetup, code: OwnedFd) -> Result<(Component, Machine), LoadError> {
     // Once it is mapped the descriptor is not needed.
     let path = format!("/proc/self/fd/{}", code.as_raw_fd());
-    from_sealed(&machine.engine, path.as_ref())
+    let from = |engine: Engine| Ok((from_sealed(&engine, path.as_ref())?, engine));
+    let keeping = match setup {
+        // It runs once.
+        GuestSetup::Describe => None,
+        GuestSetup::Serve(setup) => keeping_engine(&setup.limits),
+    };
+    // What it does not take, a component of more parts than it keeps, the other one takes.
+    let kept = keeping.and_then(|engine| from(engine).ok());
+    let (component, engine) = match kept {
+        Some(loaded) => loaded,
+        None => from(engine_with(Arc::new(Stacks::default()))?).map_err(LoadError::Code)?,
+    };
+    Ok((component, Machine::new(engine)?))
 }
 
 fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasmtime::Result<GuestService> {
