@@ -75,6 +75,7 @@ fn redis() -> PluginDetail {
             missing: vec![],
             limits: vec!["memory 64 MiB".into()],
             problem: None,
+            ..PluginUse::default()
         }],
     }
 }
