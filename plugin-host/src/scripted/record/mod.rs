@@ -125,8 +125,8 @@ pub(crate) fn record(
         return Err(RecordError::Exists(path.to_owned()));
     }
     let target = match (&args.handler, &args.service) {
-        (Some(handler), service) => Target::find(handler, service.as_deref(), &[])?,
-        (None, Some(service)) => Target::find(service, None, &[])?,
+        (Some(handler), service) => Target::find(handler, service.as_deref(), &[], &args.sources)?,
+        (None, Some(service)) => Target::find(service, None, &[], &args.sources)?,
         (None, None) => return Err(RecordError::NoHandler),
     };
     if target.kind() != Kind::Wasm {
