@@ -315,5 +315,15 @@ fn bare_call(hook: Hook, timeout: Duration) -> CallScript {
 
 fn bare_test() -> Test {
     let (tcp, udp, http, programs, calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Test { line: 0, name: String::new(), given: Given::default(), tcp, udp, http, programs, calls }
+    Test {
+        line: 0,
+        name: String::new(),
+        given: Given::default(),
+        refused: None,
+        tcp,
+        udp,
+        http,
+        programs,
+        calls,
+    }
 }
