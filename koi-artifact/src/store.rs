@@ -1,6 +1,8 @@
 //! The folder in which pulled artifacts lie: an OCI image layout. Files are named by their digests, so that whoever reads one can see
 //! whether it is the one.
 
+mod removal;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -256,7 +258,7 @@ mod tests {
 
     use super::*;
 
-    fn artifact(component: &[u8]) -> Artifact {
+    pub(super) fn artifact(component: &[u8]) -> Artifact {
         let manifest = Manifest::new(b"{}", component, BTreeMap::new());
         let bytes = manifest.bytes().unwrap();
         Artifact::new(Digest::from_bytes(&bytes), bytes, b"{}".to_vec(), component.to_vec()).unwrap()

@@ -62,7 +62,8 @@ struct InspectRequest {
 /// at at all is `refused`, and the exit code 2.
 pub(crate) fn inspect(words: &[OsString]) -> ExitCode {
     answer(INSPECT, words, |asked| {
-        let detail = look_into(asked, api::endpoints::plugins::detail)?;
+        let detail =
+            look_into(asked, |registry, info| api::endpoints::plugins::detail(registry, info, None))?;
         let well = detail.plugin.state == "ready" && detail.used_by.iter().all(|used| used.problem.is_none());
         Ok((serde_json::to_value(detail).unwrap_or_default(), well))
     })

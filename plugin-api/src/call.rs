@@ -57,6 +57,9 @@ pub trait CallLog: Send + Sync {
 
     /// Something happened to the handler that its result alone does not tell.
     fn incident(&self, _incident: Incident) {}
+
+    /// The most memory that the call, or the process that ran it, has had at a time; and how much it may have, where that is bounded.
+    fn memory(&self, _peak_bytes: u64, _limit_bytes: Option<u64>) {}
 }
 
 /// Tells a call's log of a process group, and when dropped that it is gone.

@@ -77,6 +77,11 @@ impl Host {
         self.dir.join("departed")
     }
 
+    /// A file for each pulled artifact that no service names: for how long, in seconds.
+    pub(crate) fn unnamed_dir(&self) -> PathBuf {
+        self.dir.join("unnamed")
+    }
+
     /// What the handler of `service` has put into its store.
     pub fn store_file(&self, service: &str) -> PathBuf {
         self.dir.join("state").join(service)

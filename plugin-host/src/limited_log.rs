@@ -128,6 +128,10 @@ impl CallLog for LimitedLog {
     fn incident(&self, incident: Incident) {
         self.inner.incident(incident);
     }
+
+    fn memory(&self, peak_bytes: u64, limit_bytes: Option<u64>) {
+        self.inner.memory(peak_bytes, limit_bytes);
+    }
 }
 
 impl Drop for LimitedLog {

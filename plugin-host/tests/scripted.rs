@@ -553,3 +553,32 @@ fn examples_and_templates_pass_their_own_tests() {
     }
     println!("{tested} were tested");
 }
+
+#[test]
+fn what_is_given_may_be_meant_to_be_refused() {
+    let place = Place::with(rememberer());
+    let file = r#"
+[[test]]
+name = "a slip in a key"
+given.config = { adress = "10.0.0.5:6379" }
+refused = "`address`"
+[[test]]
+name = "a grant that is none"
+given.grants = { tcp = ["nowhere"] }
+refused = "tcp"
+[[test]]
+name = "a limit that is none"
+given.limits = { memory = "much" }
+refused = "memory"
+"#;
+    let ran = place.test(file);
+    assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}", ran.said);
+
+    let other = file.replace("`address`", "nobody says this").replace("[\"nowhere\"]", "[\"10.0.0.5:1\"]");
+    let ran = place.test(&other);
+    let [slip, taken] = &ran.findings()[..] else { panic!("{:?}", ran.findings()) };
+    let expected = "5: refused; expected a reason with \"nobody says this\" in it; seen ";
+    assert!(slip.starts_with(expected) && slip.contains("`address`"), "{slip}");
+    assert_eq!(taken, "9: refused; expected a reason with \"tcp\" in it; seen what is given is taken");
+    assert_eq!(ran.code, Some(1));
+}

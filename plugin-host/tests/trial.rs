@@ -4,6 +4,7 @@
 
 mod guests;
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use guests::Guest;
+use koi_artifact::{Artifact, Digest, Manifest, Store};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -379,4 +381,53 @@ fn what_is_no_component_fails_to_load() {
     let ran = place.run(&["plugin-check"], &place.at("handler.wasm"));
     let last = ran.said.lines().last().unwrap();
     assert!(last.starts_with("it cannot be loaded; nothing of it was tried: "), "{}", ran.said);
+}
+
+#[test]
+fn a_service_is_tried_with_the_handler_that_it_names_wherever_koid_would_find_it() {
+    let place = Place::new();
+    let (plugins, pulled) = (place.at("plugins"), place.at("state/pulled"));
+    let service = |name: &str, handler: &str| {
+        fs::create_dir_all(place.at(name)).unwrap();
+        fs::write(place.at(name).join("service.toml"), format!("handler = {handler:?}\n")).unwrap();
+        place.at(name)
+    };
+    let places = ["--plugins", plugins.to_str().unwrap(), "--pulled", pulled.to_str().unwrap()];
+    let check = |path: &Path| place.run(&[&["plugin-check", "--json"], &places[..]].concat(), path);
+    let whole = |name: &str| {
+        let hooks = ["start", "stop", "promote", "demote"].into_iter();
+        hooks.fold(Guest::new(name), |guest, hook| guest.hook(hook, "(call $done)")).build()
+    };
+
+    let by_name = service("10-db", "db");
+    let unknown = check(&by_name);
+    assert_eq!(unknown.code, Some(2), "{}", unknown.said);
+    let why = unknown.json()["error"]["message"].to_string();
+    assert!(why.contains("handler `db` is not known") && why.contains(plugins.to_str().unwrap()), "{why}");
+    fs::create_dir(&plugins).unwrap();
+    fs::write(plugins.join("aa.wasm"), whole("other")).unwrap();
+    fs::write(plugins.join("its-file.wasm"), whole("db")).unwrap();
+    let found = check(&by_name);
+    assert_eq!((found.code, found.json()["name"].as_str()), (Some(0), Some("db")), "{}", found.said);
+    let misspelt = check(&service("20-db", "bd"));
+    let why = misspelt.json()["error"]["message"].to_string();
+    assert!(why.contains("`other`, `db`") && why.contains("correct `handler`"), "{why}");
+    fs::write(plugins.join("bd.wasm"), "no component").unwrap();
+    let why = check(&place.at("20-db")).json()["error"]["message"].to_string();
+    assert!(why.contains("bd.wasm") && !why.contains("is not known"), "{why}");
+
+    let manifest = Manifest::new(b"{}", &whole("far"), BTreeMap::new());
+    let bytes = manifest.bytes().unwrap();
+    let artifact = Artifact::new(Digest::from_bytes(&bytes), bytes, b"{}".to_vec(), whole("far")).unwrap();
+    let reference = format!("oci://registry.example/far@{}", artifact.digest);
+    let by_digest = service("30-far", &reference);
+    let missing = check(&by_digest).json()["error"]["message"].to_string();
+    assert!(missing.contains(&format!("koi plugins pull {reference}")), "{missing}");
+    Store::new(pulled.clone()).keep(&artifact).unwrap();
+    let found = check(&by_digest);
+    assert_eq!((found.code, found.json()["name"].as_str()), (Some(0), Some("far")), "{}", found.said);
+    assert!(place.is_tidy());
+
+    let nowhere = place.check(&by_name).json()["error"]["message"].to_string();
+    assert!(nowhere.contains("no configuration says where plugins lie"), "{nowhere}");
 }

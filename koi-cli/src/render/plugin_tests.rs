@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 use koi_proto::api::{
-    Grant, Hook, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse, ServiceProblem,
+    Grant, HandlerStatistics, Hook, HookStatistics, Plugin, PluginCompiled, PluginConfigKey, PluginDetail,
+    PluginStatistics, PluginUse, ServiceProblem,
 };
 
 use super::layout::{Paint, View, text};
@@ -75,6 +76,7 @@ fn redis() -> PluginDetail {
             missing: vec![],
             limits: vec!["memory 64 MiB".into()],
             problem: None,
+            ..PluginUse::default()
         }],
     }
 }
@@ -104,6 +106,67 @@ fn fits(page: String) -> String {
 #[test]
 fn plugins_of_every_kind() {
     assert_snapshot!(fits(list::list(&every_kind(), &PLAIN)));
+}
+
+/// What `redis` has cost in the service `cache`: a component that now and then fails, and was slow once.
+fn cost() -> HandlerStatistics {
+    let hook = |hook: &str, [calls, failures, timed_out, crashed]: [u64; 4], times_us: [u64; 3]| {
+        let [time_total_us, time_longest_us, time_last_us] = times_us;
+        let of = HookStatistics {
+            calls,
+            failures,
+            timed_out,
+            crashed,
+            time_total_us,
+            time_longest_us,
+            time_last_us,
+            ..HookStatistics::default()
+        };
+        (Hook::from(hook), of)
+    };
+    HandlerStatistics {
+        hash: Some(HASH.into()),
+        version: "0.1.0".into(),
+        since: 1_798_761_599,
+        hooks: [
+            hook("status", [120_345, 3, 2, 1], [99_886_350, 1_002_300, 790]),
+            hook("start", [2, 0, 0, 0], [5_020_000, 3_010_000, 2_010_000]),
+            hook("promote", [1, 0, 0, 0], [14_200, 14_200, 14_200]),
+        ]
+        .into_iter()
+        .collect(),
+        memory_peak_bytes: Some(12_976_128),
+        memory_limit_bytes: Some(64 << 20),
+    }
+}
+
+#[test]
+fn what_plugins_have_cost_stands_below_them() {
+    let mut all = every_kind();
+    all[4].statistics = PluginStatistics::of([&cost()]);
+    let native = HandlerStatistics { memory_peak_bytes: Some(9 << 20), ..cost() };
+    all[2].statistics = PluginStatistics::of([&native, &native]);
+    let scripts = HandlerStatistics { hash: None, memory_peak_bytes: None, ..cost() };
+    all[5].statistics = PluginStatistics::of([&scripts]);
+    // It was not called yet.
+    all[0].statistics = PluginStatistics::of([&HandlerStatistics::default()]);
+    all[4].on_disk = "changed".into();
+    assert_snapshot!(fits(list::list(&all, &PLAIN)));
+}
+
+#[test]
+fn what_each_hook_has_cost_and_the_version_before() {
+    let mut detail = redis();
+    let before = HandlerStatistics { version: "0.0.9".into(), hash: Some("ab".repeat(32)), ..cost() };
+    detail.used_by[0].statistics = Some(cost());
+    detail.used_by[0].statistics_before = Some(before);
+    assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
+    let scripts = HandlerStatistics { hash: None, memory_peak_bytes: None, ..cost() };
+    detail.used_by[0].statistics = Some(HandlerStatistics::default());
+    detail.used_by[0].statistics_before = Some(scripts);
+    let page = fits(detail::plugin(&detail, &PLAIN));
+    assert!(page.contains("  before: 0.1.0 (scripts): 120348 calls, 3 failed, 871µs each\n"), "{page}");
+    assert!(!page.contains("HOOK"), "nothing of it was called yet: {page}");
 }
 
 #[test]

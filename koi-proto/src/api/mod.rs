@@ -29,6 +29,7 @@ mod electors;
 mod error;
 mod event;
 mod plugin;
+mod statistics;
 mod status;
 mod waiting;
 mod word;
@@ -41,6 +42,7 @@ pub use plugin::{
     Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginSignature,
     PluginState, PluginUse, ServiceProblem, SignatureState,
 };
+pub use statistics::{HandlerStatistics, HookStatistics, PluginStatistics};
 pub use status::{
     ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,
     ServiceStatus, StateOrigin, Status,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::statistics::{HandlerStatistics, PluginStatistics};
 use super::status::Hook;
 use super::word::words;
 
@@ -41,6 +42,8 @@ pub struct Plugin {
     pub on_disk: OnDisk,
     /// Who vouches for it; none: it is built in, nothing of it was read yet, or an older koid does not say.
     pub signature: Option<PluginSignature>,
+    /// What it has cost; none: no service of this node runs with it as it is now, or an older koid does not say.
+    pub statistics: Option<PluginStatistics>,
 }
 
 /// Who vouches for a plugin's file.
@@ -156,6 +159,10 @@ pub struct PluginUse {
     pub limits: Vec<String>,
     /// Why it cannot run with it.
     pub problem: Option<String>,
+    /// What the service's hooks have cost with the plugin as it is now; none: it does not run with that, or an older koid does not say.
+    pub statistics: Option<HandlerStatistics>,
+    /// The same of the handler that the service had before, in this run of koid; none: it had no other, or that was never called.
+    pub statistics_before: Option<HandlerStatistics>,
 }
 
 words! {

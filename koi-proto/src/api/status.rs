@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::statistics::HandlerStatistics;
 use super::waiting::Waiting;
 use super::word::words;
 
@@ -135,6 +136,8 @@ pub struct ServiceStatus {
     pub status_hash: Option<String>,
     /// It goes on as it was until it is stopped: why it could not be started as its folder is now.
     pub held: Option<String>,
+    /// What its hooks have cost with the handler that it has now; none: it has no handler, or an older koid does not say.
+    pub statistics: Option<HandlerStatistics>,
 }
 
 /// `GET /v1/local`.

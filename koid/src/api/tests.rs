@@ -81,6 +81,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         plugins,
         scan_trigger: ScanTrigger::new().0,
         details,
+        statistics: Statistics::default(),
         findings: ScanResults::default(),
         file: "/nowhere/koi.toml".into(),
         port: bound.port,

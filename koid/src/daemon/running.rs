@@ -79,6 +79,7 @@ impl Daemon {
             plugins: plugins.clone(),
             scan_trigger,
             details,
+            statistics: handlers.statistics(),
             findings: findings.clone(),
             file: self.reload.path.clone(),
             port: self.port,

@@ -1,21 +1,33 @@
 //! What a hook says, and what it starts, while it runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use koi_core::io::RunId;
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, Incident, LogLevel};
 
 use super::process_groups::{GroupKind, ProcessGroups};
+use super::statistics::counters::HandlerCounters;
 use crate::guardian_client::client::Guardian;
 
-/// Takes a hook's output to the log, and remembers its process groups.
+/// Takes a hook's output to the log, remembers its process groups, and notes what became of its handler.
 pub(super) struct HookLog {
     pub(super) service: String,
     pub(super) hook: &'static str,
     pub(super) run: RunId,
     pub(super) groups: ProcessGroups,
     pub(super) guardian: Option<Guardian>,
+    pub(super) counters: Arc<HandlerCounters>,
+    /// The handler's code has broken off.
+    pub(super) crashed: AtomicBool,
 }
 
 impl HookLog {
+    /// Whether the handler's code has broken off.
+    pub(super) fn crashed(&self) -> bool {
+        self.crashed.load(Ordering::Relaxed)
+    }
+
     fn began(&self, group: i32, kind: GroupKind) {
         if let Some(guardian) = &self.guardian {
             guardian.group_began(self.run.0, group, kind);
@@ -48,5 +60,16 @@ impl CallLog for HookLog {
             guardian.group_gone(self.run.0, id);
         }
         self.groups.gone(self.run, id);
+    }
+
+    fn incident(&self, incident: Incident) {
+        match incident {
+            Incident::Crashed => self.crashed.store(true, Ordering::Relaxed),
+            Incident::Unsupported => {}
+        }
+    }
+
+    fn memory(&self, peak_bytes: u64, limit_bytes: Option<u64>) {
+        self.counters.saw_memory(peak_bytes, limit_bytes);
     }
 }

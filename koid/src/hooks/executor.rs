@@ -1,6 +1,7 @@
 //! Runs the hooks that the core asks for, each as a task of its own, and says how they ended.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_core::io::{HookEnd, HookRun, RunId};
@@ -19,6 +20,7 @@ use super::details::Details;
 use super::handlers::Handlers;
 use super::identity::NodeIdentity;
 use super::process_groups::{GroupKind, ProcessGroups};
+use super::statistics::counters::CallMeter;
 use crate::guardian_client::client::Guardian;
 
 /// What the core wants of hooks.
@@ -112,16 +114,19 @@ impl HookExecutor {
                 let message = format!("the service {} has no handler here", hook.service);
                 return failed(message);
             };
-            let log = HookLog {
+            let meter = CallMeter::begin(runnable.counters.clone(), hook.hook);
+            let hook_log = Arc::new(HookLog {
                 service: hook.service.clone(),
                 hook: hook.hook.as_str(),
                 run: hook.run,
                 groups,
                 guardian,
-            };
+                counters: runnable.counters.clone(),
+                crashed: AtomicBool::new(false),
+            });
             let log: Arc<dyn plugin::CallLog> = match hook.hook {
-                Hook::Status => runnable.status_lines.clone().listen(Arc::new(log)),
-                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Arc::new(log),
+                Hook::Status => runnable.status_lines.clone().listen(hook_log.clone()),
+                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => hook_log.clone(),
             };
             let log = LimitedLog::new(log, runnable.output.clone());
             let limits = (hook.timeout, abort.clone());
@@ -151,10 +156,12 @@ impl HookExecutor {
             let ended = within(call, limits.0, PATIENCE, limits.1).await;
             // The folder is gone, so the status says nothing about the service. The next scan finds that out.
             let gone = || matches!(std::fs::exists(&home), Ok(false));
-            match ended {
+            let ended = match ended {
                 HookEnd::Failed { .. } if status && gone() => HookEnd::Aborted,
                 ended => ended,
-            }
+            };
+            meter.ended(&ended, hook_log.crashed());
+            ended
         }
     }
 }

@@ -8,6 +8,7 @@ use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
 use super::super::call::Patience;
 use super::super::handlers::Runnable;
 use super::super::process_groups::{GroupKind, KillOnDrop};
+use super::super::statistics::counters::HookCount;
 use super::*;
 
 /// How hooks ended.
@@ -51,13 +52,15 @@ impl Handler for Scripted {
 
 /// A runner with one scripted service, and how its hooks end.
 fn runner() -> (mpsc::UnboundedSender<HookCommand>, Ends, ProcessGroups) {
-    runner_with(Details::default())
+    runner_with(Details::default(), Handlers::default())
 }
 
-fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, ProcessGroups) {
+fn runner_with(
+    details: Details,
+    handlers: Handlers,
+) -> (mpsc::UnboundedSender<HookCommand>, Ends, ProcessGroups) {
     let (orders, wanted) = mpsc::unbounded_channel();
     let (ended, ends) = mpsc::unbounded_channel();
-    let handlers = Handlers::default();
     let runnable = Runnable {
         instance: HandlerInstance(0),
         handler: Arc::new(Scripted),
@@ -67,6 +70,7 @@ fn runner_with(details: Details) -> (mpsc::UnboundedSender<HookCommand>, Ends, P
         plugin_hash: None,
         output: Arc::default(),
         status_lines: Arc::default(),
+        counters: Arc::default(),
     };
     handlers.update([("web".to_owned(), runnable)]);
     let identity = NodeIdentity {
@@ -131,7 +135,7 @@ async fn what_a_handler_says_reaches_the_core() {
 #[tokio::test]
 async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
     let details = Details::default();
-    let (orders, mut inputs, _) = runner_with(details.clone());
+    let (orders, mut inputs, _) = runner_with(details.clone(), Handlers::default());
     orders.send(hook(1, Hook::Status)).unwrap();
     ended(&mut inputs).await;
     assert_eq!(details.for_service("web").details, [("lag".to_owned(), "0".to_owned())]);
@@ -158,6 +162,34 @@ async fn a_handler_that_panics_is_a_failed_hook_and_no_dead_daemon() {
     assert_eq!(status, Some(9));
     orders.send(hook(2, Hook::Start)).unwrap();
     assert_eq!(ended(&mut inputs).await, (2, HookEnd::Done));
+}
+
+#[tokio::test]
+async fn every_call_is_counted_by_how_it_ended() {
+    let handlers = Handlers::default();
+    let statistics = handlers.statistics();
+    let (orders, mut inputs, _) = runner_with(Details::default(), handlers);
+    let each = [Hook::Start, Hook::Status, Hook::Status, Hook::Failed, Hook::Stop, Hook::Promote];
+    for (run, of) in (1..).zip(each) {
+        orders.send(hook(run, of)).unwrap();
+        if of == Hook::Promote {
+            orders.send(HookCommand::Abort { run: RunId(run), now: false }).unwrap();
+        }
+        assert_eq!(ended(&mut inputs).await.0, run);
+    }
+    let counters = statistics.for_service("web").unwrap().current;
+    let counted = |hook| {
+        let HookCount { calls, failures, timed_out, crashed, aborted, no_room, .. } = counters.of(hook);
+        [calls, failures, timed_out, crashed, aborted, no_room]
+    };
+    assert_eq!(counted(Hook::Start), [1, 0, 0, 0, 0, 0]);
+    assert_eq!(counted(Hook::Status), [2, 0, 0, 0, 0, 0]);
+    assert_eq!(counted(Hook::Failed), [1, 1, 1, 0, 0, 0], "it was too slow");
+    assert_eq!(counted(Hook::Stop), [1, 1, 0, 1, 0, 0], "the handler has panicked");
+    assert_eq!(counted(Hook::Promote), [1, 0, 0, 0, 1, 0], "koi has ended it");
+    assert_eq!(counted(Hook::Demote), [0; 6]);
+    let status = counters.of(Hook::Status);
+    assert!(status.last_us <= status.longest_us && status.longest_us <= status.total_us, "{status:?}");
 }
 
 #[tokio::test]
@@ -224,6 +256,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         plugin_hash: None,
         output: Arc::default(),
         status_lines: Arc::default(),
+        counters: Arc::default(),
     };
     let context = Context { timeout, ..context(*run, &runnable, &identity) };
     let log = HookLog {
@@ -232,6 +265,8 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         run: RunId(1),
         groups: ProcessGroups::default(),
         guardian: None,
+        counters: Arc::default(),
+        crashed: false.into(),
     };
     let (_aborter, abort) = plugin::abort_pair();
     let newest_epoch = NewestEpoch::default();

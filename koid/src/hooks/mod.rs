@@ -9,3 +9,4 @@ pub(crate) mod handlers;
 pub(crate) mod identity;
 pub(crate) mod process_groups;
 pub(crate) mod repeated_lines;
+pub(crate) mod statistics;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use koi_core::types::Time;
-use koi_plugin_api::{CallLog, LogLevel};
+use koi_plugin_api::{CallLog, Incident, LogLevel};
 
 use crate::os::sys;
 
@@ -102,6 +102,14 @@ impl CallLog for RepeatFilter {
 
     fn group_gone(&self, id: i32) {
         self.log.group_gone(id);
+    }
+
+    fn incident(&self, incident: Incident) {
+        self.log.incident(incident);
+    }
+
+    fn memory(&self, peak_bytes: u64, limit_bytes: Option<u64>) {
+        self.log.memory(peak_bytes, limit_bytes);
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn scan(
                     plugin_hash: ready.snapshot.hash().map(str::to_owned),
                     output: Arc::new(OutputLimit::default()),
                     status_lines: Arc::default(),
+                    counters: Arc::default(),
                 };
                 seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.snapshot)));
                 seen.runnables.push((found.name.clone(), runnable));

@@ -110,6 +110,7 @@ impl ManifestEntry {
             plugin_hash: self.pin.hash().map(str::to_owned),
             output: Default::default(),
             status_lines: Default::default(),
+            counters: Default::default(),
         }
     }
 }

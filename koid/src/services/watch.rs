@@ -136,8 +136,14 @@ impl Services {
             return;
         }
         let passed = self.tidied.as_ref().map(|(at, _)| at.elapsed()).unwrap_or_default();
+        // Of a service that cannot be read nobody knows which plugin it names.
+        let is_known = self.services.iter().all(|(spec, _)| spec.problem.is_none());
+        let passed_for_pulled = if is_known { passed } else { Duration::ZERO };
         let (registry, known) = (self.plugins.get(), present.clone());
-        let told = tokio::task::spawn_blocking(move || registry.tidy(&known, passed)).await;
+        let told = tokio::task::spawn_blocking(move || {
+            [registry.tidy(&known, passed), registry.tidy_pulled(passed_for_pulled)].concat()
+        });
+        let told = told.await;
         // The scan says what is wrong with the disk.
         told.unwrap_or_default().iter().for_each(|sentence| tracing::info!("{sentence}"));
         self.tidied = Some((Instant::now(), present));

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use koi_artifact::signature::Signature;
+use koi_artifact::{Digest, Reference, Store};
 use koi_plugin_shell::ShellHandler;
 
 use crate::backend::{self, Loader, Start};
@@ -25,6 +26,7 @@ use crate::catalog::storage::departed;
 use crate::catalog::storage::files;
 use crate::catalog::storage::sources;
 use crate::catalog::storage::sources::Sources;
+use crate::catalog::storage::unnamed;
 use crate::host::Host;
 use crate::plugin::{Facts, FileHash, Kind};
 use crate::service::definition::{Found, SERVICES};
@@ -72,6 +74,8 @@ pub struct Registry {
     services: Mutex<HashMap<String, ServiceSlot>>,
     /// What each service that was opened names as its handler.
     in_force: Mutex<HashMap<String, String>>,
+    /// What each service named at the last look, whether that is in force or not.
+    named_last: Mutex<HashMap<String, String>>,
     unreadable: Vec<Warning>,
     in_progress: LoadsInProgress,
 }
@@ -97,6 +101,7 @@ impl Registry {
             by_path: Mutex::default(),
             services: Mutex::default(),
             in_force: Mutex::default(),
+            named_last: Mutex::default(),
             unreadable: Vec::new(),
             in_progress: LoadsInProgress::default(),
         }
@@ -169,6 +174,7 @@ impl Registry {
             by_path: Mutex::new(seen.filter_map(|p| Some((p.path.clone()?, Arc::new(p)))).collect()),
             services: Mutex::new(services),
             in_force: Mutex::default(),
+            named_last: Mutex::default(),
             unreadable,
             in_progress: self.in_progress.clone(),
         }
@@ -245,6 +251,7 @@ impl Registry {
     /// The handler that counts for a service whose `service.toml` names `named`. One that was opened keeps to its plugin until the next load,
     /// when it names another version of it that was pulled: as if the plugin's file had been replaced. Blocks.
     pub(crate) fn handler_in_force(&self, service: &str, named: &str) -> String {
+        lock(&self.named_last).insert(service.to_owned(), named.to_owned());
         let before = lock(&self.in_force).get(service).filter(|before| *before != named).cloned();
         let is_other_version = |before: &String| match (self.find(before), self.find(named)) {
             (Ok(before), Ok(now)) => before.name == now.name,
@@ -317,6 +324,7 @@ impl Registry {
     pub fn keep_only(&self, names: &BTreeSet<&str>) {
         lock(&self.services).retain(|name, _| names.contains(name.as_str()));
         lock(&self.in_force).retain(|name, _| names.contains(name.as_str()));
+        lock(&self.named_last).retain(|name, _| names.contains(name.as_str()));
     }
 
     /// Lets go of every service's handler: the daemon ends.
@@ -338,6 +346,25 @@ impl Registry {
     /// Returns what is to be told, a sentence each.
     pub fn tidy(&self, present: &BTreeSet<String>, passed: Duration) -> Vec<String> {
         departed::tidy(&self.host, present, passed)
+    }
+
+    /// Removes what was pulled and what no service has named for a month; `passed` is the time since the last look. Blocks.
+    ///
+    /// Returns what is to be told, a sentence each.
+    pub fn tidy_pulled(&self, passed: Duration) -> Vec<String> {
+        // It was not loaded yet, and knows neither where to look nor what is named.
+        if self.sources.pulled == Store::default() {
+            return Vec::new();
+        }
+        unnamed::tidy(&self.sources.pulled, &self.host.unnamed_dir(), &self.named_digests(), passed)
+    }
+
+    /// Of what services name, and of what is in force for them.
+    fn named_digests(&self) -> BTreeSet<Digest> {
+        let named: Vec<String> = lock(&self.named_last).values().cloned().collect();
+        let in_force: Vec<String> = lock(&self.in_force).values().cloned().collect();
+        let all = named.into_iter().chain(in_force);
+        all.filter_map(|named| named.parse::<Reference>().ok()?.digest).collect()
     }
 
     /// Every handler that is known: the built-in one, those in `plugins.dirs`, those that services name by their path, and those

@@ -582,6 +582,31 @@ fn a_service_names_what_was_pulled_by_its_digest_and_a_later_version_waits_for_t
 }
 
 #[test]
+fn what_a_service_names_or_runs_with_is_never_removed() {
+    let world = World::new();
+    let month = Duration::from_secs(40 * 24 * 3600);
+    let (old, new) = (pulled(&world, "db", None), pulled(&world, "db key", None));
+    world.put("services/db/service.toml", &old);
+    let first = world.registry();
+    let number = world.number(&first);
+    // The service goes on with the old one until the next load.
+    world.put("services/db/service.toml", &format!("{new}[config]\nkey = \"x\"\n"));
+    discover(&world.path("services"), &first).unwrap();
+    for _ in 0..3 {
+        assert!(first.tidy_pulled(month).is_empty());
+    }
+
+    let second = world.again(&first);
+    assert_ne!(world.number(&second), number);
+    let told = second.tidy_pulled(month);
+    assert!(told.len() == 1 && told[0].contains("is kept for 30 days"), "{told:?}");
+    let told = second.tidy_pulled(month);
+    assert!(told.len() == 1 && told[0].contains("is removed"), "{told:?}");
+    let left = world.sources().pulled.artifacts().unwrap();
+    assert!(left.len() == 1 && left.keys().all(|digest| new.contains(&digest.to_string())), "{left:?}");
+}
+
+#[test]
 fn what_was_not_pulled_or_is_another_plugin_is_said_at_once() {
     let world = World::new();
     let absent = format!("handler = \"oci://registry.example/db@sha256:{}\"\n", "ab".repeat(32));

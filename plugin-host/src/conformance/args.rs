@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_artifact::Store;
 use koi_plugin_api::{Hook, Role};
 
+use crate::catalog::storage::sources::Sources;
 use crate::conformance::error::UsageError;
 
 /// What is asked for.
@@ -27,6 +29,8 @@ pub(crate) struct Args {
     pub(crate) epoch: Option<u64>,
     /// Where the handler's store stays.
     pub(crate) state: Option<PathBuf>,
+    /// Where plugins lie on this machine; the default: nobody says.
+    pub(crate) sources: Sources,
     /// Only what is not as it should be.
     pub(crate) quiet: bool,
     pub(crate) json: bool,
@@ -50,6 +54,8 @@ pub(crate) fn read(words: &[OsString], one_hook: bool) -> Result<Args, UsageErro
             Some("--timeout-ms") => args.timeout = Some(Duration::from_millis(number(value()?)?.max(1))),
             Some("--epoch") => args.epoch = Some(number(value()?)?),
             Some("--config") => args.config.push(setting(value()?)?),
+            Some("--plugins") => args.sources.dirs.push(value()?.into()),
+            Some("--pulled") => args.sources.pulled = Store::new(value()?.into()),
             Some("--role") => args.role = Some(role(value()?)?),
             Some(other) if other.starts_with("--") => {
                 return Err(UsageError::UnknownOption(other.to_owned()));

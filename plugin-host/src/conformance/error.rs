@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use crate::backend::LoadError;
 use crate::backend::code::HandlerError;
+use crate::catalog::error::OpenError;
 use crate::catalog::storage::blobs::CopyError;
-use crate::catalog::storage::files::FileError;
+use crate::catalog::storage::files::{FileError, FolderError};
 use crate::config::error::ConfigError;
 use crate::service::definition::{COMPONENT, MANIFEST};
 use crate::service::manifest::ManifestError;
@@ -77,13 +78,25 @@ pub(crate) enum TargetError {
     /// The system does not let us look.
     #[error("{} cannot be looked at: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// The service names its handler by a name.
+    /// The service names its handler by a name, and no configuration says where plugins lie.
     #[error(
-        "{shown}: its handler `{handler}` is a plugin's name, and only a running koid knows its file: name the file, and \
-         --service {shown}",
+        "{shown}: its handler `{handler}` is a plugin's name, and no configuration says where plugins lie: name the file, and \
+         --service {shown}; or the configuration, with koi -f FILE",
         shown = folder.display()
     )]
     NamedHandler { folder: PathBuf, handler: String },
+    /// The handler that the service names is not on this machine, or cannot be used.
+    #[error("{}: {source}", folder.display())]
+    Installed { folder: PathBuf, source: OpenError },
+    /// The handler that the service names cannot be loaded.
+    #[error("{}: its handler: {source}", folder.display())]
+    BrokenHandler { folder: PathBuf, source: Box<LoadedHandlerError> },
+    /// A folder of plugins cannot be read.
+    #[error("{}, of plugins.dirs: {source}", path.display())]
+    PluginFolder { path: PathBuf, source: FolderError },
+    /// There is no place to look into plugins.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// A folder without anything that could run.
     #[error(
         "{} is no service: it has no {COMPONENT}, no {MANIFEST} that names a handler, and no script called start, stop, \

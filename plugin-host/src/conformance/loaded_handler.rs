@@ -114,6 +114,14 @@ impl<'t> LoadedHandler<'t> {
     }
 }
 
+/// What a plugin's file says of itself. Blocks.
+pub(crate) fn facts_of(file: (&Path, Kind), scratch: &Scratch) -> Result<Facts, LoadedHandlerError> {
+    match load_file(file, scratch, Start::First)? {
+        (Loaded::Code(code), _) => Ok(code.facts().clone()),
+        (Loaded::Scripts(_), _) => Ok(Facts::default()),
+    }
+}
+
 fn load_file(
     (path, kind): (&Path, Kind),
     scratch: &Scratch,

@@ -1,6 +1,6 @@
 //! Tries one plugin outside of any daemon: `koi plugins check` and `koi plugins run` start koid for it.
 //!
-//! `target` is what is to be tried, `scratch` where it leaves its traces, `loaded_handler` the code that was loaded from it.
+//! `target` is what is to be tried (`installed`: where a service names it by another word than its path), `scratch` where it leaves its traces, `loaded_handler` the code that was loaded from it.
 //! `harness` runs its hooks, one at a time, and keeps what came of each. `check` tries all of them, `run` one. `report` says what
 //! came of it to people or programs.
 
@@ -9,6 +9,7 @@ mod check;
 pub(crate) mod error;
 pub(crate) mod exit;
 pub(crate) mod harness;
+mod installed;
 pub(crate) mod interrupt;
 pub(crate) mod loaded_handler;
 pub(crate) mod report;
@@ -41,7 +42,7 @@ fn with_target(
 ) -> ExitCode {
     crate::backend::wasm::show_lines();
     let worked = args::read(words, one_hook).map_err(TrialError::from).and_then(|args| {
-        let target = Target::find(&args.plugin, args.service.as_deref(), &args.config)?;
+        let target = Target::find(&args.plugin, args.service.as_deref(), &args.config, &args.sources)?;
         work(&args, &target)
     });
     ExitCode::from(worked.unwrap_or_else(|error| {

@@ -9,8 +9,11 @@ use koi_plugin_api::HookSet;
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::catalog::storage::files;
+use crate::catalog::storage::sources;
+use crate::catalog::storage::sources::Sources;
 use crate::config::setting::Setting;
 use crate::conformance::error::TargetError;
+use crate::conformance::installed;
 use crate::plugin::Kind;
 use crate::service::definition::{COMPONENT, MANIFEST};
 use crate::service::entry;
@@ -40,16 +43,17 @@ pub(crate) enum TargetSource {
 
 impl Target {
     /// Finds out what `plugin` is; `service` is the folder of the service that it is to run, and `config` comes before what its
-    /// `service.toml` says.
+    /// `service.toml` says. A handler that is named there without a path is looked for in `sources`.
     pub(crate) fn find(
         plugin: &Path,
         service: Option<&Path>,
         config: &[(String, String)],
+        sources: &Sources,
     ) -> Result<Target, TargetError> {
         let plugin = there(plugin)?;
         let service = service.map(there).transpose()?;
         let mut target = match (plugin.is_dir(), files::kind_of(&plugin), service) {
-            (true, _, None) => from_folder(plugin)?,
+            (true, _, None) => from_folder(plugin, sources)?,
             (true, _, Some(_)) => {
                 return Err(TargetError::ServiceTwice(plugin));
             }
@@ -99,14 +103,23 @@ fn there(path: &Path) -> Result<PathBuf, TargetError> {
     })
 }
 
-fn from_folder(folder: PathBuf) -> Result<Target, TargetError> {
+fn from_folder(folder: PathBuf, sources: &Sources) -> Result<Target, TargetError> {
     let manifest = manifest(&folder)?;
     let component = folder.join(COMPONENT);
     let source = match &manifest.handler {
         Some(name) if name == ShellHandler::NAME => TargetSource::Scripts(Shape::Folder(folder.clone())),
+        Some(named) if sources::is_reference(Path::new(named)) => {
+            TargetSource::Plugin(installed::pulled(&folder, named, sources)?, Kind::Wasm)
+        }
         Some(named) => match files::kind_of(Path::new(named)) {
             Some(kind) => TargetSource::Plugin(there(&folder.join(named))?, kind),
-            None => return Err(TargetError::NamedHandler { handler: named.clone(), folder }),
+            None if sources.dirs.is_empty() => {
+                return Err(TargetError::NamedHandler { handler: named.clone(), folder });
+            }
+            None => {
+                let (file, kind) = installed::named(&folder, named, sources)?;
+                TargetSource::Plugin(file, kind)
+            }
         },
         None if component.exists() => TargetSource::Plugin(component, Kind::Wasm),
         None => TargetSource::Scripts(Shape::Folder(folder.clone())),
@@ -161,7 +174,7 @@ mod tests {
     use super::*;
 
     fn find(folder: &Path, name: &str) -> Result<Target, TargetError> {
-        Target::find(&folder.join(name), None, &[])
+        Target::find(&folder.join(name), None, &[], &Sources::default())
     }
 
     fn executable(path: &Path) {
@@ -185,7 +198,7 @@ mod tests {
         fs::write(at.join("10-web/service.toml"), "handler = \"../redis.wasm\"\n[config]\na = 1\nb = 2\n")
             .unwrap();
         let given = [("b".to_owned(), "3".to_owned())];
-        let named = Target::find(&at.join("10-web"), None, &given).unwrap();
+        let named = Target::find(&at.join("10-web"), None, &given, &Sources::default()).unwrap();
         assert_eq!((named.kind(), named.is_harmless()), (Kind::Wasm, false));
         let expected = [Setting { line: 3, ..Setting::said("a", "1") }, Setting::said("b", "3")];
         assert_eq!(named.manifest.config, expected);

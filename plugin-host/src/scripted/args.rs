@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use koi_artifact::Store;
 use koi_plugin_api::Hook;
+
+use crate::catalog::storage::sources::Sources;
 
 /// The option with which hooks are named beside it.
 pub(crate) const RECORD: &str = "--record";
@@ -23,6 +26,8 @@ pub(crate) struct TestArgs {
     pub(crate) record: Option<PathBuf>,
     /// The service that is recorded.
     pub(crate) service: Option<PathBuf>,
+    /// Where its handler may lie; the default: nobody says.
+    pub(crate) sources: Sources,
     /// The hooks that are recorded.
     pub(crate) hooks: Vec<Hook>,
     /// A recording has what was sent and received.
@@ -59,6 +64,8 @@ pub(crate) fn read(words: &[OsString]) -> Result<TestArgs, TestArgsError> {
             Some("--record") => args.record = Some(value()?.into()),
             Some("--service") => args.service = Some(value()?.into()),
             Some("--with-bodies") => args.with_bodies = true,
+            Some("--plugins") => args.sources.dirs.push(value()?.into()),
+            Some("--pulled") => args.sources.pulled = Store::new(value()?.into()),
             Some("--junit") => args.junit = Some(value()?.into()),
             Some(other) if other.starts_with("--") => {
                 return Err(TestArgsError::UnknownOption(other.to_owned()));

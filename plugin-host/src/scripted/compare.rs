@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use koi_plugin_api::{HookError, Incident, LogLevel, Observed, Outcome, StatusReport};
 
+use crate::conformance::error::LoadedHandlerError;
 use crate::conformance::harness::{CallEnd, CallReport};
-use crate::scripted::file::call::{CallScript, Expected, MessageText, OutcomeWord};
+use crate::scripted::file::call::{At, CallScript, Expected, MessageText, OutcomeWord};
 use crate::scripted::finding::{Finding, shown};
 
 /// Before the text of a handler that says `misconfigured`, by which koi's people tell it from `fatal`.
@@ -84,6 +85,15 @@ pub(super) fn findings(call: &CallScript, ran: &CallReport, stored: &Stored) -> 
     found
 }
 
+/// What is wrong where what is given was to be refused with `wanted` in the reason.
+pub(super) fn refusal(wanted: &At<String>, seen: Option<&LoadedHandlerError>) -> Option<Finding> {
+    let seen = seen.map(ToString::to_string);
+    let is_meant = seen.as_ref().is_some_and(|why| why.contains(&wanted.value));
+    let expected = format!("a reason with {:?} in it", wanted.value);
+    let shown = || seen.map_or_else(|| "what is given is taken".to_owned(), |why| format!("{why:?}"));
+    (!is_meant).then(|| Finding::other(wanted.line, "refused", expected, shown()))
+}
+
 fn of_message(hook: &str, expected: &Expected, message: &str) -> Option<Finding> {
     let wanted = expected.message.as_ref()?;
     let (is_well, shown) = match &wanted.value {
@@ -127,8 +137,7 @@ fn of_status(hook: &str, expected: &Expected, ran: &CallReport) -> Vec<Finding> 
 
 fn of_log(hook: &str, expected: &Expected, ran: &CallReport) -> Vec<Finding> {
     let lines: Vec<String> = ran.lines.iter().map(|(level, text)| log_line(*level, text)).collect();
-    let is_missing =
-        |wanted: &&super::file::call::At<String>| lines.iter().all(|line| !line.contains(&wanted.value));
+    let is_missing = |wanted: &&At<String>| lines.iter().all(|line| !line.contains(&wanted.value));
     let missing = expected.log.iter().filter(is_missing);
     missing
         .map(|wanted| {

@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::catalog::storage::sources::Sources;
 use crate::conformance::error::{LoadedHandlerError, ScratchError, TargetError, TrialError};
 use crate::conformance::exit;
 use crate::conformance::harness::Harness;
@@ -187,7 +188,7 @@ fn test_file(
     (runtime, network, interrupt): (&Runtime, Option<&NetworkError>, &Interrupt),
     report: &mut Report,
 ) -> Result<(), TestRunError> {
-    let target = Target::find(handler, None, &[])?;
+    let target = Target::find(handler, None, &[], &Sources::default())?;
     let scratch = Scratch::new(target.kind(), None, &target.name)?;
     if target.kind() == Kind::Wasm {
         progress("(compiling a component takes a while the first time)");

@@ -110,6 +110,10 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
     let loaded = LoadedHandler::resume(&target, &scratch, stage.facts)?;
     let settings =
         with_secret_files(&loaded.facts().metadata.config, &target.manifest.config, scratch.home())?;
+    if let Some(wanted) = &test.refused {
+        findings.extend(compare::refusal(wanted, refusal(&loaded, &settings).as_ref()));
+        return Ok(Log::new());
+    }
     let config = loaded.settle(&settings)?;
     let peers = Peers::begin(stage.runtime, test, findings)?;
     let opened = match loaded.open(&config) {
@@ -142,6 +146,11 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
     }
     end(stage, peers, &machine, opened.handler, findings);
     Ok(log)
+}
+
+/// Why nobody can have the handler with these settings; none: it can be had.
+fn refusal(loaded: &LoadedHandler<'_>, settings: &[Setting]) -> Option<LoadedHandlerError> {
+    loaded.settle(settings).and_then(|config| loaded.open(&config)).err()
 }
 
 /// Ends the handler, then its world. What was not used is said of a test that went its way to the end.
@@ -231,7 +240,7 @@ pub(crate) fn set_circumstances(context: &mut Context, call: &CallScript, test: 
 fn needs_network(kind: Kind, test: &Test) -> bool {
     let is_granted = ["tcp", "udp", "http"].iter().any(|key| test.given.grants.contains_key(*key));
     let is_scripted = !test.tcp.is_empty() || !test.udp.is_empty() || !test.http.is_empty();
-    kind != Kind::Wasm || is_granted || is_scripted
+    test.refused.is_none() && (kind != Kind::Wasm || is_granted || is_scripted)
 }
 
 /// What only koi's side of a component can make up.

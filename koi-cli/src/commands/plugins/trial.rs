@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use koi_artifact::Store;
 use koi_config::load;
 use koi_proto::api::ErrorCode;
 use tokio::process::Command;
@@ -27,6 +28,7 @@ pub(crate) async fn check(options: &Options, args: &CheckPlugin, out: Out) -> Re
     for setting in &args.settings {
         words.extend(["--config".into(), setting.into()]);
     }
+    words.extend(installed(options, &args.plugin));
     words.extend(args.really.then(|| "--really".into()));
     words.extend(args.quiet.then(|| "--quiet".into()));
     if let Some(timeout) = args.timeout {
@@ -52,6 +54,8 @@ pub(crate) async fn run(options: &Options, args: &RunHook, out: Out) -> Result<u
     for setting in &args.settings {
         option("--config", setting.into());
     }
+    words.extend(installed(options, &args.plugin));
+    let mut option = |name: &str, value: OsString| words.extend([name.into(), value]);
     if let Some(role) = args.role {
         option("--role", value_name(role).into());
     }
@@ -84,12 +88,24 @@ pub(crate) async fn test(options: &Options, args: &TestPlugin, out: Out) -> Resu
     }
     if let Some(service) = service {
         words.extend(["--service".into(), service.into()]);
+        words.extend(installed(options, service));
     }
     if let Some(junit) = &args.junit {
         words.extend(["--junit".into(), junit.into()]);
     }
     words.extend(args.quiet.then(|| "--quiet".into()));
     koid(&words, options, out).await
+}
+
+/// Where koid finds the handler of the service in this folder, unless `service.toml` names its path. Nothing, where no configuration says it, or
+/// it is no folder.
+fn installed(options: &Options, service: &Path) -> Vec<OsString> {
+    let Some(loaded) = service.is_dir().then(|| load(options.file.as_deref()).ok()).flatten() else {
+        return Vec::new();
+    };
+    let pulled = Store::in_state(&loaded.config.node.state_dir);
+    let dirs = loaded.config.plugins.dirs.iter().flat_map(|dir| ["--plugins".into(), dir.into()]);
+    dirs.chain(["--pulled".into(), pulled.folder().into()]).collect()
 }
 
 /// Starts koid with our own output, and passes its exit code on. Ctrl-C reaches koid too; it takes down what it has started

@@ -13,6 +13,15 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
+/// A span in microseconds: `850µs`, `1.2ms`, and from ten milliseconds on as [`span`] has it.
+pub(crate) fn span_us(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us}µs"),
+        1_000..10_000 => format!("{}.{}ms", us / 1_000, us % 1_000 / 100),
+        _ => span(us / 1_000),
+    }
+}
+
 /// How long ago something was heard from: less than a second is `now`.
 pub(crate) fn seen(ms: u64) -> String {
     if ms < 1_000 { "now".to_owned() } else { span(ms) }
@@ -53,6 +62,8 @@ mod tests {
     fn spans_are_as_exact_as_one_needs() {
         let texts = [40, 1_450, 42_999, 725_000, 11_040_000, 273_600_000].map(span);
         assert_eq!(texts, ["40ms", "1.4s", "42s", "12m 5s", "3h 4m", "3d 4h"]);
+        let texts = [0, 999, 1_000, 9_999, 10_000, 1_450_000].map(span_us);
+        assert_eq!(texts, ["0µs", "999µs", "1.0ms", "9.9ms", "10ms", "1.4s"]);
     }
 
     #[test]

@@ -75,6 +75,18 @@ pub(crate) fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// `812 bytes`, `61 KiB`, `12.3 MiB`, `64 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => count(usize::try_from(bytes).unwrap_or_default(), "byte"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => match bytes % 1_048_576 * 10 / 1_048_576 {
+            0 => format!("{} MiB", bytes / 1_048_576),
+            tenth => format!("{}.{tenth} MiB", bytes / 1_048_576),
+        },
+    }
+}
+
 /// A sentence that goes on: without its full stop.
 pub(crate) fn open(sentence: &str) -> &str {
     sentence.trim().trim_end_matches('.')

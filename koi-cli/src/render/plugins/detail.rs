@@ -3,7 +3,7 @@
 use koi_proto::api::{Grant, Hook, OnDisk, PluginCompiled, PluginConfigKey, PluginDetail, PluginUse};
 
 use super::list::{loading, tone};
-use super::signature;
+use super::{signature, statistics};
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, fact, hanging};
@@ -45,7 +45,7 @@ fn facts(detail: &PluginDetail, view: &View) -> String {
     say("services", &services, Tone::Plain);
     say("file", plugin.path.as_deref().unwrap_or_default(), Tone::Plain);
     if detail.size_bytes > 0 {
-        say("size", &size(detail.size_bytes), Tone::Plain);
+        say("size", &text::size(detail.size_bytes), Tone::Plain);
     }
     if let Some(compiled) = &detail.compiled {
         say("compiled", &compile_state(compiled), Tone::Plain);
@@ -76,7 +76,7 @@ fn hooks(hooks: &[Hook]) -> String {
 
 fn compile_state(compiled: &PluginCompiled) -> String {
     let how = if compiled.cached { "read from the cache" } else { "compiled for this load" };
-    format!("{}, {how} in {}", size(compiled.size_bytes), span(compiled.took_ms))
+    format!("{}, {how} in {}", text::size(compiled.size_bytes), span(compiled.took_ms))
 }
 
 fn on_disk(on_disk: &OnDisk) -> (&str, Tone) {
@@ -90,15 +90,6 @@ fn on_disk(on_disk: &OnDisk) -> (&str, Tone) {
             ("gone since it was loaded; what was loaded stays until `koi reconfigure`", Tone::Warn)
         }
         OnDisk::NoFile | OnDisk::Unknown(_) => (on_disk.as_str(), Tone::Plain),
-    }
-}
-
-/// `812 bytes`, `61 KiB`, `12.3 MiB`.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => text::count(usize::try_from(bytes).unwrap_or_default(), "byte"),
-        1024..1_048_576 => format!("{} KiB", bytes / 1024),
-        _ => format!("{}.{} MiB", bytes / 1_048_576, bytes % 1_048_576 * 10 / 1_048_576),
     }
 }
 
@@ -231,6 +222,7 @@ fn service(detail: &PluginDetail, used: &PluginUse, view: &View) -> String {
     for limit in &used.limits {
         page.push_str(&hanging("  limit: ", limit, Tone::Dim, view));
     }
+    page.push_str(&statistics::service(used.statistics.as_ref(), used.statistics_before.as_ref(), view));
     page
 }
 

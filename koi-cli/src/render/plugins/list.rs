@@ -1,8 +1,8 @@
-//! `koi plugins list`: a line for each plugin, and below them why one cannot be used.
+//! `koi plugins list`: a line for each plugin, below them why one cannot be used, and what each has cost.
 
 use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState, SignatureState};
 
-use super::signature;
+use super::{signature, statistics};
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, hanging, paragraph};
@@ -37,7 +37,7 @@ pub(crate) fn list(plugins: &[Plugin], view: &View) -> String {
     }
     let troubles: String = plugins.iter().map(|plugin| trouble(plugin, view)).collect();
     let gap = if troubles.is_empty() { "" } else { "\n" };
-    table.draw(view) + gap + &troubles
+    table.draw(view) + gap + &troubles + &statistics::list(plugins, view)
 }
 
 /// The tone of its state: one that runs, but not as its file says, is to be looked at.

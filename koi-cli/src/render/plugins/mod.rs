@@ -3,3 +3,4 @@
 pub(crate) mod detail;
 pub(crate) mod list;
 pub(crate) mod signature;
+pub(crate) mod statistics;

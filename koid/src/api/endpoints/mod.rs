@@ -5,5 +5,6 @@ mod events;
 pub(in crate::api) mod forward;
 pub(crate) mod plugins;
 mod routes;
+mod statistics;
 mod status;
 pub(crate) mod view;

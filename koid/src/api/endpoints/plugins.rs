@@ -8,11 +8,13 @@ use koi_plugin_api::{ConfigKey, ConfigKind, Want};
 use koi_plugin_host::{Granted, Kind, OnDisk, PluginInfo, Registry, Use};
 use koi_proto::api::{self, ApiError, ErrorCode};
 
+use super::statistics;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, silent_core};
 use crate::api::request::ApiRequest;
 use crate::config::load;
+use crate::hooks::statistics::{ServiceStatistics, Statistics};
 
 impl Api {
     /// `GET /v1/plugins`.
@@ -23,10 +25,14 @@ impl Api {
         if let Some(elsewhere) = self.at_other_node(asked).await? {
             return Ok(elsewhere);
         }
-        let registry = self.plugins.get();
+        let (registry, statistics) = (self.plugins.get(), self.statistics.clone());
         // Files that were touched are read.
         let listed = tokio::task::spawn_blocking(move || {
-            registry.plugins().iter().map(|info| plugin(&registry, info)).collect::<Vec<_>>()
+            let counted = |info: &PluginInfo| {
+                let costs = used_by(info, Some(&statistics));
+                api::Plugin { statistics: in_all(&costs), ..plugin(&registry, info) }
+            };
+            registry.plugins().iter().map(counted).collect::<Vec<_>>()
         });
         Ok(json(&listed.await.map_err(broken)?))
     }
@@ -40,10 +46,10 @@ impl Api {
         if let Some(elsewhere) = self.at_other_node(asked).await? {
             return Ok(elsewhere);
         }
-        let (registry, wanted) = (self.plugins.get(), name.to_owned());
+        let (registry, wanted, statistics) = (self.plugins.get(), name.to_owned(), self.statistics.clone());
         // The file there now may have to be read.
         let found = tokio::task::spawn_blocking(move || {
-            registry.plugin(&wanted).map(|info| detail(&registry, &info))
+            registry.plugin(&wanted).map(|info| detail(&registry, &info, Some(&statistics)))
         });
         let Some(detail) = found.await.map_err(broken)? else {
             let message = format!("{} has no plugin called {name}", self.shared.get().config.node.name);
@@ -117,6 +123,7 @@ fn plugin(registry: &Registry, info: &PluginInfo) -> api::Plugin {
         problems: info.used_by.iter().filter_map(problem).collect(),
         on_disk: registry.on_disk(info).map_or(api::OnDisk::NoFile, on_disk),
         signature: info.signature.as_ref().map(signature),
+        statistics: None,
     }
 }
 
@@ -177,8 +184,13 @@ fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// All that is known of one. Blocks.
-pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetail {
+/// All that is known of one; without `statistics` nobody has called it. Blocks.
+pub(crate) fn detail(
+    registry: &Registry,
+    info: &PluginInfo,
+    statistics: Option<&Statistics>,
+) -> api::PluginDetail {
+    let used_by = used_by(info, statistics);
     let facts = info.facts.clone().unwrap_or_default();
     let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
@@ -186,18 +198,35 @@ pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetai
         took_ms: ms(compiled.took),
     });
     api::PluginDetail {
-        plugin: plugin(registry, info),
+        plugin: api::Plugin { statistics: in_all(&used_by), ..plugin(registry, info) },
         size_bytes: info.size_bytes,
         imports: facts.imports,
         config: facts.metadata.config.into_iter().map(config_key).collect(),
         wanted: facts.metadata.wants.iter().map(|want| want.capability.to_string()).collect(),
         wants: facts.metadata.wants.iter().map(wanted).collect(),
         compiled,
-        used_by: info.used_by.iter().map(used).collect(),
+        used_by,
     }
 }
 
-fn used(used: &Use) -> api::PluginUse {
+/// How services use it, and what their hooks cost with it as it is now.
+fn used_by(info: &PluginInfo, statistics: Option<&Statistics>) -> Vec<api::PluginUse> {
+    let hash = info.hash.map(|hash| hash.to_string());
+    let counted = |used: &Use| {
+        let known = statistics?.for_service(&used.service)?;
+        // A service may go on with the file before, or have another handler still.
+        (known.current.hash == hash).then_some(known)
+    };
+    info.used_by.iter().map(|used| use_of(used, counted(used))).collect()
+}
+
+/// What it has cost in all services.
+fn in_all(used_by: &[api::PluginUse]) -> Option<api::PluginStatistics> {
+    api::PluginStatistics::of(used_by.iter().filter_map(|used| used.statistics.as_ref()))
+}
+
+fn use_of(used: &Use, counted: Option<ServiceStatistics>) -> api::PluginUse {
+    let before = counted.as_ref().and_then(|counted| counted.before.as_deref());
     api::PluginUse {
         service: used.service.clone(),
         granted: used.granted.iter().map(|granted| granted.line.clone()).collect(),
@@ -205,6 +234,8 @@ fn used(used: &Use) -> api::PluginUse {
         missing: used.missing.iter().map(wanted).collect(),
         limits: used.limits.clone(),
         problem: used.problem.as_ref().map(ToString::to_string),
+        statistics: counted.as_ref().map(|counted| statistics::of_handler(&counted.current)),
+        statistics_before: before.map(statistics::of_handler),
     }
 }
 

@@ -5,7 +5,7 @@ use hyper::Response;
 use koi_core::types::ServiceState;
 use koi_proto::api::{ApiError, NodeStatus, Status};
 
-use super::view;
+use super::{statistics, view};
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::silent_core;
@@ -74,10 +74,14 @@ impl Api {
         Ok(json(&local))
     }
 
-    /// Adds what this node's services say besides their state; what is down says nothing.
+    /// Adds what this node's services say besides their state, and what their hooks cost; what is down says nothing.
     fn add_details(&self, node: &mut NodeStatus) {
         if node.id != self.me.to_string() {
             return;
+        }
+        for service in node.services.iter_mut().flatten() {
+            let known = self.statistics.for_service(&service.name);
+            service.statistics = known.map(|known| statistics::of_handler(&known.current));
         }
         let down = [ServiceState::Stopped, ServiceState::Failed].map(ServiceState::as_str);
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {

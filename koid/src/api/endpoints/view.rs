@@ -155,6 +155,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         details: Vec::new(),
         status_hash: None,
         held: None,
+        statistics: None,
     }
 }
 

@@ -56,6 +56,16 @@ impl Process {
         }
     }
 
+    /// The most memory that was in use by it at a time, in bytes, with what koid's own program takes in it; none: it is gone.
+    pub(crate) fn memory_peak_bytes(&self) -> Option<u64> {
+        if self.reaped {
+            return None;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.group.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
     /// Whether it has ended. Leaves it to be reaped.
     pub(crate) fn has_ended(&self) -> bool {
         self.reaped || !self.group.leader_runs()

@@ -1,6 +1,8 @@
 //! `[limits]` of `service.toml`, and the watch over a guest's memory.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
@@ -173,18 +175,34 @@ pub(crate) enum LimitExceededError {
     Table,
 }
 
+/// How far a guest's memory has grown in a call: it never shrinks. Clones share it, for the guest may be gone before anybody asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryMark(Arc<AtomicUsize>);
+
+impl MemoryMark {
+    /// All linear memories of the guest together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) as u64
+    }
+
+    fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
 /// Keeps a guest to its limits. All of its memories count together: wasmtime's own limiter bounds each by itself.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
     memory_bytes: usize,
+    mark: MemoryMark,
     table_elements: usize,
 }
 
 impl Limiter {
     /// For one store.
-    pub(crate) fn new(limits: Limits) -> Limiter {
-        Limiter { limits, memory_bytes: 0, table_elements: 0 }
+    pub(crate) fn new(limits: Limits, mark: MemoryMark) -> Limiter {
+        Limiter { limits, memory_bytes: 0, mark, table_elements: 0 }
     }
 }
 
@@ -204,6 +222,7 @@ impl ResourceLimiter for Limiter {
             return Err(LimitExceededError::Memory { limit_bytes: self.limits.memory_bytes }.into());
         }
         self.memory_bytes = total;
+        self.mark.set(total);
         Ok(true)
     }
 
@@ -290,7 +309,8 @@ mod tests {
 
     #[test]
     fn all_memories_of_a_guest_count_together() {
-        let mut limiter = Limiter::new(Limits { memory_bytes: 3 * MIB, ..Limits::default() });
+        let mark = MemoryMark::default();
+        let mut limiter = Limiter::new(Limits { memory_bytes: 3 * MIB, ..Limits::default() }, mark.clone());
         assert!(limiter.memory_growing(0, MIB, None).unwrap());
         assert!(limiter.memory_growing(0, 2 * MIB, None).unwrap());
         let refused = limiter.memory_growing(MIB, MIB + 65536, None).unwrap_err();
@@ -298,5 +318,6 @@ mod tests {
             refused.to_string(),
             "wanted more than 3 MiB of memory; raise memory under [limits] of service.toml"
         );
+        assert_eq!(mark.bytes(), 3 * MIB as u64, "what it was refused it never had");
     }
 }

@@ -267,9 +267,9 @@ pub(crate) enum GuestMessage {
     /// A piece of the input of the program that was asked for last; an empty one is its end.
     #[n(7)]
     Input(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
-    /// The call has ended.
+    /// The call has ended. The bytes that the guest's memory had grown to by then.
     #[n(8)]
-    Ended(#[n(0)] HookEnding),
+    Ended(#[n(0)] HookEnding, #[n(1)] u64),
     /// Wants the addresses of a name, in ASCII. The number is that of no look-up that has no answer yet.
     #[n(9)]
     LookUp(#[n(0)] u64, #[n(1)] String),
@@ -603,7 +603,7 @@ mod tests {
             GuestMessage::Question(GuestQuestion::Run(run)),
             GuestMessage::Input(vec![1, 2, 3]),
             GuestMessage::LookUp(7, "db.example".into()),
-            GuestMessage::Ended(status),
+            GuestMessage::Ended(status, 17 << 16),
         ]
     }
 

@@ -1,22 +1,14 @@
 //! What handlers of services that are gone have stored. It is kept for a while, for a service may come back, and then removed.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use koi_files::{Durability, Temporary, WriteOptions};
-
+use crate::catalog::storage::absence;
+use crate::catalog::storage::absence::{Absence, KEPT_DAYS, names};
 use crate::host::Host;
-
-/// How long what a service has stored is kept when it is gone, in time that koid runs: a clock that jumps removes nothing.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// A power cut may cost an hour of the account.
-const ACCOUNT: WriteOptions<'static> =
-    WriteOptions { mode: 0o600, temporary: Temporary::Fixed, durability: Durability::Unsynced };
 
 /// Looks for what services have stored that are not among `present`; `passed` is the time since the last look. The first look that misses
 /// a service notes it. When it has been missed for 30 days what it has stored is removed. Blocks.
@@ -30,54 +22,33 @@ pub(crate) fn tidy(host: &Host, present: &BTreeSet<String>, passed: Duration) ->
     let absent: BTreeSet<&String> =
         stored.difference(present).filter(|service| !service.is_empty()).collect();
     for service in names(&accounts).iter().filter(|service| !absent.contains(service)) {
-        // It is back, or nothing of it is left. An account that stays is removed the next time.
-        let _ = fs::remove_file(accounts.join(service));
+        // It is back, or nothing of it is left.
+        absence::end(&accounts.join(service));
     }
     absent.into_iter().filter_map(|service| miss(host, &accounts.join(service), service, passed)).collect()
 }
 
 /// A service is not there: what is to be told of it.
 fn miss(host: &Host, account: &Path, service: &str, passed: Duration) -> Option<String> {
-    let missed = fs::read_to_string(account).ok().and_then(|text| text.trim().parse().ok());
-    let Some(missed) = missed.map(Duration::from_secs) else {
-        let days = KEPT.as_secs() / (24 * 3600);
-        return write(account, Duration::ZERO).ok().map(|()| {
-            format!(
-                "there is no service {service} any more: what its handler has stored is kept for {days} days, in {}",
-                host.store_file(service).display()
-            )
-        });
-    };
-    let missed = missed + passed;
-    if missed <= KEPT {
-        // What cannot be written down does not count.
-        let _ = write(account, missed);
-        return None;
+    match absence::miss(account, passed) {
+        Absence::Begins => Some(format!(
+            "there is no service {service} any more: what its handler has stored is kept for {KEPT_DAYS} days, in {}",
+            host.store_file(service).display()
+        )),
+        Absence::GoesOn => None,
+        Absence::IsOver => Some(match remove(host, service).and_then(|()| fs::remove_file(account)) {
+            Ok(()) => {
+                format!("what the handler of {service} had stored is removed: there is no such service")
+            }
+            Err(error) => format!("what the handler of {service} had stored cannot be removed: {error}"),
+        }),
     }
-    Some(match remove(host, service).and_then(|()| fs::remove_file(account)) {
-        Ok(()) => format!("what the handler of {service} had stored is removed: there is no such service"),
-        Err(error) => format!("what the handler of {service} had stored cannot be removed: {error}"),
-    })
-}
-
-fn write(account: &Path, missed: Duration) -> io::Result<()> {
-    let folder = account.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let text = format!("{}\n", missed.as_secs());
-    koi_files::replace(account, text.as_bytes(), &ACCOUNT).map_err(|error| error.source)
 }
 
 fn remove(host: &Host, service: &str) -> io::Result<()> {
     let folder = host.dir.join("state");
     let is_its = |name: &String| name.split('.').next() == Some(service);
     names(&folder).iter().filter(|name| is_its(name)).try_for_each(|name| fs::remove_file(folder.join(name)))
-}
-
-/// The names of the files in a folder; none: there is no such folder.
-fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-    files.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use koi_artifact::signature::{SIGNATURE_BYTES, Signature, SignatureError, TrustedKeys, path_beside};
-use koi_artifact::{Reference, SCHEME, Store, StoreError};
+use koi_artifact::{Artifact, Reference, SCHEME, Store, StoreError};
 use nix::libc::O_NONBLOCK;
 
 use crate::catalog::error::PluginError;
@@ -86,13 +86,24 @@ impl Sources {
         Ok(SourceFile { bytes: content.bytes, hash: content.hash, stamp, signature })
     }
 
-    fn read_pulled(&self, path: &Path) -> Result<SourceFile, PluginError> {
+    /// The file of the component that a reference stands for. It is what its digest says. Blocks.
+    pub(crate) fn component_file(&self, reference: &Path) -> Result<PathBuf, PluginError> {
+        let artifact = self.artifact(reference)?;
+        Ok(self.pulled.path(artifact.manifest.component().digest))
+    }
+
+    fn artifact(&self, path: &Path) -> Result<Artifact, PluginError> {
         let reference = path.display().to_string();
-        let not_pulled = |source| PluginError::Pulled { reference: reference.clone(), source };
-        let digest = reference.parse::<Reference>()?.digest.ok_or_else(|| not_pulled(StoreError::Missing))?;
+        let digest = reference.parse::<Reference>()?.digest;
+        let read = digest.ok_or(StoreError::Missing).and_then(|digest| self.pulled.read(digest));
+        read.map_err(|source| PluginError::Pulled { reference, source })
+    }
+
+    fn read_pulled(&self, path: &Path) -> Result<SourceFile, PluginError> {
         let stamp = self.stamp_at(path);
-        let artifact = self.pulled.read(digest).map_err(&not_pulled)?;
-        let file = stamp.ok_or_else(|| not_pulled(StoreError::Missing))?;
+        let artifact = self.artifact(path)?;
+        let reference = path.display().to_string();
+        let file = stamp.ok_or(PluginError::Pulled { reference, source: StoreError::Missing })?;
         let signature = artifact.manifest.signature();
         Ok(SourceFile {
             hash: FileHash::from_bytes(&artifact.component),

@@ -72,8 +72,11 @@ pub(crate) enum TestEntryError {
     #[error("the file has no test; begin one with [[test]]")]
     NoTest,
     /// A test without a call.
-    #[error("the test calls no hook; write [[test.call]] with hook = \"start\" or another")]
+    #[error("the test calls no hook; write [[test.call]] with hook = \"start\" or another, or `refused`")]
     NoCall,
+    /// A test of a refusal that goes on.
+    #[error("where what is given is `refused` nothing runs: such a test has no calls and no world")]
+    RefusedAndMore,
     /// Two tests of one name.
     #[error("another test of this file is called {0:?}")]
     SameName(String),

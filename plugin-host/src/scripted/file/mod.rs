@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::scripted::file::call::CallScript;
+use crate::scripted::file::call::{At, CallScript};
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError, TestFileError};
 use crate::scripted::file::fields::{Fields, Result as EntryResult, Value};
 use crate::scripted::file::given::Given;
@@ -25,7 +25,7 @@ use crate::service::toml_places::line_of;
 const FILE_KIB: u64 = 4096;
 
 const KEYS: [&str; 3] = ["handler", "given", "test"];
-const TEST_KEYS: [&str; 7] = ["name", "given", "tcp", "udp", "http", "exec", "call"];
+const TEST_KEYS: [&str; 8] = ["name", "given", "refused", "tcp", "udp", "http", "exec", "call"];
 
 /// A test file, read.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Test {
     pub(crate) line: usize,
     pub(crate) name: String,
     pub(crate) given: Given,
+    /// Nothing is called: what is given is to be refused, with this in the reason.
+    pub(crate) refused: Option<At<String>>,
     pub(crate) tcp: Vec<PeerScript>,
     pub(crate) udp: Vec<PeerScript>,
     pub(crate) http: Vec<ServerScript>,
@@ -106,10 +108,18 @@ fn test(value: &Value<'_>, before: &Given, line_of: &dyn Fn(usize) -> usize) -> 
     let programs = programs.collect::<EntryResult<Vec<_>>>()?;
     let calls = fields.list("call")?.iter().map(|value| call::call(value, line_of));
     let calls = calls.collect::<EntryResult<Vec<_>>>()?;
-    if calls.is_empty() {
-        return Err(SpannedEntryError::of(value, TestEntryError::NoCall));
+    let refused = fields.text("refused")?.zip(fields.get("refused"));
+    let refused = refused.map(|(text, value)| At { line: line_of(value.span().start), value: text });
+    let is_still = tcp.is_empty() && udp.is_empty() && http.is_empty() && programs.is_empty();
+    match (&refused, calls.is_empty()) {
+        (None, true) => return Err(SpannedEntryError::of(value, TestEntryError::NoCall)),
+        (Some(_), no_calls) if !(no_calls && is_still) => {
+            return Err(SpannedEntryError::of(value, TestEntryError::RefusedAndMore));
+        }
+        _ => {}
     }
-    Ok(Test { line: line_of(value.span().start), name, given, tcp, udp, http, programs, calls })
+    let line = line_of(value.span().start);
+    Ok(Test { line, name, given, refused, tcp, udp, http, programs, calls })
 }
 
 #[cfg(test)]

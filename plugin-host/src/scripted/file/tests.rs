@@ -100,6 +100,12 @@ fn a_slip_is_an_error_with_its_line_and_the_nearest_word() {
         ("\"two\"", "\"one\"", "39: another test of this file is called \"one\""),
         ("epoch = 7", "epoch = -7", "33: `epoch` must be a whole number, from 0 on"),
         ("[[test.call]]\nhook = \"status\"", "", "39: the test calls no hook"),
+        (
+            "name = \"two\"",
+            "name = \"two\"\nrefused = \"tries\"",
+            "39: where what is given is `refused` nothing runs",
+        ),
+        ("name = \"two\"", "name = \"two\"\nrefused = true", "41: `refused` must be a text"),
     ] {
         let changed = GOOD.replacen(change, to, 1);
         assert_ne!(changed, GOOD, "{change}");

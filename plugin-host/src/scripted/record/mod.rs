@@ -125,8 +125,8 @@ pub(crate) fn record(
         return Err(RecordError::Exists(path.to_owned()));
     }
     let target = match (&args.handler, &args.service) {
-        (Some(handler), service) => Target::find(handler, service.as_deref(), &[])?,
-        (None, Some(service)) => Target::find(service, None, &[])?,
+        (Some(handler), service) => Target::find(handler, service.as_deref(), &[], &args.sources)?,
+        (None, Some(service)) => Target::find(service, None, &[], &args.sources)?,
         (None, None) => return Err(RecordError::NoHandler),
     };
     if target.kind() != Kind::Wasm {
@@ -315,5 +315,15 @@ fn bare_call(hook: Hook, timeout: Duration) -> CallScript {
 
 fn bare_test() -> Test {
     let (tcp, udp, http, programs, calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Test { line: 0, name: String::new(), given: Given::default(), tcp, udp, http, programs, calls }
+    Test {
+        line: 0,
+        name: String::new(),
+        given: Given::default(),
+        refused: None,
+        tcp,
+        udp,
+        http,
+        programs,
+        calls,
+    }
 }

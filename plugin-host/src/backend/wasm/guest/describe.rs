@@ -16,7 +16,7 @@ use crate::backend::wasm::guest::run::data::GuestCall;
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::trap::TrapError;
-use crate::backend::wasm::limits::Limits;
+use crate::backend::wasm::limits::{Limits, MemoryMark};
 use crate::backend::wasm::protocol::{DescribedHandler, GuestMessage};
 
 /// Time of `describe`.
@@ -74,7 +74,8 @@ async fn ask(
     let (_aborter, abort) = abort_pair();
     let deadline = deadline_after(TIME);
     let ending = CallDeadline::new(deadline, abort.clone());
-    let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0, test: None };
+    let memory = MemoryMark::default();
+    let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0, test: None, memory };
     let guest = new_guest(WasiCtx::builder().build(), call, &Arc::new(Grants::default()), Limits::default());
     let mut store = new_store(machine, guest, ending.clone());
     tokio::select! {

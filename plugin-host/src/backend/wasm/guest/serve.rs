@@ -25,7 +25,7 @@ use crate::backend::wasm::guest::run::code::from_sealed;
 use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::stacks::Stacks;
-use crate::backend::wasm::limits::Limits;
+use crate::backend::wasm::limits::{Limits, MemoryMark};
 use crate::backend::wasm::protocol::{
     FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, NO_SERVICE,
     ServiceSetup,
@@ -197,7 +197,8 @@ async fn serve_call(
     messages: &mut Messages,
 ) -> Result<(), ServeError> {
     let (aborter, abort) = abort_pair();
-    let mut call = pin!(run(service, request, link.clone(), abort));
+    let memory = MemoryMark::default();
+    let mut call = pin!(run(service, request, link.clone(), abort, memory.clone()));
     let ended = loop {
         tokio::select! {
             biased;
@@ -215,6 +216,6 @@ async fn serve_call(
         }
     };
     link.forget_lookups();
-    link.send(&GuestMessage::Ended(ended));
+    link.send(&GuestMessage::Ended(ended, memory.bytes()));
     Ok(())
 }

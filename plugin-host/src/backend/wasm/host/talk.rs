@@ -207,7 +207,10 @@ pub(crate) async fn talk(
                         false => open.held = open.input.is_some().then_some(piece),
                     }
                 }
-                Ok(GuestMessage::Ended(ending)) => {
+                Ok(GuestMessage::Ended(ending, memory_bytes)) => {
+                    // Whatever the helper says: a guest has no more than it may have.
+                    let limit_bytes = desk.limits.memory_bytes as u64;
+                    log.memory(memory_bytes.min(limit_bytes), Some(limit_bytes));
                     open.settle().await;
                     // Whatever the guest makes of it.
                     let failed = exceeded.map(|exceeded| HookEnding::Failed(exceeded.to_string()));

@@ -23,7 +23,7 @@ use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::test_time::TestTime;
 use crate::backend::wasm::guest::run::trap;
 use crate::backend::wasm::guest::run::trap::TrapError;
-use crate::backend::wasm::limits::{Limiter, Limits};
+use crate::backend::wasm::limits::{Limiter, Limits, MemoryMark};
 use crate::backend::wasm::protocol::{HookEnding, HookRequest, hook_of, monotonic};
 use crate::plugin::UNSUPPORTED;
 
@@ -43,12 +43,13 @@ pub(crate) struct GuestService {
     pub(crate) limits: Limits,
 }
 
-/// Runs one hook.
+/// Runs one hook. Its memory has grown as far as `memory` says when it has ended, however it did.
 pub(crate) async fn run(
     service: &GuestService,
     request: HookRequest,
     link: Arc<Link>,
     abort: AbortSignal,
+    memory: MemoryMark,
 ) -> HookEnding {
     let Some(hook) = hook_of(request.hook) else {
         return HookEnding::CannotRun(format!("there is no hook {}", request.hook));
@@ -61,7 +62,7 @@ pub(crate) async fn run(
     let deadline = deadline_after(left);
     let ending = CallDeadline::new(deadline, abort.clone());
     let test = request.test.map(TestTime::new);
-    let call = GuestCall { link, deadline, abort, epoch: request.epoch, test };
+    let call = GuestCall { link, deadline, abort, epoch: request.epoch, test, memory };
     let over = tokio::select! {
         // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;
@@ -140,7 +141,7 @@ pub(crate) fn new_guest(wasi: WasiCtx, call: GuestCall, grants: &Arc<Grants>, li
         http: WasiHttpCtx::new(),
         http_gate: HttpGate::new(grants.clone(), call.link.clone(), call.test.is_some()),
         table,
-        limits: Limiter::new(limits),
+        limits: Limiter::new(limits, call.memory.clone()),
         call,
     }
 }

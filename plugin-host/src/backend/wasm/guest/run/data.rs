@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::backend::wasm::guest::imports::http::HttpGate;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::test_time::TestTime;
-use crate::backend::wasm::limits::Limiter;
+use crate::backend::wasm::limits::{Limiter, MemoryMark};
 
 /// The data of one call's wasmtime store.
 pub(crate) struct Guest {
@@ -42,6 +42,8 @@ pub(crate) struct GuestCall {
     pub(crate) epoch: u64,
     /// In a test: its time.
     pub(crate) test: Option<TestTime>,
+    /// How far its memory has grown.
+    pub(crate) memory: MemoryMark,
 }
 
 impl GuestCall {
