@@ -12,6 +12,7 @@ mod error;
 
 mod files;
 mod koid;
+mod local_cluster;
 mod output;
 mod render;
 mod template;

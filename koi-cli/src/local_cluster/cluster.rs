@@ -15,7 +15,6 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::folder::{Folder, NAMES};
-use super::journal::Journal;
 use super::process;
 use crate::error::CommandError;
 use crate::koid;
@@ -84,7 +83,6 @@ impl Node {
 pub(crate) struct Cluster {
     koid: PathBuf,
     pub(crate) nodes: Vec<Node>,
-    pub(crate) journal: Journal,
     _kill_on_drop: KillOnDrop,
     pub(crate) folder: Folder,
 }
@@ -100,14 +98,17 @@ impl Drop for KillOnDrop {
 }
 
 impl Cluster {
-    /// Makes the folder; nothing runs yet.
-    pub(crate) fn prepare(keep: bool) -> Result<Cluster, CommandError> {
+    /// Makes the folder, which is named after the `purpose` and filled by `fill`; nothing runs yet.
+    pub(crate) fn prepare(
+        purpose: &str,
+        keep: bool,
+        fill: impl FnOnce(&Folder) -> io::Result<()>,
+    ) -> Result<Cluster, CommandError> {
         let koid = koid::find()?;
-        let folder = Folder::make(keep)?;
+        let folder = Folder::make(purpose, keep, fill)?;
         process::adopt_orphans();
         let nodes = NAMES.into_iter().map(|name| Node::new(name, &folder)).collect();
-        let journal = Journal::new(&folder.hooks_log());
-        Ok(Cluster { koid, nodes, journal, _kill_on_drop: KillOnDrop, folder })
+        Ok(Cluster { koid, nodes, _kill_on_drop: KillOnDrop, folder })
     }
 
     /// Starts every daemon, and waits until all of them answer.
