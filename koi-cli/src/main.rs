@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod connect;
 mod demo;
+mod dev;
 mod error;
 
 mod files;

@@ -8,7 +8,7 @@ mod waits;
 
 use crate::cli::Demo;
 use crate::error::{CommandError, exit};
-use crate::local_cluster::cluster::Cluster;
+use crate::local_cluster::cluster::{Cluster, STOP_TIME};
 use crate::local_cluster::interrupt::Interrupt;
 use crate::output::Out;
 
@@ -30,7 +30,7 @@ pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, CommandError> {
     } else if !args.script {
         out.line("\nstopping the three nodes …").ok();
     }
-    let removed = cluster.end().await?;
+    let removed = cluster.end(STOP_TIME).await?;
     // Who does not read any more needs no farewell.
     out.line(&match removed {
         true => format!("stopped; {} is removed", path.display()),

@@ -11,7 +11,7 @@ use super::waits::{
     mend_database, move_to, neither, nothing_runs, promoted_elsewhere, seconds, span, until,
 };
 use crate::error::{CommandError, exit};
-use crate::local_cluster::cluster::Cluster;
+use crate::local_cluster::cluster::{Cluster, STOP_TIME};
 use crate::output::Out;
 use crate::render::cluster::verdict;
 use crate::render::layout::Tone;
@@ -242,7 +242,7 @@ async fn manual(cluster: &mut Cluster) -> StepResult {
 /// Everything is taken down in order.
 async fn stop(cluster: &mut Cluster) -> StepResult {
     let asked = Instant::now();
-    let complaints = cluster.stop().await;
+    let complaints = cluster.stop(STOP_TIME).await;
     let took = asked.elapsed();
     if !complaints.is_empty() {
         return Err(broken(&complaints.join("; ")));

@@ -3,5 +3,5 @@
 pub(crate) mod cluster;
 pub(crate) mod folder;
 pub(crate) mod interrupt;
-mod process;
+pub(crate) mod process;
 pub(crate) mod restarts;
