@@ -82,6 +82,8 @@ impl Node {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     koid: PathBuf,
+    /// What the daemons find in their environment besides.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
     pub(crate) nodes: Vec<Node>,
     _kill_on_drop: KillOnDrop,
     pub(crate) folder: Folder,
@@ -108,7 +110,7 @@ impl Cluster {
         let folder = Folder::make(purpose, keep, fill)?;
         process::adopt_orphans();
         let nodes = NAMES.into_iter().map(|name| Node::new(name, &folder)).collect();
-        Ok(Cluster { koid, nodes, _kill_on_drop: KillOnDrop, folder })
+        Ok(Cluster { koid, environment: Vec::new(), nodes, _kill_on_drop: KillOnDrop, folder })
     }
 
     /// Starts every daemon, and waits until all of them answer.
@@ -161,6 +163,7 @@ impl Cluster {
             .arg(folder.config(name))
             .args(["--log", "console", "--no-color"])
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.environment.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -10,6 +10,10 @@ use tokio::process::Command;
 
 use super::tool::{self, Stop};
 
+/// For every koid of ours, so that what one has compiled the others can run: code is wanted soon and need not be fast, and a handler that
+/// breaks off says where in its source.
+pub(in crate::dev) const ENVIRONMENT: [(&str, &str); 2] = [("KOI_WASM_QUICK", "1"), ("KOI_WASM_LINES", "1")];
+
 /// Names the folder of compiled code.
 const CACHE: &str = "XDG_CACHE_HOME";
 
@@ -65,7 +69,7 @@ impl Inspector {
     /// A koid that is to say something.
     pub(super) fn command(&self, word: &str) -> Command {
         let mut command = Command::new(&self.koid);
-        command.arg(word);
+        command.arg(word).envs(ENVIRONMENT);
         if self.own_cache {
             command.env(CACHE, &self.cache);
         }

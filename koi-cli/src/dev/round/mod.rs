@@ -6,17 +6,20 @@ mod service;
 mod tests;
 mod tool;
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use koi_proto::api::PluginDetail;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
+pub(super) use self::component::ENVIRONMENT;
 use self::component::{InspectError, Inspector};
 use self::deploy::{DeployError, Deployment, Running, Wanted};
 use self::service::{ServiceError, ServiceSource};
@@ -38,6 +41,9 @@ const COLORS: [(&str, &str); 3] =
 
 /// Bytes of a component, as koid takes them.
 const COMPONENT_BYTES: u64 = 256 << 20;
+
+/// After how long it is said what takes so long.
+const LONG: Duration = Duration::from_secs(1);
 
 /// What lies in a service's folder.
 const HANDLER: &str = "handler.wasm";
@@ -90,6 +96,8 @@ pub(super) struct Rounds {
     takes_dangerous: bool,
     /// What was said of the component last.
     said: Option<String>,
+    /// What the component would want with keys of `[config]` that are not set, a line each.
+    unset: Vec<String>,
     /// `service.toml` as it runs.
     service_toml: String,
     /// Hashes of what was compiled here, and nowhere before.
@@ -143,6 +151,7 @@ impl Rounds {
             restarts: !args.no_restart,
             takes_dangerous: args.dangerous,
             said: None,
+            unset: Vec::new(),
             service_toml: String::new(),
             compiled_here: Vec::new(),
             is_building: Arc::default(),
@@ -216,7 +225,12 @@ impl Rounds {
     /// Looks at the component and brings it into the cluster.
     async fn take(&mut self, stop: &mut Stop) -> RoundEnd {
         let began = Instant::now();
-        let (detail, wanted) = match self.look(stop).await {
+        let screen = self.screen.clone();
+        let looked = tokio::select! {
+            looked = self.look(stop) => looked,
+            never = say_that_it_takes_long(&screen) => match never {},
+        };
+        let (detail, wanted) = match looked {
             Ok(found) => found,
             Err(error) => return self.no_component(&error, "refused"),
         };
@@ -323,6 +337,8 @@ impl Rounds {
         if self.source.folder.is_none() {
             let wants = self.inspector.wants(&copy, &self.staged, stop).await;
             let wants = wants.map_err(|error| self.own_words(error))?.ok_or(RoundError::Stopped)?;
+            let unset = wants.section.lines().filter(|line| line.starts_with("# with `"));
+            self.unset = unset.map(|line| line.trim_start_matches("# ").to_owned()).collect();
             if wants.dangerous && !self.takes_dangerous {
                 return Err(RoundError::Dangerous(wants.section));
             }
@@ -394,6 +410,25 @@ impl Rounds {
         let first = lines.next().unwrap_or_default();
         self.screen.say(Tone::Bad, &format!("✗ {what}: {first}{goes_on}"));
         lines.for_each(|line| self.screen.say(Tone::Plain, &format!("    {line}")));
+        if matches!(error, RoundError::Inspect(_)) && self.source.folder.is_none() {
+            if !self.unset.is_empty() {
+                self.screen.say(
+                    Tone::Plain,
+                    "    --config KEY=VALUE sets keys of [config], and grants what is wanted then:",
+                );
+            }
+            self.unset.iter().for_each(|line| self.screen.say(Tone::Plain, &format!("      {line}")));
+        }
         RoundEnd::Nothing
     }
+}
+
+/// Says after a moment why nothing seems to happen.
+async fn say_that_it_takes_long(screen: &Screen) -> Infallible {
+    sleep(LONG).await;
+    screen.say(
+        Tone::Dim,
+        "compiling: a component with an interpreter in it takes its time, once for each version",
+    );
+    std::future::pending().await
 }

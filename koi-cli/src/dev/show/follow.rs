@@ -29,6 +29,9 @@ const HOOK: usize = 8;
 /// Stands for the time of what is seen and not logged.
 const NO_TIME: &str = "            ";
 
+/// The detail with which koid says what a handler's process is not kept from on this machine.
+const CONTAINMENT: &str = "containment";
+
 /// Comes after every time of day.
 const LAST: &str = "~";
 
@@ -50,6 +53,7 @@ struct FollowedNode {
 pub(in crate::dev) async fn follow(nodes: FollowedNodes, screen: Screen, out: Out, has_keys: bool) {
     let mut nodes = nodes.0;
     let mut service = String::new();
+    let mut is_containment_said = false;
     loop {
         let mut lines = Vec::new();
         for node in &mut nodes {
@@ -63,6 +67,10 @@ pub(in crate::dev) async fn follow(nodes: FollowedNodes, screen: Screen, out: Ou
                 if let Some(line) = LogLine::read(&line, &service) {
                     lines.push((line.time.to_owned(), node.log_line(&line, out.view().paint)));
                 }
+            }
+            if let Some(lack) = local.as_ref().and_then(containment).filter(|_| !is_containment_said) {
+                is_containment_said = true;
+                screen.say(Tone::Warn, &format!("  the handler is less confined on this machine: {lack}"));
             }
             // What it says now was said after all that.
             let said = node.look(local.as_ref(), out.view().paint);
@@ -173,9 +181,17 @@ fn state(local: &Local, service: &ServiceStatus) -> &'static str {
     }
 }
 
+/// What the handler's process is not kept from here, if anything.
+fn containment(local: &Local) -> Option<&str> {
+    let services = local.node.services.as_deref().unwrap_or_default();
+    let details = services.iter().flat_map(|service| &service.details);
+    details.into_iter().find(|(key, _)| key == CONTAINMENT).map(|(_, lack)| lack.as_str())
+}
+
 /// `runs · score 10 · lag 3`.
 fn said(service: &ServiceStatus) -> String {
-    let details = service.details.iter().map(|(key, value)| format!("{key} {value}"));
+    let own = service.details.iter().filter(|(key, _)| key != CONTAINMENT);
+    let details = own.map(|(key, value)| format!("{key} {value}"));
     let score = service.score.map(|score| format!("score {score}"));
     service.message.iter().cloned().chain(score).chain(details).collect::<Vec<_>>().join(" · ")
 }
