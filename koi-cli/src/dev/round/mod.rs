@@ -1,5 +1,6 @@
 //! One round: a component is built, looked at, brought into the cluster and run; then its tests are.
 
+mod candidate;
 mod component;
 mod deploy;
 mod service;
@@ -7,7 +8,6 @@ mod tests;
 mod tool;
 
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use koi_proto::api::PluginDetail;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
+use self::candidate::COMPONENT_BYTES;
 pub(super) use self::component::ENVIRONMENT;
 use self::component::{InspectError, Inspector};
-use self::deploy::{DeployError, Deployment, Running, Wanted};
+use self::deploy::{DeployError, Deployment, Running};
 use self::service::{ServiceError, ServiceSource};
 pub(super) use self::tests::run as run_tests;
 pub(super) use self::tool::Stop;
@@ -38,9 +38,6 @@ use crate::render::layout::Tone;
 /// The variables by which compilers are told that their output is for a terminal, though they write to a pipe.
 const COLORS: [(&str, &str); 3] =
     [("CARGO_TERM_COLOR", "always"), ("CLICOLOR_FORCE", "1"), ("FORCE_COLOR", "1")];
-
-/// Bytes of a component, as koid takes them.
-const COMPONENT_BYTES: u64 = 256 << 20;
 
 /// After how long it is said what takes so long.
 const LONG: Duration = Duration::from_secs(1);
@@ -98,6 +95,8 @@ pub(super) struct Rounds {
     said: Option<String>,
     /// What the component would want with keys of `[config]` that are not set, a line each.
     unset: Vec<String>,
+    /// The newest version runs as it should.
+    runs_well: bool,
     /// `service.toml` as it runs.
     service_toml: String,
     /// Hashes of what was compiled here, and nowhere before.
@@ -152,6 +151,7 @@ impl Rounds {
             takes_dangerous: args.dangerous,
             said: None,
             unset: Vec::new(),
+            runs_well: false,
             service_toml: String::new(),
             compiled_here: Vec::new(),
             is_building: Arc::default(),
@@ -234,20 +234,21 @@ impl Rounds {
             Ok(found) => found,
             Err(error) => return self.no_component(&error, "refused"),
         };
-        if self.deployment.has(&wanted.hash) && self.service_toml == wanted.service_toml {
+        let is_same = self.deployment.has(&wanted.hash) && self.service_toml == wanted.service_toml;
+        if is_same && self.runs_well {
             self.screen.say(Tone::Dim, "the component is the same as before: it goes on");
             return RoundEnd::Usable;
         }
         let compiled = self.inspector.compiled();
-        let was_there = self.deployment.entry().is_some();
+        let was_there = self.deployment.has_begun();
         let name = format!("10-{}", detail.plugin.name);
-        let mut result = self.deployment.take(&name, &wanted, &compiled).await;
+        let mut result = self.deployment.take(&name, &wanted, &compiled, stop).await;
         self.service_toml.clone_from(&wanted.service_toml);
-        let mut restarts = self.restarts || !was_there;
+        let mut restarts = self.restarts || !self.runs_well;
         if let (Err(DeployError::NotTaken { .. }), true) = (&result, was_there) {
             // What runs is taken down by the handler that has started it: then the new one is taken.
             result = match self.deployment.stop(stop).await {
-                Ok(()) => self.deployment.take(&name, &wanted, &compiled).await,
+                Ok(()) => self.deployment.take(&name, &wanted, &compiled, stop).await,
                 Err(error) => Err(error),
             };
             restarts = true;
@@ -257,6 +258,7 @@ impl Rounds {
             Ok(()) if restarts => self.bring_up(&wanted.hash, was_there, stop).await,
             Ok(()) => self.deployment.settled(&wanted.hash, stop).await,
         };
+        self.runs_well = running.is_ok();
         let end = self.report(running, began).await;
         self.deployment.tidy(&compiled, &self.compiled_here);
         end
@@ -281,6 +283,7 @@ impl Rounds {
         let began = Instant::now();
         self.screen.say(Tone::Dim, "taking it down everywhere, and up again");
         let running = self.bring_up(&hash, true, stop).await;
+        self.runs_well = running.is_ok();
         self.report(running, began).await;
         RoundEnd::Nothing
     }
@@ -318,85 +321,6 @@ impl Rounds {
             Err(error) => self.screen.say(Tone::Bad, &format!("✗ it does not run well: {error}")),
         }
         RoundEnd::Usable
-    }
-
-    /// What there is to run, and all that is known of it, which is said when it has changed.
-    async fn look(&mut self, stop: &mut Stop) -> Result<(PluginDetail, Wanted), RoundError> {
-        let path = &self.project.component;
-        let unreadable = |source| RoundError::Unreadable { path: path.clone(), source };
-        if fs::metadata(path).map_err(unreadable)?.len() > COMPONENT_BYTES {
-            return Err(RoundError::TooLarge(path.clone()));
-        }
-        let component = fs::read(path).map_err(unreadable)?;
-        let mut service_toml = self.source.text()?;
-        self.stage(HANDLER, &component)?;
-        self.stage(MANIFEST, service_toml.as_bytes())?;
-        // What is looked at is what will run, whatever becomes of the file meanwhile.
-        let copy = self.staged.join(HANDLER);
-        let mut granted = String::new();
-        if self.source.folder.is_none() {
-            let wants = self.inspector.wants(&copy, &self.staged, stop).await;
-            let wants = wants.map_err(|error| self.own_words(error))?.ok_or(RoundError::Stopped)?;
-            let unset = wants.section.lines().filter(|line| line.starts_with("# with `"));
-            self.unset = unset.map(|line| line.trim_start_matches("# ").to_owned()).collect();
-            if wants.dangerous && !self.takes_dangerous {
-                return Err(RoundError::Dangerous(wants.section));
-            }
-            service_toml.push_str(&format!("\n{}", wants.section));
-            self.stage(MANIFEST, service_toml.as_bytes())?;
-            granted = wants.section;
-        }
-        let detail = self.inspector.detail(&copy, &self.staged, stop).await;
-        let detail = detail.map_err(|error| self.own_words(error))?.ok_or(RoundError::Stopped)?;
-        self.introduce(&detail, &granted);
-        let hash = detail.plugin.hash.clone().unwrap_or_default();
-        Ok((detail, Wanted { component, hash, service_toml }))
-    }
-
-    fn stage(&self, file: &str, content: &[u8]) -> Result<(), RoundError> {
-        let failed = |source| RoundError::Staging { folder: self.staged.clone(), source };
-        fs::create_dir_all(&self.staged).map_err(failed)?;
-        fs::write(self.staged.join(file), content).map_err(failed)
-    }
-
-    /// A refusal, as it concerns what the author has written.
-    fn own_words(&self, error: InspectError) -> InspectError {
-        match error {
-            InspectError::Refused(why) => {
-                InspectError::Refused(self.source.in_own_words(&why, &self.staged, &self.project.component))
-            }
-            other => other,
-        }
-    }
-
-    /// Says what the component is and wants, if it is not what was said last.
-    fn introduce(&mut self, detail: &PluginDetail, granted: &str) {
-        if detail.compiled.as_ref().is_some_and(|compiled| !compiled.cached) {
-            self.compiled_here.extend(detail.plugin.hash.clone());
-        }
-        let plugin = &detail.plugin;
-        let mut words = format!("{} {}: {}\n", plugin.name, plugin.version, plugin.description);
-        let lines: Vec<&str> = granted.lines().filter(|line| *line != "[grants]").collect();
-        let has_grants = lines.iter().any(|line| !line.starts_with('#'));
-        match (&self.source.folder, has_grants) {
-            (Some(_), _) => {
-                let all = detail.used_by.iter().flat_map(|used| &used.granted);
-                let all: Vec<&str> = all.map(String::as_str).collect();
-                words.push_str(&match all.is_empty() {
-                    true => "granted by service.toml: nothing\n".to_owned(),
-                    false => format!("granted by service.toml:\n  {}\n", all.join("\n  ")),
-                });
-            }
-            (None, true) => {
-                words.push_str("granted in this cluster, and to be asked of operators under [grants]:\n");
-            }
-            (None, false) => words.push_str("it wants no grants\n"),
-        }
-        lines.iter().for_each(|line| words.push_str(&format!("  {line}\n")));
-        if self.said.as_ref() != Some(&words) {
-            words.lines().for_each(|line| self.screen.say(Tone::Plain, &format!("  {line}")));
-            self.said = Some(words);
-        }
     }
 
     /// Says why there is nothing new to run.

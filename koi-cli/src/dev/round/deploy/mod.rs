@@ -1,36 +1,27 @@
 //! A component that was found good comes into the cluster, and its hooks are run.
 
-use std::fs::{self, DirBuilder};
+mod node;
+
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use koi_files::{Durability, Temporary, WriteOptions};
-use koi_proto::api::{Done, Local, NodeState, OnNode, Promote, Reconfigure, ServiceState, ServiceStatus};
-use koi_proto::client::{Client, ClientError, Endpoint};
-use serde::Serialize;
-use serde_json::json;
+use koi_proto::api::{Local, NodeState, OnNode, Promote, ServiceState, ServiceStatus};
+use koi_proto::client::ClientError;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use self::node::{DeployNode, remove};
 use super::tool::{Stop, pause};
-use super::{HANDLER, MANIFEST};
 use crate::local_cluster::folder::{Folder, NAMES};
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(15);
-/// How long an answer may take, and taking a plugin whose code is compiled.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-const TAKE_TIME: Duration = Duration::from_secs(60);
-/// How long a node may be away that was killed.
-const BACK_TIME: Duration = Duration::from_secs(15);
+/// How long it may take until somebody takes a command: a leader may be elected meanwhile.
+const ORDER_TIME: Duration = Duration::from_secs(20);
 /// How long a step may take until it is given up: longer than any hook may by default.
 const STEP_TIME: Duration = Duration::from_secs(45);
-
-/// Nothing of it has to outlive the machine.
-const FILE: WriteOptions<'static> =
-    WriteOptions { mode: 0o600, temporary: Temporary::Random(".koi-"), durability: Durability::Unsynced };
 
 /// What is to run.
 #[derive(Clone, Debug)]
@@ -41,20 +32,10 @@ pub(super) struct Wanted {
     pub(super) service_toml: String,
 }
 
-/// A node as one that deploys sees it.
-#[derive(Clone, Debug)]
-struct Target {
-    name: &'static str,
-    home: PathBuf,
-    client: Client,
-    /// Waits for plugins.
-    patient: Client,
-}
-
 /// Brings versions into the cluster, one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Deployment {
-    nodes: Vec<Target>,
+    nodes: Vec<DeployNode>,
     /// The service's entry in the services folder, once there is one.
     entry: Option<String>,
     /// Who was promoted last.
@@ -68,8 +49,8 @@ pub(super) struct Deployment {
 pub(super) enum DeployError {
     #[error("it cannot be put into {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("{0} does not answer: {1}")]
-    Silent(&'static str, ClientError),
+    #[error("{0}: {1}")]
+    Asked(&'static str, ClientError),
     #[error("{node} does not take it: {}", notes.join("; "))]
     NotTaken { node: &'static str, notes: Vec<String> },
     #[error("{node} has failed: {why}")]
@@ -91,24 +72,13 @@ pub(super) struct Running {
 impl Deployment {
     /// Into the cluster in this folder.
     pub(super) fn new(folder: &Folder) -> Deployment {
-        let client = |name, timeout| Client::new(Endpoint::Socket(folder.socket(name)), timeout);
-        let target = |name: &'static str| Target {
-            name,
-            home: folder.home(name),
-            client: client(name, ANSWER_TIME),
-            patient: client(name, TAKE_TIME + ANSWER_TIME),
-        };
-        Deployment {
-            nodes: NAMES.into_iter().map(target).collect(),
-            entry: None,
-            master: None,
-            recent: Vec::new(),
-        }
+        let nodes = NAMES.into_iter().map(|name| DeployNode::new(folder, name)).collect();
+        Deployment { nodes, entry: None, master: None, recent: Vec::new() }
     }
 
-    /// The name of the service, once there is one.
-    pub(super) fn entry(&self) -> Option<&str> {
-        self.entry.as_deref()
+    /// Whether there is a service.
+    pub(super) fn has_begun(&self) -> bool {
+        self.entry.is_some()
     }
 
     /// The hash of the newest version that was brought.
@@ -127,6 +97,7 @@ impl Deployment {
         name: &str,
         wanted: &Wanted,
         compiled: &Path,
+        stop: &mut Stop,
     ) -> Result<(), DeployError> {
         let entry = self.entry.get_or_insert_with(|| name.to_owned()).clone();
         let is_first = self.recent.is_empty();
@@ -134,14 +105,8 @@ impl Deployment {
             node.bring(&entry, wanted, compiled)?;
         }
         if is_first {
-            // Nobody is to be promoted with it before it runs everywhere. A cluster that has just begun has no leader yet.
-            let deadline = Instant::now() + STEP_TIME;
-            while let Err(error) = self.order("demote", json!({})).await {
-                if Instant::now() > deadline {
-                    return Err(error);
-                }
-                sleep(PERIOD).await;
-            }
+            // Nobody is to be promoted with it before it runs everywhere.
+            self.order("demote", json!({}), stop).await?;
         }
         self.recent.retain(|hash| *hash != wanted.hash);
         self.recent.insert(0, wanted.hash.clone());
@@ -153,7 +118,7 @@ impl Deployment {
         }
         let mut refused = None;
         for (name, done) in taking.join_all().await {
-            let done = done.map_err(|error| DeployError::Silent(name, error))?;
+            let done = done.map_err(|error| DeployError::Asked(name, error))?;
             if done.refused {
                 refused = Some(DeployError::NotTaken { node: name, notes: done.notes });
             }
@@ -164,7 +129,8 @@ impl Deployment {
     /// Forgets what failed with an earlier version.
     pub(super) async fn recover(&self) -> Result<(), DeployError> {
         for node in &self.nodes {
-            let local = node.local().await?;
+            // One that was killed comes back, and has forgotten.
+            let Ok(local) = node.local().await else { continue };
             if local.node.state == NodeState::Failed || local.node.unclean {
                 node.order("recover", &OnNode { node: None }).await?;
             }
@@ -175,9 +141,9 @@ impl Deployment {
     /// Takes the service down everywhere.
     pub(super) async fn stop(&mut self, stop: &mut Stop) -> Result<(), DeployError> {
         self.note_master().await;
-        self.order("demote", json!({})).await?;
+        self.order("demote", json!({}), stop).await?;
         for node in &self.nodes {
-            self.order("stop", json!({ "node": node.name })).await?;
+            self.order("stop", json!({ "node": node.name }), stop).await?;
         }
         let is_down = |service: &ServiceStatus| {
             matches!(service.state, ServiceState::Stopped | ServiceState::Failed) && service.hook.is_none()
@@ -188,7 +154,7 @@ impl Deployment {
     /// Brings it up everywhere, and promotes it where it was.
     pub(super) async fn start(&mut self, hash: &str, stop: &mut Stop) -> Result<Running, DeployError> {
         for node in &self.nodes {
-            self.order("start", json!({ "node": node.name })).await?;
+            self.order("start", json!({ "node": node.name }), stop).await?;
         }
         self.recover().await?;
         let started = self.until("it was not started everywhere", stop, |local, service| {
@@ -197,7 +163,11 @@ impl Deployment {
         });
         if let Err(error) = started.await {
             // Whoever can be promoted is to be.
-            self.order("elect", json!({})).await?;
+            for node in &self.nodes {
+                if node.order("elect", &json!({})).await.is_ok() {
+                    break;
+                }
+            }
             return Err(error);
         }
         let master = self.master.clone().unwrap_or_else(|| NAMES[0].to_owned());
@@ -207,7 +177,7 @@ impl Deployment {
     /// Makes a node the master.
     pub(super) async fn promote(&mut self, master: &str, stop: &mut Stop) -> Result<Running, DeployError> {
         let order = Promote { node: master.to_owned(), dry_run: false };
-        self.order("promote", serde_json::to_value(&order).unwrap_or_default()).await?;
+        self.order("promote", serde_json::to_value(&order).unwrap_or_default(), stop).await?;
         self.until(&format!("it was not promoted on {master}"), stop, |local, service| {
             well(local, service)?;
             let is_promoted = service.state == ServiceState::Promoted && service.hook.is_none();
@@ -251,16 +221,24 @@ impl Deployment {
         }
     }
 
-    /// Gives a command to the first node that answers: the leader gets it.
-    async fn order(&self, verb: &str, body: serde_json::Value) -> Result<(), DeployError> {
-        let mut last = None;
-        for node in &self.nodes {
-            match node.order(verb, &body).await {
-                Ok(()) => return Ok(()),
-                Err(error) => last = Some(error),
+    /// Gives a command to a node that passes it to the leader. While there is none, or what is asked for cannot be yet, it is given again.
+    async fn order(&self, verb: &str, body: Value, stop: &mut Stop) -> Result<(), DeployError> {
+        let deadline = Instant::now() + ORDER_TIME;
+        loop {
+            let mut refused = None;
+            for node in &self.nodes {
+                match node.order(verb, &body).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            if let Some(error) = refused.filter(|_| Instant::now() > deadline) {
+                return Err(error);
+            }
+            if !pause(stop, PERIOD).await {
+                return Err(DeployError::Stopped);
             }
         }
-        last.map_or(Ok(()), Err)
     }
 
     /// Waits until `is_there` says so of every node.
@@ -271,7 +249,7 @@ impl Deployment {
         is_there: impl Fn(&Local, &ServiceStatus) -> Result<bool, DeployError>,
     ) -> Result<(), DeployError> {
         let deadline = Instant::now() + STEP_TIME;
-        let mut waiting: Vec<&Target> = self.nodes.iter().collect();
+        let mut waiting: Vec<&DeployNode> = self.nodes.iter().collect();
         loop {
             let mut left = Vec::new();
             for node in waiting {
@@ -300,13 +278,10 @@ impl Deployment {
 
     /// Removes compiled code that no version needs any more; of `compiled`, what was compiled for `hashes`.
     pub(super) fn tidy(&self, compiled: &Path, hashes: &[String]) {
+        self.nodes.iter().for_each(|node| node.tidy(&self.recent));
         let is_recent = |name: &str| self.recent.iter().any(|hash| name.starts_with(hash.as_str()));
-        for node in &self.nodes {
-            remove(&node.compiled(), |name| !is_recent(name));
-        }
-        remove(compiled, |name| {
-            !is_recent(name) && hashes.iter().any(|hash| name.starts_with(hash.as_str()))
-        });
+        let is_own = |name: &str| hashes.iter().any(|hash| name.starts_with(hash.as_str()));
+        remove(compiled, |name| is_own(name) && !is_recent(name));
     }
 }
 
@@ -319,73 +294,4 @@ fn well(local: &Local, service: &ServiceStatus) -> Result<(), DeployError> {
     let failure = local.node.last_failure.as_ref().map(|failure| failure.message.clone());
     let why = service.message.clone().filter(|_| service.failed).or(failure).unwrap_or_default();
     Err(DeployError::Failed { node: name, why })
-}
-
-fn remove(folder: &Path, which: impl Fn(&str) -> bool) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(&which) {
-            // What stays costs room and nothing else.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-impl Target {
-    /// Puts component, `service.toml` and machine code where this node's koid looks.
-    fn bring(&self, entry: &str, wanted: &Wanted, compiled: &Path) -> Result<(), DeployError> {
-        let folder = self.home.join("services").join(entry);
-        let failed = |path: &Path, source| DeployError::Write { path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|e| failed(&folder, e))?;
-        let texts: [(&str, &[u8]); 2] =
-            [(HANDLER, &wanted.component), (MANIFEST, wanted.service_toml.as_bytes())];
-        for (name, content) in texts {
-            let path = folder.join(name);
-            koi_files::replace(&path, content, &FILE).map_err(|e| failed(&path, e.source))?;
-        }
-        self.bring_code(&wanted.hash, compiled).map_err(|e| failed(&self.compiled(), e))
-    }
-
-    /// koid would compile it again, once for each node.
-    fn bring_code(&self, hash: &str, compiled: &Path) -> io::Result<()> {
-        let own = self.compiled();
-        DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
-        for entry in fs::read_dir(compiled)?.flatten() {
-            let name = entry.file_name();
-            let target = own.join(&name);
-            if name.to_string_lossy().starts_with(hash) && !target.exists() {
-                fs::hard_link(entry.path(), &target)
-                    .or_else(|_| fs::copy(entry.path(), &target).map(drop))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn compiled(&self) -> PathBuf {
-        self.home.join("state/plugins/compiled")
-    }
-
-    async fn local(&self) -> Result<Local, DeployError> {
-        self.client.get("/v1/local").await.map_err(|error| DeployError::Silent(self.name, error))
-    }
-
-    async fn order(&self, verb: &str, body: &impl Serialize) -> Result<(), DeployError> {
-        let done: Result<Done, ClientError> = self.client.post(&format!("/v1/{verb}"), body).await;
-        done.map(drop).map_err(|error| DeployError::Silent(self.name, error))
-    }
-
-    /// One that was killed comes back.
-    async fn reconfigure_in_time(&self) -> Result<Done, ClientError> {
-        let deadline = Instant::now() + BACK_TIME;
-        loop {
-            match self.reconfigure().await {
-                Err(ClientError::NoDaemon { .. }) if Instant::now() < deadline => sleep(PERIOD).await,
-                done => return done,
-            }
-        }
-    }
-
-    async fn reconfigure(&self) -> Result<Done, ClientError> {
-        let wait_ms = u64::try_from(TAKE_TIME.as_millis()).ok();
-        self.patient.post("/v1/reconfigure", &Reconfigure { node: None, wait_ms }).await
-    }
 }
