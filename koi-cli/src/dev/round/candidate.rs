@@ -6,8 +6,9 @@ use koi_proto::api::PluginDetail;
 
 use super::component::InspectError;
 use super::deploy::Wanted;
+use super::error::RoundError;
 use super::tool::Stop;
-use super::{HANDLER, MANIFEST, RoundError, Rounds};
+use super::{HANDLER, MANIFEST, Rounds};
 use crate::render::layout::Tone;
 
 /// Bytes of a component, as koid takes them.

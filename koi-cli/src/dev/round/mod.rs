@@ -3,14 +3,13 @@
 mod candidate;
 mod component;
 mod deploy;
+mod error;
 mod service;
 mod tests;
 mod tool;
 
 use std::convert::Infallible;
-use std::io;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,11 +17,11 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use self::candidate::COMPONENT_BYTES;
 pub(super) use self::component::ENVIRONMENT;
-use self::component::{InspectError, Inspector};
+use self::component::Inspector;
 use self::deploy::{DeployError, Deployment, Running};
-use self::service::{ServiceError, ServiceSource};
+use self::error::RoundError;
+use self::service::ServiceSource;
 pub(super) use self::tests::run as run_tests;
 pub(super) use self::tool::Stop;
 use self::tool::ToolEnd;
@@ -32,7 +31,7 @@ use super::show::screen::Screen;
 use super::show::took;
 use crate::cli::Dev;
 use crate::error::CommandError;
-use crate::local_cluster::cluster::{Cluster, how};
+use crate::local_cluster::cluster::Cluster;
 use crate::render::layout::Tone;
 
 /// The variables by which compilers are told that their output is for a terminal, though they write to a pipe.
@@ -108,33 +107,6 @@ pub(super) struct Rounds {
 pub(super) fn check_service(args: &Dev) -> Result<(), CommandError> {
     let hint = "mend it, or leave --service out";
     ServiceSource::new(args).text().map(drop).map_err(|error| CommandError::usage(error.to_string(), hint))
-}
-
-/// Why a round has no component.
-#[derive(Debug, thiserror::Error)]
-enum RoundError {
-    #[error("{command} cannot be run: {source}")]
-    Build { command: String, source: io::Error },
-    #[error("it {}", how(*.0))]
-    BuildFailed(ExitStatus),
-    #[error("it went well, and {} is not there", .0.display())]
-    NotMade(PathBuf),
-    #[error("{} cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is larger than {} MiB", .0.display(), COMPONENT_BYTES >> 20)]
-    TooLarge(PathBuf),
-    #[error(transparent)]
-    Service(#[from] ServiceError),
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    #[error("a service cannot be put together in {}: {source}", folder.display())]
-    Staging { folder: PathBuf, source: io::Error },
-    #[error(
-        "it wants what lets a handler do all that you may; say --dangerous to have it granted here, or take --service DIR:\n{0}"
-    )]
-    Dangerous(String),
-    #[error("a newer round is wanted")]
-    Stopped,
 }
 
 impl Rounds {
