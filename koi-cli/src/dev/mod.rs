@@ -2,19 +2,18 @@
 
 mod project;
 mod round;
+mod session;
 mod show;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use self::project::Project;
-use self::project::watch::{Changes, PERIOD, Watch};
-use self::round::{RoundEnd, Rounds, Task, run_tests};
+use self::project::watch::PERIOD;
+use self::round::Task;
+use self::session::Session;
 use self::show::follow::{FollowedNodes, follow};
 use self::show::keys::{Key, Keys};
 use self::show::screen::Screen;
@@ -75,14 +74,14 @@ async fn work(
     let mut restarts = Restarts::default();
     loop {
         tokio::select! {
-            () = session.went_on() => {}
+            went = session.went_on() => went?,
             key = keys.next() => match key {
                 Key::Quit => return Ok(exit::WELL),
                 Key::Kill => kill_master(cluster, screen).await,
                 Key::Promote => session.ask(Task::Promote),
                 Key::Restart => session.ask(Task::Restart),
                 Key::Test => session.test(),
-                Key::Rebuild => session.anew(Task::Build),
+                Key::Rebuild => session.begin_anew(Task::Build),
             },
             () = sleep(PERIOD) => {}
         }
@@ -113,124 +112,5 @@ async fn kill_master(cluster: &Cluster, screen: &Screen) {
     match status.as_ref().and_then(verdict::master) {
         Some(master) => cluster.crash(&master.name),
         None => screen.say(Tone::Warn, "there is no master to kill"),
-    }
-}
-
-/// What goes on beside the nodes: rounds and tests, one of each at a time.
-struct Session {
-    screen: Screen,
-    watch: Watch,
-    /// None: one is under way.
-    rounds: Option<Rounds>,
-    under_way: JoinSet<(Rounds, RoundEnd)>,
-    /// Says that the round under way is to stop.
-    stop: watch::Sender<bool>,
-    is_building: Arc<AtomicBool>,
-    was_building: bool,
-    /// What is to be done next.
-    next: Option<Task>,
-    tests: JoinSet<()>,
-    stop_tests: watch::Sender<bool>,
-}
-
-impl Session {
-    fn new(cluster: &Cluster, project: Project, args: &Dev, screen: &Screen) -> Session {
-        let watch = Watch::begin(&project, args.service.as_deref());
-        let rounds = Rounds::new(args, project, cluster, screen.clone());
-        Session {
-            screen: screen.clone(),
-            watch,
-            is_building: rounds.is_building(),
-            rounds: Some(rounds),
-            under_way: JoinSet::new(),
-            stop: watch::Sender::new(false),
-            was_building: false,
-            next: None,
-            tests: JoinSet::new(),
-            stop_tests: watch::Sender::new(false),
-        }
-    }
-
-    /// Begins a round, now or after the one that is under way.
-    fn begin(&mut self, task: Task) {
-        let Some(mut rounds) = self.rounds.take() else {
-            self.next = Some(task);
-            return;
-        };
-        if task.makes_component() {
-            // They would read the file that is being written.
-            self.stop_tests.send_replace(true);
-        }
-        self.stop = watch::Sender::new(false);
-        let stop = self.stop.subscribe();
-        self.under_way.spawn(async move {
-            let end = rounds.run(&task, stop).await;
-            (rounds, end)
-        });
-    }
-
-    /// Begins a round at once: the one that is under way is stopped.
-    fn anew(&mut self, task: Task) {
-        self.stop.send_replace(true);
-        self.begin(task);
-    }
-
-    /// Begins a round unless one is under way.
-    fn ask(&mut self, task: Task) {
-        match self.rounds {
-            Some(_) => self.begin(task),
-            None => self.screen.say(Tone::Warn, "something else is under way"),
-        }
-    }
-
-    /// Runs the tests, if there is something to test.
-    fn test(&mut self) {
-        let Some(rounds) = &self.rounds else { return };
-        self.stop_tests.send_replace(true);
-        self.stop_tests = watch::Sender::new(false);
-        self.tests.spawn(run_tests(rounds.tester(), self.stop_tests.subscribe()));
-    }
-
-    /// Returns when a round or tests have ended, and has begun what comes then.
-    async fn went_on(&mut self) {
-        tokio::select! {
-            Some(ended) = self.under_way.join_next() => {
-                // A round that broke off has taken with it what the next one would need; it has no reason to.
-                let Ok((rounds, end)) = ended else { return };
-                self.rounds = Some(rounds);
-                match (self.next.take(), end) {
-                    (Some(next), _) => self.begin(next),
-                    (None, RoundEnd::Usable) => self.test(),
-                    (None, RoundEnd::Nothing | RoundEnd::Stopped) => {}
-                }
-            }
-            Some(_) = self.tests.join_next() => {}
-            else => std::future::pending().await,
-        }
-    }
-
-    /// Looks for changes, and acts on them.
-    fn look(&mut self) {
-        let is_building = self.is_building.load(Ordering::Relaxed);
-        if std::mem::replace(&mut self.was_building, is_building) && !is_building {
-            // What the build has written at last is its own.
-            self.watch.built();
-        }
-        let Some(changes) = self.watch.look(is_building) else { return };
-        self.screen.say(Tone::Head, &format!("{} has changed", changes.shown()));
-        match what_for(&changes) {
-            None => self.test(),
-            Some(task) => self.anew(task),
-        }
-    }
-}
-
-/// What is to be done about changes; none: tests alone are to be run.
-fn what_for(changes: &Changes) -> Option<Task> {
-    let is_service = |path: &std::path::PathBuf| path.is_absolute() && path.ends_with("service.toml");
-    match changes {
-        changes if changes.are_tests() => None,
-        changes if changes.paths.iter().all(is_service) => Some(Task::Take),
-        _ => Some(Task::Build),
     }
 }

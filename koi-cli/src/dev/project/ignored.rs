@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders that tools fill.
-const FOLDERS: [&str; 5] = ["target", "node_modules", "venv", "env", "__pycache__"];
+const FOLDERS: [&str; 4] = ["target", "node_modules", "venv", "__pycache__"];
 
 /// Files that tools write.
 const FILES: [&str; 4] = ["Cargo.lock", "package-lock.json", "yarn.lock", "uv.lock"];

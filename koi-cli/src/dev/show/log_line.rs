@@ -21,10 +21,7 @@ pub(super) enum Heard<'l> {
 }
 
 /// What koid says at its level `info`, and an author wants to know.
-const TOLD: [&str; 2] = ["this node is master", "is new:"];
-
-/// What goes without saying where daemons are ended, and services stopped, by the author's own keys.
-const UNTOLD: [&str; 3] = ["taking down", "has said farewell", "is no candidate"];
+const TOLD: &str = "this node is master";
 
 impl LogLine<'_> {
     /// Reads a line as `koid --log console` writes it: `2026-11-22 12:03:04.123 info  [db start] text`. None: it is not for an author.
@@ -53,10 +50,7 @@ fn ended<'l>(text: &'l str, service: &str) -> Option<Heard<'l>> {
 }
 
 fn koid<'l>(level: &str, text: &'l str) -> Option<Heard<'l>> {
-    let is_told = match level {
-        "error" | "warn" => !UNTOLD.iter().any(|words| text.contains(words)),
-        _ => TOLD.iter().any(|words| text.contains(words)),
-    };
+    let is_told = matches!(level, "error" | "warn") || text.starts_with(TOLD);
     is_told.then_some(Heard::Koid(text))
 }
 
