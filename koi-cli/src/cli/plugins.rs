@@ -115,8 +115,8 @@ The three nodes are as those of `koi demo`: on 127.0.0.1, in a temporary folder,
 end. Below are the log of the handler on all three, how its hooks end, and what its status says when that changes.
 
 Without --service the component is granted what it wants, in this cluster alone, and it is said what that is: hooks may really \
-connect, write and run programs on this machine. What would let it do all that you may is granted with --dangerous only. With \
---service DIR its service.toml counts, for [config], [grants], [limits] and [timeouts].
+connect, write and run programs on this machine, so do it with handlers of your own. What would let it do all that you may is \
+granted with --dangerous only. With --service DIR its service.toml counts, for [config], [grants], [limits] and [timeouts].
 
 On a terminal keys do the rest; the line at the bottom says which.
 
