@@ -8,10 +8,12 @@ mod cli;
 mod commands;
 mod connect;
 mod demo;
+mod dev;
 mod error;
 
 mod files;
 mod koid;
+mod local_cluster;
 mod output;
 mod render;
 mod template;

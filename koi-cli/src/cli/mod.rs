@@ -14,7 +14,7 @@ pub(crate) use artifacts::{
     KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
 };
 pub(crate) use plugins::{
-    Capability, CheckPlugin, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
+    Capability, CheckPlugin, Dev, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
     value_name,
 };
 

@@ -32,6 +32,9 @@ pub(crate) enum Plugins {
     Test(TestPlugin),
     /// Begin a handler: writes a small one with its build and a README
     New(New),
+    /// Build a handler and run it in three nodes on this machine, again with each change, until Ctrl-C
+    #[command(long_about = DEV)]
+    Dev(Dev),
     /// Make a key to sign plugins with
     Keygen(PluginKeygen),
     /// Sign a plugin's file
@@ -98,6 +101,26 @@ handler.wasm beside it.
 
 Exit code: 0 all passed; 1 some did not; 2 there is nothing to test (no such file, a test file with a mistake, a handler that \
 cannot be loaded); 5 refused without --really; 130 interrupted.";
+
+const DEV: &str = "\
+Build a handler and run it in three nodes on this machine, again with each change, until Ctrl-C.
+
+The folder is one that `koi plugins new` has made, or any other with a build.sh that writes handler.wasm. It is watched, but for \
+what the build and editors write. A change has it built; while it is built, a further change begins anew. What comes of it is \
+loaded and described, brought into the three nodes as `koi reconfigure` would, taken down and up again there by its own hooks, and \
+promoted where it was. Then its tests are run. A build that fails or a component that is refused changes nothing: the version \
+before goes on.
+
+The three nodes are as those of `koi demo`: on 127.0.0.1, in a temporary folder, without configuration or rights, and gone in the \
+end. Below are the log of the handler on all three, how its hooks end, and what its status says when that changes.
+
+Without --service the component is granted what it wants, in this cluster alone, and it is said what that is: hooks may really \
+connect, write and run programs on this machine, so do it with handlers of your own. What would let it do all that you may is \
+granted with --dangerous only. With --service DIR its service.toml counts, for [config], [grants], [limits] and [timeouts].
+
+On a terminal keys do the rest; the line at the bottom says which.
+
+Exit code: 0 ended by Ctrl-C or `q`; 1 the nodes cannot be started; 2 there is nothing to build or run; 5 the service belongs to koid.";
 
 /// `koi plugins inspect`.
 #[derive(Debug, Args)]
@@ -229,6 +252,35 @@ pub(crate) struct New {
     /// Where to; it must not exist or be empty [default: ./NAME]
     #[arg(value_name = "DIR")]
     pub(crate) target: Option<PathBuf>,
+}
+
+/// `koi plugins dev`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Dev {
+    /// The handler's folder
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// A command of the shell that builds it, run in the folder [default: ./build.sh]
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) build: Option<String>,
+    /// What the build writes, from the folder [default: handler.wasm]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) component: Option<PathBuf>,
+    /// Take configuration, grants and limits from the service.toml in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service: Option<PathBuf>,
+    /// Set a key of the configuration, before what service.toml says; may stand several times
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<String>,
+    /// Also grant what lets the handler do all that you may
+    #[arg(long, conflicts_with = "service")]
+    pub(crate) dangerous: bool,
+    /// Let a new version take over what runs, as in production; its `start` and `promote` are not run then
+    #[arg(long)]
+    pub(crate) no_restart: bool,
+    /// Also when the service belongs to koid
+    #[arg(long)]
+    pub(crate) really: bool,
 }
 
 /// The hooks, as words of the command line.

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+
+use super::services::hooks_log;
+use crate::local_cluster::cluster::Cluster;
 
 /// An instant by the wall clock, since 1970: the scripts know no other.
 pub(crate) type Stamp = Duration;
@@ -55,8 +58,9 @@ pub(crate) struct Overlap {
 pub(crate) struct Journal(PathBuf);
 
 impl Journal {
-    pub(crate) fn new(path: &Path) -> Journal {
-        Journal(path.to_owned())
+    /// Of the hooks of this cluster.
+    pub(crate) fn of(cluster: &Cluster) -> Journal {
+        Journal(hooks_log(&cluster.folder))
     }
 
     /// Everything that was noted so far, in order of time.

@@ -5,16 +5,14 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use koi_proto::api::{Event, EventLevel, Status};
-use tokio::time::Instant;
 
-use super::cluster::{Cluster, how};
 use crate::error::CommandError;
+use crate::local_cluster::cluster::Cluster;
+use crate::local_cluster::restarts::Restarts;
 use crate::output::Out;
 use crate::render::cluster::{event, status, tree};
 use crate::render::layout::{View, text};
 
-/// How soon a daemon that has ended is started again: long enough to see what its end has brought about.
-const RESTART_TIME: Duration = Duration::from_secs(5);
 /// Time between two pages.
 const PERIOD: Duration = Duration::from_millis(250);
 /// Events that are shown below the page.
@@ -42,9 +40,9 @@ pub(crate) async fn live(cluster: &mut Cluster, out: Out) -> Result<u8, CommandE
     cluster.start().await?;
     let mut show = DemoScreen::new(out, introduction.lines().count())?;
     let mut feed = Feed::default();
-    let mut restarts = Vec::new();
+    let mut restarts = Restarts::default();
     loop {
-        let said = revive(cluster, &mut restarts);
+        let said = restarts.revive(cluster);
         let status = cluster.status().await;
         let events = feed.news(cluster).await;
         show.update(status.as_ref(), said, events)?;
@@ -73,27 +71,6 @@ fn introduction(cluster: &Cluster, view: &View) -> String {
         page.push_str(&format!("  {command:<37} {}\n", view.paint.dim(&format!("# {what}"))));
     }
     page + "\n"
-}
-
-/// Starts daemons again that have ended; what there is to say about it.
-fn revive(cluster: &mut Cluster, restarts: &mut Vec<(&'static str, Instant)>) -> Vec<String> {
-    let mut said = Vec::new();
-    for node in &mut cluster.nodes {
-        if let Some(status) = node.ended() {
-            let seconds = RESTART_TIME.as_secs();
-            said.push(format!("koid of {} {}; it is started again in {seconds} s", node.name, how(status)));
-            restarts.push((node.name, Instant::now() + RESTART_TIME));
-        }
-    }
-    let due = |(_, at): &mut (&str, Instant)| *at <= Instant::now();
-    for (name, _) in restarts.extract_if(.., due).collect::<Vec<_>>() {
-        // Whether it answers will be seen.
-        if let Err(fail) = cluster.respawn(name) {
-            said.push(format!("{}; the next try is in {} s", fail.message(), RESTART_TIME.as_secs()));
-            restarts.push((name, Instant::now() + RESTART_TIME));
-        }
-    }
-    said
 }
 
 /// The events of all nodes, each once.

@@ -1,20 +1,15 @@
 //! `koi demo`: three real daemons on this machine, to look at and to try things on.
 
-mod cluster;
-mod folder;
 mod journal;
 mod live;
-mod process;
+mod services;
 mod tour;
 mod waits;
 
-use std::io;
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use crate::cli::Demo;
-use crate::demo::cluster::Cluster;
 use crate::error::{CommandError, exit};
+use crate::local_cluster::cluster::{Cluster, STOP_TIME};
+use crate::local_cluster::interrupt::Interrupt;
 use crate::output::Out;
 
 /// Lines of each node's log that are shown when the tour did not go well.
@@ -23,9 +18,8 @@ const LOG_LINES: usize = 30;
 /// Runs the demo until Ctrl-C, or the tour to its end. Either way nothing is left behind.
 pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, CommandError> {
     // Before anything is started that would have to be ended.
-    let mut interrupt =
-        Interrupt::watch().map_err(|e| CommandError::local(format!("cannot wait for signals: {e}"), ""))?;
-    let mut cluster = Cluster::prepare(args.keep)?;
+    let mut interrupt = Interrupt::watch()?;
+    let mut cluster = Cluster::prepare("demo", args.keep, services::fill)?;
     let worked = tokio::select! {
         result = work(&mut cluster, args, out) => result,
         () = interrupt.came() => Ok(if args.script { exit::FAILED } else { exit::WELL }),
@@ -36,7 +30,7 @@ pub(crate) async fn demo(args: &Demo, out: Out) -> Result<u8, CommandError> {
     } else if !args.script {
         out.line("\nstopping the three nodes …").ok();
     }
-    let removed = cluster.end().await?;
+    let removed = cluster.end(STOP_TIME).await?;
     // Who does not read any more needs no farewell.
     out.line(&match removed {
         true => format!("stopped; {} is removed", path.display()),
@@ -54,25 +48,5 @@ fn show_logs(cluster: &Cluster, out: Out) {
     for node in &cluster.nodes {
         let lines = cluster.folder.last_lines(node.name, LOG_LINES).join("\n");
         out.line(&format!("\n--- the end of the log of {} ---\n{lines}", node.name)).ok();
-    }
-}
-
-/// The ways in which a user ends a program.
-struct Interrupt([Signal; 3]);
-
-impl Interrupt {
-    fn watch() -> io::Result<Interrupt> {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [int, term, hup] = kinds.map(signal);
-        Ok(Interrupt([int?, term?, hup?]))
-    }
-
-    async fn came(&mut self) {
-        let [int, term, hup] = &mut self.0;
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-            _ = hup.recv() => {}
-        }
     }
 }

@@ -5,13 +5,13 @@ use koi_proto::api::{Maintenance, OnNode};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::cluster::Cluster;
-use super::journal::{self, Note, now};
+use super::journal::{self, Journal, Note, now};
 use super::waits::{
     STILLNESS, break_database, broken, changes, come_back, everywhere_still, healthy, leader_of,
     mend_database, move_to, neither, nothing_runs, promoted_elsewhere, seconds, span, until,
 };
 use crate::error::{CommandError, exit};
+use crate::local_cluster::cluster::{Cluster, STOP_TIME};
 use crate::output::Out;
 use crate::render::cluster::verdict;
 use crate::render::layout::Tone;
@@ -28,7 +28,7 @@ pub(crate) async fn tour(cluster: &mut Cluster, out: Out) -> Result<u8, CommandE
     let report = Report { out };
     out.line(&format!("koi demo: a tour on three nodes, in {}", cluster.folder.path().display()))?;
     let went = steps(cluster, &report).await;
-    let once = report.step("one master", only_one_master(&cluster.journal.notes()))?;
+    let once = report.step("one master", only_one_master(&Journal::of(cluster).notes()))?;
     match went {
         Ok(()) if once => {
             out.line(&format!("all went well, in {} s", began.elapsed().as_secs()))?;
@@ -98,7 +98,7 @@ async fn start(cluster: &mut Cluster) -> StepResult {
     let leader = until(cluster, "a leader", leader_of).await?;
     let led = now();
     healthy(cluster).await?;
-    let first = cluster.journal.promotion_since(began).ok_or_else(|| broken("no promote hook ran"))?;
+    let first = Journal::of(cluster).promotion_since(began).ok_or_else(|| broken("no promote hook ran"))?;
     Ok(format!(
         "{leader} leads after {}, {} is promoted after {} (its database syncs for 1 s)",
         span(led, began),
@@ -153,7 +153,8 @@ async fn kill_leader(cluster: &mut Cluster) -> StepResult {
     let led = now();
     let back = come_back(cluster, &leader).await?;
     let after = healthy(cluster).await?;
-    let moved = cluster.journal.since(killed).into_iter().find(|note| note.node == master && changes(note));
+    let moved =
+        Journal::of(cluster).since(killed).into_iter().find(|note| note.node == master && changes(note));
     if after.master != master || after.epoch != before.epoch || moved.is_some() {
         return Err(broken(&format!(
             "{master} did not simply stay master: {moved:?}, then {} is",
@@ -173,7 +174,7 @@ async fn fail_service(cluster: &mut Cluster) -> StepResult {
     break_database(cluster, &master)?;
     let promotion = promoted_elsewhere(cluster, &master, failed).await?;
     let seen =
-        cluster.journal.since(failed).into_iter().find(|n| n.node == master && n.is("status", "broken"));
+        Journal::of(cluster).since(failed).into_iter().find(|n| n.node == master && n.is("status", "broken"));
     let seen = seen.ok_or_else(|| broken("a failover, but no status script saw the failure"))?;
     mend_database(cluster, &master)?;
     cluster.command(&master, "recover", &OnNode { node: Some(master.clone()) }).await?;
@@ -197,7 +198,7 @@ async fn maintenance(cluster: &mut Cluster) -> StepResult {
     mend_database(cluster, &before.master)?;
     cluster.command("a", "maintenance", &Maintenance { on: false }).await?;
     let after = healthy(cluster).await?;
-    let moved = cluster.journal.since(on).into_iter().find(changes);
+    let moved = Journal::of(cluster).since(on).into_iter().find(changes);
     if after.master != before.master || moved.is_some() {
         return Err(broken(&format!("it was not as before: {moved:?}, {} is master", after.master)));
     }
@@ -219,12 +220,13 @@ async fn manual(cluster: &mut Cluster) -> StepResult {
         (status.cluster.manual && status.cluster.master.is_none()).then_some(())
     })
     .await?;
-    let notes = cluster.journal.since(asked);
+    let notes = Journal::of(cluster).since(asked);
     let down = notes.iter().rfind(|note| note.is("demote", "end")).map_or_else(now, |note| note.at);
     let elected = now();
     cluster.command("c", "elect", &json!({})).await?;
     let after = healthy(cluster).await?;
-    let promotion = cluster.journal.promotion_since(down).ok_or_else(|| broken("no promote hook ran"))?;
+    let promotion =
+        Journal::of(cluster).promotion_since(down).ok_or_else(|| broken("no promote hook ran"))?;
     if promotion.at < elected {
         return Err(broken(&format!("{} was promoted in manual mode", promotion.node)));
     }
@@ -240,12 +242,12 @@ async fn manual(cluster: &mut Cluster) -> StepResult {
 /// Everything is taken down in order.
 async fn stop(cluster: &mut Cluster) -> StepResult {
     let asked = Instant::now();
-    let complaints = cluster.stop().await;
+    let complaints = cluster.stop(STOP_TIME).await;
     let took = asked.elapsed();
     if !complaints.is_empty() {
         return Err(broken(&complaints.join("; ")));
     }
-    let left = journal::promoted(&cluster.journal.notes());
+    let left = journal::promoted(&Journal::of(cluster).notes());
     if !left.is_empty() {
         return Err(broken(&format!("still promoted, by what the hooks say: {left:?}")));
     }

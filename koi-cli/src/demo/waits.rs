@@ -6,10 +6,11 @@ use std::time::Duration;
 use koi_proto::api::{NodeState, Promote, Status};
 use tokio::time::Instant;
 
-use super::cluster::Cluster;
-use super::folder::NAMES;
-use super::journal::{Note, Stamp, now};
+use super::journal::{Journal, Note, Stamp, now};
+use super::services;
 use crate::error::CommandError;
+use crate::local_cluster::cluster::Cluster;
+use crate::local_cluster::folder::NAMES;
 use crate::render::cluster::verdict::{self, Reason, Verdict};
 
 /// How long a step may take until what it waits for has come. Generous: what it takes is measured, not tested.
@@ -93,7 +94,7 @@ pub(crate) async fn promoted_elsewhere(
 ) -> Result<Note, CommandError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match cluster.journal.promotion_since(since) {
+        match Journal::of(cluster).promotion_since(since) {
             Some(promotion) if promotion.node != but => return Ok(promotion),
             Some(_) => return Err(broken(&format!("{but} was promoted again"))),
             None if Instant::now() > deadline => {
@@ -113,8 +114,7 @@ pub(crate) async fn move_to(cluster: &Cluster, target: &str) -> Result<String, C
         verdict::master(status).filter(|node| node.name == target).map(drop)
     })
     .await?;
-    let done = cluster
-        .journal
+    let done = Journal::of(cluster)
         .since(asked)
         .into_iter()
         .rfind(|note| note.node == target && note.is("promote", "end"));
@@ -162,7 +162,7 @@ pub(crate) async fn everywhere_still(cluster: &Cluster) -> Result<(), CommandErr
 pub(crate) async fn nothing_runs(cluster: &Cluster, since: Stamp) -> Result<(), CommandError> {
     let deadline = Instant::now() + STILLNESS;
     while Instant::now() < deadline {
-        if let Some(note) = cluster.journal.since(since).first() {
+        if let Some(note) = Journal::of(cluster).since(since).first() {
             return Err(broken(&format!(
                 "in maintenance mode {} of {} ran on {}",
                 note.hook, note.service, note.node
@@ -174,12 +174,12 @@ pub(crate) async fn nothing_runs(cluster: &Cluster, since: Stamp) -> Result<(), 
 }
 
 pub(crate) fn break_database(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
-    let path = cluster.folder.broken(node);
+    let path = services::broken(&cluster.folder, node);
     fs::write(&path, "").map_err(|e| CommandError::local(format!("cannot write {}: {e}", path.display()), ""))
 }
 
 pub(crate) fn mend_database(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
-    let path = cluster.folder.broken(node);
+    let path = services::broken(&cluster.folder, node);
     fs::remove_file(&path)
         .map_err(|e| CommandError::local(format!("cannot remove {}: {e}", path.display()), ""))
 }

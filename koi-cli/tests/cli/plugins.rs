@@ -162,3 +162,25 @@ fn what_lies_in_a_folder_stays_as_it_is() {
     let ran = koi_in(at, &["-o", "json", "plugins", "new", "mydb", "--lang", "c", "elsewhere"]);
     assert_eq!((ran.code, ran.json()["folder"].as_str()), (Some(0), Some("elsewhere")), "{ran:?}");
 }
+
+#[test]
+fn what_there_is_to_build_is_looked_for_before_anything_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let dev = |args: &[&str]| koi_in(folder.path(), &[&["plugins", "dev"], args].concat());
+    let refused = |args: &[&str], words: &[&str]| {
+        let ran = dev(args);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        words.iter().for_each(|words| assert!(ran.stderr.contains(words), "{words:?} in {ran:?}"));
+    };
+    refused(&["gone"], &["gone cannot be looked at", "koi plugins new"]);
+    refused(&[], &["has no build.sh and no component", "--build"]);
+    fs::write(at("build.sh"), "#!/bin/sh\n").unwrap();
+    refused(&[], &["build.sh is not executable", "chmod +x"]);
+    fs::set_permissions(at("build.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    refused(&["--service", "svc"], &["svc/service.toml cannot be read"]);
+    fs::create_dir(at("svc")).unwrap();
+    fs::write(at("svc/service.toml"), "[config\n").unwrap();
+    refused(&["--service", "svc"], &["svc/service.toml: TOML parse error at line 1"]);
+    refused(&["--config", "novalue"], &["KEY=VALUE"]);
+}

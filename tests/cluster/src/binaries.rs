@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 const READY_MADE: &str = "KOI_TEST_BINARIES";
 
 /// The folder of `koid` and `koi`.
-pub(crate) fn folder() -> &'static Path {
+pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| match std::env::var_os(READY_MADE) {
         Some(folder) => PathBuf::from(folder),

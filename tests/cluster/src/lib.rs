@@ -28,6 +28,7 @@ pub mod process;
 mod service;
 mod settings;
 
+pub use binaries::folder as programs;
 pub use builder::{Builder, Format};
 pub use cluster::{Cluster, LAST_LINES};
 pub use hooklog::{Entry, HookLog};

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{artifacts, inspected, rollout, signing, trial};
 use crate::cli::{Inspect, New, Options, Plugins, ShowGrants, value_name};
 use crate::connect::{self, Daemon};
+use crate::dev;
 use crate::error::{CommandError, exit};
 use crate::files::{Existing, write};
 use crate::output::Out;
@@ -29,6 +30,12 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
         Plugins::Run(args) => trial::run(options, args, out).await,
         Plugins::Test(args) => trial::test(options, args, out).await,
         Plugins::New(args) => new(args, out),
+        Plugins::Dev(args) => {
+            // Hooks are run beside any other cluster.
+            let service = args.service.as_deref();
+            trial::must_be_harmless(options, &args.folder, service, args.really)?;
+            dev::dev(args, out).await
+        }
         Plugins::Keygen(args) => signing::keygen(args, out),
         Plugins::Sign(args) => signing::sign(args, out),
         Plugins::Verify(args) => artifacts::verify(options, args, out),
@@ -137,7 +144,7 @@ fn next_steps(folder: &Path, files: &[template::TemplateFile]) -> String {
     }
     let folder = shell_word(&folder.display().to_string());
     page + &format!(
-        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check handler.wasm\n  koi plugins test\nREADME.md says what each file is for.\n"
+        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check handler.wasm\n  koi plugins test\n  koi plugins dev      # builds and runs it as you write\nREADME.md says what each file is for.\n"
     )
 }
 

@@ -136,7 +136,7 @@ async fn koid(words: &[OsString], options: &Options, out: Out) -> Result<u8, Com
 }
 
 /// A service that koid runs is not to be started and stopped behind its back.
-fn must_be_harmless(
+pub(super) fn must_be_harmless(
     options: &Options,
     plugin: &Path,
     service: Option<&Path>,

@@ -43,6 +43,12 @@ impl Paint {
         if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
+    /// In a colour that means nothing but itself.
+    pub(crate) fn color(self, color: AnsiColor, text: &str) -> String {
+        let style = color.on_default();
+        if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
     pub(crate) fn head(self, text: &str) -> String {
         self.tone(Tone::Head, text)
     }

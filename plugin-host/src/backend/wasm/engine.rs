@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, StackCreator, WasmBacktraceDetails,
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+    StackCreator, WasmBacktraceDetails,
 };
 
 use crate::backend::wasm::limits::{Limits, TABLE_ELEMENTS};
@@ -31,6 +32,9 @@ const GROWTH_BYTES: u64 = 16 * 1024 * 1024;
 /// has that in it. To read that takes time and memory, which a service's hooks do without.
 const LINES: &str = "KOI_WASM_LINES";
 
+/// In the environment of koids that `koi plugins dev` has started, and of what they start: code is wanted soon, and need not be fast.
+const QUICK: &str = "KOI_WASM_QUICK";
+
 /// This process works for an author.
 static FOR_AUTHOR: AtomicBool = AtomicBool::new(false);
 
@@ -39,9 +43,15 @@ pub(crate) fn show_lines() {
     FOR_AUTHOR.store(true, Ordering::Relaxed);
 }
 
-/// What the processes that are started for components need in their environment.
-pub(crate) fn variables() -> Option<(&'static str, &'static str)> {
-    FOR_AUTHOR.load(Ordering::Relaxed).then_some((LINES, "1"))
+/// What the processes that are started for components need in their environment. What this process was started with is handed on.
+pub(crate) fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = FOR_AUTHOR.load(Ordering::Relaxed) || std::env::var_os(LINES).is_some();
+    lines.then_some((LINES, "1")).into_iter().chain(is_quick().then_some((QUICK, "1")))
+}
+
+/// Whether code is wanted soon, and need not be fast.
+pub(crate) fn is_quick() -> bool {
+    std::env::var_os(QUICK).is_some()
 }
 
 /// wasmtime does not know this machine.
@@ -96,6 +106,11 @@ fn config() -> Config {
         .memory_reservation(RESERVED_BYTES as u64)
         .memory_reservation_for_growth(GROWTH_BYTES)
         .memory_guard_size(64 * 1024);
+    if is_quick() {
+        config
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
     config
 }
 

@@ -164,11 +164,12 @@ pub(crate) fn check_form(bytes: &[u8]) -> Result<(), CompileError> {
 
 fn start(program: &Path) -> io::Result<Child> {
     let processors = thread::available_parallelism().map_or(1, |n| n.get());
+    // Half the machine at most is busy with it, unless somebody waits for it; and every thread has its share of the address space.
+    let threads = if engine::is_quick() { processors } else { processors / 2 };
     koi_child::command(program)
         .arg(COMPILE)
         .env_clear()
-        // Half the machine at most is busy with it; and every thread has its share of the address space.
-        .env("RAYON_NUM_THREADS", (processors / 2).clamp(1, THREADS).to_string())
+        .env("RAYON_NUM_THREADS", threads.clamp(1, THREADS).to_string())
         .env("MALLOC_ARENA_MAX", THREADS.to_string())
         .envs(engine::variables())
         .stdin(Stdio::piped())

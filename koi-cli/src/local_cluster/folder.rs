@@ -1,4 +1,4 @@
-//! The temporary folder of a demo: key, configurations, services, and what the nodes leave in it.
+//! The temporary folder of a cluster: key, configurations, services, and what the nodes leave in it.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -17,25 +17,8 @@ pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Bytes of the path of a Unix socket, without the final NUL (`sun_path` of unix(7)), less what stands after the folder.
 const FOLDER_BYTES: usize = 107 - "/a.sock".len();
 
-/// A file of a node's services: where it goes in the node's folder, what is in it, whether it is a script.
-type Script = (&'static str, &'static str);
-
-/// What each node's folder has. `release` serves two hooks.
-const SCRIPTS: [Script; 13] = [
-    ("note", include_str!("services/note")),
-    ("services/10-address/promote", include_str!("services/10-address/promote")),
-    ("services/10-address/demote", include_str!("services/10-address/release")),
-    ("services/10-address/stop", include_str!("services/10-address/release")),
-    ("services/10-address/status", include_str!("services/10-address/status")),
-    ("services/20-database/service.toml", include_str!("services/20-database/service.toml")),
-    ("services/20-database/start", include_str!("services/20-database/start")),
-    ("services/20-database/promote", include_str!("services/20-database/promote")),
-    ("services/20-database/demote", include_str!("services/20-database/demote")),
-    ("services/20-database/stop", include_str!("services/20-database/stop")),
-    ("services/20-database/status", include_str!("services/20-database/status")),
-    ("services/20-database/failed", include_str!("services/20-database/failed")),
-    ("services/50-web", include_str!("services/50-web")),
-];
+/// A name of a folder is no longer than this one.
+const LONGEST_NAME: &str = "/koi-demo-XXXXXX";
 
 /// The folder, removed when it is dropped.
 #[derive(Debug)]
@@ -45,38 +28,37 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder (mode 0700) with all that three nodes need to start.
-    pub(crate) fn make(keep: bool) -> Result<Folder, CommandError> {
+    /// Makes the folder (mode 0700) with all that three nodes need to start. Its name begins with `koi-` and `purpose`; what else belongs into
+    /// it, `fill` puts there: each node has a folder for its services by then.
+    pub(crate) fn make(
+        purpose: &str,
+        keep: bool,
+        fill: impl FnOnce(&Folder) -> io::Result<()>,
+    ) -> Result<Folder, CommandError> {
         let under = usual_place();
         let hint = "TMPDIR names another place; it must not be mounted noexec, and its path must be short";
         let failed = |e: io::Error| {
             CommandError::local(format!("cannot make a folder in {}: {e}", under.display()), hint)
         };
         let mut made = tempfile::Builder::new()
-            .prefix("koi-demo-")
+            .prefix(&format!("koi-{purpose}-"))
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&under)
             .map_err(failed)?;
         made.disable_cleanup(keep);
         let folder = Folder { made, keep };
         let key = Key::generate().map_err(|e| CommandError::local(e.to_string(), ""))?;
-        folder.fill(&key.to_hex()).map_err(failed)?;
+        folder.prepare_nodes(&key.to_hex()).and_then(|()| fill(&folder)).map_err(failed)?;
         Ok(folder)
     }
 
-    fn fill(&self, key: &str) -> io::Result<()> {
+    fn prepare_nodes(&self, key: &str) -> io::Result<()> {
         write(&self.path().join("cluster.key"), &format!("{key}\n"), 0o600)?;
         symlink(std::env::current_exe()?, self.path().join("koi"))?;
-        write(&self.hooks_log(), "", 0o600)?;
         let ports = free_ports()?;
         for (name, port) in NAMES.into_iter().zip(ports) {
             write(&self.config(name), &configuration(name, port, ports), 0o600)?;
-            let home = self.home(name);
-            fs::create_dir_all(home.join("services/10-address"))?;
-            fs::create_dir_all(home.join("services/20-database"))?;
-            for (file, content) in SCRIPTS {
-                write(&home.join(file), content, if file.ends_with(".toml") { 0o600 } else { 0o700 })?;
-            }
+            fs::create_dir_all(self.home(name).join("services"))?;
         }
         Ok(())
     }
@@ -89,16 +71,6 @@ impl Folder {
     /// A node's own folder: its services and what they leave behind.
     pub(crate) fn home(&self, node: &str) -> PathBuf {
         self.path().join(node)
-    }
-
-    /// While this file is there, the node's database says that it has failed.
-    pub(crate) fn broken(&self, node: &str) -> PathBuf {
-        self.home(node).join("broken")
-    }
-
-    /// The log that the hooks of all nodes write to.
-    pub(crate) fn hooks_log(&self) -> PathBuf {
-        self.path().join("hooks.log")
     }
 
     /// A node's configuration.
@@ -144,7 +116,7 @@ impl Folder {
 /// `TMPDIR`, or `/tmp` where a socket in that would have too long a path.
 fn usual_place() -> PathBuf {
     let place = std::env::temp_dir();
-    let room = FOLDER_BYTES - "/koi-demo-XXXXXX".len();
+    let room = FOLDER_BYTES - LONGEST_NAME.len();
     if place.as_os_str().len() <= room && place.is_absolute() { place } else { PathBuf::from("/tmp") }
 }
 
@@ -192,7 +164,8 @@ dirs = []
     )
 }
 
-fn write(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+/// Writes a file with these permissions.
+pub(crate) fn write(path: &Path, content: &str, mode: u32) -> io::Result<()> {
     fs::write(path, content)?;
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
@@ -213,22 +186,12 @@ mod tests {
 
     #[test]
     fn a_folder_is_private_short_and_gone_in_the_end() {
-        let folder = Folder::make(false).unwrap();
+        let folder = Folder::make("demo", false, |_| Ok(())).unwrap();
         let path = folder.path().to_owned();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert!(folder.socket("a").as_os_str().len() <= 107, "{path:?}");
-        let script = folder.home("c").join("services/20-database/status");
-        assert_eq!(script.metadata().unwrap().permissions().mode() & 0o111, 0o100);
+        assert!(folder.home("c").join("services").is_dir());
         assert!(folder.remove().unwrap());
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn every_script_says_in_its_second_line_what_it_is() {
-        for (file, content) in SCRIPTS.into_iter().filter(|(file, _)| !file.ends_with(".toml")) {
-            let mut lines = content.lines();
-            assert_eq!(lines.next(), Some("#!/bin/sh"), "{file}");
-            assert!(lines.next().is_some_and(|line| line.starts_with("# ")), "{file}");
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Processes below this one: guardians and hooks that outlive their daemon become our children, and none is left behind.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,31 @@ use nix::unistd::Pid;
 const KILL_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(10);
+
+/// Children whose ends are noticed where they are waited for.
+static WAITED_FOR: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// While it lives, [`reap_orphans`] leaves the end of this child to whoever waits for it.
+#[derive(Debug)]
+pub(crate) struct WaitedFor(i32);
+
+impl WaitedFor {
+    /// To be called right after the child was started.
+    pub(crate) fn child(pid: Pid) -> WaitedFor {
+        WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).insert(pid.as_raw());
+        WaitedFor(pid.as_raw())
+    }
+}
+
+impl Drop for WaitedFor {
+    fn drop(&mut self) {
+        WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+fn is_waited_for(pid: Pid) -> bool {
+    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid.as_raw())
+}
 
 /// From now on, whatever loses its parent below us becomes our child.
 pub(crate) fn adopt_orphans() {
@@ -32,7 +59,7 @@ pub(crate) fn reap_orphans(daemons: &[Pid]) {
     while let Ok(status) = waitid(Id::All, look) {
         match status.pid() {
             // Its end is noticed where it is waited for.
-            Some(pid) if daemons.contains(&pid) => return,
+            Some(pid) if daemons.contains(&pid) || is_waited_for(pid) => return,
             Some(pid) => drop(waitpid(pid, Some(WaitPidFlag::WNOHANG))),
             None => return,
         }

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,15 +15,14 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::folder::{Folder, NAMES};
-use super::journal::Journal;
 use super::process;
 use crate::error::CommandError;
 use crate::koid;
 
 /// How long a daemon may take until it answers.
 const START_TIME: Duration = Duration::from_secs(20);
-/// How long a daemon may take to end after SIGTERM, and what it leaves behind after that.
-const STOP_TIME: Duration = Duration::from_secs(15);
+/// How long a daemon may usually take to end after SIGTERM, and what it leaves behind after that.
+pub(crate) const STOP_TIME: Duration = Duration::from_secs(15);
 const LEFTOVER_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -83,8 +82,9 @@ impl Node {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     koid: PathBuf,
+    /// What the daemons find in their environment besides.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
     pub(crate) nodes: Vec<Node>,
-    pub(crate) journal: Journal,
     _kill_on_drop: KillOnDrop,
     pub(crate) folder: Folder,
 }
@@ -100,14 +100,17 @@ impl Drop for KillOnDrop {
 }
 
 impl Cluster {
-    /// Makes the folder; nothing runs yet.
-    pub(crate) fn prepare(keep: bool) -> Result<Cluster, CommandError> {
+    /// Makes the folder, which is named after the `purpose` and filled by `fill`; nothing runs yet.
+    pub(crate) fn prepare(
+        purpose: &str,
+        keep: bool,
+        fill: impl FnOnce(&Folder) -> io::Result<()>,
+    ) -> Result<Cluster, CommandError> {
         let koid = koid::find()?;
-        let folder = Folder::make(keep)?;
+        let folder = Folder::make(purpose, keep, fill)?;
         process::adopt_orphans();
         let nodes = NAMES.into_iter().map(|name| Node::new(name, &folder)).collect();
-        let journal = Journal::new(&folder.hooks_log());
-        Ok(Cluster { koid, nodes, journal, _kill_on_drop: KillOnDrop, folder })
+        Ok(Cluster { koid, environment: Vec::new(), nodes, _kill_on_drop: KillOnDrop, folder })
     }
 
     /// Starts every daemon, and waits until all of them answer.
@@ -160,6 +163,7 @@ impl Cluster {
             .arg(folder.config(name))
             .args(["--log", "console", "--no-color"])
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.environment.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -200,9 +204,19 @@ impl Cluster {
 
     /// A moment, before something is looked at again.
     pub(crate) async fn pause(&self) {
+        self.reap_orphans();
+        sleep(PERIOD).await;
+    }
+
+    /// Takes note of the end of what daemons have left behind.
+    pub(crate) fn reap_orphans(&self) {
         let daemons: Vec<Pid> = self.nodes.iter().filter_map(Node::pid).collect();
         process::reap_orphans(&daemons);
-        sleep(PERIOD).await;
+    }
+
+    /// The daemons' program.
+    pub(crate) fn koid(&self) -> &Path {
+        &self.koid
     }
 
     /// Kills a daemon, and nothing but the daemon, as `kill -9` would.
@@ -211,6 +225,13 @@ impl Cluster {
         let Some(mut child) = self.nodes[at].child.take() else { return Ok(()) };
         let killed = child.kill().and_then(|()| child.wait());
         killed.map(drop).map_err(|e| CommandError::local(format!("cannot kill koid of node {name}: {e}"), ""))
+    }
+
+    /// Kills a daemon as somebody else would: its end is noticed as any other.
+    pub(crate) fn crash(&self, name: &str) {
+        if let Some(pid) = self.node(name).pid() {
+            process::signal(pid, Signal::SIGKILL);
+        }
     }
 
     /// The cluster as the first node sees it that runs and answers.
@@ -234,12 +255,12 @@ impl Cluster {
         answer.map_err(|e| CommandError::local(format!("koi {verb}: {e}"), ""))
     }
 
-    /// Ends every daemon as an operator would. Those that did not end well or in time, and how; nothing of them is left.
-    pub(crate) async fn stop(&mut self) -> Vec<String> {
+    /// Ends every daemon as an operator would. Those that did not end well or `within` that time, and how; nothing of them is left.
+    pub(crate) async fn stop(&mut self, within: Duration) -> Vec<String> {
         for pid in self.nodes.iter().filter_map(Node::pid) {
             process::signal(pid, Signal::SIGTERM);
         }
-        let deadline = Instant::now() + STOP_TIME;
+        let deadline = Instant::now() + within;
         let mut complaints = Vec::new();
         loop {
             for node in &mut self.nodes {
@@ -253,7 +274,7 @@ impl Cluster {
             self.pause().await;
         }
         for node in self.nodes.iter_mut().filter(|node| node.child.is_some()) {
-            let seconds = STOP_TIME.as_secs();
+            let seconds = within.as_secs();
             complaints.push(format!("koid of node {} did not end within {seconds} s of SIGTERM", node.name));
             node.child = None;
         }
@@ -270,9 +291,9 @@ impl Cluster {
         process::kill_all();
     }
 
-    /// Ends everything; whether the folder is gone.
-    pub(crate) async fn end(mut self) -> Result<bool, CommandError> {
-        self.stop().await;
+    /// Ends everything; whether the folder is gone. Daemons that take longer than `within` are killed.
+    pub(crate) async fn end(mut self, within: Duration) -> Result<bool, CommandError> {
+        self.stop(within).await;
         self.folder.remove()
     }
 }
