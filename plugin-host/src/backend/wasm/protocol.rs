@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::backend::helper::ReplyError;
+use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::limits::Limits;
 
 /// Bytes of a message from a helper.

@@ -21,7 +21,7 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, Uid, getppid, setresuid};
 
-use super::{close, confine};
+use super::{Stage, give_up_rights, limit_calls};
 use crate::backend::wasm::grants::Grants;
 use crate::host::Host;
 use crate::plugin::{Opening, Setup};
@@ -36,7 +36,7 @@ const USER: u32 = 1_900_000_000;
 /// How an attempt ended: `done`, the error's name, or the signal's.
 fn attempt(grants: &str, what: &str) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "backend::wasm::guest::confine::tests::somebody_tries"])
+        .args(["--exact", "--nocapture", "backend::wasm::confine::tests::somebody_tries"])
         .env(GRANTS, grants)
         .env(ATTEMPT, what)
         .output()
@@ -68,8 +68,9 @@ fn somebody_tries() {
         Setup { service: "tries", home, config: &[], secrets: &[], grants: &table, limits: &none, opening };
     let grants = Grants::read(&setup, &host).unwrap();
     let parent = getppid();
-    let layers = confine(&grants, USER).unwrap();
-    close(&grants, layers).unwrap();
+    let rights = give_up_rights(&grants, USER).unwrap();
+    let layers = limit_calls(&grants, Stage::Loading, rights).unwrap();
+    limit_calls(&grants, Stage::Serving, layers).unwrap();
     let ended = tries(what, subject, &listener, parent);
     let ended = match ended.map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
         Ok(()) => "done".to_owned(),
