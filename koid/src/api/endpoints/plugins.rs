@@ -180,7 +180,7 @@ fn ms(time: Duration) -> u64 {
 /// All that is known of one. Blocks.
 pub(crate) fn detail(registry: &Registry, info: &PluginInfo) -> api::PluginDetail {
     let facts = info.facts.clone().unwrap_or_default();
-    let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
+    let compiled = facts.compiled.as_ref().map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
         cached: compiled.cached,
         took_ms: ms(compiled.took),

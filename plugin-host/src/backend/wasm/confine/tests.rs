@@ -14,6 +14,7 @@ use std::thread;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
 use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -26,17 +27,31 @@ use crate::backend::wasm::grants::Grants;
 use crate::host::Host;
 use crate::plugin::{Opening, Setup};
 
-/// For a process that is to try something: the grants as TOML, the attempt, and its subject.
+/// For a process that is to try something: what it does otherwise, the grants as TOML, the attempt, and its subject.
+const WORK: &str = "KOI_TEST_CONFINED_WORK";
 const GRANTS: &str = "KOI_TEST_CONFINED_GRANTS";
 const ATTEMPT: &str = "KOI_TEST_CONFINED_ATTEMPT";
 
 /// Some user that nobody is.
 const USER: u32 = 1_900_000_000;
 
-/// How an attempt ended: `done`, the error's name, or the signal's.
+/// What the process that tries is there for.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    RunsGuests,
+    Compiles,
+}
+
+/// How an attempt by somebody who has left the sandbox ended.
 fn attempt(grants: &str, what: &str) -> String {
+    attempt_by(Work::RunsGuests, grants, what)
+}
+
+/// How an attempt ended: `done`, the error's name, or the signal's.
+fn attempt_by(work: Work, grants: &str, what: &str) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "backend::wasm::confine::tests::somebody_tries"])
+        .env(WORK, format!("{work:?}"))
         .env(GRANTS, grants)
         .env(ATTEMPT, what)
         .output()
@@ -69,8 +84,12 @@ fn somebody_tries() {
     let grants = Grants::read(&setup, &host).unwrap();
     let parent = getppid();
     let rights = give_up_rights(&grants, USER).unwrap();
-    let layers = limit_calls(&grants, Stage::Loading, rights).unwrap();
-    limit_calls(&grants, Stage::Serving, layers).unwrap();
+    if std::env::var(WORK).unwrap() == format!("{:?}", Work::Compiles) {
+        limit_calls(&grants, Stage::Compiling, rights).unwrap();
+    } else {
+        let layers = limit_calls(&grants, Stage::Loading, rights).unwrap();
+        limit_calls(&grants, Stage::Serving, layers).unwrap();
+    }
     let ended = tries(what, subject, &listener, parent);
     let ended = match ended.map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
         Ok(()) => "done".to_owned(),
@@ -116,6 +135,8 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "packet" => socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None)
             .map(drop)
             .map_err(Into::into),
+        "memory-file" => memfd_create(c"file", MFdFlags::empty()).map(drop).map_err(Into::into),
+        "ptrace" => trace(parent),
         "signal" => kill(parent, Signal::SIGCONT).map_err(Into::into),
         "thread" => thread::Builder::new().spawn(|| {}).map(drop),
         "program" => Command::new("/bin/true").status().map(drop),
@@ -123,7 +144,11 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "code" => {
             let length = std::num::NonZeroUsize::new(4096).unwrap();
             let executable = ProtFlags::PROT_READ | ProtFlags::PROT_EXEC;
-            mapped(length, executable)
+            mapped(length, executable, MapFlags::MAP_PRIVATE)
+        }
+        "shared-memory" => {
+            let length = std::num::NonZeroUsize::new(1 << 30).unwrap();
+            mapped(length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED)
         }
         "exec" => Err(becomes_a_program()),
         _ => panic!("{what}"),
@@ -172,10 +197,18 @@ fn owned_by(socket: &TcpListener, other: Pid) -> io::Result<()> {
 }
 
 #[allow(unsafe_code, reason = "a test")]
-fn mapped(length: std::num::NonZeroUsize, rights: ProtFlags) -> io::Result<()> {
+fn mapped(length: std::num::NonZeroUsize, rights: ProtFlags, how: MapFlags) -> io::Result<()> {
     // SAFETY: what is mapped is used by nobody.
-    let mapped = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) };
+    let mapped = unsafe { mmap_anonymous(None, length, rights, how) };
     mapped.map(drop).map_err(Into::into)
+}
+
+#[allow(unsafe_code, reason = "a test")]
+fn trace(other: Pid) -> io::Result<()> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: it takes numbers and no address.
+    let done = unsafe { libc::ptrace(libc::PTRACE_ATTACH, other.as_raw(), nothing, nothing) };
+    Errno::result(done).map(drop).map_err(Into::into)
 }
 
 /// Becomes another program; returns why it does not.
@@ -252,4 +285,34 @@ fn whoever_left_the_sandbox_connects_to_granted_ports_and_nowhere_else() {
         assert_eq!(attempt(&grants, &what), end, "{what}");
     }
     assert_eq!(attempt("udp = [\"127.0.0.1:7\"]", "datagram"), "done");
+}
+
+#[test]
+fn what_a_component_makes_of_the_compiler_reaches_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = format!("connect {}", listener.local_addr().unwrap());
+    for (what, end) in [
+        ("thread", "done"),
+        ("read /etc/passwd", "EPERM"),
+        ("write /tmp/koi-compiler", "EPERM"),
+        ("list /", "EPERM"),
+        (&connect, "EPERM"),
+        ("accept", "EPERM"),
+        ("unix", "EPERM"),
+        ("datagram", "EPERM"),
+        ("packet", "EPERM"),
+        ("ptrace", "SIGSYS"),
+        ("exec", "SIGSYS"),
+        ("program", "EPERM"),
+        ("code", "EPERM"),
+        // Not counted as the memory of a process.
+        ("memory-file", "EPERM"),
+        ("shared-memory", "EPERM"),
+        ("signal", "EPERM"),
+        ("limit", "EPERM"),
+        ("own-signals", "EPERM"),
+        ("become-root", "EPERM"),
+    ] {
+        assert_eq!(attempt_by(Work::Compiles, "", what), end, "{what}");
+    }
 }

@@ -58,10 +58,8 @@ pub(super) const OF_PROCESSOR: &[c_long] =
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const OF_PROCESSOR: &[c_long] = &[];
 
-/// Threads, and what the standard library does with them.
+/// Code, and what the standard library does when it starts threads.
 pub(super) const LOADING: &[c_long] = &[
-    libc::SYS_clone,
-    libc::SYS_clone3,
     libc::SYS_memfd_create,
     libc::SYS_mmap,
     libc::SYS_mprotect,
@@ -69,6 +67,38 @@ pub(super) const LOADING: &[c_long] = &[
     libc::SYS_prctl,
     libc::SYS_seccomp,
     libc::SYS_setrlimit,
+];
+
+/// What compiling takes: memory, threads that wait for each other, and the standard streams.
+pub(super) const COMPILING: &[c_long] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_fstat,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_getrlimit,
+    libc::SYS_gettid,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    libc::SYS_read,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_sigaltstack,
+    libc::SYS_write,
+    libc::SYS_writev,
 ];
 
 /// The same number on every processor. The crate `libc` does not know it for all of them.

@@ -1,6 +1,6 @@
-//! seccomp: which system calls a helper may make.
+//! seccomp: which system calls a process with foreign code may make.
 //!
-//! What is not listed fails with EPERM, so that a library that tries something goes on without. What no part of a helper ever tries ends the process.
+//! What is not listed fails with EPERM, so that a library that tries something goes on without. What no such process ever tries ends it.
 
 mod lists;
 
@@ -14,8 +14,8 @@ use seccompiler::{
 
 use crate::backend::wasm::grants::Grants;
 use lists::{
-    ALWAYS, DESCRIPTOR_COMMANDS, DEVICE_COMMANDS, FILES, FILES_OF_PROCESSOR, LOADING, NEVER, OF_PROCESSOR,
-    SOCKETS,
+    ALWAYS, COMPILING, DESCRIPTOR_COMMANDS, DEVICE_COMMANDS, FILES, FILES_OF_PROCESSOR, LOADING, NEVER,
+    OF_PROCESSOR, SOCKETS,
 };
 
 /// Why there is no filter.
@@ -34,17 +34,17 @@ pub(crate) enum Stage {
     Loading,
     /// To run guests.
     Serving,
+    /// To compile a component.
+    Compiling,
 }
 
 /// Lets all threads of this process make the calls of `stage`, and no other. False: this kernel has no such filters.
 pub(super) fn restrict(grants: &Grants, stage: Stage) -> Result<bool, FilterError> {
-    if stage == Stage::Loading {
+    if matches!(stage, Stage::Loading | Stage::Compiling) {
         let never = NEVER.iter().map(|call| (*call, Vec::new())).collect();
         if !install(never, SeccompAction::Allow, SeccompAction::KillProcess)? {
             return Ok(false);
         }
-    }
-    if stage == Stage::Serving && reads_files(grants) {
         let not_there = [(libc::SYS_clone3, Vec::new())].into();
         install(not_there, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     }
@@ -69,27 +69,19 @@ fn is_missing(error: &std::io::Error) -> bool {
 
 fn allowed(grants: &Grants, stage: Stage) -> Result<Rules, FilterError> {
     let mut rules = Rules::new();
-    allow(&mut rules, ALWAYS);
-    allow(&mut rules, OF_PROCESSOR);
-    with_conditions(&mut rules)?;
-    if reads_files(grants) {
-        allow(&mut rules, FILES);
-        allow(&mut rules, FILES_OF_PROCESSOR);
-        // Of an open file, and of none that is named: Landlock does not look at that.
-        rules.insert(libc::SYS_utimensat, vec![SeccompRule::new(vec![null(1)?])?]);
+    match stage {
+        Stage::Compiling => allow(&mut rules, COMPILING),
+        Stage::Loading | Stage::Serving => for_guests(&mut rules, grants)?,
     }
-    if grants.needs_network() {
-        allow(&mut rules, SOCKETS);
-        rules.insert(libc::SYS_socket, socket_kinds(grants)?);
+    of_this_process(&mut rules)?;
+    if makes_threads(grants, stage) {
+        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![thread()?])?]);
+        // Whether it makes a thread cannot be seen: the first stage has a filter that says that it is not there.
+        rules.insert(libc::SYS_clone3, Vec::new());
     }
     match stage {
         Stage::Loading => allow(&mut rules, LOADING),
-        Stage::Serving => {
-            if reads_files(grants) {
-                rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![thread()?])?]);
-                // Whether it makes a thread cannot be seen; that it is not there is said by a filter of its own.
-                rules.insert(libc::SYS_clone3, Vec::new());
-            }
+        Stage::Serving | Stage::Compiling => {
             let not_executable = || masked(2, libc::PROT_EXEC, 0);
             rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![not_executable()?])?]);
             let private = masked(3, libc::MAP_TYPE, libc::MAP_PRIVATE)?;
@@ -97,6 +89,24 @@ fn allowed(grants: &Grants, stage: Stage) -> Result<Rules, FilterError> {
         }
     }
     Ok(rules)
+}
+
+/// What guests and the process that runs them call.
+fn for_guests(rules: &mut Rules, grants: &Grants) -> Result<(), FilterError> {
+    allow(rules, ALWAYS);
+    allow(rules, OF_PROCESSOR);
+    with_conditions(rules)?;
+    if reads_files(grants) {
+        allow(rules, FILES);
+        allow(rules, FILES_OF_PROCESSOR);
+        // Of an open file, and of none that is named: Landlock does not look at that.
+        rules.insert(libc::SYS_utimensat, vec![SeccompRule::new(vec![null(1)?])?]);
+    }
+    if grants.needs_network() {
+        allow(rules, SOCKETS);
+        rules.insert(libc::SYS_socket, socket_kinds(grants)?);
+    }
+    Ok(())
 }
 
 fn allow(rules: &mut Rules, calls: &[c_long]) {
@@ -114,11 +124,23 @@ fn with_conditions(rules: &mut Rules) -> Result<(), BackendError> {
     // A socket that sends where it is not connected to passes the rules for ports by.
     rules.insert(libc::SYS_sendto, vec![SeccompRule::new(vec![masked(3, libc::MSG_FASTOPEN, 0)?])?]);
     rules.insert(libc::SYS_sendmsg, vec![SeccompRule::new(vec![masked(2, libc::MSG_FASTOPEN, 0)?])?]);
-    // Limits and signals of this process alone: others may have the same user.
+    Ok(())
+}
+
+/// Limits and signals of this process alone: others may have the same user.
+fn of_this_process(rules: &mut Rules) -> Result<(), BackendError> {
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![masked(0, -1, 0)?])?]);
     let own = c_int::try_from(std::process::id()).unwrap_or_default();
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![masked(0, -1, own)?])?]);
     Ok(())
+}
+
+/// Whether threads are started in this stage.
+fn makes_threads(grants: &Grants, stage: Stage) -> bool {
+    match stage {
+        Stage::Loading | Stage::Compiling => true,
+        Stage::Serving => reads_files(grants),
+    }
 }
 
 /// Streams of files are read and written by threads of their own.
