@@ -1,5 +1,6 @@
 //! What a hook says, and what it starts, while it runs.
 
+use koi_child::group::NotedGroup;
 use koi_core::io::RunId;
 use koi_plugin_api::{CallLog, LogLevel};
 
@@ -17,6 +18,7 @@ pub(super) struct HookLog {
 
 impl HookLog {
     fn began(&self, group: i32, kind: GroupKind) {
+        let group = NotedGroup::now(group);
         if let Some(guardian) = &self.guardian {
             guardian.group_began(self.run.0, group, kind);
         }
