@@ -12,6 +12,8 @@
 //! | limits | when it is loaded | its memory and files |
 //! | seccomp, second filter | before the first guest | no new code, no new process, no thread but for files, no socket that nothing grants |
 //!
+//! The process that compiles goes the same way as far as its user, before it reads the component, and then has one filter of its own: memory, threads and its standard streams.
+//!
 //! None of it can be undone. What the machine does not allow, because koid is not root there, a container has no more users or the kernel is too old,
 //! is left out, and koid is told: the sandbox is there all the same. No capability is kept where Landlock does not hold it to the granted folders.
 
