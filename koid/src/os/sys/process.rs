@@ -3,7 +3,8 @@
 use std::io;
 
 use koi_child::ProcessHandle;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Reboots the machine at once, without syncing disks: a fence must not wait for a disk that hangs. Returns only when
 /// that is not allowed.
@@ -27,8 +28,14 @@ pub(crate) fn parent() -> i32 {
 /// SIGKILL to the process that started this one, if it still lives. Its number is not given away before it is reaped, and then the parent is another: so the handle, which
 /// is opened before that is looked at, is the parent's.
 pub(crate) fn kill_parent(known: i32) {
-    if let Some(handle) = ProcessHandle::open(known).filter(|_| parent() == known) {
-        handle.signal(Signal::SIGKILL);
+    let handle = ProcessHandle::open(known);
+    if parent() != known {
+        return;
+    }
+    match handle {
+        Some(handle) => handle.signal(Signal::SIGKILL),
+        // It cannot be looked at. That it hangs is worse.
+        None => drop(kill(Pid::from_raw(known), Signal::SIGKILL)),
     }
 }
 

@@ -69,7 +69,11 @@ fn about_file(target: &Target, loaded: &LoadedHandler<'_>) -> String {
         (Kind::Wasm, None) => format!("component, {kib} KiB, {api}"),
         (Kind::Wasm, Some(compiled)) => {
             let how = if compiled.cached { "compiled code found in the cache" } else { "compiled" };
-            let lacking = compiled.lacking.as_ref().map(|lacking| format!(", {lacking}")).unwrap_or_default();
+            let lacking = compiled
+                .lacking
+                .as_ref()
+                .map(|lacking| format!(", by a process {lacking}"))
+                .unwrap_or_default();
             format!("component, {kib} KiB, {api}; {how} in {}{lacking}", shown(compiled.took))
         }
     }
