@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
@@ -177,11 +178,57 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Whether any process of the group with this id, whoever started it, is more than a zombie. Where there is none this is known at once;
-/// otherwise it looks through /proc.
-pub fn runs(group: i32) -> bool {
-    let group = Pid::from_raw(group);
-    killpg(group, None).is_ok() && members_run(group)
+/// A process group, for whoever does not reap its leader: that may be gone at any time, and then another may have its number.
+///
+/// A leader is older than the note of it. As long as anything of a group is left, be it a zombie, the number is given to nobody else. So a process of that number
+/// that is younger than the note says that the group is gone. Whether there is one is looked at right before each signal: numbers are given out one after the other,
+/// and all others would have to come in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedGroup {
+    id: i32,
+    noted_us: u64,
+}
+
+impl NotedGroup {
+    /// The group that is led by this process, which has not been reaped.
+    pub fn now(id: i32) -> NotedGroup {
+        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or(Duration::MAX);
+        NotedGroup { id, noted_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX) }
+    }
+
+    /// One that was noted by another process, at this time in microseconds of CLOCK_BOOTTIME.
+    pub fn noted_at(id: i32, noted_us: u64) -> NotedGroup {
+        NotedGroup { id, noted_us }
+    }
+
+    /// Its id.
+    pub fn id(self) -> i32 {
+        self.id
+    }
+
+    /// When it was noted, in microseconds of CLOCK_BOOTTIME.
+    pub fn noted_us(self) -> u64 {
+        self.noted_us
+    }
+
+    /// Sends a signal to all of it, and waits for nothing.
+    pub fn signal(self, signal: Signal) {
+        if !self.is_given_away() {
+            // It fails only when nobody is there any more.
+            let _ = killpg(Pid::from_raw(self.id), signal);
+        }
+    }
+
+    /// Whether any process of it is more than a zombie. Where there is none this is known at once; otherwise it looks through /proc.
+    pub fn runs(self) -> bool {
+        let group = Pid::from_raw(self.id);
+        killpg(group, None).is_ok() && !self.is_given_away() && members_run(group)
+    }
+
+    fn is_given_away(self) -> bool {
+        let noted = u128::from(self.noted_us) * u128::from(crate::sys::ticks_per_second()) / 1_000_000;
+        ProcessStat::of(self.id).is_some_and(|leader| u128::from(leader.started) > noted)
+    }
 }
 
 /// Looks through /proc. Without one the leader is all that can be known.
@@ -231,5 +278,18 @@ mod tests {
         let mut group = started(&script).await;
         assert_eq!(group.end(GroupSignal::Terminate, pending()).await, GroupEnd::Terminated);
         assert!(trace.exists());
+    }
+
+    #[tokio::test]
+    async fn a_noted_group_is_signalled_and_who_has_its_number_later_is_not() {
+        let mut group = started("sleep 600 & echo; wait").await;
+        let noted = NotedGroup::now(group.id());
+        // As if this leader were another's, started when that one was long gone.
+        let earlier = NotedGroup::noted_at(noted.id(), noted.noted_us().saturating_sub(60_000_000));
+        earlier.signal(Signal::SIGKILL);
+        assert!(!earlier.runs() && noted.runs() && group.group.leader_runs());
+        noted.signal(Signal::SIGKILL);
+        group.exited().await.unwrap();
+        assert!(koi_testkit::met_within(KILL_WAIT, || !noted.runs()));
     }
 }

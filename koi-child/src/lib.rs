@@ -19,7 +19,7 @@ pub use descriptors::{receive_descriptors, send_descriptors};
 pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
-pub use processes::{ProcessStat, process_ids};
+pub use processes::{ProcessHandle, ProcessStat, process_ids};
 pub use start::{UserIds, command, run_exactly};
 pub use sys::{
     bound_capabilities, close_inherited, go_first, is_open, keep_capabilities, outlive_signals, step_back,

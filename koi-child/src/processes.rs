@@ -1,6 +1,13 @@
 //! What /proc says of processes.
 
 use std::fs;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::sys;
 
 /// A process, as it was a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +16,7 @@ pub struct ProcessStat {
     pub id: i32,
     /// The name of its program, cut by the kernel.
     pub name: String,
-    /// It is more than a zombie.
+    /// It is more than a zombie: some thread of it goes on, be it without the first one.
     pub runs: bool,
     /// Its parent.
     pub parent: i32,
@@ -30,15 +37,53 @@ impl ProcessStat {
         let (id, rest) = stat.split_once(" (")?;
         let (name, fields) = rest.rsplit_once(") ")?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        // The 20th field; the first is the id.
+        let threads: u64 = fields.get(17)?.parse().ok()?;
         Some(ProcessStat {
             id: id.parse().ok()?,
             name: name.to_owned(),
-            runs: !matches!(*fields.first()?, "Z" | "X"),
+            runs: !matches!(*fields.first()?, "Z" | "X") || threads > 1,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
-            // The 22nd field; the first is the id.
+            // The 22nd.
             started: fields.get(19)?.parse().ok()?,
         })
+    }
+}
+
+/// One process, whatever becomes of its number.
+///
+/// A process that others reap may be gone at any time, and its number may belong to a stranger. So the handle is opened first and the process is looked at
+/// afterwards: a signal arrives only if it is still there, and then what was seen was seen of it.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    /// None: this kernel (before 5.3) or the container has no such handles, or there are no more descriptors.
+    handle: Option<OwnedFd>,
+    seen: ProcessStat,
+}
+
+impl ProcessHandle {
+    /// Of the process that has this id now; none: there is none.
+    pub fn open(id: i32) -> Option<ProcessHandle> {
+        let handle = match sys::open_process(id) {
+            Err(Errno::ESRCH) => return None,
+            handle => handle.ok(),
+        };
+        Some(ProcessHandle { handle, seen: ProcessStat::of(id)? })
+    }
+
+    /// What was seen of it when it was opened.
+    pub fn seen(&self) -> &ProcessStat {
+        &self.seen
+    }
+
+    /// Sends it a signal. Without a handle by its number, and so at once: numbers are given out one after the other, and all others come before this one again.
+    pub fn signal(&self, signal: Signal) {
+        // Gone already is as good as told.
+        let _ = match &self.handle {
+            Some(handle) => sys::signal_process(handle, signal as i32),
+            None => kill(Pid::from_raw(self.seen.id), signal),
+        };
     }
 }
 
@@ -52,7 +97,7 @@ pub fn process_ids() -> impl Iterator<Item = i32> {
 mod tests {
     use super::*;
 
-    const REST: &str = "77 0 -1 0 0 0 0 0 0 0 0 0 0 20 0 1 4711 0 0";
+    const REST: &str = "77 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
 
     #[test]
     fn a_name_cannot_confuse() {
@@ -60,6 +105,8 @@ mod tests {
         assert_eq!((stat.id, stat.name.as_str(), stat.runs), (80, "a) R (b", true));
         assert_eq!((stat.parent, stat.group, stat.started), (1, 77, 4711));
         assert!(!ProcessStat::parse(&format!("80 (sh) Z 1 77 {REST}")).unwrap().runs);
+        let others_go_on = REST.replace("20 0 1 ", "20 0 2 ");
+        assert!(ProcessStat::parse(&format!("80 (sh) Z 1 77 {others_go_on}")).unwrap().runs);
         assert_eq!(ProcessStat::parse(""), None);
     }
 
@@ -67,5 +114,23 @@ mod tests {
     fn this_process_is_found() {
         let own = ProcessStat::of(std::process::id() as i32).unwrap();
         assert!(own.runs && own.started > 0 && process_ids().any(|id| id == own.id));
+    }
+
+    #[test]
+    fn a_signal_reaches_the_process_and_nobody_who_has_its_number_later() {
+        use std::os::unix::process::ExitStatusExt;
+
+        let start = || crate::command("/bin/sleep").arg("600").spawn().unwrap();
+        let (mut child, mut other) = (start(), start());
+        let mut handle = ProcessHandle::open(child.id() as i32).unwrap();
+        handle.signal(Signal::SIGTERM);
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+        assert!(ProcessHandle::open(child.id() as i32).is_none());
+        // As if its number were another's by now.
+        handle.seen.id = other.id() as i32;
+        handle.signal(Signal::SIGKILL);
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

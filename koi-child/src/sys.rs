@@ -12,12 +12,13 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use libc::c_int;
+use nix::errno::Errno;
 
 use crate::start::UserIds;
 
@@ -157,7 +158,7 @@ pub fn keep_capabilities(keep: u64) -> io::Result<()> {
     // SAFETY: the pointers are to whole values of the form that the kernel wants for this version.
     unsafe {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        nix::errno::Errno::result(libc::syscall(libc::SYS_capset, &header, sets.as_ptr()))?;
+        Errno::result(libc::syscall(libc::SYS_capset, &header, sets.as_ptr()))?;
     }
     Ok(())
 }
@@ -305,9 +306,9 @@ impl Exec {
 fn become_user(user: &UserIds) -> io::Result<()> {
     // SAFETY: the pointer is to as many whole numbers as the first argument says; the others take numbers.
     unsafe {
-        nix::errno::Errno::result(libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
-        nix::errno::Errno::result(libc::setresgid(user.group, user.group, user.group))?;
-        nix::errno::Errno::result(libc::setresuid(user.user, user.user, user.user))?;
+        Errno::result(libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
+        Errno::result(libc::setresgid(user.group, user.group, user.group))?;
+        Errno::result(libc::setresuid(user.user, user.user, user.user))?;
     }
     Ok(())
 }
@@ -348,11 +349,32 @@ pub(crate) fn open_many_files() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a whole rlimit that outlives both calls.
     unsafe {
-        nix::errno::Errno::result(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
+        Errno::result(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
         limit.rlim_cur = limit.rlim_max;
-        nix::errno::Errno::result(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+        Errno::result(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
     }
     Ok(())
+}
+
+/// A handle of the process that has this number now: it stands for no other later.
+pub(crate) fn open_process(id: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: it takes numbers.
+    let handle = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) })?;
+    Ok(received(handle as RawFd))
+}
+
+/// Sends a signal to a process by its handle.
+pub(crate) fn signal_process(handle: &OwnedFd, signal: c_int) -> Result<(), Errno> {
+    let (handle, nothing) = (handle.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+    // SAFETY: it takes numbers and, instead of a pointer, none.
+    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle, signal, nothing, 0) }).map(drop)
+}
+
+/// Ticks of /proc in a second.
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: it takes a number.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).unwrap_or(100).max(1)
 }
 
 /// Whether this process has a descriptor of this number.
@@ -361,7 +383,7 @@ pub fn is_open(number: RawFd) -> bool {
     unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
 }
 
-/// Takes a descriptor that has come with a message.
+/// Takes a descriptor that the kernel has just made, of a process or with a message.
 pub(crate) fn received(end: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(end) }

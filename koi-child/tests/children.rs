@@ -2,9 +2,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use koi_child::ProcessStat;
+use koi_child::group::NotedGroup;
 use koi_testkit::{lives, wait_for, wait_some};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -143,4 +147,24 @@ fn the_keeper_ends_with_the_last_writer() {
 fn what_was_said_while_it_is_read_is_all_there() {
     let output = child("exec \"$@\"", "seq 1000");
     assert_eq!(said(&output).lines().count(), 1000);
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_runs_as_long_as_another_does() {
+    let mut command = Command::new(HELPER);
+    let command = command.arg("go-on-in-the-background").process_group(0).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let id = child.id() as i32;
+    let (_killed, group) = (Mortal(Pid::from_raw(id)), NotedGroup::now(id));
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let state = || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.chars().next()
+    };
+    wait_for("its first thread has ended", || state() == Some('Z'));
+    assert!(group.runs() && ProcessStat::of(id).unwrap().runs);
+    group.signal(Signal::SIGKILL);
+    child.wait().unwrap();
+    assert!(!group.runs());
 }

@@ -75,7 +75,7 @@ pub struct Facts {
 }
 
 /// The compiled code of a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
     /// Its bytes.
     pub size_bytes: u64,
@@ -83,6 +83,8 @@ pub struct Compiled {
     pub cached: bool,
     /// How long compiling, or reading it, took.
     pub took: Duration,
+    /// What did not confine the process that compiled it, as this machine does not give it: `without Landlock`. None: nothing is lacking, or it was in the cache.
+    pub lacking: Option<String>,
 }
 
 /// What a service brings along for its handler.

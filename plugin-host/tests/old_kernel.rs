@@ -34,6 +34,8 @@ async fn without_landlock_a_folder_is_reached_by_its_own_rights_alone() {
     let node = Node::new();
     let status = "(call $status (i32.const 0) %{well} (i32.const 0) (i32.const 0))";
     let guest = Guest::new("old").hook("start", "(call $done)").hook("status", status).build();
+    let compiled = node.facts(&guest).unwrap().compiled.unwrap();
+    assert_eq!(compiled.lacking.as_deref(), Some("without Landlock"), "of the process that compiled it");
     let folder = tempfile::tempdir().unwrap();
     let grants = format!("[grants]\nwrite = [{:?}]\n", folder.path());
     let handler = node.handler("old", &guest, &grants);

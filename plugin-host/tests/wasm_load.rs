@@ -5,7 +5,9 @@ mod guests;
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use guests::Guest;
@@ -160,30 +162,81 @@ fn compile_bomb() -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A process that this test's process has started to compile: what is written in one of its files.
-fn of_compiler(file: &str) -> Option<String> {
+/// The processes that this test's process has started to compile.
+fn compilers() -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
     let ours = format!("PPid:\t{}\n", std::process::id());
     let is_compiler = |process: &PathBuf| {
         let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
         read("status").contains(&ours) && read("cmdline").contains("plugin-compile")
     };
-    let compiler = processes.into_iter().find(is_compiler)?;
-    fs::read_to_string(compiler.join(file)).ok()
+    processes.filter(is_compiler).collect()
+}
+
+/// What `look` finds in a compiling process while the bomb is compiled, and why that is refused.
+fn while_the_bomb_is_compiled<T>(look: impl Fn(&Path) -> Option<T>) -> (T, String) {
+    let bomb = compile_bomb();
+    let refused = std::thread::spawn(move || refusal(&bomb));
+    let mut found = None;
+    koi_testkit::met_within(Duration::from_secs(60), || {
+        found = compilers().iter().find_map(|process| look(process));
+        found.is_some() || refused.is_finished()
+    });
+    (found.expect("it compiles for some seconds"), refused.join().unwrap())
 }
 
 #[test]
 fn a_component_that_would_take_the_machines_memory_is_refused_and_gives_way_to_everything_meanwhile() {
-    let bomb = compile_bomb();
-    let refused = std::thread::spawn(move || refusal(&bomb));
     // The compiler sets this for itself, after its start.
-    let gives_way = || of_compiler("oom_score_adj").as_deref() == Some("1000\n") || refused.is_finished();
-    assert!(koi_testkit::met_within(Duration::from_secs(60), gives_way));
-    let stat = of_compiler("stat").expect("it compiles for some seconds");
+    let (stat, refused) = while_the_bomb_is_compiled(|process| {
+        let score = fs::read_to_string(process.join("oom_score_adj")).ok()?;
+        (score == "1000\n").then(|| fs::read_to_string(process.join("stat")).ok()).flatten()
+    });
     let (_, after_name) = stat.rsplit_once(") ").unwrap();
     assert_eq!(after_name.split(' ').nth(16), Some("19"), "its niceness: {stat}");
-    let refused = refused.join().unwrap();
     assert!(refused.contains("MiB of memory, which no component of its size needs"), "{refused}");
+}
+
+#[test]
+fn what_compiles_is_a_process_without_rights() {
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip("only root has rights to take from a compiler");
+    }
+    let ((status, network), _) = while_the_bomb_is_compiled(|process| {
+        let status = fs::read_to_string(process.join("status")).ok()?;
+        let network = fs::read_link(process.join("ns/net")).ok()?;
+        status.contains("Seccomp:\t2\n").then_some((status, network))
+    });
+    let no_right = "0000000000000000";
+    for (key, value) in [("NoNewPrivs", "1"), ("CapEff", no_right), ("CapBnd", no_right), ("Groups", "")] {
+        assert!(
+            status.lines().any(|line| line.trim_end() == format!("{key}:\t{value}").trim_end()),
+            "{key}: {status}"
+        );
+    }
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    assert!(users.split_whitespace().all(|user| user.parse::<u32>().unwrap() > 1_000_000_000), "{users}");
+    assert_ne!(network, fs::read_link("/proc/self/ns/net").unwrap(), "nothing is reached from there");
+}
+
+#[test]
+fn whoever_is_not_root_compiles_all_the_same() {
+    if !nix::unistd::geteuid().is_root() {
+        return koi_testkit::skip(
+            "only root can become somebody else; all that is tested here is done by somebody else",
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = folder.path().join("helper");
+    fs::copy(env!("CARGO_BIN_EXE_koi-plugin-helper"), &program).unwrap();
+    let component = folder.path().join("small.wasm");
+    fs::write(&component, small("small").build()).unwrap();
+    let mut compiler = Command::new(program);
+    compiler.arg("plugin-compile").uid(65534).gid(65534).stdin(fs::File::open(component).unwrap());
+    let output = compiler.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.windows(4).any(|bytes| bytes == b"\x7fELF"), "there is code");
 }
 
 #[test]

@@ -11,12 +11,23 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match &words[..] {
         [word] if word == KEEP => koi_child::keep(),
+        [word] if word == "go-on-in-the-background" => go_on_in_the_background(),
         [word, script] if word == "run" => run(script).unwrap_or(ExitCode::FAILURE),
         _ => {
             eprintln!("koi-child-helper: started by tests of koi-child, and of no use by itself");
             ExitCode::from(2)
         }
     }
+}
+
+/// The first thread ends, and another goes on.
+#[allow(unsafe_code, reason = "only the kernel can end the first thread alone")]
+fn go_on_in_the_background() -> ! {
+    std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(600)));
+    println!("it goes on");
+    // SAFETY: it takes a number and returns to nobody. What this thread owns stays as it is.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("this thread has ended")
 }
 
 /// The output is read until the script itself has ended.

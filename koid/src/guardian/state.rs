@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use koi_child::group::NotedGroup;
 use koi_config::{Config, Fence};
 use koi_core::guard::ServiceLevel;
 use koi_core::types::{Epoch, Time};
 
 use super::watchdog::Watchdog;
-use crate::guardian_client::protocol::{ARMED, GuardianMessage, Route, Setup, UNARMED, Watching};
+use crate::guardian_client::protocol::{ARMED, GroupBegan, GuardianMessage, Route, Setup, UNARMED, Watching};
 use crate::hooks::process_groups::GroupKind;
 use crate::os::sys;
 
@@ -19,7 +20,8 @@ pub(super) struct GuardedState {
     pub(super) route: Option<Route>,
     pub(super) watching: Watching,
     pub(super) services: BTreeMap<String, ServiceLevel>,
-    pub(super) groups: BTreeMap<(u64, i32), GroupKind>,
+    /// By the hook's number and the group's. Who reaps their leaders when koid is dead says nothing.
+    pub(super) groups: BTreeMap<(u64, i32), (NotedGroup, GroupKind)>,
     /// The grace of this node, for deadlines.
     pub(super) grace: Duration,
     /// With `fence = "watchdog"`.
@@ -45,9 +47,11 @@ impl GuardedState {
             }
             GuardianMessage::Group(group) => {
                 let named = (group.run, group.group);
-                match group.kind {
+                match group.began {
                     None => self.groups.remove(&named),
-                    Some(kind) => self.groups.insert(named, kind),
+                    Some(GroupBegan { kind, noted_us }) => {
+                        self.groups.insert(named, (NotedGroup::noted_at(group.group, noted_us), kind))
+                    }
                 };
             }
             // Dealt with before.

@@ -3,11 +3,13 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use koi_child::group::NotedGroup;
 use koi_config::Config;
 use koi_core::guard::Teardown;
 use koi_core::io::{Effect, Input, ServiceSpec};
 use koi_plugin_api::NewestEpoch;
 use koi_plugin_host::{Host, Registry};
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 use super::TakeoverCause;
@@ -72,16 +74,16 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
 
 /// No hook outlives its daemon: when this returns, nothing of them runs any more. A promotion that ended later would be a second master's.
 fn end_hooks(state: &GuardedState) {
-    let groups = || state.groups.iter().map(|((_, group), _)| *group);
+    let groups = || state.groups.values().map(|(group, _)| *group);
     let of = |wanted: GroupKind| {
-        move || state.groups.iter().filter(move |(_, kind)| **kind == wanted).map(|((_, group), _)| *group)
+        move || state.groups.values().filter(move |(_, kind)| *kind == wanted).map(|(group, _)| *group)
     };
     let (plain, brokers) = (of(GroupKind::Plain), of(GroupKind::Broker));
-    groups().for_each(sys::end_group);
+    groups().for_each(|group| group.signal(Signal::SIGTERM));
     if ended_within(groups, HOOKS_END) {
         return;
     }
-    plain().for_each(sys::kill_group);
+    plain().for_each(|group| group.signal(Signal::SIGKILL));
     if !ended_within(plain, KILL_WAIT) {
         tracing::error!("a hook of the daemon hangs in the kernel and cannot be killed");
     }
@@ -93,9 +95,9 @@ fn end_hooks(state: &GuardedState) {
     }
 }
 
-fn ended_within<G: Iterator<Item = i32>>(groups: impl Fn() -> G, patience: Duration) -> bool {
+fn ended_within<G: Iterator<Item = NotedGroup>>(groups: impl Fn() -> G, patience: Duration) -> bool {
     let begun = sys::now();
-    while groups().any(koi_child::group::runs) {
+    while groups().any(NotedGroup::runs) {
         if sys::now().since(begun) >= patience {
             return false;
         }

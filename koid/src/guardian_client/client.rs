@@ -11,14 +11,15 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use koi_child::group::NotedGroup;
 use koi_config::{ClusterKey, Config};
 use koi_core::guard::{ServiceLevel, Watch};
 use koi_core::types::Time;
 use tokio::sync::mpsc;
 
 use super::protocol::{
-    self, ARMED, GroupUpdate, GuardianMessage, HERE, MESSAGE_BYTES, NAME, ROOM_BYTES, Route, ServiceUpdate,
-    Setup, UNARMED, Watching,
+    self, ARMED, GroupBegan, GroupUpdate, GuardianMessage, HERE, MESSAGE_BYTES, NAME, ROOM_BYTES, Route,
+    ServiceUpdate, Setup, UNARMED, Watching,
 };
 use crate::args::Args;
 use crate::hooks::process_groups::GroupKind;
@@ -85,7 +86,7 @@ struct ToldState {
     route: Option<Route>,
     watch: Option<Watching>,
     services: BTreeMap<String, ServiceLevel>,
-    groups: BTreeMap<(u64, i32), GroupKind>,
+    groups: BTreeMap<(u64, i32), (NotedGroup, GroupKind)>,
     leaving: bool,
 }
 
@@ -104,9 +105,7 @@ impl ToldState {
         messages.extend(self.setup.clone().map(GuardianMessage::Setup));
         messages.extend(self.route.clone().map(GuardianMessage::Route));
         messages.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
-        messages.extend(self.groups.iter().map(|((run, group), kind)| {
-            GuardianMessage::Group(GroupUpdate { run: *run, group: *group, kind: Some(*kind) })
-        }));
+        messages.extend(self.groups.iter().map(|((run, _), (group, kind))| began(*run, *group, *kind)));
         messages.extend(self.watch.map(GuardianMessage::Watch));
         messages.iter().for_each(|message| self.send(message));
     }
@@ -265,17 +264,17 @@ impl Guardian {
     }
 
     /// A hook has started a process group.
-    pub(crate) fn group_began(&self, run: u64, group: i32, kind: GroupKind) {
+    pub(crate) fn group_began(&self, run: u64, group: NotedGroup, kind: GroupKind) {
         let mut told = self.lock();
-        told.groups.insert((run, group), kind);
-        told.send(&GuardianMessage::Group(GroupUpdate { run, group, kind: Some(kind) }));
+        told.groups.insert((run, group.id()), (group, kind));
+        told.send(&began(run, group, kind));
     }
 
     /// A hook's process group is gone.
     pub(crate) fn group_gone(&self, run: u64, group: i32) {
         let mut told = self.lock();
         told.groups.remove(&(run, group));
-        told.send(&GuardianMessage::Group(GroupUpdate { run, group, kind: None }));
+        told.send(&GuardianMessage::Group(GroupUpdate { run, group, began: None }));
     }
 
     /// The daemon ends in order: the guardian is not needed any more.
@@ -315,6 +314,11 @@ fn listen(socket: &OwnedFd, end: Time, heard: &mpsc::UnboundedSender<GuardianRep
         // The daemon may be ending.
         let _ = heard.send(said);
     }
+}
+
+fn began(run: u64, group: NotedGroup, kind: GroupKind) -> GuardianMessage {
+    let began = GroupBegan { kind, noted_us: group.noted_us() };
+    GuardianMessage::Group(GroupUpdate { run, group: group.id(), began: Some(began) })
 }
 
 fn service(name: &str, standing: Option<ServiceLevel>) -> GuardianMessage {

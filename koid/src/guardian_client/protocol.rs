@@ -140,9 +140,20 @@ pub(crate) struct GroupUpdate {
     pub(crate) run: u64,
     #[n(1)]
     pub(crate) group: i32,
-    /// How it is ended; none: it is gone.
+    /// None: it is gone.
     #[n(2)]
-    pub(crate) kind: Option<GroupKind>,
+    pub(crate) began: Option<GroupBegan>,
+}
+
+/// A hook's process group that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct GroupBegan {
+    /// How it is ended.
+    #[n(0)]
+    pub(crate) kind: GroupKind,
+    /// When its leader was there, by CLOCK_BOOTTIME: one of its number that is younger is another's.
+    #[n(1)]
+    pub(crate) noted_us: u64,
 }
 
 /// Tells the guardian a message; it is never waited for.

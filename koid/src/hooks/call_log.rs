@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use koi_child::group::NotedGroup;
 use koi_core::io::RunId;
 use koi_plugin_api::{CallLog, Incident, LogLevel};
 
@@ -29,6 +30,7 @@ impl HookLog {
     }
 
     fn began(&self, group: i32, kind: GroupKind) {
+        let group = NotedGroup::now(group);
         if let Some(guardian) = &self.guardian {
             guardian.group_began(self.run.0, group, kind);
         }

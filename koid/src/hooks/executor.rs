@@ -99,7 +99,7 @@ impl HookExecutor {
             kind.end(group);
             // A broker that was let go of is told of as gone when it is.
             if let Some(guardian) = self.guardian.as_ref().filter(|_| kind == GroupKind::Plain) {
-                guardian.group_gone(run.0, group);
+                guardian.group_gone(run.0, group.id());
             }
         }
     }

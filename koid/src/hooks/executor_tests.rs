@@ -1,6 +1,7 @@
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
+use koi_child::group::NotedGroup;
 use koi_core::io::{HandlerInstance, StatusReport, TargetRole};
 use koi_core::types::{Epoch, NodeState};
 use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
@@ -153,7 +154,7 @@ async fn what_a_service_says_besides_is_kept_until_it_is_stopped() {
 async fn a_handler_that_panics_is_a_failed_hook_and_no_dead_daemon() {
     let (orders, mut inputs, groups) = runner();
     let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-    groups.began(RunId(1), child.id() as i32, GroupKind::Plain);
+    groups.began(RunId(1), NotedGroup::now(child.id() as i32), GroupKind::Plain);
     orders.send(hook(1, Hook::Stop)).unwrap();
     let (run, how) = ended(&mut inputs).await;
     assert!(run == 1 && matches!(how, HookEnd::Failed { timed_out: false, .. }), "{how:?}");
@@ -221,7 +222,7 @@ fn the_daemons_end_kills_every_hook() {
     for (kind, signal) in [(GroupKind::Plain, 9), (GroupKind::Broker, 15)] {
         let groups = ProcessGroups::default();
         let mut child = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-        groups.began(RunId(1), child.id() as i32, kind);
+        groups.began(RunId(1), NotedGroup::now(child.id() as i32), kind);
         drop(KillOnDrop(groups));
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(signal));
     }

@@ -192,7 +192,7 @@ pub(crate) fn detail(
 ) -> api::PluginDetail {
     let used_by = used_by(info, statistics);
     let facts = info.facts.clone().unwrap_or_default();
-    let compiled = facts.compiled.map(|compiled| api::PluginCompiled {
+    let compiled = facts.compiled.as_ref().map(|compiled| api::PluginCompiled {
         size_bytes: compiled.size_bytes,
         cached: compiled.cached,
         took_ms: ms(compiled.took),

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use nix::sys::signal::{Signal, killpg};
+use koi_child::ProcessHandle;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Reboots the machine at once, without syncing disks: a fence must not wait for a disk that hangs. Returns only when
@@ -19,27 +20,22 @@ pub(crate) fn execute_anew() -> io::Error {
     std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec()
 }
 
-/// SIGKILL to a whole process group.
-pub(crate) fn kill_group(group: i32) {
-    // Gone already is as good as killed.
-    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-}
-
-/// SIGTERM to a whole process group.
-pub(crate) fn end_group(group: i32) {
-    let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
-}
-
 /// The process that started this one.
 pub(crate) fn parent() -> i32 {
     nix::unistd::getppid().as_raw()
 }
 
-/// SIGKILL to the process that started this one, if it still lives: its number is not given away before it is reaped, and then
-/// the parent is another.
+/// SIGKILL to the process that started this one, if it still lives. Its number is not given away before it is reaped, and then the parent is another: so the handle, which
+/// is opened before that is looked at, is the parent's.
 pub(crate) fn kill_parent(known: i32) {
-    if parent() == known {
-        let _ = nix::sys::signal::kill(Pid::from_raw(known), Signal::SIGKILL);
+    let handle = ProcessHandle::open(known);
+    if parent() != known {
+        return;
+    }
+    match handle {
+        Some(handle) => handle.signal(Signal::SIGKILL),
+        // It cannot be looked at. That it hangs is worse.
+        None => drop(kill(Pid::from_raw(known), Signal::SIGKILL)),
     }
 }
 

@@ -60,7 +60,7 @@ impl HelperProcess {
     pub(crate) fn start(command: Command) -> io::Result<(HelperProcess, StdStream)> {
         let (ours, theirs) = StdStream::pair()?;
         let ((out, out_end), (err, err_end)) = (io::pipe()?, io::pipe()?);
-        let process = Process::start(command, theirs, [out_end.into(), err_end.into()])?;
+        let process = Process::start(command, theirs.into(), [out_end.into(), err_end.into()])?;
         Ok((HelperProcess { process, output: Output::new(out.into(), err.into())? }, ours))
     }
 

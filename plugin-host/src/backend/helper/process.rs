@@ -3,7 +3,6 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,13 +31,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a helper. `socket` is for orders and answers; what the plugin says goes to `out` and `err`. Blocks a little.
+    /// Starts a helper. `orders`, for orders and answers, is its standard input; what the plugin says goes to `out` and `err`. Blocks a little.
     pub(crate) fn start(
         mut command: Command,
-        socket: UnixStream,
+        orders: OwnedFd,
         [out, err]: [Stdio; 2],
     ) -> io::Result<Process> {
-        command.stdin(OwnedFd::from(socket)).stdout(out).stderr(err).process_group(0);
+        command.stdin(orders).stdout(out).stderr(err).process_group(0);
         let child = command.spawn()?;
         let group = Group::from_leader(child.id());
         Ok(Process { child, group, reaped: false })
@@ -91,15 +90,22 @@ impl Process {
         true
     }
 
-    /// Waits for its end until then: how it ended, for people. None: it has not. Blocks.
-    pub(crate) fn ended_by(&mut self, until: std::time::Instant) -> Option<String> {
+    /// Waits for its end until then, and leaves it to be reaped. False: it has not ended. Blocks.
+    pub(crate) fn has_ended_by(&self, until: std::time::Instant) -> bool {
+        let mut pause = FIRST_PAUSE;
         while !self.has_ended() {
             if std::time::Instant::now() >= until {
-                return None;
+                return false;
             }
-            std::thread::sleep(FIRST_PAUSE);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LAST_PAUSE);
         }
-        Some(exit_text(self.reap()))
+        true
+    }
+
+    /// Waits for its end until then: how it ended, for people. None: it has not. Blocks.
+    pub(crate) fn ended_by(&mut self, until: std::time::Instant) -> Option<String> {
+        self.has_ended_by(until).then(|| exit_text(self.reap()))
     }
 
     /// Kills the group, and returns when nothing of it runs any more: how the helper itself ended. None: something of it hangs in

@@ -48,8 +48,8 @@ pub(crate) fn describe(source: &LibrarySource) -> Result<Described, LibraryError
     let cannot_start = |error| LibraryError::Start { program: source.program.clone(), source: error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let output = [Stdio::null(), Stdio::null()];
-    let process =
-        Process::start(source.command("describe", Path::new("/")), theirs, output).map_err(cannot_start)?;
+    let process = Process::start(source.command("describe", Path::new("/")), theirs.into(), output)
+        .map_err(cannot_start)?;
     match first_line(ours, until) {
         Ok(line) if line.is_empty() => Err(ending(process, until)),
         Ok(line) => match serde_json::from_slice(&line) {

@@ -4,7 +4,7 @@
 //! cache, sealed in memory, and asked what it is in another such process. Each service has a helper that runs its guests, a fresh
 //! instance for each hook (`guest`, inside that process). `host` is koid's side: it starts the helper, hands it calls, and does for its
 //! guests what needs koid's own rights, as far as `[grants]` go. The programs that guests may run are started by a third process, the
-//! service's `broker`, which ends all that they leave behind.
+//! service's `broker`, which ends all that they leave behind. What processes with foreign code are held to is in `confine`.
 //!
 //! ```text
 //!  koid: handler (one per service)                   helper: engine, component (one process per service)
@@ -15,11 +15,11 @@
 
 mod bindings;
 mod broker;
+mod confine;
 mod engine;
 pub(crate) mod grants;
 pub(crate) mod guest;
 mod host;
-mod layers;
 pub(crate) mod limits;
 pub(crate) mod load;
 mod protocol;

@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::backend::helper::ReplyError;
+use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::limits::Limits;
 
 /// Bytes of a message from a helper.
@@ -100,6 +100,8 @@ const FIRST_USER: u32 = 1_900_000_001;
 const USERS: u32 = 65_000;
 /// As whom a component is asked what it is.
 pub(crate) const NO_SERVICE: u32 = FIRST_USER - 1;
+/// As whom components are compiled.
+pub(crate) const COMPILER: u32 = FIRST_USER - 2;
 
 /// The user of a service's helper.
 pub(crate) fn user_of(service: &str) -> u32 {
@@ -497,7 +499,7 @@ pub(crate) fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
 }
 
 /// The first whole message of `bytes`, and how many bytes it took; none: it has not all come yet.
-fn decode<M: for<'b> Decode<'b, ()>>(
+pub(crate) fn decode<M: for<'b> Decode<'b, ()>>(
     bytes: &[u8],
     most_bytes: usize,
 ) -> Result<Option<(M, usize)>, ReplyError> {

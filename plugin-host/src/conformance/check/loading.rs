@@ -63,13 +63,18 @@ pub(crate) fn load<'t>(
 fn about_file(target: &Target, loaded: &LoadedHandler<'_>) -> String {
     let kib = loaded.size_bytes.div_ceil(1024);
     let api = &loaded.facts().api;
-    match (target.kind(), loaded.facts().compiled) {
+    match (target.kind(), &loaded.facts().compiled) {
         (Kind::Builtin, _) => "scripts, run by the built-in shell handler".into(),
         (Kind::Native, _) => format!("native library, {kib} KiB, {api}"),
         (Kind::Wasm, None) => format!("component, {kib} KiB, {api}"),
         (Kind::Wasm, Some(compiled)) => {
             let how = if compiled.cached { "compiled code found in the cache" } else { "compiled" };
-            format!("component, {kib} KiB, {api}; {how} in {}", shown(compiled.took))
+            let lacking = compiled
+                .lacking
+                .as_ref()
+                .map(|lacking| format!(", by a process {lacking}"))
+                .unwrap_or_default();
+            format!("component, {kib} KiB, {api}; {how} in {}{lacking}", shown(compiled.took))
         }
     }
 }

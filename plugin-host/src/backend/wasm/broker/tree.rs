@@ -1,11 +1,14 @@
 //! All that a broker's programs have started: found in /proc, and ended.
+//!
+//! What has left its parents is this process's child, and is reaped by it; what has not is reaped by others, and its number may be given away while it is looked at. So nothing
+//! is signalled by its number: a handle is opened first, then it is looked at whether that is a descendant ([`ProcessHandle`]).
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use koi_child::{ProcessStat, process_ids};
+use koi_child::{ProcessHandle, ProcessStat, process_ids};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
@@ -51,12 +54,12 @@ impl Tree {
 
     /// Those that are more than zombies.
     pub(super) fn running(&mut self) -> Vec<ProcessStat> {
-        if Tree::is_empty() { Vec::new() } else { self.running_beside(&HashSet::new()) }
+        if Tree::is_empty() { Vec::new() } else { self.running_beside(&Members::new()) }
     }
 
-    /// Those that are more than zombies, but for these members.
-    fn running_beside(&mut self, known: &HashSet<i32>) -> Vec<ProcessStat> {
-        let is_new = |id: &i32| *id != self.own && !self.strangers.contains(id) && !known.contains(id);
+    /// Those that are more than zombies, but for these members. They seem to be some: a number may have been given away while others were read.
+    fn running_beside(&mut self, known: &Members) -> Vec<ProcessStat> {
+        let is_new = |id: &i32| *id != self.own && !self.strangers.contains(id) && !known.contains_key(id);
         let unknown = process_ids().filter(is_new);
         let seen: HashMap<i32, ProcessStat> =
             unknown.filter_map(|id| Some((id, ProcessStat::of(id)?))).collect();
@@ -71,16 +74,11 @@ impl Tree {
         members
     }
 
-    fn descent(
-        &self,
-        process: &ProcessStat,
-        seen: &HashMap<i32, ProcessStat>,
-        members: &HashSet<i32>,
-    ) -> Descent {
+    fn descent(&self, process: &ProcessStat, seen: &HashMap<i32, ProcessStat>, members: &Members) -> Descent {
         let mut parent = process.parent;
         // Parents may have changed while they were read: there could be a circle.
         for _ in 0..=seen.len() {
-            if parent == self.own || members.contains(&parent) {
+            if parent == self.own || members.contains_key(&parent) {
                 return Descent::Member;
             }
             if parent <= 1 || self.strangers.contains(&parent) {
@@ -103,7 +101,7 @@ impl Tree {
     /// What was sent SIGKILL starts nothing any more, and each look finds what was started before that. A look reads only what is new: so
     /// it is faster than those who start more of their kind, and comes to an end.
     pub(super) fn kill(&mut self, until: Option<Instant>) -> Remains {
-        let (mut killed, mut remains) = (HashSet::new(), Remains::default());
+        let (mut killed, mut remains) = (Members::new(), Remains::default());
         let (mut pause, mut named) = (FIRST_PAUSE, HashSet::new());
         loop {
             while let Some((id, _)) = Tree::reap() {
@@ -114,9 +112,7 @@ impl Tree {
                 return remains;
             }
             let mut is_news = false;
-            for process in self.running_beside(&killed) {
-                let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
-                killed.insert(process.id);
+            for process in self.kill_new(&mut killed) {
                 if named.insert((process.id, process.started)) {
                     is_news = true;
                     remains.count += 1;
@@ -139,7 +135,43 @@ impl Tree {
             }
         }
     }
+
+    /// Kills those that are not among `killed`, and adds them. The answer is what they were.
+    fn kill_new(&mut self, killed: &mut Members) -> Vec<ProcessStat> {
+        let mut found = self.running_beside(killed);
+        // Parents come first, as a rule: whoever is a member's child is one too.
+        found.sort_by_key(|process| (process.started, process.id));
+        let mut all = Vec::new();
+        loop {
+            let before = found.len();
+            found.retain(|process| {
+                // Whoever is gone meanwhile has left its children to this process.
+                let Some(handle) = ProcessHandle::open(process.id) else { return false };
+                let is_member = is_member(self.own, handle.seen(), killed);
+                if is_member {
+                    handle.signal(Signal::SIGKILL);
+                    killed.insert(process.id, handle.seen().started);
+                    all.push(handle.seen().clone());
+                }
+                !is_member
+            });
+            // Those whose parents are none, or not any more, are found again, or are strangers.
+            if found.is_empty() || found.len() == before {
+                return all;
+            }
+        }
+    }
 }
+
+/// Whether it descends from `root` for sure. Its parent's number was a member's before it was looked at: if it is still the same one's, it was when it was looked at.
+fn is_member(root: i32, process: &ProcessStat, members: &Members) -> bool {
+    let is_same =
+        |started: &u64| ProcessStat::of(process.parent).is_some_and(|parent| parent.started == *started);
+    process.parent == root || members.get(&process.parent).is_some_and(is_same)
+}
+
+/// Descendants by their numbers, and when they were started: both together name a process.
+type Members = HashMap<i32, u64>;
 
 impl Drop for Tree {
     fn drop(&mut self) {
@@ -151,4 +183,23 @@ enum Descent {
     Member,
     Stranger,
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_of_whoever_has_a_members_number_by_now_is_a_stranger() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let parent = ProcessStat::of(child.id() as i32).unwrap();
+        let grandchild = ProcessStat { id: 1_000_000_000, parent: parent.id, ..parent.clone() };
+        let is_one = |members: &[(i32, u64)]| is_member(1, &grandchild, &members.iter().copied().collect());
+        assert!(!is_one(&[]));
+        assert!(is_one(&[(parent.id, parent.started)]));
+        assert!(!is_one(&[(parent.id, parent.started - 1)]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_one(&[(parent.id, parent.started)]));
+    }
 }

@@ -4,7 +4,7 @@
 //! process waits: what hangs is killed with it, and costs this service alone. No name is looked up here: that takes files and libraries of
 //! the machine, and koid does it.
 
-mod confine;
+mod budget;
 mod describe;
 mod imports;
 mod link;

@@ -14,9 +14,10 @@ use wasmtime::component::{Component, Linker};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::socket::ReadHalf;
+use crate::backend::wasm::confine::{ConfineError, Stage, give_up_rights, is_stale, limit_calls};
 use crate::backend::wasm::engine::{EngineError, engine_with, keeping_engine};
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::guest::confine::{Budget, BudgetError, ConfineError, close, confine, is_stale};
+use crate::backend::wasm::guest::budget::{Budget, BudgetError};
 use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::imports::host_functions;
 use crate::backend::wasm::guest::link::Link;
@@ -92,7 +93,8 @@ async fn serve_all(
         GuestSetup::Describe => (nobody, &none),
         GuestSetup::Serve(setup) => (setup.user, &setup.grants),
     };
-    let layers = confine(granted, user)?;
+    let rights = give_up_rights(granted, user)?;
+    let layers = limit_calls(granted, Stage::Loading, rights)?;
     let link = &Arc::new(Link::new(spoken, matches!(setup, GuestSetup::Serve(_))));
     let (component, machine) = match load(&setup, code) {
         Ok(loaded) => loaded,
@@ -101,7 +103,7 @@ async fn serve_all(
     let setup = match setup {
         GuestSetup::Describe => {
             budget.limit(&Limits::default())?;
-            close(&none, layers)?;
+            limit_calls(&none, Stage::Serving, layers)?;
             match describe(&machine, &component, link).await {
                 Ok(described) => link.send(&described),
                 Err(error) => link.send(&GuestMessage::Refused(error.to_string())),
@@ -116,7 +118,7 @@ async fn serve_all(
     };
     drop(component);
     budget.limit(&service.limits)?;
-    close(&service.grants, layers)?;
+    let layers = limit_calls(&service.grants, Stage::Serving, layers)?;
     link.send(&GuestMessage::Ready(layers));
     loop {
         match messages.next().await {

@@ -10,9 +10,9 @@ use koi_plugin_api::{GroupReport, Hook};
 
 use crate::backend::helper::socket::ReadHalf;
 use crate::backend::helper::{HelperProcess, Killed, RequestSender};
+use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::engine;
 use crate::backend::wasm::host::exec::programs::Programs;
-use crate::backend::wasm::layers::Layers;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
 use crate::subcommand::WASM;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport, for_people};
 
-use crate::backend::wasm::layers::Layers;
+use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::protocol::HookEnding;
 
 /// Characters of a text that people read in a line of a table.

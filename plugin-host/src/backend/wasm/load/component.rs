@@ -21,7 +21,7 @@ use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::describe::{DescribeError, describe};
 use crate::backend::wasm::load::machine_code;
-use crate::backend::wasm::load::machine_code::MachineCodeError;
+use crate::backend::wasm::load::machine_code::{MachineCode, MachineCodeError};
 use crate::backend::wasm::load::placeholders;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::load::versions::Outside;
@@ -55,10 +55,11 @@ impl WasmCode {
         let found = machine_code::for_component(host, bytes, hash)?;
         let took = began.elapsed();
         let (outside, metadata) = describe(host, &found.code)?;
-        let compiled = Compiled { size_bytes: found.code.size_bytes, cached: found.cached, took };
+        let MachineCode { code, cached, lacking } = found;
+        let compiled = Compiled { size_bytes: code.size_bytes, cached, took, lacking };
         let Outside { api, api_version, imports } = outside;
         let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
-        Ok(WasmCode { code: Arc::new(found.code), host: host.clone(), facts })
+        Ok(WasmCode { code: Arc::new(code), host: host.clone(), facts })
     }
 
     /// Loads the component in `bytes`, of which `facts` are known already.

@@ -60,7 +60,8 @@ pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metad
     let until = Instant::now() + TIME;
     let (mut ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let command = helper::command(&host.program, "describe");
-    let process = Process::start(command, theirs, [Stdio::null(), Stdio::null()]).map_err(cannot_start)?;
+    let process =
+        Process::start(command, theirs.into(), [Stdio::null(), Stdio::null()]).map_err(cannot_start)?;
     ours.set_read_timeout(Some(TIME)).map_err(DescribeError::Lost)?;
     if helper::set_up(&mut ours, code, &setup).is_err() {
         return Err(ending(process, until));

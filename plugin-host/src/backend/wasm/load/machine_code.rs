@@ -26,6 +26,8 @@ pub(crate) struct MachineCode {
     pub(crate) code: SealedCode,
     /// It was compiled before.
     pub(crate) cached: bool,
+    /// What did not confine the process that compiled it now, as this machine does not give it, for people.
+    pub(crate) lacking: Option<String>,
 }
 
 /// Finds the code of a component, or has it compiled. A cache that cannot be used costs time and nothing else.
@@ -39,13 +41,17 @@ pub(crate) fn for_component(
     let key = CacheKey::new(hash, &compatibility(host)?);
     let cache = Cache::open(&host.compiled_dir()).map_err(|error| tracing::warn!("{error}")).ok();
     if let Some(code) = cache.as_ref().and_then(|cache| cache.find(&key)) {
-        return Ok(MachineCode { code, cached: true });
+        return Ok(MachineCode { code, cached: true, lacking: None });
     }
     let compiled = compile::compile(&host.program, bytes)?;
-    if let Some(Err(error)) = cache.map(|cache| cache.put(&key, &compiled)) {
+    let lacking = compiled.layers.lacking();
+    if let Some(lacking) = &lacking {
+        tracing::info!("a component was compiled in a process {lacking}: this machine does not give it");
+    }
+    if let Some(Err(error)) = cache.map(|cache| cache.put(&key, &compiled.bytes)) {
         tracing::warn!("compiled code cannot be kept in {}: {error}", host.compiled_dir().display());
     }
-    Ok(MachineCode { code: SealedCode::from_bytes(&compiled)?, cached: false })
+    Ok(MachineCode { code: SealedCode::from_bytes(&compiled.bytes)?, cached: false, lacking })
 }
 
 /// Tells apart engines that cannot run each other's code. The program that compiles is asked once: this process has no engine.

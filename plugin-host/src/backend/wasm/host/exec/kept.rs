@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_child::ProcessStat;
 use koi_child::group::KILL_WAIT;
+use koi_child::{ProcessHandle, ProcessStat};
 use koi_files::{Durability, Temporary, WriteOptions};
 use koi_plugin_api::{CallLog, LogLevel};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -61,8 +60,18 @@ impl KeptProgram {
     }
 
     fn runs(&self) -> bool {
-        let is_it = |process: ProcessStat| process.runs && process.started == self.started;
-        self.boot == boot() && ProcessStat::of(self.broker).is_some_and(is_it)
+        ProcessStat::of(self.broker).is_some_and(|process| process.runs && self.is(&process))
+    }
+
+    fn is(&self, process: &ProcessStat) -> bool {
+        process.started == self.started && self.boot == boot()
+    }
+
+    /// Has it end with all that it keeps. Whoever has its number by now hears nothing.
+    fn terminate(&self) {
+        if let Some(handle) = ProcessHandle::open(self.broker).filter(|handle| self.is(handle.seen())) {
+            handle.signal(Signal::SIGTERM);
+        }
     }
 }
 
@@ -127,7 +136,7 @@ impl Kept {
                 LogLevel::Info,
                 &format!("what {} has left is ended: the service is down", kept.program),
             );
-            let _ = kill(Pid::from_raw(kept.broker), Signal::SIGTERM);
+            kept.terminate();
         }
         let until = Instant::now() + KILL_WAIT;
         while all.iter().any(KeptProgram::runs) {

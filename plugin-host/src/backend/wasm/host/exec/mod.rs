@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_child::Output;
-use koi_child::group::Group;
+use koi_child::group::NotedGroup;
 use koi_plugin_api::{Abort, AbortSignal, CallLog, GroupReport, Hook, LogLevel};
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use tokio::net::unix::pipe::Sender;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -180,6 +181,8 @@ impl Pipes {
 
 /// A program under way.
 struct Running {
+    /// Its group. The broker reaps its leader.
+    group: NotedGroup,
     /// Of its group. The broker sees to it that nothing of it goes on.
     report: GroupReport,
     stdin: Sender,
@@ -207,8 +210,8 @@ impl Running {
         loop {
             match broker.run(request.clone(), theirs.each_ref().map(OwnedFd::as_fd)).await? {
                 Start::Began(group) => {
-                    let report = GroupReport::new(group, log.clone());
-                    return Ok(Running { report, stdin, stdout, stderr });
+                    let (noted, report) = (NotedGroup::now(group), GroupReport::new(group, log.clone()));
+                    return Ok(Running { group: noted, report, stdin, stdout, stderr });
                 }
                 Start::Failed(Errno::ETXTBSY) if tries < BUSY_TRIES => tries += 1,
                 Start::TooMany => return Err(ProgramRunError::TooManyProcesses),
@@ -232,7 +235,7 @@ impl Running {
         end: Instant,
         abort: &mut AbortSignal,
     ) -> Result<ProgramExit, ProgramRunError> {
-        let Running { mut report, stdin, mut stdout, mut stderr } = self;
+        let Running { group, mut report, stdin, mut stdout, mut stderr } = self;
         let (mut out, mut err) = (KeptOutput::default(), KeptOutput::default());
         let code = {
             // Polled until the program is done or ended, and then dropped: a process that it left in the background may hold the
@@ -243,7 +246,7 @@ impl Running {
             };
             tokio::select! {
                 biased;
-                ended = until(broker, end, abort, &mut report) => ended,
+                ended = until(broker, end, abort, (group, &mut report)) => ended,
                 never = talk => match never {},
             }
         }?;
@@ -259,7 +262,7 @@ async fn until(
     broker: &mut Broker,
     end: Instant,
     abort: &mut AbortSignal,
-    report: &mut GroupReport,
+    (group, report): (NotedGroup, &mut GroupReport),
 ) -> Result<Option<i32>, ProgramRunError> {
     let gently = tokio::select! {
         biased;
@@ -269,7 +272,7 @@ async fn until(
                 Ok(Exit::TooMany) => Err(ProgramRunError::TooManyProcesses),
                 Err(lost) => {
                     // As much as can be done without it.
-                    Group::from_leader(report.id().cast_unsigned()).kill();
+                    group.signal(Signal::SIGKILL);
                     Err(lost.into())
                 }
             };

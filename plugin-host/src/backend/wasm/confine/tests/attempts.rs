@@ -1,4 +1,4 @@
-//! What somebody who has left the sandbox can still do. Each attempt is made by a process of its own: this test program, started again.
+//! Attempts by somebody who has left the sandbox. Each is made by a process of its own: this test program, started again.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use std::thread;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, renameat};
 use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -21,22 +22,37 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, Uid, getppid, setresuid};
 
-use super::{close, confine};
+use crate::backend::wasm::confine::{Stage, give_up_rights, limit_calls};
 use crate::backend::wasm::grants::Grants;
 use crate::host::Host;
 use crate::plugin::{Opening, Setup};
 
-/// For a process that is to try something: the grants as TOML, the attempt, and its subject.
+/// For a process that is to try something: what it does otherwise, the grants as TOML, the attempt, and its subject.
+const WORK: &str = "KOI_TEST_CONFINED_WORK";
 const GRANTS: &str = "KOI_TEST_CONFINED_GRANTS";
 const ATTEMPT: &str = "KOI_TEST_CONFINED_ATTEMPT";
 
 /// Some user that nobody is.
 const USER: u32 = 1_900_000_000;
 
+/// What the process that tries is there for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    RunsGuests,
+    Loads,
+    Compiles,
+}
+
+/// How an attempt by somebody who has left the sandbox ended.
+pub(super) fn attempt(grants: &str, what: &str) -> String {
+    attempt_by(Work::RunsGuests, grants, what)
+}
+
 /// How an attempt ended: `done`, the error's name, or the signal's.
-fn attempt(grants: &str, what: &str) -> String {
+pub(super) fn attempt_by(work: Work, grants: &str, what: &str) -> String {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "backend::wasm::guest::confine::tests::somebody_tries"])
+        .args(["--exact", "--nocapture", "backend::wasm::confine::tests::attempts::somebody_tries"])
+        .env(WORK, format!("{work:?}"))
         .env(GRANTS, grants)
         .env(ATTEMPT, what)
         .output()
@@ -68,8 +84,14 @@ fn somebody_tries() {
         Setup { service: "tries", home, config: &[], secrets: &[], grants: &table, limits: &none, opening };
     let grants = Grants::read(&setup, &host).unwrap();
     let parent = getppid();
-    let layers = confine(&grants, USER).unwrap();
-    close(&grants, layers).unwrap();
+    let rights = give_up_rights(&grants, USER).unwrap();
+    let stages: &[Stage] = match std::env::var(WORK).unwrap().as_str() {
+        "RunsGuests" => &[Stage::Loading, Stage::Serving],
+        "Loads" => &[Stage::Loading],
+        "Compiles" => &[Stage::Compiling],
+        work => panic!("{work}"),
+    };
+    stages.iter().fold(rights, |layers, stage| limit_calls(&grants, *stage, layers).unwrap());
     let ended = tries(what, subject, &listener, parent);
     let ended = match ended.map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
         Ok(()) => "done".to_owned(),
@@ -115,6 +137,8 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "packet" => socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None)
             .map(drop)
             .map_err(Into::into),
+        "memory-file" => memfd_create(c"file", MFdFlags::empty()).map(drop).map_err(Into::into),
+        "ptrace" => trace(parent),
         "signal" => kill(parent, Signal::SIGCONT).map_err(Into::into),
         "thread" => thread::Builder::new().spawn(|| {}).map(drop),
         "program" => Command::new("/bin/true").status().map(drop),
@@ -122,7 +146,11 @@ fn tries(what: &str, subject: &str, listener: &TcpListener, parent: Pid) -> io::
         "code" => {
             let length = std::num::NonZeroUsize::new(4096).unwrap();
             let executable = ProtFlags::PROT_READ | ProtFlags::PROT_EXEC;
-            mapped(length, executable)
+            mapped(length, executable, MapFlags::MAP_PRIVATE)
+        }
+        "shared-memory" => {
+            let length = std::num::NonZeroUsize::new(1 << 30).unwrap();
+            mapped(length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED)
         }
         "exec" => Err(becomes_a_program()),
         _ => panic!("{what}"),
@@ -171,10 +199,18 @@ fn owned_by(socket: &TcpListener, other: Pid) -> io::Result<()> {
 }
 
 #[allow(unsafe_code, reason = "a test")]
-fn mapped(length: std::num::NonZeroUsize, rights: ProtFlags) -> io::Result<()> {
+fn mapped(length: std::num::NonZeroUsize, rights: ProtFlags, how: MapFlags) -> io::Result<()> {
     // SAFETY: what is mapped is used by nobody.
-    let mapped = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) };
+    let mapped = unsafe { mmap_anonymous(None, length, rights, how) };
     mapped.map(drop).map_err(Into::into)
+}
+
+#[allow(unsafe_code, reason = "a test")]
+fn trace(other: Pid) -> io::Result<()> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: it takes numbers and no address.
+    let done = unsafe { libc::ptrace(libc::PTRACE_ATTACH, other.as_raw(), nothing, nothing) };
+    Errno::result(done).map(drop).map_err(Into::into)
 }
 
 /// Becomes another program; returns why it does not.
@@ -184,71 +220,4 @@ fn becomes_a_program() -> io::Error {
         Err(errno) => errno.into(),
         Ok(never) => match never {},
     }
-}
-
-#[test]
-fn whoever_left_the_sandbox_reaches_the_granted_folders_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let (reads, writes, other) =
-        (folder.path().join("reads"), folder.path().join("writes"), folder.path().join("other"));
-    for folder in [&reads, &writes, &other] {
-        fs::create_dir_all(folder.join("deeper")).unwrap();
-        fs::write(folder.join("a"), "text").unwrap();
-    }
-    let grants = format!("read = [{reads:?}]\nwrite = [{writes:?}]");
-    let of = |what: &str, path: &Path| attempt(&grants, &format!("{what} {}", path.display()));
-    for (what, path, end) in [
-        ("read", reads.join("a"), "done"),
-        ("list", reads.join("deeper"), "done"),
-        ("write", reads.join("a"), "EACCES"),
-        ("rename", reads.clone(), "EACCES"),
-        ("read", writes.join("a"), "done"),
-        ("write", writes.join("b"), "done"),
-        ("rename", writes.clone(), "done"),
-        ("read", other.join("a"), "EACCES"),
-        ("read", "/etc/passwd".into(), "EACCES"),
-        ("times", "/etc/passwd".into(), "EPERM"),
-        ("mode", writes.join("a"), "EPERM"),
-        ("list", folder.path().to_owned(), "EACCES"),
-    ] {
-        assert_eq!(of(what, &path), end, "{what} {}", path.display());
-    }
-    assert_eq!(attempt("", "read /etc/passwd"), "EPERM", "without a folder nothing is opened at all");
-}
-
-#[test]
-fn whoever_left_the_sandbox_starts_nothing_and_makes_no_code() {
-    for (what, end) in [
-        ("exec", "SIGSYS"),
-        ("program", "EPERM"),
-        ("thread", "EPERM"),
-        ("code", "EPERM"),
-        ("signal", "EPERM"),
-        ("limit", "EPERM"),
-        ("own-signals", "EPERM"),
-        ("unix", "EPERM"),
-        ("become-root", "EPERM"),
-    ] {
-        assert_eq!(attempt("", what), end, "{what}");
-    }
-}
-
-#[test]
-fn whoever_left_the_sandbox_connects_to_granted_ports_and_nowhere_else() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let granted = listener.local_addr().unwrap();
-    let grants = format!("tcp = [\"{granted}\"]");
-    for (what, end) in [
-        (format!("connect {granted}"), "done"),
-        ("connect 127.0.0.1:7".to_owned(), "EACCES"),
-        ("multipath".to_owned(), "EPERM"),
-        ("fast-open 127.0.0.1:7".to_owned(), "EPERM"),
-        ("listen".to_owned(), "EACCES"),
-        ("accept".to_owned(), "EPERM"),
-        ("datagram".to_owned(), "EPERM"),
-        ("packet".to_owned(), "EPERM"),
-    ] {
-        assert_eq!(attempt(&grants, &what), end, "{what}");
-    }
-    assert_eq!(attempt("udp = [\"127.0.0.1:7\"]", "datagram"), "done");
 }

@@ -1,25 +1,26 @@
 //! Compiling, in a process of its own: the compiler takes hundreds of megabytes that it would never give back, and it reads
 //! what others wrote.
 
-use std::ffi::OsString;
-use std::io::{self, Read, Write};
+mod process;
+mod talk;
+
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use koi_plugin_api::for_people;
-use nix::errno::Errno;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 
+use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::engine;
-use crate::backend::wasm::engine::EngineError;
-use crate::rlimit::lower;
+use crate::backend::wasm::protocol::decode;
 use crate::subcommand::COMPILE;
+use talk::{Compiler, Said};
+
+pub(crate) use process::process;
 
 /// Memory of the compiling process: so much whatever the component, and so much for each byte of it. A Python component of 18 MB takes
 /// 470 MiB of the 1,500 that it may have, one of 1.6 MB from JavaScript 120 of 490.
@@ -37,11 +38,14 @@ const WALL: Duration = Duration::from_secs(300);
 /// A component; the largest that were seen have 40 MB.
 const COMPONENT_BYTES: u64 = 256 << 20;
 
-/// Compiled code.
-const COMPILED_BYTES: u64 = 1 << 30;
+/// Compiled code: so much whatever the component, and so much for each byte of it. From real components come four bytes of code for each.
+const CODE_BYTES: u64 = 64 << 20;
+const CODE_PER_BYTE: u64 = 32;
+/// No code is larger.
+const CODE_LIMIT_BYTES: u64 = 1 << 30;
 
-/// What the process may say of a failure.
-const WORDS_BYTES: u64 = 4096;
+/// What the process says of its layers.
+const LAYERS_BYTES: usize = 64;
 
 /// The argument for a process that only says what its code can be run by.
 const KEY: &str = "--key";
@@ -74,8 +78,8 @@ pub enum CompileError {
     #[error("{}, which compiles it, cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: io::Error },
     /// The compiling process was lost.
-    #[error("the process that compiles it cannot be waited for: {0}")]
-    Wait(io::Error),
+    #[error("the process that compiles it was lost: {0}")]
+    Lost(io::Error),
     /// It took too long by the clock.
     #[error("compiling it took more than {} seconds and was ended", WALL.as_secs())]
     Wall,
@@ -88,6 +92,11 @@ pub enum CompileError {
     /// It used too much memory.
     #[error("compiling it took more than {} MiB of memory, which no component of its size needs", limit_bytes >> 20)]
     Memory { limit_bytes: u64 },
+    /// It called what no compiler calls: the component has made another program of it.
+    #[error(
+        "the process that compiled it tried what no compiler does, and was ended ({0}); is the plugin to be trusted?"
+    )]
+    Forbidden(Signal),
     /// Another signal ended it.
     #[error("compiling it ended with {0}")]
     Signal(Signal),
@@ -97,41 +106,39 @@ pub enum CompileError {
     /// It failed and said why.
     #[error("{0}")]
     Said(String),
+    /// It did not say what every such process says first.
+    #[error("the process that compiles it says what no such process says; is the plugin to be trusted?")]
+    Garbled,
     /// The code is larger than code may be.
-    #[error("its compiled code is larger than {} MiB", COMPILED_BYTES >> 20)]
-    CodeTooLarge,
+    #[error("its compiled code is larger than {} MiB, which no component of its size needs", limit_bytes >> 20)]
+    CodeTooLarge { limit_bytes: u64 },
 }
 
-/// Why the compiling process ends without code. Its text is what [`CompileError::Said`] passes on.
-#[derive(Debug, thiserror::Error)]
-enum CompilerError {
-    #[error("it cannot be told of koid's end: {0}")]
-    DeathSignal(Errno),
-    #[error("no limit can be set: {0}")]
-    Limit(Errno),
-    #[error("the component cannot be read: {0}")]
-    Read(io::Error),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error("not a valid component: {0:#}")]
-    Invalid(wasmtime::Error),
-    #[error("nobody takes the code: {0}")]
-    Write(io::Error),
+/// What the compiling process has made of a component.
+pub(crate) struct CompiledCode {
+    pub(crate) bytes: Vec<u8>,
+    /// What confined the process.
+    pub(crate) layers: Layers,
 }
 
 /// Compiles `component` by starting `program` again. Blocks.
-pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let mut child =
-        start(program).map_err(|source| CompileError::Start { program: program.to_owned(), source })?;
-    let (status, compiled, words) = feed(&mut child, component, WALL).map_err(CompileError::Wait)?;
+pub(crate) fn compile(program: &Path, component: &[u8]) -> Result<CompiledCode, CompileError> {
+    let started = Compiler::start(command(program));
+    let compiler = started.map_err(|source| CompileError::Start { program: program.to_owned(), source })?;
+    let limit_bytes = code_limit_bytes(component);
+    let most_bytes = limit_bytes + LAYERS_BYTES as u64;
+    let said = compiler.run(component, most_bytes, Instant::now() + WALL).map_err(CompileError::Lost)?;
+    let Said { status, output, words } = said;
     match status {
-        None => Err(CompileError::Wall),
-        Some(status) if status.success() && compiled.len() as u64 > COMPILED_BYTES => {
-            Err(CompileError::CodeTooLarge)
-        }
-        Some(status) if status.success() => Ok(compiled),
-        Some(status) => Err(failure(status, &words, memory_limit_bytes(component))),
+        Some(status) if status.success() => {}
+        Some(status) => return Err(failure(status, &words, memory_limit_bytes(component))),
+        None if output.len() as u64 > most_bytes => return Err(CompileError::CodeTooLarge { limit_bytes }),
+        None => return Err(CompileError::Wall),
     }
+    let (layers, length) = decode(&output, LAYERS_BYTES).ok().flatten().ok_or(CompileError::Garbled)?;
+    let mut bytes = output;
+    bytes.drain(..length);
+    Ok(CompiledCode { bytes, layers })
 }
 
 /// What tells apart compiled code of other engines than the compiler's, by starting `program` again. Blocks.
@@ -144,6 +151,10 @@ pub(crate) fn compatibility(program: &Path) -> Result<String, CompileError> {
         true => Ok(String::from_utf8_lossy(&answer.stdout).into_owned()),
         false => Err(failure(answer.status, &answer.stderr, MEMORY_BYTES)),
     }
+}
+
+fn code_limit_bytes(component: &[u8]) -> u64 {
+    (CODE_BYTES + CODE_PER_BYTE * component.len() as u64).min(CODE_LIMIT_BYTES)
 }
 
 fn memory_limit_bytes(component: &[u8]) -> u64 {
@@ -162,60 +173,19 @@ pub(crate) fn check_form(bytes: &[u8]) -> Result<(), CompileError> {
     }
 }
 
-fn start(program: &Path) -> io::Result<Child> {
+fn command(program: &Path) -> Command {
     let processors = thread::available_parallelism().map_or(1, |n| n.get());
     // Half the machine at most is busy with it, unless somebody waits for it; and every thread has its share of the address space.
     let threads = if engine::is_quick() { processors } else { processors / 2 };
-    koi_child::command(program)
+    let mut command = koi_child::command(program);
+    command
         .arg(COMPILE)
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.clamp(1, THREADS).to_string())
         .env("MALLOC_ARENA_MAX", THREADS.to_string())
         .envs(engine::variables())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-}
-
-/// Hands `component` to the process and takes what it says. No status: it took too long and was killed.
-fn feed(
-    child: &mut Child,
-    component: &[u8],
-    wall: Duration,
-) -> io::Result<(Option<ExitStatus>, Vec<u8>, Vec<u8>)> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            // When it does not take it all, its exit says why.
-            stdin.map(|mut stdin| stdin.write_all(component))
-        });
-        let words = scope.spawn(move || read(stderr, WORDS_BYTES));
-        let (done, is_done) = mpsc::channel();
-        let compiled = scope.spawn(move || {
-            let compiled = read(stdout, COMPILED_BYTES + 1);
-            // Nobody listens once the time is over.
-            let _ = done.send(());
-            compiled
-        });
-        let in_time = is_done.recv_timeout(wall) != Err(mpsc::RecvTimeoutError::Timeout);
-        if !in_time {
-            child.kill()?;
-        }
-        let status = child.wait()?;
-        let all = (compiled.join().unwrap_or_default(), words.join().unwrap_or_default());
-        Ok((in_time.then_some(status), all.0, all.1))
-    })
-}
-
-/// Up to `limit_bytes`; what comes after is not read, and the writer is told so by a closed pipe.
-fn read(pipe: Option<impl Read>, limit_bytes: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        // What was read before an error is all there is.
-        let _ = pipe.take(limit_bytes).read_to_end(&mut bytes);
-    }
-    bytes
+        .current_dir("/");
+    command
 }
 
 /// Why it failed, from what it said and how it ended.
@@ -224,6 +194,7 @@ fn failure(status: ExitStatus, words: &[u8], limit_bytes: u64) -> CompileError {
         Some(Signal::SIGXCPU) => CompileError::Processor,
         Some(Signal::SIGKILL) => CompileError::Killed,
         Some(Signal::SIGABRT) => CompileError::Memory { limit_bytes },
+        Some(signal @ (Signal::SIGSYS | Signal::SIGXFSZ)) => CompileError::Forbidden(signal),
         Some(signal) => CompileError::Signal(signal),
         None => match for_people(&String::from_utf8_lossy(words), 500) {
             said if said.is_empty() => CompileError::Silent(status),
@@ -232,55 +203,8 @@ fn failure(status: ExitStatus, words: &[u8], limit_bytes: u64) -> CompileError {
     }
 }
 
-/// The process that compiles: component on standard input, compiled code on standard output. With the argument [`KEY`] it only says what
-/// its code can be run by.
-pub(crate) fn process(args: &[OsString]) -> ExitCode {
-    let done = match args.first().is_some_and(|arg| arg == KEY) {
-        true => say_compatibility(),
-        false => compile_here(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            crate::stderr::complain(&error.to_string());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn say_compatibility() -> Result<(), CompilerError> {
-    let key = engine::compatibility(&engine::engine()?);
-    let mut out = io::stdout().lock();
-    write!(out, "{key:016x}").and_then(|()| out.flush()).map_err(CompilerError::Write)
-}
-
-fn compile_here() -> Result<(), CompilerError> {
-    // Nobody wants the code any more once koid, or the thread of it that waits, has ended.
-    set_pdeathsig(Signal::SIGKILL).map_err(CompilerError::DeathSignal)?;
-    // Hooks and leases come first, and it is no loss: it can be compiled again.
-    koi_child::step_back();
-    let limits = [
-        // The hard limit kills without a word of its own.
-        (Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 5),
-        (Resource::RLIMIT_CORE, 0, 0),
-    ];
-    for (resource, soft, hard) in limits {
-        lower(resource, soft, hard).map_err(CompilerError::Limit)?;
-    }
-    let mut component = Vec::new();
-    io::stdin().lock().take(COMPONENT_BYTES).read_to_end(&mut component).map_err(CompilerError::Read)?;
-    let memory = memory_limit_bytes(&component);
-    // Whoever finds no memory aborts.
-    lower(Resource::RLIMIT_DATA, memory, memory).map_err(CompilerError::Limit)?;
-    let compiled = engine::engine()?.precompile_component(&component).map_err(CompilerError::Invalid)?;
-    let mut out = io::stdout().lock();
-    out.write_all(&compiled).and_then(|()| out.flush()).map_err(CompilerError::Write)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
@@ -291,15 +215,6 @@ mod tests {
         assert!(refusal(b"\x7fELF").starts_with("not a WebAssembly component"));
         assert!(refusal(b"").starts_with("empty"));
         assert!(check_form(b"\0asm\x0d\0\x01\0").is_ok());
-    }
-
-    #[test]
-    fn a_compiler_that_does_not_end_is_killed() {
-        let mut command = Command::new("sleep");
-        command.arg("3600").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (status, ..) = feed(&mut child, b"component", Duration::from_millis(50)).unwrap();
-        assert_eq!(status, None);
     }
 
     #[test]
@@ -315,5 +230,18 @@ mod tests {
         assert_eq!(failure(1 << 8, b"bad\n"), "bad");
         assert!(failure(6, b"").contains("416 MiB of memory"));
         assert!(failure(24, b"").contains("120 seconds"));
+        assert!(failure(31, b"").contains("tried what no compiler does, and was ended (SIGSYS)"));
+    }
+
+    #[test]
+    fn a_compiler_that_is_none_is_told_by_what_it_says() {
+        let refusal = |program: &str| compile(program.as_ref(), b"component").err().unwrap().to_string();
+        assert!(refusal("/bin/true").contains("says what no such process says"));
+        assert!(refusal("/bin/echo").contains("says what no such process says"));
+        assert_eq!(
+            refusal("/bin/yes"),
+            "its compiled code is larger than 64 MiB, which no component of its size needs"
+        );
+        assert_eq!(refusal("/bin/false"), "compiling it failed: exit status: 1");
     }
 }

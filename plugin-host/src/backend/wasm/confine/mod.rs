@@ -1,4 +1,6 @@
-//! What a guest that breaks out of its sandbox finds: a process that may do next to nothing.
+//! What breaks out finds: a process that may do next to nothing.
+//!
+//! The process that runs guests goes through these steps:
 //!
 //! | layer | when | what it leaves |
 //! |---|---|---|
@@ -10,12 +12,14 @@
 //! | limits | when it is loaded | its memory and files |
 //! | seccomp, second filter | before the first guest | no new code, no new process, no thread but for files, no socket that nothing grants |
 //!
+//! The process that compiles goes the same way as far as its user, before it reads the component, and then has one filter of its own: memory, threads and its standard streams.
+//!
 //! None of it can be undone. What the machine does not allow, because koid is not root there, a container has no more users or the kernel is too old,
 //! is left out, and koid is told: the sandbox is there all the same. No capability is kept where Landlock does not hold it to the granted folders.
 
-mod budget;
 mod files;
 mod identity;
+mod layers;
 mod syscalls;
 
 use std::io;
@@ -24,50 +28,46 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 
-pub(crate) use budget::Budget;
-pub(crate) use budget::BudgetError;
 pub(crate) use files::is_stale;
-use syscalls::Stage;
+pub(crate) use layers::Layers;
+pub(crate) use syscalls::Stage;
 
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::layers::Layers;
 
-/// Why a helper cannot be confined.
+/// Why a process cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfineError {
-    #[error("the process that runs it cannot be confined: {0}")]
+    #[error("its process cannot be confined: {0}")]
     System(#[from] Errno),
-    #[error("the process that runs it cannot become the user {0}, as `user` under [grants] says")]
+    #[error("its process cannot become the user {0}, as `user` under [grants] says")]
     User(String),
-    #[error("the process that runs it keeps capabilities: {0}")]
+    #[error("its process keeps capabilities: {0}")]
     Capabilities(#[from] io::Error),
-    #[error("the process that runs it cannot be held to its folders: {0}")]
+    #[error("its process cannot be held to its folders: {0}")]
     Files(#[from] landlock::RulesetError),
-    #[error(
-        "the process that runs it cannot be held to its system calls: the kernel took one filter and not the other"
-    )]
+    #[error("its process cannot be held to its system calls: the kernel took one filter and not the other")]
     SecondFilter,
-    #[error("the process that runs it cannot be held to its system calls: {0}")]
+    #[error("its process cannot be held to its system calls: {0}")]
     Syscalls(#[from] syscalls::FilterError),
 }
 
-/// Confines this process to what `grants` need, but for what it takes to load a component. `user` is who it becomes where nothing else is granted.
-pub(crate) fn confine(grants: &Grants, user: u32) -> Result<Layers, ConfineError> {
+/// Gives up the rights that `grants` do not need. `user` is who this process becomes where nothing else is granted. What it calls is not limited yet.
+pub(crate) fn give_up_rights(grants: &Grants, user: u32) -> Result<Layers, ConfineError> {
     prctl::set_no_new_privs()?;
     let network = grants.needs_network() || leave_network()?;
     let landlock = files::restrict(grants)?;
     let user = identity::become_user(grants, user, landlock)?;
     // Nobody of the same user may look into it.
     prctl::set_dumpable(false)?;
-    let seccomp = syscalls::restrict(grants, Stage::Loading)?;
-    Ok(Layers { user, network, landlock, seccomp })
+    Ok(Layers { user, network, landlock, seccomp: false })
 }
 
-/// The last step, when the component is loaded.
-pub(crate) fn close(grants: &Grants, layers: Layers) -> Result<(), ConfineError> {
-    match layers.seccomp && !syscalls::restrict(grants, Stage::Serving)? {
+/// Limits the system calls of this process to those of `stage`. A process whose rights are given up goes through one stage, or from loading to serving.
+pub(crate) fn limit_calls(grants: &Grants, stage: Stage, layers: Layers) -> Result<Layers, ConfineError> {
+    let seccomp = syscalls::restrict(grants, stage)?;
+    match layers.seccomp && !seccomp {
         true => Err(ConfineError::SecondFilter),
-        false => Ok(()),
+        false => Ok(Layers { seccomp, ..layers }),
     }
 }
 

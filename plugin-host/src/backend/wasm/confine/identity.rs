@@ -5,8 +5,8 @@ use nix::sys::prctl;
 use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
+use crate::backend::wasm::confine::ConfineError;
 use crate::backend::wasm::grants::Grants;
-use crate::backend::wasm::guest::confine::ConfineError;
 use crate::rlimit::lower;
 
 /// `CAP_DAC_OVERRIDE`: files are read and changed whoever owns them.

@@ -1,11 +1,11 @@
-//! What confines a helper on this machine.
+//! What confines a process with foreign code on this machine.
 
 use minicbor::{Decode, Encode};
 
-/// The version of Landlock that has all that helpers are held by: moves 2, truncation 3, ports 4, signals 6.
+/// The version of Landlock that has all that such a process is held by: moves 2, truncation 3, ports 4, signals 6.
 const LANDLOCK: u8 = 6;
 
-/// What confines a helper besides the sandbox.
+/// What confines a process with foreign code besides the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Layers {
     /// It runs as a user of its own, or as the granted one.
