@@ -2,7 +2,9 @@
 
 use koi_plugin_api::Hook;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, ComponentType, Instance, InstancePre, Lift, Lower,
+};
 
 use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
 use crate::backend::wasm::bindings::{v0_1, v0_2};
@@ -13,33 +15,51 @@ use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest};
 /// What the names of the interfaces of a component of 0.1 begin with, its version last.
 const OLDER: &str = "koi:service/lifecycle@0.1.";
 
+/// What the name of the interface with the hooks begins with.
+const LIFECYCLE: &str = "koi:service/lifecycle@";
+
+/// A component that can be asked.
+pub(crate) struct LinkedComponent {
+    version: LinkedVersion,
+    /// Where its hooks are, in the order of [`Hook::ALL`].
+    hooks: Vec<ComponentExportIndex>,
+}
+
 /// By the version that it was built against.
-pub(crate) enum LinkedComponent {
+enum LinkedVersion {
     V0_1(v0_1::HandlerExecPre<Guest>),
     V0_2(v0_2::HandlerExecPre<Guest>),
 }
 
 impl LinkedComponent {
     /// # Errors
-    /// Its exports have other types than those of its version.
+    /// Its exports are not those of its version.
     pub(crate) fn new(linked: InstancePre<Guest>) -> wasmtime::Result<LinkedComponent> {
-        let component = linked.component();
+        let component = linked.component().clone();
         let outside = component.component_type();
-        let is_older = outside.exports(component.engine()).any(|(name, _)| name.starts_with(OLDER));
-        Ok(match is_older {
-            true => LinkedComponent::V0_1(v0_1::HandlerExecPre::new(linked)?),
-            false => LinkedComponent::V0_2(v0_2::HandlerExecPre::new(linked)?),
-        })
+        let mut exports = outside.exports(component.engine());
+        let lifecycle =
+            exports.find(|(name, _)| name.starts_with(LIFECYCLE)).map(|(name, _)| name.to_owned());
+        let lifecycle = lifecycle.unwrap_or_default();
+        let interface = component.get_export_index(None, &lifecycle);
+        let hook = |hook: Hook| component.get_export_index(interface.as_ref(), hook.as_str());
+        let hooks: Option<Vec<_>> = Hook::ALL.into_iter().map(hook).collect();
+        let version = match lifecycle.starts_with(OLDER) {
+            true => LinkedVersion::V0_1(v0_1::HandlerExecPre::new(linked)?),
+            false => LinkedVersion::V0_2(v0_2::HandlerExecPre::new(linked)?),
+        };
+        // One that lacks any has been refused by now.
+        Ok(LinkedComponent { version, hooks: hooks.unwrap_or_default() })
     }
 
-    /// Asks a new instance what it is.
+    /// Asks a new instance what it is. Finds out whether all of its exports have the types of its version.
     pub(crate) async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<DescribedHandler> {
-        match self {
-            LinkedComponent::V0_1(linked) => {
+        match &self.version {
+            LinkedVersion::V0_1(linked) => {
                 let instance = linked.instantiate_async(&mut *store).await?;
                 Ok(older::described(instance.koi_service_metadata().call_describe(store).await?))
             }
-            LinkedComponent::V0_2(linked) => {
+            LinkedVersion::V0_2(linked) => {
                 let instance = linked.instantiate_async(&mut *store).await?;
                 Ok(convert::described(instance.koi_service_metadata().call_describe(store).await?))
             }
@@ -55,26 +75,50 @@ impl LinkedComponent {
     ) -> wasmtime::Result<Result<HookEnding, wit::HookError>> {
         let cause = convert::failure(request.cause.as_ref());
         let told = convert::context(request);
-        match self {
-            LinkedComponent::V0_1(linked) => {
-                let instance = linked.instantiate_async(&mut *store).await?;
-                older::call(instance.koi_service_lifecycle(), store, hook, (told, cause)).await
-            }
-            LinkedComponent::V0_2(linked) => {
-                let instance = linked.instantiate_async(&mut *store).await?;
-                let lifecycle = instance.koi_service_lifecycle();
+        let linked = match &self.version {
+            LinkedVersion::V0_1(linked) => linked.instance_pre(),
+            LinkedVersion::V0_2(linked) => linked.instance_pre(),
+        };
+        let instance = linked.instantiate_async(&mut *store).await?;
+        let export = HookExport { instance, export: self.hooks.get(hook as usize) };
+        match &self.version {
+            LinkedVersion::V0_1(_) => older::call(&export, store, hook, (told, cause)).await,
+            LinkedVersion::V0_2(_) => {
                 let done = match hook {
-                    Hook::Start => lifecycle.call_start(store, &told).await?,
-                    Hook::Stop => lifecycle.call_stop(store, &told).await?,
-                    Hook::Promote => lifecycle.call_promote(store, &told).await?,
-                    Hook::Demote => lifecycle.call_demote(store, &told).await?,
                     Hook::Status => {
-                        return Ok(lifecycle.call_status(store, &told).await?.map(convert::status));
+                        let said: Result<wit::StatusReport, _> = export.call(store, (&told,)).await?;
+                        return Ok(said.map(convert::status));
                     }
-                    Hook::Failed => lifecycle.call_failed(store, &told, &cause).await?,
+                    Hook::Failed => export.call(store, (&told, &cause)).await?,
+                    _ => export.call(store, (&told,)).await?,
                 };
                 Ok(done.map(|()| HookEnding::Done))
             }
         }
+    }
+}
+
+/// One hook of an instance. Only this one is looked up, and its types compared: to do that for all takes longer than a small hook.
+pub(crate) struct HookExport<'a> {
+    instance: Instance,
+    export: Option<&'a ComponentExportIndex>,
+}
+
+impl HookExport<'_> {
+    /// The outer error: it trapped, or its types are others.
+    pub(crate) async fn call<P, T, E>(
+        &self,
+        store: &mut Store<Guest>,
+        told: P,
+    ) -> wasmtime::Result<Result<T, E>>
+    where
+        P: ComponentNamedList + Lower,
+        T: ComponentType + Lift + Send + Sync + 'static,
+        E: ComponentType + Lift + Send + Sync + 'static,
+    {
+        let export = self.export.ok_or_else(|| wasmtime::Error::msg("the component has no such hook"))?;
+        let hook = self.instance.get_typed_func::<P, (Result<T, E>,)>(&mut *store, export)?;
+        let (said,) = hook.call_async(store, told).await?;
+        Ok(said)
     }
 }

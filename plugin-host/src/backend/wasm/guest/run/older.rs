@@ -3,31 +3,28 @@
 use koi_plugin_api::{Capability, ConfigKey, ConfigKind, Hook, Want};
 use wasmtime::Store;
 
-use crate::backend::wasm::bindings::v0_1::exports::koi::service::lifecycle;
 use crate::backend::wasm::bindings::v0_1::koi::service::types as old;
 use crate::backend::wasm::bindings::v0_2::koi::service::types as new;
+use crate::backend::wasm::guest::run::component::HookExport;
 use crate::backend::wasm::guest::run::convert;
 use crate::backend::wasm::guest::run::data::Guest;
 use crate::backend::wasm::protocol::{DescribedHandler, HookEnding};
 
 /// Calls a hook of an instance.
 pub(crate) async fn call(
-    lifecycle: &lifecycle::Guest,
+    export: &HookExport<'_>,
     store: &mut Store<Guest>,
     hook: Hook,
     (told, cause): (new::Context, new::Failure),
 ) -> wasmtime::Result<Result<HookEnding, new::HookError>> {
     let told = context(told);
     let done = match hook {
-        Hook::Start => lifecycle.call_start(store, &told).await?,
-        Hook::Stop => lifecycle.call_stop(store, &told).await?,
-        Hook::Promote => lifecycle.call_promote(store, &told).await?,
-        Hook::Demote => lifecycle.call_demote(store, &told).await?,
         Hook::Status => {
-            let said = lifecycle.call_status(store, &told).await?;
+            let said: Result<_, _> = export.call(store, (&told,)).await?;
             return Ok(said.map(|report| convert::status(status(report))).map_err(error));
         }
-        Hook::Failed => lifecycle.call_failed(store, &told, &failure(cause)).await?,
+        Hook::Failed => export.call(store, (&told, &failure(cause))).await?,
+        _ => export.call(store, (&told,)).await?,
     };
     Ok(done.map(|()| HookEnding::Done).map_err(error))
 }
