@@ -2,11 +2,12 @@
 //! if it is what was written.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use koi_files::{Durability, Temporary, WriteError, WriteOptions};
 use nix::unistd::geteuid;
@@ -23,6 +24,9 @@ const UNUSED: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// A half-written file of a koid that died.
 const LEFT_OVER: Duration = Duration::from_secs(3600);
+
+/// How often it is looked whether another process is done.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 const ENDING: &str = ".cwasm";
 const TEMPORARY: &str = ".tmp-";
@@ -76,6 +80,20 @@ impl CacheKey {
     }
 }
 
+/// The right to make the code for one key. Dropped, somebody else has it.
+#[derive(Debug)]
+pub(crate) struct CacheClaim {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Drop for CacheClaim {
+    fn drop(&mut self) {
+        // Whoever waits for this very file finds the code; whoever comes later makes a file of its own.
+        remove(&self.path);
+    }
+}
+
 impl Cache {
     /// Opens the folder; makes it where it isn't there.
     pub(crate) fn open(dir: &Path) -> Result<Cache, CacheError> {
@@ -120,6 +138,22 @@ impl Cache {
         koi_files::replace(&path, compiled, &ENTRY)?;
         self.prune();
         Ok(path)
+    }
+
+    /// Waits until nobody else makes the code for `key`: koid and `koi check` often want the same at once. Nothing where that takes longer
+    /// than `patience`, or the folder gives no locks: then it is made twice, and no harm done.
+    pub(crate) fn claim(&self, key: &CacheKey, patience: Duration) -> Option<CacheClaim> {
+        let path = self.dir.join(format!("{TEMPORARY}{}", key.0));
+        let until = Instant::now() + patience;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).ok()?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Some(CacheClaim { path, _lock: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOOK_INTERVAL),
+                Err(_) => return None,
+            }
+        }
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -257,6 +291,22 @@ mod tests {
             assert!(cache.find(&key).is_none());
             assert!(fs::symlink_metadata(&path).is_err(), "it is removed");
         }
+    }
+
+    #[test]
+    fn two_who_want_the_same_code_make_it_one_after_the_other() {
+        let (_dir, cache, key) = cache();
+        let first = cache.claim(&key, Duration::ZERO).unwrap();
+        assert!(cache.claim(&key, Duration::ZERO).is_none(), "it is being made");
+        let other = CacheKey::new(FileHash::from_bytes(b"another"), "7");
+        assert!(cache.claim(&other, Duration::ZERO).is_some(), "another one is nobody's");
+        let second = thread::scope(|scope| {
+            let waits = scope.spawn(|| cache.claim(&key, Duration::from_secs(60)));
+            drop(first);
+            waits.join().unwrap()
+        });
+        drop(second.expect("the first one is done"));
+        assert_eq!(cache.names().unwrap(), Vec::<String>::new(), "nothing is left of it");
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub(crate) fn for_component(
     if let Some(code) = cache.as_ref().and_then(|cache| cache.find(&key)) {
         return Ok(MachineCode { code, cached: true, lacking: None });
     }
+    let claim = cache.as_ref().and_then(|cache| cache.claim(&key, compile::WALL));
+    // Made meanwhile, if somebody had to be waited for.
+    if let Some(code) = cache.as_ref().and_then(|cache| cache.find(&key)) {
+        return Ok(MachineCode { code, cached: true, lacking: None });
+    }
     let compiled = compile::compile(&host.program, bytes)?;
     let lacking = compiled.layers.lacking();
     if let Some(lacking) = &lacking {
@@ -51,6 +56,7 @@ pub(crate) fn for_component(
     if let Some(Err(error)) = cache.map(|cache| cache.put(&key, &compiled.bytes)) {
         tracing::warn!("compiled code cannot be kept in {}: {error}", host.compiled_dir().display());
     }
+    drop(claim);
     Ok(MachineCode { code: SealedCode::from_bytes(&compiled.bytes)?, cached: false, lacking })
 }
 

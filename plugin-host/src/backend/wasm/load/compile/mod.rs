@@ -33,7 +33,7 @@ const MEMORY_LIMIT_BYTES: u64 = 1536 << 20;
 const CPU_SECONDS: u64 = 120;
 
 /// Time on the wall, on a machine that is busy with other things.
-const WALL: Duration = Duration::from_secs(300);
+pub(crate) const WALL: Duration = Duration::from_secs(300);
 
 /// A component; the largest that were seen have 40 MB.
 const COMPONENT_BYTES: u64 = 256 << 20;
