@@ -278,6 +278,9 @@ pub(crate) struct Dev {
     /// Let a new version take over what runs, as in production; its `start` and `promote` are not run then
     #[arg(long)]
     pub(crate) no_restart: bool,
+    /// Compile it as koid does, which takes longer; for components that are refused otherwise
+    #[arg(long)]
+    pub(crate) optimized: bool,
     /// Also when the service belongs to koid
     #[arg(long)]
     pub(crate) really: bool,

@@ -36,7 +36,7 @@ pub(crate) async fn dev(args: &Dev, out: Out) -> Result<u8, CommandError> {
     let project = Project::find(args)?;
     round::check_service(args)?;
     let mut cluster = Cluster::prepare("dev", false, |_| Ok(()))?;
-    cluster.environment = round::ENVIRONMENT.to_vec();
+    cluster.environment = round::environment(args.optimized);
     let screen = Screen::new(out);
     let worked = tokio::select! {
         result = work(&mut cluster, project, args, &screen, out) => result,

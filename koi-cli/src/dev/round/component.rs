@@ -10,9 +10,15 @@ use tokio::process::Command;
 
 use super::tool::{self, Stop};
 
-/// For every koid of ours, so that what one has compiled the others can run: code is wanted soon and need not be fast, and a handler that
-/// breaks off says where in its source.
-pub(in crate::dev) const ENVIRONMENT: [(&str, &str); 2] = [("KOI_WASM_QUICK", "1"), ("KOI_WASM_LINES", "1")];
+/// A variable of koid's environment.
+type Variable = (&'static str, &'static str);
+
+/// For every koid of ours, so that what one has compiled the others can run: a handler that breaks off says where in its source, and unless
+/// `optimized` code is wanted soon and need not be fast.
+pub(in crate::dev) fn environment(optimized: bool) -> Vec<Variable> {
+    let quick = (!optimized).then_some(("KOI_WASM_QUICK", "1"));
+    quick.into_iter().chain([("KOI_WASM_LINES", "1")]).collect()
+}
 
 /// Names the folder of compiled code.
 const CACHE: &str = "XDG_CACHE_HOME";
@@ -25,6 +31,7 @@ pub(super) struct Inspector {
     cache: PathBuf,
     /// Nobody else keeps it: the variable has to be set.
     own_cache: bool,
+    environment: Vec<Variable>,
 }
 
 /// What the component wants of the node.
@@ -54,11 +61,12 @@ pub(super) enum InspectError {
 
 impl Inspector {
     /// Compiled code is kept in the user's cache, as `koi plugins check` does; where there is none, in `folder`.
-    pub(super) fn new(koid: PathBuf, folder: &Path) -> Inspector {
+    pub(super) fn new(koid: PathBuf, folder: &Path, optimized: bool) -> Inspector {
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let usual = absolute(CACHE).or_else(|| Some(absolute("HOME")?.join(".cache")));
         let own_cache = usual.is_none();
-        Inspector { koid, cache: usual.unwrap_or_else(|| folder.join("cache")), own_cache }
+        let cache = usual.unwrap_or_else(|| folder.join("cache"));
+        Inspector { koid, cache, own_cache, environment: environment(optimized) }
     }
 
     /// Where the compiled code of components is.
@@ -69,7 +77,7 @@ impl Inspector {
     /// A koid that is to say something.
     pub(super) fn command(&self, word: &str) -> Command {
         let mut command = Command::new(&self.koid);
-        command.arg(word).envs(ENVIRONMENT);
+        command.arg(word).envs(self.environment.iter().copied());
         if self.own_cache {
             command.env(CACHE, &self.cache);
         }

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-pub(super) use self::component::ENVIRONMENT;
 use self::component::Inspector;
+pub(super) use self::component::environment;
 use self::deploy::{DeployError, Deployment, Running};
 use self::error::RoundError;
 use self::service::ServiceSource;
@@ -115,7 +115,7 @@ impl Rounds {
         Rounds {
             project,
             source: ServiceSource::new(args),
-            inspector: Inspector::new(cluster.koid().to_owned(), folder.path()),
+            inspector: Inspector::new(cluster.koid().to_owned(), folder.path(), args.optimized),
             deployment: Deployment::new(folder),
             screen,
             staged: folder.path().join("service"),
