@@ -55,9 +55,10 @@ pub enum GrantError {
          take a handler that has one"
     )]
     KeepWithoutStop { entry: String },
-    /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
-    #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
-    NotGranted { missing: Vec<Want>, lines: Vec<String> },
+    /// The handler asks for more than is granted: `missing`. `lacks` says of each what it is for, and `keys` are those of `[grants]`
+    /// that give it all, each whole.
+    #[error("[grants] lacks {}; it should read: {}{}", lacks.join(" and "), keys.join(" and "), about_exec(missing))]
+    NotGranted { missing: Vec<Want>, lacks: Vec<String>, keys: Vec<String> },
     /// The service may put another file in the place of its secret's.
     #[error(
         "`write` under [grants]: {} holds {}, the file of the secret `{key}`: keep it elsewhere, or grant another directory",
