@@ -14,6 +14,7 @@ use crate::catalog::storage::blobs::CopyError;
 use crate::catalog::storage::files::FileError;
 use crate::config::error::ConfigError;
 use crate::plugin::FileHash;
+use crate::service::manifest::Manifest;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -84,9 +85,13 @@ impl OpenError {
         matches!(self, OpenError::Plugin { .. })
     }
 
-    /// A sentence that begins with the service's path, `service`.
-    pub fn with_path(&self, service: &Path) -> String {
+    /// A sentence that begins with the service's path, `service`, or with the line of `[grants]` in its service.toml, `manifest`.
+    pub fn with_path(&self, service: &Path, manifest: &Manifest) -> String {
         match self {
+            OpenError::Handler(error) if error.grant_line(manifest).is_some() => {
+                let line = error.grant_line(manifest).unwrap_or_default();
+                format!("{}/service.toml:{line}: {self}", service.display())
+            }
             OpenError::Config { .. } => self.to_string(),
             // What is wrong with its service.toml is said with that one's path.
             OpenError::Service(problem) if problem.starts_with(&format!("{}/", service.display())) => {
@@ -233,12 +238,21 @@ mod tests {
     #[test]
     fn a_path_or_a_reference_is_said_once() {
         let service = Path::new("/etc/koi/services/10-db");
-        let said = |problem: &str| OpenError::Service(problem.into()).with_path(service);
+        let said =
+            |problem: &str| OpenError::Service(problem.into()).with_path(service, &Manifest::default());
         assert_eq!(
             said("/etc/koi/services/10-db/service.toml:2: no"),
             "/etc/koi/services/10-db/service.toml:2: no"
         );
         assert_eq!(said("it has no script"), "/etc/koi/services/10-db: it has no script");
+        let grant_lines = [(String::new(), 3), ("write".to_owned(), 5)].into_iter().collect();
+        let manifest = Manifest { grant_lines, ..Manifest::default() };
+        let grants = |error| OpenError::Handler(Arc::new(HandlerError::Grants(error)));
+        let unknown = GrantError::UnknownKey { key: "raed".into(), nearest: "read" };
+        let said = grants(unknown).with_path(service, &manifest);
+        assert!(said.starts_with("/etc/koi/services/10-db/service.toml:3: `raed` is not a key"), "{said}");
+        let flag = GrantError::NotABoolean { key: "write".into() };
+        assert!(grants(flag).with_path(service, &manifest).contains("/service.toml:5: `write`"));
         let reference = "oci://registry.example/db@sha256:ab".to_owned();
         let pulled = || PluginError::Pulled { reference: reference.clone(), source: StoreError::Missing };
         assert!(pulled().to_string().starts_with(&format!("{reference}: it is not on this node; run")));

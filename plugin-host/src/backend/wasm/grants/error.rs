@@ -86,6 +86,43 @@ pub enum GrantError {
     InterfaceNotGranted { interface: String, line: &'static str },
 }
 
+impl GrantError {
+    /// The key of `[grants]` that it is about; none: of several, or of none.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            GrantError::UnknownKey { key, .. }
+            | GrantError::NotABoolean { key }
+            | GrantError::NotAText { key, .. }
+            | GrantError::NotAList { key, .. }
+            | GrantError::TooManyEntries { key, .. }
+            | GrantError::WrongKind { key, .. }
+            | GrantError::Entry { key, .. } => Some(key),
+            GrantError::ExecEnvAlone => Some("exec-env"),
+            GrantError::Dangerous { .. }
+            | GrantError::Untrusted { .. }
+            | GrantError::KeepWithoutStop { .. } => Some("exec"),
+            GrantError::OwnProgram { .. } | GrantError::OwnSecret { .. } => Some("write"),
+            GrantError::NotGranted { missing, .. } => missing.first().map(|want| want.capability.grant_key()),
+            GrantError::Senseless { .. }
+            | GrantError::SenselessAddress { .. }
+            | GrantError::OtherWasi { .. }
+            | GrantError::UnknownInterface { .. }
+            | GrantError::InterfaceNotGranted { .. } => None,
+        }
+    }
+
+    /// Whether a line of `[grants]` is to be changed.
+    pub(crate) fn is_of_section(&self) -> bool {
+        !matches!(
+            self,
+            GrantError::Senseless { .. }
+                | GrantError::SenselessAddress { .. }
+                | GrantError::OtherWasi { .. }
+                | GrantError::UnknownInterface { .. }
+        )
+    }
+}
+
 /// Why a handler that may run a program may do anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Danger {
