@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::keys;
 use super::log_line::{Heard, LogLine};
 use super::screen::Screen;
-use super::status_line::StatusLine;
+use super::status_line::{StatusFailure, StatusLine};
 use crate::local_cluster::folder::{Folder, NAMES};
 use crate::output::Out;
 use crate::render::layout::{Tone, View, text};
@@ -49,8 +49,8 @@ struct FollowedNode {
     log: Tail,
     /// What its handler's status said last.
     said: StatusLine,
-    /// What its handler's status failed with last, and how long ago that is in milliseconds.
-    failed: Option<(String, u64)>,
+    /// What its handler's status failed with last.
+    failed: StatusFailure,
     state: &'static str,
 }
 
@@ -112,7 +112,7 @@ impl FollowedNodes {
             client: Client::new(Endpoint::Socket(folder.socket(name)), ANSWER_TIME),
             log: Tail { path: folder.log(name), read_bytes: 0, partial: Vec::new() },
             said: StatusLine::default(),
-            failed: None,
+            failed: StatusFailure::default(),
             state: "starts",
         }))
     }
@@ -193,11 +193,7 @@ impl FollowedNode {
     fn new_failure(&mut self, local: &Local) -> Option<String> {
         let failure =
             local.node.last_failure.as_ref().filter(|failure| failure.hook == Hook::Status.as_str())?;
-        let before = self.failed.replace((failure.message.clone(), failure.ago_ms));
-        // The same failure is ever longer ago. One like the one before says nothing more.
-        let is_new =
-            before.is_none_or(|(message, ago_ms)| failure.ago_ms < ago_ms && message != failure.message);
-        is_new.then(|| failure.message.clone())
+        self.failed.takes(&failure.message, failure.ago_ms).then(|| failure.message.clone())
     }
 }
 

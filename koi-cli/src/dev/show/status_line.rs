@@ -29,6 +29,26 @@ impl StatusLine {
     }
 }
 
+/// What the status of one node has failed with last.
+#[derive(Debug, Default)]
+pub(super) struct StatusFailure {
+    message: String,
+    /// Milliseconds that it was ago at the last look; none: it has not failed.
+    ago_ms: Option<u64>,
+}
+
+impl StatusFailure {
+    /// Notes a failure so long ago, and whether it is to be shown: it is a new one, and not one of many that say the same.
+    pub(super) fn takes(&mut self, message: &str, ago_ms: u64) -> bool {
+        // The same failure is ever longer ago.
+        let is_shown = self.ago_ms.is_none_or(|before| {
+            ago_ms < before && (message != self.message || u128::from(before) >= PAUSE.as_millis())
+        });
+        (self.message, self.ago_ms) = (message.to_owned(), Some(ago_ms));
+        is_shown
+    }
+}
+
 /// `lag 3.5, 12 clients` and `lag 12, 9 clients` are one.
 fn without_numbers(text: &str) -> String {
     let mut left = String::new();
@@ -46,6 +66,17 @@ fn without_numbers(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_new_failure_is_shown_and_not_each_of_a_row() {
+        let mut failure = StatusFailure::default();
+        assert!(failure.takes("no answer", 20));
+        assert!(!failure.takes("no answer", 900), "the same one, later");
+        assert!(!failure.takes("no answer", 10), "the next of a row");
+        assert!(failure.takes("the disk is full", 5), "another one");
+        assert!(!failure.takes("the disk is full", 60_000));
+        assert!(failure.takes("the disk is full", 30), "again, after a while");
+    }
 
     #[test]
     fn a_figure_that_changes_each_second_does_not_flood_and_another_word_is_shown_at_once() {
