@@ -187,8 +187,8 @@ fn a_pattern_that_is_missing_is_found_before_the_service_is_promoted() {
     let next = guest(&[&["/bin/ls", "add", "{address}"], &["/bin/ls", "del", "{address}"]]);
     assert_eq!(
         node.refusal("vip", &next, toml),
-        "the handler wants what is not granted; write under [grants] of service.toml: \
-         exec = [\"/bin/ls add *\", \"/bin/ls del 10.0.0.9/24\"] (to move the address)"
+        "[grants] lacks exec \"/bin/ls del 10.0.0.9/24\" (to move the address; exec \"/bin/ls add *\" does not cover it); \
+         it should read: exec = [\"/bin/ls add *\", \"/bin/ls del 10.0.0.9/24\"]"
     );
     let unset = "[grants]\nexec = [\"/bin/ls add *\"]\n";
     assert!(node.open("vip", &next, unset).is_ok(), "without an address it needs no program");

@@ -47,6 +47,10 @@ async fn a_listed_program_runs_with_fitting_arguments_and_no_other_does() {
         assert_eq!(error, "denied", "{command}");
         let line = format!("service.toml: exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", {entry}]");
         assert!(log.starts_with("Warn denied: run ") && log.ends_with(&line), "{log}\nshould end in\n{line}");
+        assert!(
+            log.contains("; the handler does not name it in `wants` of its `describe`; to grant it"),
+            "{log}"
+        );
     }
     let (error, log) = probe.fails(exec, "exec:echo add 10.0.0.9 dev eth0").await;
     assert_eq!(error, "denied", "nothing is looked for along PATH");
@@ -274,11 +278,11 @@ async fn a_program_that_others_may_change_is_run_to_take_a_service_down_and_for_
     for hook in [Hook::Start, Hook::Promote] {
         let Err(HookError::Failed(why)) = ask.hook(hook).await else { panic!("{hook:?} has run it") };
         let mended_by = format!("`chmod go-w {}`", sleeper.program().display());
-        assert!(why.contains("is not run") && why.ends_with(&mended_by), "{why}");
+        assert!(why.contains("not run") && why.ends_with(&mended_by), "{why}");
     }
     ask.hook(Hook::Demote).await.unwrap();
     let said = ask.log.lines();
-    let loud = said.iter().filter(|line| line.starts_with("Error ") && line.contains("is run though others"));
+    let loud = said.iter().filter(|line| line.starts_with("Error ") && line.contains("is run all the same"));
     assert_eq!(loud.count(), 1, "{said:?}");
     mode(0o755);
     ask.hook(Hook::Promote).await.unwrap();
@@ -609,7 +613,7 @@ async fn what_is_kept_outlives_its_call_and_koid_and_ends_after_stop() {
     let ids = [sleeper.started().await.split_off(1), sleeper.far_away()].concat();
     assert!(ids.len() == 4 && ids.iter().all(|id| runs(*id)));
     let Ok(Outcome::Status(seen)) = ask.hook(Hook::Status).await else { panic!("it has a status") };
-    let shown = format!("what {} has started, below process ", sleeper.program().display());
+    let shown = format!("{}, process ", sleeper.program().display());
     assert!(seen.details.iter().any(|(name, what)| name == "kept" && what.starts_with(&shown)), "{seen:?}");
     // Other programs of the service end as ever.
     ask.with_config(&[("op", &op), ("promote", "exec:/bin/true")]).hook(Hook::Promote).await.unwrap();

@@ -202,8 +202,7 @@ fn one_is_compiled_one_is_compiled_anew_and_one_lacks_a_grant() {
     all[2].on_disk = "changed".into();
     all[4].problems = vec![ServiceProblem {
         service: "cache".into(),
-        problem: "the handler wants what is not granted; write under [grants] of service.toml: tcp = [\"127.0.0.1:6379\"]"
-            .into(),
+        problem: "[grants] lacks tcp \"127.0.0.1:6379\"; it should read: tcp = [\"127.0.0.1:6379\"]".into(),
         of_plugin: false,
     }];
     assert_snapshot!(fits(list::list(&all, &PLAIN)));
@@ -229,7 +228,7 @@ fn long_names_and_texts_stay_on_the_screen() {
     let page = detail::plugin(&detail, &PLAIN);
     assert!(!page.contains('\u{1b}'), "{page:?}");
     // The lines of service.toml are to be copied: they are not broken.
-    let copied = |line: &str| line.contains("ddd") && line.contains(" = [") && !line.contains("MISSING");
+    let copied = |line: &str| line.contains("ddd") && line.contains(" = [");
     let rest: String = page.lines().filter(|line| !copied(line)).map(|line| format!("{line}\n")).collect();
     assert_snapshot!("a_long_plugin", fits(rest));
 }
@@ -343,6 +342,40 @@ fn of_two_patterns_of_one_program_the_missing_one_is_named() {
     let line = "exec /usr/sbin/ip address add *".to_owned();
     (used.granted, used.grants) = (vec![line.clone()], vec![Grant { line, ..exec("") }]);
     used.missing = vec![exec("address del 10.0.0.9/24")];
-    used.problem = Some("the handler wants what is not granted".into());
+    used.problem = Some("[grants] lacks exec \"/usr/sbin/ip address del 10.0.0.9/24\"".into());
     assert_snapshot!(fits(detail::plugin(&detail, &PLAIN)));
+}
+
+#[test]
+fn each_thing_that_is_wanted_has_its_own_grant_below_it() {
+    let mut detail = redis();
+    let exec = |line: &str| Grant {
+        key: "exec".into(),
+        value: "/usr/bin/lamp".into(),
+        line: line.into(),
+        reason: "to turn the beam, which must be seen from every ship that comes near the coast".into(),
+    };
+    detail.wants =
+        vec![exec("exec = [\"/usr/bin/lamp dark {name}\"]"), exec("exec = [\"/usr/bin/lamp light {name}\"]")];
+    let used = &mut detail.used_by[0];
+    used.grants = vec![exec("exec /usr/bin/lamp light *"), exec("exec /usr/bin/lamp dark n2 (as nobody)")];
+    used.granted = used.grants.iter().map(|grant| grant.line.clone()).collect();
+    let page = fits(detail::plugin(&detail, &PLAIN));
+    assert!(page.contains("dark {name}\"]\n        # to turn the beam, which must be seen from"), "{page}");
+    assert!(page.contains("the coast\n        granted: exec /usr/bin/lamp dark n2 (as nobody)\n"), "{page}");
+    assert!(page.contains("the coast\n        granted: exec /usr/bin/lamp light *\n"), "{page}");
+}
+
+#[test]
+fn a_reference_that_cannot_be_used_leaves_room_for_the_reason() {
+    let mut all = every_kind();
+    let name = format!("oci://registry.example/lamp@sha256:{}", "ab".repeat(32));
+    all[0] = Plugin {
+        state: "error".into(),
+        error: Some("it is not on this node; ".repeat(6)),
+        ..known(&name, "wasm", &[], &[])
+    };
+    let page = fits(list::list(&all, &PLAIN));
+    assert!(page.lines().count() < 20, "{page}");
+    assert!(page.contains("\n  it is not on this node; it is not on this node; it is"), "{page}");
 }

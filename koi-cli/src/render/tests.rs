@@ -362,6 +362,10 @@ fn what_a_handler_says_besides_is_shown_where_there_is_room() {
     }
     assert_snapshot!("details_of_a_node", fits(node::node(&status.nodes[1], &PLAIN)));
     assert_snapshot!("details_in_the_tree", fits(tree::tree(&status, &PLAIN)));
+    let db = &mut status.nodes[0].services.as_mut().unwrap()[1];
+    db.details = vec![("kept".into(), "/usr/bin/x, process 8587".into())];
+    let page = fits(tree::tree(&status, &PLAIN));
+    assert!(page.contains("in sync; kept: /usr/bin/x, process 8587\n"), "{page}");
 }
 
 #[test]
@@ -369,6 +373,15 @@ fn recent_failures() {
     let list = vec![failure("a", "db", 7_300_000), failure("c", "vip", 1_800)];
     assert_snapshot!(fits(failures::failures(&Failures { failures: list }, &PLAIN)));
     assert_eq!(failures::failures(&Failures::default(), &PLAIN), "no failures\n");
+    let mut long = failure("a", "db", 1_800);
+    long.message =
+        format!("{}: run `koi recover` when it is mended", "it cannot be reached ".repeat(8).trim());
+    let page = fits(failures::failures(&Failures { failures: vec![long] }, &PLAIN));
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.ends_with("it cannot be reached: run `koi recover` when it is mended"),
+        "the remedy is there: {page}"
+    );
 }
 
 #[test]

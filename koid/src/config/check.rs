@@ -107,7 +107,7 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
                     granted.map(|granted| format!("note: {}: {}", found.path().display(), granted.line));
                 report.lines.extend(named);
             }
-            Err(error) => report.problem(error.with_path(found.path())),
+            Err(error) => report.problem(error.with_path(found.path(), &found.manifest)),
         }
     }
     discovery.services.len()

@@ -9,6 +9,7 @@ use crate::backend::wasm::limits::LimitsError;
 use crate::config::secret::SecretError;
 use crate::granted::Granted;
 use crate::plugin::{Facts, Resolved, Setup};
+use crate::service::manifest::Manifest;
 
 /// A service's handler.
 #[derive(Clone)]
@@ -30,6 +31,21 @@ pub(crate) trait Code: Send + Sync {
 
     /// A handler for one service. Blocks (names are resolved).
     fn open(&self, setup: &Setup<'_>) -> Result<Opened, HandlerError>;
+}
+
+impl HandlerError {
+    /// The line of `[grants]` in its service.toml that is to be mended, from 1; none: it is about something else, or there is no such
+    /// section.
+    pub(crate) fn grant_line(&self, manifest: &Manifest) -> Option<usize> {
+        match self {
+            HandlerError::Grants(error) if error.is_of_section() => manifest.grant_line(error.key()),
+            HandlerError::Grants(_)
+            | HandlerError::Limits(_)
+            | HandlerError::Secret(_)
+            | HandlerError::Setup(_)
+            | HandlerError::NoSandbox { .. } => None,
+        }
+    }
 }
 
 /// Why a plugin cannot be made the handler of a service. Says what to write.

@@ -14,6 +14,7 @@ use crate::catalog::storage::blobs::CopyError;
 use crate::catalog::storage::files::FileError;
 use crate::config::error::ConfigError;
 use crate::plugin::FileHash;
+use crate::service::manifest::Manifest;
 
 /// Digits of a hash that people are shown.
 const HASH_SHOWN: usize = 8;
@@ -40,7 +41,7 @@ pub enum OpenError {
     #[error("{0}")]
     Service(String),
     /// The plugin that it names cannot be used.
-    #[error("{} cannot be used: {error}", name.as_ref().map_or_else(|| "its handler".to_owned(), |name| format!("the handler {name}")))]
+    #[error("{} cannot be used: {}", name.as_ref().map_or_else(|| "its handler".to_owned(), |name| format!("the handler {name}")), beside(name.as_deref(), error))]
     Plugin {
         /// What the service calls it; none: the service names it by its path.
         name: Option<String>,
@@ -84,10 +85,18 @@ impl OpenError {
         matches!(self, OpenError::Plugin { .. })
     }
 
-    /// A sentence that begins with the service's path, `service`.
-    pub fn with_path(&self, service: &Path) -> String {
+    /// A sentence that begins with the service's path, `service`, or with the line of `[grants]` in its service.toml, `manifest`.
+    pub fn with_path(&self, service: &Path, manifest: &Manifest) -> String {
         match self {
+            OpenError::Handler(error) if error.grant_line(manifest).is_some() => {
+                let line = error.grant_line(manifest).unwrap_or_default();
+                format!("{}/service.toml:{line}: {self}", service.display())
+            }
             OpenError::Config { .. } => self.to_string(),
+            // What is wrong with its service.toml is said with that one's path.
+            OpenError::Service(problem) if problem.starts_with(&format!("{}/", service.display())) => {
+                problem.clone()
+            }
             OpenError::Unknown(_)
             | OpenError::Service(_)
             | OpenError::Plugin { .. }
@@ -123,7 +132,7 @@ pub enum PluginError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A service names what was pulled, and it is not there.
-    #[error("{reference}: {source}{}", match source { StoreError::Missing => format!("; run `koi plugins pull {reference}` here, or `koi plugins load` where no registry can be reached"), _ => format!("; `koi plugins pull {reference}` gets it anew") })]
+    #[error("{reference}: {}", about_pulled(reference, source))]
     Pulled {
         /// What the service names.
         reference: String,
@@ -163,6 +172,24 @@ pub enum PluginError {
     },
 }
 
+/// What is wrong with a plugin, behind the name that a service has for it: a reference is not said again.
+fn beside(name: Option<&str>, error: &PluginError) -> String {
+    match error {
+        PluginError::Pulled { reference, .. } if name == Some(reference.as_str()) => error.beside_path(),
+        _ => error.to_string(),
+    }
+}
+
+/// What is wrong with what was pulled, and what to do.
+fn about_pulled(reference: &str, source: &StoreError) -> String {
+    match source {
+        StoreError::Missing => format!(
+            "{source}; run `koi plugins pull {reference}` here, or `koi plugins load` where no registry can be reached"
+        ),
+        _ => format!("{source}; `koi plugins pull {reference}` gets it anew"),
+    }
+}
+
 fn shown(hash: FileHash) -> String {
     hash.to_string().chars().take(HASH_SHOWN).collect()
 }
@@ -198,7 +225,43 @@ impl PluginError {
         match self {
             PluginError::Load(error) => error.beside_path(),
             PluginError::Signature { source, .. } => source.to_string(),
+            PluginError::Pulled { reference, source } => about_pulled(reference, source),
             other => other.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_or_a_reference_is_said_once() {
+        let service = Path::new("/etc/koi/services/10-db");
+        let said =
+            |problem: &str| OpenError::Service(problem.into()).with_path(service, &Manifest::default());
+        assert_eq!(
+            said("/etc/koi/services/10-db/service.toml:2: no"),
+            "/etc/koi/services/10-db/service.toml:2: no"
+        );
+        assert_eq!(said("it has no script"), "/etc/koi/services/10-db: it has no script");
+        let grant_lines = [(String::new(), 3), ("write".to_owned(), 5)].into_iter().collect();
+        let manifest = Manifest { grant_lines, ..Manifest::default() };
+        let grants = |error| OpenError::Handler(Arc::new(HandlerError::Grants(error)));
+        let unknown = GrantError::UnknownKey { key: "raed".into(), nearest: "read" };
+        let said = grants(unknown).with_path(service, &manifest);
+        assert!(said.starts_with("/etc/koi/services/10-db/service.toml:3: `raed` is not a key"), "{said}");
+        let flag = GrantError::NotABoolean { key: "write".into() };
+        assert!(grants(flag).with_path(service, &manifest).contains("/service.toml:5: `write`"));
+        let reference = "oci://registry.example/db@sha256:ab".to_owned();
+        let pulled = || PluginError::Pulled { reference: reference.clone(), source: StoreError::Missing };
+        assert!(pulled().to_string().starts_with(&format!("{reference}: it is not on this node; run")));
+        assert!(pulled().beside_path().starts_with("it is not on this node; run"));
+        let of_service = OpenError::Plugin { name: Some(reference.clone()), error: Arc::new(pulled()) };
+        let said = of_service.to_string();
+        assert!(
+            said.starts_with(&format!("the handler {reference} cannot be used: it is not on this node")),
+            "{said}"
+        );
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use koi_plugin_api::{Capability, Metadata, Want};
-use toml::Value;
 
 use crate::backend::wasm::grants::wanted::{entry, is_dangerous};
 use crate::backend::wasm::load::placeholders::{fill_in, keys_in};
@@ -50,53 +49,79 @@ impl GrantsSection {
 impl fmt::Display for GrantsSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[grants]")?;
-        let mut keys: Vec<&str> = Vec::new();
-        for want in &self.wants {
-            let key = want.capability.grant_key();
-            if !keys.contains(&key) {
-                keys.push(key);
-                write_key(f, key, &self.wants)?;
-            }
+        for key in keys_of(&self.wants) {
+            write_key(f, key, &self.wants, &self.unset)?;
         }
         if self.is_dangerous {
             writeln!(f, "# with such a program it may do all that koid may")?;
             writeln!(f, "dangerous = true")?;
         }
-        for want in &self.unset {
-            let keys = want.capability.texts().flat_map(keys_in).map(|key| format!("`{key}`"));
-            let keys = keys.collect::<Vec<_>>().join(" and ");
-            let reason = if want.reason.is_empty() { String::new() } else { format!(" ({})", want.reason) };
-            writeln!(f, "# with {keys} under [config] also: {}{reason}", want.capability)?;
+        let with_value = keys_of(&self.wants);
+        for key in keys_of(&self.unset).into_iter().filter(|key| !with_value.contains(key)) {
+            // As a whole it can be put in force by taking away each first `# `.
+            let mut commented = String::new();
+            write_key(&mut commented, key, &[], &self.unset)?;
+            commented.lines().try_for_each(|line| writeln!(f, "# {line}"))?;
         }
         Ok(())
     }
 }
 
-/// One key with all that is wanted under it, below what it is for.
-fn write_key(f: &mut fmt::Formatter<'_>, key: &str, wants: &[Want]) -> fmt::Result {
-    let of_key: Vec<_> = wants.iter().filter(|want| want.capability.grant_key() == key).collect();
-    let mut said: Vec<&str> = Vec::new();
-    for Want { capability, reason } in &of_key {
-        let reason = match capability {
-            Capability::ExecPath(_) => "with which arguments it runs this program it does not say",
-            _ => reason.as_str(),
-        };
-        if !reason.is_empty() && !said.contains(&reason) {
-            said.push(reason);
-            writeln!(f, "# {reason}")?;
+/// The keys of `[grants]` for all this, each once.
+fn keys_of(wants: &[Want]) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    for key in wants.iter().map(|want| want.capability.grant_key()) {
+        if !keys.contains(&key) {
+            keys.push(key);
         }
     }
+    keys
+}
+
+/// One key with all that is wanted under it, each entry below what it is for. What hangs on a key that is not set is a comment among the
+/// entries, so that the key stays one.
+fn write_key(f: &mut impl fmt::Write, key: &str, wants: &[Want], unset: &[Want]) -> fmt::Result {
+    let of_key = |wants: &[Want]| -> Vec<Want> {
+        wants.iter().filter(|want| want.capability.grant_key() == key).cloned().collect()
+    };
+    let (wants, unset) = (of_key(wants), of_key(unset));
     if key == "lookup" {
+        wants.iter().try_for_each(|want| write_reason(f, "", reason(want)))?;
         return writeln!(f, "lookup = true");
     }
-    let entries: Vec<Value> = of_key.iter().map(|want| entry(&want.capability)).collect();
-    match &entries[..] {
-        [one] => writeln!(f, "{key} = [{one}]"),
-        several => {
-            writeln!(f, "{key} = [")?;
-            several.iter().try_for_each(|one| writeln!(f, "    {one},"))?;
-            writeln!(f, "]")
+    if let ([one], []) = (&wants[..], &unset[..]) {
+        write_reason(f, "", reason(one))?;
+        return writeln!(f, "{key} = [{}]", entry(&one.capability));
+    }
+    writeln!(f, "{key} = [")?;
+    let mut said = "";
+    for want in &wants {
+        // Several values of one key have one reason, which stands above the first.
+        let reason = reason(want);
+        if reason != said {
+            write_reason(f, "    ", reason)?;
+            said = reason;
         }
+        writeln!(f, "    {},", entry(&want.capability))?;
+    }
+    for want in &unset {
+        let keys = want.capability.texts().flat_map(keys_in).map(|key| format!("`{key}`"));
+        let keys = keys.collect::<Vec<_>>().join(" and ");
+        let reason = if want.reason.is_empty() { String::new() } else { format!("{}; ", want.reason) };
+        writeln!(f, "    # {reason}once {keys} is set under [config], with its value:")?;
+        writeln!(f, "    # {},", entry(&want.capability))?;
+    }
+    writeln!(f, "]")
+}
+
+fn write_reason(f: &mut impl fmt::Write, indent: &str, reason: &str) -> fmt::Result {
+    if reason.is_empty() { Ok(()) } else { writeln!(f, "{indent}# {reason}") }
+}
+
+fn reason(want: &Want) -> &str {
+    match &want.capability {
+        Capability::ExecPath(_) => "with which arguments it runs this program it does not say",
+        _ => &want.reason,
     }
 }
 
@@ -142,17 +167,39 @@ mod tests {
         assert_eq!(
             section,
             "[grants]\n\
-             # to ask the others\n\
-             tcp = [\n    \"a:1\",\n    \"b:2\",\n]\n\
-             # to set the address\n\
-             # to take it away\n\
-             exec = [\n    \"/usr/sbin/ip address add 10.0.0.9/24\",\n    \"/usr/sbin/ip address del 10.0.0.9/24\",\n]\n\
+             tcp = [\n    # to ask the others\n    \"a:1\",\n    \"b:2\",\n]\n\
+             exec = [\n    # to set the address\n    \"/usr/sbin/ip address add 10.0.0.9/24\",\n    \
+             # to take it away\n    \"/usr/sbin/ip address del 10.0.0.9/24\",\n]\n\
              # to find the others\n\
              lookup = true\n\
-             # with `folder` under [config] also: read = [\"{folder}\"] (to read what is there)\n"
+             # read = [\n\
+             #     # to read what is there; once `folder` is set under [config], with its value:\n\
+             #     # \"{folder}\",\n\
+             # ]\n"
         );
         let table: toml::Table = section.parse().unwrap();
         assert_eq!(table["grants"]["tcp"].as_array().unwrap().len(), 2);
+        // With the key that was commented out, and with its entry too.
+        let taken = section.replace("\n# ", "\n").replace("to find the others\n", "");
+        let taken = taken.replace("    # \"{folder}\",", "    \"/srv\",");
+        let table: toml::Table = taken.parse().unwrap();
+        assert_eq!(table["grants"]["read"][0].as_str(), Some("/srv"), "{taken}");
+    }
+
+    #[test]
+    fn what_hangs_on_a_key_that_is_not_set_stands_among_the_entries() {
+        let mut metadata = handler();
+        metadata.wants.push(want(program(&["/bin/cat", "{folder}"]), "to look into it"));
+        let section = GrantsSection::new(&metadata, None).unwrap().to_string();
+        assert!(
+            section.contains(
+                "    # to look into it; once `folder` is set under [config], with its value:\n    # \"/bin/cat {folder}\",\n]\n"
+            ),
+            "{section}"
+        );
+        let taken = section.replace("    # \"/bin/cat", "    \"/bin/cat");
+        let table: toml::Table = taken.parse().unwrap();
+        assert_eq!(table["grants"]["exec"].as_array().unwrap().len(), 3, "{taken}");
     }
 
     #[test]

@@ -178,7 +178,8 @@ impl Report {
         for what in unchecked {
             self.text(&format!("not checked: {}\n", koi_text::blanked(what)));
         }
-        for failure in &self.failures {
+        // Where nothing was tried it stands right above.
+        for failure in self.failures.iter().filter(|_| self.untried.is_none()) {
             self.text(&format!("{} {failure}\n", painted("FAIL", Verdict::Fail.color(), self.color)));
         }
         let counts = format!("{well} ok, {}, {}", count(notes, "note"), count(failures, "failure"));

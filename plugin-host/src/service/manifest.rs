@@ -1,5 +1,6 @@
 //! `service.toml`: what a service says of itself (docs/handlers.md).
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Manifest {
     pub limits: toml::Table,
     /// `[grants]`, to be checked by the handler's kind.
     pub grants: toml::Table,
+    /// The line of each key of `[grants]`, from 1; that of the section itself is under an empty key.
+    pub grant_lines: BTreeMap<String, usize>,
 }
 
 /// `[timeouts]`: what this service wants other than `[services.timeouts]` and `timing.status_interval`.
@@ -162,7 +165,12 @@ impl Manifest {
     pub(crate) fn of_handler(&self) -> Manifest {
         let setting = |setting: &Setting| Setting { line: 0, ..setting.clone() };
         let config = self.config.iter().map(setting).collect();
-        Manifest { timeouts: Timeouts::default(), config, ..self.clone() }
+        Manifest { timeouts: Timeouts::default(), config, grant_lines: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// The line of a key of `[grants]`, or of the section where it has no such key; none: there is no section.
+    pub(crate) fn grant_line(&self, key: Option<&str>) -> Option<usize> {
+        self.grant_lines.get(key.unwrap_or_default()).or_else(|| self.grant_lines.get("")).copied()
     }
 
     fn parse(text: &str) -> Result<Manifest, SpannedError> {
@@ -179,7 +187,10 @@ impl Manifest {
                 "config" => manifest.config = config(section(key, value)?, text)?,
                 "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
                 "limits" => manifest.limits = raw_section(&mut raw, key, value)?,
-                "grants" => manifest.grants = raw_section(&mut raw, key, value)?,
+                "grants" => {
+                    manifest.grant_lines = grant_lines(key, section(key, value)?, text);
+                    manifest.grants = raw_section(&mut raw, key, value)?;
+                }
                 _ => return Err(unknown(key, &KEYS)),
             }
         }
@@ -205,6 +216,12 @@ fn section<'t, 'i>(key: &TomlKey<'i>, value: &'t TomlValue<'i>) -> Result<&'t De
         DeValue::Table(table) => Ok(table),
         _ => Err(SpannedError::new(key, ManifestEntryError::NotASection(key.get_ref().to_string()))),
     }
+}
+
+fn grant_lines(section: &TomlKey<'_>, table: &DeTable<'_>, text: &str) -> BTreeMap<String, usize> {
+    let line = |key: &TomlKey<'_>| line_of(text, key.span().start);
+    let keys = table.iter().map(|(key, _)| (key.get_ref().to_string(), line(key)));
+    keys.chain([(String::new(), line(section))]).collect()
 }
 
 fn raw_section(
@@ -341,6 +358,11 @@ mod tests {
         assert_eq!(manifest.timeouts.status_interval, Some(Duration::from_secs(1)));
         assert_eq!(manifest.limits["memory"].as_str(), Some("64MiB"));
         assert_eq!(manifest.grants["tcp"][0].as_str(), Some("a:1"));
+        assert_eq!(
+            (manifest.grant_line(Some("tcp")), manifest.grant_line(Some("exec"))),
+            (Some(16), Some(15))
+        );
+        assert_eq!(Manifest::default().grant_line(None), None);
     }
 
     #[test]

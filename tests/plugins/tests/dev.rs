@@ -280,7 +280,7 @@ fn what_is_wanted_is_granted_here_alone_and_said() {
     fs::write(service.join("service.toml"), "handler = \"db\"\n").expect("a file can be written");
     let mut dev = author.dev(&["--service", &service.to_string_lossy()]);
     dev.hear("✗ refused: ", 1);
-    dev.hear("write under [grants]", 1);
+    dev.hear("[grants] lacks tcp \"127.0.0.1:5432\" (to speak to the database)", 1);
     fs::write(service.join("service.toml"), "[grants]\ntcp = [\"127.0.0.1:5432\"]\n")
         .expect("a file can be written");
     dev.hear("✓ running after", 1);

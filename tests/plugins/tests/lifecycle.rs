@@ -435,7 +435,7 @@ fn what_a_program_keeps_outlives_koid_and_is_ended_by_the_guardian_after_its_sto
     let cluster = Cluster::builder().nodes(1).service("10-probe", service).start();
     cluster.wait_healthy();
     let node = cluster.any();
-    cluster.wait_shown(node, &["local"], 0, &["kept", "has started, below process"]);
+    cluster.wait_shown(node, &["local"], 0, &["kept", ", process "]);
     let id = fs::read_to_string(launching.with_extension("ids")).expect("it was launched");
     let id: i32 = id.trim().parse().expect("it is a number");
     node.kill();

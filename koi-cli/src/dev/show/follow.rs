@@ -6,16 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use koi_proto::api::{Local, NodeState, ServiceState, ServiceStatus};
+use koi_proto::api::{Hook, Local, NodeState, ServiceState, ServiceStatus};
 use koi_proto::client::{Client, Endpoint};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::keys;
 use super::log_line::{Heard, LogLine};
 use super::screen::Screen;
+use super::status_line::{StatusFailure, StatusLine};
 use crate::local_cluster::folder::{Folder, NAMES};
 use crate::output::Out;
-use crate::render::layout::{Paint, Tone, text};
+use crate::render::layout::{Tone, View, text};
 
 /// Time between two looks.
 pub(in crate::dev) const PERIOD: Duration = Duration::from_millis(60);
@@ -25,6 +26,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 const READ_BYTES: u64 = 256 * 1024;
 /// Columns of a hook's name.
 const HOOK: usize = 8;
+/// Columns before a text: the time, a node's name, a hook's, and spaces between them.
+const MARK: usize = 12 + 1 + 2 + 1 + HOOK + 1;
 
 /// Stands for the time of what is seen and not logged.
 const NO_TIME: &str = "            ";
@@ -45,7 +48,9 @@ struct FollowedNode {
     client: Client,
     log: Tail,
     /// What its handler's status said last.
-    said: String,
+    said: StatusLine,
+    /// What its handler's status failed with last.
+    failed: StatusFailure,
     state: &'static str,
 }
 
@@ -55,6 +60,11 @@ pub(in crate::dev) async fn follow(nodes: FollowedNodes, screen: Screen, out: Ou
     let mut service = String::new();
     let mut is_containment_said = false;
     loop {
+        // A line is broken where somebody reads it; what is piped is for programs.
+        let mut view = out.view();
+        if !out.is_on_terminal() {
+            view.width = usize::MAX;
+        }
         let mut lines = Vec::new();
         for node in &mut nodes {
             let local = node.client.get::<Local>("/v1/local").await.ok();
@@ -65,7 +75,7 @@ pub(in crate::dev) async fn follow(nodes: FollowedNodes, screen: Screen, out: Ou
             }
             for line in node.log.news() {
                 if let Some(line) = LogLine::read(&line, &service) {
-                    lines.push((line.time.to_owned(), node.log_line(&line, out.view().paint)));
+                    lines.push((line.time.to_owned(), node.log_line(&line, &view)));
                 }
             }
             if let Some(lack) = local.as_ref().and_then(containment).filter(|_| !is_containment_said) {
@@ -73,7 +83,7 @@ pub(in crate::dev) async fn follow(nodes: FollowedNodes, screen: Screen, out: Ou
                 screen.say(Tone::Warn, &format!("  the handler is less confined on this machine: {lack}"));
             }
             // What it says now was said after all that.
-            let said = node.look(local.as_ref(), out.view().paint);
+            let said = node.look(local.as_ref(), &view);
             lines.extend(said.map(|said| (LAST.to_owned(), said)));
         }
         // Of one look they come in order; a node may be a look behind.
@@ -101,19 +111,38 @@ impl FollowedNodes {
             color: colors.next().unwrap_or(AnsiColor::White),
             client: Client::new(Endpoint::Socket(folder.socket(name)), ANSWER_TIME),
             log: Tail { path: folder.log(name), read_bytes: 0, partial: Vec::new() },
-            said: String::new(),
+            said: StatusLine::default(),
+            failed: StatusFailure::default(),
             state: "starts",
         }))
     }
 }
 
 impl FollowedNode {
-    fn mark(&self, time: &str, hook: &str, paint: Paint) -> String {
+    /// A text behind the time, the node's name and a hook's; its further lines stand below its first. `before` has the text's own sign.
+    fn line(
+        &self,
+        (time, hook): (&str, &str),
+        before: (&str, Tone),
+        (said, tone): (&str, Tone),
+        view: &View,
+    ) -> String {
+        let paint = view.paint;
         let name = paint.color(self.color, self.name);
-        format!("{} {name} {}", paint.dim(time), paint.color(self.color, &text::pad(hook, HOOK)))
+        let mark = format!("{} {name} {}", paint.dim(time), paint.color(self.color, &text::pad(hook, HOOK)));
+        let (sign, sign_tone) = before;
+        let taken = MARK + if sign.is_empty() { 0 } else { text::width(sign) + 1 };
+        let sign = if sign.is_empty() { String::new() } else { format!(" {}", paint.tone(sign_tone, sign)) };
+        let lines = match view.width {
+            usize::MAX => vec![text::clean(said)],
+            // The last column stays free: a terminal would go on to the next line.
+            width => text::wrap(said, width.saturating_sub(taken + 1), width.saturating_sub(taken + 1)),
+        };
+        let lines: Vec<String> = lines.iter().map(|line| paint.tone(tone, line)).collect();
+        format!("{mark}{sign} {}", lines.join(&format!("\n{}", " ".repeat(taken))))
     }
 
-    fn log_line(&self, line: &LogLine<'_>, paint: Paint) -> String {
+    fn log_line(&self, line: &LogLine<'_>, view: &View) -> String {
         let tone = match line.level {
             "error" => Tone::Bad,
             "warn" => Tone::Warn,
@@ -121,52 +150,50 @@ impl FollowedNode {
             _ => Tone::Plain,
         };
         match &line.what {
-            Heard::Guest { hook, text } => {
-                let said = paint.tone(tone, &text::clean(text));
-                format!("{} {} {said}", self.mark(line.time, hook, paint), paint.dim("│"))
-            }
+            Heard::Guest { hook, text } => self.line((line.time, hook), ("│", Tone::Dim), (text, tone), view),
             Heard::Ended { hook, took, how } => {
                 let (mark, tone) = match line.level {
                     "error" => ("✗", Tone::Bad),
                     _ => ("✓", Tone::Good),
                 };
-                let how = text::clean(how);
-                format!(
-                    "{} {} {how} {}",
-                    self.mark(line.time, hook, paint),
-                    paint.tone(tone, mark),
-                    paint.dim(took)
-                )
+                let said = self.line((line.time, hook), (mark, tone), (how, Tone::Plain), view);
+                format!("{said} {}", view.paint.dim(took))
             }
-            Heard::Koid(text) => {
-                format!("{} {}", self.mark(line.time, "koid", paint), paint.tone(tone, &text::clean(text)))
-            }
+            Heard::Koid(text) => self.line((line.time, "koid"), ("", tone), (text, tone), view),
         }
     }
 
-    /// Notes how it is. What its handler's status says, if that is something else than before.
-    fn look(&mut self, local: Option<&Local>, paint: Paint) -> Option<String> {
+    /// Notes how it is. What is to be said of it: that its handler's status has failed, or what it says, if that is something else than
+    /// before.
+    fn look(&mut self, local: Option<&Local>, view: &View) -> Option<String> {
         let Some(local) = local else {
             self.state = "gone";
             return None;
         };
+        let failed = self.new_failure(local);
         let Some(service) = local.node.services.iter().flatten().next() else {
             self.state = "up";
             return None;
         };
         self.state = state(local, service);
+        let status = (NO_TIME, "status");
+        if let Some(why) = failed {
+            return Some(self.line(status, ("✗", Tone::Bad), (&why, Tone::Bad), view));
+        }
         let is_settled = matches!(service.state, ServiceState::Started | ServiceState::Promoted);
         if !is_settled || service.status_hash.is_none() || service.hook.is_some() {
             return None;
         }
         let said = said(service);
-        if said == self.said || said.is_empty() {
-            return None;
-        }
-        let line =
-            format!("{} {} {}", self.mark(NO_TIME, "status", paint), paint.dim("="), text::clean(&said));
-        self.said = said;
-        Some(line)
+        let is_new = self.said.takes(&said, Instant::now().into_std());
+        is_new.then(|| self.line(status, ("=", Tone::Dim), (&said, Tone::Plain), view))
+    }
+
+    /// Why its handler's status has failed since the last look: koid moves the master for it, and its log has no line of a status.
+    fn new_failure(&mut self, local: &Local) -> Option<String> {
+        let failure =
+            local.node.last_failure.as_ref().filter(|failure| failure.hook == Hook::Status.as_str())?;
+        self.failed.takes(&failure.message, failure.ago_ms).then(|| failure.message.clone())
     }
 }
 

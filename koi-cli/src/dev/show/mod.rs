@@ -4,6 +4,7 @@ pub(super) mod follow;
 pub(super) mod keys;
 mod log_line;
 pub(super) mod screen;
+mod status_line;
 
 use std::time::Duration;
 

@@ -26,5 +26,5 @@ pub(crate) fn failures(failures: &Failures, view: &View) -> String {
             Cell::new(&failure.message).tone(Tone::Bad),
         ]);
     }
-    table.draw(view)
+    table.draw_wrapped(view)
 }

@@ -104,8 +104,20 @@ pub(crate) fn held(service: &ServiceStatus) -> String {
     service.held.as_ref().map(sentence).unwrap_or_default()
 }
 
+/// Its message, and behind it what its handler said of it besides.
+pub(crate) fn said(service: &ServiceStatus) -> String {
+    let parts = [remark(service), details(service)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 /// What its handler said of it besides: `lag=0, version=7.2`.
 pub(crate) fn details(service: &ServiceStatus) -> String {
-    let pairs: Vec<_> = service.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pairs: Vec<_> = service.details.iter().map(pair).collect();
     pairs.join(", ")
+}
+
+/// `lag=0`, and `kept: /usr/bin/x, process 8587`: a value of several words is no name's.
+fn pair((key, value): &(String, String)) -> String {
+    let mark = if value.contains(' ') { ": " } else { "=" };
+    format!("{key}{mark}{value}")
 }

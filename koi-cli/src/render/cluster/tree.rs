@@ -39,7 +39,7 @@ fn branch(node: &NodeStatus, last: bool, names: usize, view: &View) -> String {
             Cell::new(&service.state).tone(service::tone(service)),
             service::mark(service).into(),
             service::doing(service).into(),
-            Cell::new(service::details(service)).tone(Tone::Dim),
+            Cell::new(service::said(service)).tone(Tone::Dim),
         ]);
     }
     drawn.push_str(&leaves.draw(view));

@@ -6,6 +6,8 @@ use super::view::View;
 
 /// Columns between two columns.
 const GAP: usize = 2;
+/// Columns that a text has that goes on below itself, however narrow the screen is.
+const LEAST_ROOM: usize = 20;
 /// Columns of the names of facts.
 const FACT: usize = 15;
 
@@ -59,6 +61,29 @@ impl Table {
 
     pub(crate) fn draw(&self, view: &View) -> String {
         self.rows.iter().map(|row| self.draw_row(row, view)).collect()
+    }
+
+    /// As [`draw`](Table::draw), but the last cell of a row goes on below itself: nothing of it is cut.
+    pub(crate) fn draw_wrapped(&self, view: &View) -> String {
+        let Some(columns) = self.rows.iter().map(Vec::len).max() else { return String::new() };
+        let before: usize = (0..columns.saturating_sub(1)).map(|index| self.column_width(index) + GAP).sum();
+        let column = self.indent + before;
+        let room = view.width.saturating_sub(column).max(LEAST_ROOM);
+        let mut drawn = String::new();
+        for row in &self.rows {
+            let Some((last, first)) = row.split_last().filter(|_| row.len() == columns) else {
+                drawn.push_str(&self.draw_row(row, view));
+                continue;
+            };
+            let mut lines = text::wrap(&last.text, room, room).into_iter();
+            let mut cells = first.to_vec();
+            cells.push(Cell { text: lines.next().unwrap_or_default(), tone: last.tone });
+            drawn.push_str(&self.draw_row(&cells, view));
+            for line in lines {
+                drawn.push_str(&format!("{}{}\n", " ".repeat(column), view.paint.tone(last.tone, &line)));
+            }
+        }
+        drawn
     }
 
     fn draw_row(&self, row: &[Cell], view: &View) -> String {

@@ -6,15 +6,13 @@ use super::list::{loading, tone};
 use super::{signature, statistics};
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
-use crate::render::layout::table::{Cell, Table, fact, hanging};
+use crate::render::layout::table::{fact, hanging};
 use crate::render::layout::{View, text};
 
 /// Columns of a key of the configuration.
 const KEY: usize = 24;
 /// Before each line of what something is wanted for.
 const COMMENT: &str = "  # ";
-/// Columns of what is wanted, beside what is granted.
-const WANTED: usize = 36;
 
 /// The whole of it.
 pub(crate) fn plugin(detail: &PluginDetail, view: &View) -> String {
@@ -201,16 +199,11 @@ fn entry(grant: &Grant) -> Option<String> {
     }
 }
 
-/// Wanted and granted side by side.
+/// What is wanted, and below each what grants it.
 fn service(detail: &PluginDetail, used: &PluginUse, view: &View) -> String {
     let mut page = format!("\n{}\n", view.paint.head(&format!("service {}", text::clean(&used.service))));
     page.push_str(&hanging("  ", used.problem.as_deref().unwrap_or_default(), Tone::Bad, view));
-    let mut table = Table::new(2, WANTED);
-    if !detail.wanted.is_empty() || !used.granted.is_empty() {
-        table.heads(&["WANTED", "GRANTED"]);
-    }
-    let missing = compare(detail, used, &mut table);
-    page.push_str(&table.draw(view));
+    let missing = compare(detail, used, view, &mut page);
     if !missing.is_empty() {
         page.push_str(&format!("  what is missing, in service.toml of {}:\n", text::clean(&used.service)));
         page.push_str(&match used.missing.is_empty() {
@@ -226,40 +219,49 @@ fn service(detail: &PluginDetail, used: &PluginUse, view: &View) -> String {
     page
 }
 
-/// Draws what is wanted beside what is granted, and returns what is missing. The lines of an older koid stand one below the other: nothing
-/// says which belong together.
-fn compare<'d>(detail: &'d PluginDetail, used: &PluginUse, table: &mut Table) -> Vec<&'d Grant> {
+/// Draws of each thing that is wanted what grants it, and returns what is missing. The lines of an older koid say nothing of what belongs
+/// together.
+fn compare<'d>(detail: &'d PluginDetail, used: &PluginUse, view: &View, page: &mut String) -> Vec<&'d Grant> {
     if detail.wants.is_empty() {
-        detail.wanted.iter().for_each(|line| table.row(vec![Cell::new(line)]));
+        for line in &detail.wanted {
+            page.push_str(&hanging("  wants ", line, Tone::Plain, view));
+        }
     }
     let mut missing = Vec::new();
     let mut named: Vec<&Grant> = Vec::new();
     for wish in &detail.wants {
+        page.push_str(&hanging("  wants ", &wish.line, Tone::Plain, view));
+        page.push_str(&hanging("        # ", &wish.reason, Tone::Dim, view));
         let (said, tone) = match granted(wish, used) {
-            Granted::By(grants) => {
+            Granted::By(grant) => {
+                named.push(grant);
+                (format!("granted: {}", grant.line), Tone::Good)
+            }
+            Granted::BySome(grants) => {
                 let said = grants.iter().map(|grant| grant.line.as_str()).collect::<Vec<_>>().join(", ");
                 named.extend(grants);
-                (said, Tone::Plain)
+                (format!("granted, by one of: {said}"), Tone::Good)
             }
             Granted::Missing => {
                 missing.push(wish);
-                ("MISSING".to_owned(), Tone::Bad)
+                ("not granted".to_owned(), Tone::Bad)
             }
-            Granted::Unknown => ("not known".to_owned(), Tone::Dim),
+            Granted::Unknown => ("not known whether it is granted".to_owned(), Tone::Dim),
         };
-        table.row(vec![Cell::new(&wish.line), Cell::new(said).tone(tone)]);
+        page.push_str(&hanging("        ", &said, tone, view));
     }
     for line in used.granted.iter().filter(|line| !named.iter().any(|grant| grant.line == **line)) {
-        table.row(vec![Cell::new(""), Cell::new(line)]);
+        page.push_str(&hanging("  granted besides: ", line, Tone::Plain, view));
     }
     missing
 }
 
 /// Whether something wanted is granted.
 enum Granted<'u> {
-    /// By these entries, or at least by one of them: ranges, patterns and `{keys}` are koid's to judge, and it says so as the
-    /// service's problem when none fits.
-    By(Vec<&'u Grant>),
+    /// By this entry.
+    By(&'u Grant),
+    /// By one of these: ranges are koid's to judge, and it says so as the service's problem when none fits.
+    BySome(Vec<&'u Grant>),
     /// Surely not.
     Missing,
     /// The service could not be opened, and so nobody has put its grants in order.
@@ -267,24 +269,43 @@ enum Granted<'u> {
 }
 
 fn granted<'u>(wish: &Grant, used: &'u PluginUse) -> Granted<'u> {
-    let is_wish = |grant: &&Grant| grant.value == wish.value;
-    let of_kind: Vec<_> = used.grants.iter().filter(|grant| is_of_kind(grant, wish)).collect();
-    let by_name: Vec<_> = of_kind.iter().copied().filter(is_wish).collect();
+    let of_kind: Vec<&Grant> = used.grants.iter().filter(|grant| is_of_kind(grant, wish)).collect();
     let is_missing =
         used.missing.iter().any(|missing| missing.key == wish.key && could_become(&wish.line, &missing.line));
+    let is_program = wish.key == "exec";
+    let by_name: Vec<&Grant> = of_kind.iter().copied().filter(|grant| grant.value == wish.value).collect();
+    let by_words = by_name.iter().copied().find(|grant| !is_program || grants_words(grant, wish));
     if is_missing {
-        Granted::Missing
-    } else if !by_name.is_empty() {
-        Granted::By(by_name)
-    } else if of_kind.is_empty() && used.problem.is_none() {
-        Granted::Missing
-    } else if used.grants.is_empty() {
-        Granted::Unknown
-    } else if of_kind.is_empty() {
-        Granted::Missing
-    } else {
-        Granted::By(of_kind)
+        return Granted::Missing;
     }
+    match (by_words, &of_kind[..]) {
+        (Some(grant), _) => Granted::By(grant),
+        (None, []) if used.problem.is_none() || !used.grants.is_empty() => Granted::Missing,
+        (None, []) => Granted::Unknown,
+        (None, [one]) => Granted::By(one),
+        (None, _) if !by_name.is_empty() => Granted::BySome(by_name),
+        (None, _) => Granted::BySome(of_kind),
+    }
+}
+
+/// Whether a granted command line holds the wanted one, as far as that shows without the values of its keys in braces.
+fn grants_words(grant: &Grant, wish: &Grant) -> bool {
+    let words = |line: &str, from: &str| -> Vec<String> {
+        let line = line.strip_prefix(from).unwrap_or(line);
+        let line = line.split(" (as ").next().unwrap_or(line).replace(" (what it starts is kept)", "");
+        let line: String = line.chars().filter(|c| !matches!(c, '"' | '[' | ']' | ',')).collect();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    let (granted, wanted) = (words(&grant.line, "exec "), words(&wish.line, "exec = "));
+    let (granted, is_open) = match granted.split_last() {
+        Some((last, before)) if last == "**" => (before, true),
+        _ => (&granted[..], false),
+    };
+    let fits = |(granted, wanted): (&String, &String)| {
+        granted == wanted || granted.contains('*') || could_become(wanted, granted)
+    };
+    let is_long_enough = if is_open { wanted.len() >= granted.len() } else { wanted.len() == granted.len() };
+    is_long_enough && granted.iter().zip(&wanted).all(fits)
 }
 
 /// Whether `line` is what `wish` is with values in place of its keys in braces.

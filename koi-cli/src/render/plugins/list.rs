@@ -5,7 +5,7 @@ use koi_proto::api::{Hook, OnDisk, Plugin, PluginKind, PluginState, SignatureSta
 use super::{signature, statistics};
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
-use crate::render::layout::table::{Cell, Table, hanging, paragraph};
+use crate::render::layout::table::{Cell, Table, hanging};
 use crate::render::layout::{View, text};
 
 /// Columns of any column but the last: of as many hooks as are named one by one.
@@ -71,30 +71,38 @@ pub(crate) fn loading(plugin: &Plugin, ms: u64) -> String {
     format!("{file} is being {doing}, for {} so far{meanwhile}", span(ms))
 }
 
+/// A text behind a plugin's name. One that is long, as a reference is, has its own line: it would leave no room beside it.
+fn of_plugin(name: &str, said: &str, tone: Tone, view: &View) -> String {
+    if text::width(name) <= WIDEST {
+        return hanging(&format!("{name}: "), said, tone, view);
+    }
+    hanging("", &format!("{name}:"), tone, view) + &hanging("  ", said, tone, view)
+}
+
 /// Why it cannot be used, or not by every service, and what to do.
 fn trouble(plugin: &Plugin, view: &View) -> String {
     let name = text::clean(&plugin.name);
     let mut lines = String::new();
     if let Some(ms) = plugin.loading_ms {
-        lines.push_str(&hanging(&format!("{name}: "), &loading(plugin, ms), Tone::Warn, view));
+        lines.push_str(&of_plugin(&name, &loading(plugin, ms), Tone::Warn, view));
     }
     if plugin.on_disk == OnDisk::Changed && plugin.loading_ms.is_none() {
         let todo = "its file has changed since it was loaded: `koi reconfigure` takes it";
-        lines.push_str(&hanging(&format!("{name}: "), todo, Tone::Dim, view));
+        lines.push_str(&of_plugin(&name, todo, Tone::Dim, view));
     }
     if let Some(signature) = plugin.signature.as_ref().filter(|found| found.state == SignatureState::Wrong) {
-        lines.push_str(&hanging(&format!("{name}: "), &signature::line(signature).0, Tone::Bad, view));
+        lines.push_str(&of_plugin(&name, &signature::line(signature).0, Tone::Bad, view));
     }
     for used in &plugin.problems {
         let service = text::clean(&used.service);
         // Of one that cannot be used at all the reason follows.
         if !used.of_plugin || plugin.error.is_none() {
-            let mark = format!("{name}: the service {service} cannot run with it: ");
-            lines.push_str(&paragraph(&mark, text::width(&name) + 2, &used.problem, Tone::Bad, view));
+            let problem = format!("the service {service} cannot run with it: {}", used.problem);
+            lines.push_str(&of_plugin(&name, &problem, Tone::Bad, view));
         }
     }
     let Some(error) = &plugin.error else { return lines };
-    lines.push_str(&hanging(&format!("{name}: "), error, tone(plugin), view));
+    lines.push_str(&of_plugin(&name, error, tone(plugin), view));
     if let Some(path) = plugin.path.as_ref().filter(|_| plugin.on_disk != OnDisk::Gone) {
         // A reference is no file to check.
         let todo = match path.contains("://") {

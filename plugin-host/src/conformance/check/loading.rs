@@ -7,6 +7,7 @@ use koi_plugin_api::{Handler, Hook};
 
 use crate::config::setting::ServiceConfig;
 use crate::conformance::check::{describe, service};
+use crate::conformance::error::LoadedHandlerError;
 use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::report::{Report, Verdict, progress, shown};
 use crate::conformance::scratch::Scratch;
@@ -107,7 +108,7 @@ pub(crate) fn open(
             Some((opened.handler, config))
         }
         Err(error) if target.is_service() => {
-            report.add(Verdict::Fail, "open", &error.to_string(), began.elapsed());
+            report.add(Verdict::Fail, "open", &with_line(target, &error), began.elapsed());
             report.give_up("the service cannot run as it is; its handler was not tried");
             None
         }
@@ -117,5 +118,20 @@ pub(crate) fn open(
             unchecked.push("its hooks: alone it cannot be opened; --service DIR takes a service.toml that has what it wants".into());
             None
         }
+    }
+}
+
+/// What is wrong, behind the line of service.toml that is to be mended.
+fn with_line(target: &Target, error: &LoadedHandlerError) -> String {
+    let line = match error {
+        LoadedHandlerError::Handler(error) => error.grant_line(&target.manifest),
+        LoadedHandlerError::File(_)
+        | LoadedHandlerError::Load(_)
+        | LoadedHandlerError::Copy(_)
+        | LoadedHandlerError::Config(_) => None,
+    };
+    match (line, &target.home) {
+        (Some(line), Some(home)) => format!("{}/service.toml:{line}: {error}", home.display()),
+        _ => error.to_string(),
     }
 }

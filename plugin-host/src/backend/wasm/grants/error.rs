@@ -55,9 +55,10 @@ pub enum GrantError {
          take a handler that has one"
     )]
     KeepWithoutStop { entry: String },
-    /// The handler asks for more than is granted, for `missing`. `lines` are those that `[grants]` must have.
-    #[error("the handler wants what is not granted; write under [grants] of service.toml: {}{}", lines.join(" and "), about_exec(missing))]
-    NotGranted { missing: Vec<Want>, lines: Vec<String> },
+    /// The handler asks for more than is granted: `missing`. `lacks` says of each what it is for, and `keys` are those of `[grants]`
+    /// that give it all, each whole.
+    #[error("[grants] lacks {}; it should read: {}{}", lacks.join(" and "), keys.join(" and "), about_exec(missing))]
+    NotGranted { missing: Vec<Want>, lacks: Vec<String>, keys: Vec<String> },
     /// The service may put another file in the place of its secret's.
     #[error(
         "`write` under [grants]: {} holds {}, the file of the secret `{key}`: keep it elsewhere, or grant another directory",
@@ -83,6 +84,43 @@ pub enum GrantError {
         "the component imports `{interface}`, and nothing of it is granted; write under [grants] of service.toml: {line}"
     )]
     InterfaceNotGranted { interface: String, line: &'static str },
+}
+
+impl GrantError {
+    /// The key of `[grants]` that it is about; none: of several, or of none.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            GrantError::UnknownKey { key, .. }
+            | GrantError::NotABoolean { key }
+            | GrantError::NotAText { key, .. }
+            | GrantError::NotAList { key, .. }
+            | GrantError::TooManyEntries { key, .. }
+            | GrantError::WrongKind { key, .. }
+            | GrantError::Entry { key, .. } => Some(key),
+            GrantError::ExecEnvAlone => Some("exec-env"),
+            GrantError::Dangerous { .. }
+            | GrantError::Untrusted { .. }
+            | GrantError::KeepWithoutStop { .. } => Some("exec"),
+            GrantError::OwnProgram { .. } | GrantError::OwnSecret { .. } => Some("write"),
+            GrantError::NotGranted { missing, .. } => missing.first().map(|want| want.capability.grant_key()),
+            GrantError::Senseless { .. }
+            | GrantError::SenselessAddress { .. }
+            | GrantError::OtherWasi { .. }
+            | GrantError::UnknownInterface { .. }
+            | GrantError::InterfaceNotGranted { .. } => None,
+        }
+    }
+
+    /// Whether a line of `[grants]` is to be changed.
+    pub(crate) fn is_of_section(&self) -> bool {
+        !matches!(
+            self,
+            GrantError::Senseless { .. }
+                | GrantError::SenselessAddress { .. }
+                | GrantError::OtherWasi { .. }
+                | GrantError::UnknownInterface { .. }
+        )
+    }
 }
 
 /// Why a handler that may run a program may do anything.

@@ -595,7 +595,7 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
     let wanted = [tcp("192.0.2.1:6379"), Capability::Write("/usr/x".into()), tcp("10.0.0.5:80")];
     assert_eq!(
         wants(&grants, &wanted).unwrap_err().to_string(),
-        "the handler wants what is not granted; write under [grants] of service.toml: \
+        "[grants] lacks tcp \"192.0.2.1:6379\" and write \"/usr/x\" and tcp \"10.0.0.5:80\"; it should read: \
              tcp = [\"10.0.0.0/8:6379\", \"localhost:80\", \"192.0.2.1:6379\", \"10.0.0.5:80\"] and write = [\"/usr/x\"]"
     );
     assert!(wants(&grants, &[tcp("0.0.0.0/0:6379")]).is_err(), "more than is granted");
@@ -609,6 +609,29 @@ fn what_a_handler_wants_must_be_covered_and_what_is_missing_is_said_as_lines() {
             .to_string()
             .contains("an absolute path")
     );
+}
+
+#[test]
+fn the_entry_that_is_too_narrow_is_named() {
+    let grants =
+        good("exec = [\"/bin/ls -l /a\", \"/bin/ls -a /b\", \"/bin/cat x\"]\nhttp = [\"a.example:80\"]");
+    let refused = |wanted: Capability| wants(&grants, &[wanted]).unwrap_err().to_string();
+    let narrow = refused(Capability::Exec(program("/bin/ls -a *")));
+    assert!(
+        narrow.starts_with(
+            "[grants] lacks exec \"/bin/ls -a *\" (exec \"/bin/ls -a /b\" does not cover it); it should read: exec = ["
+        ),
+        "{narrow}"
+    );
+    let kept = refused(Capability::Exec(WantedProgram { keep: true, ..program("/bin/cat x") }));
+    assert!(
+        kept.contains("keep = true, run = \"/bin/cat x\" } (exec \"/bin/cat x\" does not cover it)"),
+        "{kept}"
+    );
+    let port = refused(Capability::Http("A.example:443".into()));
+    assert!(port.contains("(http \"a.example:80\" does not cover it)"), "{port}");
+    let other = refused(Capability::Exec(program("/bin/true x")));
+    assert!(!other.contains("does not cover it"), "{other}");
 }
 
 fn program(words: &str) -> WantedProgram {
@@ -679,10 +702,11 @@ fn what_it_is_for_and_that_it_is_dangerous_stand_beside_the_line() {
     let error = good("").check_wanted(&wanted, &host().resolver).unwrap_err().to_string();
     assert_eq!(
         error,
-        "the handler wants what is not granted; write under [grants] of service.toml: \
-         http = [\"api.example:443\", \"10.1.0.0/16:443\"] (to tell the load balancer; to reach it inside) and \
-         lookup = true (to find its peers) and udp = [\"10.0.0.5:53\"] and exec-env = [\"PGPORT\"] and \
-         exec = [\"/bin/sh -c *\"] (to run what is configured) and \
+        "[grants] lacks http \"api.example:443\" (to tell the load balancer) and \
+         http \"10.1.0.0/16:443\" (to reach it inside) and lookup (to find its peers) and udp \"10.0.0.5:53\" and \
+         exec-env \"PGPORT\" and exec \"/bin/sh -c *\" (to run what is configured); it should read: \
+         http = [\"api.example:443\", \"10.1.0.0/16:443\"] and lookup = true and udp = [\"10.0.0.5:53\"] and \
+         exec-env = [\"PGPORT\"] and exec = [\"/bin/sh -c *\"] and \
          dangerous = true (with such a program it may do all that koid may)"
     );
     let granted = good(

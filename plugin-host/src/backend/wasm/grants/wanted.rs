@@ -9,13 +9,14 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::addresses::address::AddressText;
 use crate::backend::wasm::grants::error::GrantError;
 use crate::backend::wasm::grants::programs::launchers::leads_anywhere;
+use crate::backend::wasm::grants::programs::program::Program;
 use crate::resolver::Resolver;
 
 impl Grants {
     /// Whether everything in `wanted` is granted. Blocks: names in it may have to be resolved.
     ///
     /// # Errors
-    /// A sentence with the lines that `[grants]` must have, or with what is not an address, a path or a name at all.
+    /// What lacks and the keys that `[grants]` must have, or what is not an address, a path or a name at all.
     pub(crate) fn check_wanted(&self, wanted: &[Want], resolver: &Resolver) -> Result<(), GrantError> {
         let mut missing: Vec<Want> = Vec::new();
         for want in wanted {
@@ -25,31 +26,42 @@ impl Grants {
         }
         match missing.is_empty() {
             true => Ok(()),
-            false => Err(GrantError::NotGranted { lines: self.lines_for(&missing), missing }),
+            false => Err(GrantError::NotGranted {
+                lacks: missing.iter().map(|want| self.lack(want)).collect(),
+                keys: self.keys_for(&missing),
+                missing,
+            }),
         }
     }
 
-    /// The lines of `[grants]` that grant `missing` besides what stands there now, each with what it is for.
-    fn lines_for(&self, missing: &[Want]) -> Vec<String> {
+    /// `exec "/usr/bin/lamp dark *" (To turn the beam off)`, and the entry that comes nearest. Blocks.
+    fn lack(&self, Want { capability, reason }: &Want) -> String {
+        let key = capability.grant_key();
+        let what = match capability {
+            Capability::Lookup => key.to_owned(),
+            _ => format!("{key} {}", entry(capability)),
+        };
+        let nearest = nearest_entry(&self.written, &self.programs, capability);
+        let nearest = nearest.map(|nearest| format!("{key} {nearest} does not cover it"));
+        let beside: Vec<_> =
+            Some(reason.clone()).filter(|reason| !reason.is_empty()).into_iter().chain(nearest).collect();
+        if beside.is_empty() { what } else { format!("{what} ({})", beside.join("; ")) }
+    }
+
+    /// The keys of `[grants]` that grant `missing`, each whole, with what stands there now.
+    fn keys_for(&self, missing: &[Want]) -> Vec<String> {
         let mut keys: Vec<&'static str> = Vec::new();
         for key in missing.iter().map(|want| want.capability.grant_key()) {
             if !keys.contains(&key) {
                 keys.push(key);
             }
         }
-        let line = |key: &str| {
-            let of_key: Vec<_> = missing.iter().filter(|want| want.capability.grant_key() == key).collect();
-            let line = match key {
-                "lookup" => "lookup = true".to_owned(),
-                _ => self.line_with_all(key, of_key.iter().map(|want| entry(&want.capability))),
-            };
-            let mut reasons: Vec<&str> = Vec::new();
-            for want in of_key {
-                if !want.reason.is_empty() && !reasons.contains(&want.reason.as_str()) {
-                    reasons.push(&want.reason);
-                }
+        let line = |key: &str| match key {
+            "lookup" => "lookup = true".to_owned(),
+            _ => {
+                let of_key = missing.iter().filter(|want| want.capability.grant_key() == key);
+                self.line_with_all(key, of_key.map(|want| entry(&want.capability)))
             }
-            if reasons.is_empty() { line } else { format!("{line} ({})", reasons.join("; ")) }
         };
         let mut lines: Vec<_> = keys.into_iter().map(line).collect();
         if !self.dangerous && missing.iter().any(|want| is_dangerous(&want.capability)) {
@@ -108,6 +120,30 @@ impl Grants {
                 self.env.contains(name)
             }
         })
+    }
+}
+
+/// The entry under the key of `capability` that comes nearest to it; none: nothing there has to do with it. Blocks.
+fn nearest_entry<'w>(written: &'w Table, programs: &[Program], capability: &Capability) -> Option<&'w Value> {
+    let entries = written.get(capability.grant_key())?.as_array()?;
+    match capability {
+        Capability::Exec(wanted) => {
+            let of_program =
+                entries.iter().zip(programs).filter(|(_, program)| program.is_at(capability.subject()));
+            // Of several the first.
+            of_program.rev().max_by_key(|(_, program)| program.likeness(wanted)).map(|(entry, _)| entry)
+        }
+        Capability::Tcp(address) | Capability::Udp(address) | Capability::Http(address) => {
+            let host = |text: &str| text.rsplit_once(':').map(|(host, _)| host.to_ascii_lowercase());
+            let host_wanted = host(address)?;
+            entries.iter().find(|entry| entry.as_str().and_then(host).as_ref() == Some(&host_wanted))
+        }
+        Capability::ExecPath(_)
+        | Capability::ExecEnv(_)
+        | Capability::Lookup
+        | Capability::Read(_)
+        | Capability::Write(_)
+        | Capability::Env(_) => None,
     }
 }
 

@@ -170,6 +170,14 @@ impl Program {
             && self.is_at(path)
     }
 
+    /// How many of the first words of `wanted` it has, and all of them above any number: it differs in the user or in `keep`.
+    pub(in crate::backend::wasm::grants) fn likeness(&self, wanted: &WantedProgram) -> usize {
+        let args = wanted.words.iter().skip(1);
+        let alike = self.args.iter().zip(args).take_while(|(granted, wanted)| granted == wanted).count();
+        let is_whole = alike == self.args.len() && alike + 1 == wanted.words.len();
+        if is_whole { usize::MAX } else { alike }
+    }
+
     /// Whether `path` is this program. The same file under the same last name: `/sbin/ip` and `/usr/sbin/ip` are one, but
     /// many files of a busybox are one file too, and which program that is only its name says. Blocks.
     pub(in crate::backend::wasm::grants) fn is_at(&self, path: &str) -> bool {

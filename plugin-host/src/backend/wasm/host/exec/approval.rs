@@ -19,7 +19,11 @@ pub(super) fn approve(
     let grants = &desk.grants;
     let Some(program) = grants.program(&command.program, &command.args) else {
         let how = match command.program.starts_with('/') {
-            true => to_grant(&grants.line_with("exec", entry_for(&command.program, &command.args))),
+            // What it names was granted when the service was opened.
+            true => format!(
+                "the handler does not name it in `wants` of its `describe`; {}",
+                to_grant(&grants.line_with("exec", entry_for(&command.program, &command.args)))
+            ),
             false => "a program is named by its absolute path".into(),
         };
         return Err(denied(log, &format!("run {}; {how}", shown(command))));
@@ -41,15 +45,17 @@ fn look_at(program: &Program, desk: &Desk, hook: Hook, log: &dyn CallLog) -> Res
     }
     let Some(why) = program.distrust() else { return Ok(()) };
     let path = program.path().display();
+    let said = why.to_string();
+    // The path has been said by then.
+    let why = said.strip_prefix(&format!("{path} ")).map_or(said.clone(), |rest| format!("it {rest}"));
     match hook {
         Hook::Start | Hook::Promote | Hook::Status => {
-            let text = format!("{path} is not run, for others may change it: {why}");
-            log.line(LogLevel::Warn, &text);
-            Err(ProgramRunError::Io(text))
+            log.line(LogLevel::Warn, &format!("{path} is not run: {why}"));
+            // Guests name the program themselves.
+            Err(ProgramRunError::Io(format!("not run: {why}")))
         }
         Hook::Demote | Hook::Stop | Hook::Failed => {
-            let text =
-                format!("{path} is run though others may change it, for {} must go on: {why}", hook.as_str());
+            let text = format!("{path} is run all the same, for {} must go on: {why}", hook.as_str());
             log.line(LogLevel::Error, &text);
             Ok(())
         }

@@ -53,10 +53,7 @@ pub(crate) struct KeptProgram {
 impl KeptProgram {
     /// As `koi status NODE` shows it.
     pub(crate) fn detail(&self) -> (String, String) {
-        (
-            verdict::KEPT.to_owned(),
-            format!("what {} has started, below process {}", self.program, self.broker),
-        )
+        (verdict::KEPT.to_owned(), format!("{}, process {}", self.program, self.broker))
     }
 
     fn runs(&self) -> bool {
