@@ -60,6 +60,16 @@ test("a program gives its output, or says why not", () => {
   assert.throws(() => run("/usr/bin/df", []), said("/usr/bin/df: no memory"));
 });
 
+test("a program reads a secret, and has the variables that it is given", () => {
+  world.program = () => ({ code: 0, stdout: bytes(""), stderr: bytes("") });
+  run("/usr/bin/psql", ["-f", "-"], undefined, { stdin: "hunter2 ü", env: { PGUSER: "koi" } });
+  run("/usr/bin/psql", [], 10, { stdin: new Uint8Array([0, 255]) });
+  const [first, second] = world.ran;
+  assert.equal(new TextDecoder().decode(first.stdin), "hunter2 ü");
+  assert.deepEqual([first.env, first.timeoutMs], [[["PGUSER", "koi"]], undefined]);
+  assert.deepEqual([[...second.stdin], second.env], [[0, 255], []]);
+});
+
 test("what nobody foresaw becomes a retry that says where", () => {
   const hooks = explained({ start() { null.x; }, stop() { throw { tag: "fatal", val: "gone" }; } });
   assert.throws(() => hooks.start(), (thrown) => thrown.tag === "retry" && /TypeError.*library\.test\.js:\d+/.test(thrown.val));
