@@ -9,6 +9,9 @@ use crate::cli::{Capability, Language, value_name};
 /// The interface of WASM handlers, as it stands in `wit/`.
 pub(crate) const WIT: &str = include_str!("../../wit/koi-service.wit");
 
+/// The service that a new handler is tried in, in whatever language.
+const SERVICE: &str = include_str!("../templates/service.toml");
+
 /// Every file of every template, by its path: the language, then the path in the new folder.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
@@ -61,6 +64,11 @@ pub(crate) fn files(language: Language, name: &str, with: &[Capability]) -> Vec<
     };
     files.extend(library.map(copied(language.library_folder())));
     files.extend(wasi.map(copied("wit/wasi")));
+    files.push(TemplateFile {
+        path: "service/service.toml".into(),
+        content: named(&directives::carried_out(SERVICE, with), name),
+        mode: MODE,
+    });
     files.push(TemplateFile { path: "wit/koi-service.wit".into(), content: WIT.into(), mode: MODE });
     files
 }
@@ -146,7 +154,9 @@ mod tests {
         for language in Language::value_variants() {
             let files = files(*language, "my-db", &[]);
             let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
-            for expected in ["build.sh", "README.md", ".gitignore", "wit/koi-service.wit"] {
+            for expected in
+                ["build.sh", "README.md", ".gitignore", "service/service.toml", "wit/koi-service.wit"]
+            {
                 assert!(
                     paths.iter().any(|path| path == expected),
                     "{language:?} has no {expected}: {paths:?}"

@@ -114,9 +114,10 @@ before goes on.
 The three nodes are as those of `koi demo`: on 127.0.0.1, in a temporary folder, without configuration or rights, and gone in the \
 end. Below are the log of the handler on all three, how its hooks end, and what its status says when that changes.
 
-Without --service the component is granted what it wants, in this cluster alone, and it is said what that is: hooks may really \
-connect, write and run programs on this machine, so do it with handlers of your own. What would let it do all that you may is \
-granted with --dangerous only. With --service DIR its service.toml counts, for [config], [grants], [limits] and [timeouts].
+With --service DIR its service.toml counts, for [config], [grants], [limits] and [timeouts]; and without it that of service/ in \
+the handler's folder, which `koi plugins new` writes. Where there is neither, the component is granted what it wants, in this \
+cluster alone, and it is said what that is. Hooks may really connect, write and run programs on this machine, so do it with \
+handlers of your own. What would let it do all that you may is granted with --dangerous only, which passes over service/.
 
 On a terminal keys do the rest; the line at the bottom says which.
 
@@ -255,7 +256,7 @@ pub(crate) struct New {
 }
 
 /// `koi plugins dev`.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Dev {
     /// The handler's folder
     #[arg(value_name = "FOLDER", default_value = ".")]
@@ -266,7 +267,7 @@ pub(crate) struct Dev {
     /// What the build writes, from the folder [default: handler.wasm]
     #[arg(long, value_name = "FILE")]
     pub(crate) component: Option<PathBuf>,
-    /// Take configuration, grants and limits from the service.toml in this folder
+    /// Take configuration, grants and limits from the service.toml in this folder [default: service, if the handler's folder has it]
     #[arg(long, value_name = "DIR")]
     pub(crate) service: Option<PathBuf>,
     /// Set a key of the configuration, before what service.toml says; may stand several times

@@ -34,6 +34,7 @@ pub(crate) async fn dev(args: &Dev, out: Out) -> Result<u8, CommandError> {
     // Before anything is started that would have to be ended.
     let mut interrupt = Interrupt::watch()?;
     let project = Project::find(args)?;
+    let args = &with_own_service(args, &project);
     round::check_service(args)?;
     let mut cluster = Cluster::prepare("dev", false, |_| Ok(()))?;
     cluster.environment = round::environment(args.optimized);
@@ -55,6 +56,15 @@ pub(crate) async fn dev(args: &Dev, out: Out) -> Result<u8, CommandError> {
         out.line(&format!("stopped; {} is removed", path.display())).ok();
     }
     worked
+}
+
+/// With the service that lies in the handler's folder, unless the command line says what is granted.
+fn with_own_service(args: &Dev, project: &Project) -> Dev {
+    let mut args = args.clone();
+    if args.service.is_none() && !args.dangerous {
+        args.service = project.service();
+    }
+    args
 }
 
 async fn work(

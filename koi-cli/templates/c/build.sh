@@ -5,7 +5,7 @@
 set -eu
 case "${1:-handler.wasm}" in /*) out=$1 ;; *) out=$PWD/${1:-handler.wasm} ;; esac
 cd "$(dirname "$0")"
-rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
+rm -f "$out" "$out.minisig" # A build that fails must not leave an old one behind, nor one that succeeds an old signature.
 
 missing() {
     echo "build.sh: $1" >&2

@@ -40,7 +40,7 @@ if [ "${1:-}" = bindings ]; then
     rm -rf target/bindings
     exec componentize-py -d target/guest.wit -w guest bindings target/bindings
 fi
-rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
+rm -f "$out" "$out.minisig" # A build that fails must not leave an old one behind, nor one that succeeds an old signature.
 # Without its own backtrace the tool says in a few lines what is wrong with app.py.
 RUST_BACKTRACE=0 componentize-py --quiet -d target/guest.wit -w guest componentize -p src app -o target/app.wasm
 

@@ -4,7 +4,7 @@
 set -eu
 case "${1:-handler.wasm}" in /*) out=$1 ;; *) out=$PWD/${1:-handler.wasm} ;; esac
 cd "$(dirname "$0")"
-rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
+rm -f "$out" "$out.minisig" # A build that fails must not leave an old one behind, nor one that succeeds an old signature.
 
 command -v cargo >/dev/null || { echo "build.sh: cargo is not there: install Rust, https://rustup.rs" >&2; exit 3; }
 sysroot=$(rustc --print sysroot)

@@ -131,7 +131,7 @@ fn a_new_handler_is_a_folder_with_a_build_and_the_interface() {
         for command in [
             format!("cd {name}"),
             "./build.sh".into(),
-            "koi plugins check handler.wasm".into(),
+            "koi plugins check service".into(),
             "koi plugins test".into(),
         ] {
             assert!(ran.stdout.contains(&format!("\n  {command}\n")), "{}", ran.stdout);
@@ -183,4 +183,6 @@ fn what_there_is_to_build_is_looked_for_before_anything_is_started() {
     fs::write(at("svc/service.toml"), "[config\n").unwrap();
     refused(&["--service", "svc"], &["svc/service.toml: TOML parse error at line 1"]);
     refused(&["--config", "novalue"], &["KEY=VALUE"]);
+    fs::rename(at("svc"), at("service")).unwrap();
+    refused(&[], &["/service/service.toml: TOML parse error at line 1", "--service"]);
 }

@@ -2,7 +2,7 @@
 
 import { run as rawRun } from "koi:service/exec@0.2.0";
 import { Trouble } from "./trouble.js";
-import { decode } from "./text.js";
+import { decode, encode } from "./text.js";
 import { wide } from "./wide.js";
 
 const SAID = {
@@ -14,11 +14,20 @@ const SAID = {
 /**
  * Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output. It may take `ms`, and
  * without that as long as the call has. What does not exit with 0 throws a Trouble.
+ *
+ * `stdin` is what it reads: a text or bytes. A secret goes there: arguments are seen by everybody on the node. `env` has variables by
+ * their names; `exec-env` of [grants] says which may be set.
  */
-export const run = (program, args, ms) => {
+export const run = (program, args, ms, { stdin = "", env = {} } = {}) => {
   let output;
   try {
-    output = rawRun({ program, args, env: [], stdin: new Uint8Array(), timeoutMs: ms === undefined ? undefined : wide(Math.round(ms)) });
+    output = rawRun({
+      program,
+      args,
+      env: Object.entries(env),
+      stdin: typeof stdin === "string" ? encode(stdin) : stdin,
+      timeoutMs: ms === undefined ? undefined : wide(Math.round(ms)),
+    });
   } catch (error) {
     const why = error?.payload?.tag ?? error?.payload;
     if (why === undefined) throw error;

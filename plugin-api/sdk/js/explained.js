@@ -1,20 +1,34 @@
 // Makes a failure that people can read of an exception that nobody foresaw.
 
 import { log } from "koi:service/host@0.2.0";
+import { HOOKS, wrongReport } from "./shape.js";
 
 const FORESEEN = ["retry", "fatal", "misconfigured", "unsupported"];
 
-/** The same hooks; what they throw is one of the errors of koi:service, or becomes `retry`, with the stack in koi's log. */
+/**
+ * The same hooks; what they throw is one of the errors of koi:service, or becomes `retry`, with the stack in koi's log. So does a hook
+ * that is called and is not there, and a status of another shape than koi's.
+ */
 export const explained = (hooks) =>
-  Object.fromEntries(Object.entries(hooks).map(([name, hook]) => [name, (...args) => {
+  Object.fromEntries(HOOKS.map((name) => [name, (...args) => {
+    if (typeof hooks[name] !== "function") {
+      throw { tag: "retry", val: `the handler has no function ${name}; write one, or take it out of hooks in describe` };
+    }
     try {
-      const result = hook(...args);
+      const result = hooks[name](...args);
       // An async hook throws later.
-      return typeof result?.then === "function" ? result.catch((error) => explain(name, error)) : result;
+      if (typeof result?.then !== "function") return checked(name, result);
+      return result.then((value) => checked(name, value)).catch((error) => explain(name, error));
     } catch (error) {
       return explain(name, error);
     }
   }]));
+
+const checked = (name, result) => {
+  const wrong = name === "status" ? wrongReport(result) : undefined;
+  if (wrong !== undefined) throw { tag: "retry", val: wrong };
+  return result;
+};
 
 const explain = (name, error) => {
   if (FORESEEN.includes(error?.tag)) throw error;

@@ -5,14 +5,26 @@ from wit_world.imports import exec as programs
 from . import Err, Trouble
 
 
-def run(program: str, args: list[str], seconds: float | None = None) -> str:
+def run(
+    program: str,
+    args: list[str],
+    seconds: float | None = None,
+    *,
+    stdin: str | bytes = b"",
+    env: dict[str, str] | None = None,
+) -> str:
     """Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output.
 
     It may take so many seconds, and without that as long as the call has. What does not exit with 0 raises `Trouble`.
+
+    `stdin` is what it reads. A secret goes there: arguments are seen by everybody on the node. `env` has variables by their names;
+    `exec-env` of `[grants]` says which may be set.
     """
     timeout_ms = None if seconds is None else round(seconds * 1000)
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    variables = list((env or {}).items())
     try:
-        output = programs.run(programs.Command(program, args, env=[], stdin=b"", timeout_ms=timeout_ms))
+        output = programs.run(programs.Command(program, args, env=variables, stdin=given, timeout_ms=timeout_ms))
     except Err as error:
         raise Trouble(f"{program}{_why(error.value)}") from error
     if output.code == 0:

@@ -7,8 +7,16 @@ from . import types
 
 
 def exec(words: list[str], reason: str, *, user: str | None = None, keep: bool = False) -> types.Want:
-    """To run a program: an absolute path, then a word for each argument. A `*` in a word stands for any text."""
+    """To run a program: an absolute path, then a word for each argument. A `*` in a word stands for any text.
+
+    It runs as `user`; with `keep` what it launches outlives the call.
+    """
     return types.Want(types.Capability_Exec(types.Program(words, user, keep)), reason)
+
+
+def exec_env(name: str, reason: str) -> types.Want:
+    """To set this variable for the programs that it runs."""
+    return types.Want(types.Capability_ExecEnv(name), reason)
 
 
 def tcp(address: str, reason: str) -> types.Want:

@@ -18,7 +18,7 @@ if ! command -v componentize-py >/dev/null || ! command -v wasm-tools >/dev/null
 fi
 wit=wit
 [ -d $wit ] || wit=../../../wit
-rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
+rm -f "$out" "$out.minisig" # A build that fails must not leave an old one behind, nor one that succeeds an old signature.
 # Python finds the library as the package `koi`: beside app.py, or in the repository.
 rm -rf target/library
 mkdir -p target/library

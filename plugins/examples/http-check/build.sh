@@ -22,6 +22,6 @@ wit=wit
 mkdir -p target
 cp handler.js target/
 if [ -d koi ]; then cp -R koi target/; else rm -rf target/koi && cp -R ../../../plugin-api/sdk/js target/koi; fi
-rm -f "$out" # A build that fails must not leave an old one behind, to be checked or installed by mistake.
+rm -f "$out" "$out.minisig" # A build that fails must not leave an old one behind, nor one that succeeds an old signature.
 # fetch-event is for answering requests; http, for making them, stays.
 componentize-js target/handler.js --wit $wit --world-name handler --disable fetch-event --out "$out"

@@ -71,6 +71,30 @@ fn it_keeps_to_the_contract() {
 }
 
 #[test]
+fn a_new_folder_has_the_service_that_it_is_tried_in() {
+    let bench = Bench::new();
+    let koi = |words: &[&str]| bench.node().koi(&[&["plugins"], words].concat());
+    for language in LANGUAGES {
+        for (built, with) in [("", &[][..]), ("-with", &["--with", "exec,tcp,http"])] {
+            let name = format!("template-{language}{built}");
+            let folder = bench.place.path().join(&name).to_string_lossy().into_owned();
+            koi(&[&["new", &name, "--lang", language], with, &[&folder]].concat()).exits(0);
+            let Some(handler) = examples::find(&format!("{name}.wasm")) else { continue };
+            fs::copy(handler, format!("{folder}/handler.wasm")).expect("a file can be copied");
+            let service = format!("{folder}/service");
+            let checked = koi(&["check", &service]);
+            checked.exits(0);
+            assert!(!checked.out.contains("not checked"), "{name}: {}", checked.out);
+            let state = format!("{folder}/state");
+            koi(&["run", &service, "start", "--state", &state]).exits(0);
+            let ran = koi(&["run", &service, "status", "--state", &state]);
+            ran.exits(0);
+            assert!(ran.out.contains("runs as standby"), "{name}: {}", ran.out);
+        }
+    }
+}
+
+#[test]
 fn it_looks_at_what_it_is_configured_to() {
     let bench = Bench::new();
     let there = format!("127.0.0.1:{}", web_server());

@@ -144,7 +144,7 @@ fn next_steps(folder: &Path, files: &[template::TemplateFile]) -> String {
     }
     let folder = shell_word(&folder.display().to_string());
     page + &format!(
-        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check handler.wasm\n  koi plugins test\n  koi plugins dev      # builds and runs it as you write\nREADME.md says what each file is for.\n"
+        "next:\n  cd {folder}\n  ./build.sh\n  koi plugins check service\n  koi plugins test\n  koi plugins dev      # builds and runs it as you write\nREADME.md says what each file is for.\n"
     )
 }
 

@@ -15,6 +15,10 @@ use crate::error::CommandError;
 const BUILD: &str = "build.sh";
 const COMPONENT: &str = "handler.wasm";
 
+/// The service that a handler is tried in, if there is one, and what makes a folder one.
+const SERVICE: &str = "service";
+const MANIFEST: &str = "service.toml";
+
 /// Test files end so, or lie in this folder.
 const TESTS: &str = ".test.toml";
 const TESTS_FOLDER: &str = "tests";
@@ -83,6 +87,12 @@ impl Project {
     /// Looks at the folder that is named on the command line.
     pub(super) fn find(args: &Dev) -> Result<Project, CommandError> {
         Ok(look(args)?)
+    }
+
+    /// The service that lies in the folder, if there is one.
+    pub(super) fn service(&self) -> Option<PathBuf> {
+        let service = self.folder.join(SERVICE);
+        service.join(MANIFEST).is_file().then_some(service)
     }
 
     /// Whether a file, by its path in the folder, tells of tests only.
@@ -192,6 +202,17 @@ mod tests {
         fs::set_permissions(at("build.sh"), Permissions::from_mode(0o755)).unwrap();
         let found = look(&args(folder.path())).unwrap();
         assert!(found.component.ends_with(COMPONENT) && matches!(found.build, Build::Program(_)));
+    }
+
+    #[test]
+    fn the_service_that_it_is_tried_in_may_lie_there() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(COMPONENT), "").unwrap();
+        let project = look(&args(folder.path())).unwrap();
+        fs::create_dir(folder.path().join(SERVICE)).unwrap();
+        assert_eq!(project.service(), None);
+        fs::write(folder.path().join("service/service.toml"), "").unwrap();
+        assert_eq!(project.service(), Some(project.folder.join("service")));
     }
 
     #[test]

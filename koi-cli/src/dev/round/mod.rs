@@ -105,7 +105,7 @@ pub(super) struct Rounds {
 
 /// Whether the service that is named can be used, before anything is started for it.
 pub(super) fn check_service(args: &Dev) -> Result<(), CommandError> {
-    let hint = "mend it, or leave --service out";
+    let hint = "mend it, or name the folder of another one with --service";
     ServiceSource::new(args).text().map(drop).map_err(|error| CommandError::usage(error.to_string(), hint))
 }
 

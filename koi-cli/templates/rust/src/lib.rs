@@ -137,8 +137,7 @@ impl lifecycle::Guest for Handler {
     /// Comes before `stop`, so that it can still look at what is left.
     fn failed(_: Context, cause: Failure) -> Result<(), HookError> {
         let late = if cause.timed_out { " (not in time)" } else { "" };
-        let hook = format!("{:?}", cause.hook).replace("Hook::", "").to_lowercase();
-        host::log(LogLevel::Warn, &format!("{hook} failed: {}{late}", cause.message));
+        host::log(LogLevel::Warn, &format!("{} failed: {}{late}", cause.hook, cause.message));
         Ok(())
     }
 }

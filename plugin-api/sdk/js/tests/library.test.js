@@ -60,11 +60,35 @@ test("a program gives its output, or says why not", () => {
   assert.throws(() => run("/usr/bin/df", []), said("/usr/bin/df: no memory"));
 });
 
+test("a program reads a secret, and has the variables that it is given", () => {
+  world.program = () => ({ code: 0, stdout: bytes(""), stderr: bytes("") });
+  run("/usr/bin/psql", ["-f", "-"], undefined, { stdin: "hunter2 ü", env: { PGUSER: "koi" } });
+  run("/usr/bin/psql", [], 10, { stdin: new Uint8Array([0, 255]) });
+  const [first, second] = world.ran;
+  assert.equal(new TextDecoder().decode(first.stdin), "hunter2 ü");
+  assert.deepEqual([first.env, first.timeoutMs], [[["PGUSER", "koi"]], undefined]);
+  assert.deepEqual([[...second.stdin], second.env], [[0, 255], []]);
+});
+
 test("what nobody foresaw becomes a retry that says where", () => {
   const hooks = explained({ start() { null.x; }, stop() { throw { tag: "fatal", val: "gone" }; } });
   assert.throws(() => hooks.start(), (thrown) => thrown.tag === "retry" && /TypeError.*library\.test\.js:\d+/.test(thrown.val));
   assert.equal(world.logged[0][0], "error");
   assert.throws(() => hooks.stop(), { tag: "fatal", val: "gone" });
+});
+
+test("a status of another shape says what is wrong with it, and a hook that is not there says so", async () => {
+  const well = { state: "ok", message: "", promotionScore: undefined, details: [["lag", "2 s"]] };
+  const wrong = (report, val) => assert.throws(() => explained({ status: () => report }).status(), { tag: "retry", val });
+  assert.equal(explained({ status: () => well }).status(), well);
+  wrong({ ...well, state: "master" }, 'status returned state "master"; it may be ok, promoted, standby, live, stopped or failed');
+  wrong({ ...well, promotionScore: "60" }, 'status returned promotionScore "60"; it is a whole number of 32 bits, or undefined');
+  wrong({ ...well, details: { lag: 2 } }, 'status returned details {"lag":2}; it is a list of pairs, such as [["lag", "2 s"]]');
+  wrong({ ...well, details: [["lag", 2]] }, 'status returned the detail ["lag",2]; it is a pair of texts, such as ["lag", "2 s"]');
+  wrong({ ...well, message: undefined }, "status returned message undefined; it is a text, which may be empty");
+  wrong(undefined, "status returned undefined; it is { state, message, promotionScore, details }");
+  await assert.rejects(explained({ status: async () => null }).status(), (error) => error.val.startsWith("status returned null"));
+  assert.throws(() => explained({}).promote(), { tag: "retry", val: "the handler has no function promote; write one, or take it out of hooks in describe" });
 });
 
 test("so does what an async hook throws, and trouble says all there is to say", async () => {

@@ -52,7 +52,7 @@ types = module(
     **{f"HookError_{case}": record(f"HookError_{case}", "value", base=HookError) for case in ("Retry", "Fatal", "Misconfigured")},
     **{f"ConfigType_{case}": record(f"ConfigType_{case}") for case in ("Text", "Boolean", "Duration", "Address", "Ip", "Secret")},
     **{f"ConfigType_{case}": record(f"ConfigType_{case}", "value") for case in ("Integer", "OneOf")},
-    **{f"Capability_{case}": record(f"Capability_{case}", "value") for case in ("Exec", "Tcp", "Http")},
+    **{f"Capability_{case}": record(f"Capability_{case}", "value") for case in ("Exec", "ExecEnv", "Tcp", "Http")},
     **{name: object for name in ("ConfigType", "Failure", "Hook", "HookSet", "Metadata", "Role", "ServiceState", "StatusReport")},
     ConfigKey=record("ConfigKey", "name", "description", "kind", "many", "required", "default"),
     Context=record("Context", "config"),

@@ -70,6 +70,14 @@ class Programs(unittest.TestCase):
         self.assertEqual(run("/usr/bin/df", ["--", "/"], 1.5), "42%\n")
         self.assertEqual((stand_ins.ran[-1].args, stand_ins.ran[-1].timeout_ms), (["--", "/"], 1500))
 
+    def test_a_program_reads_a_secret_and_has_the_variables_that_it_is_given(self):
+        self.ends(0)
+        run("/usr/bin/psql", ["-f", "-"], stdin="hunter2 ü", env={"PGUSER": "koi"})
+        ran = stand_ins.ran[-1]
+        self.assertEqual((ran.stdin, ran.env, ran.timeout_ms), ("hunter2 ü".encode(), [("PGUSER", "koi")], None))
+        run("/usr/bin/psql", [], stdin=b"\0\xff")
+        self.assertEqual((stand_ins.ran[-1].stdin, stand_ins.ran[-1].env), (b"\0\xff", []))
+
     def test_or_says_why_not(self):
         self.ends(1, stderr=b"df: /x: no such file\nmore")
         self.says("/usr/bin/df: df: /x: no such file")

@@ -4,22 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::HookError;
-use crate::raw_exec::{self, Command, ExecError, Output};
+use crate::raw_exec::{self, ExecError, Output};
 
 /// Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output.
 ///
 /// # Errors
 /// It was not run, did not end in time, or did not exit with 0.
 pub fn run(program: &str, args: &[&str], timeout: Option<Duration>) -> Result<String, RunError> {
-    let output = output(program, args, timeout)?;
-    match output.code {
-        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        code => {
-            let said =
-                String::from_utf8_lossy(&output.stderr).trim().lines().next().unwrap_or_default().to_owned();
-            Err(RunError { program: program.into(), why: WhyNot::Ended { code, said } })
-        }
-    }
+    command(program, args, timeout).run()
 }
 
 /// Runs it; an exit code other than 0 is no error.
@@ -27,22 +19,114 @@ pub fn run(program: &str, args: &[&str], timeout: Option<Duration>) -> Result<St
 /// # Errors
 /// It was not run, or did not end in time.
 pub fn output(program: &str, args: &[&str], timeout: Option<Duration>) -> Result<Output, RunError> {
-    let command = Command {
-        program: program.into(),
-        args: args.iter().map(|arg| (*arg).into()).collect(),
-        env: Vec::new(),
-        stdin: Vec::new(),
-        timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-    };
-    raw_exec::run(&command).map_err(|error| RunError {
-        program: program.into(),
-        why: match error {
-            ExecError::Denied => WhyNot::Denied,
-            ExecError::NotFound => WhyNot::NotFound,
-            ExecError::TimedOut => WhyNot::TimedOut,
-            ExecError::Io(words) => WhyNot::Io(words),
-        },
-    })
+    command(program, args, timeout).output()
+}
+
+fn command(program: &str, args: &[&str], timeout: Option<Duration>) -> Command {
+    let command = Command::new(program).args(args);
+    match timeout {
+        Some(timeout) => command.timeout(timeout),
+        None => command,
+    }
+}
+
+/// A program to run, with more than arguments. A secret goes to its standard input: arguments are seen by everybody on the node.
+///
+/// ```ignore
+/// let said = exec::Command::new("/usr/bin/psql").args(&["-f", "-"]).stdin("SELECT 1;").run()?;
+/// ```
+#[derive(Clone)]
+#[must_use = "`run` or `output` runs it"]
+pub struct Command {
+    raw: raw_exec::Command,
+}
+
+impl Command {
+    /// The program at an absolute path, without arguments. It may take as long as the call has.
+    pub fn new(program: &str) -> Command {
+        Command {
+            raw: raw_exec::Command {
+                program: program.into(),
+                args: Vec::new(),
+                env: Vec::new(),
+                stdin: Vec::new(),
+                timeout_ms: None,
+            },
+        }
+    }
+
+    /// With one more argument.
+    pub fn arg(mut self, arg: &str) -> Command {
+        self.raw.args.push(arg.into());
+        self
+    }
+
+    /// With these further arguments.
+    pub fn args(mut self, args: &[&str]) -> Command {
+        self.raw.args.extend(args.iter().map(|arg| (*arg).into()));
+        self
+    }
+
+    /// With a variable in its environment. `exec-env` of `[grants]` says which may be set.
+    pub fn env(mut self, name: &str, value: &str) -> Command {
+        self.raw.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// What it reads from its standard input.
+    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Command {
+        self.raw.stdin = input.into();
+        self
+    }
+
+    /// How long it may take; never longer than the call has.
+    pub fn timeout(mut self, timeout: Duration) -> Command {
+        self.raw.timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Runs it to its end; what it wrote to its standard output.
+    ///
+    /// # Errors
+    /// It was not run, did not end in time, or did not exit with 0.
+    pub fn run(&self) -> Result<String, RunError> {
+        let output = self.output()?;
+        match output.code {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            code => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.trim().lines().next().unwrap_or_default().to_owned();
+                Err(RunError { program: self.raw.program.clone(), why: WhyNot::Ended { code, said } })
+            }
+        }
+    }
+
+    /// Runs it to its end; an exit code other than 0 is no error.
+    ///
+    /// # Errors
+    /// It was not run, or did not end in time.
+    pub fn output(&self) -> Result<Output, RunError> {
+        raw_exec::run(&self.raw).map_err(|error| RunError {
+            program: self.raw.program.clone(),
+            why: match error {
+                ExecError::Denied => WhyNot::Denied,
+                ExecError::NotFound => WhyNot::NotFound,
+                ExecError::TimedOut => WhyNot::TimedOut,
+                ExecError::Io(words) => WhyNot::Io(words),
+            },
+        })
+    }
+}
+
+// Not derived: what goes to its standard input, or into its environment, may be a secret.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Command { raw } = self;
+        f.debug_struct("Command")
+            .field("program", &raw.program)
+            .field("args", &raw.args)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A program did not do what it should.
@@ -102,6 +186,21 @@ impl From<RunError> for HookError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_takes_a_secret_and_does_not_show_it() {
+        let command = Command::new("/usr/bin/psql")
+            .arg("-f")
+            .args(&["-", "db"])
+            .env("PGUSER", "koi")
+            .stdin("hunter2")
+            .timeout(Duration::from_millis(1500));
+        assert_eq!(command.raw.args, ["-f", "-", "db"]);
+        assert_eq!(command.raw.env, [("PGUSER".to_owned(), "koi".to_owned())]);
+        assert_eq!((&command.raw.stdin[..], command.raw.timeout_ms), (&b"hunter2"[..], Some(1500)));
+        let shown = format!("{command:?}");
+        assert!(shown.contains("/usr/bin/psql") && !shown.contains("hunter2"), "{shown}");
+    }
 
     #[test]
     fn an_error_says_which_program_and_why() {

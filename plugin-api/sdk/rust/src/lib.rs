@@ -24,6 +24,8 @@ pub use bindings::koi::service::types::{
 };
 pub use bindings::koi::service::{exec as raw_exec, state as raw_state};
 
+use std::fmt;
+
 pub mod config;
 pub mod exec;
 pub mod store;
@@ -35,6 +37,19 @@ mod deadline;
 pub mod http;
 #[cfg(all(feature = "tcp", target_family = "wasm"))]
 pub mod tcp;
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hook::Start => "start",
+            Hook::Stop => "stop",
+            Hook::Promote => "promote",
+            Hook::Demote => "demote",
+            Hook::Status => "status",
+            Hook::Failed => "failed",
+        })
+    }
+}
 
 /// Makes a type the handler of the component.
 #[macro_export]
@@ -54,4 +69,14 @@ macro_rules! handler {
 #[doc(hidden)]
 pub extern "C" fn log_panics() {
     std::panic::set_hook(Box::new(|panic| host::log(LogLevel::Error, &panic.to_string())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_named_as_koi_names_it() {
+        assert_eq!(format!("{} and {}", Hook::Promote, Hook::Failed), "promote and failed");
+    }
 }

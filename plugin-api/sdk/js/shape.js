@@ -1,0 +1,21 @@
+// What a handler gives to koi, looked at before the engine does: that one ends the call without a word when a shape is wrong.
+
+export const HOOKS = ["start", "stop", "promote", "demote", "status", "failed"];
+const STATES = ["ok", "promoted", "standby", "live", "stopped", "failed"];
+
+const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : typeof value === "string" ? `"${value}"` : String(value));
+const isText = (value) => typeof value === "string";
+const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(isText);
+const isScore = (value) => value === undefined || value === null || (Number.isInteger(value) && value === (value | 0));
+
+/** What is wrong with what `status` returned, in a line; undefined: nothing is. */
+export const wrongReport = (report) => {
+  if (typeof report !== "object" || report === null) return `status returned ${shown(report)}; it is { state, message, promotionScore, details }`;
+  const { state, message, promotionScore, details } = report;
+  if (!STATES.includes(state)) return `status returned state ${shown(state)}; it may be ok, promoted, standby, live, stopped or failed`;
+  if (!isText(message)) return `status returned message ${shown(message)}; it is a text, which may be empty`;
+  if (!isScore(promotionScore)) return `status returned promotionScore ${shown(promotionScore)}; it is a whole number of 32 bits, or undefined`;
+  if (!Array.isArray(details)) return `status returned details ${shown(details)}; it is a list of pairs, such as [["lag", "2 s"]]`;
+  const wrong = details.find((detail) => !isPair(detail));
+  return wrong === undefined && details.every(isPair) ? undefined : `status returned the detail ${shown(wrong)}; it is a pair of texts, such as ["lag", "2 s"]`;
+};
