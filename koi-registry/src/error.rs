@@ -134,6 +134,11 @@ pub enum RegistryError {
     /// The version is there, with other content.
     #[error("{0} is there already, and is another file; raise the version, or say --replace")]
     Taken(String),
+    /// The version is there with the same component, signed otherwise.
+    #[error(
+        "{0} is there already with the same component and another signature, or none; to have this signature in its place, say --replace: the artifact's digest changes with it"
+    )]
+    OtherSignature(String),
     /// What is to be pushed is no component.
     #[error(transparent)]
     WasmConfig(#[from] WasmConfigError),

@@ -47,6 +47,15 @@ impl Publication {
     }
 }
 
+/// What is there already, and is not this artifact.
+fn taken(reference: &Reference, there: &[u8], artifact: &Artifact) -> RegistryError {
+    let manifest = Manifest::read(there);
+    match manifest.is_ok_and(|there| there.component() == artifact.manifest.component()) {
+        true => RegistryError::OtherSignature(reference.to_string()),
+        false => RegistryError::Taken(reference.to_string()),
+    }
+}
+
 impl RegistryClient {
     /// Brings an artifact to the version that `reference` names. `replace`: also when another artifact has this version.
     ///
@@ -62,7 +71,7 @@ impl RegistryClient {
         let scope = Scope { repository: reference.name.clone(), writes: true };
         match self.manifest(reference, &scope).await {
             Ok((there, _)) if there == artifact.digest => return Ok(()),
-            Ok(_) if !replace => return Err(RegistryError::Taken(reference.to_string())),
+            Ok((_, there)) if !replace => return Err(taken(reference, &there, artifact)),
             // Something that is no component may be there too: it is replaced when that is said.
             Ok(_) | Err(RegistryError::NotFound { .. }) => {}
             Err(error) => return Err(error),

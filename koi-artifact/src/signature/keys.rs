@@ -9,6 +9,9 @@ use minisign_verify::{Error as MinisignError, PublicKey, Signature};
 /// Where the number of a key lies in what the base64 of a key and of a signature says: behind two letters for the algorithm.
 const ID: std::ops::Range<usize> = 2..10;
 
+/// What secret keys begin with, where public ones have a number: the algorithms of one with a password, and of one without.
+const SECRET_KEYS: [&str; 2] = ["RWRTY0Iy", "RWQAAEIy"];
+
 /// A public key as minisign writes it: `RWQ…`.
 #[derive(Clone)]
 pub struct TrustedKey {
@@ -23,13 +26,19 @@ pub struct KeyId([u8; 8]);
 
 /// A text is no public key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a public key of minisign: that is the second line of the .pub file, and begins with RW"
-)]
-pub struct KeyError(
-    /// The beginning of the text: it could be a secret key.
-    pub String,
-);
+pub enum KeyError {
+    /// It is something else. Only the beginning of the text: the rest may be secret.
+    #[error(
+        "`{0}` is not a public key of minisign: that is the second line of the .pub file, and begins with RW"
+    )]
+    NoKey(String),
+    /// It is a secret key.
+    #[error(
+        "this is not a public key of minisign, but a secret one, which only its owner may have: the public key is the second line \
+         of the .pub file"
+    )]
+    Secret,
+}
 
 /// All keys that a node trusts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,7 +55,10 @@ impl FromStr for TrustedKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<TrustedKey, KeyError> {
-        let wrong = || KeyError(text.chars().take(8).collect());
+        let wrong = || match SECRET_KEYS.iter().any(|beginning| text.starts_with(beginning)) {
+            true => KeyError::Secret,
+            false => KeyError::NoKey(text.chars().take(8).collect()),
+        };
         let key = PublicKey::from_base64(text).map_err(|_| wrong())?;
         let id = KeyId::of_base64(text).ok_or_else(wrong)?;
         Ok(TrustedKey { text: text.to_owned(), id, key })
@@ -124,6 +136,15 @@ mod tests {
         for wrong in ["", "RWQ", "RWRTY0IyabcdefghijklmnopSECRET", "untrusted comment: minisign public key"] {
             let why = wrong.parse::<TrustedKey>().unwrap_err().to_string();
             assert!(why.contains("is not a public key") && !why.contains("SECRET"), "{why}");
+        }
+        for password in [None, Some("x".to_owned())] {
+            let pair = match &password {
+                None => minisign::KeyPair::generate_unencrypted_keypair(),
+                Some(_) => minisign::KeyPair::generate_encrypted_keypair(password.clone()),
+            };
+            let text = pair.unwrap().sk.to_box(None).unwrap().to_string();
+            let secret = text.lines().nth(1).unwrap().parse::<TrustedKey>();
+            assert_eq!(secret, Err(KeyError::Secret), "with a password: {}", password.is_some());
         }
     }
 }

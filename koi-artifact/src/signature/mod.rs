@@ -6,6 +6,7 @@
 //! What a signature says is known in two steps. [`Signature::of_file`] compares it with the bytes before anything of them runs.
 //! [`Signature::of_plugin`] compares its comment with what the plugin says of itself.
 
+mod belonging;
 mod comment;
 mod keys;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use minisign_verify::Error as MinisignError;
 
+pub use belonging::{ForeignSignatureError, belongs, untrusted_comment};
 pub use comment::{CommentError, SignedAs};
 pub use keys::{KeyError, KeyId, TrustedKey, TrustedKeys};
 

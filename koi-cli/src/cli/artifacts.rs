@@ -100,7 +100,7 @@ pub(crate) struct Push {
     /// oci://HOST/NAME:VERSION
     #[arg(value_name = "REFERENCE")]
     pub(crate) reference: Reference,
-    /// Also when another file has this version in the registry
+    /// Also when another file, or the same with another signature, has this version in the registry
     #[arg(long)]
     pub(crate) replace: bool,
     #[command(flatten)]

@@ -8,3 +8,4 @@ mod fake;
 mod machine;
 mod plugins;
 mod run;
+mod signing;

@@ -62,7 +62,7 @@ pub enum HttpError {
         source: io::Error,
     },
     /// It does not prove who it is.
-    #[error("{host} cannot be spoken to over TLS: {source}{}", tls::hint(source))]
+    #[error("{host} cannot be spoken to over TLS: {source}{}", tls::hint(host, source))]
     Tls {
         /// The server.
         host: String,

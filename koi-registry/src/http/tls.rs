@@ -65,14 +65,19 @@ pub(super) async fn encrypted(
 }
 
 /// What to do about a server that is not believed, or does not speak TLS.
-pub(super) fn hint(error: &io::Error) -> &'static str {
+pub(super) fn hint(host: &str, error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-            "; if its authority is your own, name it as `ca_file` in registries.toml"
+            format!(
+                "; if its authority is your own, name it as `ca_file` under [registries.\"{host}\"] in registries.toml"
+            )
         }
         Some(rustls::Error::InvalidMessage(_)) => {
-            "; if it does not speak TLS, and everybody on the way may be trusted, say `plain_http = true` in registries.toml"
+            format!(
+                "; if it does not speak TLS, and everybody on the way may be trusted, say `plain_http = true` under \
+                 [registries.\"{host}\"] in registries.toml"
+            )
         }
-        _ => "",
+        _ => String::new(),
     }
 }

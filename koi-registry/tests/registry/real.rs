@@ -1,7 +1,7 @@
 //! A real registry, with TLS and a password.
 
 use koi_artifact::Reference;
-use koi_registry::{Login, RegistryClient, RegistryError, RegistrySettings, read_password};
+use koi_registry::{Login, Publication, RegistryClient, RegistryError, RegistrySettings, read_password};
 use koi_testkit::docker_registry::{DockerRegistry, USER};
 use zeroize::Zeroizing;
 
@@ -46,6 +46,22 @@ async fn a_version_that_is_there_is_replaced_only_when_that_is_said() {
     assert_eq!(client.pull(&version, &silently).await.unwrap(), first);
     client.push(&version, &other, true, &silently).await.unwrap();
     assert_eq!(client.pull(&version, &silently).await.unwrap(), other);
+}
+
+#[tokio::test]
+async fn the_same_component_with_another_signature_is_said_to_be_that() {
+    let Some(registry) = DockerRegistry::start() else { return };
+    let client = client(&registry, settings(&registry));
+    let (unsigned, version) = (artifact(b"first"), reference(&registry, "redis:0.2.0"));
+    let signed = Publication {
+        component: unsigned.component.clone(),
+        name: "redis".into(),
+        version: "0.2.0".into(),
+        signature: Some("a signature".into()),
+    };
+    client.push(&version, &unsigned, false, &silently).await.unwrap();
+    let refused = client.push(&version, &signed.artifact().unwrap(), false, &silently).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::OtherSignature(_)), "{refused}");
 }
 
 #[tokio::test]

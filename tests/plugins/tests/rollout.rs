@@ -265,3 +265,57 @@ fn a_file_that_was_copied_is_rolled_out_too_and_only_the_version_that_is_named()
     assert_eq!(message(&cluster, "a", "db").as_deref(), Some("db 2.0"));
     cluster.assert_undisturbed("a", hooks);
 }
+
+/// Three nodes with a service of the plugin `db`, which lies in a folder of theirs all.
+fn cluster_of_files(plugins: &Folder) -> Cluster {
+    plugins.put("db.wasm", &well("1.0"));
+    let named = Service::empty().file("service.toml", "handler = \"db\"\n", 0o644);
+    let cluster = Cluster::builder().nodes(3).service("10-db", named).service("20-web", Service::recorded());
+    cluster.set("plugins.dirs", &plugins.setting()).start()
+}
+
+#[test]
+fn the_way_back_is_open_when_the_only_node_that_is_not_well_failed_with_the_new_version() {
+    let plugins = Folder::default();
+    let cluster = cluster_of_files(&plugins);
+    let master = cluster.wait_healthy();
+    plugins.put("db.wasm", &db("2.0", "(call $error (i32.const 0) %{the disk is full})"));
+    let stopped = cluster.any().koi(&["plugins", "rollout", "db@2.0"]);
+    stopped.refuses(1, &["stopped where", "the disk is full", "to go back", "koi plugins rollout db@1.0"]);
+    let standby = cluster.others(&master).map(|node| node.name.clone()).min().unwrap();
+
+    // The same version again would not mend it.
+    let again = cluster.any().koi(&["plugins", "rollout", "db@2.0"]);
+    again.refuses(1, &[&format!("{standby} is Failed now, and has this version already"), "koi recover"]);
+
+    plugins.put("db.wasm", &well("1.0"));
+    let plan = cluster.any().koi(&["plugins", "rollout", "db@1.0", "--dry-run"]);
+    let step = format!("{standby}, which has failed, takes it, recovers and reports a good status of db");
+    assert!(plan.exits(0).contains(&step), "{}", plan.out);
+    cluster.any().koi(&["plugins", "rollout", "db@1.0"]).exits(0);
+    wait_version(&cluster, "1.0");
+    assert_eq!(cluster.wait_healthy(), master);
+    cluster.hooks().assert_one_promoted();
+}
+
+#[test]
+fn a_promotion_that_fails_ends_the_rollout_at_once_with_its_reason() {
+    let plugins = Folder::default();
+    let cluster = cluster_of_files(&plugins);
+    cluster.wait_healthy();
+    let broken = ["start", "stop", "demote"]
+        .into_iter()
+        .fold(Guest::new("db").release("2.0"), |guest, hook| guest.hook(hook, "(call $done)"))
+        .hook("promote", "(call $error (i32.const 0) %{the bulb is broken})")
+        .hook("status", "(call $status (i32.const 0) %{db 2.0} (i32.const 0) (i32.const 0))");
+    plugins.put("db.wasm", &broken.build());
+    let stopped = cluster.any().koi(&["plugins", "rollout", "db@2.0"]);
+    stopped.refuses(1, &["becomes master in place of", "the bulb is broken", "to go back"]);
+    assert!(!stopped.err.contains("not within"), "{}", stopped.err);
+
+    plugins.put("db.wasm", &well("1.0"));
+    cluster.any().koi(&["plugins", "rollout", "db@1.0"]).exits(0);
+    wait_version(&cluster, "1.0");
+    cluster.wait_healthy();
+    cluster.hooks().assert_one_promoted();
+}

@@ -1,4 +1,4 @@
-//! `koi plugins push`, `pull`, `verify`, `save` and `load`: components as artifacts, in registries and in files.
+//! `koi plugins pull`, `verify`, `save` and `load`: components as artifacts, in registries and in files.
 
 use std::fs;
 use std::io::{self, BufReader, BufWriter, IsTerminal};
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use koi_artifact::signature::{Signature, TrustedKey, TrustedKeys, path_beside};
+use koi_artifact::signature::{KeyError, Signature, TrustedKey, TrustedKeys, path_beside};
 use koi_artifact::{Artifact, Reference, SCHEME, Store, TITLE_ANNOTATION};
 use koi_config::{Config, load as load_config};
 use koi_proto::api::{PluginDetail, PluginSignature, SignatureState};
-use koi_registry::{Login, Publication, Registries, RegistryClient, RegistryError};
+use koi_registry::{HttpError, Login, Registries, RegistryClient, RegistryError};
 use serde_json::json;
 
 use super::inspected;
-use super::signing::read_from;
-use crate::cli::{Load, Options, Pull, Push, ReachRegistry, Save, Verify};
+use super::signing::{public_path, read_from};
+use crate::cli::{Load, Options, Pull, ReachRegistry, Save, Verify};
 use crate::error::{CommandError, exit};
 use crate::output::{Out, to_stderr};
 use crate::render::plugins::signature;
@@ -26,39 +26,6 @@ const REGISTRIES_FILE: &str = "registries.toml";
 /// Between two words about a transfer on a terminal.
 const PROGRESS: Duration = Duration::from_millis(200);
 
-/// Publishes a file.
-pub(crate) async fn push(options: &Options, args: &Push, out: Out) -> Result<u8, CommandError> {
-    let failed = |path: &Path, error: io::Error| {
-        CommandError::local(format!("{} cannot be read: {error}", path.display()), "")
-    };
-    let component = fs::read(&args.plugin).map_err(|error| failed(&args.plugin, error))?;
-    let beside = path_beside(&args.plugin);
-    let signature = match fs::read_to_string(&beside) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(failed(&beside, error)),
-    };
-    let is_signed = signature.is_some();
-    let plugin = inspected::plugin(&args.plugin, &TrustedKeys::default())?.plugin;
-    check_version(&args.reference, &plugin.name, &plugin.version)?;
-    let publication =
-        Publication { component, name: plugin.name.clone(), version: plugin.version.clone(), signature };
-    let artifact = publication.artifact().map_err(|error| of_registry(&error))?;
-    let client = client(options, &args.reach, &args.reference)?;
-    let pushed = client.push(&args.reference, &artifact, args.replace, &progress(out)).await;
-    pushed.map_err(|error| of_registry(&error))?;
-    let pinned = args.reference.pinned(artifact.digest).to_string();
-    let said = json!({ "reference": args.reference.to_string(), "handler": pinned, "digest": artifact.digest, "signed": is_signed });
-    out.show(&said, |_| {
-        let how = if is_signed { "with its signature" } else { "unsigned" };
-        format!(
-            "pushed {} {}, {how}\non each node: koi plugins pull {}\n",
-            plugin.name, plugin.version, args.reference
-        )
-    })?;
-    Ok(exit::WELL)
-}
-
 /// Gets an artifact into the store of this node.
 pub(crate) async fn pull(options: &Options, args: &Pull, out: Out) -> Result<u8, CommandError> {
     let config = config(options)?;
@@ -68,8 +35,10 @@ pub(crate) async fn pull(options: &Options, args: &Pull, out: Out) -> Result<u8,
         // What was pulled is there, whether its registry is or not.
         Some(artifact) => artifact,
         None => {
-            let client = client(options, &args.reach, &args.reference)?;
-            client.pull(&args.reference, &progress(out)).await.map_err(|error| of_registry(&error))?
+            let settings = settings_path(options, &args.reach)?;
+            let client = client(&settings, &args.reach, &args.reference)?;
+            let pulled = client.pull(&args.reference, &progress(out)).await;
+            pulled.map_err(|error| of_registry(&error, &settings))?
         }
     };
     let pinned = args.reference.pinned(artifact.digest);
@@ -154,7 +123,16 @@ fn public_key(text: &str) -> Result<TrustedKey, CommandError> {
     }
     let file = fs::read_to_string(text).unwrap_or_default();
     let line = file.lines().nth(1).unwrap_or(text).trim();
-    line.parse().map_err(|error| CommandError::usage(format!("{error}"), "name a key, or a .pub file"))
+    line.parse().map_err(|error| match error {
+        KeyError::Secret if !file.is_empty() => {
+            let public = public_path(Path::new(text));
+            let message = format!("{text} is a secret key, and verifying takes the public one");
+            CommandError::usage(message, format!("--key {}", public.display()))
+        }
+        KeyError::Secret | KeyError::NoKey(_) => {
+            CommandError::usage(error.to_string(), "name a key, or a .pub file")
+        }
+    })
 }
 
 fn from_store(config: &Config, reference: &Reference) -> Result<Artifact, CommandError> {
@@ -236,7 +214,7 @@ fn inspect_artifact(artifact: &Artifact, trusted: &TrustedKeys) -> Result<Plugin
 }
 
 /// A registry that gives an old file for a new version is found out. Tags that are no versions may lead anywhere.
-fn check_version(reference: &Reference, name: &str, version: &str) -> Result<(), CommandError> {
+pub(super) fn check_version(reference: &Reference, name: &str, version: &str) -> Result<(), CommandError> {
     let tag = reference.version.as_deref().unwrap_or(version);
     let number = tag.strip_prefix('v').unwrap_or(tag);
     if number == version || !number.starts_with(|c: char| c.is_ascii_digit()) {
@@ -246,30 +224,38 @@ fn check_version(reference: &Reference, name: &str, version: &str) -> Result<(),
     Err(CommandError::local(message, "a version in a registry is that of the plugin in it"))
 }
 
-fn config(options: &Options) -> Result<Config, CommandError> {
+pub(super) fn config(options: &Options) -> Result<Config, CommandError> {
     let loaded = load_config(options.file.as_deref());
     loaded.map(|loaded| loaded.config).map_err(|error| CommandError::local(error.to_string(), ""))
 }
 
-fn client(
-    options: &Options,
-    reach: &ReachRegistry,
-    reference: &Reference,
-) -> Result<RegistryClient, CommandError> {
+/// The file that says how registries are reached; it need not be there unless it is named.
+pub(super) fn settings_path(options: &Options, reach: &ReachRegistry) -> Result<PathBuf, CommandError> {
     // An author's machine has no configuration; and one with a mistake says nothing of registries.
     let found =
         || load_config(None).map_or_else(|_| PathBuf::from(REGISTRIES), |loaded| beside(&loaded.path));
-    let path = match (&reach.registries, &options.file) {
-        (Some(path), _) => path.clone(),
-        (None, Some(file)) => beside(file),
-        (None, None) => found(),
-    };
-    let all = Registries::read(&path).map_err(|error| CommandError::local(error.to_string(), ""))?;
+    match (&reach.registries, &options.file) {
+        (Some(path), _) if !path.exists() => {
+            let message = format!("--registries {}: there is no such file", path.display());
+            Err(CommandError::local(message, "nothing has been sent"))
+        }
+        (Some(path), _) => Ok(path.clone()),
+        (None, Some(file)) => Ok(beside(file)),
+        (None, None) => Ok(found()),
+    }
+}
+
+pub(super) fn client(
+    path: &Path,
+    reach: &ReachRegistry,
+    reference: &Reference,
+) -> Result<RegistryClient, CommandError> {
+    let all = Registries::read(path).map_err(|error| CommandError::local(error.to_string(), ""))?;
     let mut settings = all.of(&reference.host);
     if let (Some(user), Some(file)) = (&reach.user, &reach.password_file) {
         settings.login = Some(Login { user: user.clone(), password: read_from(file)? });
     }
-    RegistryClient::new(&reference.host, settings).map_err(|error| of_registry(&error))
+    RegistryClient::new(&reference.host, settings).map_err(|error| of_registry(&error, path))
 }
 
 /// Where registries are described for whoever has this configuration.
@@ -277,18 +263,25 @@ fn beside(config: &Path) -> PathBuf {
     config.with_file_name(REGISTRIES_FILE)
 }
 
-fn of_registry(error: &RegistryError) -> CommandError {
+/// `settings`: the file that says how registries are reached.
+pub(super) fn of_registry(error: &RegistryError, settings: &Path) -> CommandError {
     let hint = match error {
         RegistryError::Lie { .. } | RegistryError::Half { .. } | RegistryError::OtherDigest { .. } => {
-            "nothing of it was kept"
+            "nothing of it was kept".to_owned()
         }
-        _ => "",
+        RegistryError::Http(HttpError::Tls { .. })
+        | RegistryError::NeedsPassword(_)
+        | RegistryError::ForeignRealm { .. } => {
+            let how = if settings.exists() { "is" } else { "would be" };
+            format!("registries.toml {how} {}; --registries names another file", settings.display())
+        }
+        _ => String::new(),
     };
     CommandError::local(error.to_string(), hint)
 }
 
 /// Says on a terminal how far a transfer is.
-fn progress(out: Out) -> impl Fn(&str, u64, u64) + Send + Sync {
+pub(super) fn progress(out: Out) -> impl Fn(&str, u64, u64) + Send + Sync {
     let shown = !out.is_json() && io::stderr().is_terminal();
     let last: Mutex<Option<Instant>> = Mutex::new(None);
     move |part, now, all| {

@@ -6,7 +6,7 @@ use koi_config::load;
 use koi_proto::api::{Plugin, PluginDetail};
 use serde_json::json;
 
-use super::{artifacts, inspected, rollout, signing, trial};
+use super::{artifacts, inspected, push, rollout, signing, trial};
 use crate::cli::{Inspect, New, Options, Plugins, ShowGrants, value_name};
 use crate::connect::{self, Daemon};
 use crate::dev;
@@ -39,7 +39,7 @@ pub(crate) async fn plugins(options: &Options, command: &Plugins, out: Out) -> R
         Plugins::Keygen(args) => signing::keygen(args, out),
         Plugins::Sign(args) => signing::sign(args, out),
         Plugins::Verify(args) => artifacts::verify(options, args, out),
-        Plugins::Push(args) => artifacts::push(options, args, out).await,
+        Plugins::Push(args) => push::push(options, args, out).await,
         Plugins::Pull(args) => artifacts::pull(options, args, out).await,
         Plugins::Save(args) => artifacts::save(options, args, out),
         Plugins::Load(args) => artifacts::load(options, args, out),

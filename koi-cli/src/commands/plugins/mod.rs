@@ -3,6 +3,7 @@
 mod artifacts;
 mod inspected;
 pub(crate) mod manage;
+mod push;
 mod rollout;
 mod signing;
 mod trial;

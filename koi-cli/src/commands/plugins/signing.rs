@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Cursor, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use koi_artifact::signature::{SignedAs, TrustedKeys, path_beside};
+use koi_artifact::signature::{SignedAs, TrustedKey, TrustedKeys, path_beside, untrusted_comment};
 use koi_registry::{SettingsError, read_password};
 use minisign::{KeyPair, PError, SecretKey, SecretKeyBox};
 use serde_json::json;
@@ -21,6 +21,9 @@ const SECRET: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 /// Bytes of a key's file, and of a password that is piped to us.
 const KEY_BYTES: u64 = 16 * 1024;
+
+/// What the name of a public key's file ends in, behind that of the secret one.
+const PUBLIC_ENDING: &str = ".pub";
 
 /// Makes a pair of keys.
 pub(crate) fn keygen(args: &PluginKeygen, out: Out) -> Result<u8, CommandError> {
@@ -65,7 +68,7 @@ pub(crate) fn sign(args: &Sign, out: Out) -> Result<u8, CommandError> {
         let hint = "it needs a name without blanks, and a version";
         return Err(CommandError::local(format!("what calls itself {signed:?} cannot be signed"), hint));
     };
-    let untrusted = format!("signature of {signed} by koi plugins sign");
+    let untrusted = untrusted_comment(&signed, &bytes);
     let text = minisign::sign(None, &key, Cursor::new(bytes), Some(&comment), Some(&untrusted))
         .map_err(|error| CommandError::local(format!("it cannot be signed: {error}"), ""))?;
     let target = path_beside(&args.plugin);
@@ -76,9 +79,9 @@ pub(crate) fn sign(args: &Sign, out: Out) -> Result<u8, CommandError> {
     Ok(exit::WELL)
 }
 
-fn public_path(secret: &Path) -> PathBuf {
+pub(super) fn public_path(secret: &Path) -> PathBuf {
     let mut name = secret.as_os_str().to_owned();
-    name.push(".pub");
+    name.push(PUBLIC_ENDING);
     PathBuf::from(name)
 }
 
@@ -87,6 +90,12 @@ fn secret_key(args: &Sign) -> Result<SecretKey, CommandError> {
     let text = small_text(&args.key)
         .map_err(|error| CommandError::local(format!("{shown} cannot be read: {error}"), ""))?;
     let hint = "koi plugins keygen makes one, and so does minisign -G";
+    if text.lines().nth(1).is_some_and(|line| line.trim().parse::<TrustedKey>().is_ok()) {
+        let message = format!("{shown} is a public key, and signing takes the secret one");
+        let secret = shown.to_string();
+        let hint = secret.strip_suffix(PUBLIC_ENDING).map(|secret| format!("--key {secret}"));
+        return Err(CommandError::local(message, hint.unwrap_or_default()));
+    }
     let wrong = || CommandError::local(format!("{shown} is not a secret key of minisign"), hint);
     // It says itself whether it needs a password.
     if let Ok(key) = SecretKeyBox::from_string(&text).map_err(|_| wrong())?.into_unencrypted_secret_key() {

@@ -87,7 +87,9 @@ async fn stopped(daemon: &Daemon, plan: &Plan, step: &Step, trouble: &Trouble) -
         }
         has.push(format!("{} has {version}", node.name));
     }
-    let before: Vec<&str> = plan.nodes.iter().filter_map(|node| node.before.as_deref()).collect();
+    let before = plan.nodes.iter().filter_map(|node| node.before.as_deref());
+    // A node may have had it from a rollout before.
+    let before: Vec<&str> = before.filter(|before| *before != plan.wanted.version).collect();
     let back = match (taken.is_empty(), before.first()) {
         (true, _) => "nothing has been taken anywhere".to_owned(),
         (false, None) => "nodes that have it go on with it".to_owned(),

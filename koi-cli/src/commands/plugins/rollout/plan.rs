@@ -33,6 +33,8 @@ pub(super) struct PlannedNode {
     pub(super) before: Option<String>,
     /// The file is in force already.
     has_it: bool,
+    /// A service that uses the plugin has failed there: the new version may be what mends it.
+    has_failed: bool,
 }
 
 /// Who hands the mastership to whom.
@@ -45,7 +47,7 @@ struct Switch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A node takes the version, and its services report a good status.
-    Take { node: String, services: Vec<String>, is_master: bool },
+    Take { node: String, services: Vec<String>, is_master: bool, has_failed: bool },
     /// A node that has it becomes master.
     Switch { to: String, from: String },
 }
@@ -54,9 +56,15 @@ pub(super) enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Take { node, services, is_master } => {
-                let who = if *is_master { ", the master, for whom nobody could take over," } else { "" };
-                write!(f, "{node}{who} takes it and reports a good status of {}", services.join(" and "))
+            Step::Take { node, services, is_master, has_failed } => {
+                let who = match (is_master, has_failed) {
+                    (true, _) => ", the master, for whom nobody could take over,",
+                    (false, true) => ", which has failed,",
+                    (false, false) => "",
+                };
+                let recovers = if *has_failed { ", recovers" } else { "" };
+                let services = services.join(" and ");
+                write!(f, "{node}{who} takes it{recovers} and reports a good status of {services}")
             }
             Step::Switch { to, from } => write!(f, "{to} becomes master in place of {from}"),
         }
@@ -96,7 +104,8 @@ impl Plan {
             let services = staged.services.clone();
             let has_it = now.as_ref().is_some_and(|now| now.hash == staged.hash);
             let before = now.map(|now| now.version);
-            nodes.push(PlannedNode { name: node.name.clone(), services, before, has_it });
+            let has_failed = has_failed_with(node, &services);
+            nodes.push(PlannedNode { name: node.name.clone(), services, before, has_it, has_failed });
             files.push((node.name.clone(), staged));
         }
         let Some((first, file)) = files.first() else {
@@ -110,9 +119,10 @@ impl Plan {
                 "put the same file on every node; nothing has been changed",
             ));
         }
-        // The master last.
+        refuse_failed(&status, &nodes)?;
+        // Who has failed first, the master last.
         let master = status.cluster.master.clone().filter(|name| nodes.iter().any(|node| node.name == *name));
-        nodes.sort_by_key(|node| (master.as_ref() == Some(&node.name), node.name.clone()));
+        nodes.sort_by_key(|node| (master.as_ref() == Some(&node.name), !node.has_failed, node.name.clone()));
         let to = successor(&status, &nodes, master.as_deref());
         Ok(Plan {
             wanted: wanted.clone(),
@@ -131,6 +141,7 @@ impl Plan {
                 node: node.name.clone(),
                 services: node.services.clone(),
                 is_master,
+                has_failed: node.has_failed,
             };
             match &self.master {
                 Some(Switch { from, to }) if *from == node.name => {
@@ -152,24 +163,56 @@ impl Plan {
 
 /// What must be well before anything begins: a rollout that has to stop half-way leaves two versions.
 fn refuse_unfit(status: &Status) -> Result<(), CommandError> {
-    let refused = |message: String, hint: &str| {
+    let refused = |message: &str, hint: &str| {
         Err(CommandError::local(message, format!("{hint}; nothing has been changed")))
     };
     if status.cluster.leader.is_none() {
-        return refused("the cluster has no leader".into(), "`koi status` says why");
+        return refused("the cluster has no leader", "`koi status` says why");
     }
     if status.cluster.maintenance {
-        return refused("maintenance mode is on, and no hook runs".into(), "first `koi maintenance off`");
+        return refused("maintenance mode is on, and no hook runs", "first `koi maintenance off`");
     }
+    let ill = status.nodes.iter().filter(|node| node.runner && !node.stopped);
+    match ill.into_iter().find(|node| node.state == NodeState::Disconnected || node.unclean) {
+        Some(node) => Err(unwell(node, "")),
+        None => Ok(()),
+    }
+}
+
+/// A node that has failed may be mended by this version, if it is one of this plugin's services that fails and the version is new there.
+/// Whatever else has failed must be well before.
+fn refuse_failed(status: &Status, nodes: &[PlannedNode]) -> Result<(), CommandError> {
     for node in status.nodes.iter().filter(|node| node.runner && !node.stopped) {
-        if [NodeState::Failed, NodeState::Disconnected].contains(&node.state) || node.unclean {
-            return refused(
-                format!("{} is {} now", node.name, node.state),
-                "a new version comes to a cluster that is well: mend that first, `koi status` says more",
-            );
+        let planned = nodes.iter().find(|planned| planned.name == node.name);
+        match planned {
+            _ if node.state != NodeState::Failed => {}
+            Some(planned) if planned.has_failed && !planned.has_it => {}
+            Some(planned) if planned.has_failed => {
+                return Err(unwell(node, ", and has this version already"));
+            }
+            Some(_) | None => return Err(unwell(node, "")),
         }
     }
     Ok(())
+}
+
+/// A node that no rollout begins with.
+fn unwell(node: &NodeStatus, more: &str) -> CommandError {
+    let mend = match node.state {
+        NodeState::Failed => format!("mend that first, then `koi recover {}`", node.name),
+        _ => "mend that first".to_owned(),
+    };
+    let hint = format!(
+        "a new version comes to a cluster that is well: {mend}; `koi status` says more; nothing has been changed"
+    );
+    let state = if node.unclean { "unclean".to_owned() } else { node.state.to_string() };
+    CommandError::local(format!("{} is {state} now{more}", node.name), hint)
+}
+
+/// Whether one of these services is why a node has failed.
+fn has_failed_with(node: &NodeStatus, services: &[String]) -> bool {
+    let mut failed = node.services.iter().flatten().filter(|service| service.failed);
+    node.state == NodeState::Failed && failed.any(|service| services.contains(&service.name))
 }
 
 /// Whether a node would take the version that is meant.

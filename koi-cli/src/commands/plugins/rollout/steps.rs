@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_proto::api::{Done, NodeState, NodeStatus, Promote, Reconfigure, Status};
+use koi_proto::api::{Done, ErrorCode, NodeState, NodeStatus, OnNode, Promote, Reconfigure, Status};
 use tokio::time::{Instant, sleep};
 
 use super::plan;
@@ -66,12 +66,13 @@ impl Steps<'_> {
     /// Takes a step, and returns when it is seen to be well.
     pub(super) async fn take(&self, step: &Step) -> Result<(), Trouble> {
         match step {
-            Step::Take { node, .. } => self.reconfigure(node).await,
+            Step::Take { node, has_failed, .. } => self.reconfigure(node, *has_failed).await,
             Step::Switch { to, .. } => self.switch(to).await,
         }
     }
 
-    async fn reconfigure(&self, node: &str) -> Result<(), Trouble> {
+    async fn reconfigure(&self, node: &str, has_failed: bool) -> Result<(), Trouble> {
+        let mut began = Instant::now();
         let wait_ms = u64::try_from((self.within * 3 / 4).as_millis()).ok();
         let order = Reconfigure { node: Some(node.to_owned()), wait_ms };
         let done = self.daemon.post::<Done>("/v1/reconfigure", &order).await?.value;
@@ -83,11 +84,30 @@ impl Steps<'_> {
             }
             sleep(PERIOD).await;
         }
+        if has_failed {
+            // It may have failed once more with what it had.
+            began = Instant::now();
+            self.recover(node).await?;
+        }
         self.until_well(|status| {
             let seen = find(status, node)?;
-            self.services_well(seen)
+            match (failure(seen, began), seen.state == NodeState::Failed) {
+                (Some(trouble), _) => Err(trouble),
+                (None, true) if has_failed => Ok(Look::Waiting(has_failed_before(seen))),
+                (None, _) => self.services_well(seen),
+            }
         })
         .await
+    }
+
+    /// Has a node that has failed try again.
+    async fn recover(&self, node: &str) -> Result<(), Trouble> {
+        match self.daemon.post::<Done>("/v1/recover", &OnNode { node: Some(node.to_owned()) }).await {
+            Ok(_) => Ok(()),
+            // It has tried again by itself, and there is nothing to recover from.
+            Err(CommandError::Reported { error, .. }) if error.code == ErrorCode::Refused => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn has_it(&self, node: &str) -> Result<bool, Trouble> {
@@ -97,9 +117,14 @@ impl Steps<'_> {
 
     async fn switch(&self, to: &str) -> Result<(), Trouble> {
         let order = Promote { node: to.to_owned(), dry_run: false };
+        let began = Instant::now();
         self.daemon.post::<Done>("/v1/promote", &order).await?;
         self.until_well(|status| {
             let seen = find(status, to)?;
+            // Another node is master again soon, and all would be well but for the version.
+            if let Some(trouble) = failure(seen, began) {
+                return Err(trouble);
+            }
             let is_promoted = verdict::master(status).is_some_and(|master| master.name == to);
             if !is_promoted {
                 return Ok(Look::Waiting(format!("{to} is not promoted with all its services")));
@@ -170,6 +195,21 @@ impl Steps<'_> {
         }
         Ok(Look::Well)
     }
+}
+
+/// A failure since the step began: waiting does not make it well, also when the node has recovered since.
+fn failure(node: &NodeStatus, began: Instant) -> Option<Trouble> {
+    let failure = node.last_failure.as_ref()?;
+    let is_new = Duration::from_millis(failure.ago_ms) < began.elapsed();
+    let service =
+        if failure.service.is_empty() { "" } else { &format!(" in {} of {}", failure.hook, failure.service) };
+    let why = format!("has failed{service}: {}", failure.message);
+    is_new.then(|| Trouble::Unwell { node: node.name.clone(), why })
+}
+
+fn has_failed_before(node: &NodeStatus) -> String {
+    let why = node.last_failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+    format!("{} has failed, and has not recovered: {why}", node.name)
 }
 
 fn find<'s>(status: &'s Status, node: &str) -> Result<&'s NodeStatus, Trouble> {
