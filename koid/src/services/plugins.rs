@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use koi_artifact::Store;
+use koi_artifact::{SCHEME, Store};
 use koi_config::Config;
 use koi_plugin_host::{DiscoverError, Host, PluginInfo, Registry, Sources, discover};
 use tokio::sync::Mutex;
@@ -135,19 +135,37 @@ pub(crate) fn sources(config: &Config) -> Sources {
     }
 }
 
-/// What has come and gone, a sentence each.
+/// What has come and gone, a sentence each. A node may have several versions of a plugin: what is compared is what one file, or one
+/// reference, was and is.
 fn changes(before: &[PluginInfo], now: &[PluginInfo]) -> Vec<String> {
     let ready = |all: &[PluginInfo]| all.iter().filter(|plugin| plugin.ready).cloned().collect::<Vec<_>>();
     let (before, now) = (ready(before), ready(now));
-    let come = now.iter().filter_map(|new| match before.iter().find(|old| old.name == new.name) {
-        Some(old) if old.hash == new.hash => None,
-        Some(old) => {
-            Some(format!("the plugin {} is {} now, and was {}", new.name, version(new), version(old)))
-        }
-        None => Some(format!("the plugin {} is new: {}", new.name, version(new))),
+    let is_same = |one: &PluginInfo, other: &PluginInfo| one.name == other.name && one.path == other.path;
+    let mut gone: Vec<&PluginInfo> =
+        before.iter().filter(|old| now.iter().all(|new| !is_same(old, new))).collect();
+    let come = now.iter().filter_map(|new| {
+        let old = match before.iter().find(|old| is_same(old, new)) {
+            Some(old) if old.hash == new.hash => return None,
+            Some(old) => Some(old),
+            // In place of another file or reference.
+            None => gone.iter().position(|old| old.name == new.name).map(|at| gone.swap_remove(at)),
+        };
+        let (name, is) = (&new.name, version(new));
+        Some(match old {
+            Some(old) => format!("the plugin {name} is {is} now, and was {}", version(old)),
+            None => format!("the plugin {name} is new: {is}"),
+        })
     });
-    let gone = before.iter().filter(|old| now.iter().all(|new| new.name != old.name));
-    come.chain(gone.map(|old| format!("the plugin {} is gone: it was {}", old.name, version(old)))).collect()
+    let mut said: Vec<String> = come.collect();
+    said.extend(gone.into_iter().map(|old| {
+        let (name, was) = (&old.name, version(old));
+        match old.path.as_ref().is_some_and(|path| path.to_string_lossy().starts_with(SCHEME)) {
+            // A service that runs goes on with it.
+            true => format!("no service.toml names the plugin {name} {was} any more"),
+            false => format!("the plugin {name} is gone: it was {was}"),
+        }
+    }));
+    said
 }
 
 /// `0.2.0 (SHA-256 5f70bf18…)`.
@@ -156,4 +174,59 @@ fn version(plugin: &PluginInfo) -> String {
     let hash = plugin.hash.map(|hash| hash.to_string()).unwrap_or_default();
     let shown: String = hash.chars().take(HASH_SHOWN).collect();
     format!("{version} (SHA-256 {shown}…)")
+}
+
+#[cfg(test)]
+mod tests {
+    use koi_plugin_host::{FileHash, Kind};
+
+    use super::*;
+
+    fn plugin(path: &str, content: &str) -> PluginInfo {
+        PluginInfo {
+            name: "lamp".into(),
+            kind: Kind::Wasm,
+            path: Some(path.into()),
+            ready: true,
+            error: None,
+            facts: None,
+            hash: Some(FileHash::from_bytes(content.as_bytes())),
+            size_bytes: 0,
+            signature: None,
+            used_by: Vec::new(),
+            loading: None,
+        }
+    }
+
+    /// With the versions told by their content.
+    fn said(before: &[PluginInfo], now: &[PluginInfo]) -> Vec<String> {
+        let hashes = ["1", "2"].map(|content| FileHash::from_bytes(content.as_bytes()).to_string());
+        let told = |line: String| {
+            let [first, second] =
+                hashes.each_ref().map(|hash| format!(" (SHA-256 {}…)", &hash[..HASH_SHOWN]));
+            line.replace(&first, "1").replace(&second, "2")
+        };
+        changes(before, now).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_one_file_was_is_compared_with_what_it_is() {
+        let (file, other) = ("/plugins/lamp.wasm", "/plugins/lamp-new.wasm");
+        assert_eq!(said(&[plugin(file, "1")], &[plugin(file, "1")]), [] as [&str; 0]);
+        assert_eq!(said(&[], &[plugin(file, "1")]), ["the plugin lamp is new: 1"]);
+        let newer = ["the plugin lamp is 2 now, and was 1"];
+        assert_eq!(said(&[plugin(file, "1")], &[plugin(file, "2")]), newer);
+        assert_eq!(said(&[plugin(file, "1")], &[plugin(other, "2")]), newer, "under another name");
+        assert_eq!(said(&[plugin(file, "1")], &[]), ["the plugin lamp is gone: it was 1"]);
+    }
+
+    #[test]
+    fn versions_beside_each_other_are_not_taken_for_one_another() {
+        let (first, second) = (plugin("oci://h/lamp@sha256:1", "1"), plugin("oci://h/lamp@sha256:2", "2"));
+        let both = [second.clone(), first.clone()];
+        assert_eq!(said(&[first.clone()], &both), ["the plugin lamp is new: 2"]);
+        assert_eq!(said(&both, &[second.clone()]), ["no service.toml names the plugin lamp 1 any more"]);
+        assert_eq!(said(&both, &[first.clone()]), ["no service.toml names the plugin lamp 2 any more"]);
+        assert_eq!(said(&[second], &[first]), ["the plugin lamp is 1 now, and was 2"]);
+    }
 }
