@@ -178,6 +178,8 @@ fn version(plugin: &PluginInfo) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use koi_plugin_host::{FileHash, Kind};
 
     use super::*;
@@ -224,9 +226,9 @@ mod tests {
     fn versions_beside_each_other_are_not_taken_for_one_another() {
         let (first, second) = (plugin("oci://h/lamp@sha256:1", "1"), plugin("oci://h/lamp@sha256:2", "2"));
         let both = [second.clone(), first.clone()];
-        assert_eq!(said(&[first.clone()], &both), ["the plugin lamp is new: 2"]);
-        assert_eq!(said(&both, &[second.clone()]), ["no service.toml names the plugin lamp 1 any more"]);
-        assert_eq!(said(&both, &[first.clone()]), ["no service.toml names the plugin lamp 2 any more"]);
+        assert_eq!(said(from_ref(&first), &both), ["the plugin lamp is new: 2"]);
+        assert_eq!(said(&both, from_ref(&second)), ["no service.toml names the plugin lamp 1 any more"]);
+        assert_eq!(said(&both, from_ref(&first)), ["no service.toml names the plugin lamp 2 any more"]);
         assert_eq!(said(&[second], &[first]), ["the plugin lamp is 1 now, and was 2"]);
     }
 }

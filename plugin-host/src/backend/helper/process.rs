@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use koi_child::group::{Group, GroupEnd, GroupSignal};
+use koi_plugin_api::Hook;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -21,6 +22,10 @@ const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// How often a process is looked at that is not known to be ending. As a rule its end shows at once: the socket is closed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often it is looked after `status` how much memory a process has had at most. To look takes as long as half of a small hook; whatever it had between
+/// two looks is in the second.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The leader of a process group of its own. Dropped, it is killed with its group.
 ///
 /// It is reaped last of all: until then its id, which is the group's, is nobody else's.
@@ -28,6 +33,7 @@ pub(crate) struct Process {
     child: Child,
     group: Group,
     reaped: bool,
+    memory_looked_at: Option<Instant>,
 }
 
 impl Process {
@@ -40,7 +46,7 @@ impl Process {
         command.stdin(orders).stdout(out).stderr(err).process_group(0);
         let child = command.spawn()?;
         let group = Group::from_leader(child.id());
-        Ok(Process { child, group, reaped: false })
+        Ok(Process { child, group, reaped: false, memory_looked_at: None })
     }
 
     /// The process group.
@@ -55,11 +61,15 @@ impl Process {
         }
     }
 
-    /// The most memory that was in use by it at a time, in bytes, with what koid's own program takes in it; none: it is gone.
-    pub(crate) fn memory_peak_bytes(&self) -> Option<u64> {
-        if self.reaped {
+    /// The most memory that was in use by it at a time, in bytes, with what koid's own program takes in it, after a call of `hook`; none: it
+    /// is gone, or was looked at a moment ago.
+    pub(crate) fn memory_peak_bytes(&mut self, hook: Hook) -> Option<u64> {
+        let is_known =
+            hook == Hook::Status && self.memory_looked_at.is_some_and(|at| at.elapsed() < MEMORY_INTERVAL);
+        if self.reaped || is_known {
             return None;
         }
+        self.memory_looked_at = Some(Instant::now());
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.group.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)

@@ -100,7 +100,7 @@ impl NativeService {
         let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
         helper.body.say_rest(&*log);
         // The kernel's file: reading it waits for nobody.
-        if let Some(peak_bytes) = helper.body.process.memory_peak_bytes() {
+        if let Some(peak_bytes) = helper.body.process.memory_peak_bytes(hook) {
             log.memory(peak_bytes, None);
         }
         if matches!(&ending, TalkEnd::Done(ended) if ended.code == abi::UNSUPPORTED) {
