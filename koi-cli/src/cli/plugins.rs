@@ -160,7 +160,7 @@ pub(crate) struct CheckPlugin {
     /// Also when the service belongs to koid, or runs already
     #[arg(long)]
     pub(crate) really: bool,
-    /// Set a key of the configuration, before what service.toml says; may stand several times
+    /// Set a key of the configuration, before what service.toml says; a secret by KEY=@FILE; may stand several times
     #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<String>,
     /// Show only notes, failures and how it ended; does not change -o json
@@ -185,7 +185,7 @@ pub(crate) struct RunHook {
     /// Take configuration, grants and limits from the service.toml in this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) service: Option<PathBuf>,
-    /// Set a key of the configuration, before what service.toml says; may stand several times
+    /// Set a key of the configuration, before what service.toml says; a secret by KEY=@FILE; may stand several times
     #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<String>,
     /// What koi wants the service to be [default: what goes with the hook]
@@ -270,7 +270,7 @@ pub(crate) struct Dev {
     /// Take configuration, grants and limits from the service.toml in this folder [default: service, if the handler's folder has it]
     #[arg(long, value_name = "DIR")]
     pub(crate) service: Option<PathBuf>,
-    /// Set a key of the configuration, before what service.toml says; may stand several times
+    /// Set a key of the configuration, before what service.toml says; a secret by KEY=@FILE; may stand several times
     #[arg(long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<String>,
     /// Also grant what lets the handler do all that you may

@@ -46,11 +46,11 @@ pub enum ConfigKeyError {
     /// Its value is not what the handler takes. A secret is not repeated.
     #[error("`{key}` under [config]{}: {source}", at(*line))]
     Value { key: String, line: usize, source: ValueError },
-    /// A secret stands in `service.toml` itself.
+    /// A secret stands in `service.toml` itself, or on a command line.
     #[error(
-        "`{key}` under [config]{} is a secret: put it into a file that only root may read, and write {key} = {}",
+        "`{key}` under [config]{} is a secret: put it into a file that only root may read, and {}",
         at(*line),
-        example(&ConfigKind::Secret, false)
+        from_file(key, *line)
     )]
     Inline { key: String, line: usize },
     /// The file of a secret has no absolute path.
@@ -60,6 +60,13 @@ pub enum ConfigKeyError {
 
 fn at(line: usize) -> String {
     if line == 0 { String::new() } else { format!(" (line {line})") }
+}
+
+fn from_file(key: &str, line: usize) -> String {
+    match line {
+        0 => format!("say --config {key}=@FILE"),
+        _ => format!("write {key} = {}", example(&ConfigKind::Secret, false)),
+    }
 }
 
 fn in_brackets(text: &str) -> String {

@@ -25,6 +25,17 @@ pub enum SettingValue {
 }
 
 impl Setting {
+    /// As it is said on a command line: `@FILE` is the text of that file, which only secrets take, and `@@…` a text that begins with `@`.
+    pub fn of_command_line(key: &str, value: &str) -> Setting {
+        let value = match value.strip_prefix('@') {
+            Some(text) if text.starts_with('@') => SettingValue::One(text.to_owned()),
+            // From the folder that the command was given in.
+            Some(path) => SettingValue::File(std::path::absolute(path).unwrap_or_else(|_| path.into())),
+            None => SettingValue::One(value.to_owned()),
+        };
+        Setting { key: key.to_owned(), value, line: 0 }
+    }
+
     /// A text that stands in no file.
     pub fn said(key: &str, value: &str) -> Setting {
         Setting { key: key.to_owned(), value: SettingValue::One(value.to_owned()), line: 0 }

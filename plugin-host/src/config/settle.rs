@@ -181,16 +181,21 @@ mod tests {
         let inline = error(&declared, &given(&[("password", "hunter2")]));
         assert_eq!(
             inline,
-            "`password` under [config] is a secret: put it into a file that only root may read, and write password = \
-             { file = \"/etc/koi/secrets/…\" }"
+            "`password` under [config] is a secret: put it into a file that only root may read, and say --config password=@FILE"
         );
+        let line = error(&declared, &[Setting { line: 3, ..Setting::said("password", "hunter2") }]);
+        assert!(line.ends_with("and write password = { file = \"/etc/koi/secrets/…\" }"), "{line}");
         let file = |path: &str| {
             [Setting { value: SettingValue::File(path.into()), line: 2, ..Setting::said("password", "") }]
         };
         let settled = settle("redis", &declared, &file("/etc/koi/secrets/db")).unwrap();
         let expected = SecretFile { key: "password".into(), path: "/etc/koi/secrets/db".into() };
-        assert_eq!((settled.values, settled.secrets), (vec![], vec![expected]));
+        let settled_secrets = vec![expected];
+        assert_eq!((&settled.values, &settled.secrets), (&vec![], &settled_secrets));
         assert!(error(&declared, &file("db")).contains("db is no absolute path"));
+        let said = [Setting::of_command_line("password", "@/etc/koi/secrets/db")];
+        assert_eq!(settle("redis", &declared, &said).unwrap().secrets, settled_secrets);
+        assert_eq!(Setting::of_command_line("a", "@@b").value, SettingValue::One("@b".into()));
         assert!(error(&declared, &[]).contains("write password = { file = \"/etc/koi/secrets/…\" }"));
     }
 }

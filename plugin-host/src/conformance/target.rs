@@ -65,7 +65,7 @@ impl Target {
         };
         let said = std::mem::take(&mut target.manifest.config);
         let others = said.into_iter().filter(|setting| config.iter().all(|(own, _)| *own != setting.key));
-        let own = config.iter().map(|(key, value)| Setting::said(key, value));
+        let own = config.iter().map(|(key, value)| Setting::of_command_line(key, value));
         target.manifest.config = others.chain(own).collect();
         Ok(target)
     }

@@ -310,7 +310,7 @@ impl Rounds {
             if !self.unset.is_empty() {
                 self.screen.say(
                     Tone::Plain,
-                    "    --config KEY=VALUE sets keys of [config], and grants what is wanted then:",
+                    "    --config KEY=VALUE sets keys of [config], KEY=@FILE secrets, and grants what is wanted then:",
                 );
             }
             self.unset.iter().for_each(|line| self.screen.say(Tone::Plain, &format!("      {line}")));

@@ -60,7 +60,7 @@ impl ServiceSource {
         table.remove("handler");
         let config = section(&mut table, "config", &path)?;
         for (at, (key, value)) in self.settings.iter().enumerate() {
-            let value = Value::String(value.clone());
+            let value = said(value);
             let is_first = self.settings[..at].iter().all(|(before, _)| before != key);
             match config.get_mut(key) {
                 Some(Value::Array(all)) if !is_first => all.push(value),
@@ -93,7 +93,24 @@ impl ServiceSource {
             let file = own.as_ref().map_or("--config".to_owned(), |own| format!("{own}/service.toml"));
             words = format!("{}{file}{after}", &words[..at]);
         }
+        for (key, _) in &self.settings {
+            let in_file = format!("write {key} = {{ file = \"/etc/koi/secrets/…\" }}");
+            words = words.replace(&in_file, &format!("say --config {key}=@FILE"));
+        }
         words.replace(&copy, own.as_deref().unwrap_or("the service"))
+    }
+}
+
+/// A value of the command line: `@FILE` is the text of that file, which only secrets take, and `@@…` a text that begins with `@`.
+fn said(value: &str) -> Value {
+    match value.strip_prefix('@') {
+        Some(text) if text.starts_with('@') => Value::String(text.to_owned()),
+        Some(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            let file = Value::String(path.to_string_lossy().into_owned());
+            Value::Table([("file".to_owned(), file)].into_iter().collect())
+        }
+        None => Value::String(value.to_owned()),
     }
 }
 
@@ -135,6 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_named_by_its_file() {
+        let text = source(None, &["a=@/s/a", "b=@@b", "c=@c"]).text().unwrap();
+        let table: Table = text.parse().unwrap();
+        let config = table["config"].as_table().unwrap();
+        assert_eq!((config["a"]["file"].as_str(), config["b"].as_str()), (Some("/s/a"), Some("@b")));
+        assert!(
+            config["c"]["file"].as_str().is_some_and(|path| path.starts_with('/') && path.ends_with("/c"))
+        );
+    }
+
+    #[test]
     fn a_service_keeps_what_it_says_but_for_its_handler_and_what_is_set_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("service.toml");
@@ -168,5 +196,10 @@ mod tests {
         let said = "/tmp/k/staged/handler.wasm: empty; /tmp/k/staged: `x` is missing";
         let said = none.in_own_words(said, Path::new("/tmp/k/staged"), Path::new("h.wasm"));
         assert_eq!(said, "h.wasm: empty; the service: `x` is missing");
+        let secret =
+            "/tmp/k/staged/service.toml:2: `t` is a secret: write t = { file = \"/etc/koi/secrets/…\" }";
+        let said =
+            source(None, &["t=x"]).in_own_words(secret, Path::new("/tmp/k/staged"), Path::new("h.wasm"));
+        assert_eq!(said, "--config: `t` is a secret: say --config t=@FILE");
     }
 }
