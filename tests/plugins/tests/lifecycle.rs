@@ -530,14 +530,14 @@ fn handlers_in_their_services_folders_show_their_details() {
         (i32.store (i32.const 1112) (local.get 2)) (i32.store (i32.const 1116) (local.get 3)))";
     let component = Guest::new("copies").item(detail).hook("status", status).build();
     let mut builder = Cluster::builder().nodes(1).service("10-copies", in_its_folder(&component));
-    let mut expected = vec![("copies", "handler.wasm", "in step", "lag=3 bytes")];
+    let mut expected = vec![("copies", "handler.wasm", "in step", "lag: 3 bytes")];
     match native::compile(&[("NAME", "\"counts\""), ("WORD", "\"one two\"")]) {
         Some(library) => {
             let manifest = "handler = \"./counts.so\"\n";
             let service =
                 Service::empty().bytes("counts.so", &library, 0o755).file("service.toml", manifest, 0o644);
             builder = builder.service("20-counts", service);
-            expected.push(("counts", "counts.so", "one two", "code=one two"));
+            expected.push(("counts", "counts.so", "one two", "code: one two"));
         }
         None => skip("details of a native plugin"),
     }
