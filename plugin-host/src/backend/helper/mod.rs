@@ -26,6 +26,7 @@ use process::{Process, exit_text};
 pub(crate) use slot::Slot;
 
 pub(crate) use lines::Lines;
+use talk::CallTimers;
 
 /// How long a helper that has closed its end may take to be gone.
 pub(crate) const CLOSED_WAIT: Duration = Duration::from_secs(5);
@@ -44,6 +45,7 @@ pub(crate) struct HelperProcess {
     // Dropped first.
     pub(crate) process: Process,
     pub(crate) output: Output,
+    pub(crate) timers: CallTimers,
 }
 
 /// What is left of a helper.
@@ -61,7 +63,8 @@ impl HelperProcess {
         let (ours, theirs) = StdStream::pair()?;
         let ((out, out_end), (err, err_end)) = (io::pipe()?, io::pipe()?);
         let process = Process::start(command, theirs.into(), [out_end.into(), err_end.into()])?;
-        Ok((HelperProcess { process, output: Output::new(out.into(), err.into())? }, ours))
+        let output = Output::new(out.into(), err.into())?;
+        Ok((HelperProcess { process, output, timers: CallTimers::new() }, ours))
     }
 
     /// Says what it has written last.
@@ -83,7 +86,7 @@ impl HelperProcess {
 
     /// Ends it with all that it has started.
     pub(crate) async fn kill(self, told: &mut GroupReport) -> Killed {
-        let HelperProcess { process, mut output } = self;
+        let HelperProcess { process, mut output, .. } = self;
         let exit = process.kill().await;
         output.rest(&|level, line| told.log().line(level, line));
         if exit.is_none() {

@@ -19,9 +19,6 @@ use tokio::time::{Instant, sleep};
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a process is looked at that is not known to be ending. As a rule its end shows at once: the socket is closed.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
 /// How often it is looked after `status` how much memory a process has had at most. To look takes as long as half of a small hook; whatever it had between
 /// two looks is in the second.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(10);
@@ -78,13 +75,6 @@ impl Process {
     /// Whether it has ended. Leaves it to be reaped.
     pub(crate) fn has_ended(&self) -> bool {
         self.reaped || !self.group.leader_runs()
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn ended(&self) {
-        while !self.has_ended() {
-            sleep(LOOK_INTERVAL).await;
-        }
     }
 
     /// Waits for the end of one that seems to be about to. Says whether it came within `patience`.

@@ -2,10 +2,10 @@
 
 use koi_plugin_api::native::abi;
 use koi_plugin_api::{Abort, CallLog, Hook, LogLevel, NewestEpoch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::backend::helper::output::for_people;
-use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, EarlyEnd, FAR};
+use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, CallTimers, EarlyEnd, until};
 use crate::backend::helper::{HelperProcess, LINE_BYTES, MESSAGE_BYTES, ReplyError, cut};
 use crate::backend::native::helper::protocol::{
     DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, encode,
@@ -59,21 +59,23 @@ pub(crate) async fn talk(
     log: &dyn CallLog,
     newest: &NewestEpoch,
 ) -> TalkEnd {
-    let Helper { body: HelperProcess { process, output }, requests, replies, phase } = helper;
+    let Helper { body: HelperProcess { process, output, timers }, requests, replies, phase } = helper;
+    timers.begin(limits.deadline);
+    let CallTimers { deadline, look } = timers;
     let take = |level: LogLevel, line: &str| log.line(level, line);
-    let (mut at_least, mut kill_at) = (Abort::Gently, Instant::now() + FAR);
+    let (mut at_least, mut kill_at) = (Abort::Gently, None);
     loop {
         tokio::select! {
             // Neither a flood of answers nor one of output puts off the end.
             biased;
-            early = limits.early(at_least) => match early {
+            early = limits.early_by(deadline, at_least) => match early {
                 EarlyEnd::Aborted(Abort::Gently) => {
                     requests.push(&encode(&HelperRequest::Abort));
-                    (at_least, kill_at) = (Abort::Now, Instant::now() + ABORT_GRACE);
+                    (at_least, kill_at) = (Abort::Now, Some(Instant::now() + ABORT_GRACE));
                 }
                 EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => return TalkEnd::Cut(early),
             },
-            () = sleep_until(kill_at) => return TalkEnd::Cut(EarlyEnd::Aborted(Abort::Gently)),
+            () = until(kill_at) => return TalkEnd::Cut(EarlyEnd::Aborted(Abort::Gently)),
             sent = requests.send(), if requests.are_waiting() => {
                 // It has ended, or closed its end; what it said before is to be heard all the same.
                 if sent.is_err() {
@@ -92,7 +94,7 @@ pub(crate) async fn talk(
                 Err(ReplyError::Garbled) => return TalkEnd::Garbled,
             },
             never = output.pump(&take) => match never {},
-            () = process.ended() => return TalkEnd::Gone,
+            () = look.ended(process) => return TalkEnd::Gone,
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use koi_plugin_api::{Abort, CallLog, Hook, Incident, LogLevel, NewestEpoch};
 use koi_text::escaped;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, EarlyEnd, FAR};
+use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, CallTimers, EarlyEnd, until};
 use crate::backend::helper::{HelperProcess, LINE_BYTES, ReplyError, cut};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::host::allowance::{Allowance, Cost};
@@ -125,12 +125,14 @@ pub(crate) async fn talk(
     log: &Arc<dyn CallLog>,
     newest: &NewestEpoch,
 ) -> Ending {
-    let GuestHelper { body: HelperProcess { process, output }, requests, messages, programs, layers, .. } =
-        helper;
+    let GuestHelper { body, requests, messages, programs, layers, .. } = helper;
+    let HelperProcess { process, output, timers } = body;
+    timers.begin(limits.deadline);
+    let CallTimers { deadline, look } = timers;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut open, mut lookups) = (Open::default(), desk.lookups.for_call(hook));
     let (mut at_least, mut cut_by) = (Some(Abort::Gently), None);
-    let (mut kill_at, mut exceeded) = (Instant::now() + FAR, None);
+    let (mut kill_at, mut exceeded) = (None, None);
     let (mut has_begun, has_folders) = (false, desk.grants.directories().next().is_some());
     loop {
         let Open { work, input, held, .. } = &mut open;
@@ -144,19 +146,20 @@ pub(crate) async fn talk(
         tokio::select! {
             // Neither a flood of questions nor one of output puts off the end.
             biased;
-            early = limits.early(at_least.unwrap_or(Abort::Now)), if at_least.is_some() => {
+            early = limits.early_by(deadline, at_least.unwrap_or(Abort::Now)), if at_least.is_some() => {
                 match early {
                     EarlyEnd::Aborted(how) => requests.push(&encode(&HostMessage::Abort(how == Abort::Now))),
                     // It knows its time.
                     EarlyEnd::TimedOut => {}
                 }
-                (at_least, kill_at) = match early {
-                    EarlyEnd::Aborted(Abort::Gently) => (Some(Abort::Now), Instant::now() + ABORT_GRACE + OBEYS_WITHIN),
-                    EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => (None, Instant::now() + OBEYS_WITHIN),
+                let patience;
+                (at_least, patience) = match early {
+                    EarlyEnd::Aborted(Abort::Gently) => (Some(Abort::Now), ABORT_GRACE + OBEYS_WITHIN),
+                    EarlyEnd::Aborted(Abort::Now) | EarlyEnd::TimedOut => (None, OBEYS_WITHIN),
                 };
-                cut_by = Some(early);
+                (kill_at, cut_by) = (Some(Instant::now() + patience), Some(early));
             }
-            () = sleep_until(kill_at) => {
+            () = until(kill_at) => {
                 open.settle().await;
                 return Ending::Cut(cut_by.unwrap_or(EarlyEnd::TimedOut));
             }
@@ -225,7 +228,7 @@ pub(crate) async fn talk(
             }
             }
             never = output.pump(&take) => match never {},
-            () = process.ended() => return Ending::Gone,
+            () = look.ended(process) => return Ending::Gone,
         }
     }
 }
