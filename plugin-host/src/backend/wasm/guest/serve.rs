@@ -201,7 +201,7 @@ async fn serve_call(
     let (aborter, abort) = abort_pair();
     let memory = MemoryMark::default();
     let mut call = pin!(run(service, request, link.clone(), abort, memory.clone()));
-    let ended = loop {
+    let (ended, remains) = loop {
         tokio::select! {
             biased;
             message = messages.next() => match message {
@@ -219,5 +219,6 @@ async fn serve_call(
     };
     link.forget_lookups();
     link.send(&GuestMessage::Ended(ended, memory.bytes()));
+    drop(remains);
     Ok(())
 }

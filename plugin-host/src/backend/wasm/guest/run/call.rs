@@ -19,7 +19,7 @@ use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::convert;
 use crate::backend::wasm::guest::run::data::{Guest, GuestCall};
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
-use crate::backend::wasm::guest::run::machine::Machine;
+use crate::backend::wasm::guest::run::machine::{Machine, Ticking};
 use crate::backend::wasm::guest::run::test_time::TestTime;
 use crate::backend::wasm::guest::run::trap;
 use crate::backend::wasm::guest::run::trap::TrapError;
@@ -43,6 +43,15 @@ pub(crate) struct GuestService {
     pub(crate) limits: Limits,
 }
 
+/// What is left of a call whose result is known: memory to be emptied, and a clock to be stopped. Whoever waits for the result need not
+/// wait for that, and the next call does.
+///
+/// Nothing else is in it. Files, sockets and bodies are closed before the result is known.
+pub(crate) struct CallRemains {
+    _store: Store<Guest>,
+    _ticking: Ticking,
+}
+
 /// Runs one hook. Its memory has grown as far as `memory` says when it has ended, however it did.
 pub(crate) async fn run(
     service: &GuestService,
@@ -50,13 +59,15 @@ pub(crate) async fn run(
     link: Arc<Link>,
     abort: AbortSignal,
     memory: MemoryMark,
-) -> HookEnding {
+) -> (HookEnding, Option<CallRemains>) {
     let Some(hook) = hook_of(request.hook) else {
-        return HookEnding::CannotRun(format!("there is no hook {}", request.hook));
+        return (HookEnding::CannotRun(format!("there is no hook {}", request.hook)), None);
     };
-    let _ticking = match service.machine.tick() {
+    let ticking = match service.machine.tick() {
         Ok(ticking) => ticking,
-        Err(error) => return HookEnding::CannotRun(format!("nothing would interrupt the guest: {error}")),
+        Err(error) => {
+            return (HookEnding::CannotRun(format!("nothing would interrupt the guest: {error}")), None);
+        }
     };
     let left = Duration::from_micros(request.ends_us).saturating_sub(monotonic());
     let deadline = deadline_after(left);
@@ -67,20 +78,24 @@ pub(crate) async fn run(
         // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;
         ended = attempt(service, hook, request, call, ending.clone()) => match ended {
-            AttemptEnd::Returned(ended) => return ended,
+            AttemptEnd::Returned(ended, store) => {
+                let remains = store.map(|store| CallRemains { _store: store, _ticking: ticking });
+                return (ended, remains);
+            }
             AttemptEnd::CutOff(over) => over,
         },
         over = ending.wait() => over,
     };
     match over {
-        EndReason::Aborted => HookEnding::Aborted,
-        EndReason::Deadline => HookEnding::TimedOut,
+        EndReason::Aborted => (HookEnding::Aborted, None),
+        EndReason::Deadline => (HookEnding::TimedOut, None),
     }
 }
 
 /// How an attempt to run a hook ended.
 enum AttemptEnd {
-    Returned(HookEnding),
+    /// With the store, if only memory is left in it.
+    Returned(HookEnding, Option<Store<Guest>>),
     CutOff(EndReason),
 }
 
@@ -94,7 +109,7 @@ async fn attempt(
     let link = call.link.clone();
     let guest = match guest(service, hook, call) {
         Ok(guest) => guest,
-        Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string())),
+        Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string()), None),
     };
     let mut store = new_store(&service.machine, guest, ending);
     let said = match service.component.call(&mut store, hook, request).await {
@@ -106,16 +121,18 @@ async fn attempt(
             trap::log_backtrace(&error, &*link);
             link.incident(Incident::Crashed);
             let error = TrapError { function: hook.as_str(), error };
-            return AttemptEnd::Returned(HookEnding::Failed(error.to_string()));
+            return AttemptEnd::Returned(HookEnding::Failed(error.to_string()), None);
         }
     };
-    AttemptEnd::Returned(said.unwrap_or_else(|error| {
+    let ended = said.unwrap_or_else(|error| {
         if matches!(error, wit::HookError::Unsupported) {
             link.incident(Incident::Unsupported);
             link.line(LogLevel::Debug, UNSUPPORTED);
         }
         convert::error(error)
-    }))
+    });
+    let holds_more = !store.data().table.is_empty() || service.grants.directories().next().is_some();
+    AttemptEnd::Returned(ended, (!holds_more).then_some(store))
 }
 
 fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, DirectoryError> {
