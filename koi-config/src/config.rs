@@ -198,6 +198,8 @@ pub struct Services {
     pub max_parallel: u32,
     /// How long each hook may take.
     pub timeouts: Timeouts,
+    /// How much a service may do wrong.
+    pub policy: Policy,
 }
 
 /// `services.on_stop_failure`.
@@ -224,6 +226,17 @@ pub struct Timeouts {
     pub demote: Duration,
     /// For `failed`.
     pub failed: Duration,
+}
+
+/// `[services.policy]`: of services that do not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Bad statuses in a row with which a service has failed; at least 1.
+    pub status_failures: u32,
+    /// How soon `status` runs again after a bad one that was not the last.
+    pub status_retry: Duration,
+    /// Whether the node has failed when a service has.
+    pub critical: bool,
 }
 
 /// `[plugins]`.

@@ -12,6 +12,8 @@ use crate::source::{Format, Identity};
 
 /// Hooks that may run at once.
 const PARALLEL: u32 = 4096;
+/// Bad statuses in a row that a service may have at most.
+const BAD_STATUSES: u32 = 1000;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +245,7 @@ impl Validator<'_> {
         let hooks = &services.timeouts;
         let ms = Duration::from_millis;
         let (minute, hour, day) = (Duration::from_mins(1), Duration::from_hours(1), Duration::from_hours(24));
-        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 13] = [
+        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 14] = [
             ("timing.heartbeat", timing.heartbeat, ms(5)..=ms(10_000)),
             ("timing.leader_lease", timing.leader_lease, ms(15)..=minute * 5),
             ("timing.master_lease", timing.master_lease, ms(30)..=minute * 10),
@@ -257,6 +259,7 @@ impl Validator<'_> {
             ("services.timeouts.promote", hooks.promote, ms(1)..=day),
             ("services.timeouts.demote", hooks.demote, ms(1)..=day),
             ("services.timeouts.failed", hooks.failed, ms(1)..=day),
+            ("services.policy.status_retry", services.policy.status_retry, ms(10)..=day),
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {
@@ -283,6 +286,7 @@ impl Validator<'_> {
         let bounds = [
             ("services.auto_recover_wait_factor", services.auto_recover_wait_factor, 1..=8),
             ("services.max_parallel", services.max_parallel, 1..=PARALLEL),
+            ("services.policy.status_failures", services.policy.status_failures, 1..=BAD_STATUSES),
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {

@@ -181,6 +181,8 @@ service { start_timeout 90s }
     [services.timeouts]
     start = "90s"                              # how long start may take
 
+    [services.policy]
+
     [plugins]
     "#);
 }

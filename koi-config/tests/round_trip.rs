@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use koi_artifact::signature::TrustedKeys;
 use koi_config::{
-    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Node, OnStopFailure, Plugins, Quorum,
-    Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
+    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Node, OnStopFailure, Plugins, Policy,
+    Quorum, Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -99,16 +99,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn policy()(status_failures in 1_u32..=1000, status_retry in ms(10..900_000), critical in any::<bool>()) -> Policy {
+        Policy { status_failures, status_retry, critical }
+    }
+}
+
+prop_compose! {
     fn services()(
         folder in a_path(), workingdir in option::of(a_path()), auto_recover in any::<u32>(),
         auto_recover_time in ms(0..100_000), auto_recover_wait_factor in 1_u32..=8, failcount_reset in ms(0..10_000_000),
         on_stop_failure in prop_oneof![Just(OnStopFailure::Block), Just(OnStopFailure::Ignore)],
-        max_parallel in 1_u32..=4096, timeouts in timeouts(),
+        max_parallel in 1_u32..=4096, timeouts in timeouts(), policy in policy(),
     ) -> Services {
         let workingdir = workingdir.unwrap_or_else(|| folder.clone());
         Services {
             folder, workingdir, auto_recover, auto_recover_time, auto_recover_wait_factor, failcount_reset,
-            on_stop_failure, max_parallel, timeouts,
+            on_stop_failure, max_parallel, timeouts, policy,
         }
     }
 }
@@ -142,6 +148,7 @@ fn as_classic_can_say(mut config: Config) -> Config {
     config.node.watchdog = "/dev/watchdog".into();
     config.services.on_stop_failure = default.services.on_stop_failure;
     config.services.max_parallel = default.services.max_parallel;
+    config.services.policy = default.services.policy;
     config.plugins = default.plugins;
     config.cluster.accept_key_files = Vec::new();
     if matches!(config.cluster.key, ClusterKey::File(_)) {
@@ -276,6 +283,11 @@ fn show_says_every_value_and_hides_the_password() {
     demote = "30s"                             # how long demote may take
     failed = "20s"                             # how long failed may take
 
+    [services.policy]
+    status_failures = 1                        # bad statuses in a row with which a service has failed, 1 to 1000
+    status_retry = "1s"                        # how soon status runs again after a bad one that was not the last
+    critical = true                            # false: a service that fails is tried again by itself, and its node goes on
+
     [plugins]
     dirs = ["/usr/lib/koi/plugins", "/etc/koi/plugins"] # where plugins are looked for
     trusted_keys = []                          # public keys of minisign: whose signatures of plugins count
@@ -341,6 +353,11 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
     # promote = "30s"                          # how long promote may take
     # demote = "30s"                           # how long demote may take
     # failed = "20s"                           # how long failed may take
+
+    [services.policy]
+    # status_failures = 1                      # bad statuses in a row with which a service has failed, 1 to 1000
+    # status_retry = "1s"                      # how soon status runs again after a bad one that was not the last
+    # critical = true                          # false: a service that fails is tried again by itself, and its node goes on
 
     [plugins]
     # dirs = ["/usr/lib/koi/plugins", "/etc/koi/plugins"] # where plugins are looked for

@@ -7,6 +7,7 @@ pub use koi_hook::{Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
 use crate::message::Message;
+use crate::policy::ServicePolicy;
 use crate::reason::{FailureReason, NotNowReason, UnsafeReason};
 use crate::record::Durable;
 use crate::settings::{Settings, Timeouts};
@@ -245,6 +246,8 @@ pub struct ServiceSpec {
     pub timeouts: Timeouts,
     /// How often `status` runs.
     pub status_interval: Duration,
+    /// How much it may do wrong.
+    pub policy: ServicePolicy,
 }
 
 impl ServiceSpec {

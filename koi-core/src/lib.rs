@@ -36,6 +36,6 @@ mod supervision;
 pub mod timers;
 
 pub(crate) use model::patience;
-pub use model::{limits, message, record, settings, types};
+pub use model::{limits, message, policy, record, settings, types};
 pub use node::Node;
 pub use status::{concern, event, reason, view};

@@ -80,6 +80,10 @@ pub enum Mutant {
     NoBackOff,
     /// Patience: what status says against a hook that has just ended is no failure, however often.
     ContradictionIgnored,
+    /// Tolerance: a service whose status is bad for ever is borne with for ever.
+    BadStatusesUncounted,
+    /// Tolerance: a node fails with whatever service fails.
+    AllCritical,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
     /// A node that cannot write its mark is named master.
@@ -98,7 +102,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 44] = [
+    pub const ALL: [Mutant; 46] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -136,6 +140,8 @@ impl Mutant {
         Mutant::ImplausibleTaken,
         Mutant::NoBackOff,
         Mutant::ContradictionIgnored,
+        Mutant::BadStatusesUncounted,
+        Mutant::AllCritical,
         Mutant::DoubtedTaken,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,

@@ -45,7 +45,7 @@ pub enum Timer {
     /// A service that changed by itself again and again may be started again.
     ServiceRest,
     /// A new service that failed is tried again.
-    NewcomerRetry,
+    ServiceRetry,
     /// The disk has not taken a state for so long that it counts as one that hangs.
     DiskHang,
     /// A node that stops waits no longer for the others.

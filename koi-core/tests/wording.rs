@@ -7,9 +7,9 @@ use std::time::Duration;
 use koi_core::event::Event;
 use koi_core::io::{HookEnd, Observed, StatusReport};
 use koi_core::reason::{
-    CandidateObstacle, DropReason, FailureReason, FoundingWait, GraceOver, IneligibleReason, NewcomerReason,
-    NodeFailure, NotNowReason, RunnerReason, ServiceFailure, ServiceNote, StepDownReason, TakeDownReason,
-    UnfitReason, UnsafeReason, WaitReason, WarnReason,
+    AsideCause, AsideReason, CandidateObstacle, DropReason, FailureReason, FoundingWait, GraceOver,
+    IneligibleReason, NodeFailure, NotNowReason, RunnerReason, ServiceFailure, ServiceNote, StepDownReason,
+    TakeDownReason, UnfitReason, UnsafeReason, WaitReason, WarnReason,
 };
 use koi_core::types::{Hook, NodeId, NodeState, ServiceState, Term};
 
@@ -356,20 +356,23 @@ fn node_failures() -> Vec<NodeFailure> {
     )
 }
 
-fn newcomers() -> Vec<NewcomerReason> {
-    use NewcomerReason as N;
-    samples_of!([N::Barred(_), N::Failed(_)], vec![N::Barred(bar()), N::Failed(failure())])
+fn asides() -> Vec<AsideReason> {
+    use AsideReason as A;
+    samples_of!(
+        [A::Newcomer(_), A::NotCritical(_)],
+        vec![A::Newcomer(AsideCause::Barred(bar())), A::NotCritical(AsideCause::Failed(failure()))]
+    )
 }
 
 fn runners() -> Vec<RunnerReason> {
     use RunnerReason as R;
     samples_of!(
-        [R::Failed(_), R::Unarmed { .. }, R::Unguarded { .. }, R::Newcomer(_)],
+        [R::Failed(_), R::Unarmed { .. }, R::Unguarded { .. }, R::Aside(_)],
         vec![
             R::Failed(NodeFailure::Service(failure())),
             R::Unarmed { why: name("the watchdog is not armed yet") },
             R::Unguarded { why: name("the guardian does not answer") },
-            R::Newcomer(NewcomerReason::Failed(failure())),
+            R::Aside(AsideReason::Newcomer(AsideCause::Failed(failure()))),
         ]
     )
 }
@@ -377,9 +380,17 @@ fn runners() -> Vec<RunnerReason> {
 fn notes() -> Vec<ServiceNote> {
     use ServiceNote as S;
     samples_of!(
-        [S::Status { .. }, S::Failed(_), S::NotStopped(_), S::Barred(_), S::Rests { .. }],
+        [
+            S::Status { .. },
+            S::BadStatus { .. },
+            S::Failed(_),
+            S::NotStopped(_),
+            S::Barred(_),
+            S::Rests { .. }
+        ],
         vec![
             S::Status { message: name("in sync") },
+            S::BadStatus { times: 2, most: 3, reason: said() },
             S::Failed(said()),
             S::NotStopped(said()),
             S::Barred(bar()),
@@ -395,11 +406,11 @@ fn take_downs() -> Vec<TakeDownReason> {
 fn warnings() -> Vec<WarnReason> {
     use WarnReason as W;
     samples_of!(
-        [W::RunnerChanged, W::Implausible { .. }, W::Newcomer(_)],
+        [W::RunnerChanged, W::Implausible { .. }, W::Aside(_)],
         vec![
             W::RunnerChanged,
             W::Implausible { what: name("b says what cannot be") },
-            W::Newcomer(NewcomerReason::Barred(bar())),
+            W::Aside(AsideReason::Newcomer(AsideCause::Barred(bar()))),
         ]
     )
 }
@@ -460,7 +471,7 @@ fn every_reason_has_its_words() {
         told(&faults(), text_alone),
         told(&bars(), text_alone),
         told(&node_failures(), text_alone),
-        told(&newcomers(), text_alone),
+        told(&asides(), text_alone),
         told(&runners(), text_alone),
         told(&notes(), text_alone),
         told(&take_downs(), text_alone),

@@ -48,5 +48,6 @@ pub use service::check::check_service;
 pub use service::definition::{Found, SERVICES};
 pub use service::discover::{DiscoverError, Discovery, discover, discover_one, stirring};
 pub use service::manifest::{Manifest, ManifestEntryError, ManifestError, Timeouts};
+pub use service::policy::PolicySettings;
 pub use stand_in::StandIn;
 pub use warning::{Severity, Warning};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{
-    Cluster, ClusterKey, Config, DEFAULT_PORT, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Quorum,
-    Services, Timeouts, Timing,
+    Cluster, ClusterKey, Config, DEFAULT_PORT, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Policy,
+    Quorum, Services, Timeouts, Timing,
 };
 use crate::source::Format;
 use crate::value::{Bind, Destination, LogLevel, Secret};
@@ -197,6 +197,7 @@ fn defaults() -> Config {
                 demote: Duration::from_secs(30),
                 failed: Duration::from_secs(20),
             },
+            policy: Policy { status_failures: 1, status_retry: Duration::from_secs(1), critical: true },
         },
         plugins: Plugins {
             dirs: vec!["/usr/lib/koi/plugins".into(), "/etc/koi/plugins".into()],

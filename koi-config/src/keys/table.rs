@@ -10,8 +10,8 @@ use crate::source::Format;
 use crate::value::{Setting, ValueErrors};
 
 /// The sections of `koi.toml`, in the order in which they are written.
-pub(crate) const SECTIONS: [&str; 6] =
-    ["node", "cluster", "timing", "services", "services.timeouts", "plugins"];
+pub(crate) const SECTIONS: [&str; 7] =
+    ["node", "cluster", "timing", "services", "services.timeouts", "services.policy", "plugins"];
 /// The sections of `koi.conf`.
 pub(crate) const CLASSIC_SECTIONS: [&str; 4] = ["node", "cluster", "service", "time"];
 
@@ -192,6 +192,12 @@ pub(crate) static KEYS: &[Key] = keys! {
         "how long demote may take", |d| &mut d.rest.services.timeouts.demote;
     "services.timeouts.failed", Some("service.failed_timeout"), "",
         "how long failed may take", |d| &mut d.rest.services.timeouts.failed;
+    "services.policy.status_failures", None, "",
+        "bad statuses in a row with which a service has failed, 1 to 1000", |d| &mut d.rest.services.policy.status_failures;
+    "services.policy.status_retry", None, "",
+        "how soon status runs again after a bad one that was not the last", |d| &mut d.rest.services.policy.status_retry;
+    "services.policy.critical", None, "",
+        "false: a service that fails is tried again by itself, and its node goes on", |d| &mut d.rest.services.policy.critical;
     "plugins.dirs", None, "",
         "where plugins are looked for", |d| &mut d.rest.plugins.dirs;
     "plugins.trusted_keys", None, "",

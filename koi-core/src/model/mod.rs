@@ -3,6 +3,7 @@
 pub mod limits;
 pub mod message;
 pub(crate) mod patience;
+pub mod policy;
 pub mod record;
 pub mod settings;
 pub mod types;

@@ -1,6 +1,7 @@
 //! One service: its state, what its hooks' ends mean, and its next step towards what the node wants.
 
-mod newcomer;
+mod aside;
+mod bad_status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,14 +62,19 @@ pub(crate) struct Service {
     taken: StepsTaken,
     /// It appeared while the node was master, and has not been promoted yet: it fails nobody but itself.
     newcomer: bool,
-    /// When a newcomer that has failed is tried again, and how often it has failed.
+    /// When one that stands aside and has failed is tried again, how often it has failed, and when last.
     again_at: Time,
     in_vain: u32,
+    excused_at: Time,
+    /// It has failed by itself alone, and has not run well since: nobody waits for it.
+    unproven: bool,
     pub(crate) score: Option<i32>,
     pub(crate) message: Option<ServiceNote>,
     pub(crate) cause: Option<Cause>,
     /// Hooks that have failed since the last that did not.
     pub(crate) failures: u32,
+    /// Bad statuses in a row with which it has not failed.
+    bad_statuses: u32,
     pub(crate) next_status: Time,
     /// It ran on unwatched in maintenance: so many statuses must end before one has said how it is since.
     pub(crate) unasked: u8,
@@ -145,10 +151,13 @@ impl Service {
             newcomer: false,
             again_at: Time::NEVER,
             in_vain: 0,
+            excused_at: Time(0),
+            unproven: false,
             score: None,
             message: None,
             cause: None,
             failures: 0,
+            bad_statuses: 0,
             next_status: Time::NEVER,
             unasked: 0,
             claimed: None,
@@ -355,6 +364,7 @@ impl Service {
         self.stop_failed = false;
         self.must_stop = false;
         self.promotable = false;
+        self.bad_statuses = 0;
         self.message = Some(ServiceNote::Failed(cause.reason.clone()));
         self.cause = Some(cause);
     }
@@ -363,6 +373,7 @@ impl Service {
     pub(crate) fn trust_again(&mut self) {
         self.surprises = Patience::default();
         self.setbacks = Patience::default();
+        self.in_vain = 0;
         self.doubts.clear();
     }
 
@@ -387,7 +398,7 @@ impl Service {
         let well = matches!(end, HookEnd::Done | HookEnd::Status(_));
         let consequence = self.ended(hook, end, now, block);
         self.prove(hook, well);
-        if !self.newcomer || consequence == Consequence::None {
+        if !self.stands_aside() || consequence == Consequence::None {
             return consequence;
         }
         self.excuse(now);
@@ -401,6 +412,12 @@ impl Service {
             _ if hook == Hook::Status && self.wants_proof() => self.proven(&end, block),
             HookEnd::Done => self.done(hook, now, block),
             HookEnd::Status(report) => self.observed(report, now, block),
+            HookEnd::Failed { message, timed_out: _, lasting: false }
+                if hook == Hook::Status && self.bears_a_bad_status() =>
+            {
+                self.bear(FailureReason::HookFailed { message }, now);
+                Consequence::None
+            }
             HookEnd::Failed { message, timed_out, lasting } => {
                 let reason = FailureReason::HookFailed { message };
                 self.went_wrong(Cause { hook, reason, timed_out, lasting }, block)
@@ -477,6 +494,7 @@ impl Service {
 
     fn stopped(&mut self) {
         self.started = false;
+        self.bad_statuses = 0;
         self.unasked = 0;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
@@ -496,6 +514,7 @@ impl Service {
     /// is that hook's failure.
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
+        self.bad_statuses = 0;
         self.unasked = self.unasked.saturating_sub(1);
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some(hook) = self.contradicts(report.observed, now) {

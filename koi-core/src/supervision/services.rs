@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
-use crate::reason::{FailureReason, IneligibleReason, NewcomerReason, ServiceNote};
+use crate::reason::{AsideReason, FailureReason, IneligibleReason, ServiceNote};
 use crate::supervision::service::{Consequence, Gates, Service, Step};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
@@ -95,7 +95,7 @@ impl Services {
 
     /// Something has failed and is down.
     pub(crate) fn any_failed(&self) -> bool {
-        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.is_newcomer())
+        self.list.iter().any(|s| s.state == ServiceState::Failed && !s.stands_aside())
     }
 
     /// No hook runs.
@@ -113,9 +113,9 @@ impl Services {
         self.list.iter().any(|s| s.maybe_promoted && s.is_suspect())
     }
 
-    /// All are promoted, and their statuses have agreed often enough.
+    /// All that are critical are promoted, and their statuses have agreed often enough.
     pub(crate) fn confirmed(&self) -> bool {
-        self.list.iter().all(Service::is_confirmed)
+        self.list.iter().filter(|s| s.is_critical()).all(Service::is_confirmed)
     }
 
     /// The service that changes by itself most often of late, and how often, if that is often.
@@ -131,23 +131,23 @@ impl Services {
 
     /// A service that is being taken down as failed.
     pub(crate) fn failing(&self) -> Option<&str> {
-        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.is_newcomer();
+        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.stands_aside();
         self.list.iter().find(failing).map(|s| s.spec.name.as_str())
     }
 
     /// Why the node counts as failed without a failure: disabled services, unknown handlers.
     pub(crate) fn ineligible_reason(&self) -> Option<IneligibleReason> {
-        self.list.iter().filter(|s| !s.is_newcomer()).find_map(Service::ineligible_reason)
+        self.list.iter().filter(|s| !s.stands_aside()).find_map(Service::ineligible_reason)
     }
 
     /// A service counts as failed without a failure.
     pub(crate) fn is_ineligible(&self) -> bool {
-        self.list.iter().any(|s| !s.is_newcomer() && s.is_ineligible())
+        self.list.iter().any(|s| !s.stands_aside() && s.is_ineligible())
     }
 
-    /// `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
+    /// Of the services that are critical. `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
     pub(crate) fn summary(&self, settled: bool) -> Summary {
-        let list = || self.list.iter().filter(move |s| !(settled && s.is_newcomer()));
+        let list = || self.list.iter().filter(move |s| s.is_critical() && !(settled && s.is_newcomer()));
         let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
         if any(&[ServiceState::Failed, ServiceState::Failing]) {
             Summary::Error
@@ -162,9 +162,9 @@ impl Services {
         }
     }
 
-    /// The lowest score that any service gave.
+    /// The lowest score that any critical service gave.
     pub(crate) fn score(&self) -> Option<i32> {
-        self.list.iter().filter_map(|s| s.score).min()
+        self.list.iter().filter(|s| s.is_critical()).filter_map(|s| s.score).min()
     }
 
     /// Takes what the folder has now; what stays keeps its state.
@@ -206,7 +206,7 @@ impl Services {
             let key = |s: &Service| s.spec.priority.map_or(u16::MAX, u16::from);
             key(a).cmp(&key(b)).then_with(|| a.spec.name.cmp(&b.spec.name))
         });
-        self.forgive_newcomers();
+        self.forgive();
     }
 
     /// Presumes that every service is as an earlier run of the daemon left it.
@@ -261,19 +261,19 @@ impl Services {
                 timers.set(Timer::ServiceStatus, service.next_status);
             }
             timers.set_after(Timer::ServiceRest, service.rests_until(), now);
-            timers.set(Timer::NewcomerRetry, service.tried_again_at());
+            timers.set(Timer::ServiceRetry, service.tried_again_at());
         }
     }
 
-    /// Failed newcomers whose time has come are as if they had just been found.
-    pub(crate) fn try_newcomers_again(&mut self, now: Time) {
+    /// What has failed by itself alone, and whose time has come, is as if it had just been found.
+    pub(crate) fn try_again(&mut self, now: Time) {
         for service in self.list.iter_mut().filter(|s| s.tried_again_at() <= now) {
             service.try_again();
         }
     }
 
     /// Something has changed in the folder: whatever has failed there may have been mended.
-    pub(crate) fn forgive_newcomers(&mut self) {
+    pub(crate) fn forgive(&mut self) {
         self.list.iter_mut().for_each(Service::forgive);
     }
 
@@ -282,16 +282,16 @@ impl Services {
         self.list.iter_mut().for_each(Service::end_as_newcomer);
     }
 
-    /// Why a newcomer does not run.
-    pub(crate) fn newcomer_reason(&self) -> Option<NewcomerReason> {
-        self.list.iter().filter(|s| s.is_newcomer()).find_map(Service::newcomer_reason)
+    /// Why a service does not run that the others go on without.
+    pub(crate) fn aside_reason(&self) -> Option<AsideReason> {
+        self.list.iter().find_map(Service::aside_reason)
     }
 
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, goal: &Goal, out: &mut Effects) {
         if !goal.in_maintenance && goal.action >= Action::Start {
-            self.try_newcomers_again(goal.now);
+            self.try_again(goal.now);
         }
         loop {
             let mut order = PriorityGates::for_services(&self.list);
@@ -430,10 +430,10 @@ impl Services {
                 out.event(Event::SlowDemote { service: name.clone(), took, grace });
             }
         }
-        let from = service.state;
+        let (from, was_unclean) = (service.state, service.stop_failed);
         let consequence = service.end(hook, end, now, block);
         changed(service, from, out);
-        if consequence == Consequence::Unclean {
+        if service.stop_failed && !was_unclean {
             out.event(Event::Unclean { service: name.clone() });
         }
         Some(ServiceConsequence { service: name, consequence })
@@ -466,9 +466,9 @@ impl Services {
 struct PriorityGates {
     lowest_unstarted: Option<u8>,
     lowest_unpromoted: Option<u8>,
-    /// The same without newcomers: what ran before does not wait for them.
-    lowest_unstarted_of_old: Option<u8>,
-    lowest_unpromoted_of_old: Option<u8>,
+    /// The same of those that others wait for.
+    lowest_awaited_unstarted: Option<u8>,
+    lowest_awaited_unpromoted: Option<u8>,
     highest_up: Option<u8>,
     highest_standing: Option<u8>,
     /// Hooks that run.
@@ -486,14 +486,14 @@ impl PriorityGates {
             // A service that must be stopped first does not count as started for higher priorities.
             if service.state < ServiceState::Started || service.must_stop {
                 lower(&mut gates.lowest_unstarted);
-                if !service.is_newcomer() {
-                    lower(&mut gates.lowest_unstarted_of_old);
+                if service.is_awaited() {
+                    lower(&mut gates.lowest_awaited_unstarted);
                 }
             }
             if service.state != ServiceState::Promoted {
                 lower(&mut gates.lowest_unpromoted);
-                if !service.is_newcomer() {
-                    lower(&mut gates.lowest_unpromoted_of_old);
+                if service.is_awaited() {
+                    lower(&mut gates.lowest_awaited_unpromoted);
                 }
             }
             if service.maybe_promoted {
@@ -506,15 +506,15 @@ impl PriorityGates {
         gates
     }
 
-    /// What a service may do. One without a priority waits for nobody; a newcomer that goes down never was what others were built on.
+    /// What a service may do. One without a priority waits for nobody. What fails by itself alone does not wait for those above it: they go on.
     fn gates(&self, service: &Service, overdue: bool) -> Gates {
         let Some(own) = service.spec.priority else {
             return Gates { start: true, promote: true, demote: true, stop: true };
         };
-        let overdue = overdue || service.is_newcomer();
+        let overdue = overdue || service.is_newcomer() || service.fails_alone();
         let (unstarted, unpromoted) = match service.is_newcomer() {
             true => (self.lowest_unstarted, self.lowest_unpromoted),
-            false => (self.lowest_unstarted_of_old, self.lowest_unpromoted_of_old),
+            false => (self.lowest_awaited_unstarted, self.lowest_awaited_unpromoted),
         };
         Gates {
             start: unstarted.is_none_or(|p| own <= p),

@@ -11,7 +11,7 @@ use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
 use crate::patience::Patience;
 use crate::reason::{
-    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
+    AsideReason, FailureReason, GraceOver, IneligibleReason, NodeFailure, RunnerReason, ServiceFailure,
     TakeDownReason, UnfitReason, WarnReason,
 };
 use crate::settings::Settings;
@@ -137,7 +137,7 @@ pub(crate) struct ServiceSupervisor {
     guarded: Readiness,
     failure: Option<Failure>,
     ineligible_before: Option<IneligibleReason>,
-    newcomer_reason_before: Option<NewcomerReason>,
+    aside_reason_before: Option<AsideReason>,
     was_in_maintenance: bool,
     fail_count: u32,
     last_failure: Option<(Time, FailureNote)>,
@@ -167,7 +167,7 @@ impl ServiceSupervisor {
             guarded: Readiness::Ready,
             failure: None,
             ineligible_before: None,
-            newcomer_reason_before: None,
+            aside_reason_before: None,
             was_in_maintenance: false,
             fail_count: 0,
             last_failure: None,
@@ -265,7 +265,7 @@ impl ServiceSupervisor {
         let unarmed = || Some(RunnerReason::Unarmed { why: self.unarmed(settings)?.to_owned() });
         let unguarded = || Some(RunnerReason::Unguarded { why: self.unguarded()?.to_owned() });
         let reason = self.failed().map(RunnerReason::Failed).or_else(unarmed).or_else(unguarded);
-        reason.or_else(|| self.services.newcomer_reason().map(RunnerReason::Newcomer))
+        reason.or_else(|| self.services.aside_reason().map(RunnerReason::Aside))
     }
 
     /// The same in a sentence; empty: nothing is wrong.
@@ -510,14 +510,14 @@ impl ServiceSupervisor {
         self.settle(in_maintenance, settings, around, out)
     }
 
-    /// Says once why the node counts as failed without a failure, and what keeps a new service from running.
+    /// Says once why the node counts as failed without a failure, and what keeps a service from running that it goes on without.
     fn tell_of_bars(&mut self, out: &mut Effects) {
-        let reason = self.services.newcomer_reason();
-        if reason != self.newcomer_reason_before {
+        let reason = self.services.aside_reason();
+        if reason != self.aside_reason_before {
             if let Some(reason) = reason.clone() {
-                out.event(Event::Warned { what: WarnReason::Newcomer(reason) });
+                out.event(Event::Warned { what: WarnReason::Aside(reason) });
             }
-            self.newcomer_reason_before = reason;
+            self.aside_reason_before = reason;
         }
         let barred = self.services.ineligible_reason();
         if barred == self.ineligible_before {

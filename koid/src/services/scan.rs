@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use koi_config::Config;
+use koi_config::{Config, Policy};
 use koi_core::io::{HandlerInstance, ServiceSpec};
+use koi_core::policy::ServicePolicy;
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
-use koi_plugin_host::{DiscoverError, Found, OutputLimit, Registry, Warning, discover, stirring};
+use koi_plugin_host::{
+    DiscoverError, Found, OutputLimit, PolicySettings, Registry, Warning, discover, stirring,
+};
 
 use super::settling::Settling;
 use super::teardown_manifest::{FROM_MANIFEST, ManifestEntry};
@@ -112,5 +115,15 @@ fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
             failed: of(Hook::Failed, defaults.failed),
         },
         status_interval: own.status_interval.unwrap_or(config.timing.status_interval),
+        policy: policy(&found.manifest.policy, &config.services.policy),
+    }
+}
+
+/// What a service says of it, and what the configuration says where it does not.
+fn policy(own: &PolicySettings, usual: &Policy) -> ServicePolicy {
+    ServicePolicy {
+        status_failures: own.status_failures.unwrap_or(usual.status_failures),
+        status_retry: own.status_retry.unwrap_or(usual.status_retry),
+        critical: own.critical.unwrap_or(usual.critical),
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use koi_core::io::{HandlerInstance, ServiceSpec};
+use koi_core::policy::ServicePolicy;
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
 use koi_files::{Durability, Temporary, WriteOptions};
@@ -96,6 +97,7 @@ impl ManifestEntry {
             timeouts: Timeouts { start, stop, promote, demote, status, failed },
             // Whoever takes services down does not ask how they are.
             status_interval: Duration::from_secs(3600),
+            policy: ServicePolicy::default(),
         }
     }
 

@@ -15,12 +15,13 @@ use crate::config::nearest::nearest;
 use crate::config::setting::{Setting, SettingValue};
 use crate::service::duration;
 use crate::service::duration::DurationError;
+use crate::service::policy::{POLICY_KEYS, PolicySettings, policy};
 use crate::service::toml_places::{TomlKey, TomlValue, in_file_order, line_of};
 
 /// Bytes of a `service.toml`.
 const MANIFEST_BYTES: u64 = 256 * 1024;
 
-const KEYS: [&str; 5] = ["handler", "config", "timeouts", "limits", "grants"];
+const KEYS: [&str; 6] = ["handler", "config", "timeouts", "policy", "limits", "grants"];
 const TIMEOUT_KEYS: [&str; 7] = ["start", "stop", "promote", "demote", "status", "failed", "status_interval"];
 
 /// Everything that a `service.toml` may say.
@@ -32,6 +33,8 @@ pub struct Manifest {
     pub config: Vec<Setting>,
     /// `[timeouts]`.
     pub timeouts: Timeouts,
+    /// `[policy]`.
+    pub policy: PolicySettings,
     /// `[limits]`, to be checked by the handler's kind.
     pub limits: toml::Table,
     /// `[grants]`, to be checked by the handler's kind.
@@ -126,6 +129,27 @@ pub enum ManifestEntryError {
     /// A table under `[config]` that names no file.
     #[error("`{0}` must be a value; a secret is written {0} = {{ file = \"/PATH/TO/FILE\" }}")]
     NotAFile(String),
+    /// It stands outside of its section.
+    #[error("`{key}` belongs under [{section}]")]
+    Misplaced {
+        /// What is written.
+        key: String,
+        /// Where it belongs.
+        section: &'static str,
+    },
+    /// Something else than a number, or one that is too small or too large.
+    #[error("`{key}` must be a number from {least} to {most}")]
+    NotANumber {
+        /// Which one.
+        key: String,
+        /// The smallest.
+        least: u32,
+        /// The largest.
+        most: u32,
+    },
+    /// Neither true nor false.
+    #[error("`{0}` must be true or false")]
+    NotATruth(String),
     /// A time that is no text.
     #[error("`{0}` must be a time in double quotes, like \"30s\"")]
     NotATime(String),
@@ -161,11 +185,12 @@ impl Manifest {
         })
     }
 
-    /// What a handler is made of. Another time-out needs no new one, nor does another line for the same setting.
+    /// What a handler is made of. Another time-out or policy needs no new one, nor does another line for the same setting.
     pub(crate) fn of_handler(&self) -> Manifest {
         let setting = |setting: &Setting| Setting { line: 0, ..setting.clone() };
         let config = self.config.iter().map(setting).collect();
-        Manifest { timeouts: Timeouts::default(), config, grant_lines: BTreeMap::new(), ..self.clone() }
+        let (timeouts, policy) = (Timeouts::default(), PolicySettings::default());
+        Manifest { timeouts, policy, config, grant_lines: BTreeMap::new(), ..self.clone() }
     }
 
     /// The line of a key of `[grants]`, or of the section where it has no such key; none: there is no section.
@@ -186,10 +211,15 @@ impl Manifest {
                 "handler" => manifest.handler = Some(handler(key, value)?),
                 "config" => manifest.config = config(section(key, value)?, text)?,
                 "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
+                "policy" => manifest.policy = policy(section(key, value)?)?,
                 "limits" => manifest.limits = raw_section(&mut raw, key, value)?,
                 "grants" => {
                     manifest.grant_lines = grant_lines(key, section(key, value)?, text);
                     manifest.grants = raw_section(&mut raw, key, value)?;
+                }
+                name if POLICY_KEYS.contains(&name) => {
+                    let what = ManifestEntryError::Misplaced { key: name.to_owned(), section: "policy" };
+                    return Err(SpannedError::new(key, what));
                 }
                 _ => return Err(unknown(key, &KEYS)),
             }
@@ -200,13 +230,13 @@ impl Manifest {
 
 /// Something wrong, and the byte of the text at which it stands.
 #[derive(Debug)]
-struct SpannedError {
+pub(super) struct SpannedError {
     at: usize,
     what: ManifestEntryError,
 }
 
 impl SpannedError {
-    fn new<T>(at: &Spanned<T>, what: ManifestEntryError) -> SpannedError {
+    pub(super) fn new<T>(at: &Spanned<T>, what: ManifestEntryError) -> SpannedError {
         SpannedError { at: at.span().start, what }
     }
 }
@@ -303,18 +333,21 @@ fn timeouts(table: &DeTable<'_>) -> Result<Timeouts, SpannedError> {
         if !TIMEOUT_KEYS.contains(&name) {
             return Err(unknown(key, &TIMEOUT_KEYS));
         }
-        let DeValue::String(text) = value.get_ref() else {
-            return Err(SpannedError::new(value, ManifestEntryError::NotATime(name.to_owned())));
-        };
-        let time = duration::parse(text).map_err(|source| {
-            SpannedError::new(value, ManifestEntryError::Time { key: name.to_owned(), source })
-        })?;
-        timeouts.set(name, time);
+        timeouts.set(name, time(name, value)?);
     }
     Ok(timeouts)
 }
 
-fn unknown(key: &TomlKey<'_>, known: &[&str]) -> SpannedError {
+/// A time that is longer than nothing.
+pub(super) fn time(key: &str, value: &TomlValue<'_>) -> Result<Duration, SpannedError> {
+    let DeValue::String(text) = value.get_ref() else {
+        return Err(SpannedError::new(value, ManifestEntryError::NotATime(key.to_owned())));
+    };
+    duration::parse(text)
+        .map_err(|source| SpannedError::new(value, ManifestEntryError::Time { key: key.to_owned(), source }))
+}
+
+pub(super) fn unknown(key: &TomlKey<'_>, known: &[&str]) -> SpannedError {
     let name = key.get_ref().to_string();
     let nearest = nearest(&name, known.iter().copied()).to_owned();
     SpannedError::new(key, ManifestEntryError::UnknownKey { key: name, nearest })
@@ -338,7 +371,7 @@ mod tests {
     #[test]
     fn everything_that_may_stand_in_it_is_read() {
         let text = "handler = \"vip\"\n[config]\nzone = \"b\"\naddress = \"10.0.0.9\"\nport = 0x10\nload = 1.50\narp = true\n\
-                    peers = [\"a\", 2]\npassword = { file = \"/etc/db\" }\n[timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
+                    peers = [\"a\", 2]\npassword = { file = \"/etc/db\" }\n[timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[policy]\nstatus_failures = 3\nstatus_retry = \"2s\"\ncritical = false\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
         let manifest = load(text).unwrap().unwrap();
         assert_eq!(manifest.handler.as_deref(), Some("vip"));
         let one = |key, value, line| Setting { line, ..Setting::said(key, value) };
@@ -356,11 +389,17 @@ mod tests {
         assert_eq!(manifest.timeouts.for_hook(Hook::Start), Some(Duration::from_secs(5)));
         assert_eq!(manifest.timeouts.for_hook(Hook::Stop), None);
         assert_eq!(manifest.timeouts.status_interval, Some(Duration::from_secs(1)));
+        let policy = PolicySettings {
+            status_failures: Some(3),
+            status_retry: Some(Duration::from_secs(2)),
+            critical: Some(false),
+        };
+        assert_eq!(manifest.policy, policy);
         assert_eq!(manifest.limits["memory"].as_str(), Some("64MiB"));
         assert_eq!(manifest.grants["tcp"][0].as_str(), Some("a:1"));
         assert_eq!(
             (manifest.grant_line(Some("tcp")), manifest.grant_line(Some("exec"))),
-            (Some(16), Some(15))
+            (Some(20), Some(19))
         );
         assert_eq!(Manifest::default().grant_line(None), None);
     }
@@ -400,6 +439,16 @@ mod tests {
         }
         let time = error("[timeouts]\nstop = 5\n");
         assert_eq!(time, "service.toml:2: `stop` must be a time in double quotes, like \"30s\"");
+        let failures = "`status_failures` must be a number from 1 to 1000";
+        for wrong in ["0", "1001", "-1", "\"3\"", "1.5"] {
+            assert_eq!(
+                error(&format!("[policy]\nstatus_failures = {wrong}\n")),
+                format!("service.toml:2: {failures}")
+            );
+        }
+        let critical = error("[policy]\ncritical = \"no\"\n");
+        assert_eq!(critical, "service.toml:2: `critical` must be true or false");
+        assert_eq!(error("critical = false\n"), "service.toml:1: `critical` belongs under [policy]");
         assert!(error("[timeouts]\nstop = \"5\"\n").starts_with("service.toml:2: `stop`: `5` is not a time"));
     }
 

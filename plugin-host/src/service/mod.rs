@@ -7,4 +7,5 @@ pub(crate) mod duration;
 pub(crate) mod entry;
 mod foreign_programs;
 pub(crate) mod manifest;
+pub(crate) mod policy;
 pub(crate) mod toml_places;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use koi_core::io::{Answered, Command, CommandError, CommandId, Input, ServiceSpec};
 use koi_core::message::Message;
+use koi_core::policy::ServicePolicy;
 use koi_core::settings::Settings;
 use koi_core::types::Hook;
 
@@ -107,7 +108,7 @@ impl World {
                     Clock { offset: rng.between(1, 1 << 40), ppm: rng.between(0, 9800) as i64 - 4900 };
                 let runner = index < shape.runners || index == total;
                 let services = if runner { shape.services } else { 0 };
-                Machine::new(index, clock, usual_settings(index, electors, runner), folder(services))
+                Machine::new(index, clock, usual_settings(index, electors, runner), folder(services, seed))
             })
             .collect();
         World { machines, founders: total, ..World::empty(rng) }
@@ -287,9 +288,20 @@ pub fn usual_settings(index: usize, electors: u16, runner: bool) -> Settings {
     Settings { runner, fenced: true, ..settings(&format!("m{index}"), electors) }
 }
 
-/// So many services: the last one is independent, the others have priorities.
-fn folder(services: usize) -> Vec<ServiceSpec> {
+/// So many services: the last one is independent, the others have priorities. The first, which breaks now and then, is borne with for a while in
+/// some worlds, and not critical in others.
+fn folder(services: usize, seed: u64) -> Vec<ServiceSpec> {
+    let policy = |n: usize| match (n, seed % 8) {
+        (0, 1) => ServicePolicy {
+            status_failures: 3,
+            status_retry: Duration::from_millis(300),
+            ..Default::default()
+        },
+        (0, 2) => ServicePolicy { critical: false, ..Default::default() },
+        _ => ServicePolicy::default(),
+    };
     let spec = |n: usize| ServiceSpec {
+        policy: policy(n),
         priority: (n + 1 < services).then_some(n as u8 * 10),
         status_interval: Duration::from_secs(1),
         ..service(&format!("s{n}"))

@@ -131,9 +131,18 @@ pub enum NodeFailure {
     },
 }
 
-/// Why a service that is new beside a master does not run. What ran before goes on.
+/// A service does not run, and its node goes on without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewcomerReason {
+pub enum AsideReason {
+    /// It is new beside a master. What ran before goes on.
+    Newcomer(AsideCause),
+    /// It is not critical.
+    NotCritical(AsideCause),
+}
+
+/// Why a service does not run that its node goes on without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AsideCause {
     /// It cannot run at all.
     Barred(IneligibleReason),
     /// It has failed.
@@ -155,8 +164,8 @@ pub enum RunnerReason {
         /// What whoever tried says of it.
         why: String,
     },
-    /// A new service does not run.
-    Newcomer(NewcomerReason),
+    /// A service does not run, and all else goes on.
+    Aside(AsideReason),
 }
 
 /// What is to be known of a service.
@@ -166,6 +175,15 @@ pub enum ServiceNote {
     Status {
         /// What it said.
         message: String,
+    },
+    /// Its status was bad, and it has not failed yet.
+    BadStatus {
+        /// How often in a row.
+        times: u32,
+        /// With so many it has failed.
+        most: u32,
+        /// What the last one said.
+        reason: FailureReason,
     },
     /// It is taken down as failed.
     Failed(FailureReason),
@@ -199,6 +217,6 @@ pub enum WarnReason {
         /// A sentence that names the node and what it says.
         what: String,
     },
-    /// A new service does not run.
-    Newcomer(NewcomerReason),
+    /// A service does not run, and all else goes on.
+    Aside(AsideReason),
 }

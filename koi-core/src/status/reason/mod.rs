@@ -6,8 +6,8 @@ mod refusal;
 mod waiting;
 
 pub use failure::{
-    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
-    ServiceNote, TakeDownReason, UnfitReason, WarnReason,
+    AsideCause, AsideReason, FailureReason, GraceOver, IneligibleReason, NodeFailure, RunnerReason,
+    ServiceFailure, ServiceNote, TakeDownReason, UnfitReason, WarnReason,
 };
 pub use leading::{DropReason, StepDownReason};
 pub use refusal::{NotNowReason, UnsafeReason};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::io::{HookEnd, Observed};
 use crate::reason::{
-    FailureReason, GraceOver, IneligibleReason, NewcomerReason, NodeFailure, RunnerReason, ServiceFailure,
-    ServiceNote, TakeDownReason, UnfitReason, WarnReason,
+    AsideCause, AsideReason, FailureReason, GraceOver, IneligibleReason, NodeFailure, RunnerReason,
+    ServiceFailure, ServiceNote, TakeDownReason, UnfitReason, WarnReason,
 };
 
 impl fmt::Display for UnfitReason {
@@ -87,12 +87,24 @@ impl fmt::Display for NodeFailure {
     }
 }
 
-impl fmt::Display for NewcomerReason {
+impl fmt::Display for AsideReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a new service cannot run here, and what runs goes on: ")?;
         match self {
-            NewcomerReason::Barred(bar) => bar.fmt(f),
-            NewcomerReason::Failed(failure) => failure.fmt(f),
+            AsideReason::Newcomer(why) => {
+                write!(f, "a new service cannot run here, and what runs goes on: {why}")
+            }
+            AsideReason::NotCritical(why) => {
+                write!(f, "a service that is not critical does not run, and all others go on: {why}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for AsideCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AsideCause::Barred(bar) => bar.fmt(f),
+            AsideCause::Failed(failure) => failure.fmt(f),
         }
     }
 }
@@ -102,7 +114,7 @@ impl fmt::Display for RunnerReason {
         match self {
             RunnerReason::Failed(failure) => failure.fmt(f),
             RunnerReason::Unarmed { why } | RunnerReason::Unguarded { why } => f.write_str(why),
-            RunnerReason::Newcomer(reason) => reason.fmt(f),
+            RunnerReason::Aside(reason) => reason.fmt(f),
         }
     }
 }
@@ -111,6 +123,9 @@ impl fmt::Display for ServiceNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServiceNote::Status { message } => f.write_str(message),
+            ServiceNote::BadStatus { times, most, reason } => {
+                write!(f, "{times} of {most} bad statuses: {reason}")
+            }
             ServiceNote::Failed(reason) => reason.fmt(f),
             ServiceNote::NotStopped(reason) => write!(f, "cannot be stopped: {reason}"),
             ServiceNote::Barred(bar) => bar.fmt(f),
@@ -136,7 +151,7 @@ impl fmt::Display for WarnReason {
         match self {
             WarnReason::RunnerChanged => f.write_str("node.runner has changed: restart koid for that"),
             WarnReason::Implausible { what } => f.write_str(what),
-            WarnReason::Newcomer(reason) => reason.fmt(f),
+            WarnReason::Aside(reason) => reason.fmt(f),
         }
     }
 }

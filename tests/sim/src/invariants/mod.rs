@@ -1,6 +1,7 @@
 //! What must hold at every instant. One invariant, one file.
 
-use koi_core::io::{Answered, Command, CommandError, HookRun};
+use koi_core::event::Event;
+use koi_core::io::{Answered, Command, CommandError, HookRun, ServiceSpec};
 use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
@@ -14,6 +15,7 @@ mod once;
 mod pace;
 mod promises;
 mod terms;
+mod tolerance;
 mod turns;
 
 /// All of them, and what each remembers.
@@ -23,6 +25,7 @@ pub struct Invariants {
     promises: promises::Promises,
     pace: pace::Pace,
     terms: terms::Terms,
+    tolerance: tolerance::Tolerance,
     /// What was violated, in order.
     pub violations: Vec<String>,
 }
@@ -38,6 +41,14 @@ impl Invariants {
 
     pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {
         self.violations.extend(self.terms.check(now, machine, life, term));
+    }
+
+    pub(crate) fn told(&mut self, now: u64, machine: usize, event: &Event, specs: &[ServiceSpec]) {
+        self.violations.extend(self.tolerance.check(now, machine, event, specs));
+    }
+
+    pub(crate) fn booted(&mut self, machine: usize) {
+        self.tolerance.restarted(machine);
     }
 
     pub(crate) fn asked(&mut self, command: &Command) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use koi_core::io::{HandlerInstance, ServiceSpec};
+use koi_core::policy::ServicePolicy;
 use koi_core::settings::{Electors, Settings, Timeouts};
 use koi_core::types::HookSet;
 
@@ -22,6 +23,7 @@ pub fn service(name: &str) -> ServiceSpec {
         problem: None,
         timeouts: Timeouts::default(),
         status_interval: Duration::from_secs(10),
+        policy: ServicePolicy::default(),
     }
 }
 

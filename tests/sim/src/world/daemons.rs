@@ -18,6 +18,7 @@ impl World {
             // Better no daemon than one that forgets; whoever restarts it tries again.
             return self.boot_later(machine, 1000 * MS);
         }
+        self.invariants.booted(machine);
         let random = self.rng.draw();
         let now = self.now;
         let earlier = self.machines[machine].earlier_run();

@@ -83,6 +83,7 @@ impl World {
                 self.answers.insert(id, result);
             }
             Effect::Event(event) => {
+                self.invariants.told(self.now, machine, &event, &self.machines[machine].folder);
                 if let Event::LeadershipGained { term, .. } = event {
                     self.invariants.elected(self.now, machine, self.machines[machine].life, term);
                 }

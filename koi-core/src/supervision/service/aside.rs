@@ -1,16 +1,18 @@
-//! A service that is new in the folder of a master: brought up beside the others, it cannot bring them down before it has run here
-//! itself. And hooks that come later than their service.
+//! Services whose failure is their own affair: one that is not critical, and one that is new in the folder of a master, which cannot bring
+//! down the others before it has run here itself. And hooks that come later than their service.
 
 use std::time::Duration;
 
 use super::{Gates, Service, Step};
-use crate::reason::{NewcomerReason, ServiceFailure};
+use crate::reason::{AsideCause, AsideReason, ServiceFailure};
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
-/// How long a newcomer that has failed is left alone; the pause doubles with each failure.
+/// How long one that has failed is left alone; the pause doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LAST_PAUSE: Duration = Duration::from_secs(300);
+/// After so long without a failure the pauses begin anew.
+const CALM: Duration = Duration::from_secs(600);
 
 impl Service {
     /// Its hook runs, if it has it.
@@ -56,13 +58,19 @@ impl Service {
         let promoted = self.state == ServiceState::Promoted && self.late_hook().is_none();
         let agrees = hook == Hook::Status || !self.spec.hooks.has(Hook::Status);
         self.newcomer &= !(promoted && agrees && well);
-        if !self.newcomer {
+        if !self.stands_aside() {
             self.again_at = Time::NEVER;
         }
+        let stands = matches!(self.state, ServiceState::Started | ServiceState::Promoted);
+        self.unproven &= !(stands && agrees && well);
     }
 
-    /// What a hook of a newcomer has brought about is its own affair. What could not be stopped is unclean all the same (R7).
+    /// What a hook of it has brought about is its own affair. What could not be stopped is unclean all the same (R7).
     pub(crate) fn excuse(&mut self, now: Time) {
+        if now.since(self.excused_at) >= CALM {
+            self.in_vain = 0;
+        }
+        (self.excused_at, self.unproven) = (now, true);
         let lasting = self.cause.as_ref().is_some_and(|cause| cause.lasting);
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.in_vain.min(8));
         self.in_vain = self.in_vain.saturating_add(1);
@@ -71,12 +79,32 @@ impl Service {
 
     /// It has failed, is down, and may be tried again by itself.
     fn waits_for_another_try(&self) -> bool {
-        self.newcomer && self.state == ServiceState::Failed && !self.stop_failed
+        self.stands_aside() && self.state == ServiceState::Failed && !self.stop_failed
     }
 
-    /// When a failed newcomer is tried again; never: it is none.
+    /// When it is tried again after a failure of its own; never: it has not failed, or not alone.
     pub(crate) fn tried_again_at(&self) -> Time {
         if self.waits_for_another_try() { self.again_at } else { Time::NEVER }
+    }
+
+    /// Its node has failed when it has.
+    pub(crate) fn is_critical(&self) -> bool {
+        self.spec.policy.critical || mutant!(AllCritical)
+    }
+
+    /// Its failure is its own affair.
+    pub(crate) fn stands_aside(&self) -> bool {
+        self.newcomer || !self.is_critical()
+    }
+
+    /// Those above it wait for it on the way up.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.newcomer && (self.is_critical() || !self.unproven)
+    }
+
+    /// It goes down, and all others go on.
+    pub(crate) fn fails_alone(&self) -> bool {
+        self.stands_aside() && self.failed
     }
 
     /// A newcomer that has not proved itself.
@@ -92,32 +120,38 @@ impl Service {
     /// It is like any other from now on.
     pub(crate) fn end_as_newcomer(&mut self) {
         self.newcomer = false;
-        self.again_at = Time::NEVER;
+        if self.is_critical() {
+            self.again_at = Time::NEVER;
+        }
     }
 
-    /// A failed newcomer is as if it had just been found.
+    /// As if it had just been found.
     pub(crate) fn try_again(&mut self) {
         self.again_at = Time::NEVER;
         self.recover();
     }
 
-    /// Whatever made a newcomer fail may have been mended.
+    /// Whatever made it fail may have been mended.
     pub(crate) fn forgive(&mut self) {
-        if self.newcomer && self.failed {
+        if self.fails_alone() {
             self.again_at = Time(0);
         }
     }
 
-    /// Why a newcomer does not run.
-    pub(crate) fn newcomer_reason(&self) -> Option<NewcomerReason> {
-        match (self.ineligible_reason(), &self.cause) {
-            (Some(barred), _) => Some(NewcomerReason::Barred(barred)),
-            (None, Some(cause)) if self.failed => Some(NewcomerReason::Failed(ServiceFailure {
+    /// Why it does not run, if the others go on without it.
+    pub(crate) fn aside_reason(&self) -> Option<AsideReason> {
+        if !self.stands_aside() {
+            return None;
+        }
+        let why = match (self.ineligible_reason(), &self.cause) {
+            (Some(barred), _) => AsideCause::Barred(barred),
+            (None, Some(cause)) if self.failed => AsideCause::Failed(ServiceFailure {
                 service: self.spec.name.clone(),
                 hook: cause.hook,
                 reason: cause.reason.clone(),
-            })),
-            (None, _) => None,
-        }
+            }),
+            (None, _) => return None,
+        };
+        Some(if self.newcomer { AsideReason::Newcomer(why) } else { AsideReason::NotCritical(why) })
     }
 }

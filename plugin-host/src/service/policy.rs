@@ -1,0 +1,64 @@
+//! `[policy]` of a `service.toml`: how much a service may do wrong.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::service::manifest::{ManifestEntryError, SpannedError, time, unknown};
+use crate::service::toml_places::in_file_order;
+
+/// What may stand there.
+pub(super) const POLICY_KEYS: [&str; 3] = ["status_failures", "status_retry", "critical"];
+
+/// Bad statuses in a row that a service may have at most.
+const BAD_STATUSES: RangeInclusive<u32> = 1..=1000;
+
+/// `[policy]`: what this service wants other than `[services.policy]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// Bad statuses in a row with which it has failed, from 1.
+    pub status_failures: Option<u32>,
+    /// How soon `status` runs again after a bad one that was not the last.
+    pub status_retry: Option<Duration>,
+    /// Whether its node has failed when it has.
+    pub critical: Option<bool>,
+}
+
+/// Reads the section.
+pub(super) fn policy(table: &DeTable<'_>) -> Result<PolicySettings, SpannedError> {
+    let mut policy = PolicySettings::default();
+    for (key, value) in in_file_order(table) {
+        let name = key.get_ref().as_ref();
+        match name {
+            "status_failures" => policy.status_failures = Some(number(name, value, BAD_STATUSES)?),
+            "status_retry" => policy.status_retry = Some(time(name, value)?),
+            "critical" => policy.critical = Some(truth(name, value)?),
+            _ => return Err(unknown(key, &POLICY_KEYS)),
+        }
+    }
+    Ok(policy)
+}
+
+fn number(
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    allowed: RangeInclusive<u32>,
+) -> Result<u32, SpannedError> {
+    let read = match value.get_ref() {
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    };
+    let (least, most) = (*allowed.start(), *allowed.end());
+    read.filter(|number| allowed.contains(number)).ok_or_else(|| {
+        SpannedError::new(value, ManifestEntryError::NotANumber { key: key.to_owned(), least, most })
+    })
+}
+
+fn truth(key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, SpannedError> {
+    match value.get_ref() {
+        DeValue::Boolean(truth) => Ok(*truth),
+        _ => Err(SpannedError::new(value, ManifestEntryError::NotATruth(key.to_owned()))),
+    }
+}
