@@ -302,3 +302,59 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
     let last = lines.last().unwrap();
     assert!(last.starts_with("dropped ") && last.contains(" of output in the last "), "{last}");
 }
+
+#[test]
+fn a_single_file_says_of_itself_what_stands_beside_it() {
+    let folder = Folder::new();
+    folder.script("10-web").file(
+        "10-web.toml",
+        "[timeouts]\nstop = \"5s\"\n[policy]\nstatus_failures = 3\n",
+        0o644,
+    );
+    let found = folder.discover();
+    assert_eq!((names(&found), found.warnings.len()), (vec![("web", Some(10))], 0), "{found:#?}");
+    let web = &found.services[0];
+    assert_eq!(web.manifest.timeouts.for_hook(Hook::Stop), Some(Duration::from_secs(5)));
+    assert_eq!(web.manifest.policy.status_failures, Some(3));
+
+    folder.file("10-web.toml", "[policy]\nstatus_failures = 4\n", 0o644);
+    let changed = folder.only();
+    assert_ne!(changed.fingerprint, web.fingerprint, "a change is noticed");
+    assert_eq!(changed.manifest.policy.status_failures, Some(4));
+}
+
+#[test]
+fn what_is_wrong_beside_a_single_file_is_its_problem() {
+    let folder = Folder::new();
+    folder.script("web");
+    for (text, problem) in [
+        ("[policy]\ncritical = 1\n", "web.toml:2: `critical` must be true or false"),
+        ("handler = \"vip\"\n", "web.toml: a single file is run by itself, not by the handler vip"),
+    ] {
+        let web = folder.file("web.toml", text, 0o644).only();
+        assert!(web.problem.as_ref().is_some_and(|why| why.contains(problem)), "{:?}", web.problem);
+        assert_eq!(web.hooks, HookSet::default());
+    }
+    let found = folder.file("web.toml", "[grants]\ntcp = [\"a:1\"]\n", 0o644).discover();
+    let said = folder.said(&found.warnings);
+    assert!(
+        said.iter().any(|line| line.contains("web.toml") && line.contains("[grants] means nothing here")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_file_that_says_something_of_nobody_is_warned_of() {
+    let folder = Folder::new();
+    folder.script("10-db/start").file("10-db.toml", "", 0o644).file("web.toml", "", 0o644);
+    let said = folder.said(&folder.discover().warnings);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said.iter().any(|line| line.contains("10-db.toml: ") && line.contains("service.toml")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().any(|line| line.contains("web.toml: ") && line.contains("no single file web")),
+        "{said:?}"
+    );
+}

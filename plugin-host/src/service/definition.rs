@@ -1,6 +1,6 @@
 //! What a service is, and what koi reads in its folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use koi_plugin_api::HookSet;
 use koi_plugin_shell::Shape;
@@ -12,6 +12,8 @@ pub const SERVICES: usize = 4096;
 
 /// In a service's folder: what koi reads besides the scripts.
 pub(crate) const MANIFEST: &str = "service.toml";
+/// Beside a single file: its name with this is that of its manifest.
+pub(crate) const MANIFEST_ENDING: &str = ".toml";
 pub(crate) const DISABLED: &str = "disabled";
 pub(crate) const COMPONENT: &str = "handler.wasm";
 
@@ -46,6 +48,14 @@ impl Found {
         self.shape.path()
     }
 
+    /// What it says of itself, if that is there: the `service.toml` in its folder, or `NAME.toml` beside a single file.
+    pub fn manifest_path(&self) -> PathBuf {
+        match &self.shape {
+            Shape::Folder(folder) => folder.join(MANIFEST),
+            Shape::File(file) => beside(file),
+        }
+    }
+
     /// Its folder; of a single-file service the folder that it lies in (`KOI_SERVICE_HOME`).
     pub fn home(&self) -> &Path {
         match &self.shape {
@@ -61,4 +71,11 @@ impl Found {
             Shape::File(_) => workingdir,
         }
     }
+}
+
+/// What a service in a single file says of itself: `10-web.toml` beside `10-web`.
+pub(crate) fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(MANIFEST_ENDING);
+    name.into()
 }

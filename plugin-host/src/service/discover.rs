@@ -14,7 +14,7 @@ use koi_plugin_shell::{Shape, ShellHandler, what_else};
 use crate::catalog::registry::Registry;
 use crate::catalog::storage::files;
 use crate::plugin::Kind;
-use crate::service::definition::{COMPONENT, DISABLED, Found, MANIFEST, SERVICES};
+use crate::service::definition::{COMPONENT, DISABLED, Found, MANIFEST, MANIFEST_ENDING, SERVICES, beside};
 use crate::service::entry;
 use crate::service::entry::EntryKind;
 use crate::service::foreign_programs;
@@ -71,6 +71,11 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
         match entry::read(file_name) {
             EntryKind::Service { name, priority } => look(&path, name, priority, &mut discovery),
             EntryKind::Ignored(why) => {
+                let why = match told_by(&path) {
+                    Some(service) if service.is_file() => continue,
+                    Some(service) => of_no_file(&service),
+                    None => why.to_owned(),
+                };
                 discovery.warn(Severity::Warning, "ignored", &path, &format!("ignored: {why}"))
             }
             EntryKind::Refused(why) => {
@@ -90,6 +95,22 @@ pub fn discover(folder: &Path, registry: &Registry) -> Result<Discovery, Discove
     discovery.find_handlers(registry);
     foreign_programs::refuse(&mut discovery.services, registry);
     Ok(discovery)
+}
+
+/// Whose manifest this is, by its name: that of a service in a single file; none: it is none.
+fn told_by(path: &Path) -> Option<PathBuf> {
+    let service = PathBuf::from(path.to_str()?.strip_suffix(MANIFEST_ENDING)?);
+    let is_service = matches!(entry::read(service.file_name()?), EntryKind::Service { .. });
+    is_service.then_some(service)
+}
+
+/// Why a manifest beside something else than a single file is ignored.
+fn of_no_file(service: &Path) -> String {
+    let name = service.file_name().unwrap_or_default().to_string_lossy();
+    match service.is_dir() {
+        true => format!("{name} is a folder: what it says of itself is the {MANIFEST} in it"),
+        false => format!("there is no single file {name} beside it"),
+    }
 }
 
 fn rank(found: &Found) -> (u8, &str) {
@@ -171,7 +192,7 @@ fn look(path: &Path, name: &str, priority: Option<u8>, discovery: &mut Discovery
         Ok(_) => {
             found.shape = Shape::File(path.to_owned());
             found.hooks = found.shape.hooks();
-            found.fingerprint = fingerprint([path.to_owned()]);
+            look_beside(path, &mut found);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Gone since the folder was read, or a link to nowhere.
@@ -193,6 +214,26 @@ fn look(path: &Path, name: &str, priority: Option<u8>, discovery: &mut Discovery
         discovery.warn(Severity::Warning, "priority", path, message);
     }
     discovery.services.push(found);
+}
+
+/// Looks at what a service in a single file says of itself.
+fn look_beside(file: &Path, found: &mut Found) {
+    let manifest = beside(file);
+    match Manifest::load(&manifest) {
+        Ok(read) => found.manifest = read.unwrap_or_default(),
+        Err(error) => found.problem = Some(error.to_string()),
+    }
+    if let Some(handler) = found.manifest.handler.take() {
+        let problem = format!(
+            "{}: a single file is run by itself, not by the handler {handler}; remove that line, or make a folder of it",
+            manifest.display()
+        );
+        found.problem = found.problem.take().or(Some(problem));
+    }
+    if found.problem.is_some() {
+        found.hooks = HookSet::default();
+    }
+    found.fingerprint = fingerprint([file.to_owned(), manifest]);
 }
 
 /// Looks into a service's folder.
@@ -240,9 +281,9 @@ fn fingerprint(paths: impl IntoIterator<Item = PathBuf>) -> u64 {
 }
 
 /// Another number after any change to a service's folder or to a file in it, whatever it is; of a single-file service to that
-/// file. Comparable within one run of the daemon. Blocks.
+/// file, or to what it says of itself. Comparable within one run of the daemon. Blocks.
 pub fn stirring(service: &Path) -> u64 {
-    let mut paths = vec![service.to_owned()];
+    let mut paths = vec![service.to_owned(), beside(service)];
     if let Ok(inside) = fs::read_dir(service) {
         paths.extend(inside.flatten().take(STIRRING_FILES).map(|entry| entry.path()));
         paths.sort();
@@ -264,8 +305,7 @@ pub(crate) fn idle_sections(found: &Found, kind: Kind) -> Option<Warning> {
         "{} {verb} nothing here: scripts may do whatever koid may; remove that, to mislead nobody",
         written.join(" and ")
     );
-    (!written.is_empty())
-        .then(|| Warning::new(Severity::Warning, "idle", &found.path().join(MANIFEST), message))
+    (!written.is_empty()).then(|| Warning::new(Severity::Warning, "idle", &found.manifest_path(), message))
 }
 
 /// Has a service go on with the version that it uses, if its `service.toml` names another one that was pulled, until the next load.
@@ -292,7 +332,11 @@ impl Discovery {
         // All at once: that is quicker than one after the other.
         registry.load_new(paths.map(|found| PathBuf::from(&found.handler)));
         let mut told = Vec::new();
-        for found in self.services.iter_mut().filter(|found| matches!(found.shape, Shape::Folder(_))) {
+        for found in &mut self.services {
+            if matches!(found.shape, Shape::File(_)) {
+                told.extend(idle_sections(found, Kind::Builtin));
+                continue;
+            }
             told.extend(keep_version_in_force(found, registry));
             match registry.find(&found.handler) {
                 Ok(plugin) => {
