@@ -262,6 +262,7 @@ fn a_file_that_was_copied_is_rolled_out_too_and_only_the_version_that_is_named()
     assert_eq!(listed(node, "db").unwrap().version, "1.0");
     let done = node.koi(&["-o", "json", "plugins", "rollout", "db@2.0"]);
     assert!(done.exits(0).contains("\"done\": true"), "{}", done.out);
+    assert_eq!(done.err, "", "who reads JSON reads nothing else");
     assert_eq!(message(&cluster, "a", "db").as_deref(), Some("db 2.0"));
     cluster.assert_undisturbed("a", hooks);
 }
@@ -292,7 +293,10 @@ fn the_way_back_is_open_when_the_only_node_that_is_not_well_failed_with_the_new_
     let plan = cluster.any().koi(&["plugins", "rollout", "db@1.0", "--dry-run"]);
     let step = format!("{standby}, which has failed, takes it, recovers and reports a good status of db");
     assert!(plan.exits(0).contains(&step), "{}", plan.out);
-    cluster.any().koi(&["plugins", "rollout", "db@1.0"]).exits(0);
+    let back = cluster.any().koi(&["plugins", "rollout", "db@1.0"]);
+    assert!(back.exits(0).contains(&format!("{standby} has it")), "{}", back.out);
+    assert!(back.err.contains(&format!("koi: asking {master} what it would take …")), "{}", back.err);
+    assert!(back.err.contains(&format!("koi: {step}")), "{}", back.err);
     wait_version(&cluster, "1.0");
     assert_eq!(cluster.wait_healthy(), master);
     cluster.hooks().assert_one_promoted();
