@@ -1,6 +1,7 @@
 //! `koi plugins sign`, `push`, `pull` and what else brings a plugin from its author to a cluster, on the command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -151,7 +152,7 @@ pub(crate) struct Load {
 #[derive(Debug, Args)]
 pub(crate) struct Rollout {
     /// NAME@VERSION, as the plugin says of itself
-    #[arg(value_name = "NAME@VERSION", value_parser = plugin_version)]
+    #[arg(value_name = "NAME@VERSION")]
     pub(crate) plugin: PluginVersion,
     /// Only say what would be done
     #[arg(long)]
@@ -177,14 +178,18 @@ impl std::fmt::Display for PluginVersion {
 /// An argument does not say which version.
 #[derive(Debug, thiserror::Error)]
 #[error("a plugin's version is written NAME@VERSION, like redis@0.2.0")]
-struct PluginVersionError;
+pub(crate) struct PluginVersionError;
 
-fn plugin_version(text: &str) -> Result<PluginVersion, PluginVersionError> {
-    match text.split_once('@') {
-        Some((name, version)) if !name.is_empty() && !version.is_empty() => {
-            Ok(PluginVersion { name: name.to_owned(), version: version.to_owned() })
+impl FromStr for PluginVersion {
+    type Err = PluginVersionError;
+
+    fn from_str(text: &str) -> Result<PluginVersion, PluginVersionError> {
+        match text.split_once('@') {
+            Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+                Ok(PluginVersion { name: name.to_owned(), version: version.to_owned() })
+            }
+            _ => Err(PluginVersionError),
         }
-        _ => Err(PluginVersionError),
     }
 }
 
@@ -211,9 +216,12 @@ mod tests {
     #[test]
     fn a_version_stands_behind_the_name() {
         let expected = PluginVersion { name: "redis".into(), version: "0.2.0".into() };
-        assert_eq!(plugin_version("redis@0.2.0").unwrap(), expected);
+        assert_eq!("redis@0.2.0".parse::<PluginVersion>().unwrap(), expected);
         for wrong in ["redis", "@1", "redis@", ""] {
-            assert!(plugin_version(wrong).unwrap_err().to_string().contains("NAME@VERSION"), "{wrong}");
+            assert!(
+                wrong.parse::<PluginVersion>().unwrap_err().to_string().contains("NAME@VERSION"),
+                "{wrong}"
+            );
         }
     }
 }

@@ -267,6 +267,30 @@ fn a_file_that_was_copied_is_rolled_out_too_and_only_the_version_that_is_named()
     cluster.assert_undisturbed("a", hooks);
 }
 
+#[test]
+fn two_versions_that_services_use_at_once_are_told_apart_by_their_numbers() {
+    let plugins = Folder::default();
+    plugins.put("one.wasm", &well("1.0"));
+    plugins.put("two.wasm", &well("2.0"));
+    let service = |file: &str| {
+        let handler = format!("handler = {:?}\n", plugins.path(file));
+        Service::empty().file("service.toml", &handler, 0o644)
+    };
+    let cluster = Cluster::builder().nodes(1);
+    let cluster =
+        cluster.service("10-old", service("one.wasm")).service("20-new", service("two.wasm")).start();
+    cluster.wait_healthy();
+    let node = cluster.any();
+    let known = "known are: db 1.0 (used by old), db 2.0 (used by new)";
+    node.koi(&["plugins", "inspect", "db"]).refuses(2, &["several versions of db", known, "db@VERSION"]);
+    for version in ["1.0", "2.0"] {
+        let shown = node.koi(&["plugins", "inspect", &format!("db@{version}")]);
+        assert!(shown.exits(0).starts_with(&format!("db {version}: ready")), "{}", shown.out);
+    }
+    node.koi(&["plugins", "inspect", "db@3.0"]).refuses(1, &["no db 3.0 is known", known]);
+    node.koi(&["plugins", "inspect", "web@1.0"]).refuses(1, &["a has no plugin called web"]);
+}
+
 /// Three nodes with a service of the plugin `db`, which lies in a folder of theirs all.
 fn cluster_of_files(plugins: &Folder) -> Cluster {
     plugins.put("db.wasm", &well("1.0"));

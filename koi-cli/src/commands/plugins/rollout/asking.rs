@@ -3,7 +3,7 @@
 use koi_proto::api::{NodeState, NodeStatus, Plugin, PluginState};
 
 use crate::cli::PluginVersion;
-use crate::commands::plugins::manage::at_node;
+use crate::commands::plugins::paths::at_node;
 use crate::connect::Daemon;
 use crate::error::CommandError;
 
