@@ -40,7 +40,8 @@ Have every node take a new version of a plugin that it has got already: standbys
 Nothing is sent: each node takes the file that was pulled, loaded or copied there, and that its services name, under its own \
 trusted keys. Before anything begins each node is asked what it would take; if that is another version, another file or nothing on \
 one of them, nothing is done. Then standby by standby takes it and must report a good status; the mastership is switched over to \
-one of them, and the old master takes it last. Stops at the first trouble, says which node has what, and how to go back.
+one of them, and the old master takes it last. Stops at the first trouble, says which node has what, and how to go back. Meanwhile \
+standard error says what goes on where.
 
 Going back is the same: put the old version there, and roll that out.";
 

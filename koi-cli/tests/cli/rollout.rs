@@ -1,10 +1,13 @@
 //! `koi plugins rollout`: what it says while nodes take their time.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Condvar, Mutex};
 
 use koi_proto::api::{NodeStatus, Plugin, Status};
+use koi_testkit::{Terminal, wait_for};
 
 use crate::fake::{Answer, Fake, healthy};
 use crate::run::{Ran, command};
@@ -102,6 +105,22 @@ fn it_is_said_which_node_is_asked_and_that_one_still_compiles() {
     );
     let first = "  1. a takes it and reports a good status of vip";
     assert_eq!(ran.stdout.lines().nth(1), Some(first), "the plan alone: {}", ran.stdout);
+}
+
+#[test]
+fn on_a_terminal_what_goes_on_is_one_line_that_is_drawn_over_itself_and_gone_in_the_end() {
+    let gate = Arc::new(Gate::default());
+    let (fake, terminal, shown) = (cluster(&gate), Terminal::open(), tempfile::NamedTempFile::new().unwrap());
+    let mut koi = terminal.command(Path::new(env!("CARGO_BIN_EXE_koi")));
+    koi.arg("--socket").arg(fake.socket()).args(["plugins", "rollout", "redis@0.2.0", "--dry-run"]);
+    let mut child = koi.spawn().unwrap();
+    terminal.record(shown.reopen().unwrap());
+    let shown = || fs::read_to_string(shown.path()).unwrap();
+    wait_for("it is drawn again", || shown().matches("\rkoi: a is still compiling, ").count() > 1);
+    gate.open();
+    assert!(child.wait().unwrap().success(), "{}", shown());
+    wait_for("the plan is shown", || shown().contains("  3. b takes it"));
+    assert!(shown().contains("\r\x1b[Kkoi: a would take it, after "), "{:?}", shown());
 }
 
 #[test]
