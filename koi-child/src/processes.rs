@@ -1,5 +1,6 @@
 //! What /proc says of processes.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 
@@ -30,6 +31,14 @@ impl ProcessStat {
     /// The process with this id; none: there is none.
     pub fn of(id: i32) -> Option<ProcessStat> {
         ProcessStat::parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+    }
+
+    /// Whether it descends from `root` for sure: `known` are descendants that were found before, by their ids, and when each was started. Its parent's
+    /// number was theirs before it was looked at: if it is still the same one's, it was when it was looked at.
+    pub fn descends(&self, root: i32, known: &HashMap<i32, u64>) -> bool {
+        let is_same =
+            |started: &u64| ProcessStat::of(self.parent).is_some_and(|parent| parent.started == *started);
+        self.parent == root || known.get(&self.parent).is_some_and(is_same)
     }
 
     /// Reads a line of /proc/PID/stat, proc(5): `pid (name) state ppid pgrp …`. The name may hold blanks and brackets.
@@ -114,6 +123,20 @@ mod tests {
     fn this_process_is_found() {
         let own = ProcessStat::of(std::process::id() as i32).unwrap();
         assert!(own.runs && own.started > 0 && process_ids().any(|id| id == own.id));
+    }
+
+    #[test]
+    fn a_child_of_whoever_has_a_members_number_by_now_is_a_stranger() {
+        let mut child = crate::command("/bin/sleep").arg("600").spawn().unwrap();
+        let parent = ProcessStat::of(child.id() as i32).unwrap();
+        let grandchild = ProcessStat { id: 1_000_000_000, parent: parent.id, ..parent.clone() };
+        let is_one = |known: &[(i32, u64)]| grandchild.descends(1, &known.iter().copied().collect());
+        assert!(!is_one(&[]));
+        assert!(is_one(&[(parent.id, parent.started)]));
+        assert!(!is_one(&[(parent.id, parent.started - 1)]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_one(&[(parent.id, parent.started)]));
     }
 
     #[test]

@@ -107,6 +107,40 @@ impl Out {
     }
 }
 
+/// A line on a terminal's standard error, for people, which is drawn over itself and gone in the end.
+#[derive(Debug)]
+pub(crate) struct PassingLine {
+    is_shown: bool,
+}
+
+impl PassingLine {
+    /// Nothing is drawn for programs, and where there is no terminal.
+    pub(crate) fn new(out: Out) -> PassingLine {
+        PassingLine { is_shown: !out.is_json() && io::stderr().is_terminal() }
+    }
+
+    /// Whether anybody sees it.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.is_shown
+    }
+
+    /// Draws it, cut to the terminal. What others have written in it steers no terminal.
+    pub(crate) fn draw(&self, line: &str) {
+        if self.is_shown {
+            let terminal = terminal_size::terminal_size_of(io::stderr());
+            let columns = terminal.map_or(COLUMNS, |(width, _)| usize::from(width.0));
+            to_stderr(&format!("\r{}\x1b[K", text::cut(&text::clean(line), columns.saturating_sub(1))));
+        }
+    }
+
+    /// Takes it away.
+    pub(crate) fn clear(&self) {
+        if self.is_shown {
+            to_stderr("\r\x1b[K");
+        }
+    }
+}
+
 /// Says something on standard error, further lines below the first one.
 fn say(mark: &str, message: &str) {
     let mut lines = message.lines().map(text::clean);

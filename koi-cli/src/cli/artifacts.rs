@@ -1,6 +1,7 @@
 //! `koi plugins sign`, `push`, `pull` and what else brings a plugin from its author to a cluster, on the command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -39,7 +40,8 @@ Have every node take a new version of a plugin that it has got already: standbys
 Nothing is sent: each node takes the file that was pulled, loaded or copied there, and that its services name, under its own \
 trusted keys. Before anything begins each node is asked what it would take; if that is another version, another file or nothing on \
 one of them, nothing is done. Then standby by standby takes it and must report a good status; the mastership is switched over to \
-one of them, and the old master takes it last. Stops at the first trouble, says which node has what, and how to go back.
+one of them, and the old master takes it last. Stops at the first trouble, says which node has what, and how to go back. Meanwhile \
+standard error says what goes on where.
 
 Going back is the same: put the old version there, and roll that out.";
 
@@ -151,7 +153,7 @@ pub(crate) struct Load {
 #[derive(Debug, Args)]
 pub(crate) struct Rollout {
     /// NAME@VERSION, as the plugin says of itself
-    #[arg(value_name = "NAME@VERSION", value_parser = plugin_version)]
+    #[arg(value_name = "NAME@VERSION")]
     pub(crate) plugin: PluginVersion,
     /// Only say what would be done
     #[arg(long)]
@@ -177,14 +179,18 @@ impl std::fmt::Display for PluginVersion {
 /// An argument does not say which version.
 #[derive(Debug, thiserror::Error)]
 #[error("a plugin's version is written NAME@VERSION, like redis@0.2.0")]
-struct PluginVersionError;
+pub(crate) struct PluginVersionError;
 
-fn plugin_version(text: &str) -> Result<PluginVersion, PluginVersionError> {
-    match text.split_once('@') {
-        Some((name, version)) if !name.is_empty() && !version.is_empty() => {
-            Ok(PluginVersion { name: name.to_owned(), version: version.to_owned() })
+impl FromStr for PluginVersion {
+    type Err = PluginVersionError;
+
+    fn from_str(text: &str) -> Result<PluginVersion, PluginVersionError> {
+        match text.split_once('@') {
+            Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+                Ok(PluginVersion { name: name.to_owned(), version: version.to_owned() })
+            }
+            _ => Err(PluginVersionError),
         }
-        _ => Err(PluginVersionError),
     }
 }
 
@@ -211,9 +217,12 @@ mod tests {
     #[test]
     fn a_version_stands_behind_the_name() {
         let expected = PluginVersion { name: "redis".into(), version: "0.2.0".into() };
-        assert_eq!(plugin_version("redis@0.2.0").unwrap(), expected);
+        assert_eq!("redis@0.2.0".parse::<PluginVersion>().unwrap(), expected);
         for wrong in ["redis", "@1", "redis@", ""] {
-            assert!(plugin_version(wrong).unwrap_err().to_string().contains("NAME@VERSION"), "{wrong}");
+            assert!(
+                wrong.parse::<PluginVersion>().unwrap_err().to_string().contains("NAME@VERSION"),
+                "{wrong}"
+            );
         }
     }
 }

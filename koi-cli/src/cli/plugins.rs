@@ -126,8 +126,8 @@ Exit code: 0 ended by Ctrl-C or `q`; 1 the nodes cannot be started; 2 there is n
 /// `koi plugins inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A plugin's name, to ask the daemon; or a file, with a slash or an ending
-    #[arg(value_name = "NAME|FILE")]
+    /// A plugin's name, to ask the daemon, with its version where several are there; or a file, with a slash or an ending
+    #[arg(value_name = "NAME[@VERSION]|FILE")]
     pub(crate) plugin: String,
     /// As used by the service in this folder (only of a file)
     #[arg(long, value_name = "DIR")]

@@ -1,11 +1,11 @@
 //! Processes below this one: guardians and hooks that outlive their daemon become our children, and none is left behind.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use koi_child::{ProcessHandle, ProcessStat, process_ids};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
@@ -68,17 +68,29 @@ pub(crate) fn reap_orphans(daemons: &[Pid]) {
 
 /// Whether any process is left below this one, ended ones not counted.
 pub(crate) fn any_left() -> bool {
-    !matches!(reap_all(), Err(Errno::ECHILD)) && !descendants().is_empty()
+    !matches!(reap_all(), Err(Errno::ECHILD)) && !descendants(own()).is_empty()
 }
 
 /// Kills everything below this process. Blocks until it is gone.
 pub(crate) fn kill_all() {
     let deadline = Instant::now() + KILL_TIME;
     while any_left() && Instant::now() < deadline {
-        for pid in descendants() {
-            signal(pid, Signal::SIGKILL);
-        }
+        kill_below(own());
         thread::sleep(PERIOD);
+    }
+}
+
+/// Kills everything below a process, but for what is started meanwhile. What has a parent yet is reaped by that one, and its number may be given away:
+/// so a handle is opened first, and then it is looked at whether that is a descendant.
+fn kill_below(root: i32) {
+    let mut killed = HashMap::new();
+    for process in descendants(root) {
+        // Whoever is gone meanwhile has left its children to this process, where the next look finds them.
+        let Some(handle) = ProcessHandle::open(process.id) else { continue };
+        if handle.seen().descends(root, &killed) {
+            handle.signal(Signal::SIGKILL);
+            killed.insert(process.id, handle.seen().started);
+        }
     }
 }
 
@@ -88,40 +100,48 @@ fn reap_all() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Every process below this one, by what `/proc` says.
-fn descendants() -> Vec<Pid> {
-    let parents: Vec<(i32, i32)> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, parent(&fs::read_to_string(entry.path().join("stat")).ok()?)?))
-        })
-        .collect();
-    let mut found = vec![std::process::id().cast_signed()];
-    let mut at = 0;
-    while let Some(parent) = found.get(at).copied() {
-        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
-        at += 1;
-    }
-    found.into_iter().skip(1).map(Pid::from_raw).collect()
+fn own() -> i32 {
+    std::process::id().cast_signed()
 }
 
-/// The parent in a line of `/proc/PID/stat` (proc(5)): the name in parentheses may hold anything.
-fn parent(stat: &str) -> Option<i32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+/// Every process below `root`, by what `/proc` says, parents before their children.
+fn descendants(root: i32) -> Vec<ProcessStat> {
+    let mut others: Vec<ProcessStat> = process_ids().filter_map(ProcessStat::of).collect();
+    let mut found: Vec<ProcessStat> = Vec::new();
+    let mut parents = vec![root];
+    let mut at = 0;
+    while let Some(parent) = parents.get(at).copied() {
+        let children = others.extract_if(.., |process| process.parent == parent);
+        found.extend(children.inspect(|child| parents.push(child.id)));
+        at += 1;
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
+    use koi_testkit::{lives, wait_for};
+
     use super::*;
 
     #[test]
-    fn a_parent_is_found_behind_any_name() {
-        assert_eq!(parent("42 (sh) S 7 42 42 0"), Some(7));
-        assert_eq!(parent("42 (a ) S 1) S 7 42"), Some(7));
-        assert_eq!(parent("42"), None);
+    fn what_is_below_is_killed_with_what_that_has_started_and_nothing_beside_it() {
+        let script = "sleep 600 & sh -c 'sleep 600 & wait' & wait";
+        let mut above = Command::new("sh").arg("-c").arg(script).stdin(Stdio::null()).spawn().unwrap();
+        let mut beside = Command::new("sleep").arg("600").spawn().unwrap();
+        let root = above.id().cast_signed();
+        wait_for("all of them run", || {
+            descendants(root).iter().filter(|found| found.name == "sleep").count() == 2
+        });
+        let below = descendants(root);
+        kill_below(root);
+        wait_for("they are gone", || !below.iter().any(|process| lives(process.id)));
+        // The shell had nothing left to wait for.
+        above.wait().unwrap();
+        assert!(lives(beside.id().cast_signed()));
+        beside.kill().unwrap();
+        beside.wait().unwrap();
     }
 }

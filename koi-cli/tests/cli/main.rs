@@ -7,5 +7,6 @@ mod demo;
 mod fake;
 mod machine;
 mod plugins;
+mod rollout;
 mod run;
 mod signing;

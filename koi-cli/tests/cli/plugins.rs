@@ -6,7 +6,7 @@ use std::path::Path;
 
 use koi_proto::api::{Plugin, PluginDetail};
 
-use crate::fake::Fake;
+use crate::fake::{Answer, Fake};
 use crate::machine::koi_beside_koid;
 use crate::run::{Ran, koi, koi_in};
 
@@ -42,11 +42,15 @@ fn the_list_is_what_the_daemon_said() {
 fn a_name_is_asked_of_the_daemon_and_a_file_of_a_koid_of_our_own() {
     let plugin = Plugin { on_disk: "changed".into(), ..redis() };
     let detail = PluginDetail { plugin, ..PluginDetail::default() };
-    let fake = Fake::saying(&detail);
+    let detail = serde_json::to_string(&detail).unwrap();
+    let fake = Fake::new(move |asked| match asked {
+        "GET /v1/plugins?node=b" => Answer::Whole(200, "[]".into()),
+        _ => Answer::Whole(200, detail.clone()),
+    });
     let ran = fake.koi(&["plugins", "inspect", "redis", "--node", "b"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("`koi reconfigure` takes it"), "{}", ran.stdout);
-    assert_eq!(fake.asked()[0].0, "GET /v1/plugins/redis?node=b");
+    assert_eq!(fake.asked()[1].0, "GET /v1/plugins/redis?node=b");
     assert_eq!(fake.koi(&["plugins", "inspect", "redis", "--service", "/tmp"]).code, Some(2));
 
     let folder = tempfile::tempdir().unwrap();
@@ -58,6 +62,54 @@ fn a_name_is_asked_of_the_daemon_and_a_file_of_a_koid_of_our_own() {
         .unwrap()
         .into();
     assert_eq!((ran.code, ran.stdout.lines().next()), (Some(0), Some("mine: ready")), "{ran:?}");
+}
+
+#[test]
+fn a_version_is_looked_for_where_it_lies_and_which_there_are_is_said() {
+    let version = |version: &str, services: Vec<String>| Plugin {
+        version: version.into(),
+        path: Some(format!("/p/{version}.wasm")),
+        services,
+        ..redis()
+    };
+    let all = [version("0.1.0", Vec::new()), version("0.2.0", vec!["20-redis".into()])];
+    let fake = Fake::new(move |asked| {
+        let at = |path: &str| all.iter().find(|plugin| plugin.path.as_deref() == Some(path)).unwrap();
+        let detail = |path| PluginDetail { plugin: at(path).clone(), ..PluginDetail::default() };
+        Answer::Whole(
+            200,
+            match asked {
+                "GET /v1/plugins" => serde_json::to_string(&all).unwrap(),
+                "GET /v1/plugins/%2Fp%2F0.1.0.wasm" => {
+                    serde_json::to_string(&detail("/p/0.1.0.wasm")).unwrap()
+                }
+                "GET /v1/plugins/%2Fp%2F0.2.0.wasm" => {
+                    serde_json::to_string(&detail("/p/0.2.0.wasm")).unwrap()
+                }
+                other => panic!("{other}"),
+            },
+        )
+    });
+    let ran = fake.koi(&["plugins", "inspect", "redis"]);
+    assert_eq!((ran.code, ran.stdout.lines().next()), (Some(0), Some("redis 0.2.0: ready")), "{ran:?}");
+    let said = "koi: this is redis 0.2.0; known are: redis 0.1.0 (not used), redis 0.2.0 (used by 20-redis)\n     \
+                `koi plugins inspect redis@VERSION` shows the one that you name\n";
+    assert_eq!(ran.stderr, said);
+    let ran = fake.koi(&["plugins", "inspect", "redis@0.1.0"]);
+    assert_eq!((ran.code, ran.stdout.lines().next()), (Some(0), Some("redis 0.1.0: ready")), "{ran:?}");
+    assert_eq!(ran.stderr, "");
+    let ran = fake.koi(&["-o", "json", "plugins", "inspect", "redis"]);
+    assert_eq!((ran.json()["version"].as_str(), ran.stderr.as_str()), (Some("0.2.0"), ""), "{ran:?}");
+    let ran = fake.koi(&["plugins", "inspect", "redis@3"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with("koi: no redis 3 is known\n     known are: redis 0.1.0"),
+        "{}",
+        ran.stderr
+    );
+    let ran = fake.koi(&["-o", "json", "plugins", "inspect", "redis@3"]);
+    assert_eq!(ran.json()["error"]["code"], "not-found");
+    assert_eq!(fake.koi(&["plugins", "inspect", "redis@"]).code, Some(2));
 }
 
 #[test]

@@ -262,8 +262,33 @@ fn a_file_that_was_copied_is_rolled_out_too_and_only_the_version_that_is_named()
     assert_eq!(listed(node, "db").unwrap().version, "1.0");
     let done = node.koi(&["-o", "json", "plugins", "rollout", "db@2.0"]);
     assert!(done.exits(0).contains("\"done\": true"), "{}", done.out);
+    assert_eq!(done.err, "", "who reads JSON reads nothing else");
     assert_eq!(message(&cluster, "a", "db").as_deref(), Some("db 2.0"));
     cluster.assert_undisturbed("a", hooks);
+}
+
+#[test]
+fn two_versions_that_services_use_at_once_are_told_apart_by_their_numbers() {
+    let plugins = Folder::default();
+    plugins.put("one.wasm", &well("1.0"));
+    plugins.put("two.wasm", &well("2.0"));
+    let service = |file: &str| {
+        let handler = format!("handler = {:?}\n", plugins.path(file));
+        Service::empty().file("service.toml", &handler, 0o644)
+    };
+    let cluster = Cluster::builder().nodes(1);
+    let cluster =
+        cluster.service("10-old", service("one.wasm")).service("20-new", service("two.wasm")).start();
+    cluster.wait_healthy();
+    let node = cluster.any();
+    let known = "known are: db 1.0 (used by old), db 2.0 (used by new)";
+    node.koi(&["plugins", "inspect", "db"]).refuses(2, &["several versions of db", known, "db@VERSION"]);
+    for version in ["1.0", "2.0"] {
+        let shown = node.koi(&["plugins", "inspect", &format!("db@{version}")]);
+        assert!(shown.exits(0).starts_with(&format!("db {version}: ready")), "{}", shown.out);
+    }
+    node.koi(&["plugins", "inspect", "db@3.0"]).refuses(1, &["no db 3.0 is known", known]);
+    node.koi(&["plugins", "inspect", "web@1.0"]).refuses(1, &["a has no plugin called web"]);
 }
 
 /// Three nodes with a service of the plugin `db`, which lies in a folder of theirs all.
@@ -292,7 +317,10 @@ fn the_way_back_is_open_when_the_only_node_that_is_not_well_failed_with_the_new_
     let plan = cluster.any().koi(&["plugins", "rollout", "db@1.0", "--dry-run"]);
     let step = format!("{standby}, which has failed, takes it, recovers and reports a good status of db");
     assert!(plan.exits(0).contains(&step), "{}", plan.out);
-    cluster.any().koi(&["plugins", "rollout", "db@1.0"]).exits(0);
+    let back = cluster.any().koi(&["plugins", "rollout", "db@1.0"]);
+    assert!(back.exits(0).contains(&format!("{standby} has it")), "{}", back.out);
+    assert!(back.err.contains(&format!("koi: asking {master} what it would take …")), "{}", back.err);
+    assert!(back.err.contains(&format!("koi: {step}")), "{}", back.err);
     wait_version(&cluster, "1.0");
     assert_eq!(cluster.wait_healthy(), master);
     cluster.hooks().assert_one_promoted();

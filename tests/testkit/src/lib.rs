@@ -14,6 +14,7 @@ mod files;
 mod ports;
 mod processes;
 mod skipped;
+mod terminal;
 mod wait;
 
 pub use disks::SmallDisk;
@@ -21,4 +22,5 @@ pub use files::{write_executable, write_with_mode};
 pub use ports::free_ports;
 pub use processes::lives;
 pub use skipped::{skip, take_skipped};
+pub use terminal::Terminal;
 pub use wait::{PATIENCE, met_within, until, wait_for, wait_some};

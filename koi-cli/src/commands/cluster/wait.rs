@@ -1,6 +1,5 @@
 //! `koi wait`: returns when the cluster is as it should be.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use koi_proto::api::{ErrorCode, Status};
@@ -10,7 +9,7 @@ use super::show::STATUS;
 use crate::cli::{Goal, WAIT_TIMEOUT, Wait};
 use crate::connect::{Answer, Daemon};
 use crate::error::{CommandError, exit};
-use crate::output::{Out, to_stderr};
+use crate::output::{Out, PassingLine};
 use crate::render::cluster::verdict::{self, Reason, Verdict};
 use crate::render::layout::clock::span;
 use crate::render::layout::text;
@@ -20,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 /// Asks until the goal is reached (exit 0), or the time is over: exit 3 when there was an answer, 4 when there was none.
 pub(crate) async fn wait(daemon: &Daemon, args: &Wait, out: Out) -> Result<u8, CommandError> {
-    let progress = Progress { shown: io::stderr().is_terminal() && !out.is_json() };
+    let progress = PassingLine::new(out);
     let reached = poll(daemon, args.goal, args.timeout.unwrap_or(WAIT_TIMEOUT), &progress).await;
     progress.clear();
     let answer = reached?;
@@ -32,7 +31,7 @@ async fn poll(
     daemon: &Daemon,
     goal: Goal,
     total: Duration,
-    progress: &Progress,
+    progress: &PassingLine,
 ) -> Result<Answer<Status>, CommandError> {
     let deadline = Instant::now() + total;
     // What the newest answer, or its absence, came to.
@@ -53,7 +52,8 @@ async fn poll(
             Err(fail) => return Err(fail),
         };
         let now = Instant::now();
-        progress.show(goal, &why, deadline.saturating_duration_since(now));
+        let left = span(deadline.saturating_duration_since(now).as_millis() as u64);
+        progress.draw(&format!("koi: {}, {left} left: {why}", lacking(goal)));
         if now + PERIOD >= deadline {
             break;
         }
@@ -109,32 +109,5 @@ fn success(status: &Status, goal: Goal) -> String {
         Goal::Master => format!("{} is master (epoch {})", name(&cluster.master), cluster.epoch),
         Goal::Leader => format!("{} leads", name(&cluster.leader)),
         Goal::Healthy => "all is well".to_owned(),
-    }
-}
-
-/// One line on a terminal's standard error, drawn over itself.
-struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    fn show(&self, goal: Goal, why: &str, left: Duration) {
-        if self.shown {
-            let line = format!(
-                "koi: {}, {} left: {}",
-                lacking(goal),
-                span(left.as_millis() as u64),
-                text::clean(why)
-            );
-            let columns =
-                terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-            to_stderr(&format!("\r{}\x1b[K", text::cut(&line, columns.saturating_sub(1))));
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown {
-            to_stderr("\r\x1b[K");
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! What `koi plugins` does: managing handlers, trying them out, and bringing them from an author to a cluster.
 
 mod artifacts;
+mod inspect;
 mod inspected;
 pub(crate) mod manage;
+mod paths;
 mod push;
 mod rollout;
 mod signing;

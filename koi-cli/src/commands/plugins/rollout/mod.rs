@@ -1,6 +1,8 @@
 //! `koi plugins rollout`: a new version of a plugin, node by node, the master last.
 
+mod asking;
 mod plan;
+mod progress;
 mod steps;
 
 use std::time::Duration;
@@ -9,6 +11,7 @@ use koi_proto::api::Plugin;
 use serde_json::json;
 
 use self::plan::{Plan, Step};
+use self::progress::Progress;
 use self::steps::{Steps, Trouble};
 use crate::cli::Rollout;
 use crate::connect::Daemon;
@@ -26,7 +29,8 @@ const HASH_SHOWN: usize = 8;
 pub(crate) async fn rollout(daemon: &Daemon, args: &Rollout, out: Out) -> Result<u8, CommandError> {
     let within = args.within.unwrap_or(WITHIN);
     let daemon = daemon.within(within);
-    let plan = Plan::make(&daemon, &args.plugin).await?;
+    let progress = Progress::new(out);
+    let plan = Plan::make(&daemon, &args.plugin, &progress).await?;
     let sentences: Vec<String> = plan.steps().iter().map(Step::to_string).collect();
     if args.dry_run || sentences.is_empty() {
         let said = json!({ "plugin": args.plugin.name, "version": args.plugin.version, "hash": plan.hash, "steps": sentences, "done": false });
@@ -37,9 +41,10 @@ pub(crate) async fn rollout(daemon: &Daemon, args: &Rollout, out: Out) -> Result
         out.write(&page(&plan, &[]))?;
     }
     let mut done = Vec::new();
-    let steps = Steps { daemon: &daemon, plan: &plan, within };
+    let steps = Steps { daemon: &daemon, plan: &plan, within, progress: &progress };
     for step in plan.steps() {
-        match steps.take(&step).await {
+        progress.begins(&step.to_string());
+        match progress.until_done(steps.take(&step)).await {
             Ok(()) => {
                 if !out.is_json() {
                     out.line(&format!("  {}", text::clean(&step.done())))?;
@@ -76,7 +81,7 @@ async fn stopped(daemon: &Daemon, plan: &Plan, step: &Step, trouble: &Trouble) -
     let mut has = Vec::new();
     let mut taken = Vec::new();
     for node in &plan.nodes {
-        let found = plan::in_force(daemon, &node.name, &plan.wanted.name).await;
+        let found = asking::in_force(daemon, &node.name, &plan.wanted.name).await;
         let version = match &found {
             Ok(Some(plugin)) => version(plugin),
             Ok(None) => "none".to_owned(),

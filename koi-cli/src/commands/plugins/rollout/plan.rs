@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use koi_proto::api::{NodeState, NodeStatus, Plugin, PluginState, Status};
+use koi_proto::api::{NodeState, NodeStatus, Plugin, Status};
+use tokio::time::Instant;
 
+use super::asking::{PlannedNode, ask};
+use super::progress::Progress;
 use crate::cli::PluginVersion;
 use crate::commands::cluster::show::STATUS;
-use crate::commands::plugins::manage::at_node;
 use crate::connect::Daemon;
 use crate::error::CommandError;
 use crate::render::plugins::signature;
@@ -22,19 +24,6 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<PlannedNode>,
     /// There is a master among them, and a standby that takes over from it.
     master: Option<Switch>,
-}
-
-/// A node that uses the plugin.
-pub(super) struct PlannedNode {
-    pub(super) name: String,
-    /// Its services that use it.
-    pub(super) services: Vec<String>,
-    /// The version in force.
-    pub(super) before: Option<String>,
-    /// The file is in force already.
-    has_it: bool,
-    /// A service that uses the plugin has failed there: the new version may be what mends it.
-    has_failed: bool,
 }
 
 /// Who hands the mastership to whom.
@@ -85,28 +74,27 @@ impl Step {
 
 impl Plan {
     /// Asks every node what it has, and what it would take.
-    pub(super) async fn make(daemon: &Daemon, wanted: &PluginVersion) -> Result<Plan, CommandError> {
+    pub(super) async fn make(
+        daemon: &Daemon,
+        wanted: &PluginVersion,
+        progress: &Progress,
+    ) -> Result<Plan, CommandError> {
         let status = daemon.get::<Status>(STATUS).await?.value;
         refuse_unfit(&status)?;
         let mut nodes = Vec::new();
         let mut files: Vec<(String, Plugin)> = Vec::new();
         for node in status.nodes.iter().filter(|node| node.runner) {
-            let now = in_force(daemon, &node.name, &wanted.name).await?;
-            let all = plugins(daemon, "/v1/staged", &node.name).await?;
-            let Some(staged) = used(&all, &wanted.name) else {
-                match lacks(node, &all, now.as_ref(), wanted) {
-                    Some(why) => return Err(refused(&node.name, &why)),
-                    // It runs none of this plugin's services.
-                    None => continue,
-                }
+            let (name, began) = (&node.name, Instant::now());
+            progress.begins(&format!("asking {name} what it would take"));
+            progress.doing(format!("{name} is still compiling"));
+            let Some((planned, staged)) = progress.until_done(ask(daemon, node, wanted)).await? else {
+                progress.ended(&format!("{name} does not use {}", wanted.name), began);
+                continue;
             };
-            check(node, &staged, wanted)?;
-            let services = staged.services.clone();
-            let has_it = now.as_ref().is_some_and(|now| now.hash == staged.hash);
-            let before = now.map(|now| now.version);
-            let has_failed = has_failed_with(node, &services);
-            nodes.push(PlannedNode { name: node.name.clone(), services, before, has_it, has_failed });
-            files.push((node.name.clone(), staged));
+            let takes = if planned.has_it { "has it already" } else { "would take it" };
+            progress.ended(&format!("{name} {takes}"), began);
+            files.push((name.clone(), staged));
+            nodes.push(planned);
         }
         let Some((first, file)) = files.first() else {
             let message = format!("no service on any node uses a plugin called {}", wanted.name);
@@ -209,46 +197,6 @@ fn unwell(node: &NodeStatus, more: &str) -> CommandError {
     CommandError::local(format!("{} is {state} now{more}", node.name), hint)
 }
 
-/// Whether one of these services is why a node has failed.
-fn has_failed_with(node: &NodeStatus, services: &[String]) -> bool {
-    let mut failed = node.services.iter().flatten().filter(|service| service.failed);
-    node.state == NodeState::Failed && failed.any(|service| services.contains(&service.name))
-}
-
-/// Whether a node would take the version that is meant.
-fn check(node: &NodeStatus, staged: &Plugin, wanted: &PluginVersion) -> Result<(), CommandError> {
-    let name = &node.name;
-    if node.stopped {
-        return Err(refused(
-            name,
-            "is stopped, and could not be seen to be well with it; `koi start` it first",
-        ));
-    }
-    if let Some(error) = &staged.error {
-        return Err(refused(name, &format!("would not take it: {error}")));
-    }
-    if staged.state != PluginState::Ready {
-        return Err(refused(name, &format!("does not have it ready: it is {}", staged.state)));
-    }
-    if staged.version != wanted.version {
-        let has = &staged.version;
-        return Err(refused(name, &format!("would take {} {has}, and not {wanted}", wanted.name)));
-    }
-    match staged.problems.first() {
-        None => Ok(()),
-        Some(problem) => Err(refused(
-            name,
-            &format!("could not run the service {} with it: {}", problem.service, problem.problem),
-        )),
-    }
-}
-
-fn refused(node: &str, why: &str) -> CommandError {
-    let hint = "put the new file there, or pull it and name it in service.toml, on every node that uses it; nothing has \
-                been changed";
-    CommandError::local(format!("{node} {why}"), hint)
-}
-
 /// Who takes over from the master: whom koi would choose, if it uses the plugin.
 fn successor(status: &Status, nodes: &[PlannedNode], master: Option<&str>) -> Option<String> {
     let is_good = |name: &str| {
@@ -258,35 +206,4 @@ fn successor(status: &Status, nodes: &[PlannedNode], master: Option<&str>) -> Op
     };
     let chosen = status.cluster.takeover.clone().filter(|name| is_good(name));
     chosen.or_else(|| nodes.iter().map(|node| node.name.clone()).find(|name| is_good(name)))
-}
-
-/// What a node lacks that uses the plugin and would not any more; none: it does not use it.
-fn lacks(node: &NodeStatus, all: &[Plugin], now: Option<&Plugin>, wanted: &PluginVersion) -> Option<String> {
-    // A service may run that could not be started as its folder is now.
-    let mut runs = node.services.iter().flatten().filter(|service| service.handler == wanted.name);
-    let service = runs.next().map(|service| service.name.clone());
-    let service = service.or_else(|| now?.services.first().cloned())?;
-    let named = all.iter().find(|plugin| plugin.services.contains(&service));
-    let why = named.and_then(|plugin| plugin.error.clone());
-    Some(why.map_or_else(
-        || format!("would have no {} for the service {service}", wanted.name),
-        |why| format!("could not take what its service {service} names: {why}"),
-    ))
-}
-
-/// The plugin of this name that services of a node use now.
-pub(super) async fn in_force(
-    daemon: &Daemon,
-    node: &str,
-    name: &str,
-) -> Result<Option<Plugin>, CommandError> {
-    Ok(used(&plugins(daemon, "/v1/plugins", node).await?, name))
-}
-
-async fn plugins(daemon: &Daemon, path: &str, node: &str) -> Result<Vec<Plugin>, CommandError> {
-    Ok(daemon.get::<Vec<Plugin>>(&at_node(path, Some(node))).await?.value)
-}
-
-fn used(all: &[Plugin], name: &str) -> Option<Plugin> {
-    all.iter().find(|plugin| plugin.name == name && !plugin.services.is_empty()).cloned()
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use koi_proto::api::{Done, ErrorCode, NodeState, NodeStatus, OnNode, Promote, Reconfigure, Status};
 use tokio::time::{Instant, sleep};
 
-use super::plan;
+use super::asking;
 use super::plan::{Plan, Step};
+use super::progress::Progress;
 use crate::commands::cluster::show::STATUS;
 use crate::connect::Daemon;
 use crate::error::CommandError;
@@ -20,6 +21,8 @@ pub(super) struct Steps<'s> {
     pub(super) daemon: &'s Daemon,
     pub(super) plan: &'s Plan,
     pub(super) within: Duration,
+    /// Is told what is waited for.
+    pub(super) progress: &'s Progress,
 }
 
 /// Why a rollout stops.
@@ -73,6 +76,7 @@ impl Steps<'_> {
 
     async fn reconfigure(&self, node: &str, has_failed: bool) -> Result<(), Trouble> {
         let mut began = Instant::now();
+        self.progress.doing(format!("{node} is still compiling"));
         let wait_ms = u64::try_from((self.within * 3 / 4).as_millis()).ok();
         let order = Reconfigure { node: Some(node.to_owned()), wait_ms };
         let done = self.daemon.post::<Done>("/v1/reconfigure", &order).await?.value;
@@ -111,7 +115,7 @@ impl Steps<'_> {
     }
 
     async fn has_it(&self, node: &str) -> Result<bool, Trouble> {
-        let now = plan::in_force(self.daemon, node, &self.plan.wanted.name).await?;
+        let now = asking::in_force(self.daemon, node, &self.plan.wanted.name).await?;
         Ok(now.and_then(|plugin| plugin.hash).as_ref() == Some(&self.plan.hash))
     }
 
@@ -149,6 +153,7 @@ impl Steps<'_> {
                     }
                     Look::Waiting(what) => {
                         was_well = false;
+                        self.progress.doing(what.clone());
                         what
                     }
                 },

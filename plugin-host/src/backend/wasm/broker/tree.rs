@@ -147,7 +147,7 @@ impl Tree {
             found.retain(|process| {
                 // Whoever is gone meanwhile has left its children to this process.
                 let Some(handle) = ProcessHandle::open(process.id) else { return false };
-                let is_member = is_member(self.own, handle.seen(), killed);
+                let is_member = handle.seen().descends(self.own, killed);
                 if is_member {
                     handle.signal(Signal::SIGKILL);
                     killed.insert(process.id, handle.seen().started);
@@ -163,13 +163,6 @@ impl Tree {
     }
 }
 
-/// Whether it descends from `root` for sure. Its parent's number was a member's before it was looked at: if it is still the same one's, it was when it was looked at.
-fn is_member(root: i32, process: &ProcessStat, members: &Members) -> bool {
-    let is_same =
-        |started: &u64| ProcessStat::of(process.parent).is_some_and(|parent| parent.started == *started);
-    process.parent == root || members.get(&process.parent).is_some_and(is_same)
-}
-
 /// Descendants by their numbers, and when they were started: both together name a process.
 type Members = HashMap<i32, u64>;
 
@@ -183,23 +176,4 @@ enum Descent {
     Member,
     Stranger,
     Unknown,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_child_of_whoever_has_a_members_number_by_now_is_a_stranger() {
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let parent = ProcessStat::of(child.id() as i32).unwrap();
-        let grandchild = ProcessStat { id: 1_000_000_000, parent: parent.id, ..parent.clone() };
-        let is_one = |members: &[(i32, u64)]| is_member(1, &grandchild, &members.iter().copied().collect());
-        assert!(!is_one(&[]));
-        assert!(is_one(&[(parent.id, parent.started)]));
-        assert!(!is_one(&[(parent.id, parent.started - 1)]));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!is_one(&[(parent.id, parent.started)]));
-    }
 }
