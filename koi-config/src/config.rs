@@ -235,6 +235,12 @@ pub struct Policy {
     pub status_failures: u32,
     /// How soon `status` runs again after a bad one that was not the last.
     pub status_retry: Duration,
+    /// How often within `restart_window` a service is restarted in place before its failure is the node's.
+    pub restarts: u32,
+    /// See `restarts`.
+    pub restart_window: Duration,
+    /// How long a restart may take, with all services above it.
+    pub restart_timeout: Duration,
     /// Whether the node has failed when a service has.
     pub critical: bool,
 }

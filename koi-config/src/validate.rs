@@ -14,6 +14,8 @@ use crate::source::{Format, Identity};
 const PARALLEL: u32 = 4096;
 /// Bad statuses in a row that a service may have at most.
 const BAD_STATUSES: u32 = 1000;
+/// Restarts of a service in a window at most.
+const RESTARTS: u32 = 100;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +247,7 @@ impl Validator<'_> {
         let hooks = &services.timeouts;
         let ms = Duration::from_millis;
         let (minute, hour, day) = (Duration::from_mins(1), Duration::from_hours(1), Duration::from_hours(24));
-        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 14] = [
+        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 16] = [
             ("timing.heartbeat", timing.heartbeat, ms(5)..=ms(10_000)),
             ("timing.leader_lease", timing.leader_lease, ms(15)..=minute * 5),
             ("timing.master_lease", timing.master_lease, ms(30)..=minute * 10),
@@ -260,6 +262,8 @@ impl Validator<'_> {
             ("services.timeouts.demote", hooks.demote, ms(1)..=day),
             ("services.timeouts.failed", hooks.failed, ms(1)..=day),
             ("services.policy.status_retry", services.policy.status_retry, ms(10)..=day),
+            ("services.policy.restart_window", services.policy.restart_window, ms(1000)..=day * 7),
+            ("services.policy.restart_timeout", services.policy.restart_timeout, ms(100)..=day),
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {
@@ -287,6 +291,7 @@ impl Validator<'_> {
             ("services.auto_recover_wait_factor", services.auto_recover_wait_factor, 1..=8),
             ("services.max_parallel", services.max_parallel, 1..=PARALLEL),
             ("services.policy.status_failures", services.policy.status_failures, 1..=BAD_STATUSES),
+            ("services.policy.restarts", services.policy.restarts, 0..=RESTARTS),
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {

@@ -99,8 +99,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn policy()(status_failures in 1_u32..=1000, status_retry in ms(10..900_000), critical in any::<bool>()) -> Policy {
-        Policy { status_failures, status_retry, critical }
+    fn policy()(
+        status_failures in 1_u32..=1000, status_retry in ms(10..900_000), restarts in 0_u32..=100,
+        restart_window in ms(1000..900_000), restart_timeout in ms(100..900_000), critical in any::<bool>(),
+    ) -> Policy {
+        Policy { status_failures, status_retry, restarts, restart_window, restart_timeout, critical }
     }
 }
 
@@ -286,6 +289,9 @@ fn show_says_every_value_and_hides_the_password() {
     [services.policy]
     status_failures = 1                        # bad statuses in a row with which a service has failed, 1 to 1000
     status_retry = "1s"                        # how soon status runs again after a bad one that was not the last
+    restarts = 0                               # how often a service that has failed is restarted in place within restart_window, 0 to 100
+    restart_window = "10m"                     # in which restarts are counted
+    restart_timeout = "30s"                    # how long a restart may take, with all services above it
     critical = true                            # false: a service that fails is tried again by itself, and its node goes on
 
     [plugins]
@@ -357,6 +363,9 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
     [services.policy]
     # status_failures = 1                      # bad statuses in a row with which a service has failed, 1 to 1000
     # status_retry = "1s"                      # how soon status runs again after a bad one that was not the last
+    # restarts = 0                             # how often a service that has failed is restarted in place within restart_window, 0 to 100
+    # restart_window = "10m"                   # in which restarts are counted
+    # restart_timeout = "30s"                  # how long a restart may take, with all services above it
     # critical = true                          # false: a service that fails is tried again by itself, and its node goes on
 
     [plugins]

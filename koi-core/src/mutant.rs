@@ -84,6 +84,12 @@ pub enum Mutant {
     BadStatusesUncounted,
     /// Tolerance: a node fails with whatever service fails.
     AllCritical,
+    /// Tolerance: a service is restarted in place however often it was.
+    RestartsUncounted,
+    /// Tolerance: a restart may take as long as it takes.
+    RestartUnbounded,
+    /// Tolerance: a lost lease is no reason to end a restart.
+    RestartOutlivesLease,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
     /// A node that cannot write its mark is named master.
@@ -102,7 +108,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 46] = [
+    pub const ALL: [Mutant; 49] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -142,6 +148,9 @@ impl Mutant {
         Mutant::ContradictionIgnored,
         Mutant::BadStatusesUncounted,
         Mutant::AllCritical,
+        Mutant::RestartsUncounted,
+        Mutant::RestartUnbounded,
+        Mutant::RestartOutlivesLease,
         Mutant::DoubtedTaken,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,

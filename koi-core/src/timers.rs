@@ -46,6 +46,8 @@ pub enum Timer {
     ServiceRest,
     /// A new service that failed is tried again.
     ServiceRetry,
+    /// A restart of a service has had its time.
+    RestartEnd,
     /// The disk has not taken a state for so long that it counts as one that hangs.
     DiskHang,
     /// A node that stops waits no longer for the others.

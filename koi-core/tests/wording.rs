@@ -309,6 +309,8 @@ fn faults() -> Vec<FailureReason> {
             F::NotStopped { .. },
             F::GraceOver(_),
             F::TakenDownWith { .. },
+            F::RestartTooLong { .. },
+            F::RestartInterrupted { .. },
             F::Barred(_),
             F::NodeFailed
         ],
@@ -326,6 +328,8 @@ fn faults() -> Vec<FailureReason> {
             F::NotStopped { service: db() },
             F::GraceOver(over()),
             F::TakenDownWith { service: db(), reason: Box::new(said()) },
+            F::RestartTooLong { limit: Duration::from_secs(30), reason: Box::new(said()) },
+            F::RestartInterrupted { reason: Box::new(said()) },
             F::Barred(bar()),
             F::NodeFailed,
         ]
@@ -383,6 +387,8 @@ fn notes() -> Vec<ServiceNote> {
         [
             S::Status { .. },
             S::BadStatus { .. },
+            S::Restarts(_),
+            S::Restarted { .. },
             S::Failed(_),
             S::NotStopped(_),
             S::Barred(_),
@@ -391,6 +397,9 @@ fn notes() -> Vec<ServiceNote> {
         vec![
             S::Status { message: name("in sync") },
             S::BadStatus { times: 2, most: 3, reason: said() },
+            S::Restarts(said()),
+            S::Restarted { times: 2, window: Duration::from_mins(10) },
+            S::Restarted { times: 3, window: Duration::from_secs(90) },
             S::Failed(said()),
             S::NotStopped(said()),
             S::Barred(bar()),
@@ -497,6 +506,8 @@ fn a_sentence_names_the_node_or_the_service_that_it_is_about() {
         Event::HookStarted { service: db(), hook: Hook::Start },
         Event::HookEnded { service: db(), hook: Hook::Start, took, how: HookEnd::Done, failed: false },
         Event::SlowDemote { service: db(), took, grace },
+        Event::Restarting { failure: failure(), times: 1, most: 2 },
+        Event::Restarted { service: db(), took },
         Event::Unclean { service: db() },
     ];
     for event in events {

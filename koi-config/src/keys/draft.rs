@@ -197,7 +197,14 @@ fn defaults() -> Config {
                 demote: Duration::from_secs(30),
                 failed: Duration::from_secs(20),
             },
-            policy: Policy { status_failures: 1, status_retry: Duration::from_secs(1), critical: true },
+            policy: Policy {
+                status_failures: 1,
+                status_retry: Duration::from_secs(1),
+                restarts: 0,
+                restart_window: Duration::from_mins(10),
+                restart_timeout: Duration::from_secs(30),
+                critical: true,
+            },
         },
         plugins: Plugins {
             dirs: vec!["/usr/lib/koi/plugins".into(), "/etc/koi/plugins".into()],

@@ -196,6 +196,12 @@ pub(crate) static KEYS: &[Key] = keys! {
         "bad statuses in a row with which a service has failed, 1 to 1000", |d| &mut d.rest.services.policy.status_failures;
     "services.policy.status_retry", None, "",
         "how soon status runs again after a bad one that was not the last", |d| &mut d.rest.services.policy.status_retry;
+    "services.policy.restarts", None, "",
+        "how often a service that has failed is restarted in place within restart_window, 0 to 100", |d| &mut d.rest.services.policy.restarts;
+    "services.policy.restart_window", None, "",
+        "in which restarts are counted", |d| &mut d.rest.services.policy.restart_window;
+    "services.policy.restart_timeout", None, "",
+        "how long a restart may take, with all services above it", |d| &mut d.rest.services.policy.restart_timeout;
     "services.policy.critical", None, "",
         "false: a service that fails is tried again by itself, and its node goes on", |d| &mut d.rest.services.policy.critical;
     "plugins.dirs", None, "",

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::io::HookEnd;
 use crate::reason::{
-    DropReason, GraceOver, IneligibleReason, NodeFailure, StepDownReason, TakeDownReason, WarnReason,
+    DropReason, GraceOver, IneligibleReason, NodeFailure, ServiceFailure, StepDownReason, TakeDownReason,
+    WarnReason,
 };
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
@@ -48,6 +49,8 @@ pub enum Event {
     Failed { reason: NodeFailure, recovers_in: Option<Duration> },
     Barred { reason: IneligibleReason },
     Recovering { failures: u32 },
+    Restarting { failure: ServiceFailure, times: u32, most: u32 },
+    Restarted { service: String, took: Duration },
     Unclean { service: String },
     Fenced { reason: GraceOver },
     Maintenance { on: bool },
@@ -90,6 +93,8 @@ impl Event {
             Event::Failed { .. } => "failed",
             Event::Barred { .. } => "barred",
             Event::Recovering { .. } => "recovering",
+            Event::Restarting { .. } => "restarting",
+            Event::Restarted { .. } => "restarted",
             Event::Unclean { .. } => "unclean",
             Event::Fenced { .. } => "fenced",
             Event::Maintenance { .. } => "maintenance",
@@ -117,6 +122,7 @@ impl Event {
             Event::LeaderLost { .. }
             | Event::LeaseLost { .. }
             | Event::SlowDemote { .. }
+            | Event::Restarting { .. }
             | Event::NodeLost { .. }
             | Event::NodeDead { .. }
             | Event::TargetDropped { .. }
@@ -138,6 +144,8 @@ impl Event {
             | Event::HookStarted { service, .. }
             | Event::HookEnded { service, .. }
             | Event::SlowDemote { service, .. }
+            | Event::Restarted { service, .. }
+            | Event::Restarting { failure: ServiceFailure { service, .. }, .. }
             | Event::Unclean { service } => Some(service),
             _ => None,
         }
@@ -211,6 +219,12 @@ impl fmt::Display for Event {
             }
             Event::Recovering { failures } => {
                 write!(f, "this node tries again, after {failures} failures")
+            }
+            Event::Restarting { failure, times, most } => {
+                write!(f, "{failure}; it is restarted in place, restart {times} of {most}")
+            }
+            Event::Restarted { service, took } => {
+                write!(f, "{service} is back after its restart, which took {} ms", took.as_millis())
             }
             Event::Unclean { service } => write!(
                 f,

@@ -2,6 +2,7 @@
 
 mod aside;
 mod bad_status;
+pub(crate) mod restart;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
 use crate::reason::{FailureReason, IneligibleReason, ServiceNote};
+use crate::supervision::service::restart::Restart;
 use crate::types::{Hook, ServiceState, Time};
 use crate::view::Action;
 
@@ -68,6 +70,10 @@ pub(crate) struct Service {
     excused_at: Time,
     /// It has failed by itself alone, and has not run well since: nobody waits for it.
     unproven: bool,
+    /// It is being restarted in place.
+    pub(crate) restart: Option<Restart>,
+    /// When it was restarted, within its window.
+    restarts: Vec<Time>,
     pub(crate) score: Option<i32>,
     pub(crate) message: Option<ServiceNote>,
     pub(crate) cause: Option<Cause>,
@@ -153,6 +159,8 @@ impl Service {
             in_vain: 0,
             excused_at: Time(0),
             unproven: false,
+            restart: None,
+            restarts: Vec::new(),
             score: None,
             message: None,
             cause: None,
@@ -374,6 +382,7 @@ impl Service {
         self.surprises = Patience::default();
         self.setbacks = Patience::default();
         self.in_vain = 0;
+        self.restarts.clear();
         self.doubts.clear();
     }
 

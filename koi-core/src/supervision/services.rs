@@ -131,7 +131,8 @@ impl Services {
 
     /// A service that is being taken down as failed.
     pub(crate) fn failing(&self) -> Option<&str> {
-        let failing = |s: &&Service| s.state == ServiceState::Failing && !s.stands_aside();
+        let failing =
+            |s: &&Service| s.state == ServiceState::Failing && !s.stands_aside() && s.restart.is_none();
         self.list.iter().find(failing).map(|s| s.spec.name.as_str())
     }
 
@@ -145,9 +146,12 @@ impl Services {
         self.list.iter().any(|s| !s.stands_aside() && s.is_ineligible())
     }
 
-    /// Of the services that are critical. `settled`: leaving aside those that appeared beside a master and have never been promoted yet.
+    /// Of the services that are critical. `settled`: leaving aside those that appeared beside a master and have never been promoted yet, and those
+    /// that are restarted in place.
     pub(crate) fn summary(&self, settled: bool) -> Summary {
-        let list = || self.list.iter().filter(move |s| s.is_critical() && !(settled && s.is_newcomer()));
+        let in_restart = self.is_in_restart();
+        let aside = |s: &Service| !s.is_critical() || settled && (s.is_newcomer() || in_restart(s));
+        let list = || self.list.iter().filter(|s| !aside(s));
         let any = |states: &[ServiceState]| list().any(|s| states.contains(&s.state));
         if any(&[ServiceState::Failed, ServiceState::Failing]) {
             Summary::Error
@@ -244,6 +248,7 @@ impl Services {
     /// Every status is due now: after maintenance nobody knows how things are.
     pub(crate) fn ask_all(&mut self, now: Time) {
         self.list.iter_mut().for_each(|service| service.ask(now));
+        self.prolong_restarts(now);
     }
 
     /// The status of some service has not said yet how it is since maintenance ended.
@@ -251,8 +256,9 @@ impl Services {
         self.list.iter().any(|s| s.unasked > 0)
     }
 
-    /// Sets none while there is no room for another hook: then the end of one makes room.
+    /// Sets none for hooks while there is no room for another one: then the end of one makes room.
     pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
+        self.set_restart_timers(timers);
         if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
             return;
         }
@@ -290,10 +296,11 @@ impl Services {
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, goal: &Goal, out: &mut Effects) {
-        if !goal.in_maintenance && goal.action >= Action::Start {
-            self.try_again(goal.now);
-        }
         loop {
+            // The time of one may have come while it went down.
+            if !goal.in_maintenance && goal.action >= Action::Start {
+                self.try_again(goal.now);
+            }
             let mut order = PriorityGates::for_services(&self.list);
             let mut again = false;
             for at in 0..self.list.len() {
@@ -313,14 +320,18 @@ impl Services {
 
     /// One step of one service; whether the others may move on because of it.
     fn step_one(&mut self, at: usize, gates: Gates, running: usize, goal: &Goal, out: &mut Effects) -> bool {
+        let floor = self.restart_floor();
         let service = &mut self.list[at];
+        // What builds on a service that is restarted goes down before it and comes up after it.
+        let above = floor.zip(service.spec.priority).is_some_and(|(floor, own)| own > floor);
+        let action = if above { goal.action.min(Action::Stop) } else { goal.action };
         let too_late =
             |r: &crate::supervision::service::Running| goal.overdue.is_some_and(|end| r.since < end);
         if service.maybe_promoted && !goal.in_maintenance && service.running.as_ref().is_some_and(too_late) {
             abort(service, true, out);
         }
         let gates = gates.resting(service.rests_until() > goal.now);
-        let step = service.next_step(goal.action, gates, goal.urgent);
+        let step = service.next_step(action, gates, goal.urgent);
         if goal.in_maintenance {
             if step == Step::Run(Hook::Start) && service.state == ServiceState::Stopped {
                 let from = service.state;
@@ -455,7 +466,7 @@ impl Services {
                 disabled: s.spec.disabled,
                 promotable: s.promotable,
                 score: s.score,
-                message: note(s, now).map(|note| note.to_string()),
+                message: told(s, now),
             })
             .collect()
     }
@@ -525,10 +536,18 @@ impl PriorityGates {
     }
 }
 
+/// What is to be known of a service now, and how often it was restarted.
+fn told(service: &Service, now: Time) -> Option<String> {
+    let notes = [note(service, now), service.restarted_note(now)];
+    let texts: Vec<String> = notes.into_iter().flatten().map(|note| note.to_string()).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
 /// What is to be known of a service now.
 fn note(service: &Service, now: Time) -> Option<ServiceNote> {
     let barred = service.ineligible_reason().map(ServiceNote::Barred);
-    barred.or_else(|| resting(service, now)).or_else(|| service.message.clone())
+    let restarts = || service.restart.as_ref().map(|r| ServiceNote::Restarts(r.cause.reason.clone()));
+    barred.or_else(|| resting(service, now)).or_else(restarts).or_else(|| service.message.clone())
 }
 
 /// What is to be known of a service that waits although it could be started or promoted.

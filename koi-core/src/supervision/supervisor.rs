@@ -410,7 +410,15 @@ impl ServiceSupervisor {
         let Some(ended) = self.services.finished(run, end, now, block, grace, out) else { return };
         match ended.consequence {
             Consequence::None => {}
-            Consequence::Failed(cause) => self.service_failed(&ended.service, cause, settings, now, out),
+            Consequence::Failed(cause) => {
+                // A node that goes down anyway brings nothing back.
+                let stays = self.failure.is_none()
+                    && self.phase == Phase::Joined
+                    && self.lease.is_none_or(|held| held.lost.is_none());
+                if !(stays && self.services.restart(&ended.service, &cause, now, out)) {
+                    self.service_failed(&ended.service, cause, settings, now, out);
+                }
+            }
             Consequence::Unclean => {
                 let reason = FailureReason::NotStopped { service: ended.service.clone() };
                 let cause = Cause { hook: Hook::Stop, reason, timed_out: false, lasting: false };
@@ -431,6 +439,7 @@ impl ServiceSupervisor {
         now: Time,
         out: &mut Effects,
     ) {
+        self.services.forget_restarts();
         let note = FailureNote {
             service: clip(service, limits::NAME_BYTES),
             hook: cause.hook.as_str().to_owned(),
@@ -498,16 +507,28 @@ impl ServiceSupervisor {
         }
         if !in_maintenance {
             self.watch_lease(settings, around, out);
+            self.watch_restarts(settings, around, out);
         }
         self.was_in_maintenance = in_maintenance;
         self.tell_of_bars(out);
         let want = self.want(settings, around, in_maintenance);
         self.services.step(&want, out);
-        if !in_maintenance && self.try_recovery(settings, around.now, out) {
+        let has_joined = self.join_when_down();
+        let recovers = !in_maintenance && self.try_recovery(settings, around.now, out);
+        if has_joined || recovers {
             let want = self.want(settings, around, in_maintenance);
             self.services.step(&want, out);
         }
         self.settle(in_maintenance, settings, around, out)
+    }
+
+    /// What an earlier run left is down: from now on the node takes part. Whether it just began to.
+    fn join_when_down(&mut self) -> bool {
+        let joins = self.phase == Phase::TakingDown && self.services.all_down();
+        if joins {
+            self.phase = Phase::Joined;
+        }
+        joins
     }
 
     /// Says once why the node counts as failed without a failure, and what keeps a service from running that it goes on without.
@@ -544,6 +565,21 @@ impl ServiceSupervisor {
             state: self.state(settings, around),
             epoch: self.lease.map_or(around.epoch, |h| h.epoch),
             cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.ineligible_reason()),
+        }
+    }
+
+    /// A restart ends with the lease, at once, and when its time is over: then the service has failed after all.
+    fn watch_restarts(&mut self, settings: &Settings, around: &NodeContext, out: &mut Effects) {
+        if self.action(settings, around) < Action::Start {
+            return self.services.forget_restarts();
+        }
+        let lost = self.lease.is_some_and(|held| held.lost.is_some());
+        let failed = match lost && !mutant!(RestartOutlivesLease) {
+            true => self.services.interrupted_restart(),
+            false => self.services.overdue_restart(around.now),
+        };
+        if let Some((service, cause)) = failed {
+            self.service_failed(&service, cause, settings, around.now, out);
         }
     }
 
@@ -595,7 +631,7 @@ impl ServiceSupervisor {
         forgotten
     }
 
-    /// Ends what is over: the taking down after a start, and a mastership of which nothing is promoted any more.
+    /// Ends what is over: restarts, and a mastership of which nothing is promoted any more.
     fn settle(
         &mut self,
         in_maintenance: bool,
@@ -604,8 +640,9 @@ impl ServiceSupervisor {
         out: &mut Effects,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        if self.phase == Phase::TakingDown && self.services.all_down() {
-            self.phase = Phase::Joined;
+        if !in_maintenance {
+            let promoted = self.action(settings, around) == Action::Promote;
+            self.services.end_restarts(promoted, around.now, out);
         }
         // The mark is cleared only when nothing can be promoted any more.
         outcome.clear_mark = self.phase == Phase::Joined && !self.services.maybe_promoted();

@@ -124,6 +124,9 @@ fn policy(own: &PolicySettings, usual: &Policy) -> ServicePolicy {
     ServicePolicy {
         status_failures: own.status_failures.unwrap_or(usual.status_failures),
         status_retry: own.status_retry.unwrap_or(usual.status_retry),
+        restarts: own.restarts.unwrap_or(usual.restarts),
+        restart_window: own.restart_window.unwrap_or(usual.restart_window),
+        restart_timeout: own.restart_timeout.unwrap_or(usual.restart_timeout),
         critical: own.critical.unwrap_or(usual.critical),
     }
 }

@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn everything_that_may_stand_in_it_is_read() {
         let text = "handler = \"vip\"\n[config]\nzone = \"b\"\naddress = \"10.0.0.9\"\nport = 0x10\nload = 1.50\narp = true\n\
-                    peers = [\"a\", 2]\npassword = { file = \"/etc/db\" }\n[timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[policy]\nstatus_failures = 3\nstatus_retry = \"2s\"\ncritical = false\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
+                    peers = [\"a\", 2]\npassword = { file = \"/etc/db\" }\n[timeouts]\nstart = \"5s\"\nstatus_interval = \"1s\"\n[policy]\nstatus_failures = 3\nstatus_retry = \"2s\"\nrestarts = 2\nrestart_window = \"5m\"\nrestart_timeout = \"20s\"\ncritical = false\n[limits]\nmemory = \"64MiB\"\n[grants]\ntcp = [\"a:1\"]\n";
         let manifest = load(text).unwrap().unwrap();
         assert_eq!(manifest.handler.as_deref(), Some("vip"));
         let one = |key, value, line| Setting { line, ..Setting::said(key, value) };
@@ -392,6 +392,9 @@ mod tests {
         let policy = PolicySettings {
             status_failures: Some(3),
             status_retry: Some(Duration::from_secs(2)),
+            restarts: Some(2),
+            restart_window: Some(Duration::from_mins(5)),
+            restart_timeout: Some(Duration::from_secs(20)),
             critical: Some(false),
         };
         assert_eq!(manifest.policy, policy);
@@ -399,7 +402,7 @@ mod tests {
         assert_eq!(manifest.grants["tcp"][0].as_str(), Some("a:1"));
         assert_eq!(
             (manifest.grant_line(Some("tcp")), manifest.grant_line(Some("exec"))),
-            (Some(20), Some(19))
+            (Some(23), Some(22))
         );
         assert_eq!(Manifest::default().grant_line(None), None);
     }

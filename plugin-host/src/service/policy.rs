@@ -10,10 +10,14 @@ use crate::service::manifest::{ManifestEntryError, SpannedError, time, unknown};
 use crate::service::toml_places::in_file_order;
 
 /// What may stand there.
-pub(super) const POLICY_KEYS: [&str; 3] = ["status_failures", "status_retry", "critical"];
+pub(super) const POLICY_KEYS: [&str; 6] =
+    ["status_failures", "status_retry", "restarts", "restart_window", "restart_timeout", "critical"];
 
 /// Bad statuses in a row that a service may have at most.
 const BAD_STATUSES: RangeInclusive<u32> = 1..=1000;
+
+/// Restarts in a window.
+const RESTARTS: RangeInclusive<u32> = 0..=100;
 
 /// `[policy]`: what this service wants other than `[services.policy]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,12 @@ pub struct PolicySettings {
     pub status_failures: Option<u32>,
     /// How soon `status` runs again after a bad one that was not the last.
     pub status_retry: Option<Duration>,
+    /// How often within the window it is restarted in place before its failure is the node's.
+    pub restarts: Option<u32>,
+    /// In which restarts are counted.
+    pub restart_window: Option<Duration>,
+    /// How long a restart may take, with all services above it.
+    pub restart_timeout: Option<Duration>,
     /// Whether its node has failed when it has.
     pub critical: Option<bool>,
 }
@@ -34,6 +44,9 @@ pub(super) fn policy(table: &DeTable<'_>) -> Result<PolicySettings, SpannedError
         match name {
             "status_failures" => policy.status_failures = Some(number(name, value, BAD_STATUSES)?),
             "status_retry" => policy.status_retry = Some(time(name, value)?),
+            "restarts" => policy.restarts = Some(number(name, value, RESTARTS)?),
+            "restart_window" => policy.restart_window = Some(time(name, value)?),
+            "restart_timeout" => policy.restart_timeout = Some(time(name, value)?),
             "critical" => policy.critical = Some(truth(name, value)?),
             _ => return Err(unknown(key, &POLICY_KEYS)),
         }

@@ -289,7 +289,7 @@ pub fn usual_settings(index: usize, electors: u16, runner: bool) -> Settings {
 }
 
 /// So many services: the last one is independent, the others have priorities. The first, which breaks now and then, is borne with for a while in
-/// some worlds, and not critical in others.
+/// some worlds, not critical in others, and restarted in place in others.
 fn folder(services: usize, seed: u64) -> Vec<ServiceSpec> {
     let policy = |n: usize| match (n, seed % 8) {
         (0, 1) => ServicePolicy {
@@ -298,6 +298,12 @@ fn folder(services: usize, seed: u64) -> Vec<ServiceSpec> {
             ..Default::default()
         },
         (0, 2) => ServicePolicy { critical: false, ..Default::default() },
+        (0, 3 | 4) => ServicePolicy {
+            restarts: 2,
+            restart_window: Duration::from_secs(60),
+            restart_timeout: Duration::from_secs(5),
+            ..Default::default()
+        },
         _ => ServicePolicy::default(),
     };
     let spec = |n: usize| ServiceSpec {

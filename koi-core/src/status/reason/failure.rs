@@ -62,6 +62,18 @@ pub enum FailureReason {
         /// Why the other has failed.
         reason: Box<FailureReason>,
     },
+    /// It was restarted in place, and was not back in time.
+    RestartTooLong {
+        /// How long the restart was allowed to take.
+        limit: Duration,
+        /// Why it was restarted.
+        reason: Box<FailureReason>,
+    },
+    /// It was restarted in place when the lease was lost.
+    RestartInterrupted {
+        /// Why it was restarted.
+        reason: Box<FailureReason>,
+    },
     /// A service cannot run at all.
     Barred(IneligibleReason),
     /// The node has failed, and nothing better is known.
@@ -184,6 +196,15 @@ pub enum ServiceNote {
         most: u32,
         /// What the last one said.
         reason: FailureReason,
+    },
+    /// It is being restarted in place.
+    Restarts(FailureReason),
+    /// It was restarted in place.
+    Restarted {
+        /// How often.
+        times: u32,
+        /// Within so long.
+        window: Duration,
     },
     /// It is taken down as failed.
     Failed(FailureReason),

@@ -1,6 +1,7 @@
 //! Words for what is wrong with a node or a service.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::io::{HookEnd, Observed};
 use crate::reason::{
@@ -41,6 +42,12 @@ impl fmt::Display for FailureReason {
             FailureReason::NotStopped { service } => write!(f, "{service} could not be stopped"),
             FailureReason::GraceOver(over) => over.fmt(f),
             FailureReason::TakenDownWith { service, reason } => write!(f, "{service}: {reason}"),
+            FailureReason::RestartTooLong { limit, reason } => {
+                write!(f, "not back within {} of its restart: {reason}", span(*limit))
+            }
+            FailureReason::RestartInterrupted { reason } => {
+                write!(f, "the lease ran out during its restart: {reason}")
+            }
             FailureReason::Barred(bar) => bar.fmt(f),
             FailureReason::NodeFailed => f.write_str("the node has failed"),
         }
@@ -126,6 +133,10 @@ impl fmt::Display for ServiceNote {
             ServiceNote::BadStatus { times, most, reason } => {
                 write!(f, "{times} of {most} bad statuses: {reason}")
             }
+            ServiceNote::Restarts(reason) => write!(f, "is being restarted: {reason}"),
+            ServiceNote::Restarted { times, window } => {
+                write!(f, "restarted {} in {}", often(*times), span(*window))
+            }
             ServiceNote::Failed(reason) => reason.fmt(f),
             ServiceNote::NotStopped(reason) => write!(f, "cannot be stopped: {reason}"),
             ServiceNote::Barred(bar) => bar.fmt(f),
@@ -135,6 +146,22 @@ impl fmt::Display for ServiceNote {
                 left.as_secs_f32().ceil()
             ),
         }
+    }
+}
+
+fn often(times: u32) -> String {
+    match times {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        times => format!("{times} times"),
+    }
+}
+
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        60 => "a minute".to_owned(),
+        seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+        _ => format!("{} s", time.as_secs_f32()),
     }
 }
 

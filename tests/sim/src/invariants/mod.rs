@@ -14,6 +14,7 @@ mod maintenance;
 mod once;
 mod pace;
 mod promises;
+mod restarts;
 mod terms;
 mod tolerance;
 mod turns;
@@ -25,6 +26,7 @@ pub struct Invariants {
     promises: promises::Promises,
     pace: pace::Pace,
     terms: terms::Terms,
+    restarts: restarts::Restarts,
     tolerance: tolerance::Tolerance,
     /// What was violated, in order.
     pub violations: Vec<String>,
@@ -45,14 +47,19 @@ impl Invariants {
 
     pub(crate) fn told(&mut self, now: u64, machine: usize, event: &Event, specs: &[ServiceSpec]) {
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
+        self.violations.extend(self.restarts.check(now, machine, event, specs));
     }
 
     pub(crate) fn booted(&mut self, machine: usize) {
-        self.tolerance.restarted(machine);
+        self.tolerance.booted(machine);
+        self.restarts.booted(machine);
     }
 
     pub(crate) fn asked(&mut self, command: &Command) {
         self.promises.asked(command);
+        if *command == Command::Recover {
+            self.restarts.forgiven();
+        }
     }
 
     pub(crate) fn answered(&mut self, command: &Command, result: &Result<Answered, CommandError>) {

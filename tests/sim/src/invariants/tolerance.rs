@@ -23,12 +23,17 @@ impl Tolerance {
     ) -> Option<String> {
         let spec = |name: &str| specs.iter().find(|spec| spec.name == name);
         match event {
-            Event::HookEnded { service, hook: Hook::Status, how: HookEnd::Failed { .. }, .. } => {
-                *self.bad.entry((machine, service.clone())).or_default() += 1;
+            Event::HookEnded {
+                service, hook: Hook::Status, how: HookEnd::Failed { lasting, .. }, ..
+            } => {
+                let times = self.bad.entry((machine, service.clone())).or_default();
+                *times = if *lasting { u32::MAX } else { *times + 1 };
                 None
             }
             // A status that was ended early has said nothing, good or bad.
             Event::HookEnded { hook: Hook::Status, how: HookEnd::Aborted | HookEnd::NoRoom(_), .. } => None,
+            // They are in a row whatever moves in between, until it is down.
+            Event::HookEnded { hook: Hook::Promote | Hook::Demote, .. } => None,
             Event::HookEnded { service, .. } => {
                 self.bad.remove(&(machine, service.clone()));
                 None
@@ -65,7 +70,7 @@ impl Tolerance {
     }
 
     /// A new run of the daemon counts anew.
-    pub(super) fn restarted(&mut self, machine: usize) {
+    pub(super) fn booted(&mut self, machine: usize) {
         self.bad.retain(|(of, _), _| *of != machine);
     }
 
