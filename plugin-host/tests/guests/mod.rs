@@ -12,6 +12,7 @@
 //! | `$log LEVEL TEXT`, `$remaining`, `$current`, `$sleep MS` | `host`; levels 0 trace to 4 error |
 //! | `$get KEY ADDRESS`, `$set KEY VALUE ADDRESS` | `state`; the result is written to the address |
 //! | `$print TEXT` | standard output, of a guest that [has it](Guest::with_stdout) |
+//! | `$run PROGRAM ARGS ENV STDIN HAS-TIMEOUT MS ADDRESS` | `exec`, of a guest that [has it](Guest::with_exec); the result is written to the address |
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
@@ -68,6 +69,7 @@ pub struct Guest {
     wants: Vec<Want>,
     typed_keys: Vec<ConfigKey>,
     stdout: bool,
+    exec: bool,
     lines: bool,
     texts: Vec<u8>,
 }
@@ -87,6 +89,7 @@ impl Guest {
             wants: Vec::new(),
             typed_keys: Vec::new(),
             stdout: false,
+            exec: false,
             lines: false,
             texts: Vec::new(),
         }
@@ -164,6 +167,13 @@ impl Guest {
         self
     }
 
+    /// Lets it run programs.
+    #[must_use]
+    pub fn with_exec(mut self) -> Guest {
+        self.exec = true;
+        self
+    }
+
     /// Puts its source lines in: those of `guest.wat`.
     #[must_use]
     pub fn with_lines(mut self) -> Guest {
@@ -190,8 +200,13 @@ impl Guest {
         if self.stdout {
             package = resolve.push_str("guest.wit", &STDOUT_WIT.replace("VERSION", &self.version)).unwrap();
         }
-        let world =
-            resolve.select_world(&[package], Some(if self.stdout { "guest" } else { "handler" })).unwrap();
+        let world = match (self.stdout, self.exec) {
+            (true, false) => "guest",
+            (false, true) => "handler-exec",
+            (false, false) => "handler",
+            (true, true) => panic!("no test needs a guest with both"),
+        };
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
         ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
     }
@@ -208,6 +223,7 @@ impl Guest {
             );
         }
         let (print_imports, print) = if self.stdout { (PRINT_IMPORTS, PRINT) } else { ("", "") };
+        let run = if self.exec { RUN_IMPORT.replace("VERSION", &version) } else { String::new() };
         let (describe, items, texts) = (&self.describe, &self.items, escaped(&self.texts));
         format!(
             "(module
@@ -217,7 +233,7 @@ impl Guest {
                 (import \"koi:service/host@{version}\" \"sleep\" (func $sleep (param i64) (result i32)))
                 (import \"koi:service/state@{version}\" \"get\" (func $get (param i32 i32 i32)))
                 (import \"koi:service/state@{version}\" \"set\" (func $set (param i32 i32 i32 i32 i32)))
-                {print_imports}
+                {print_imports} {run}
                 (memory (export \"memory\") 2)
                 (data (i32.const {TEXTS}) \"{texts}\")
                 {HELPERS} {print} {items} {exports}
@@ -404,6 +420,11 @@ const PRINT_IMPORTS: &str = r#"
     (import "wasi:cli/stdout@0.2.6" "get-stdout" (func $stdout (result i32)))
     (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
     (import "wasi:io/streams@0.2.6" "[resource-drop]output-stream" (func $close (param i32)))
+"#;
+
+const RUN_IMPORT: &str = r#"
+    (import "koi:service/exec@VERSION" "run"
+        (func $run (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
 "#;
 
 const PRINT: &str = r#"
