@@ -108,6 +108,7 @@ test("a web server that is silent is waited for no longer than is said", async (
   await assert.rejects(http.get("http://a/", 1), said("http://a/: no answer in time"));
   globalThis.fetch = async () => ({ status: 503, text: async () => "busy" });
   assert.deepEqual(await http.get("http://a/", 60_000), { status: 503, body: "busy" });
+  assert.ok(!process.getActiveResourcesInfo().includes("Timeout"), "no timer is left");
 });
 
 test("addresses are read, and names are not", () => {
