@@ -272,7 +272,7 @@ fn what_a_component_wrote_before_it_broke_off_in_describe_stands_behind_the_refu
     );
     let floods = format!("(loop $again {} (br $again))", "(call $complain %{so it goes on\n})");
     let why = refusal(&small("floods").before_describing(&floods).with_stderr().build());
-    let last = ["so it goes on"; 8].join(" | ");
+    let last = ["so it goes on"; 12].join(" | ");
     assert!(why.ends_with(&format!("`describe` did not answer within 1s: it must only say what the handler is; what it wrote last: {last}")), "{why}");
     let well = small("well").before_describing(says).with_stdout().with_stderr();
     assert!(Node::new().facts(&well.build()).is_ok());

@@ -7,8 +7,8 @@ use koi_plugin_api::{CallLog, LogLevel, for_people};
 
 use crate::backend::helper::output::RUST_HINT;
 
-/// Lines that are kept, and characters of each.
-const LINES: usize = 8;
+/// Lines that are kept, and characters of each. Go says first what happened, and then two lines for each function.
+const LINES: usize = 12;
 const LINE_CHARS: usize = 200;
 
 /// Keeps the last lines.
@@ -73,6 +73,9 @@ mod tests {
         (0..LINES).for_each(|n| lines.line(LogLevel::Info, &n.to_string()));
         let copy = LastLines::default();
         lines.write_to(&copy);
-        assert_eq!(copy.behind(String::new()), "; what it wrote last: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7");
+        assert_eq!(
+            copy.behind(String::new()),
+            "; what it wrote last: 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11"
+        );
     }
 }
