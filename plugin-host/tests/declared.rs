@@ -115,6 +115,9 @@ async fn a_secret_reaches_the_handler_and_nobody_else() {
     let log = ask.log.lines().join("\n");
     assert!(log.contains("(secret `password`)") && !log.contains("hunter2"), "{log}");
 
+    // What people read has one blank for two.
+    file.write("two  blanks");
+    assert_eq!(ask.hook(Hook::Start).await, Err(HookError::Failed("(secret `password`)".into())));
     file.write("changed, longer");
     assert_eq!(score(ask.hook(Hook::Status).await), Some(115), "the next call has the new one");
     fs::remove_file(file.path()).unwrap();
