@@ -85,7 +85,7 @@ fn below<'f>(
 /// WASI's streams are for both that need them.
 fn is_for(path: &str, with: &[Capability]) -> bool {
     match Path::new(path).file_stem().and_then(|stem| stem.to_str()) {
-        Some("exec") => with.contains(&Capability::Exec),
+        Some("exec" | "exec_wasip1") => with.contains(&Capability::Exec),
         Some("tcp" | "address") => with.contains(&Capability::Tcp),
         Some("http") => with.contains(&Capability::Http),
         Some("io" | "wasi") => with.contains(&Capability::Tcp) || with.contains(&Capability::Http),

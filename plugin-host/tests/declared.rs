@@ -115,11 +115,41 @@ async fn a_secret_reaches_the_handler_and_nobody_else() {
     let log = ask.log.lines().join("\n");
     assert!(log.contains("(secret `password`)") && !log.contains("hunter2"), "{log}");
 
+    // What people read has one blank for two.
+    file.write("two  blanks");
+    assert_eq!(ask.hook(Hook::Start).await, Err(HookError::Failed("(secret `password`)".into())));
     file.write("changed, longer");
     assert_eq!(score(ask.hook(Hook::Status).await), Some(115), "the next call has the new one");
     fs::remove_file(file.path()).unwrap();
     let Err(HookError::Failed(why)) = ask.hook(Hook::Status).await else { panic!("its file is gone") };
     assert!(why.contains("the secret `password`") && why.contains("cannot be read"), "{why}");
+}
+
+#[tokio::test]
+async fn a_secret_among_the_arguments_of_a_program_that_is_not_granted_is_shown_to_nobody() {
+    // Written out or cut it would not be found any more.
+    let secret = format!("hunter\"2\\{}", "x".repeat(150));
+    let (node, file) = (Node::new(), SecretFile::new(&secret));
+    let runs = format!(
+        "(call $first (i32.const 512) {FIRST_VALUE})
+        (call $run %{{/bin/echo}} (i32.const 512) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i64.const 0) (i32.const 1536))
+        (call $error (i32.const 0) %{{denied}})"
+    );
+    let first = "(func $first (param $at i32) (param $text i32) (param $length i32)
+        (i32.store (local.get $at) (local.get $text)) (i32.store offset=4 (local.get $at) (local.get $length)))";
+    let guest =
+        Guest::new("db").typed_key(key("password", ConfigKind::Secret)).hook("start", &runs).item(first);
+    let toml = format!("{}[grants]\nexec = [\"/bin/echo\"]\n", file.toml());
+    let ask = Ask::new(&node.handler("db", &guest.with_exec().build(), &toml));
+    assert_eq!(ask.hook(Hook::Start).await, Err(HookError::Failed("denied".into())));
+    assert_eq!(
+        ask.log.lines(),
+        [
+            "Warn denied: run \"/bin/echo\" \"(secret `password`)\"; exec has \"/bin/echo\" for this program; a secret \
+             belongs into its standard input, for everybody on the node sees arguments"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -37,25 +37,49 @@ async fn a_listed_program_runs_with_fitting_arguments_and_no_other_does() {
         probe.finds(exec, "exec:/usr/bin/../bin/echo add x_y dev eth0").await,
         well("add x y dev eth0\n")
     );
-    for (command, entry) in [
-        ("/bin/echo add 10.0.0.9 dev eth1", "\"/bin/echo add 10.0.0.9 dev eth1\""),
-        ("/bin/echo add 10.0.0.9 dev eth0 more", "\"/bin/echo add 10.0.0.9 dev eth0 more\""),
-        ("/bin/echo", "\"/bin/echo\""),
-        ("/bin/cat /etc/passwd", "\"/bin/cat /etc/passwd\""),
-        ("/bin/sh -c echo_hello", "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
+    let echo = "has \"/bin/echo add * dev eth0\" for this program";
+    for (command, granted, entry) in [
+        ("/bin/echo add 10.0.0.9 dev eth1", echo, "\"/bin/echo add 10.0.0.9 dev eth1\""),
+        ("/bin/echo add 10.0.0.9 dev eth0 more", echo, "\"/bin/echo add 10.0.0.9 dev eth0 more\""),
+        ("/bin/echo", echo, "\"/bin/echo\""),
+        ("/bin/cat /etc/passwd", "has \"/bin/cat\" for this program", "\"/bin/cat /etc/passwd\""),
+        ("/bin/sh -c echo_hello", "has no entry for this program", "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
     ] {
         let (error, log) = probe.fails(exec, &format!("exec:{command}")).await;
         assert_eq!(error, "denied", "{command}");
         let line = format!("service.toml: exec = [\"/bin/echo add * dev eth0\", \"/bin/cat\", {entry}]");
         assert!(log.starts_with("Warn denied: run ") && log.ends_with(&line), "{log}\nshould end in\n{line}");
         assert!(
-            log.contains("; the handler does not name it in `wants` of its `describe`; to grant it"),
+            log.contains(&format!(
+                "; exec {granted}; the handler does not name it in `wants` of its `describe`; to grant it"
+            )),
             "{log}"
         );
     }
     let (error, log) = probe.fails(exec, "exec:echo add 10.0.0.9 dev eth0").await;
     assert_eq!(error, "denied", "nothing is looked for along PATH");
     assert!(log.ends_with("; a program is named by its absolute path"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_in_vain_is_shown_with_what_is_granted() {
+    let Some(probe) = Probe::net() else { return };
+    let exec = "exec = [\"/bin/echo a\", \"/bin/echo add x *\", \"/bin/echo *\", \"/bin/echo add y\", \"/bin/echo b\"]";
+    let (_, log) = probe.fails(exec, "exec:/bin/echo add x").await;
+    let nearest = "exec has \"/bin/echo add x *\", \"/bin/echo *\", \"/bin/echo add y\", \"/bin/echo a\" and 1 more for this program;";
+    assert!(log.contains(nearest), "{log}");
+
+    let (_, log) = probe.fails("exec = [\"/bin/echo *\"]", "exec:/bin/echo -n").await;
+    assert!(
+        log.contains("exec has \"/bin/echo *\" for this program, where `*` stands for no option;"),
+        "{log}"
+    );
+
+    let (long, many) = ("x".repeat(101), " y".repeat(40));
+    let (_, log) = probe.fails("exec = [\"/bin/echo\"]", &format!("exec:/bin/echo {long} a\tb{many}")).await;
+    let shown = format!("\"{}\"… \"a\\tb\" \"y\"", "x".repeat(100));
+    assert!(log.starts_with(&format!("Warn denied: run \"/bin/echo\" {shown}")), "{log}");
+    assert!(log.contains(" \"y\" and 23 more; exec has") && log.chars().count() <= 2005, "{log}");
 }
 
 #[tokio::test]

@@ -258,6 +258,27 @@ fn a_description_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn what_a_component_wrote_before_it_broke_off_in_describe_stands_behind_the_refusal() {
+    let says = "(call $print %{begins\n}) (call $complain %{TypeError: no \x1b[31mfield\n\n  at describe (handler.js:12:3)})
+        (call $log (i32.const 4) %{gives up})";
+    let traps = small("traps").before_describing(&format!("{says} unreachable")).with_stdout().with_stderr();
+    let why = refusal(&traps.build());
+    assert!(
+        why.ends_with(
+            "trapped in describe: wasm unreachable instruction executed; what it wrote last: gives up | begins | \
+             TypeError: no [31mfield | at describe (handler.js:12:3)"
+        ),
+        "{why}"
+    );
+    let floods = format!("(loop $again {} (br $again))", "(call $complain %{so it goes on\n})");
+    let why = refusal(&small("floods").before_describing(&floods).with_stderr().build());
+    let last = ["so it goes on"; 12].join(" | ");
+    assert!(why.ends_with(&format!("`describe` did not answer within 1s: it must only say what the handler is; what it wrote last: {last}")), "{why}");
+    let well = small("well").before_describing(says).with_stdout().with_stderr();
+    assert!(Node::new().facts(&well.build()).is_ok());
+}
+
+#[test]
 fn compiled_code_is_kept_and_taken_again_only_if_it_is_whole() {
     let node = Node::new();
     let component = small("kept").build();

@@ -204,4 +204,7 @@ void *koi_memory(size_t bytes);
 #define KOI_LIST(...) ((koi_texts){ (const koi_text[]){ __VA_ARGS__ }, sizeof((const koi_text[]){ __VA_ARGS__ }) / sizeof(koi_text) })
 #define KOI_JOIN(...) koi_join(KOI_LIST(__VA_ARGS__))
 
+/* A list of keys with their values: KOI_PAIRS({ KOI("PGUSER"), KOI("koi") }). */
+#define KOI_PAIRS(...) ((koi_pairs){ (const koi_pair[]){ __VA_ARGS__ }, sizeof((const koi_pair[]){ __VA_ARGS__ }) / sizeof(koi_pair) })
+
 #endif

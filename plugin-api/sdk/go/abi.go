@@ -68,6 +68,14 @@ func (m memory) setTexts(offset uint32, texts []string) {
 	}
 }
 
+func (m memory) setPairs(offset uint32, pairs []Pair) {
+	elements := m.setList(offset, len(pairs), 16)
+	for i, pair := range pairs {
+		elements.setText(uint32(i)*16, pair.Key)
+		elements.setText(uint32(i)*16+8, pair.Value)
+	}
+}
+
 func (m memory) setBool(offset uint32, value bool) {
 	if value {
 		m.setU8(offset, 1)
@@ -193,11 +201,7 @@ func status(args unsafe.Pointer) unsafe.Pointer {
 			m.setU8(16, 1)
 			m.setU32(20, uint32(*report.PromotionScore))
 		}
-		details := m.setList(24, len(report.Details), 16)
-		for i, detail := range report.Details {
-			details.at(uint32(i)*16).setText(0, detail.Key)
-			details.at(uint32(i)*16).setText(8, detail.Value)
-		}
+		m.setPairs(24, report.Details)
 	}
 	return m.start
 }

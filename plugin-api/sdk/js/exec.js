@@ -6,10 +6,26 @@ import { decode, encode } from "./text.js";
 import { wide } from "./wide.js";
 
 const SAID = {
-  "denied": "is not granted with these arguments; koid's log has the line for [grants]",
   "not-found": "is not there; install it, or name the place where it is",
   "timed-out": "did not end in time",
 };
+
+/** Characters of arguments in an error. */
+const SHOWN = 200;
+
+/** Arguments in a line. A long one is left out whole, with all that follows: koi hides secrets, and does not know a part of one. */
+const shown = (args) => {
+  let line = "";
+  for (const arg of args) {
+    const blank = line && " ";
+    if (line.length + arg.length > SHOWN) return `${line}${blank}…`;
+    line += blank + (arg && !/\s/.test(arg) ? arg : `"${arg}"`);
+  }
+  return line;
+};
+
+const denied = (args) =>
+  `is not granted ${args.length ? `with these arguments: ${shown(args)}` : "without arguments"}; koid's log has the line for [grants]`;
 
 /**
  * Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output. It may take `ms`, and
@@ -31,6 +47,7 @@ export const run = (program, args, ms, { stdin = "", env = {} } = {}) => {
   } catch (error) {
     const why = error?.payload?.tag ?? error?.payload;
     if (why === undefined) throw error;
+    if (why === "denied") throw new Trouble(`${program} ${denied(args)}`);
     throw new Trouble(SAID[why] ? `${program} ${SAID[why]}` : `${program}: ${error.payload.val}`);
   }
   if (output.code === 0) return decode(output.stdout);

@@ -19,6 +19,8 @@ const ask = (url, ms, options) => {
       throw new Trouble(`${url}: does not answer, or is not granted; koid's log says which (${error.message})`);
     }
   };
-  const late = new Promise((_, reject) => setTimeout(() => reject(new Trouble(`${url}: no answer in time`)), ms));
-  return Promise.race([whole(), late]);
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Trouble(`${url}: no answer in time`)), ms); });
+  // A timer that is left keeps a program going until it is over: that of the tests for a minute.
+  return Promise.race([whole(), late]).finally(() => clearTimeout(timer));
 };

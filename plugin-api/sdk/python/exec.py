@@ -4,6 +4,9 @@ from wit_world.imports import exec as programs
 
 from . import Err, Trouble
 
+SHOWN = 200
+"""Characters of arguments in an error."""
+
 
 def run(
     program: str,
@@ -26,7 +29,7 @@ def run(
     try:
         output = programs.run(programs.Command(program, args, env=variables, stdin=given, timeout_ms=timeout_ms))
     except Err as error:
-        raise Trouble(f"{program}{_why(error.value)}") from error
+        raise Trouble(f"{program}{_why(error.value, args)}") from error
     if output.code == 0:
         return output.stdout.decode(errors="replace")
     said = output.stderr.decode(errors="replace").strip().split("\n")[0]
@@ -35,10 +38,23 @@ def run(
     raise Trouble(f"{program} was killed by a signal" if output.code is None else f"{program} exited with {output.code} and said nothing")
 
 
-def _why(error: programs.ExecError) -> str:
+def _shown(args: list[str]) -> str:
+    """Arguments in a line. A long one is left out whole, with all that follows: koi hides secrets, and does not know a part of one."""
+    words, length = [], 0
+    for arg in args:
+        length += len(arg) + 1
+        if length > SHOWN:
+            words.append("…")
+            break
+        words.append(arg if arg.split() == [arg] else f'"{arg}"')
+    return " ".join(words)
+
+
+def _why(error: programs.ExecError, args: list[str]) -> str:
     match error:
         case programs.ExecError_Denied():
-            return " is not granted with these arguments; koid's log has the line for [grants]"
+            which = f"with these arguments: {_shown(args)}" if args else "without arguments"
+            return f" is not granted {which}; koid's log has the line for [grants]"
         case programs.ExecError_NotFound():
             return " is not there; install it, or name the place where it is"
         case programs.ExecError_TimedOut():

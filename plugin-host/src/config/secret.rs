@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use koi_files::trust::{self, TrustError};
-use koi_plugin_api::{CallLog, Hook, HookError, Incident, LogLevel, Outcome};
+use koi_plugin_api::{CallLog, Hook, HookError, Incident, LogLevel, Outcome, for_people};
 use koi_plugin_shell::open_regular;
 use tokio::sync::Mutex as AsyncMutex;
 use zeroize::Zeroizing;
@@ -151,7 +151,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// `text` with the name of a secret in place of each of its lines that stands there.
+    /// `text` with the name of a secret in place of each of its lines that stands there, as it is or made fit for people.
     pub(crate) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut hidden = Cow::Borrowed(text);
         if self.files.is_empty() {
@@ -161,8 +161,12 @@ impl Secrets {
         for (file, secret) in self.files.iter().zip(&*last) {
             let lines = secret.iter().flat_map(|secret| secret.lines()).map(str::trim);
             for line in lines.filter(|line| line.len() >= HIDDEN_BYTES) {
-                if hidden.contains(line) {
-                    hidden = Cow::Owned(hidden.replace(line, &format!("(secret `{}`)", file.key)));
+                // A helper has cleaned what its guest says by the time it comes here.
+                let cleaned = Zeroizing::new(for_people(line, usize::MAX));
+                for shown in [line, &**cleaned] {
+                    if shown.len() >= HIDDEN_BYTES && hidden.contains(shown) {
+                        hidden = Cow::Owned(hidden.replace(shown, &format!("(secret `{}`)", file.key)));
+                    }
                 }
             }
         }

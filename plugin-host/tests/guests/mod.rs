@@ -12,6 +12,8 @@
 //! | `$log LEVEL TEXT`, `$remaining`, `$current`, `$sleep MS` | `host`; levels 0 trace to 4 error |
 //! | `$get KEY ADDRESS`, `$set KEY VALUE ADDRESS` | `state`; the result is written to the address |
 //! | `$print TEXT` | standard output, of a guest that [has it](Guest::with_stdout) |
+//! | `$complain TEXT` | standard error, of a guest that [has it](Guest::with_stderr) |
+//! | `$run PROGRAM ARGS ENV STDIN HAS-TIMEOUT MS ADDRESS` | `exec`, of a guest that [has it](Guest::with_exec); the result is written to the address |
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
@@ -24,12 +26,13 @@ use wit_parser::Resolve;
 const OLDER_WIT: &str = include_str!("../../../wit/0.1/koi-service.wit");
 const WIT: &str = include_str!("../../../wit/koi-service.wit");
 
-/// As much of WASI as standard output takes.
-const STDOUT_WIT: &str = r#"
+/// As much of WASI as standard output and standard error take.
+const STREAMS_WIT: &str = r#"
 package test:guest;
 world guest {
     include koi:service/handler@VERSION;
     import wasi:cli/stdout@0.2.6;
+    import wasi:cli/stderr@0.2.6;
 }
 package wasi:io@0.2.6 {
     interface error { resource error; }
@@ -43,6 +46,10 @@ package wasi:cli@0.2.6 {
     interface stdout {
         use wasi:io/streams@0.2.6.{output-stream};
         get-stdout: func() -> output-stream;
+    }
+    interface stderr {
+        use wasi:io/streams@0.2.6.{output-stream};
+        get-stderr: func() -> output-stream;
     }
 }
 "#;
@@ -68,6 +75,8 @@ pub struct Guest {
     wants: Vec<Want>,
     typed_keys: Vec<ConfigKey>,
     stdout: bool,
+    stderr: bool,
+    exec: bool,
     lines: bool,
     texts: Vec<u8>,
 }
@@ -87,6 +96,8 @@ impl Guest {
             wants: Vec::new(),
             typed_keys: Vec::new(),
             stdout: false,
+            stderr: false,
+            exec: false,
             lines: false,
             texts: Vec::new(),
         }
@@ -164,6 +175,20 @@ impl Guest {
         self
     }
 
+    /// Lets it write to standard error.
+    #[must_use]
+    pub fn with_stderr(mut self) -> Guest {
+        self.stderr = true;
+        self
+    }
+
+    /// Lets it run programs.
+    #[must_use]
+    pub fn with_exec(mut self) -> Guest {
+        self.exec = true;
+        self
+    }
+
     /// Puts its source lines in: those of `guest.wat`.
     #[must_use]
     pub fn with_lines(mut self) -> Guest {
@@ -187,11 +212,17 @@ impl Guest {
             false => WIT.replace("koi:service@0.2.0", &version),
         };
         let mut package = resolve.push_str("koi-service.wit", &wit).unwrap();
-        if self.stdout {
-            package = resolve.push_str("guest.wit", &STDOUT_WIT.replace("VERSION", &self.version)).unwrap();
+        let streams = self.stdout || self.stderr;
+        if streams {
+            package = resolve.push_str("guest.wit", &STREAMS_WIT.replace("VERSION", &self.version)).unwrap();
         }
-        let world =
-            resolve.select_world(&[package], Some(if self.stdout { "guest" } else { "handler" })).unwrap();
+        let world = match (streams, self.exec) {
+            (true, false) => "guest",
+            (false, true) => "handler-exec",
+            (false, false) => "handler",
+            (true, true) => panic!("no test needs a guest with both"),
+        };
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
         ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
     }
@@ -207,7 +238,20 @@ impl Guest {
                 "(func (export \"koi:service/lifecycle@{version}#{hook}\") (param $ctx i32) (result i32) {body})\n"
             );
         }
-        let (print_imports, print) = if self.stdout { (PRINT_IMPORTS, PRINT) } else { ("", "") };
+        let (mut stream_imports, mut print) = (String::new(), String::new());
+        for (is_wanted, stream, function) in
+            [(self.stdout, "stdout", "print"), (self.stderr, "stderr", "complain")]
+        {
+            if is_wanted {
+                let named = |text: &str| text.replace("STREAM", stream).replace("FUNCTION", function);
+                stream_imports += &named(STREAM_IMPORT);
+                print += &named(PRINT);
+            }
+        }
+        if !print.is_empty() {
+            stream_imports += WRITE_IMPORTS;
+        }
+        let run = if self.exec { RUN_IMPORT.replace("VERSION", &version) } else { String::new() };
         let (describe, items, texts) = (&self.describe, &self.items, escaped(&self.texts));
         format!(
             "(module
@@ -217,7 +261,7 @@ impl Guest {
                 (import \"koi:service/host@{version}\" \"sleep\" (func $sleep (param i64) (result i32)))
                 (import \"koi:service/state@{version}\" \"get\" (func $get (param i32 i32 i32)))
                 (import \"koi:service/state@{version}\" \"set\" (func $set (param i32 i32 i32 i32 i32)))
-                {print_imports}
+                {stream_imports} {run}
                 (memory (export \"memory\") 2)
                 (data (i32.const {TEXTS}) \"{texts}\")
                 {HELPERS} {print} {items} {exports}
@@ -400,16 +444,24 @@ const HELPERS: &str = r#"
         (i32.const 1024))
 "#;
 
-const PRINT_IMPORTS: &str = r#"
-    (import "wasi:cli/stdout@0.2.6" "get-stdout" (func $stdout (result i32)))
+const STREAM_IMPORT: &str = r#"
+    (import "wasi:cli/STREAM@0.2.6" "get-STREAM" (func $STREAM (result i32)))
+"#;
+
+const WRITE_IMPORTS: &str = r#"
     (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
     (import "wasi:io/streams@0.2.6" "[resource-drop]output-stream" (func $close (param i32)))
 "#;
 
+const RUN_IMPORT: &str = r#"
+    (import "koi:service/exec@VERSION" "run"
+        (func $run (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+"#;
+
 const PRINT: &str = r#"
-    (func $print (param $text i32) (param $length i32)
+    (func $FUNCTION (param $text i32) (param $length i32)
         (local $stream i32)
-        (local.set $stream (call $stdout))
+        (local.set $stream (call $STREAM))
         (call $write (local.get $stream) (local.get $text) (local.get $length) (i32.const 2048))
         (call $close (local.get $stream)))
 "#;

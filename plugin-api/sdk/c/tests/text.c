@@ -91,7 +91,8 @@ static void texts_are_joined_and_cut(void)
 
 /* Stands for koi: what the next program does. */
 static struct { uint8_t is_error, kind; int32_t code; koi_text output, words; } next;
-static koi_texts ran_with;
+static koi_command ran_with;
+static bool ran_with_timeout;
 
 void import_run(const char *program, size_t length, const koi_text *args, size_t arg_count, const koi_pair *env, size_t env_count,
                 const char *in, size_t in_length, int32_t has_timeout, uint64_t timeout_ms, void *result)
@@ -103,8 +104,8 @@ void import_run(const char *program, size_t length, const koi_text *args, size_t
             struct { uint8_t kind; koi_text words; } error;
         };
     } *to = result;
-    (void)program, (void)length, (void)env, (void)env_count, (void)in, (void)in_length, (void)has_timeout, (void)timeout_ms;
-    ran_with = (koi_texts){ args, arg_count };
+    ran_with = (koi_command){ { program, length }, { args, arg_count }, { in, in_length }, { env, env_count }, timeout_ms };
+    ran_with_timeout = has_timeout;
     to->is_error = next.is_error;
     if (next.is_error)
         to->error.kind = next.kind, to->error.words = next.words;
@@ -121,7 +122,7 @@ static bool says(bool well, const char *expected)
 static void a_program_gives_its_output_or_says_why_not(void)
 {
     next.output = KOI("42%\n");
-    CHECK(says(true, "42%\n") && ran_with.count == 2);
+    CHECK(says(true, "42%\n") && ran_with.args.count == 2 && ran_with_timeout && ran_with.timeout_ms == 1000);
     next.code = 3;
     CHECK(says(false, "/usr/bin/df exited with 3 and said nothing"));
     next.words = KOI("df: /x: no such file\nmore\n");
@@ -129,11 +130,43 @@ static void a_program_gives_its_output_or_says_why_not(void)
     next.words = KOI_NOTHING, next.kind = 1;
     CHECK(says(false, "/usr/bin/df was killed by a signal"));
     next.is_error = 1, next.kind = 0;
-    CHECK(says(false, "/usr/bin/df is not granted with these arguments; koid's log has the line for [grants]"));
+    CHECK(says(false, "/usr/bin/df is not granted with these arguments: -- /; koid's log has the line for [grants]"));
     next.kind = 2;
     CHECK(says(false, "/usr/bin/df did not end in time"));
     next.kind = 3, next.words = KOI("no memory");
     CHECK(says(false, "/usr/bin/df: no memory"));
+}
+
+static bool is_denied(koi_texts args, const char *expected)
+{
+    koi_text said;
+    next.is_error = 1, next.kind = 0;
+    bool well = koi_run(KOI("/x"), args, KOI_REST_OF_CALL, &said);
+    next.is_error = 0;
+    return !well && !ran_with_timeout && koi_same(said, KOI_JOIN(KOI("/x is not granted with"), koi_string(expected), KOI("; koid's log has the line for [grants]")));
+}
+
+static void what_is_not_granted_is_shown_and_no_part_of_a_secret(void)
+{
+    char secret[201] = { 0 };
+    memset(secret, 'x', 200);
+    CHECK(is_denied(KOI_LIST(KOI("--"), KOI(""), KOI("/a b")), " these arguments: -- \"\" \"/a b\""));
+    CHECK(is_denied((koi_texts){ 0 }, "out arguments"));
+    CHECK(is_denied(KOI_LIST(KOI("-p"), koi_string(secret), KOI("/")), " these arguments: -p …"));
+}
+
+static void a_program_reads_a_secret_and_has_the_variables_that_it_is_given(void)
+{
+    koi_text said;
+    koi_command command = { .program = KOI("/usr/bin/psql"), .args = KOI_LIST(KOI("-f"), KOI("-")), .input = KOI("hunter2"),
+                            .env = KOI_PAIRS({ KOI("PGUSER"), KOI("koi") }) };
+    next.kind = 0, next.code = 0, next.output = KOI("done");
+    CHECK(koi_run_command(&command, &said) && koi_same(said, KOI("done")));
+    CHECK(koi_same(ran_with.program, KOI("/usr/bin/psql")) && ran_with.args.count == 2 && koi_same(ran_with.input, KOI("hunter2")));
+    CHECK(ran_with.env.count == 1 && koi_same(ran_with.env.at[0].key, KOI("PGUSER")) && koi_same(ran_with.env.at[0].value, KOI("koi")));
+    CHECK(!ran_with_timeout);
+    command.timeout_ms = 10;
+    CHECK(koi_run_command(&command, &said) && ran_with_timeout && ran_with.timeout_ms == 10);
 }
 
 int main(void)
@@ -144,5 +177,7 @@ int main(void)
     addresses_are_read_and_names_are_not();
     texts_are_joined_and_cut();
     a_program_gives_its_output_or_says_why_not();
-    puts("6 tests passed");
+    what_is_not_granted_is_shown_and_no_part_of_a_secret();
+    a_program_reads_a_secret_and_has_the_variables_that_it_is_given();
+    puts("8 tests passed");
 }

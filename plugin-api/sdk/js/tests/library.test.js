@@ -55,7 +55,11 @@ test("a program gives its output, or says why not", () => {
   world.program = () => ({ code: undefined, stdout: bytes(""), stderr: bytes("") });
   assert.throws(() => run("/usr/bin/df", []), said("/usr/bin/df was killed by a signal"));
   world.program = () => { throw refused({ tag: "denied" }); };
-  assert.throws(() => run("/usr/bin/df", []), said("is not granted with these arguments"));
+  const denied = (args, words) =>
+    assert.throws(() => run("/usr/bin/df", args), said(`/usr/bin/df is not granted ${words}; koid's log has the line for [grants]`));
+  denied(["--", "", "/a b"], 'with these arguments: -- "" "/a b"');
+  denied([], "without arguments");
+  denied(["-p", "x".repeat(200), "/"], "with these arguments: -p …");
   world.program = () => { throw refused({ tag: "io", val: "no memory" }); };
   assert.throws(() => run("/usr/bin/df", []), said("/usr/bin/df: no memory"));
 });
@@ -104,6 +108,7 @@ test("a web server that is silent is waited for no longer than is said", async (
   await assert.rejects(http.get("http://a/", 1), said("http://a/: no answer in time"));
   globalThis.fetch = async () => ({ status: 503, text: async () => "busy" });
   assert.deepEqual(await http.get("http://a/", 60_000), { status: 503, body: "busy" });
+  assert.ok(!process.getActiveResourcesInfo().includes("Timeout"), "no timer is left");
 });
 
 test("addresses are read, and names are not", () => {

@@ -60,9 +60,9 @@ class Programs(unittest.TestCase):
 
         stand_ins.program = refuse
 
-    def says(self, words):
+    def says(self, words, args=("--", "/")):
         with self.assertRaises(Trouble) as raised:
-            run("/usr/bin/df", ["--", "/"], 1.5)
+            run("/usr/bin/df", list(args), 1.5)
         self.assertIn(words, str(raised.exception))
 
     def test_a_program_gives_its_output(self):
@@ -86,7 +86,10 @@ class Programs(unittest.TestCase):
         self.ends(None)
         self.says("/usr/bin/df was killed by a signal")
         self.refuses(stand_ins.exec_module.ExecError_Denied())
-        self.says("/usr/bin/df is not granted with these arguments")
+        log = "; koid's log has the line for [grants]"
+        self.says('/usr/bin/df is not granted with these arguments: -- "" "/a b"' + log, ["--", "", "/a b"])
+        self.says("/usr/bin/df is not granted without arguments" + log, [])
+        self.says("/usr/bin/df is not granted with these arguments: -p …" + log, ["-p", "x" * 200, "/"])
         self.refuses(stand_ins.exec_module.ExecError_Io("no memory"))
         self.says("/usr/bin/df: no memory")
 

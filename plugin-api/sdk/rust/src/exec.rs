@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::HookError;
 use crate::raw_exec::{self, ExecError, Output};
 
+/// Bytes of arguments in an error.
+const SHOWN_BYTES: usize = 200;
+
 /// Runs the program at an absolute path with these arguments, to its end; what it wrote to its standard output.
 ///
 /// # Errors
@@ -109,13 +112,27 @@ impl Command {
         raw_exec::run(&self.raw).map_err(|error| RunError {
             program: self.raw.program.clone(),
             why: match error {
-                ExecError::Denied => WhyNot::Denied,
+                ExecError::Denied => WhyNot::Denied { args: shown(&self.raw.args) },
                 ExecError::NotFound => WhyNot::NotFound,
                 ExecError::TimedOut => WhyNot::TimedOut,
                 ExecError::Io(words) => WhyNot::Io(words),
             },
         })
     }
+}
+
+/// Arguments in a line. A long one is left out whole, with all that follows: koi hides secrets, and does not know a part of one.
+fn shown(args: &[String]) -> String {
+    let mut line = String::new();
+    for arg in args {
+        let blank = if line.is_empty() { "" } else { " " };
+        if line.len() + arg.len() > SHOWN_BYTES {
+            return line + blank + "…";
+        }
+        let quote = if arg.is_empty() || arg.contains(char::is_whitespace) { "\"" } else { "" };
+        line.extend([blank, quote, arg, quote]);
+    }
+    line
 }
 
 // Not derived: what goes to its standard input, or into its environment, may be a secret.
@@ -142,7 +159,10 @@ pub struct RunError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
     /// `[grants]` does not allow it with these arguments.
-    Denied,
+    Denied {
+        /// They in a line; empty: there are none.
+        args: String,
+    },
     /// There is no such program.
     NotFound,
     /// It did not end in time, and was killed.
@@ -164,8 +184,14 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.program)?;
         match &self.why {
-            WhyNot::Denied => {
-                f.write_str(" is not granted with these arguments; koid's log has the line for [grants]")
+            WhyNot::Denied { args } if args.is_empty() => {
+                f.write_str(" is not granted without arguments; koid's log has the line for [grants]")
+            }
+            WhyNot::Denied { args } => {
+                write!(
+                    f,
+                    " is not granted with these arguments: {args}; koid's log has the line for [grants]"
+                )
             }
             WhyNot::NotFound => f.write_str(" is not there; install it, or name the place where it is"),
             WhyNot::TimedOut => f.write_str(" did not end in time"),
@@ -205,7 +231,15 @@ mod tests {
     #[test]
     fn an_error_says_which_program_and_why() {
         let said = |why| RunError { program: "/usr/bin/df".into(), why }.to_string();
-        assert!(said(WhyNot::Denied).starts_with("/usr/bin/df is not granted with these arguments"));
+        assert_eq!(
+            said(WhyNot::Denied { args: shown(&["--".into(), String::new(), "/a b".into()]) }),
+            "/usr/bin/df is not granted with these arguments: -- \"\" \"/a b\"; koid's log has the line for [grants]"
+        );
+        assert_eq!(
+            said(WhyNot::Denied { args: shown(&[]) }),
+            "/usr/bin/df is not granted without arguments; koid's log has the line for [grants]"
+        );
+        assert_eq!(shown(&["-p".into(), "x".repeat(200), "/".into()]), "-p …", "no part of a secret");
         assert_eq!(
             said(WhyNot::Ended { code: Some(1), said: "df: /x: no".into() }),
             "/usr/bin/df: df: /x: no"

@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const REST_BYTES: usize = 64 * 1024;
 
 /// What Rust adds below its own complaints; what is said before says more.
-const RUST_HINT: &str = "note: run with `RUST_BACKTRACE";
+pub(crate) const RUST_HINT: &str = "note: run with `RUST_BACKTRACE";
 
 /// Takes a line at its level.
 pub(crate) type Take<'t> = &'t (dyn Fn(LogLevel, &str) + Sync);

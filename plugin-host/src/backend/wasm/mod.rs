@@ -20,6 +20,7 @@ mod engine;
 pub(crate) mod grants;
 pub(crate) mod guest;
 mod host;
+mod last_lines;
 pub(crate) mod limits;
 pub(crate) mod load;
 mod protocol;

@@ -26,6 +26,7 @@ mod section;
 mod users;
 pub(crate) mod wanted;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -255,6 +256,16 @@ impl Grants {
     /// The program to run for a guest that asks for `path` with `args`. Blocks: links are followed.
     pub(crate) fn program(&self, path: &str, args: &[String]) -> Option<&Program> {
         self.programs.iter().find(|program| program.fits(args, self.dangerous) && program.is_at(path))
+    }
+
+    /// The entries under `exec` for the program at `path`, as they are written, the one that comes nearest to `args` first. Blocks: links
+    /// are followed.
+    pub(crate) fn entries_for(&self, path: &str, args: &[String]) -> Vec<(&toml::Value, &Program)> {
+        let written = self.written.get("exec").and_then(toml::Value::as_array).into_iter().flatten();
+        let mut entries: Vec<_> =
+            written.zip(&self.programs).filter(|(_, program)| program.is_at(path)).collect();
+        entries.sort_by_key(|(_, program)| Reverse(program.fitting(args)));
+        entries
     }
 
     /// All programs that the guest may run.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_plugin_api::abort_pair;
+use koi_plugin_api::{LogLevel, abort_pair};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::WasiCtx;
 
 use crate::backend::wasm::grants::Grants;
+use crate::backend::wasm::guest::imports::output::LogStream;
 use crate::backend::wasm::guest::imports::{host_functions, wasi};
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::call::{new_guest, new_store};
@@ -16,6 +17,7 @@ use crate::backend::wasm::guest::run::data::GuestCall;
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::trap::TrapError;
+use crate::backend::wasm::last_lines::LastLines;
 use crate::backend::wasm::limits::{Limits, MemoryMark};
 use crate::backend::wasm::protocol::{DescribedHandler, GuestMessage};
 
@@ -53,11 +55,15 @@ pub(crate) async fn describe(
     link.send(&GuestMessage::Interfaces { imports, exports });
 
     let linked = link_all(machine, component)?;
-    let said = match ask(machine, &linked, link).await {
+    let lines = Arc::new(LastLines::default());
+    let said = match ask(machine, &linked, link, &lines).await {
         // On a machine that is just starting, a second of the clock can be little: now its code is in memory.
-        Err(error) if error.is::<EndReason>() => ask(machine, &linked, link).await,
+        Err(error) if error.is::<EndReason>() => ask(machine, &linked, link, &lines).await,
         answered => answered,
     };
+    if said.is_err() {
+        lines.write_to(&**link);
+    }
     match said {
         Ok(said) => Ok(GuestMessage::Described(serde_json::to_vec(&said)?)),
         Err(error) if error.is::<EndReason>() => Err(DescribeError::TimedOut),
@@ -69,6 +75,7 @@ async fn ask(
     machine: &Machine,
     linked: &LinkedComponent,
     link: &Arc<Link>,
+    lines: &Arc<LastLines>,
 ) -> wasmtime::Result<DescribedHandler> {
     let _ticking = machine.tick()?;
     let (_aborter, abort) = abort_pair();
@@ -76,7 +83,10 @@ async fn ask(
     let ending = CallDeadline::new(deadline, abort.clone());
     let memory = MemoryMark::default();
     let call = GuestCall { link: link.clone(), deadline, abort, epoch: 0, test: None, memory };
-    let guest = new_guest(WasiCtx::builder().build(), call, &Arc::new(Grants::default()), Limits::default());
+    let mut builder = WasiCtx::builder();
+    builder.stdout(LogStream::new(lines.clone(), LogLevel::Info));
+    builder.stderr(LogStream::new(lines.clone(), LogLevel::Warn));
+    let guest = new_guest(builder.build(), call, &Arc::new(Grants::default()), Limits::default());
     let mut store = new_store(machine, guest, ending.clone());
     tokio::select! {
         biased;

@@ -19,7 +19,6 @@ use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, SecretText, TestClock};
-use crate::config::secret::Secrets;
 use crate::stand_in::StandIn;
 
 /// What Rust says on standard error when it gets no memory, before it aborts.
@@ -44,8 +43,6 @@ pub(crate) struct WasmService {
     pub(crate) limits: Limits,
     /// `[config]` with the handler's defaults.
     pub(crate) config: Vec<(String, String)>,
-    /// Its keys that are read from files.
-    pub(crate) secrets: Arc<Secrets>,
     pub(crate) slot: Mutex<Slot<GuestHelper>>,
 }
 
@@ -65,7 +62,7 @@ impl Handler for WasmHandler {
                 let own = verdict::own_details(None, service.desk.grants.is_dangerous());
                 return Ok(verdict::not_there(call.hook, own));
             }
-            service.secrets.hide_in(service.clone().run(call).await)
+            service.desk.secrets.hide_in(service.clone().run(call).await)
         })
     }
 }
@@ -87,7 +84,7 @@ fn test_clock(stand_in: &StandIn) -> TestClock {
 impl WasmService {
     async fn run(self: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
         let Call { hook, context, log, abort, newest_epoch } = call;
-        let log = self.secrets.hiding(log);
+        let log = self.desk.secrets.hiding(log);
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
         }
@@ -102,7 +99,7 @@ impl WasmService {
         };
         let read = tokio::select! {
             biased;
-            read = self.secrets.read(hook, &*log) => read,
+            read = self.desk.secrets.read(hook, &*log) => read,
             early = limits.early(Abort::Gently) => {
                 return Err(early.error(context.timeout, "the files of its secrets were still being read"));
             }

@@ -26,6 +26,7 @@ use crate::backend::wasm::protocol::{
     GuestMessage, GuestQuestion, HookEnding, HostAnswer, HostMessage, INPUT_BYTES, ProgramRunError, encode,
     level_of,
 };
+use crate::config::secret::Secrets;
 use crate::stand_in::StandIn;
 
 /// A helper ends its guest by itself when it is told to, or when the call's time is over: within a tick of its clock. One that has not
@@ -53,6 +54,8 @@ pub(crate) struct Desk {
     pub(crate) watch: Arc<ProgramWatch>,
     pub(crate) limits: Limits,
     pub(crate) kept: Kept,
+    /// The keys of its configuration that are read from files.
+    pub(crate) secrets: Arc<Secrets>,
     /// Answers in place of programs, in a test.
     pub(crate) stand_in: Option<StandIn>,
 }

@@ -112,6 +112,7 @@ impl Code for WasmCode {
                 grants,
                 limits,
                 kept: Kept::in_file(self.host.kept_file(setup.service)),
+                secrets: Arc::new(secrets),
                 store: StateStore::open(store),
                 lookups,
                 allowance,
@@ -119,7 +120,6 @@ impl Code for WasmCode {
             },
             limits,
             config: setup.config.to_vec(),
-            secrets: Arc::new(secrets),
             slot: Mutex::new(Slot::default()),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));

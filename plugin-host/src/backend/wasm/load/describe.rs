@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use koi_plugin_api::{Metadata, for_people};
+use koi_plugin_api::{CallLog, Metadata, for_people};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::process::Process;
 use crate::backend::wasm::host::helper;
+use crate::backend::wasm::last_lines::LastLines;
 use crate::backend::wasm::load::metadata::{MetadataError, metadata};
 use crate::backend::wasm::load::sealed::SealedCode;
 use crate::backend::wasm::load::versions::{InterfaceError, Outside};
-use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestMessage, GuestSetup};
+use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestMessage, GuestSetup, level_of};
 use crate::host::Host;
 
 /// How long loading and describing may take: a second is plenty, and a loaded machine needs more.
@@ -67,7 +68,7 @@ pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metad
         return Err(ending(process, until));
     }
     let mut messages = FrameReader::new(ours, GUEST_FRAME_BYTES);
-    let mut outside = None;
+    let (mut outside, lines) = (None, LastLines::default());
     for _ in 0..MESSAGES {
         if Instant::now() >= until {
             return Err(DescribeError::Hangs);
@@ -85,11 +86,11 @@ pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metad
                 return Ok((outside, metadata(said)?));
             }
             (Ok(GuestMessage::Refused(why)), _) => {
-                return Err(DescribeError::Refused(for_people(&why, REFUSAL_CHARS)));
+                return Err(DescribeError::Refused(lines.behind(for_people(&why, REFUSAL_CHARS))));
             }
-            // Of interest to its author only.
-            (Ok(GuestMessage::Line(_, text)), before) => {
+            (Ok(GuestMessage::Line(level, text)), before) => {
                 tracing::trace!("describe: {}", for_people(&text, REFUSAL_CHARS));
+                lines.line(level_of(level), &text);
                 outside = before;
             }
             (Err(ReplyError::Closed), _) => return Err(ending(process, until)),

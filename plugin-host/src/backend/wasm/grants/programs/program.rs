@@ -141,7 +141,7 @@ impl Program {
 
     /// Whether `args` fit the patterns, each its own. A `*` that begins a word stands for no option, unless `--` has ended them or the grants
     /// are dangerous anyway: many a program runs or writes what an option says.
-    pub(in crate::backend::wasm::grants) fn fits(&self, args: &[String], dangerous: bool) -> bool {
+    pub(crate) fn fits(&self, args: &[String], dangerous: bool) -> bool {
         let right_count = match self.open_ended {
             true => args.len() >= self.args.len(),
             false => args.len() == self.args.len(),
@@ -152,6 +152,11 @@ impl Program {
         };
         let mut words = self.args.iter().zip(args).enumerate();
         right_count && words.all(|(at, (pattern, arg))| matches(pattern, arg) && may_be(at, pattern, arg))
+    }
+
+    /// How many of the first of `args` fit.
+    pub(in crate::backend::wasm::grants) fn fitting(&self, args: &[String]) -> usize {
+        self.args.iter().zip(args).take_while(|(pattern, arg)| matches(pattern, arg)).count()
     }
 
     /// Whether all that `wanted` may stand for is granted by it. A `*` of `wanted` fits only where a `*` is granted. Blocks.
