@@ -267,3 +267,93 @@ fn a_stop_that_fails_blocks_until_an_operator_attests() {
     cluster.any().order(&["confirm-down", &master]).exits(0);
     cluster.wait_other_master(&master);
 }
+
+/// Recorded, with this `[policy]`.
+fn with_policy(policy: &str) -> Service {
+    Service::recorded().file("service.toml", &format!("[policy]\n{policy}\n"), 0o644)
+}
+
+fn message(cluster: &Cluster, node: &str, name: &str) -> String {
+    service(cluster, node, name).and_then(|s| s.message).unwrap_or_default()
+}
+
+#[test]
+fn a_service_is_borne_with_and_then_restarted_in_place_before_another_node_takes_over() {
+    let policy = "status_failures = 3\nstatus_retry = \"300ms\"\nrestarts = 1\nrestart_window = \"1h\"\nrestart_timeout = \"20s\"";
+    let cluster = builder()
+        .service("10-vip", Service::recorded())
+        .service("20-db", with_policy(policy))
+        .service("30-web", Service::recorded())
+        .start();
+    let master = cluster.wait_healthy();
+    let (node, before) = (cluster.node(&master), cluster.hooks().count());
+    let epoch = cluster.status().map(|s| s.cluster.epoch);
+    node.set_status("20-db", 7, "slow");
+    cluster.wait_for("one bad status is no failure", |c| {
+        message(c, &master, "db").contains("of 3 bad statuses")
+    });
+    node.set_status("20-db", 0, "");
+    cluster.wait_for("it is well again", |c| message(c, &master, "db").is_empty());
+    assert_eq!(cluster.hooks().since(before).0.len(), 0, "nothing has moved");
+
+    node.set_status("20-db", 7, "gone");
+    cluster.wait_for("it is restarted", |c| c.hooks().since(before).began(&master, "db:failed").is_some());
+    node.set_status("20-db", 0, "");
+    cluster
+        .wait_for("the restart is told of", |c| message(c, &master, "db") == "restarted once in 60 minutes");
+    cluster.wait_for("all is back", |c| c.hooks().since(before).ended(&master, "web:promote").is_some());
+    let since = cluster.hooks().since(before);
+    since.assert_order(&master, &["web:demote", "web:stop", "db:stop", "db:start", "web:start"]);
+    since.assert_order(&master, &["db:promote", "web:promote"]);
+    assert!(since.began(&master, "vip:demote").is_none(), "what is below it stays:\n{since}");
+    assert_eq!(cluster.wait_healthy(), master);
+    assert_eq!(cluster.status().map(|s| s.cluster.epoch), epoch, "nobody else was master meanwhile");
+    let events = node.koi(&["events", "--no-follow"]);
+    let events = events.exits(0);
+    assert!(events.contains("it is restarted in place, restart 1 of 1"), "{events}");
+
+    node.set_status("20-db", 7, "gone for good");
+    assert_ne!(cluster.wait_other_master(&master), master);
+    cluster.hooks().assert_one_promoted();
+}
+
+#[test]
+fn nobody_fails_over_for_a_service_that_is_not_critical() {
+    let cluster = builder()
+        .service("10-db", Service::recorded())
+        .service("stats", with_policy("critical = false"))
+        .start();
+    let master = cluster.wait_healthy();
+    let (node, before) = (cluster.node(&master), cluster.hooks().count());
+    node.set_status("stats", 7, "no disk");
+    let words = ["a service that is not critical does not run", "exit code 7: no disk"];
+    cluster.wait_shown(node, &["status"], 0, &words);
+    cluster.wait_for("it has failed and is down", |c| {
+        service(c, &master, "stats").is_some_and(|s| s.state == "Failed")
+    });
+    assert_eq!(cluster.status().and_then(|s| s.cluster.master), Some(master.clone()));
+    let since = cluster.hooks().since(before);
+    assert!(since.0.iter().all(|entry| entry.service == "stats"), "{since}");
+
+    node.set_status("stats", 0, "");
+    node.order(&["recover", &master]).exits(0);
+    assert_eq!(cluster.wait_healthy(), master);
+    cluster.hooks().assert_only(&master);
+}
+
+#[test]
+fn a_single_file_has_its_policy_beside_it_and_a_mistake_in_it_is_found() {
+    let cluster = builder().service("web", Service::single("[ ! -e ./broken ] || exit 1")).start();
+    let master = cluster.wait_healthy();
+    let node = cluster.node(&master);
+    let manifest = node.services.join("web.toml");
+    std::fs::write(&manifest, "[policy]\nstatus_failures = 0\n").expect("a file can be written");
+    let words = ["web.toml:2:", "`status_failures`"];
+    let checked = node.koi(&["check"]);
+    assert!(words.iter().all(|word| checked.exits(1).contains(word)), "{checked:?}");
+    cluster.wait_shown(node, &["status"], 3, &words);
+    cluster.wait_master(&master);
+    std::fs::write(&manifest, "[policy]\nstatus_failures = 5\n").expect("a file can be written");
+    node.order(&["reconfigure"]).exits(0);
+    assert_eq!(cluster.wait_healthy(), master, "what runs is not touched");
+}
