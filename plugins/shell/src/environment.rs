@@ -49,11 +49,52 @@ fn clean(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use koi_plugin_api::Failure;
+
     use super::*;
 
     #[test]
     fn a_key_of_the_configuration_becomes_a_name_that_a_shell_can_read() {
         assert_eq!(config_name("virtual-ip.v6"), "KOI_CONFIG_VIRTUAL_IP_V6");
+    }
+
+    /// What a script of this hook finds that begins with `KOI_`.
+    fn names(hook: Hook) -> BTreeSet<String> {
+        let failed = Failure { hook: Hook::Start, message: "broken".into(), timed_out: false };
+        let context = Context {
+            service: "web".into(),
+            node: "a".into(),
+            node_id: String::new(),
+            cluster: "13".into(),
+            call_id: 1,
+            attempt: 1,
+            role: Role::Promoted,
+            node_state: "Master".into(),
+            epoch: 7,
+            master: None,
+            timeout: Duration::from_secs(1),
+            home: "/srv/web".into(),
+            workdir: "/srv/web".into(),
+            config: vec![("name".into(), "x".into())],
+            cause: Some(failed),
+        };
+        let names = variables(hook, &context).into_iter().map(|(name, _)| name.into_string().unwrap());
+        names.filter(|name| name.starts_with("KOI_")).collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_variable_and_no_other() {
+        let page = include_str!("../../../docs/handlers.md");
+        let (_, table) = page.split_once("| variable | what it says |").expect("the table of variables");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `KOI_"));
+        let documented: BTreeSet<String> =
+            rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect();
+        let all: BTreeSet<String> = Hook::ALL.into_iter().flat_map(names).collect();
+        assert_eq!(documented, all);
+        assert!(!names(Hook::Start).contains("KOI_FAILED_EVENT"), "nothing has failed");
     }
 
     #[test]

@@ -9,6 +9,11 @@ use nix::sys::signal::Signal;
 
 use crate::output::Said;
 
+/// Trying again on this node is pointless.
+const FATAL: i32 = 94;
+/// So it is anywhere, until the configuration is mended.
+const MISCONFIGURED: i32 = 95;
+
 /// A hook whose script is not there: success at once. Not so what takes down: it is only asked for where it was there, and without it
 /// nobody knows that anything is down.
 pub(crate) fn absent(hook: Hook, script: &Path) -> Result<Outcome, HookError> {
@@ -58,7 +63,12 @@ fn report(observed: Observed, message: String, score: Option<i32>) -> StatusRepo
 }
 
 fn failed(exit: ExitStatus, last_word: &str) -> HookError {
-    HookError::Failed(with_last_word(described(exit), last_word))
+    let said = |what: String| with_last_word(what, last_word);
+    match exit.code() {
+        Some(FATAL) => HookError::Lasting(said(format!("exit code {FATAL}, fatal"))),
+        Some(MISCONFIGURED) => HookError::Lasting(said(format!("exit code {MISCONFIGURED}, misconfigured"))),
+        Some(_) | None => HookError::Failed(said(described(exit))),
+    }
 }
 
 /// `what`, and the script's last word if it had one.
@@ -106,6 +116,20 @@ mod tests {
         assert_eq!(verdict(Hook::Start, exit(0), &said, ""), Ok(Outcome::Done));
         let refused = verdict(Hook::Start, exit(91), &said, "no space left");
         assert_eq!(refused, Err(HookError::Failed("exit code 91: no space left".into())));
+    }
+
+    #[test]
+    fn two_exits_say_that_another_try_is_pointless() {
+        let said = Said::default();
+        for hook in Hook::ALL {
+            let lasting = |code| verdict(hook, exit(code), &said, "no licence");
+            assert_eq!(lasting(94), Err(HookError::Lasting("exit code 94, fatal: no licence".into())));
+            assert_eq!(
+                lasting(95),
+                Err(HookError::Lasting("exit code 95, misconfigured: no licence".into()))
+            );
+            assert!(matches!(lasting(96), Err(HookError::Failed(_))));
+        }
     }
 
     #[test]
