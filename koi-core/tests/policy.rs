@@ -195,3 +195,128 @@ fn a_node_that_is_stopped_by_hand_stops_all_of_them() {
     solo.pass(1000);
     assert_eq!((solo.is("web"), solo.is("stats")), (ServiceState::Stopped, ServiceState::Stopped));
 }
+
+/// A master of `20-web` with `10-stats`, which is not critical, in this condition.
+fn beside(stats: ServiceSpec, prepare: impl FnOnce(&mut Solo)) -> Solo {
+    let mut solo = Solo::off(&[stats, service("20-web")], |_| {});
+    prepare(&mut solo);
+    solo.start(0);
+    solo.pass(1000);
+    assert_eq!(solo.state(), NodeState::Standby);
+    solo.appoint();
+    solo.pass(1000);
+    assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));
+    solo
+}
+
+#[test]
+fn nobody_above_waits_for_one_that_does_not_come_up() {
+    beside(ServiceSpec { disabled: true, ..optional("10-stats") }, |_| {});
+    beside(ServiceSpec { problem: Some("no such handler".to_owned()), ..optional("10-stats") }, |_| {});
+    for seen in [Observed::Live, Observed::Stopped] {
+        beside(optional("10-stats"), |solo| solo.will_end("stats", Hook::Status, saw(seen)));
+    }
+    let patient = ServicePolicy { status_failures: 100, critical: false, ..ServicePolicy::default() };
+    beside(with("10-stats", patient), |solo| solo.will_end("stats", Hook::Status, fails()));
+}
+
+#[test]
+fn one_that_is_disabled_or_cannot_be_stopped_goes_down_below_what_stays() {
+    let mut solo = beside(optional("10-stats"), |_| {});
+    solo.folder(0, &[ServiceSpec { disabled: true, ..optional("10-stats") }, service("20-web")]);
+    solo.pass(1000);
+    assert_eq!((solo.is("stats"), solo.is("web")), (ServiceState::Stopped, ServiceState::Promoted));
+
+    let mut solo = beside(optional("10-stats"), |_| {});
+    solo.will_end("stats", Hook::Stop, fails());
+    solo.will_end("stats", Hook::Status, fails());
+    solo.pass(3000);
+    assert!(solo.view(0).nodes[0].unclean);
+    solo.will_end("stats", Hook::Stop, HookEnd::Done);
+    solo.will_end("stats", Hook::Status, saw(Observed::Healthy));
+    solo.command(0, Command::Recover).expect("it tries");
+    solo.pass(1000);
+    assert_eq!((solo.is("stats"), solo.is("web")), (ServiceState::Promoted, ServiceState::Promoted));
+    assert!(!solo.view(0).nodes[0].unclean);
+}
+
+#[test]
+fn only_an_operator_has_another_look_at_what_could_not_be_stopped() {
+    let restarted = ServicePolicy { restarts: 5, ..ServicePolicy::default() };
+    let mut solo = Solo::master(&[optional("stats"), with("web", restarted)]);
+    solo.will_end("stats", Hook::Stop, fails());
+    solo.will_end("stats", Hook::Status, fails());
+    solo.pass(3000);
+    assert!(solo.view(0).nodes[0].unclean);
+    // Another one is restarted, and that is no reason to forget it.
+    solo.is_slow("web", Hook::Stop);
+    solo.will_end("web", Hook::Status, fails());
+    solo.pass(3000);
+    solo.will_end("web", Hook::Status, saw(Observed::Healthy));
+    solo.ends("web", Hook::Stop, HookEnd::Done);
+    solo.hooks();
+    solo.pass(5000);
+    assert_eq!((solo.is("web"), solo.state()), (ServiceState::Promoted, NodeState::Master));
+    assert!(solo.view(0).nodes[0].unclean && solo.service(0, "stats").maybe_promoted);
+    assert!(moved(&mut solo).iter().all(|hook| !hook.starts_with("stats.")));
+    // Nor is it well before its stop has ended.
+    solo.is_slow("stats", Hook::Stop);
+    solo.is_slow("stats", Hook::Demote);
+    solo.command(0, Command::Recover).expect("it tries");
+    solo.pass(1000);
+    assert!(solo.view(0).nodes[0].unclean, "{:?}", solo.service(0, "stats"));
+}
+
+#[test]
+fn recover_while_it_goes_down_has_it_tried_again_as_soon_as_it_is() {
+    let mut solo = beside(optional("10-stats"), |_| {});
+    solo.is_slow("stats", Hook::Failed);
+    solo.will_end("stats", Hook::Status, fails());
+    solo.pass(3000);
+    assert_eq!(solo.is("stats"), ServiceState::Failing);
+    solo.will_end("stats", Hook::Status, saw(Observed::Healthy));
+    solo.command(0, Command::Recover).expect("it tries");
+    solo.ends("stats", Hook::Failed, HookEnd::Done);
+    solo.pass(1000);
+    assert_eq!((solo.is("stats"), solo.is("web")), (ServiceState::Promoted, ServiceState::Promoted));
+}
+
+#[test]
+fn one_that_went_down_with_the_node_comes_up_with_it() {
+    let mut solo = beside(optional("10-stats"), |_| {});
+    solo.is_slow("stats", Hook::Stop);
+    solo.will_end("web", Hook::Status, fails());
+    solo.pass(11_000);
+    assert_eq!((solo.state(), solo.is("stats")), (NodeState::Failed, ServiceState::Failing));
+    solo.will_end("web", Hook::Status, saw(Observed::Healthy));
+    solo.command(0, Command::Recover).expect("it tries");
+    solo.ends("stats", Hook::Stop, HookEnd::Done);
+    solo.pass(1000);
+    assert_eq!((solo.state(), solo.is("stats")), (NodeState::Standby, ServiceState::Started));
+}
+
+#[test]
+fn a_mistake_in_its_manifest_does_not_make_it_critical() {
+    let mut solo = beside(optional("10-stats"), |solo| solo.will_end("stats", Hook::Start, fails()));
+    let broken = ServiceSpec {
+        problem: Some("service.toml:2: `start` must be a time".to_owned()),
+        ..service("10-stats")
+    };
+    solo.folder(0, &[broken, service("20-web")]);
+    solo.pass(3000);
+    assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));
+}
+
+#[test]
+fn who_was_demoted_in_doubt_is_no_candidate_before_it_is_known_to_be_well() {
+    let mut solo = Solo::master(&[patient("web")]);
+    solo.will_end("web", Hook::Status, fails());
+    (0..50).find(|_| {
+        solo.pass(100);
+        said(&solo, "web").starts_with("1 of 3")
+    });
+    solo.is_slow("web", Hook::Status);
+    solo.wants_back = solo.grants.take();
+    solo.pass(500);
+    assert_eq!((solo.is("web"), solo.state()), (ServiceState::Started, NodeState::Live));
+}

@@ -213,3 +213,36 @@ fn nobody_fails_over_while_a_master_restarts() {
     cluster.run_until(15_000, "another master", |c| c.master().is_some_and(|m| m != master));
     let _ = cluster.command(master, Command::Recover);
 }
+
+#[test]
+fn a_standby_that_was_live_before_is_back_when_it_is_live_again() {
+    let mut solo = Solo::unled(&[restarted("web")], |_| {});
+    solo.will_end("web", Hook::Status, saw(Observed::Live));
+    solo.pass(1000);
+    assert_eq!(solo.state(), NodeState::Live);
+    fails_once(&mut solo, "web");
+    solo.will_end("web", Hook::Status, saw(Observed::Live));
+    solo.pass(20_000);
+    assert_eq!(solo.state(), NodeState::Live, "{}", solo.view(0).reason);
+}
+
+#[test]
+fn two_restarts_have_each_their_own_time() {
+    let mut solo = Solo::master(&[restarted("web"), restarted("db")]);
+    solo.is_slow("web", Hook::Start);
+    fails_once(&mut solo, "web");
+    solo.pass(7000);
+    solo.is_slow("db", Hook::Start);
+    fails_once(&mut solo, "db");
+    solo.ends("web", Hook::Start, HookEnd::Done);
+    solo.pass(4000);
+    assert_eq!(
+        (solo.state(), solo.is("web")),
+        (NodeState::Master, ServiceState::Promoted),
+        "{}",
+        solo.view(0).reason
+    );
+    solo.pass(7000);
+    let reason = solo.view(0).reason;
+    assert!(reason.contains("db: status: not back within 10 s"), "{reason}");
+}

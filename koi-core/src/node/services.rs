@@ -23,8 +23,8 @@ pub(crate) struct LeaderAnswer {
 
 impl ServiceHandler<'_> {
     pub(crate) fn hook_ended(&mut self, run: RunId, ended: HookEnd) {
-        let (settings, now) = (self.ctx.settings, self.ctx.now);
-        self.runner.hook_ended(run, ended, settings, now, self.ctx.outbox.effects());
+        let around = self.node().node_context();
+        self.runner.hook_ended(run, ended, self.ctx.settings, &around, self.ctx.outbox.effects());
     }
 
     /// The services folder has these.

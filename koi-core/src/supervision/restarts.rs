@@ -7,6 +7,7 @@ use crate::io::Cause;
 use crate::outbox::Effects;
 use crate::reason::{FailureReason, ServiceFailure};
 use crate::supervision::service::Service;
+use crate::supervision::service::restart::Restart;
 use crate::supervision::services::Services;
 use crate::timers::{Timer, Timers};
 use crate::types::Time;
@@ -47,13 +48,15 @@ impl Services {
 
     /// Ends restarts that have got everything back to where it was. `promoted`: all is to be promoted.
     pub(crate) fn end_restarts(&mut self, promoted: bool, now: Time, out: &mut Effects) {
-        let in_restart = self.is_in_restart();
-        let all_back =
-            self.list.iter().filter(|s| in_restart(s) && !s.stands_aside()).all(|s| s.is_back(promoted));
-        if !all_back {
-            return;
-        }
-        for service in &mut self.list {
+        let is_up = |s: &&Service| s.stands_aside() || s.is_back(promoted);
+        let away: Vec<Option<u8>> = self.list.iter().filter(|s| !is_up(s)).map(|s| s.spec.priority).collect();
+        for service in self.list.iter_mut().filter(|s| s.is_back(promoted)) {
+            // What builds on it comes back with it.
+            let own = service.spec.priority;
+            let awaits = |other: &Option<u8>| own.zip(*other).is_some_and(|(own, other)| other > own);
+            if away.iter().any(awaits) {
+                continue;
+            }
             if let Some(restart) = service.restart.take() {
                 let took = now.since(restart.since);
                 out.event(Event::Restarted { service: service.spec.name.clone(), took });
@@ -63,28 +66,27 @@ impl Services {
 
     /// A restart that has had its time and is not over: the service, and why it has failed now. All others end with it.
     pub(crate) fn overdue_restart(&mut self, now: Time) -> Option<(String, Cause)> {
-        let overdue = |s: &&Service| {
-            s.restart.as_ref().is_some_and(|restart| restart.ends <= now && !mutant!(RestartUnbounded))
-        };
-        let service = self.list.iter().find(overdue)?;
-        let limit = service.spec.policy.restart_timeout;
-        self.fail_restart(|reason| FailureReason::RestartTooLong { limit, reason })
+        let is_overdue = |restart: &Restart| restart.ends <= now && !mutant!(RestartUnbounded);
+        let (service, restart, limit) = self.find_restart(is_overdue)?;
+        let reason = FailureReason::RestartTooLong { limit, reason: Box::new(restart.cause.reason) };
+        self.forget_restarts();
+        Some((service, Cause { reason, ..restart.cause }))
     }
 
     /// The lease was lost: nothing is brought back any more.
     pub(crate) fn interrupted_restart(&mut self) -> Option<(String, Cause)> {
-        self.fail_restart(|reason| FailureReason::RestartInterrupted { reason })
+        let (service, restart, _) = self.find_restart(|_| true)?;
+        let reason = FailureReason::RestartInterrupted { reason: Box::new(restart.cause.reason) };
+        self.forget_restarts();
+        Some((service, Cause { reason, ..restart.cause }))
     }
 
-    fn fail_restart(
-        &mut self,
-        why: impl FnOnce(Box<FailureReason>) -> FailureReason,
-    ) -> Option<(String, Cause)> {
-        let first = self.list.iter().find_map(|s| Some((s.spec.name.clone(), s.restart.clone()?.cause)));
-        self.forget_restarts();
-        let (service, cause) = first?;
-        let reason = why(Box::new(cause.reason));
-        Some((service, Cause { reason, ..cause }))
+    /// The first restart of which this is true: the service, and how long it may take.
+    fn find_restart(&self, is: impl Fn(&Restart) -> bool) -> Option<(String, Restart, Duration)> {
+        self.list.iter().find_map(|s| {
+            let restart = s.restart.clone().filter(&is)?;
+            Some((s.spec.name.clone(), restart, s.spec.policy.restart_timeout))
+        })
     }
 
     /// The node has failed, or its services are to be stopped: whatever is restarted goes down like all others.

@@ -59,6 +59,8 @@ pub(crate) struct Service {
     wreck_seen: bool,
     /// `stop` failed as well (R7).
     pub(crate) stop_failed: bool,
+    /// It is stopped once more because an operator said so, and until it is down it is what it was (R7).
+    stops_again: bool,
     pub(crate) promotable: bool,
     /// The steps up that were really taken.
     taken: StepsTaken,
@@ -152,6 +154,7 @@ impl Service {
             must_stop: false,
             wreck_seen: false,
             stop_failed: false,
+            stops_again: false,
             promotable: false,
             taken: StepsTaken::default(),
             newcomer: false,
@@ -186,7 +189,9 @@ impl Service {
     /// it was started (R7): until it is down only that it is disabled counts of a spec that would part it from its handler.
     pub(crate) fn respecify(&mut self, spec: ServiceSpec) {
         if self.holds_nothing() || !self.spec.would_orphan(&spec, self.maybe_promoted) {
-            self.spec = spec;
+            // What cannot be read says nothing of how critical it is.
+            let policy = if spec.problem.is_some() { self.spec.policy } else { spec.policy };
+            self.spec = ServiceSpec { policy, ..spec };
         } else {
             self.spec.disabled = spec.disabled;
             // A service that an earlier run of the daemon has left shows the newest problem.
@@ -388,6 +393,11 @@ impl Service {
 
     /// Forgets failures: what is down may be started again, what could not be stopped is stopped again.
     pub(crate) fn recover(&mut self) {
+        if self.fails_alone() && self.state == ServiceState::Failing {
+            // It goes on down alone, and is tried again as soon as it is.
+            self.again_at = Time(0);
+            return;
+        }
         self.failed = false;
         self.failures = 0;
         self.cause = None;
@@ -399,7 +409,14 @@ impl Service {
         if std::mem::take(&mut self.stop_failed) {
             self.state = if self.maybe_promoted { ServiceState::Promoted } else { ServiceState::Started };
             self.must_stop = true;
+            // Of one that is critical the node's state says that it is not well yet.
+            self.stops_again = self.stands_aside();
         }
+    }
+
+    /// It could not be stopped, and is stopped once more: nobody knows yet that it is down.
+    pub(crate) fn stops_again(&self) -> bool {
+        self.stops_again
     }
 
     /// A hook has ended. `block`: a failed stop of something promoted is not taken for a stop (R7).
@@ -485,6 +502,11 @@ impl Service {
                 self.maybe_promoted = false;
                 self.taken.promote = false;
                 self.next_status = now + self.spec.status_interval;
+                if self.bad_statuses > 0 {
+                    // Promoted it was borne with. It is no candidate again before it is known to be well.
+                    self.promotable = false;
+                    self.next_status = now;
+                }
                 if self.doubts.contains_key(&Hook::Demote) {
                     // Its word alone was not enough the last time.
                     self.promotable = !self.spec.hooks.has(Hook::Status);
@@ -511,6 +533,7 @@ impl Service {
         self.taken = StepsTaken::default();
         self.must_stop = false;
         self.stop_failed = false;
+        self.stops_again = false;
         self.promotable = false;
         self.score = None;
         if self.state != ServiceState::Failing {
@@ -635,6 +658,7 @@ impl Service {
             Hook::Status => {}
             Hook::Start => {
                 self.state = ServiceState::Stopped;
+                self.unproven = true;
                 self.setbacks.count(now);
             }
             Hook::Promote => {

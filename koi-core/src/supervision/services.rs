@@ -105,7 +105,7 @@ impl Services {
 
     /// Something promoted could not be stopped.
     pub(crate) fn unclean(&self) -> bool {
-        self.list.iter().any(|s| s.stop_failed && s.maybe_promoted)
+        self.list.iter().any(|s| (s.stop_failed || s.stops_again()) && s.maybe_promoted)
     }
 
     /// Its status calls a service promoted that koi has demoted and stopped.
@@ -238,11 +238,16 @@ impl Services {
         self.list.iter().filter_map(|s| Some((s.spec.name.clone(), level(s)?))).collect()
     }
 
-    /// Forgets failures.
+    /// An operator says that all is mended: forgets failures.
     pub(crate) fn recover(&mut self) {
-        for service in &mut self.list {
-            service.recover();
-        }
+        self.list.iter_mut().for_each(Service::recover);
+    }
+
+    /// Forgets the failures of those that failed with the node. What has failed alone has a time of its own, and what could not be stopped waits for
+    /// an operator (R7).
+    pub(crate) fn recover_by_itself(&mut self) {
+        let with_the_node = self.list.iter_mut().filter(|s| !s.fails_alone() && !s.stop_failed);
+        with_the_node.for_each(Service::recover);
     }
 
     /// Every status is due now: after maintenance nobody knows how things are.
@@ -522,7 +527,7 @@ impl PriorityGates {
         let Some(own) = service.spec.priority else {
             return Gates { start: true, promote: true, demote: true, stop: true };
         };
-        let overdue = overdue || service.is_newcomer() || service.fails_alone();
+        let overdue = overdue || service.goes_down_alone();
         let (unstarted, unpromoted) = match service.is_newcomer() {
             true => (self.lowest_unstarted, self.lowest_unpromoted),
             false => (self.lowest_awaited_unstarted, self.lowest_awaited_unpromoted),

@@ -403,18 +403,19 @@ impl ServiceSupervisor {
         run: RunId,
         end: HookEnd,
         settings: &Settings,
-        now: Time,
+        around: &NodeContext,
         out: &mut Effects,
     ) {
+        let now = around.now;
+        // A node that goes down anyway brings nothing back.
+        let stays = self.action(settings, around) >= Action::Start
+            && self.failure.is_none()
+            && self.lease.is_none_or(|held| held.lost.is_none());
         let (block, grace) = (settings.block_on_stop_failure, settings.demote_grace);
         let Some(ended) = self.services.finished(run, end, now, block, grace, out) else { return };
         match ended.consequence {
             Consequence::None => {}
             Consequence::Failed(cause) => {
-                // A node that goes down anyway brings nothing back.
-                let stays = self.failure.is_none()
-                    && self.phase == Phase::Joined
-                    && self.lease.is_none_or(|held| held.lost.is_none());
                 if !(stays && self.services.restart(&ended.service, &cause, now, out)) {
                     self.service_failed(&ended.service, cause, settings, now, out);
                 }
@@ -620,13 +621,13 @@ impl ServiceSupervisor {
         if due && self.services.all_down() && settings.auto_recover > 0 {
             out.event(Event::Recovering { failures: self.fail_count });
             self.failure = None;
-            self.services.recover();
+            self.services.recover_by_itself();
             return true;
         }
         // `koi recover` was said, or what was disabled is not any more; what still goes down comes back when it is down.
         let forgotten = self.failure.is_none() && !barred && self.services.any_failed();
         if forgotten {
-            self.services.recover();
+            self.services.recover_by_itself();
         }
         forgotten
     }

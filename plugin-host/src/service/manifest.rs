@@ -147,6 +147,16 @@ pub enum ManifestEntryError {
         /// The largest.
         most: u32,
     },
+    /// A time that is too short or too long.
+    #[error("`{key}` must be a time from {} to {}", koi_duration::format(*least), koi_duration::format(*most))]
+    OutOfRange {
+        /// Which one.
+        key: String,
+        /// The shortest.
+        least: Duration,
+        /// The longest.
+        most: Duration,
+    },
     /// Neither true nor false.
     #[error("`{0}` must be true or false")]
     NotATruth(String),
@@ -448,6 +458,13 @@ mod tests {
                 error(&format!("[policy]\nstatus_failures = {wrong}\n")),
                 format!("service.toml:2: {failures}")
             );
+        }
+        for (wrong, range) in [
+            ("status_retry = \"1ms\"", "`status_retry` must be a time from 10ms to 24h"),
+            ("restart_window = \"999h\"", "`restart_window` must be a time from 1s to 168h"),
+            ("restart_timeout = \"25h\"", "`restart_timeout` must be a time from 100ms to 24h"),
+        ] {
+            assert_eq!(error(&format!("[policy]\n{wrong}\n")), format!("service.toml:2: {range}"));
         }
         let critical = error("[policy]\ncritical = \"no\"\n");
         assert_eq!(critical, "service.toml:2: `critical` must be true or false");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::service::manifest::{ManifestEntryError, SpannedError, time, unknown};
+use crate::service::manifest;
+use crate::service::manifest::{ManifestEntryError, SpannedError, unknown};
 use crate::service::toml_places::in_file_order;
 
 /// What may stand there.
@@ -18,6 +19,12 @@ const BAD_STATUSES: RangeInclusive<u32> = 1..=1000;
 
 /// Restarts in a window.
 const RESTARTS: RangeInclusive<u32> = 0..=100;
+
+/// What koi.toml allows too.
+const STATUS_RETRY: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+const RESTART_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(7 * 24);
+const RESTART_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
+const DAY: Duration = Duration::from_hours(24);
 
 /// `[policy]`: what this service wants other than `[services.policy]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +50,10 @@ pub(super) fn policy(table: &DeTable<'_>) -> Result<PolicySettings, SpannedError
         let name = key.get_ref().as_ref();
         match name {
             "status_failures" => policy.status_failures = Some(number(name, value, BAD_STATUSES)?),
-            "status_retry" => policy.status_retry = Some(time(name, value)?),
+            "status_retry" => policy.status_retry = Some(time(name, value, STATUS_RETRY)?),
             "restarts" => policy.restarts = Some(number(name, value, RESTARTS)?),
-            "restart_window" => policy.restart_window = Some(time(name, value)?),
-            "restart_timeout" => policy.restart_timeout = Some(time(name, value)?),
+            "restart_window" => policy.restart_window = Some(time(name, value, RESTART_WINDOW)?),
+            "restart_timeout" => policy.restart_timeout = Some(time(name, value, RESTART_TIMEOUT)?),
             "critical" => policy.critical = Some(truth(name, value)?),
             _ => return Err(unknown(key, &POLICY_KEYS)),
         }
@@ -67,6 +74,18 @@ fn number(
     read.filter(|number| allowed.contains(number)).ok_or_else(|| {
         SpannedError::new(value, ManifestEntryError::NotANumber { key: key.to_owned(), least, most })
     })
+}
+
+fn time(
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    allowed: RangeInclusive<Duration>,
+) -> Result<Duration, SpannedError> {
+    let read = manifest::time(key, value)?;
+    let (least, most) = (*allowed.start(), *allowed.end());
+    let out_of_range =
+        || SpannedError::new(value, ManifestEntryError::OutOfRange { key: key.to_owned(), least, most });
+    allowed.contains(&read).then_some(read).ok_or_else(out_of_range)
 }
 
 fn truth(key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, SpannedError> {

@@ -158,9 +158,9 @@ fn often(times: u32) -> String {
 }
 
 fn span(time: Duration) -> String {
-    match time.as_secs() {
-        60 => "a minute".to_owned(),
-        seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+    match (time.as_secs(), time.subsec_nanos()) {
+        (60, 0) => "a minute".to_owned(),
+        (seconds, 0) if seconds > 0 && seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
         _ => format!("{} s", time.as_secs_f32()),
     }
 }

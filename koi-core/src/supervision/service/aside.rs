@@ -61,8 +61,11 @@ impl Service {
         if !self.stands_aside() {
             self.again_at = Time::NEVER;
         }
-        let stands = matches!(self.state, ServiceState::Started | ServiceState::Promoted);
-        self.unproven &= !(stands && agrees && well);
+        let stands = matches!(self.state, ServiceState::Started | ServiceState::Promoted) && self.promotable;
+        self.unproven = match hook {
+            Hook::Status if well => !stands,
+            _ => self.unproven && !(stands && agrees && well),
+        };
     }
 
     /// What a hook of it has brought about is its own affair. What could not be stopped is unclean all the same (R7).
@@ -82,9 +85,14 @@ impl Service {
         self.stands_aside() && self.state == ServiceState::Failed && !self.stop_failed
     }
 
-    /// When it is tried again after a failure of its own; never: it has not failed, or not alone.
+    /// When it is tried again: after a failure of its own when its pause is over, and at once if it was only taken down with others. Never: it does
+    /// not wait for that.
     pub(crate) fn tried_again_at(&self) -> Time {
-        if self.waits_for_another_try() { self.again_at } else { Time::NEVER }
+        match self.waits_for_another_try() {
+            true if self.failed => self.again_at,
+            true => Time(0),
+            false => Time::NEVER,
+        }
     }
 
     /// Its node has failed when it has.
@@ -99,7 +107,14 @@ impl Service {
 
     /// Those above it wait for it on the way up.
     pub(crate) fn is_awaited(&self) -> bool {
-        !self.newcomer && (self.is_critical() || !self.unproven)
+        let comes_up = || !self.unproven && !self.must_stop && !self.is_ineligible();
+        !self.newcomer && (self.is_critical() || comes_up())
+    }
+
+    /// It goes down without those above it.
+    pub(crate) fn goes_down_alone(&self) -> bool {
+        let alone = self.failed || self.must_stop || self.spec.disabled;
+        self.newcomer || self.stands_aside() && alone
     }
 
     /// It goes down, and all others go on.

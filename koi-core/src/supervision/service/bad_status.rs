@@ -21,6 +21,7 @@ impl Service {
         if self.state == ServiceState::Started && !self.maybe_promoted {
             // What is promoted stays so. What is not promoted waits until it is known to be well.
             self.promotable = false;
+            self.unproven = true;
         }
         let (times, most) = (self.bad_statuses, self.spec.policy.status_failures);
         self.message = Some(ServiceNote::BadStatus { times, most, reason });

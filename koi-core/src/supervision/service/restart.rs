@@ -46,11 +46,12 @@ impl Service {
         self.restart.is_some() && matches!(self.state, ServiceState::Failing)
     }
 
-    /// It is where it is to be, promoted or not.
+    /// It is where it is to be: promoted, or started, and its status has said how it is.
     pub(crate) fn is_back(&self, promoted: bool) -> bool {
+        let answered = self.promotable || self.claimed != Some(Hook::Start) && self.bad_statuses == 0;
         match promoted {
             true => self.state == ServiceState::Promoted,
-            false => self.promotable && matches!(self.state, ServiceState::Started | ServiceState::Promoted),
+            false => answered && matches!(self.state, ServiceState::Started | ServiceState::Promoted),
         }
     }
 
