@@ -1,4 +1,4 @@
-//! What the API says: JSON under `/v1`, the same on the Unix socket and the sealed TCP port.
+//! What the API says: JSON under `/v1`, and metrics; the same on the Unix socket and the sealed TCP port.
 //!
 //! | method and path | body | answer |
 //! |---|---|---|
@@ -16,6 +16,7 @@
 //! | `GET /v1/failures` | | [`Failures`] |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
+//! | `GET /metrics` | | what the hooks of the asked node have cost, in the text format of Prometheus |
 //! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
 //!

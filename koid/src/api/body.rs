@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 /// What an answer carries.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
-    /// A JSON text.
+    /// A text.
     Whole(Full<Bytes>),
     /// Lines as they come.
     Lines(mpsc::Receiver<Bytes>),
@@ -66,6 +66,12 @@ pub(crate) fn json(value: &impl Serialize) -> Response<ResponseBody> {
 /// An error with the status that goes with its code.
 pub(crate) fn refusal(error: ApiError) -> Response<ResponseBody> {
     written(error.code.http_status(), &ErrorBody { error })
+}
+
+/// Metrics in the text format of Prometheus.
+pub(crate) fn metrics(text: String) -> Response<ResponseBody> {
+    let body = ResponseBody::Whole(Full::new(text.into()));
+    respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
 }
 
 /// Lines as they come.

@@ -1,6 +1,9 @@
 //! What handlers cost: the numbers that koi shows are those of what has happened, version by version.
 
-use koi_cluster_tests::{Cluster, Service, native};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use koi_cluster_tests::{Cluster, Node, Service, native};
 use koi_plugin_tests::guests::Guest;
 use koi_plugin_tests::plugins::{Folder, inspected, listed};
 use koi_proto::api::{HandlerStatistics, Hook, HookStatistics};
@@ -34,6 +37,16 @@ fn steady() -> Guest {
 fn shown(cluster: &Cluster, service: &str) -> Option<HandlerStatistics> {
     let services = cluster.status_of("a")?.services?;
     services.into_iter().find(|shown| shown.name == service)?.statistics
+}
+
+/// What a collector of metrics reads through the node's socket.
+fn scraped(node: &Node) -> String {
+    let mut socket = UnixStream::connect(&node.socket).expect("koid listens");
+    let asked = "GET /metrics HTTP/1.1\r\nHost: koi\r\nConnection: close\r\n\r\n";
+    socket.write_all(asked.as_bytes()).expect("koid reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("koid answers with a text");
+    answer
 }
 
 fn of(statistics: &HandlerStatistics, hook: Hook) -> HookStatistics {
@@ -91,6 +104,19 @@ fn a_component_that_fails_now_and_then_is_counted_and_its_next_version_begins_an
         0,
         &["HOOK", "at most 6.3 MiB of memory, of 64 MiB"],
     );
+
+    let metrics = scraped(node);
+    assert!(
+        metrics.starts_with("HTTP/1.1 200 ") && metrics.contains("text/plain; version=0.0.4"),
+        "{metrics}"
+    );
+    for line in [
+        r#"koi_hook_failures_total{service="db",version="1.0",hook="status"} 1"#,
+        r#"koi_hook_crashed_total{service="db",version="1.0",hook="failed"} 1"#,
+        r#"koi_handler_memory_limit_bytes{service="db",version="1.0"} 67108864"#,
+    ] {
+        assert!(metrics.lines().any(|said| said == line), "{line}\n{metrics}");
+    }
 
     plugins.put(
         "db.wasm",

@@ -3,6 +3,7 @@
 pub(in crate::api) mod commands;
 mod events;
 pub(in crate::api) mod forward;
+mod metrics;
 pub(crate) mod plugins;
 mod routes;
 mod statistics;

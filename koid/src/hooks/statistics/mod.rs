@@ -48,6 +48,14 @@ impl Statistics {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(service);
     }
 
+    /// What is counted, by the names of services.
+    pub(crate) fn all(&self) -> Vec<(String, ServiceStatistics)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut services: Vec<_> = all.iter().map(|(name, of)| (name.clone(), of.clone())).collect();
+        services.sort_by(|(one, _), (other, _)| one.cmp(other));
+        services
+    }
+
     /// What is counted of `service`; none: it has no handler.
     pub(crate) fn for_service(&self, service: &str) -> Option<ServiceStatistics> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
