@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{Service, cannot_run, failed};
-use koi_plugin_api::{Failure, Handler, Hook, HookSet, LogLevel, Observed, Outcome, Role};
+use koi_plugin_api::{Failure, Handler, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role};
 
 #[tokio::test]
 async fn a_script_that_is_not_there_is_a_success() {
@@ -57,8 +57,11 @@ async fn status_tells_states_apart() {
     assert_eq!(service.observed(91).await, Observed::Standby);
     assert_eq!(service.observed(92).await, Observed::Stopped);
     assert_eq!(service.observed(93).await, Observed::Live);
-    service.script("status", "exit 94");
-    assert_eq!(service.run(Hook::Status).await, failed("exit code 94"));
+    service.script("status", "echo 'no licence'; exit 94");
+    let fatal = HookError::Lasting("exit code 94, fatal: no licence".to_owned());
+    assert_eq!(service.run(Hook::Status).await, Err(fatal));
+    service.script("status", "exit 96");
+    assert_eq!(service.run(Hook::Status).await, failed("exit code 96"));
     service.script("status", "exit 1");
     assert_eq!(service.run(Hook::Status).await, failed("exit code 1"));
 }
