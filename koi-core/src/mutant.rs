@@ -88,8 +88,6 @@ pub enum Mutant {
     RestartsUncounted,
     /// Tolerance: a restart may take as long as it takes.
     RestartUnbounded,
-    /// Tolerance: a lost lease is no reason to end a restart.
-    RestartOutlivesLease,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
     /// A node that cannot write its mark is named master.
@@ -108,7 +106,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 49] = [
+    pub const ALL: [Mutant; 48] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -150,7 +148,6 @@ impl Mutant {
         Mutant::AllCritical,
         Mutant::RestartsUncounted,
         Mutant::RestartUnbounded,
-        Mutant::RestartOutlivesLease,
         Mutant::DoubtedTaken,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,

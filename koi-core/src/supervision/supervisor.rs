@@ -575,7 +575,7 @@ impl ServiceSupervisor {
             return self.services.forget_restarts();
         }
         let lost = self.lease.is_some_and(|held| held.lost.is_some());
-        let failed = match lost && !mutant!(RestartOutlivesLease) {
+        let failed = match lost {
             true => self.services.interrupted_restart(),
             false => self.services.overdue_restart(around.now),
         };
