@@ -44,7 +44,7 @@ pub enum Timer {
     ServiceStatus,
     /// A service that changed by itself again and again may be started again.
     ServiceRest,
-    /// A new service that failed is tried again.
+    /// A service that failed alone, new or not critical, is tried again.
     ServiceRetry,
     /// A restart of a service has had its time.
     RestartEnd,

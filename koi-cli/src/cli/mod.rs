@@ -29,7 +29,7 @@ Examples:
   koi status db1                 one node with each of its services
   koi promote db2 --dry-run      what would happen?
   koi promote db2                make db2 the master
-  koi wait --for master          return when a master is promoted with all its services
+  koi wait --for master          return when a master is promoted with all its critical services
   koi maintenance on             run no hooks and elect nobody, while you work on it
   koi plugins list               the handlers of the asked node, and whether they can be used
   koi plugins new mydb --lang go begin a handler of your own
@@ -340,7 +340,7 @@ pub(crate) struct Demo {
 /// What can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Goal {
-    /// A master is promoted with all its services.
+    /// A master is promoted with all its services that are critical.
     Master,
     /// A leader acts.
     Leader,

@@ -163,6 +163,8 @@ pub struct ServiceView {
     pub failed: bool,
     /// `disabled` lies in its folder.
     pub disabled: bool,
+    /// Its node has failed when it has.
+    pub critical: bool,
     /// It could be promoted now, or is.
     pub promotable: bool,
     /// Preference among candidates.

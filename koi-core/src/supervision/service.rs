@@ -70,7 +70,7 @@ pub(crate) struct Service {
     again_at: Time,
     in_vain: u32,
     excused_at: Time,
-    /// It has failed by itself alone, and has not run well since: nobody waits for it.
+    /// It has failed by itself alone, or did not come up well: nobody waits for it unless it is critical.
     unproven: bool,
     /// It is being restarted in place.
     pub(crate) restart: Option<Restart>,

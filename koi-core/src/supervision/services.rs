@@ -469,6 +469,7 @@ impl Services {
                 hook: s.hook_for(now),
                 failed: s.failed || s.spec.problem.is_some(),
                 disabled: s.spec.disabled,
+                critical: s.is_critical(),
                 promotable: s.promotable,
                 score: s.score,
                 message: told(s, now),

@@ -41,7 +41,7 @@ pub struct ClusterStatus {
     pub manual: bool,
     /// No hook runs anywhere.
     pub maintenance: bool,
-    /// All is well: a leader acts, a master is promoted with all its services, no node has failed, is unclean or missing, every elector is
+    /// All is well: a leader acts, a master is promoted with all its critical services, no node has failed, is unclean or missing, every elector is
     /// heard and hears, another runner could take over if there is one, maintenance mode is off, nothing is waited for, and there is no
     /// warning.
     pub healthy: bool,
@@ -123,6 +123,8 @@ pub struct ServiceStatus {
     pub failed: bool,
     /// `disabled` lies in its folder.
     pub disabled: bool,
+    /// Whether its node has failed when it has, and is master only with it; none: an older koid does not say, and it is so.
+    pub critical: Option<bool>,
     /// It could be promoted now, or is.
     pub promotable: bool,
     /// Preference among candidates.

@@ -15,7 +15,7 @@ use crate::config::setting::Setting;
 use crate::conformance::error::TargetError;
 use crate::conformance::installed;
 use crate::plugin::Kind;
-use crate::service::definition::{COMPONENT, MANIFEST};
+use crate::service::definition::{COMPONENT, MANIFEST, beside};
 use crate::service::entry;
 use crate::service::entry::EntryKind;
 use crate::service::manifest::Manifest;
@@ -152,8 +152,9 @@ fn from_script(script: PathBuf) -> Result<Target, TargetError> {
         return Err(TargetError::NotExecutable(script));
     }
     let home = script.parent().unwrap_or(Path::new("/")).to_owned();
+    let manifest = Manifest::load(&beside(&script))?.unwrap_or_default();
     let (name, source) = (name_of(&script), TargetSource::Scripts(Shape::File(script)));
-    Ok(Target { name, home: Some(home), source, manifest: Manifest::default() })
+    Ok(Target { name, home: Some(home), source, manifest })
 }
 
 fn manifest(folder: &Path) -> Result<Manifest, TargetError> {

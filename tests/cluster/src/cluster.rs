@@ -86,7 +86,7 @@ impl Cluster {
         self.status()?.cluster.leader
     }
 
-    /// The name of the master that is promoted with all its services.
+    /// The name of the master that is promoted with all its critical services.
     pub fn master(&self) -> Option<String> {
         promoted(&self.status()?)
     }
@@ -266,14 +266,15 @@ impl Cluster {
     }
 }
 
-/// The name of the master that is promoted with all its services.
+/// The name of the master that is promoted with all its critical services.
 fn promoted(status: &Status) -> Option<String> {
     let master = status.cluster.master.as_ref()?;
     let is = |n: &NodeStatus| {
         let services = n.services.as_deref();
         n.name == *master
             && n.state == "Master"
-            && services.is_some_and(|all| all.iter().all(|s| s.state == "Promoted"))
+            && services
+                .is_some_and(|all| all.iter().all(|s| s.state == "Promoted" || s.critical == Some(false)))
     };
     status.nodes.iter().any(is).then(|| master.clone())
 }

@@ -331,7 +331,8 @@ fn nobody_fails_over_for_a_service_that_is_not_critical() {
     cluster.wait_for("it has failed and is down", |c| {
         service(c, &master, "stats").is_some_and(|s| s.state == "Failed")
     });
-    assert_eq!(cluster.status().and_then(|s| s.cluster.master), Some(master.clone()));
+    node.koi(&["wait", "--for", "master", "--timeout", "10s"]).exits(0);
+    cluster.wait_master(&master);
     let since = cluster.hooks().since(before);
     assert!(since.0.iter().all(|entry| entry.service == "stats"), "{since}");
 

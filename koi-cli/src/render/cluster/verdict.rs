@@ -1,6 +1,8 @@
 //! Is all well, and if not, why: the first line of a status and the exit code of `koi status`.
 
-use koi_proto::api::{ClusterStatus, NodeAction, NodeState, NodeStatus, ServiceState, Status, Waiting};
+use koi_proto::api::{
+    ClusterStatus, NodeAction, NodeState, NodeStatus, ServiceState, ServiceStatus, Status, Waiting,
+};
 
 use crate::render::layout::clock::span;
 use crate::render::layout::text;
@@ -175,13 +177,13 @@ fn moving(master: &NodeStatus) -> Option<String> {
     Some(format!("{} is being {}", master.name, if down { "demoted" } else { "promoted" }))
 }
 
-/// Whether a node is master with all its services promoted, as far as its services are known.
+/// Whether a node is master with all its critical services promoted, as far as its services are known.
 pub(crate) fn promoted(node: &NodeStatus) -> bool {
-    let services = node.services.as_deref().unwrap_or_default();
-    node.state == NodeState::Master && services.iter().all(|s| s.state == ServiceState::Promoted)
+    let is_up = |s: &ServiceStatus| s.critical == Some(false) || s.state == ServiceState::Promoted;
+    node.state == NodeState::Master && node.services.iter().flatten().all(is_up)
 }
 
-/// The node that is master, with all its services.
+/// The node that is master, with all its critical services.
 pub(crate) fn master(status: &Status) -> Option<&NodeStatus> {
     let name = status.cluster.master.as_ref()?;
     status.nodes.iter().find(|node| node.name == *name && promoted(node))

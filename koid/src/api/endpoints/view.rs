@@ -149,6 +149,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         hook_ms: service.hook.map(|(_, since)| ms(since)),
         failed: service.failed,
         disabled: service.disabled,
+        critical: Some(service.critical),
         promotable: service.promotable,
         score: service.score,
         message: service.message.clone(),

@@ -48,6 +48,7 @@ pub(crate) fn view() -> View {
             state: ServiceState::Started,
             hook: Some((Hook::Status, Duration::from_millis(7))),
             failed: false,
+            critical: true,
             disabled: false,
             promotable: true,
             score: Some(5),
