@@ -6,6 +6,7 @@ use std::time::Duration;
 pub use koi_hook::{Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::message::Message;
 use crate::policy::ServicePolicy;
 use crate::reason::{FailureReason, NotNowReason, UnsafeReason};
@@ -41,17 +42,29 @@ pub enum Input {
     Command {
         /// Names the answer.
         id: CommandId,
+        /// Of which group, where that matters.
+        group: GroupName,
         /// What.
         command: Command,
     },
-    /// The services folder was read: these are the node's services now.
-    Services(Vec<ServiceSpec>),
+    /// A group's folder was read: these are its services on this node now.
+    Services {
+        /// The group.
+        group: GroupName,
+        /// All of its services; no two of a node have one name.
+        specs: Vec<ServiceSpec>,
+    },
     /// On this machine nothing runs any more of this run, the one before: neither its daemon nor its guardian.
     Follows(Session),
     /// Where this node's API answers, and where it is reached as master: told to the others under seal. None: it does not know.
     Address(Option<SocketAddr>),
-    /// The services folder cannot be read; a sentence that says why and what to do.
-    ServicesUnreadable(String),
+    /// A group's folder cannot be read.
+    ServicesUnreadable {
+        /// The group.
+        group: GroupName,
+        /// A sentence that says why and what to do.
+        why: String,
+    },
     /// Whether the fence is armed, if it is one that must be; and if not, why.
     Armed(Readiness),
     /// Whether a guardian stands and answers; and if not, why.
@@ -98,7 +111,12 @@ pub enum Effect {
         result: Result<Answered, CommandError>,
     },
     /// Something that people may want to know.
-    Event(Event),
+    Event {
+        /// The group that it is about; `main` where it is about none.
+        group: GroupName,
+        /// What.
+        event: Event,
+    },
     /// The node could not demote within lease and grace: fence it as configured (R7).
     Fence {
         /// A sentence.
@@ -140,6 +158,8 @@ pub struct HandlerInstance(pub u64);
 pub struct HookRun {
     /// Names it.
     pub run: RunId,
+    /// The service's group.
+    pub group: GroupName,
     /// The service's name.
     pub service: String,
     /// The handler that runs it: [`ServiceSpec::instance`] of the spec that is in force.

@@ -102,11 +102,25 @@ pub enum Mutant {
     MaintenanceTrusted,
     /// A report waits for a disk that hangs, and with it a sitting master's lease.
     ReportAwaitsDisk,
+    /// R14: a leader, a vote or a copy of a koid that knows no groups counts like any other.
+    GroupsForgotten,
+    /// R6: what a runner has released of one group counts as released of another.
+    ReleaseOfAnyGroup,
+    /// R5: a lease on the mastership of one group prolongs that of another.
+    LeaseOfAnyGroup,
+    /// R6: a guardian's word that one group is down counts for another.
+    ObituaryOfAnyGroup,
+    /// R6: what a run that leaves gives back of one group counts for another.
+    FarewellOfAnyGroup,
+    /// R8: the mark of one group is cleared when another group is down.
+    MarkOfAnyGroup,
+    /// R9: each group counts its epochs for itself.
+    EpochOfGroup,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 48] = [
+    pub const ALL: [Mutant; 55] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -155,6 +169,13 @@ impl Mutant {
         Mutant::DisksHurried,
         Mutant::MaintenanceTrusted,
         Mutant::ReportAwaitsDisk,
+        Mutant::GroupsForgotten,
+        Mutant::ReleaseOfAnyGroup,
+        Mutant::LeaseOfAnyGroup,
+        Mutant::ObituaryOfAnyGroup,
+        Mutant::FarewellOfAnyGroup,
+        Mutant::MarkOfAnyGroup,
+        Mutant::EpochOfGroup,
     ];
 }
 

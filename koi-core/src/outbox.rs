@@ -3,25 +3,39 @@
 use std::collections::VecDeque;
 
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{Destination, Effect};
 use crate::message::{Body, Message, Recipient};
 use crate::types::{NodeId, Session};
 
 /// Effects, in the order in which they are to be done.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Effects(VecDeque<Effect>);
+pub(crate) struct Effects {
+    queue: VecDeque<Effect>,
+    /// What events are about that are told now.
+    group: GroupName,
+}
 
 impl Effects {
     pub(crate) fn push(&mut self, effect: Effect) {
-        self.0.push_back(effect);
+        self.queue.push_back(effect);
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.push(Effect::Event(event));
+        let group = self.group.clone();
+        self.push(Effect::Event { group, event });
+    }
+
+    /// What is told by `tells` is about this group.
+    pub(crate) fn about<T>(&mut self, group: &GroupName, tells: impl FnOnce(&mut Effects) -> T) -> T {
+        let before = std::mem::replace(&mut self.group, group.clone());
+        let told = tells(self);
+        self.group = before;
+        told
     }
 
     pub(crate) fn next(&mut self) -> Option<Effect> {
-        self.0.pop_front()
+        self.queue.pop_front()
     }
 }
 
@@ -67,6 +81,6 @@ impl Outbox {
 
     /// How much is kept.
     pub(crate) fn backlog(&self) -> usize {
-        self.effects.0.len() + self.local.len()
+        self.effects.queue.len() + self.local.len()
     }
 }

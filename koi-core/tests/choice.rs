@@ -99,13 +99,13 @@ fn promote_demotes_the_old_master_first_and_leaves_manual_mode() {
     cluster.order(Command::Demote);
     cluster.run(1000);
     assert_eq!(cluster.master(), None);
-    assert!(cluster.record().manual);
+    assert!(cluster.record().main.manual);
     cluster.run(5000);
     assert_eq!(cluster.master(), None, "nobody is chosen in manual mode");
     cluster.promote(&cluster.name(new)).expect("it is done");
     cluster.run_until(1000, "the new master", |c| c.master() == Some(new));
-    assert!(!cluster.record().manual);
-    assert_eq!(cluster.record().target, None);
+    assert!(!cluster.record().main.manual);
+    assert_eq!(cluster.record().main.target, None);
 
     cluster.slow(new, "web", Hook::Demote);
     cluster.promote(&cluster.name(old)).expect("it is done");
@@ -122,7 +122,7 @@ fn promote_demotes_the_old_master_first_and_leaves_manual_mode() {
 fn elect_lets_masters_be_chosen_again() {
     let mut cluster = Cluster::with_master(3);
     cluster.order(Command::Demote);
-    cluster.run_until(1000, "no master", |c| c.record().master.is_none());
+    cluster.run_until(1000, "no master", |c| c.record().main.master.is_none());
     cluster.order(Command::Elect);
     cluster.run_until(1000, "a master", |c| c.master().is_some());
 }
@@ -136,12 +136,12 @@ fn manual_mode_target_and_stops_outlive_any_change_of_leader_and_any_restart() {
     let leader = cluster.leader().expect("someone leads");
     cluster.lose_power(leader);
     cluster.run_until(3000, "a new leader", |c| c.leader().is_some());
-    assert!(cluster.record().manual);
+    assert!(cluster.record().main.manual);
     (0..3).for_each(|m| cluster.lose_power(m));
     cluster.start_all();
     cluster.run_until(5000, "a leader", |c| c.leader().is_some());
     cluster.run(8000);
-    assert!(cluster.record().manual);
+    assert!(cluster.record().main.manual);
     assert_eq!(cluster.node_state(other), NodeState::Stopped);
     assert_eq!((cluster.master(), cluster.promoted(master).len()), (None, 0));
 }
@@ -156,7 +156,7 @@ fn a_target_that_cannot_be_promoted_is_dropped_and_normal_election_goes_on() {
     cluster.run(1500);
     cluster.finish(old, "web", Hook::Demote, HookEnd::Done);
     cluster.run_until(5000, "some master", |c| c.master().is_some());
-    assert_eq!(cluster.record().target, None);
+    assert_eq!(cluster.record().main.target, None);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn too_many_commands_are_refused_before_they_change_anything() {
     ));
     assert_eq!(cluster.answer(ids[63]), None);
     let newest = cluster.sent().iter().rev().find_map(|(_, m)| match &m.body {
-        koi_core::message::Body::Heartbeat(h) => Some(h.record.manual),
+        koi_core::message::Body::Heartbeat(h) => Some(h.record.main.manual),
         _ => None,
     });
     assert_eq!(newest, Some(false), "the last that was taken is an elect");

@@ -214,10 +214,11 @@ fn a_farewell_counts_only_for_what_it_names() {
     let (mut cluster, _, master, _) = apart();
     let epoch = cluster.record().last_epoch;
     cluster.lose_power(master);
-    cluster.say(master, Body::Farewell(Farewell { released: Some(Epoch(epoch.0 - 1)) }));
+    cluster
+        .say(master, Body::Farewell(Farewell { released: Some(Epoch(epoch.0 - 1)), ..Farewell::default() }));
     cluster.run(1500);
     assert_eq!(cluster.master(), None, "an older epoch is not the one that is waited for");
-    cluster.say(master, Body::Farewell(Farewell { released: Some(epoch) }));
+    cluster.say(master, Body::Farewell(Farewell { released: Some(epoch), ..Farewell::default() }));
     cluster.run_until(100, "another master", |c| c.master().is_some());
 }
 
@@ -235,7 +236,7 @@ fn a_clean_stop_of_the_master_hands_over_at_once() {
 #[test]
 fn a_leader_with_a_longer_lease_does_not_grant_beyond_the_hold_time_in_the_record() {
     let (mut cluster, leader, master, third) = apart();
-    let hold = cluster.record().master.expect("there is one").hold;
+    let hold = cluster.record().main.master.expect("there is one").hold;
     assert_eq!(hold, ms(2000));
     for m in 0..3 {
         let mut settings = cluster.machines[m].settings.clone();
@@ -244,7 +245,7 @@ fn a_leader_with_a_longer_lease_does_not_grant_beyond_the_hold_time_in_the_recor
     }
     cluster.run(1000);
     let record = cluster.record();
-    let hold = record.master.expect("there is one").hold;
+    let hold = record.main.master.expect("there is one").hold;
     assert!(
         cluster.view(master).lease.is_some_and(|l| l + ms(1000) <= hold),
         "the hold time has grown first"
@@ -267,7 +268,7 @@ fn a_raised_grace_does_not_drop_the_master() {
     cluster.input(master, Input::Configure(Box::new(settings)));
     cluster.run(3000);
     assert_eq!((cluster.master(), cluster.began(master)), (Some(master), vec![]));
-    assert_eq!(cluster.record().master.expect("there is one").hold, ms(6000));
+    assert_eq!(cluster.record().main.master.expect("there is one").hold, ms(6000));
 }
 
 #[test]

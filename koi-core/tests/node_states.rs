@@ -1,5 +1,6 @@
 //! The node's states, its failures and its recovery: classic manual, section 3.
 
+use koi_core::group::GroupName;
 use koi_core::io::{Command, HookEnd, Input, Observed};
 use koi_core::types::{Hook, NodeId, NodeState, ServiceState};
 use koi_sim::scripted::{Solo, fails, saw, service};
@@ -17,7 +18,7 @@ fn in_state(state: NodeState) -> Solo {
         NodeState::Disconnected => Solo::unled(&web, |_| {}),
         NodeState::Stopped => {
             let mut solo = Solo::standby(&web);
-            solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+            solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
             solo.pass(200);
             solo
         }
@@ -77,7 +78,7 @@ fn told_that_it_is_stopped_by_hand() {
     let ends = [N::Failed, N::Stopped, N::Stopped, N::Stopped, N::Stopped, N::Stopped];
     for (state, end) in COLUMNS.into_iter().zip(ends) {
         let mut solo = in_state(state);
-        solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+        solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
         solo.pass(300);
         assert_eq!(solo.state(), end, "from {state:?}");
     }
@@ -99,7 +100,7 @@ fn a_leader_whose_record_does_not_count_yet_does_not_start_anything() {
     solo.pass(300);
     assert_eq!(solo.hooks(), Vec::<String>::new());
     solo.record.version = counted;
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(300);
     assert_eq!((solo.hooks(), solo.state()), (vec![], NodeState::Stopped));
 }
@@ -258,6 +259,6 @@ fn a_folder_that_cannot_be_read_fails_a_node_that_has_never_read_it() {
     solo.start(0);
     solo.pass(200);
     assert_eq!(solo.state(), NodeState::Standby, "no services are no obstacle");
-    solo.input(0, Input::ServicesUnreadable("permission denied".to_owned()));
+    solo.input(0, Input::ServicesUnreadable { group: GroupName::MAIN, why: "permission denied".to_owned() });
     assert_eq!(solo.state(), NodeState::Standby, "what runs goes on");
 }

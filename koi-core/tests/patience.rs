@@ -189,7 +189,7 @@ fn what_rests_goes_down_at_once() {
     let mut solo = Solo::standby(&[service("10-disk"), ServiceSpec { priority: Some(20), ..web() }]);
     stops_by_itself(&mut solo, 40_000);
     solo.hooks();
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(100);
     assert!(solo.hooks().contains(&"disk.stop".to_owned()), "a rest holds nothing up that goes down");
 }

@@ -191,7 +191,7 @@ fn one_that_is_not_critical_and_cannot_run_at_all_bars_nobody() {
 #[test]
 fn a_node_that_is_stopped_by_hand_stops_all_of_them() {
     let mut solo = Solo::master(&[service("web"), optional("stats")]);
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(1000);
     assert_eq!((solo.is("web"), solo.is("stats")), (ServiceState::Stopped, ServiceState::Stopped));
 }

@@ -169,7 +169,7 @@ fn what_is_stopped_by_hand_is_not_brought_back() {
     let mut solo = Solo::master(&[restarted("web")]);
     solo.is_slow("web", Hook::Stop);
     fails_once(&mut solo, "web");
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(300);
     solo.ends("web", Hook::Stop, HookEnd::Done);
     solo.hooks();

@@ -65,11 +65,11 @@ fn scar_05_the_leader_elects_and_demotes_nobody_in_maintenance() {
     cluster.order(Command::Demote);
     cluster.run(10_000);
     assert_eq!(cluster.promoted(master).len(), 1);
-    let before = cluster.record().master;
+    let before = cluster.record().main.master;
     cluster.lose_power(master);
     cluster.run_until(5000, "a leader", |c| c.leader().is_some());
     cluster.run(20_000);
-    assert_eq!(cluster.record().master, before);
+    assert_eq!(cluster.record().main.master, before);
     assert_eq!(cluster.masters(), Vec::<usize>::new());
 }
 
@@ -179,9 +179,9 @@ fn scar_11_a_heartbeat_of_a_large_cluster_fits_a_datagram() {
     let Body::Heartbeat(heartbeat) = &mut beat.body else { unreachable!("it was just matched") };
     let name = "n".repeat(koi_core::limits::NAME_BYTES);
     heartbeat.info.name.clone_from(&name);
-    heartbeat.record.stopped =
+    heartbeat.record.main.stopped =
         (0..koi_core::limits::NODES as u128).map(|n| koi_core::types::NodeId(u128::MAX - n)).collect();
-    heartbeat.record.master.as_mut().expect("there is one").name = name;
+    heartbeat.record.main.master.as_mut().expect("there is one").name = name;
     let bytes = minicbor::to_vec(&beat).expect("it encodes").len();
     assert!(bytes <= 1100, "{bytes} bytes");
     cluster.run(1);

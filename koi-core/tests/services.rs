@@ -192,7 +192,7 @@ fn a_stop_aborts_start_promote_and_status() {
         solo.is_slow("web", hook);
         solo.pass(300);
         solo.hooks();
-        solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+        solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
         solo.pass(200);
         assert_eq!(solo.seen(0).aborted, [(format!("web.{}", hook.as_str()), false)], "TERM, not KILL");
         let expected = if hook == Hook::Promote { vec!["web.demote", "web.stop"] } else { vec!["web.stop"] };
@@ -290,10 +290,10 @@ fn a_service_whose_configuration_breaks_goes_on_as_it_was_until_it_is_down() {
     assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));
     assert!(solo.hooks().iter().all(|hook| hook == "web.status"), "nothing was moved");
 
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(500);
     assert_eq!(solo.hooks(), ["web.demote", "web.stop"], "by the hooks that it was started with");
-    solo.change(|record| _ = record.stopped.remove(&NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.remove(&NodeId(1)));
     solo.folder(0, &[broken]);
     solo.pass(500);
     assert_eq!((solo.state(), solo.hooks().len()), (NodeState::Failed, 0), "it cannot be started so");
@@ -333,7 +333,7 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
 
     solo.folder(0, std::slice::from_ref(&other));
     solo.hooks();
-    solo.change(|record| _ = record.stopped.insert(NodeId(1)));
+    solo.change(|record| _ = record.main.stopped.insert(NodeId(1)));
     solo.pass(500);
     assert_eq!(solo.hooks(), ["web.demote", "web.stop"]);
     solo.folder(0, &[other]);

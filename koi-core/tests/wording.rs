@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display};
 use std::time::Duration;
 
 use koi_core::event::Event;
+use koi_core::group::GroupName;
 use koi_core::io::{HookEnd, Observed, StatusReport};
 use koi_core::reason::{
     AsideCause, AsideReason, CandidateObstacle, DropReason, FailureReason, FoundingWait, GraceOver,
@@ -96,6 +97,7 @@ fn waits() -> Vec<WaitReason> {
             W::PromotedUnbidden { .. },
             W::StillPromoted { .. },
             W::CandidateRests { .. },
+            W::GroupsUnknown { .. },
             W::NoRunner,
             W::NoCandidate { .. }
         ],
@@ -122,10 +124,15 @@ fn waits() -> Vec<WaitReason> {
             W::PromotedUnbidden { node: b(), reason: name("db: start: exit 1") },
             W::StillPromoted { node: b(), state },
             W::CandidateRests { node: b() },
+            W::GroupsUnknown { nodes: vec![name("a"), b()] },
             W::NoRunner,
             W::NoCandidate { obstacles: obstacles() },
         ]
     )
+}
+
+fn web() -> GroupName {
+    "web".parse().expect("it is a name")
 }
 
 fn obstacles() -> Vec<CandidateObstacle> {
@@ -204,6 +211,9 @@ fn not_now() -> Vec<NotNowReason> {
             N::Stopping { .. },
             N::TooManyStopped,
             N::NothingToRecover { .. },
+            N::NoSuchGroup { .. },
+            N::GroupsUnknown { .. },
+            N::UnknownGroup { .. },
             N::NoElector,
             N::HasRecord,
             N::OtherElectors { .. },
@@ -234,6 +244,10 @@ fn not_now() -> Vec<NotNowReason> {
             N::Stopping { node: b() },
             N::TooManyStopped,
             N::NothingToRecover { node: b() },
+            N::GroupsUnknown { nodes: vec![name("a"), b()] },
+            N::GroupsUnknown { nodes: Vec::new() },
+            N::NoSuchGroup { node: b(), group: web() },
+            N::UnknownGroup { group: web(), known: vec![GroupName::MAIN, web()] },
             N::NoElector,
             N::HasRecord,
             N::OtherElectors { electors: vec![name("a"), b()] },

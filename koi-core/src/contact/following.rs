@@ -1,9 +1,10 @@
 //! Whom a node follows, and what it has told that leader. Messages come and go in `node::contact::following`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::limits;
 use crate::types::{NodeId, Session, Term, Time};
 
@@ -19,6 +20,8 @@ pub(crate) struct Leader {
     pub(crate) number: u64,
     pub(crate) lease: Duration,
     pub(crate) master_address: Option<SocketAddr>,
+    /// Where the masters of the other groups can be reached.
+    pub(crate) other_masters: BTreeMap<GroupName, SocketAddr>,
     /// Where its API answers, by its own word.
     pub(crate) address: Option<SocketAddr>,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod clocks;
 pub(crate) mod following;
+pub(crate) mod gone;
 pub(crate) mod greeting;
 pub(crate) mod identity;
 pub(crate) mod peers;

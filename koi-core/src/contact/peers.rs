@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::contact::clocks::Pace;
+use crate::contact::gone::Gone;
+use crate::group::GroupName;
 use crate::limits;
 use crate::message::{Body, NodeInfo, Report, RunnerSummary};
-use crate::types::{Epoch, NodeId, Session, Time, Version};
+use crate::types::{NodeId, Session, Time, Version};
 
 /// A node that is unheard for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -38,7 +40,10 @@ pub(crate) struct Peer {
     pub(crate) calls: bool,
     /// It has given way to an older machine with its id.
     pub(crate) mute: bool,
+    /// How its services of `main` are.
     pub(crate) summary: Option<RunnerSummary>,
+    /// How those of its other groups are.
+    pub(crate) others: BTreeMap<GroupName, RunnerSummary>,
     /// Why it cannot keep what it would promise, by its own word.
     pub(crate) unfit: Option<String>,
     pub(crate) pace: Pace,
@@ -59,31 +64,6 @@ pub(crate) struct Peer {
     ask_at: Time,
 }
 
-/// A session that is over, by its own word or its guardian's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// It said farewell; up to which epoch it holds nothing, if it could say that.
-    Left(Option<Epoch>),
-    /// Its daemon is dead; whether everything is down.
-    Dead { all_down: bool },
-}
-
-impl Gone {
-    /// What is known after `later` was heard too: datagrams come in any order, and the end of a session is final.
-    fn and(self, later: Gone) -> Gone {
-        match (self, later) {
-            (Gone::Dead { all_down: true }, _) | (_, Gone::Dead { all_down: true }) => {
-                Gone::Dead { all_down: true }
-            }
-            (Gone::Left(a), Gone::Left(b)) => Gone::Left(a.max(b)),
-            (Gone::Left(epoch), Gone::Dead { .. }) | (Gone::Dead { .. }, Gone::Left(epoch)) => {
-                Gone::Left(epoch)
-            }
-            (Gone::Dead { .. }, Gone::Dead { .. }) => Gone::Dead { all_down: false },
-        }
-    }
-}
-
 impl Peer {
     fn new(session: Session, now: Time) -> Peer {
         Peer {
@@ -98,6 +78,7 @@ impl Peer {
             calls: false,
             mute: false,
             summary: None,
+            others: BTreeMap::new(),
             unfit: None,
             pace: Pace::default(),
             applied: Version::default(),
@@ -114,8 +95,10 @@ impl Peer {
 
     /// Its session is over; true if that is news.
     fn ends(&mut self, gone: Gone) -> bool {
-        let before = self.gone.replace(self.gone.map_or(gone, |before| before.and(gone)));
-        before.is_none()
+        let before = self.gone.take();
+        let news = before.is_none();
+        self.gone = Some(before.unwrap_or_default().and(gone));
+        news
     }
 
     fn is_fresh(&mut self, seq: u64, addressed: bool) -> bool {
@@ -315,6 +298,7 @@ impl Peers {
         let Some(run) = self.run_mut(id, session) else { return };
         run.stated = report.address;
         run.summary = report.runner.clone();
+        run.others = report.others.clone();
         run.unfit = report.unfit.clone();
         run.applied = report.applied;
         run.since = now - report.uptime;

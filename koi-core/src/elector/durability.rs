@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::limits;
+use crate::message::{GROUPS_RULE, RULES};
 use crate::record::{Durable, Record, StateOrigin};
 use crate::types::{Epoch, NodeId, Session, Term, Time, Version};
 
@@ -23,8 +25,8 @@ pub(crate) enum Deferred {
     RequestVote(Term),
     /// Count the own copy of the leader's record.
     Record,
-    /// Promote under this mastership.
-    Mark(Epoch),
+    /// Promote a group under this mastership.
+    Mark(GroupName, Epoch),
 }
 
 impl Deferred {
@@ -39,7 +41,7 @@ impl Deferred {
             Deferred::Acknowledge { .. } => mutant!(AcknowledgedNotDurable),
             Deferred::Vote { .. } | Deferred::RequestVote(_) => mutant!(VoteNotDurable),
             Deferred::Record => mutant!(CommittedAlone),
-            Deferred::Mark(_) => mutant!(MarkNotDurable),
+            Deferred::Mark(..) => mutant!(MarkNotDurable),
         }
     }
 }
@@ -88,14 +90,17 @@ impl Deref for Durability {
 
 impl Durability {
     /// `state` is on disk.
-    pub(crate) fn new(state: Durable, now: Time) -> Durability {
+    pub(crate) fn new(mut state: Durable, now: Time) -> Durability {
+        // R14: an older koi has kept a part of the record only. It is no copy before a leader has said the whole once more.
+        let is_whole = state.rules >= GROUPS_RULE || mutant!(GroupsForgotten);
+        state.rules = RULES;
         Durability {
             dirty: false,
             issued_number: 0,
             written_number: 0,
             issued: VecDeque::new(),
             promised_on_disk: (state.term, state.promised_lease),
-            record_on_disk: state.record.version,
+            record_on_disk: if is_whole { state.record.version } else { Version::default() },
             takes: Duration::ZERO,
             measured: now,
             deferred: VecDeque::new(),
@@ -180,15 +185,25 @@ impl Durability {
         }
     }
 
-    /// R8: something may be promoted under this mastership from now on.
-    pub(crate) fn set_mark(&mut self, epoch: Epoch) {
-        self.change().held = Some(epoch);
+    /// R8: something of a group may be promoted under this mastership from now on.
+    pub(crate) fn set_mark(&mut self, group: &GroupName, epoch: Epoch) {
+        match group.is_main() {
+            true => self.change().held = Some(epoch),
+            false => drop(self.change().held_elsewhere.insert(group.clone(), epoch)),
+        }
     }
 
-    /// R8: nothing is promoted any more.
-    pub(crate) fn clear_mark(&mut self) {
-        if self.held.is_some() {
+    /// R8: nothing of a group is promoted any more.
+    pub(crate) fn clear_mark(&mut self, group: &GroupName) {
+        let any = mutant!(MarkOfAnyGroup);
+        if (group.is_main() || any) && self.held.is_some() {
             self.change().held = None;
+        }
+        if any && !self.held_elsewhere.is_empty() {
+            self.change().held_elsewhere.clear();
+        }
+        if self.held_elsewhere.contains_key(group) {
+            self.change().held_elsewhere.remove(group);
         }
     }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::elector::election::Ballot;
+use crate::group::GroupName;
 use crate::io::{Answered, CommandId};
-use crate::leader::placement::Placement;
+use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
 use crate::limits;
 use crate::message::Report;
@@ -38,7 +39,7 @@ pub(crate) struct Leadership {
     commands: VecDeque<(CommandId, Version, Answered)>,
     reclaim: Option<Reclaim>,
     /// What its decisions about masterships build on.
-    placement: Placement,
+    placements: Placements,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -70,7 +71,7 @@ impl Leadership {
             runners: Reports::default(),
             commands: VecDeque::new(),
             reclaim: None,
-            placement: Placement::new(term, inherited, cold),
+            placements: Placements::new(term, inherited, cold),
         }
     }
 
@@ -99,21 +100,26 @@ impl Leadership {
         self.runners.remove(node, session);
     }
 
-    /// What its decisions about masterships build on.
-    pub(crate) fn placement(&self) -> &Placement {
-        &self.placement
+    /// What its decisions about the masterships of a group build on.
+    pub(crate) fn placement(&self, group: &GroupName) -> &Placement {
+        self.placements.of(group)
     }
 
     /// The same, for whoever decides.
-    pub(crate) fn placement_mut(&mut self) -> &mut Placement {
-        &mut self.placement
+    pub(crate) fn placement_mut(&mut self, group: &GroupName) -> &mut Placement {
+        self.placements.of_mut(group)
+    }
+
+    /// The same of all groups.
+    pub(crate) fn placements_mut(&mut self) -> &mut Placements {
+        &mut self.placements
     }
 
     /// Its timers, but for the end of the leadership.
     pub(crate) fn set_timers(&self, timers: &mut Timers) {
         timers.set(Timer::Heartbeat, self.heartbeat_due);
         timers.set(Timer::HeartbeatRepeat, self.repeat_due);
-        timers.set(Timer::Decision, self.placement.decide_at());
+        timers.set(Timer::Decision, self.placements.decide_at());
         if let Some(reclaim) = &self.reclaim {
             timers.set(Timer::ReclaimRepeat, reclaim.resend);
         }
@@ -192,19 +198,20 @@ impl Leadership {
         self.copies.insert(elector, version);
     }
 
-    /// What a runner reports of itself; `master`: the run of it that the record names.
+    /// What a runner reports of itself; `masters`: the runs of it that the record names.
     pub(crate) fn note_runner(
         &mut self,
         node: NodeId,
         session: Session,
         report: Report,
-        master: Option<Session>,
+        masters: &[Session],
         now: Time,
     ) {
-        let Report { number, applied, uptime, runner, .. } = report;
-        if let Some(summary) = runner {
-            let seen = RunnerReport { session, report: number, at: now, summary, applied, uptime };
-            self.runners.insert(node, seen, master);
+        let Report { number, applied, uptime, runner, mut others, .. } = report;
+        if let Some(main) = runner {
+            others.insert(GroupName::MAIN, main);
+            let seen = RunnerReport { session, report: number, at: now, summaries: others, applied, uptime };
+            self.runners.insert(node, seen, masters);
         }
     }
 
@@ -300,7 +307,7 @@ impl Leadership {
         self.runners.clear();
         self.won = now;
         let latest = reclaim.votes.values().filter_map(|b| b.acknowledged).max();
-        self.placement.reclaimed(reclaim.term, latest);
+        self.placements.reclaimed(reclaim.term, latest);
         Some(reclaim.votes)
     }
 

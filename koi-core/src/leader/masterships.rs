@@ -1,13 +1,45 @@
-//! The masterships of late, and which of them came to nothing. What follows from that is in `node::leading::flapping`.
+//! The masterships of late, group by group, and which of them came to nothing. What follows from that is in `node::leading::flapping`.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::group::GroupName;
 use crate::limits;
 use crate::patience::{Patience, RECENT};
-use crate::record::Record;
+use crate::record::{GroupRecord, Record};
 use crate::types::{Epoch, NodeId, Time};
 
-/// The masterships of late.
+/// The masterships of late of all groups.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Histories {
+    groups: BTreeMap<GroupName, Masterships>,
+    /// Those of a group that has had none.
+    none: Masterships,
+}
+
+impl Histories {
+    /// Those that a node finds in its record at its start are none of its business.
+    pub(crate) fn found(record: &Record) -> Histories {
+        let found = |(name, group): (&GroupName, &GroupRecord)| (name.clone(), Masterships::found(group));
+        Histories { groups: record.groups().map(found).collect(), none: Masterships::default() }
+    }
+
+    /// Those of a group.
+    pub(crate) fn of(&self, group: &GroupName) -> &Masterships {
+        self.groups.get(group).unwrap_or(&self.none)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn of_mut(&mut self, group: &GroupName) -> &mut Masterships {
+        self.groups.entry(group.clone()).or_default()
+    }
+
+    /// The groups that have had any, or of which the record says something.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &GroupName> {
+        self.groups.keys()
+    }
+}
+
+/// The masterships of late of one group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Masterships {
     /// When each began that no operator asked for; at most [`limits::MASTERSHIPS`].
@@ -38,8 +70,7 @@ pub(crate) struct Flapping {
 }
 
 impl Masterships {
-    /// Those that a node finds in its record at its start are none of its business.
-    pub(crate) fn found(record: &Record) -> Masterships {
+    fn found(record: &GroupRecord) -> Masterships {
         let current = record.master.as_ref().map(|m| Current {
             epoch: m.epoch,
             node: m.node,

@@ -1,5 +1,8 @@
 //! What a leader's decisions about masterships build on, and what they are (rules R6 and R9). They are made in `node::leading::placement`.
 
+use std::collections::BTreeMap;
+
+use crate::group::GroupName;
 use crate::reason::{DropReason, WaitReason};
 use crate::types::{Epoch, NodeId, Term, Time, Version};
 use crate::view::Waiting;
@@ -48,7 +51,7 @@ impl From<WaitReason> for Wait {
     }
 }
 
-/// What a leader's decisions about masterships build on.
+/// What a leader's decisions about the masterships of one group build on.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     /// A node may be chosen once it acts on this version or a newer one: those before it may say maintenance.
@@ -62,20 +65,11 @@ pub(crate) struct Placement {
     cold: bool,
     /// The mastership that is wanted back.
     wanted_back: Option<Epoch>,
-    /// The next instant at which time alone changes a decision.
-    decide_at: Time,
 }
 
 impl Placement {
-    pub(crate) fn new(term: Term, inherited: Option<Time>, cold: bool) -> Placement {
-        Placement {
-            act_since: Version { term, n: 0 },
-            inherited,
-            granted: None,
-            cold,
-            wanted_back: None,
-            decide_at: Time::NEVER,
-        }
+    fn new(term: Term, inherited: Option<Time>, cold: bool) -> Placement {
+        Placement { act_since: Version { term, n: 0 }, inherited, granted: None, cold, wanted_back: None }
     }
 
     /// A lease was granted on this basis, or is counted as if it had been.
@@ -119,20 +113,62 @@ impl Placement {
         (own, self.inherited)
     }
 
-    /// Time alone changes a decision at this instant; never: nothing but news does.
-    pub(crate) fn decide_again(&mut self, at: Time) {
-        self.decide_at = at;
-    }
-
     /// Whoever acts on an earlier version may still act on maintenance.
-    pub(crate) fn maintenance_ended(&mut self, version: Version) {
+    fn maintenance_ended(&mut self, version: Version) {
         self.act_since = version;
     }
 
     /// The leader leads in a later term now; `inherited`: the latest acknowledgement that any voter gave to an earlier leader.
-    pub(crate) fn reclaimed(&mut self, term: Term, inherited: Option<Time>) {
+    fn reclaimed(&mut self, term: Term, inherited: Option<Time>) {
         self.act_since = Version { term, n: 0 };
         self.inherited = self.inherited.max(inherited);
+    }
+}
+
+/// The same of all groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Placements {
+    groups: BTreeMap<GroupName, Placement>,
+    /// That of a group about which nothing was decided in this leadership.
+    fresh: Placement,
+    /// The next instant at which time alone changes a decision.
+    decide_at: Time,
+}
+
+impl Placements {
+    /// See [`Placement::new`].
+    pub(crate) fn new(term: Term, inherited: Option<Time>, cold: bool) -> Placements {
+        let fresh = Placement::new(term, inherited, cold);
+        Placements { groups: BTreeMap::new(), fresh, decide_at: Time::NEVER }
+    }
+
+    /// That of a group.
+    pub(crate) fn of(&self, group: &GroupName) -> &Placement {
+        self.groups.get(group).unwrap_or(&self.fresh)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn of_mut(&mut self, group: &GroupName) -> &mut Placement {
+        self.groups.entry(group.clone()).or_insert_with(|| self.fresh.clone())
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Placement> {
+        self.groups.values_mut().chain([&mut self.fresh])
+    }
+
+    /// See [`Placement::maintenance_ended`].
+    pub(crate) fn maintenance_ended(&mut self, version: Version) {
+        self.all_mut().for_each(|placement| placement.maintenance_ended(version));
+    }
+
+    /// See [`Placement::reclaimed`].
+    pub(crate) fn reclaimed(&mut self, term: Term, inherited: Option<Time>) {
+        self.all_mut().for_each(|placement| placement.reclaimed(term, inherited));
+    }
+
+    /// Time alone changes a decision at this instant; never: nothing but news does.
+    pub(crate) fn decide_again(&mut self, at: Time) {
+        self.decide_at = at;
     }
 
     /// When the next decision is due, unless something happens before.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::message::RunnerSummary;
 use crate::types::{NodeId, Session, Time, Version};
 
@@ -15,9 +16,29 @@ pub(crate) struct RunnerReport {
     pub(crate) session: Session,
     pub(crate) report: u64,
     pub(crate) at: Time,
-    pub(crate) summary: RunnerSummary,
+    /// How its services are, group by group. It does not run what is not in it.
+    pub(crate) summaries: BTreeMap<GroupName, RunnerSummary>,
     pub(crate) applied: Version,
     pub(crate) uptime: Duration,
+}
+
+/// The same, as far as one group goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupReport<'a> {
+    pub(crate) session: Session,
+    pub(crate) at: Time,
+    pub(crate) summary: &'a RunnerSummary,
+    pub(crate) applied: Version,
+    pub(crate) uptime: Duration,
+}
+
+impl RunnerReport {
+    /// What it says of this group; none: the node does not run it.
+    pub(crate) fn about(&self, group: &GroupName) -> Option<GroupReport<'_>> {
+        let RunnerReport { session, at, summaries, applied, uptime, .. } = self;
+        let summary = summaries.get(group)?;
+        Some(GroupReport { session: *session, at: *at, summary, applied: *applied, uptime: *uptime })
+    }
 }
 
 /// The latest report of each run.
@@ -43,11 +64,11 @@ impl Reports {
         self.map.iter().map(|((node, _), seen)| (*node, seen))
     }
 
-    /// Keeps a report. `keep`: the run whose report must not be dropped.
-    pub(crate) fn insert(&mut self, node: NodeId, seen: RunnerReport, keep: Option<Session>) {
+    /// Keeps a report. `keep`: the runs whose reports must not be dropped.
+    pub(crate) fn insert(&mut self, node: NodeId, seen: RunnerReport, keep: &[Session]) {
         self.map.insert((node, seen.session), seen);
         while self.of_node(node).count() > RUNS {
-            let spare = self.of_node(node).filter(|seen| Some(seen.session) != keep);
+            let spare = self.of_node(node).filter(|seen| !keep.contains(&seen.session));
             let Some(oldest) = spare.min_by_key(|seen| seen.at).map(|seen| seen.session) else { return };
             self.map.remove(&(node, oldest));
         }

@@ -1,27 +1,31 @@
 //! What this node has said of its services last.
 
+use std::collections::BTreeMap;
+
+use crate::group::GroupName;
 use crate::message::RunnerSummary;
 use crate::types::NodeState;
 
-/// The newest of it.
+/// The newest of it, by group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
-    summary: Option<RunnerSummary>,
-    state: Option<NodeState>,
+    summaries: BTreeMap<GroupName, RunnerSummary>,
+    states: BTreeMap<GroupName, NodeState>,
 }
 
 impl Told {
-    /// Whether `summary` differs from what was said last; then it is what was said last.
-    pub(crate) fn is_new(&mut self, summary: RunnerSummary) -> bool {
-        let new = self.summary.as_ref() != Some(&summary);
+    /// Whether `summaries` differ from what was said last; then they are what was said last.
+    pub(crate) fn is_new(&mut self, summaries: BTreeMap<GroupName, RunnerSummary>) -> bool {
+        let new = self.summaries != summaries;
         if new {
-            self.summary = Some(summary);
+            self.summaries = summaries;
         }
         new
     }
 
-    /// Notes the state of now; returns the one before, if it was another.
-    pub(crate) fn note_state(&mut self, state: NodeState) -> Option<NodeState> {
-        self.state.replace(state).filter(|before| *before != state)
+    /// Notes the state of now in a group; returns the one before, if it was another.
+    pub(crate) fn note_state(&mut self, group: &GroupName, state: NodeState) -> Option<NodeState> {
+        let before = self.states.insert(group.clone(), state);
+        before.filter(|before| *before != state)
     }
 }

@@ -4,6 +4,10 @@
 pub const NODES: usize = 32;
 /// Nodes that may be stopped by hand at once: the record must fit a datagram.
 pub const STOPPED: usize = 20;
+/// Groups of services that a node may have, `main` included.
+pub const GROUPS: usize = 8;
+/// Bytes of a group's name.
+pub const GROUP_NAME_BYTES: usize = 32;
 /// Electors that a cluster may have.
 pub const MEMBERS: usize = 9;
 /// Bytes of a node's name.

@@ -3,14 +3,15 @@
 //! Every message fits one datagram of 1200 bytes whatever the number of services: reports carry a summary, and what
 //! can grow is bounded by [`crate::limits`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use crate::group::GroupName;
 use crate::record::{Record, StateOrigin};
-use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span};
+use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span, sparse};
 
 /// A body with its sender.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -111,7 +112,11 @@ pub struct SharedSettings {
 }
 
 /// The newest rule that this version of koi knows.
-pub const RULES: u16 = 13;
+pub const RULES: u16 = GROUPS_RULE;
+/// R13: who votes is in the record.
+pub const MEMBERS_RULE: u16 = 13;
+/// R14: a cluster may have several groups of services, each with a master of its own.
+pub const GROUPS_RULE: u16 = 14;
 
 /// Who speaks, in a form for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -197,7 +202,7 @@ pub struct Heartbeat {
     /// The newest version that counts: nodes act on that one.
     #[n(5)]
     pub committed: Version,
-    /// Where the master can be reached, by its own word; none: unknown.
+    /// Where the master of `main` can be reached, by its own word; none: unknown.
     #[n(6)]
     #[cbor(with = "address")]
     pub master_address: Option<SocketAddr>,
@@ -205,6 +210,10 @@ pub struct Heartbeat {
     #[n(7)]
     #[cbor(default, with = "address")]
     pub address: Option<SocketAddr>,
+    /// Where the masters of the other groups can be reached, by their own word, as far as it is known.
+    #[n(8)]
+    #[cbor(default, with = "addresses", has_nil)]
+    pub other_masters: BTreeMap<GroupName, SocketAddr>,
 }
 
 /// See [`Body::Report`].
@@ -228,7 +237,7 @@ pub struct Report {
     /// The version that it acts on.
     #[n(5)]
     pub applied: Version,
-    /// How its services are, on a runner.
+    /// How its services of `main` are, on a runner.
     #[n(6)]
     pub runner: Option<RunnerSummary>,
     /// How long its daemon runs.
@@ -246,9 +255,20 @@ pub struct Report {
     /// summary.
     #[n(11)]
     pub unfit: Option<String>,
+    /// How the services of its other groups are, on a runner. A group that is not in it is none of this node's.
+    #[n(12)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub others: BTreeMap<GroupName, RunnerSummary>,
 }
 
-/// A runner's services in one line.
+impl Report {
+    /// How the services are, group by group.
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = (&GroupName, &RunnerSummary)> {
+        self.runner.iter().map(|main| (&GroupName::MAIN, main)).chain(&self.others)
+    }
+}
+
+/// A runner's services of one group in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RunnerSummary {
     /// The node's state.
@@ -367,15 +387,58 @@ pub struct Answer {
     /// The report that is answered: times are counted from when it was sent.
     #[n(1)]
     pub report: u64,
-    /// The lease on the mastership.
+    /// The lease on the mastership of `main`.
     #[n(2)]
     pub lease: Option<Lease>,
-    /// Demote, and say when nothing of this epoch or before it is promoted any more.
+    /// Demote `main`, and say when nothing of this epoch or before it is promoted any more.
     #[n(3)]
     pub release: Option<Epoch>,
     /// For an elector without state: the record that counts (R10).
     #[n(4)]
     pub record: Option<Record>,
+    /// The same for the other groups, where there is something to say.
+    #[n(5)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub others: BTreeMap<GroupName, Verdict>,
+}
+
+impl Answer {
+    /// One that says nothing yet.
+    pub(crate) fn empty(term: Term, report: u64) -> Answer {
+        Answer { term, report, lease: None, release: None, record: None, others: BTreeMap::new() }
+    }
+
+    /// Says this of a group.
+    pub(crate) fn tell(&mut self, group: &GroupName, verdict: Verdict) {
+        if group.is_main() {
+            (self.lease, self.release) = (verdict.lease, verdict.release);
+        } else if verdict != Verdict::default() {
+            self.others.insert(group.clone(), verdict);
+        }
+    }
+
+    /// Whether there is a reason to send it.
+    pub(crate) fn says_something(&self) -> bool {
+        self.lease.is_some() || self.release.is_some() || self.record.is_some() || !self.others.is_empty()
+    }
+
+    /// What it says of each group.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (GroupName, Verdict)> {
+        let main = Verdict { lease: self.lease, release: self.release };
+        let others = self.others.iter().map(|(group, verdict)| (group.clone(), *verdict));
+        [(GroupName::MAIN, main)].into_iter().chain(others)
+    }
+}
+
+/// What a leader says to a runner about its mastership of one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Verdict {
+    /// The lease on the mastership.
+    #[n(0)]
+    pub lease: Option<Lease>,
+    /// Demote, and say when nothing of this epoch or before it is promoted any more.
+    #[n(1)]
+    pub release: Option<Epoch>,
 }
 
 /// A lease on the mastership (R5).
@@ -489,19 +552,27 @@ pub struct Resign {
 }
 
 /// See [`Body::Farewell`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Farewell {
-    /// Nothing of this epoch or before it is promoted; none: something may be (it left in maintenance, or unclean).
+    /// Nothing of `main` of this epoch or before it is promoted; none: something may be (it left in maintenance, or unclean).
     #[n(0)]
     pub released: Option<Epoch>,
+    /// The same of the other groups of which nothing is promoted.
+    #[n(1)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub others: BTreeMap<GroupName, Epoch>,
 }
 
 /// See [`Body::Obituary`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Obituary {
     /// Nothing is promoted there any more; false: the daemon is dead and its services are being taken down.
     #[n(0)]
     pub all_down: bool,
+    /// Groups of which nothing is promoted any more, while others are still being taken down.
+    #[n(1)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub down: BTreeSet<GroupName>,
 }
 
 /// See [`Body::OtherRun`].
@@ -544,5 +615,46 @@ mod address {
             return Ok(None);
         }
         d.str()?.parse().map(Some).map_err(|_| minicbor::decode::Error::message("not a socket address"))
+    }
+}
+
+/// A socket address for each group.
+mod addresses {
+    use super::{BTreeMap, GroupName, SocketAddr};
+
+    /// Left out where there are none.
+    pub(super) fn is_nil(addresses: &BTreeMap<GroupName, SocketAddr>) -> bool {
+        addresses.is_empty()
+    }
+
+    pub(super) fn nil() -> Option<BTreeMap<GroupName, SocketAddr>> {
+        Some(BTreeMap::new())
+    }
+
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
+        addresses: &BTreeMap<GroupName, SocketAddr>,
+        e: &mut minicbor::Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.map(addresses.len() as u64)?;
+        for (group, address) in addresses {
+            e.encode_with(group, context)?.str(&address.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn decode<C>(
+        d: &mut minicbor::Decoder<'_>,
+        context: &mut C,
+    ) -> Result<BTreeMap<GroupName, SocketAddr>, minicbor::decode::Error> {
+        let texts: BTreeMap<GroupName, String> = super::sparse::decode(d, context)?;
+        let address = |(group, text): (GroupName, String)| Some((group, text.parse().ok()?));
+        let all = texts.len();
+        let read: BTreeMap<GroupName, SocketAddr> = texts.into_iter().filter_map(address).collect();
+        if read.len() == all {
+            Ok(read)
+        } else {
+            Err(minicbor::decode::Error::message("not a socket address"))
+        }
     }
 }

@@ -5,40 +5,124 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-use crate::types::{Epoch, NodeId, Session, Term, Version, span};
+use crate::group::GroupName;
+use crate::limits;
+use crate::types::{Epoch, NodeId, Session, Term, Version, span, sparse};
 
 /// What the cluster agrees on. Only a leader changes it; a change counts when a quorum has it on disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Which version this is.
-    #[n(0)]
     pub version: Version,
-    /// Who is master.
-    #[n(1)]
-    pub master: Option<MasterEntry>,
-    /// The node that an operator wants as master and that is not yet.
-    #[n(2)]
-    pub target: Option<NodeId>,
-    /// No master is chosen until an operator says `promote` or `elect`.
-    #[n(3)]
-    pub manual: bool,
+    /// The group of the services folder.
+    pub main: GroupRecord,
+    /// The other groups of which there is something to remember; at most [`crate::limits::GROUPS`] with `main`. [`Record::group`] tells of all.
+    pub others: BTreeMap<GroupName, GroupRecord>,
     /// No hook runs anywhere, nobody is elected or demoted.
-    #[n(4)]
     pub maintenance: bool,
-    /// Runners that an operator has stopped; at most [`crate::limits::STOPPED`].
-    #[n(5)]
-    pub stopped: BTreeSet<NodeId>,
-    /// The newest epoch ever given.
-    #[n(6)]
+    /// The newest epoch ever given, in any group.
     pub last_epoch: Epoch,
     /// The electors, by id (R13); at most [`crate::limits::MEMBERS`]. In force before the record counts. Empty: quorum is off, or the
     /// record is from before R13.
-    #[n(7)]
-    #[cbor(default)]
     pub members: BTreeSet<NodeId>,
     /// The change of the members that is under way. While it stands every quorum is one of the members before and of those after.
-    #[n(8)]
     pub change: Option<MemberChange>,
+    /// The newest rule that whoever votes, leads or holds a copy must know, as [`crate::message::RULES`] (R14); 0: none beyond R13. It only
+    /// grows.
+    pub needs: u16,
+}
+
+/// What the cluster agrees on about one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct GroupRecord {
+    /// Who is master.
+    #[n(0)]
+    pub master: Option<MasterEntry>,
+    /// The node that an operator wants as master and that is not yet.
+    #[n(1)]
+    pub target: Option<NodeId>,
+    /// No master is chosen until an operator says `promote` or `elect`.
+    #[n(2)]
+    pub manual: bool,
+    /// Runners that an operator has stopped; at most [`crate::limits::STOPPED`].
+    #[n(3)]
+    pub stopped: BTreeSet<NodeId>,
+}
+
+/// A group of which there is nothing to remember.
+static UNKNOWN: GroupRecord =
+    GroupRecord { master: None, target: None, manual: false, stopped: BTreeSet::new() };
+
+/// The record as it is on the wire and on disk. What concerns `main` stands where it stood before there were other groups.
+#[derive(Encode, Decode)]
+struct WireRecord {
+    #[n(0)]
+    version: Version,
+    #[n(1)]
+    master: Option<MasterEntry>,
+    #[n(2)]
+    target: Option<NodeId>,
+    #[n(3)]
+    manual: bool,
+    #[n(4)]
+    maintenance: bool,
+    #[n(5)]
+    stopped: BTreeSet<NodeId>,
+    #[n(6)]
+    last_epoch: Epoch,
+    #[n(7)]
+    #[cbor(default)]
+    members: BTreeSet<NodeId>,
+    #[n(8)]
+    change: Option<MemberChange>,
+    #[n(9)]
+    #[cbor(default, with = "sparse", has_nil)]
+    others: BTreeMap<GroupName, GroupRecord>,
+    #[n(10)]
+    #[cbor(default, with = "sparse", has_nil)]
+    needs: u16,
+}
+
+impl<C> Encode<C> for Record {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let Record { version, main, others, maintenance, last_epoch, members, change, needs } = self.clone();
+        let GroupRecord { master, target, manual, stopped } = main;
+        let wire = WireRecord {
+            version,
+            master,
+            target,
+            manual,
+            maintenance,
+            stopped,
+            last_epoch,
+            members,
+            change,
+            others,
+            needs,
+        };
+        wire.encode(e, context)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Record {
+    fn decode(d: &mut minicbor::Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let wire = WireRecord::decode(d, context)?;
+        let WireRecord { version, master, target, manual, maintenance, stopped, last_epoch, .. } = wire;
+        let main = GroupRecord { master, target, manual, stopped };
+        let mut others = wire.others;
+        if others.remove(&GroupName::MAIN).is_some() || others.len() >= limits::GROUPS {
+            return Err(minicbor::decode::Error::message(
+                "a record with too many groups, or two of one name",
+            ));
+        }
+        others.retain(|_, group| *group != UNKNOWN);
+        let (members, change, needs) = (wire.members, wire.change, wire.needs);
+        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs })
+    }
 }
 
 /// One elector more, one less, or one in another's place.
@@ -53,6 +137,42 @@ pub struct MemberChange {
 }
 
 impl Record {
+    /// What is agreed on about this group.
+    pub fn group(&self, name: &GroupName) -> &GroupRecord {
+        match name.is_main() {
+            true => &self.main,
+            false => self.others.get(name).unwrap_or(&UNKNOWN),
+        }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn group_mut(&mut self, name: &GroupName) -> &mut GroupRecord {
+        match name.is_main() {
+            true => &mut self.main,
+            false => self.others.entry(name.clone()).or_default(),
+        }
+    }
+
+    /// Forgets groups of which there is nothing to remember any more.
+    pub(crate) fn tidy(&mut self) {
+        self.others.retain(|_, group| *group != UNKNOWN);
+    }
+
+    /// `main`, and the other groups of which there is something to remember.
+    pub fn groups(&self) -> impl Iterator<Item = (&GroupName, &GroupRecord)> {
+        [(&GroupName::MAIN, &self.main)].into_iter().chain(&self.others)
+    }
+
+    /// The masterships of all groups, to change them.
+    pub(crate) fn masters_mut(&mut self) -> impl Iterator<Item = &mut MasterEntry> {
+        [&mut self.main].into_iter().chain(self.others.values_mut()).filter_map(|group| group.master.as_mut())
+    }
+
+    /// The masterships of all groups.
+    pub fn masters(&self) -> impl Iterator<Item = (&GroupName, &MasterEntry)> {
+        self.groups().filter_map(|(name, group)| Some((name, group.master.as_ref()?)))
+    }
+
     /// The members when the change that is under way has ended.
     pub fn members_after(&self) -> BTreeSet<NodeId> {
         let MemberChange { add, remove } = self.change.unwrap_or_default();
@@ -64,10 +184,15 @@ impl Record {
         self.members.contains(&node) || self.change.is_some_and(|change| change.add == Some(node))
     }
 
-    /// Whether this record replaces `other`: the newer version does, but no record without members replaces one that has some (R13).
+    /// Whether this record replaces `other`: the newer version does, but no record without members replaces one that has some (R13), and what a
+    /// koi that knows no groups keeps of a record replaces none that is whole (R14): no such copy has counted.
     pub fn supersedes(&self, other: &Record) -> bool {
         let loses_members = self.members.is_empty() && !other.members.is_empty();
-        self.version > other.version && !loses_members
+        let age = |record: &Record| match mutant!(GroupsForgotten) {
+            true => (0, record.version),
+            false => (record.needs, record.version),
+        };
+        age(self) > age(other) && !loses_members
     }
 }
 
@@ -120,7 +245,7 @@ pub struct Durable {
     /// Where this elector's knowledge comes from (R10).
     #[n(5)]
     pub origin: StateOrigin,
-    /// Set before anything is promoted, cleared when nothing is any more. Found at a start, it means that the last run
+    /// Set before anything of `main` is promoted, cleared when nothing is any more. Found at a start, it means that the last run
     /// did not end cleanly and that something may still be promoted (R8).
     #[n(6)]
     pub held: Option<Epoch>,
@@ -135,6 +260,15 @@ pub struct Durable {
     /// Another machine has this node's id, and is older: this one takes part in nothing.
     #[n(9)]
     pub mute: Option<Session>,
+    /// The same as [`Durable::held`] of the other groups.
+    #[n(10)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub held_elsewhere: BTreeMap<GroupName, Epoch>,
+    /// The newest rule that the koi knew which wrote this, as [`crate::message::RULES`]; 0: it is from before R14. Of what it did not know
+    /// nothing is here.
+    #[n(11)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub rules: u16,
 }
 
 /// What an elector's state on disk is worth (R10).
@@ -154,9 +288,26 @@ pub enum StateOrigin {
 }
 
 impl Durable {
+    /// What may still be promoted, group by group (R8).
+    pub fn marks(&self) -> impl Iterator<Item = (GroupName, Epoch)> {
+        let others = self.held_elsewhere.iter().map(|(group, epoch)| (group.clone(), *epoch));
+        self.held.map(|epoch| (GroupName::MAIN, epoch)).into_iter().chain(others)
+    }
+
+    /// Nothing of what an earlier run held is promoted any more: the machine was started anew since.
+    pub fn clear_marks(&mut self) {
+        self.held = None;
+        self.held_elsewhere.clear();
+    }
+
     /// What is left of a state that was restored from a backup: it may have voted and acknowledged since, and begins as an elector without
     /// state (R10). What it was may still be promoted.
     pub fn after_restore(&self) -> Durable {
-        Durable { held: self.held, names: self.names.clone(), ..Durable::default() }
+        Durable {
+            held: self.held,
+            held_elsewhere: self.held_elsewhere.clone(),
+            names: self.names.clone(),
+            ..Durable::default()
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the configuration asks of the brain.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::message::SharedSettings;
 use crate::types::Hook;
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub fenced: bool,
     /// The fence must be armed before anything is promoted (R7).
     pub arms: bool,
+    /// The groups of services that this node runs beside `main`; at most [`crate::limits::GROUPS`] with it.
+    pub groups: BTreeSet<GroupName>,
 }
 
 impl Settings {

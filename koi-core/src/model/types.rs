@@ -146,6 +146,39 @@ pub(crate) mod span {
     }
 }
 
+/// Fields that are left out where they say nothing: an older koi finds nothing new, and what is written is what it was.
+pub(crate) mod sparse {
+    use minicbor::data::Type;
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+
+    pub(crate) fn encode<T: Encode<C>, C, W: minicbor::encode::Write>(
+        value: &T,
+        e: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        value.encode(e, context)
+    }
+
+    pub(crate) fn decode<'b, T: Decode<'b, C> + Default, C>(
+        d: &mut Decoder<'b>,
+        context: &mut C,
+    ) -> Result<T, minicbor::decode::Error> {
+        if d.datatype()? == Type::Null {
+            d.null()?;
+            return Ok(T::default());
+        }
+        T::decode(d, context)
+    }
+
+    pub(crate) fn is_nil<T: Default + PartialEq>(value: &T) -> bool {
+        *value == T::default()
+    }
+
+    pub(crate) fn nil<T: Default>() -> Option<T> {
+        Some(T::default())
+    }
+}
+
 /// An election's number. An elector votes once per term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]

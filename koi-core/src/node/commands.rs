@@ -2,24 +2,27 @@
 
 use crate::contact::peers::Peer;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{Answered, Command, CommandError, CommandId, Effect};
-use crate::leader::reports::RunnerReport;
 use crate::limits;
+use crate::node::group_ref::GroupRef;
 use crate::node::handlers::CommandHandler;
 use crate::node::leading::propose;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{NotNowReason, UnsafeReason};
-use crate::record::{Record, StateOrigin};
+use crate::record::{GroupRecord, MasterEntry, Record, StateOrigin};
 use crate::types::{NodeId, NodeState};
 
 type Change = Result<(Record, Answered), CommandError>;
+type GroupChange = Result<(GroupRecord, Answered), CommandError>;
 
 impl CommandHandler<'_> {
-    pub(crate) fn command(&mut self, id: CommandId, command: Command) {
+    /// `group`: the one that it is about, if it is about one.
+    pub(crate) fn command(&mut self, id: CommandId, group: &GroupName, command: Command) {
         let result = match command {
             Command::Bootstrap { dry_run, electors } => self.bootstrap(dry_run, &electors),
-            Command::Recover => self.recover(),
-            Command::Promote { node, dry_run: true } => self.node().rehearse(&node),
+            Command::Recover => self.recover(group),
+            Command::Promote { node, dry_run: true } => self.node().group(group).rehearse(&node),
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -27,13 +30,13 @@ impl CommandHandler<'_> {
             | Command::Stop(_)
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
-            | Command::Electors(_) => return self.change(id, command),
+            | Command::Electors(_) => return self.change(id, group, command),
         };
         self.ctx.effect(Effect::Answer { id, result });
     }
 
     /// A change of the record: only the leader makes it, and answers when it counts.
-    fn change(&mut self, id: CommandId, command: Command) {
+    fn change(&mut self, id: CommandId, group: &GroupName, command: Command) {
         if !self.node().acting() {
             let leader = self.node().known_leader();
             return self.ctx.effect(Effect::Answer { id, result: Err(CommandError::NotLeader { leader }) });
@@ -43,15 +46,15 @@ impl CommandHandler<'_> {
             return self.ctx.effect(Effect::Answer { id, result });
         }
         let maintenance_off = command == Command::Maintenance(false);
-        match self.node().changed(command) {
+        match self.node().changed(group, command) {
             Err(refusal) => self.ctx.effect(Effect::Answer { id, result: Err(refusal) }),
             Ok((record, answered)) => {
-                self.ctx.event(Event::Commanded { what: answered.message.clone() });
+                self.ctx.event_of(group, Event::Commanded { what: answered.message.clone() });
                 let Some(lead) = self.lead else { return };
                 if record != self.durable.record {
                     propose(lead, self.durable, record, self.ctx.now);
                     if maintenance_off {
-                        lead.placement_mut().maintenance_ended(self.durable.record.version);
+                        lead.placements_mut().maintenance_ended(self.durable.record.version);
                     }
                 }
                 let version = self.durable.record.version;
@@ -87,22 +90,130 @@ impl CommandHandler<'_> {
         Ok(Answered { message, steps: names })
     }
 
-    fn recover(&mut self) -> Result<Answered, CommandError> {
+    fn recover(&mut self, group: &GroupName) -> Result<Answered, CommandError> {
+        let node = self.ctx.settings.name.clone();
         if !self.ctx.settings.runner {
-            return Err(NotNowReason::NothingToRecover { node: self.ctx.settings.name.clone() }.into());
+            return Err(NotNowReason::NothingToRecover { node }.into());
         }
-        let failures = self.runner.fail_count();
-        self.runner.recover_by_hand();
+        let Some(supervisor) = self.runners.get_mut(group) else {
+            return Err(NotNowReason::NoSuchGroup { node, group: group.clone() }.into());
+        };
+        let failures = supervisor.fail_count();
+        supervisor.recover_by_hand();
         let what = if failures == 1 { "1 failure is".to_owned() } else { format!("{failures} failures are") };
-        let message = format!("{} tries again; {what} forgotten", self.ctx.settings.name);
-        self.ctx.event(Event::Commanded { what: message.clone() });
+        let message = format!("{node} tries again; {what} forgotten");
+        self.ctx.event_of(group, Event::Commanded { what: message.clone() });
         Ok(Answered { message, steps: Vec::new() })
     }
 }
 
 impl NodeRef<'_> {
-    fn changed(&self, command: Command) -> Change {
+    fn changed(&self, group: &GroupName, command: Command) -> Change {
         let mut next = self.durable.record.clone();
+        let said = |message: String| Answered { message, steps: Vec::new() };
+        match command {
+            Command::Maintenance(on) => {
+                next.maintenance = on;
+                for master in next.masters_mut().filter(|_| on) {
+                    master.in_maintenance = true; // R6
+                }
+                let word = if on { "on: no hook runs anywhere" } else { "off" };
+                Ok((next, said(format!("maintenance mode is {word}"))))
+            }
+            Command::ConfirmDown(node) => self.confirm_down(&node),
+            Command::Electors(change) => self.change_electors(&change),
+            Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
+            command => {
+                self.knows_group(group)?;
+                let (changed, answered) = self.group(group).changed(command)?;
+                *next.group_mut(group) = changed;
+                Ok((next, answered))
+            }
+        }
+    }
+
+    /// Refuses what is said of a group that no node runs and of which the record says nothing.
+    fn knows_group(&self, group: &GroupName) -> Result<(), CommandError> {
+        let known = self.known_groups();
+        if !known.contains(group) {
+            let known = known.into_iter().collect();
+            return Err(NotNowReason::UnknownGroup { group: group.clone(), known }.into());
+        }
+        if self.group(group).waits_for_upgrade() {
+            return Err(NotNowReason::GroupsUnknown { nodes: self.know_no_groups() }.into());
+        }
+        Ok(())
+    }
+
+    /// R6: the operator attests that nothing is promoted there. Of a node that answers that is believed only where it says itself that it could
+    /// not take everything of a group down.
+    fn confirm_down(&self, node: &str) -> Change {
+        let mut next = self.durable.record.clone();
+        let node = self.resolve_dead(node)?;
+        let master_of: Vec<(GroupName, MasterEntry)> =
+            next.masters().filter(|(_, m)| m.node == node).map(|(g, m)| (g.clone(), m.clone())).collect();
+        let name = master_of.first().map_or_else(|| self.name_of(node), |(_, m)| m.name.clone());
+        let awaited = |(group, entry): &&(GroupName, MasterEntry)| {
+            let of = self.group(group);
+            // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
+            let own = node == self.id && of.succeeds(self.session, entry);
+            !(own || of.speaks_for(entry)) || of.reports_of(node).any(|seen| seen.summary.unclean)
+        };
+        let confirmed: Vec<&(GroupName, MasterEntry)> = master_of.iter().filter(awaited).collect();
+        if confirmed.is_empty() {
+            let lately = self.lately();
+            let reports = || self.lead.iter().flat_map(|lead| lead.runners().of_node(node));
+            let alive = node == self.id || reports().any(|seen| self.now.since(seen.at) <= lately);
+            let unclean = reports().any(|seen| seen.summaries.values().any(|summary| summary.unclean));
+            if !master_of.is_empty() || alive && !unclean {
+                return Err(CommandError::Unsafe(UnsafeReason::NodeAnswers { node: name }));
+            }
+            let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
+            return Ok((next, Answered { message, steps: Vec::new() }));
+        }
+        confirmed.into_iter().for_each(|(group, _)| next.group_mut(group).master = None);
+        let message = format!("taken on your word: nothing is promoted on {name}");
+        Ok((next, Answered { message, steps: Vec::new() }))
+    }
+
+    /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
+    /// replaced under the same name, or this leader never heard it.
+    fn resolve_dead(&self, node: &str) -> Result<NodeId, CommandError> {
+        let awaited = |(group, master): &(&GroupName, &MasterEntry)| {
+            let called = master.name == node || master.node.to_string() == node;
+            called && !self.group(group).speaks_for(master)
+        };
+        let found = self.durable.record.masters().find(awaited);
+        found.map_or_else(|| self.resolve(node), |(_, master)| Ok(master.node))
+    }
+
+    /// The node with this name or UUID.
+    pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, CommandError> {
+        if let Ok(id) = node.parse::<NodeId>()
+            && (id == self.id || self.peers.get(id).is_some())
+        {
+            return Ok(id);
+        }
+        let named = |p: &Peer| p.info.name == node;
+        let there = |p: &Peer| p.gone.is_none() && self.now.since(p.heard) <= self.lately();
+        let bearers: Vec<NodeId> =
+            self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();
+        let own = (node == self.settings.name).then_some(self.id);
+        match (own, &bearers[..]) {
+            (Some(id), []) => Ok(id),
+            (None, [id]) => Ok(*id),
+            (None, []) => {
+                let last = self.peers.iter().filter(|(_, p)| named(p)).max_by_key(|(_, p)| p.heard);
+                last.map(|(id, _)| id).ok_or_else(|| CommandError::UnknownNode(node.to_owned()))
+            }
+            _ => Err(self.ambiguous(node, &own.into_iter().chain(bearers).collect::<Vec<_>>())),
+        }
+    }
+}
+
+impl GroupRef<'_> {
+    fn changed(&self, command: Command) -> GroupChange {
+        let mut next = self.durable.record.group(self.group).clone();
         let said = |message: String| Answered { message, steps: Vec::new() };
         match command {
             Command::Promote { node, .. } => self.promote(&node),
@@ -129,24 +240,18 @@ impl NodeRef<'_> {
                 Ok((next, said(format!("services may run on {}", self.name_of(node)))))
             }
             Command::Stop(node) => self.stop(&node),
-            Command::Maintenance(on) => {
-                next.maintenance = on;
-                if let Some(master) = next.master.as_mut().filter(|_| on) {
-                    master.in_maintenance = true; // R6
-                }
-                let word = if on { "on: no hook runs anywhere" } else { "off" };
-                Ok((next, said(format!("maintenance mode is {word}"))))
-            }
-            Command::ConfirmDown(node) => self.confirm_down(&node),
-            Command::Electors(change) => self.change_electors(&change),
-            Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
+            Command::Maintenance(_)
+            | Command::ConfirmDown(_)
+            | Command::Electors(_)
+            | Command::Bootstrap { .. }
+            | Command::Recover => Ok((next, Answered::default())),
         }
     }
 
-    fn promote(&self, node: &str) -> Change {
+    fn promote(&self, node: &str) -> GroupChange {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
-        let mut next = self.durable.record.clone();
+        let mut next = self.durable.record.group(self.group).clone();
         self.promotable(node, &next)?;
         next.manual = false;
         if next.master.as_ref().is_some_and(|m| m.node == node) {
@@ -162,9 +267,9 @@ impl NodeRef<'_> {
     }
 
     /// Refuses what could not be carried out, so that no master is demoted in vain.
-    fn promotable(&self, node: NodeId, record: &Record) -> Result<(), CommandError> {
+    fn promotable(&self, node: NodeId, record: &GroupRecord) -> Result<(), CommandError> {
         let name = self.name_of(node);
-        if record.maintenance {
+        if self.durable.record.maintenance {
             return Err(NotNowReason::Maintenance.into());
         }
         let runner =
@@ -172,7 +277,7 @@ impl NodeRef<'_> {
         if !runner {
             return Err(NotNowReason::NoRunner { node: name }.into());
         }
-        let Some(seen) = self.seen_lately(node) else {
+        let Some(seen) = self.recent_report(node) else {
             return Err(NotNowReason::NotThere { node: name }.into());
         };
         if record.stopped.contains(&node) {
@@ -192,10 +297,10 @@ impl NodeRef<'_> {
         }
     }
 
-    fn stop(&self, node: &str) -> Change {
+    fn stop(&self, node: &str) -> GroupChange {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
-        let mut next = self.durable.record.clone();
+        let mut next = self.durable.record.group(self.group).clone();
         if next.stopped.len() >= limits::STOPPED && !next.stopped.contains(&node) {
             return Err(NotNowReason::TooManyStopped.into());
         }
@@ -207,45 +312,6 @@ impl NodeRef<'_> {
         Ok((next, Answered { message, steps: Vec::new() }))
     }
 
-    /// R6: the operator attests that nothing is promoted there.
-    fn confirm_down(&self, node: &str) -> Change {
-        let mut next = self.durable.record.clone();
-        let node = self.resolve_dead(node)?;
-        let name = next
-            .master
-            .as_ref()
-            .filter(|m| m.node == node)
-            .map_or_else(|| self.name_of(node), |m| m.name.clone());
-        let lately = self.lately();
-        let reports = || self.lead.iter().flat_map(|lead| lead.runners().of_node(node));
-        // A later run of the master's node may be another machine: it knows nothing of the one that was master, unless it says so.
-        let master = next.master.as_ref().filter(|m| m.node == node);
-        let speaks = |seen: &&RunnerReport| master.is_none_or(|m| self.succeeds(seen.session, m));
-        let alive = node == self.id && master.is_none_or(|m| self.succeeds(self.session, m))
-            || reports().filter(speaks).any(|seen| self.now.since(seen.at) <= lately);
-        let unclean = reports().any(|seen| seen.summary.unclean);
-        if alive && !unclean {
-            return Err(CommandError::Unsafe(UnsafeReason::NodeAnswers { node: name }));
-        }
-        if next.master.as_ref().is_none_or(|m| m.node != node) {
-            let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
-            return Ok((next, Answered { message, steps: Vec::new() }));
-        }
-        next.master = None;
-        let message = format!("taken on your word: nothing is promoted on {name}");
-        Ok((next, Answered { message, steps: Vec::new() }))
-    }
-
-    /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
-    /// replaced under the same name, or this leader never heard it.
-    fn resolve_dead(&self, node: &str) -> Result<NodeId, CommandError> {
-        let awaited = self.durable.record.master.as_ref().filter(|master| {
-            let called = master.name == node || master.node.to_string() == node;
-            called && !self.speaks_for(master)
-        });
-        awaited.map_or_else(|| self.resolve(node), |master| Ok(master.node))
-    }
-
     /// `koi promote --dry-run`.
     fn rehearse(&self, node: &str) -> Result<Answered, CommandError> {
         if !self.acting() {
@@ -255,7 +321,7 @@ impl NodeRef<'_> {
         let (next, answered) = self.promote(node)?;
         let name = self.name_of(id);
         let mut steps = Vec::new();
-        if self.durable.record.manual {
+        if self.durable.record.group(self.group).manual {
             steps.push("manual mode ends".to_owned());
         }
         if next.target == Some(id) {
@@ -267,7 +333,11 @@ impl NodeRef<'_> {
                 steps.push(format!("{} demotes its services, highest priority number first", master.name));
                 steps.push(format!("{} says that nothing is promoted there any more", master.name));
             }
-            let epoch = next.last_epoch.next_in(self.lead.as_ref().map(|l| l.term()).unwrap_or_default());
+            let epoch = self
+                .durable
+                .record
+                .last_epoch
+                .next_in(self.lead.as_ref().map(|l| l.term()).unwrap_or_default());
             steps.push(format!(
                 "{name} becomes master with epoch {}, on the disks of a quorum of electors",
                 epoch.0
@@ -275,28 +345,5 @@ impl NodeRef<'_> {
             steps.push(format!("{name} promotes its services, lowest priority number first"));
         }
         Ok(Answered { message: answered.message, steps })
-    }
-
-    /// The node with this name or UUID.
-    pub(crate) fn resolve(&self, node: &str) -> Result<NodeId, CommandError> {
-        if let Ok(id) = node.parse::<NodeId>()
-            && (id == self.id || self.peers.get(id).is_some())
-        {
-            return Ok(id);
-        }
-        let named = |p: &Peer| p.info.name == node;
-        let there = |p: &Peer| p.gone.is_none() && self.now.since(p.heard) <= self.lately();
-        let bearers: Vec<NodeId> =
-            self.peers.iter().filter(|(_, p)| named(p) && there(p)).map(|(id, _)| id).collect();
-        let own = (node == self.settings.name).then_some(self.id);
-        match (own, &bearers[..]) {
-            (Some(id), []) => Ok(id),
-            (None, [id]) => Ok(*id),
-            (None, []) => {
-                let last = self.peers.iter().filter(|(_, p)| named(p)).max_by_key(|(_, p)| p.heard);
-                last.map(|(id, _)| id).ok_or_else(|| CommandError::UnknownNode(node.to_owned()))
-            }
-            _ => Err(self.ambiguous(node, &own.into_iter().chain(bearers).collect::<Vec<_>>())),
-        }
     }
 }

@@ -13,10 +13,11 @@ use crate::contact::peers::Peers;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{Destination, Effect};
 use crate::leader::hearing::Hearing;
 use crate::leader::leadership::Leadership;
-use crate::leader::masterships::Masterships;
+use crate::leader::masterships::Histories;
 use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
@@ -26,7 +27,7 @@ use crate::node::Node;
 use crate::node::node_ref::NodeRef;
 use crate::outbox::Outbox;
 use crate::settings::Settings;
-use crate::supervision::supervisor::ServiceSupervisor;
+use crate::supervision::runners::Runners;
 use crate::types::{NodeId, Session, Time};
 
 /// Who this node is, its settings, and now.
@@ -71,6 +72,11 @@ impl Context<'_> {
         self.outbox.effects().event(event);
     }
 
+    /// Tells something about a group.
+    pub(crate) fn event_of(&mut self, group: &GroupName, event: Event) {
+        self.outbox.effects().about(group, |effects| effects.event(event));
+    }
+
     pub(crate) fn effect(&mut self, effect: Effect) {
         self.outbox.effects().push(effect);
     }
@@ -82,12 +88,12 @@ macro_rules! part {
     (election) => { Election };
     (lead) => { Option<Leadership> };
     (hearing) => { Hearing };
-    (masterships) => { Masterships };
+    (masterships) => { Histories };
     (following) => { Following };
     (peers) => { Peers };
     (identity) => { Identity };
     (greeting) => { Greeting };
-    (runner) => { ServiceSupervisor };
+    (runners) => { Runners };
     (told) => { Told };
     (fitness) => { Fitness };
     (failures) => { Failures };
@@ -148,48 +154,48 @@ handler! {
     /// Who leads: polls, claims and votes (R1, R2, R10, R13).
     ElectionHandler of election_handler
     changes [durable, election, following, peers]
-    reads [lead, hearing, masterships, identity, greeting, runner, fitness, failures, leaving]
+    reads [lead, hearing, masterships, identity, greeting, runners, fitness, failures, leaving]
 }
 
 handler! {
     /// The leader's lease, its record, and what it decides (R3 to R6, R9).
     LeadershipHandler of leadership_handler
     changes [lead, durable, election, following, peers, hearing, failures]
-    reads [masterships, identity, greeting, runner, fitness, leaving]
+    reads [masterships, identity, greeting, runners, fitness, leaving]
 }
 
 handler! {
     /// Which masterships have begun and ended.
     MastershipHandler of mastership_handler
     changes [masterships]
-    reads [durable, election, lead, hearing, following, peers, identity, greeting, runner, fitness, failures, leaving]
+    reads [durable, election, lead, hearing, following, peers, identity, greeting, runners, fitness, failures, leaving]
 }
 
 handler! {
     /// A follower's side of a leadership: heartbeats in, reports out (R1, R4, R5, R10).
     FollowingHandler of following_handler
     changes [following, durable, election]
-    reads [lead, hearing, masterships, peers, identity, greeting, runner, fitness, failures, leaving]
+    reads [lead, hearing, masterships, peers, identity, greeting, runners, fitness, failures, leaving]
 }
 
 handler! {
     /// Other nodes' runs: what is known of each, and what ends with it.
     PeerHandler of peer_handler
     changes [peers, durable, election, following, lead]
-    reads [hearing, masterships, identity, greeting, runner, fitness, failures, leaving]
+    reads [hearing, masterships, identity, greeting, runners, fitness, failures, leaving]
 }
 
 handler! {
     /// How nodes find each other, and that each id is one machine's.
     ContactHandler of contact_handler
     changes [identity, greeting, peers]
-    reads [durable, election, lead, hearing, masterships, following, runner, fitness, failures, leaving]
+    reads [durable, election, lead, hearing, masterships, following, runners, fitness, failures, leaving]
 }
 
 handler! {
     /// The services of this node, the lease that they are promoted under, and its mark (R5, R7, R8).
     ServiceHandler of service_handler
-    changes [runner, durable]
+    changes [runners, durable]
     owns [told]
     reads [election, lead, hearing, masterships, following, peers, identity, greeting, fitness, failures, leaving]
 }
@@ -197,7 +203,7 @@ handler! {
 handler! {
     /// What operators say.
     CommandHandler of command_handler
-    changes [lead, durable, runner]
+    changes [lead, durable, runners]
     reads [election, hearing, masterships, following, peers, identity, greeting, fitness, failures, leaving]
 }
 
@@ -205,5 +211,5 @@ handler! {
     /// A clean stop (R11).
     LeavingHandler of leaving_handler
     changes [leaving]
-    reads [durable, election, lead, hearing, masterships, following, peers, identity, greeting, runner, fitness, failures]
+    reads [durable, election, lead, hearing, masterships, following, peers, identity, greeting, runners, fitness, failures]
 }

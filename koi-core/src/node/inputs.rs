@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::contact::peers::Gone;
+use crate::contact::gone::Gone;
 use crate::elector::durability::Deferred;
 use crate::event::Event;
 use crate::io::{Effect, Input};
@@ -102,13 +102,17 @@ impl Node {
                 self.fitness.written(self.durable.all_written(), now);
             }
             Input::NotPersisted(why) => self.fitness.refused(why),
-            Input::Command { id, command } => self.command_handler().command(id, command),
-            Input::Services(specs) => self.service_handler().found(specs),
+            Input::Command { id, group, command } => self.command_handler().command(id, &group, command),
+            Input::Services { group, specs } => self.service_handler().found(&group, specs),
             Input::Follows(session) => self.follows_run(session),
             Input::Address(address) => self.address = address,
-            Input::ServicesUnreadable(why) => self.runner.unreadable(why),
-            Input::Armed(armed) => self.runner.note_armed(armed),
-            Input::Guarded(guarded) => self.runner.note_guarded(guarded),
+            Input::ServicesUnreadable { group, why } => {
+                if let Some(supervisor) = self.runners.get_mut(&group) {
+                    supervisor.unreadable(why);
+                }
+            }
+            Input::Armed(armed) => self.runners.note_armed(&armed),
+            Input::Guarded(guarded) => self.runners.note_guarded(&guarded),
             Input::Configure(settings) => self.configure(*settings),
             Input::Shutdown => self.leaving.begin(),
             Input::Tick => {}
@@ -131,7 +135,11 @@ impl Node {
                     self.count(outcome);
                 }
                 Deferred::Record => self.leadership_handler().count_copies(),
-                Deferred::Mark(epoch) => self.runner.marked(epoch),
+                Deferred::Mark(group, epoch) => {
+                    if let Some(supervisor) = self.runners.get_mut(&group) {
+                        supervisor.marked(epoch);
+                    }
+                }
             }
         }
     }
@@ -172,7 +180,7 @@ impl Node {
         }
         if let Some(followed) = info_of(&body).and_then(|info| info.follows) {
             // The word of that run's guardian, by the run that came after it on the same machine.
-            self.peer_handler().on_gone(from, followed, Gone::Dead { all_down: false });
+            self.peer_handler().on_gone(from, followed, Gone::default());
         }
         let addressed = to.is_some();
         match self.peer_handler().admit(from, session, seq, addressed, &body) {
@@ -298,6 +306,7 @@ impl Node {
             self.settings.runner = old.runner;
             self.outbox.effects().event(Event::Warned { what: WarnReason::RunnerChanged });
         }
+        self.runners.configure(&self.settings.groups);
         if old.elector && !self.settings.elector {
             self.leadership_handler().resign(StepDownReason::NoElector);
         } else if old.leader_lease != self.settings.leader_lease {

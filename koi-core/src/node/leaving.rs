@@ -1,9 +1,13 @@
 //! A clean stop: services down, the leadership handed over, farewell (rule R11).
 
+use std::collections::BTreeMap;
+
+use crate::group::GroupName;
 use crate::io::Destination;
 use crate::message::{Body, Farewell, Resign};
 use crate::node::handlers::LeavingHandler;
 use crate::node::node_ref::NodeRef;
+use crate::supervision::supervisor::ServiceSupervisor;
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Time};
 
@@ -14,10 +18,10 @@ impl LeavingHandler<'_> {
         if !self.leaving.has_begun() || self.leaving.is_finished() {
             return false;
         }
-        let around = self.node().node_context();
-        let busy = self.ctx.settings.runner && !self.runner.may_leave(self.ctx.settings, &around);
+        let runner = self.ctx.settings.runner;
+        let busy = runner && !self.node().services_may_leave();
         // R7: the leader must know first that something may still be promoted here.
-        let owes = self.ctx.settings.runner && self.runner.owes_a_word() && !self.node().marked_unclean();
+        let owes = runner && self.node().owes_a_word();
         if busy || owes {
             self.leaving.not_down();
             return false;
@@ -30,14 +34,14 @@ impl LeavingHandler<'_> {
 
     /// The last words of this run.
     pub(crate) fn say_farewell(&mut self) {
-        let released = self.node().gives_back();
+        let farewell = self.node().farewell();
         let term = self.durable.term;
         // Datagrams may get lost; what is lost here costs a time-out.
         for _ in 0..2 {
             if self.lead.is_some() {
                 self.ctx.send(Destination::Everyone, None, Body::Resign(Resign { term }));
             }
-            self.ctx.send(Destination::Everyone, None, Body::Farewell(Farewell { released }));
+            self.ctx.send(Destination::Everyone, None, Body::Farewell(farewell.clone()));
         }
     }
 }
@@ -54,19 +58,43 @@ impl NodeRef<'_> {
         down_since + self.settings.election_timeout()
     }
 
-    /// Every epoch that was ever given to this run, if nothing of it is promoted.
-    fn gives_back(&self) -> Option<Epoch> {
-        if self.settings.runner && self.runner.maybe_promoted() {
-            return None;
-        }
-        let own = self.runner.released();
-        let entry = self.durable.record.master.as_ref().filter(|m| m.node == self.id);
-        Some(entry.map_or(own, |m| m.epoch.max(own)))
+    fn services_may_leave(&self) -> bool {
+        let may = |(group, supervisor): (&GroupName, &ServiceSupervisor)| {
+            supervisor.may_leave(self.settings, &self.node_context(group))
+        };
+        self.runners.iter().all(may)
     }
 
-    /// The record that counts says that this node could not take everything down.
-    fn marked_unclean(&self) -> bool {
-        let entry = self.durable.applied.master.as_ref();
+    /// Something of some group could not be taken down, and the record that counts does not say so yet.
+    fn owes_a_word(&self) -> bool {
+        let owes = |(group, supervisor): (&GroupName, &ServiceSupervisor)| {
+            supervisor.owes_a_word() && !self.marked_unclean(group)
+        };
+        self.runners.iter().any(owes)
+    }
+
+    /// What this run gives back of each group: every epoch that was ever given to it, if nothing of the group is promoted.
+    fn farewell(&self) -> Farewell {
+        let gives_back = |group: &GroupName, supervisor: &ServiceSupervisor| {
+            if self.settings.runner && supervisor.maybe_promoted() {
+                return None;
+            }
+            let own = supervisor.released();
+            let entry = self.durable.record.group(group).master.as_ref().filter(|m| m.node == self.id);
+            Some(entry.map_or(own, |m| m.epoch.max(own)))
+        };
+        let mut others: BTreeMap<GroupName, Epoch> = self
+            .runners
+            .iter()
+            .filter_map(|(group, supervisor)| Some((group.clone(), gives_back(group, supervisor)?)))
+            .collect();
+        let released = others.remove(&GroupName::MAIN);
+        Farewell { released, others }
+    }
+
+    /// The record that counts says that this node could not take everything of a group down.
+    fn marked_unclean(&self, group: &GroupName) -> bool {
+        let entry = self.durable.applied.group(group).master.as_ref();
         entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
     }
 }

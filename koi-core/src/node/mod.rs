@@ -9,6 +9,7 @@
 mod commands;
 mod contact;
 mod elections;
+mod group_ref;
 mod handlers;
 mod inputs;
 mod leading;
@@ -26,11 +27,12 @@ use crate::contact::identity::Identity;
 use crate::contact::peers::Peers;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
+use crate::group::GroupName;
 use crate::guard::{ServiceLevel, Watch};
 use crate::io::{Boot, Effect};
 use crate::leader::hearing::Hearing;
 use crate::leader::leadership::Leadership;
-use crate::leader::masterships::Masterships;
+use crate::leader::masterships::Histories;
 use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
@@ -38,9 +40,9 @@ use crate::local::told::Told;
 use crate::node::handlers::Own;
 use crate::node::node_ref::NodeRef;
 use crate::outbox::Outbox;
-use crate::record::Record;
+use crate::record::{Durable, Record};
 use crate::settings::Settings;
-use crate::supervision::supervisor::ServiceSupervisor;
+use crate::supervision::runners::Runners;
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, NodeId, Session, Time};
 use crate::view::View;
@@ -63,12 +65,12 @@ pub struct Node {
     election: Election,
     lead: Option<Leadership>,
     hearing: Hearing,
-    masterships: Masterships,
+    masterships: Histories,
     following: Following,
     peers: Peers,
     identity: Identity,
     greeting: Greeting,
-    runner: ServiceSupervisor,
+    runners: Runners,
     told: Told,
     fitness: Fitness,
     failures: Failures,
@@ -80,11 +82,10 @@ impl Node {
     pub fn new(settings: Settings, boot: Boot) -> Node {
         let had_state = boot.durable.is_some();
         let durable = boot.durable.unwrap_or_default();
-        let left = durable.held.or_else(|| boot.damaged.then_some(Epoch(0)));
-        let left = left.filter(|_| !mutant!(MarkIgnored));
+        let left = left_promoted(&durable, boot.damaged, &settings);
         let listen = settings.leader_lease;
         let election = Election::new(boot.now, durable.term, durable.promised_lease, had_state, listen);
-        let masterships = Masterships::found(&durable.applied);
+        let masterships = Histories::found(&durable.applied);
         let mut node = Node {
             id: boot.id,
             session: boot.session,
@@ -103,7 +104,7 @@ impl Node {
             peers: Peers::default(),
             identity: Identity::new(boot.now, settings.heartbeat),
             greeting: Greeting::new(boot.now),
-            runner: ServiceSupervisor::new(left),
+            runners: Runners::new(&settings.groups, &left),
             told: Told::default(),
             fitness: Fitness::default(),
             failures: Failures::default(),
@@ -139,14 +140,19 @@ impl Node {
         self.at(now).acting()
     }
 
-    /// What a guardian is to watch.
-    pub fn watch(&self) -> Watch {
-        self.read().watch()
+    /// What a guardian is to watch, by group. When the time of one comes, it takes down all.
+    pub fn watches(&self) -> BTreeMap<GroupName, Watch> {
+        self.read().watches()
     }
 
     /// The services that are up, by name; those that are not in it are down.
     pub fn service_levels(&self) -> BTreeMap<String, ServiceLevel> {
-        self.runner.services().levels()
+        self.runners.iter().flat_map(|(_, supervisor)| supervisor.services().levels()).collect()
+    }
+
+    /// The groups that this node runs, or of which something may be up here although they are not configured any more: `main` first.
+    pub fn groups(&self) -> Vec<GroupName> {
+        self.runners.names()
     }
 
     /// How much this node keeps for later: effects, messages, reports, commands, states on their way to disk. Bounded, whatever
@@ -196,7 +202,7 @@ impl Node {
             peers: &self.peers,
             identity: &self.identity,
             greeting: &self.greeting,
-            runner: &self.runner,
+            runners: &self.runners,
             fitness: &self.fitness,
             failures: &self.failures,
             leaving: &self.leaving,
@@ -206,4 +212,11 @@ impl Node {
     fn read(&self) -> NodeRef<'_> {
         self.at(self.now)
     }
+}
+
+/// What an earlier run may have left promoted, by group (R8). Of a state that was damaged nobody knows what it held.
+fn left_promoted(durable: &Durable, damaged: bool, settings: &Settings) -> BTreeMap<GroupName, Epoch> {
+    let unknown = [GroupName::MAIN].into_iter().chain(settings.groups.iter().cloned());
+    let unknown = unknown.filter(|_| damaged).map(|group| (group, Epoch(0)));
+    unknown.chain(durable.marks()).filter(|_| !mutant!(MarkIgnored)).collect()
 }

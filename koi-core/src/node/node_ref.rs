@@ -9,16 +9,18 @@ use crate::contact::identity::Identity;
 use crate::contact::peers::Peers;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
+use crate::group::GroupName;
 use crate::leader::hearing::Hearing;
 use crate::leader::leadership::Leadership;
-use crate::leader::masterships::Masterships;
+use crate::leader::masterships::Histories;
 use crate::leader::reports::RunnerReport;
 use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::message::{NodeInfo, RULES};
 use crate::node::handlers::Own;
-use crate::supervision::supervisor::{NodeContext, ServiceSupervisor};
+use crate::supervision::runners::Runners;
+use crate::supervision::supervisor::NodeContext;
 use crate::timers::Timers;
 use crate::types::{NodeId, Session};
 
@@ -30,12 +32,12 @@ pub(crate) struct NodeRef<'a> {
     pub(crate) election: &'a Election,
     pub(crate) lead: &'a Option<Leadership>,
     pub(crate) hearing: &'a Hearing,
-    pub(crate) masterships: &'a Masterships,
+    pub(crate) masterships: &'a Histories,
     pub(crate) following: &'a Following,
     pub(crate) peers: &'a Peers,
     pub(crate) identity: &'a Identity,
     pub(crate) greeting: &'a Greeting,
-    pub(crate) runner: &'a ServiceSupervisor,
+    pub(crate) runners: &'a Runners,
     pub(crate) fitness: &'a Fitness,
     pub(crate) failures: &'a Failures,
     pub(crate) leaving: &'a Leaving,
@@ -50,19 +52,28 @@ impl<'a> Deref for NodeRef<'a> {
 }
 
 impl NodeRef<'_> {
-    /// What the services of this node are to know of the rest of it.
-    pub(crate) fn node_context(&self) -> NodeContext {
+    /// What the services of a group of this node are to know of the rest of it.
+    pub(crate) fn node_context(&self, group: &GroupName) -> NodeContext {
         let record = &self.durable.applied;
         NodeContext {
             now: self.now,
             connected: self.connected() && self.is_established(),
             informed: self.following.is_informed(),
             maintenance: record.maintenance,
-            stopped: record.stopped.contains(&self.id) || self.durable.mute.is_some(),
+            stopped: self.is_stopped(group),
             leaving: self.leaving.has_begun(),
             epoch: record.last_epoch,
             unfit: self.unfit(),
+            busy_beside: self.runners.busy_beside(group),
         }
+    }
+
+    /// The services of this group are to be down here: by an operator's word, because the group is not configured here, or because another
+    /// machine has this node's id.
+    fn is_stopped(&self, group: &GroupName) -> bool {
+        let configured = group.is_main() || self.settings.groups.contains(group);
+        let stopped = self.durable.applied.group(group).stopped.contains(&self.id);
+        stopped || !configured || self.durable.mute.is_some()
     }
 
     /// Every part sets its timers.
@@ -75,7 +86,9 @@ impl NodeRef<'_> {
         self.set_fitness_timers(timers);
         self.set_leaving_timers(timers);
         if self.settings.runner {
-            self.runner.set_timers(self.settings, &self.node_context(), timers);
+            for (group, supervisor) in self.runners.iter() {
+                supervisor.set_timers(self.settings, &self.node_context(group), timers);
+            }
         }
     }
 

@@ -1,54 +1,73 @@
 //! This node's services: what they are told of the rest of the node, and what they mean for it (rules R5, R7 and R8).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::elector::durability::Deferred;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::guard::Watch;
 use crate::io::{HookEnd, RunId, ServiceSpec};
-use crate::message::Lease;
+use crate::message::{RunnerSummary, Verdict};
 use crate::node::handlers::ServiceHandler;
 use crate::node::node_ref::NodeRef;
-use crate::types::{Epoch, Time};
+use crate::supervision::supervisor::ServiceSupervisor;
+use crate::types::Time;
 
 /// What the leader has answered to a report of this node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LeaderAnswer {
     /// When the report was sent: a lease counts from then (R5).
     pub(crate) sent: Time,
-    pub(crate) lease: Option<Lease>,
-    /// The epoch that the leader wants back.
-    pub(crate) release: Option<Epoch>,
+    /// What it says of each group.
+    pub(crate) verdicts: Vec<(GroupName, Verdict)>,
 }
 
 impl ServiceHandler<'_> {
     pub(crate) fn hook_ended(&mut self, run: RunId, ended: HookEnd) {
-        let around = self.node().node_context();
-        self.runner.hook_ended(run, ended, self.ctx.settings, &around, self.ctx.outbox.effects());
+        let Some(group) = self.runners.group_of(run) else { return };
+        let around = self.node().node_context(&group);
+        let Some(supervisor) = self.runners.get_mut(&group) else { return };
+        let settings = self.ctx.settings;
+        let effects = self.ctx.outbox.effects();
+        effects.about(&group, |effects| supervisor.hook_ended(run, ended, settings, &around, effects));
     }
 
-    /// The services folder has these.
-    pub(crate) fn found(&mut self, specs: Vec<ServiceSpec>) {
+    /// A group's folder has these.
+    pub(crate) fn found(&mut self, group: &GroupName, specs: Vec<ServiceSpec>) {
         let maintenance = self.durable.applied.maintenance;
         let adopts = maintenance && (self.identity.follows().is_some() || mutant!(CopyAdopts));
-        self.runner.found(specs, adopts, self.ctx.now, self.ctx.outbox.effects());
+        let Some(supervisor) = self.runners.get_mut(group) else { return };
+        let now = self.ctx.now;
+        self.ctx.outbox.effects().about(group, |effects| supervisor.found(specs, adopts, now, effects));
     }
 
     pub(crate) fn answered(&mut self, answer: LeaderAnswer) {
         if !self.ctx.settings.runner {
             return;
         }
-        if let Some(lease) = answer.lease {
-            let (grace, now) = (self.ctx.settings.demote_grace, self.ctx.now);
-            let new = self.runner.leased(lease, answer.sent, grace, now, self.ctx.outbox.effects());
-            if new {
-                // R8: the mark is on disk before the first promote hook begins.
-                self.durable.set_mark(lease.epoch);
-                self.durable.defer(Deferred::Mark(lease.epoch));
-            }
+        let (grace, now) = (self.ctx.settings.demote_grace, self.ctx.now);
+        let mut verdicts = answer.verdicts;
+        if mutant!(LeaseOfAnyGroup) {
+            let any = verdicts.iter().find_map(|(_, verdict)| verdict.lease);
+            let names = self.runners.names().into_iter();
+            verdicts.extend(names.map(|group| (group, Verdict { lease: any, release: None })));
         }
-        if let Some(epoch) = answer.release {
-            self.runner.request_demote(epoch);
+        for (group, Verdict { lease, release }) in verdicts {
+            let Some(supervisor) = self.runners.get_mut(&group) else { continue };
+            if let Some(lease) = lease {
+                let effects = self.ctx.outbox.effects();
+                let new = effects
+                    .about(&group, |effects| supervisor.leased(lease, answer.sent, grace, now, effects));
+                if new {
+                    // R8: the mark is on disk before the first promote hook begins.
+                    self.durable.set_mark(&group, lease.epoch);
+                    self.durable.defer(Deferred::Mark(group.clone(), lease.epoch));
+                }
+            }
+            if let Some(epoch) = release {
+                supervisor.request_demote(epoch);
+            }
         }
     }
 
@@ -57,17 +76,27 @@ impl ServiceHandler<'_> {
         if !self.ctx.settings.runner {
             return;
         }
-        let around = self.node().node_context();
-        let address = self.durable.applied.master.as_ref().and_then(|m| self.node().master_address(m.node));
-        let master = self.durable.applied.master.as_ref().map(|m| (m.name.as_str(), address));
-        self.runner.note_master(master);
-        let outcome = self.runner.advance(self.ctx.settings, &around, self.ctx.outbox.effects());
-        if outcome.clear_mark && self.runner.lease().is_none() {
-            self.durable.clear_mark();
+        self.runners.names().iter().for_each(|group| self.advance_group(group));
+        self.runners.configure(&self.ctx.settings.groups);
+    }
+
+    fn advance_group(&mut self, group: &GroupName) {
+        let around = self.node().node_context(group);
+        let entry = self.durable.applied.group(group).master.as_ref();
+        let address = entry.and_then(|m| self.node().master_address(group, m.node));
+        let Some(supervisor) = self.runners.get_mut(group) else { return };
+        supervisor.note_master(entry.map(|m| (m.name.as_str(), address)));
+        let settings = self.ctx.settings;
+        let effects = self.ctx.outbox.effects();
+        let outcome = effects.about(group, |effects| supervisor.advance(settings, &around, effects));
+        if outcome.clear_mark && supervisor.lease().is_none() {
+            self.durable.clear_mark(group);
         }
-        let state = self.runner.state(self.ctx.settings, &self.node().node_context());
-        if let Some(from) = self.told.note_state(state) {
-            self.ctx.event(Event::StateChanged { from, to: state });
+        let around = self.node().node_context(group);
+        let Some(supervisor) = self.runners.get(group) else { return };
+        let state = supervisor.state(settings, &around);
+        if let Some(from) = self.told.note_state(group, state) {
+            self.ctx.event_of(group, Event::StateChanged { from, to: state });
         }
     }
 
@@ -76,29 +105,47 @@ impl ServiceHandler<'_> {
         if !self.ctx.settings.runner || mutant!(ChangesUntold) {
             return false;
         }
-        let mut summary = self.runner.summary(self.ctx.settings, &self.node().node_context());
+        let mut summaries = self.node().summaries();
         // That time passes is no news.
-        if let Some(note) = &mut summary.failure {
-            note.ago = Duration::ZERO;
+        for summary in summaries.values_mut() {
+            if let Some(note) = &mut summary.failure {
+                note.ago = Duration::ZERO;
+            }
+            if let Some(in_vain) = &mut summary.in_vain {
+                in_vain.ago = Duration::ZERO;
+            }
         }
-        if let Some(in_vain) = &mut summary.in_vain {
-            in_vain.ago = Duration::ZERO;
-        }
-        self.told.is_new(summary)
+        self.told.is_new(summaries)
     }
 }
 
 impl NodeRef<'_> {
-    /// What a guardian is to watch.
-    pub(crate) fn watch(&self) -> Watch {
-        let around = self.node_context();
-        if self.settings.runner && self.runner.is_in_maintenance(self.settings, &around) {
+    /// The services of each group in one line, for the leader.
+    pub(crate) fn summaries(&self) -> BTreeMap<GroupName, RunnerSummary> {
+        let summary = |group| {
+            let around = self.node_context(group);
+            self.runners.get(group).map(|supervisor| supervisor.summary(self.settings, &around))
+        };
+        self.runners.iter().filter_map(|(group, _)| Some((group.clone(), summary(group)?))).collect()
+    }
+
+    /// What a guardian is to watch, group by group. The group whose time comes first is the first that it acts for, and then it takes down all.
+    pub(crate) fn watches(&self) -> BTreeMap<GroupName, Watch> {
+        self.runners
+            .iter()
+            .map(|(group, supervisor)| (group.clone(), self.watch(group, supervisor)))
+            .collect()
+    }
+
+    fn watch(&self, group: &GroupName, supervisor: &ServiceSupervisor) -> Watch {
+        let around = self.node_context(group);
+        if self.settings.runner && supervisor.is_in_maintenance(self.settings, &around) {
             return Watch::Frozen;
         }
-        let Some(held) = self.runner.lease() else { return Watch::Nothing };
+        let Some(held) = supervisor.lease() else { return Watch::Nothing };
         let Some(by) = held.lost() else { return Watch::Lease { ends: held.ends(), epoch: held.epoch() } };
         // When the grace is over the daemon has done what it can, and is Failed.
-        match !held.is_fenced() && self.runner.services().maybe_promoted() {
+        match !held.is_fenced() && supervisor.services().maybe_promoted() {
             true => Watch::Demoting { by, epoch: held.epoch() },
             false => Watch::Nothing,
         }

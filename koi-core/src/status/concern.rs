@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::types::NodeId;
 
 /// Something that keeps a cluster from being well. Nodes are named by their names.
@@ -13,6 +14,11 @@ pub enum Concern {
     /// The master is not promoted with all its services.
     Promoting {
         node: String,
+    },
+    /// The same of another group than `main`.
+    OfGroup {
+        group: GroupName,
+        concern: Box<Concern>,
     },
     /// Nobody is watched, and nobody could take over.
     Maintenance,
@@ -139,6 +145,7 @@ impl Concern {
     /// Whether it is a warning: a sentence that stands nowhere else in a status. The others are told by states and by what is waited for.
     pub fn is_warning(&self) -> bool {
         match self {
+            Concern::OfGroup { concern, .. } => concern.is_warning(),
             Concern::NoMaster
             | Concern::Promoting { .. }
             | Concern::Maintenance
@@ -178,6 +185,7 @@ impl fmt::Display for Concern {
         match self {
             Concern::NoMaster => write!(f, "there is no master"),
             Concern::Promoting { node } => write!(f, "{node} is not promoted with all its services"),
+            Concern::OfGroup { group, concern } => write!(f, "group {group}: {concern}"),
             Concern::Maintenance => write!(f, "maintenance mode is on: nobody could take over"),
             Concern::Waiting => write!(f, "the next step waits for something"),
             Concern::Failed { node } => write!(f, "{node} has failed"),

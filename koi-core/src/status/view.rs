@@ -1,9 +1,11 @@
 //! What the brain tells about itself: the API is drawn from this.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::concern::Concern;
+use crate::group::GroupName;
 use crate::io::HandlerInstance;
 use crate::reason::WaitReason;
 use crate::record::{Record, StateOrigin};
@@ -62,8 +64,42 @@ pub struct View {
     pub slowest_demote: Option<Duration>,
     /// The last failures of this cluster that it knows of, the newest last.
     pub failures: Vec<FailureView>,
+    /// The groups beside `main`.
+    pub groups: Vec<GroupView>,
     /// All is well: this node acts as leader, and there is no concern.
     pub healthy: bool,
+}
+
+/// What a node knows of a group other than `main`; the record says the rest.
+#[derive(Clone, Debug)]
+pub struct GroupView {
+    /// The group.
+    pub name: GroupName,
+    /// Who would be master next, as far as this node leads; none: nobody could.
+    pub takeover: Option<NodeId>,
+    /// What the next step waits for.
+    pub waiting: Vec<Waiting>,
+    /// How the group is on each node that runs it.
+    pub states: BTreeMap<NodeId, NodeState>,
+    /// What this node does with it; none: it does not run it.
+    pub own: Option<GroupRunnerView>,
+}
+
+/// What a node does with a group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupRunnerView {
+    /// Its services in the order of their priorities.
+    pub services: Vec<ServiceView>,
+    /// What is left of its lease on the mastership.
+    pub lease: Option<Duration>,
+    /// The mastership that it holds.
+    pub holds: Option<Epoch>,
+    /// What it does with its services.
+    pub action: Option<Action>,
+    /// Why the group has failed here, or what it waits for; empty: nothing.
+    pub reason: String,
+    /// Until it tries again by itself after a failure.
+    pub recovers_in: Option<Duration>,
 }
 
 /// An elector, or a node that could become one.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
@@ -55,10 +56,12 @@ pub(crate) struct ServiceConsequence {
     pub(crate) consequence: Consequence,
 }
 
-/// All services of this node.
+/// All services of one group of this node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Services {
     pub(crate) list: Vec<Service>,
+    group: GroupName,
+    /// The number of the last run of a hook. The groups of a node count in ranges of their own.
     last_run: u64,
     /// Who is master, and where it is reached, for hooks.
     master: Option<(String, Option<IpAddr>)>,
@@ -66,7 +69,25 @@ pub(crate) struct Services {
     slowest_demote: Option<Duration>,
 }
 
+/// How many runs of hooks a group can number before the next group's begin.
+const RUNS: u64 = 1 << 48;
+
 impl Services {
+    /// Of this group, which is the node's `ordinal`th.
+    pub(crate) fn new(group: GroupName, ordinal: u64) -> Services {
+        Services { group, last_run: ordinal.saturating_mul(RUNS), ..Services::default() }
+    }
+
+    /// Whether this hook runs for one of them.
+    pub(crate) fn runs(&self, run: RunId) -> bool {
+        self.list.iter().any(|s| s.running.is_some_and(|running| running.run == run))
+    }
+
+    /// How many hooks run.
+    pub(crate) fn running(&self) -> usize {
+        self.list.iter().filter(|s| s.running.is_some()).count()
+    }
+
     /// The longest demote of this run.
     pub(crate) fn slowest_demote(&self) -> Option<Duration> {
         self.slowest_demote
@@ -264,7 +285,7 @@ impl Services {
     /// Sets none for hooks while there is no room for another one: then the end of one makes room.
     pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
         self.set_restart_timers(timers);
-        if self.list.iter().filter(|s| s.running.is_some()).count() >= max_parallel {
+        if self.running() >= max_parallel {
             return;
         }
         for service in &self.list {
@@ -397,6 +418,7 @@ impl Services {
         };
         out.push(Effect::RunHook(Box::new(HookRun {
             run,
+            group: self.group.clone(),
             service: service.spec.name.clone(),
             instance: service.spec.instance,
             hook,
@@ -415,7 +437,7 @@ impl Services {
         if goal.in_maintenance || !goal.may_ask || goal.action < Action::Start {
             return;
         }
-        let mut running = self.list.iter().filter(|s| s.running.is_some()).count();
+        let mut running = self.running();
         for at in 0..self.list.len() {
             let service = &self.list[at];
             if service.status_wanted() && service.next_status <= goal.now && running < goal.max_parallel {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{Cause, Effect, HookEnd, Readiness, RunId, ServiceSpec};
 use crate::limits::{self, clip};
 use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
@@ -39,6 +40,8 @@ pub(crate) struct NodeContext {
     pub(crate) epoch: Epoch,
     /// Why this node cannot do now what a new master must.
     pub(crate) unfit: Option<UnfitReason>,
+    /// Hooks of other groups that run.
+    pub(crate) busy_beside: usize,
 }
 
 /// A mastership that ended within this of its beginning, because its own services would not have it, was in vain.
@@ -125,7 +128,7 @@ struct Failure {
     recover_at: Option<Time>,
 }
 
-/// The runner half of a node.
+/// The runner half of a node, for one group.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceSupervisor {
     services: Services,
@@ -157,10 +160,10 @@ pub(crate) struct Outcome {
 }
 
 impl ServiceSupervisor {
-    /// `left`: what an earlier run may have left promoted.
-    pub(crate) fn new(left: Option<Epoch>) -> ServiceSupervisor {
+    /// `ordinal`: no other supervisor of this run has it. `left`: what an earlier run may have left promoted.
+    pub(crate) fn new(group: GroupName, ordinal: u64, left: Option<Epoch>) -> ServiceSupervisor {
         ServiceSupervisor {
-            services: Services::default(),
+            services: Services::new(group, ordinal),
             phase: Phase::Scanning { left },
             unreadable: None,
             armed: Readiness::NotReady { why: "the watchdog is not armed yet".to_owned() },
@@ -562,7 +565,7 @@ impl ServiceSupervisor {
             in_maintenance,
             may_ask: self.unreadable.is_none(),
             block_on_stop_failure: settings.block_on_stop_failure,
-            max_parallel: settings.max_parallel,
+            max_parallel: settings.max_parallel.saturating_sub(around.busy_beside),
             state: self.state(settings, around),
             epoch: self.lease.map_or(around.epoch, |h| h.epoch),
             cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.ineligible_reason()),
@@ -682,7 +685,8 @@ impl ServiceSupervisor {
             return;
         }
         if self.action(settings, around) >= Action::Start && self.unreadable.is_none() {
-            self.services.set_timers(around.now, settings.max_parallel, timers);
+            let room = settings.max_parallel.saturating_sub(around.busy_beside);
+            self.services.set_timers(around.now, room, timers);
         }
         if let Some(held) = &self.lease {
             match held.lost {
@@ -712,7 +716,12 @@ impl ServiceSupervisor {
         self.services.unclean() && self.lease.is_none_or(|h| !h.fenced)
     }
 
-    /// Something is, or may be, promoted here.
+    /// Everything is down and given back: the supervisor of a group that is not configured any more may go.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lease.is_none() && !self.maybe_promoted() && self.services.all_down()
+    }
+
+    /// Something of the group is, or may be, promoted here.
     pub(crate) fn maybe_promoted(&self) -> bool {
         self.services.maybe_promoted()
             || matches!(self.phase, Phase::TakingDown | Phase::Scanning { left: Some(_) })

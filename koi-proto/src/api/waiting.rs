@@ -69,6 +69,8 @@ words! {
         StillPromoted = "still-promoted",
         /// Every candidate was master in vain of late.
         CandidateRests = "candidate-rests",
+        /// Not every elector has said that it knows groups of services (R14).
+        GroupsUnknown = "groups-unknown",
         /// No runner reports.
         NoRunner = "no-runner",
         /// No runner can be promoted.

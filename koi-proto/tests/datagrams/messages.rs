@@ -1,18 +1,19 @@
 //! Messages of every kind: any, the smallest, and the largest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
-    SharedSettings, StaleTerm, Vote,
+    SharedSettings, StaleTerm, Verdict, Vote,
 };
-use koi_core::record::{MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{GroupRecord, MasterEntry, MemberChange, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -81,14 +82,33 @@ prop_compose! {
     }
 }
 
+/// A group beside `main`.
+fn group() -> impl Strategy<Value = GroupName> {
+    prop::sample::select(vec!["web", "a-very-long-name-of-32-bytes-xxxx", "m"])
+        .prop_map(|name| name.chars().take(limits::GROUP_NAME_BYTES).collect::<String>().parse().unwrap())
+}
+
+prop_compose! {
+    fn group_record()(
+        master in option::of(master()), target in option::of(node()), manual: bool,
+        stopped in btree_set(node(), 0..=limits::STOPPED)
+    ) -> GroupRecord {
+        GroupRecord { master, target, manual, stopped }
+    }
+}
+
 prop_compose! {
     fn record()(
-        version in version(), master in option::of(master()), target in option::of(node()), manual: bool,
-        maintenance: bool, stopped in btree_set(node(), 0..=limits::STOPPED), last_epoch in epoch(),
-        members in btree_set(node(), 0..=limits::MEMBERS), add in option::of(node()), remove in option::of(node())
+        version in version(), main in group_record(),
+        maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
+        add in option::of(node()), remove in option::of(node()), needs: u16,
+        others in btree_map(group(), group_record(), 0..=2)
     ) -> Record {
-        let change = Some(MemberChange { add, remove }).filter(|_| manual);
-        Record { version, master, target, manual, maintenance, stopped, last_epoch, members, change }
+        let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
+        let mut others: BTreeMap<GroupName, GroupRecord> = others;
+        // A group of which there is nothing to remember is not kept.
+        others.retain(|_, group| *group != GroupRecord::default());
+        Record { version, main, others, maintenance, last_epoch, members, change, needs }
     }
 }
 
@@ -104,9 +124,10 @@ prop_compose! {
 prop_compose! {
     fn heartbeat()(
         info in info(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
-        master_address in option::of(address()), address in option::of(address())
+        master_address in option::of(address()), address in option::of(address()),
+        other_masters in btree_map(group(), address(), 0..=2)
     ) -> Heartbeat {
-        Heartbeat { info, term, number, lease, record, committed, master_address, address }
+        Heartbeat { info, term, number, lease, record, committed, master_address, address, other_masters }
     }
 }
 
@@ -162,9 +183,10 @@ prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary()), uptime in span(),
-        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
+        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES)),
+        others in btree_map(group(), summary(), 0..=2)
     ) -> Report {
-        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit }
+        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others }
     }
 }
 
@@ -177,9 +199,15 @@ prop_compose! {
 prop_compose! {
     fn answer()(
         term in term(), report: u64, lease in option::of(lease()), release in option::of(epoch()),
-        record in option::of(record())
+        record in option::of(record()), others in btree_map(group(), verdict(), 0..=2)
     ) -> Answer {
-        Answer { term, report, lease, release, record }
+        Answer { term, report, lease, release, record, others }
+    }
+}
+
+prop_compose! {
+    fn verdict()(lease in option::of(lease()), release in option::of(epoch())) -> Verdict {
+        Verdict { lease, release }
     }
 }
 
@@ -216,8 +244,12 @@ fn body() -> impl Strategy<Value = Body> {
         vote().prop_map(Body::Vote).boxed(),
         term().prop_map(|newest| Body::StaleTerm(StaleTerm { newest })).boxed(),
         term().prop_map(|term| Body::Resign(Resign { term })).boxed(),
-        option::of(epoch()).prop_map(|released| Body::Farewell(Farewell { released })).boxed(),
-        any::<bool>().prop_map(|all_down| Body::Obituary(Obituary { all_down })).boxed(),
+        (option::of(epoch()), btree_map(group(), epoch(), 0..=2))
+            .prop_map(|(released, others)| Body::Farewell(Farewell { released, others }))
+            .boxed(),
+        (any::<bool>(), btree_set(group(), 0..=2))
+            .prop_map(|(all_down, down)| Body::Obituary(Obituary { all_down, down }))
+            .boxed(),
         (session(), span(), span())
             .prop_map(|(session, uptime, silent)| Body::OtherRun(OtherRun { session, uptime, silent }))
             .boxed(),
@@ -289,16 +321,21 @@ fn largest_record() -> Record {
         unclean: true,
         name: "m".repeat(limits::NAME_BYTES),
     };
-    Record {
-        version: VERSION,
+    let main = GroupRecord {
         master: Some(master),
         target: Some(NodeId(u128::MAX)),
         manual: true,
-        maintenance: true,
         stopped: (0..limits::STOPPED as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
+    };
+    Record {
+        version: VERSION,
+        main,
+        maintenance: true,
         last_epoch: Epoch(u64::MAX),
         members: largest_members(),
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
+        needs: u16::MAX,
+        ..Record::default()
     }
 }
 
@@ -340,7 +377,7 @@ fn longest_address() -> Option<SocketAddr> {
     Some("[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
 }
 
-/// The largest message of every kind that can grow.
+/// The largest message of every kind that can grow, of a cluster with one group.
 pub(crate) fn largest() -> Vec<Message> {
     let (info, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
     let bodies = [
@@ -361,6 +398,7 @@ pub(crate) fn largest() -> Vec<Message> {
             committed: VERSION,
             master_address: longest_address(),
             address: longest_address(),
+            other_masters: BTreeMap::new(),
         }),
         Body::Report(Report {
             info: info.clone(),
@@ -375,6 +413,7 @@ pub(crate) fn largest() -> Vec<Message> {
             heard: Some(u64::MAX),
             // Said only where there is no summary, which is longer.
             unfit: None,
+            others: BTreeMap::new(),
         }),
         Body::Answer(Answer {
             term,
@@ -382,6 +421,7 @@ pub(crate) fn largest() -> Vec<Message> {
             lease: Some(Lease { epoch: Epoch(u64::MAX), remaining: LONGEST }),
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
+            others: BTreeMap::new(),
         }),
         Body::PreVote(PreVote { info: info.clone(), term, founding: largest_members() }),
         Body::RequestVote(RequestVote { info, term, founding: largest_members() }),

@@ -47,7 +47,10 @@ fn a_farewell_with_more_in_it_is_read() {
     end_message(&mut e);
 
     let read: Message = minicbor::decode(&bytes(e)).unwrap();
-    assert_eq!(read, message(Body::Farewell(Farewell { released: Some(Epoch(65_537)) })));
+    assert_eq!(
+        read,
+        message(Body::Farewell(Farewell { released: Some(Epoch(65_537)), ..Farewell::default() }))
+    );
 }
 
 /// A info with eleven fields instead of nine, its agreed settings with six instead of five.

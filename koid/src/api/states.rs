@@ -96,6 +96,7 @@ pub(crate) fn wait_reason(reason: &WaitReason) -> api::WaitReason {
         WaitReason::PromotedUnbidden { .. } => api::WaitReason::PromotedUnbidden,
         WaitReason::StillPromoted { .. } => api::WaitReason::StillPromoted,
         WaitReason::CandidateRests { .. } => api::WaitReason::CandidateRests,
+        WaitReason::GroupsUnknown { .. } => api::WaitReason::GroupsUnknown,
         WaitReason::NoRunner => api::WaitReason::NoRunner,
         WaitReason::NoCandidate { .. } => api::WaitReason::NoCandidate,
     }

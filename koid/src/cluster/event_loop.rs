@@ -7,6 +7,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use koi_config::Fence;
+use koi_core::group::GroupName;
+use koi_core::guard::Watch;
 use koi_core::io::{Answered, Boot, CommandId, Effect, Input};
 use koi_core::node::Node;
 use koi_core::settings::Settings;
@@ -218,7 +220,7 @@ impl EventLoop {
                 let id = CommandId(self.next_command);
                 self.next_command += 1;
                 self.waiting.insert(id, reply);
-                self.handle(Input::Command { id, command });
+                self.handle(Input::Command { id, group: GroupName::MAIN, command });
             }
             Request::Snapshot { reply } => {
                 let now = sys::now();
@@ -255,7 +257,7 @@ impl EventLoop {
         if std::mem::take(&mut self.moved) {
             self.guardian.services(self.node.service_levels());
         }
-        self.guardian.watch(self.node.watch());
+        self.guardian.watch(self.node.watches().remove(&GroupName::MAIN).unwrap_or(Watch::Nothing));
     }
 
     /// The core states to the others where this node is reached.
@@ -291,7 +293,7 @@ impl EventLoop {
                     let _ = reply.send(result.map_err(RequestError::Refused));
                 }
             }
-            Effect::Event(event) => {
+            Effect::Event { event, .. } => {
                 use koi_core::event::Event::{ServiceChanged, ServiceFound, ServiceGone};
                 self.moved |=
                     matches!(event, ServiceChanged { .. } | ServiceFound { .. } | ServiceGone { .. });

@@ -213,7 +213,7 @@ impl Transport {
     /// What this node's guardian says in its name, sealed: that the daemon is dead, and that all is down (R8).
     pub(crate) fn obituaries(&self) -> Option<[Vec<u8>; 2]> {
         let seal = |all_down| {
-            let body = Body::Obituary(Obituary { all_down });
+            let body = Body::Obituary(Obituary { all_down, ..Obituary::default() });
             let seq = GUARDIAN_SEQ + u64::from(all_down);
             self.sealer.seal(&Message { from: self.me.0, session: self.me.1, seq, to: None, body }).ok()
         };

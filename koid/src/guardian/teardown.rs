@@ -215,8 +215,8 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
         // The runner ends only after this loop.
         Effect::RunHook(run) => drop(orders.send(HookCommand::Run(run))),
         Effect::AbortHook { run, now } => drop(orders.send(HookCommand::Abort { run, now })),
-        Effect::Event(event) if !event.is_routine() => tracing::info!("{event}"),
-        Effect::Event(_)
+        Effect::Event { event, .. } if !event.is_routine() => tracing::info!("{event}"),
+        Effect::Event { .. }
         | Effect::Send { .. }
         | Effect::Persist { .. }
         | Effect::Answer { .. }

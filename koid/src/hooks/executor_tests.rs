@@ -2,6 +2,7 @@ use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use koi_child::group::NotedGroup;
+use koi_core::group::GroupName;
 use koi_core::io::{HandlerInstance, StatusReport, TargetRole};
 use koi_core::types::{Epoch, NodeState};
 use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
@@ -101,6 +102,7 @@ fn runner_with(
 fn hook(run: u64, hook: Hook) -> HookCommand {
     HookCommand::Run(Box::new(HookRun {
         run: RunId(run),
+        group: GroupName::MAIN,
         service: "web".into(),
         instance: HandlerInstance(0),
         hook,

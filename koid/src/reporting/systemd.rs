@@ -60,7 +60,7 @@ pub(crate) fn line(view: &View) -> String {
         None => "no leader".to_owned(),
     };
     let master =
-        view.record.master.as_ref().map_or("no master".to_owned(), |m| format!("{} is master", m.name));
+        view.record.main.master.as_ref().map_or("no master".to_owned(), |m| format!("{} is master", m.name));
     let waiting_for =
         view.waiting.first().map(|w| format!("; waiting: {}", waiting::sentence(w))).unwrap_or_default();
     format!("{own}; {leader}; {master}{waiting_for}")

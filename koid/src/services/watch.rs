@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use koi_core::group::GroupName;
 use koi_core::io::{Input, ServiceSpec};
 use koi_core::view::View;
 use koi_plugin_host::{Host, Registry, Severity, Warning};
@@ -278,7 +279,7 @@ impl Services {
         if let LastReport::Services(specs) = &told {
             self.services.clone_from(specs);
             let specs = specs.iter().map(|(spec, _)| spec.clone()).collect();
-            self.cluster.input(Input::Services(specs)).await;
+            self.cluster.input(Input::Services { group: GroupName::MAIN, specs }).await;
         }
         self.told = Some(told);
     }
@@ -287,7 +288,8 @@ impl Services {
         let told = LastReport::Unreadable(sentence.clone());
         if self.told.as_ref() != Some(&told) {
             tracing::error!("{sentence}");
-            self.cluster.input(Input::ServicesUnreadable(sentence)).await;
+            let input = Input::ServicesUnreadable { group: GroupName::MAIN, why: sentence };
+            self.cluster.input(input).await;
             self.told = Some(told);
         }
     }

@@ -11,7 +11,7 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Vote,
 };
-use koi_core::record::{Durable, MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{Durable, GroupRecord, MasterEntry, MemberChange, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
 use koi_proto::seal::Sealer;
@@ -62,16 +62,20 @@ fn record() -> Record {
         unclean: false,
         name: "db2".to_owned(),
     };
-    Record {
-        version: version(90),
+    let main = GroupRecord {
         master: Some(master),
         target: Some(NodeId(0x1002)),
         manual: true,
-        maintenance: false,
         stopped: BTreeSet::from([NodeId(0x1003), NodeId(0x1004)]),
+    };
+    Record {
+        version: version(90),
+        main,
+        maintenance: false,
         last_epoch: Epoch(65_538),
         members: BTreeSet::from([NodeId(0x1001), NodeId(0x1002), NodeId(0x1003)]),
         change: Some(MemberChange { add: Some(NodeId(0x1005)), remove: Some(NodeId(0x1003)) }),
+        ..Record::default()
     }
 }
 
@@ -126,6 +130,7 @@ fn heartbeat() -> Heartbeat {
         committed: version(22),
         master_address: Some("10.0.0.2:7777".parse().unwrap()),
         address: Some("[fd00::1]:7778".parse().unwrap()),
+        other_masters: BTreeMap::new(),
     }
 }
 
@@ -142,6 +147,7 @@ fn report() -> Report {
         address: Some("10.0.0.3:7777".parse().unwrap()),
         heard: Some(31),
         unfit: Some("its disk is full".to_owned()),
+        others: BTreeMap::new(),
     }
 }
 
@@ -178,6 +184,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         lease: Some(lease),
         release: Some(Epoch(65_542)),
         record: Some(record()),
+        others: BTreeMap::new(),
     };
     let bare =
         Report { acknowledged: None, runner: None, address: None, heard: None, unfit: None, ..report() };
@@ -203,7 +210,14 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("answer", Body::Answer(answer)),
         (
             "answer-bare",
-            Body::Answer(Answer { term: Term(35), report: 36, lease: None, release: None, record: None }),
+            Body::Answer(Answer {
+                term: Term(35),
+                report: 36,
+                lease: None,
+                release: None,
+                record: None,
+                others: BTreeMap::new(),
+            }),
         ),
         ("pre-vote", Body::PreVote(PreVote { info: info(), term: Term(38), founding: founding.clone() })),
         ("pre-vote-answer", Body::PreVoteAnswer(pre_vote_answer())),
@@ -213,9 +227,9 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("vote-bare", Body::Vote(Vote { acknowledged_ago_us: None, ..vote() })),
         ("stale-term", Body::StaleTerm(StaleTerm { newest: Term(46) })),
         ("resign", Body::Resign(Resign { term: Term(47) })),
-        ("farewell", Body::Farewell(Farewell { released: Some(Epoch(65_543)) })),
-        ("farewell-bare", Body::Farewell(Farewell { released: None })),
-        ("obituary", Body::Obituary(Obituary { all_down: true })),
+        ("farewell", Body::Farewell(Farewell { released: Some(Epoch(65_543)), ..Farewell::default() })),
+        ("farewell-bare", Body::Farewell(Farewell { released: None, ..Farewell::default() })),
+        ("obituary", Body::Obituary(Obituary { all_down: true, ..Obituary::default() })),
         ("other-run", Body::OtherRun(other_run)),
     ]
 }
@@ -260,6 +274,7 @@ fn durable() -> Durable {
         followed: Term(112),
         names: BTreeMap::from([(NodeId(0x4002), "db3".to_owned())]),
         mute: Some(session(113)),
+        ..Durable::default()
     }
 }
 

@@ -8,6 +8,7 @@ mod service;
 use std::collections::BTreeMap;
 
 use koi_core::Node;
+use koi_core::group::GroupName;
 use koi_core::io::{Boot, HookEnd, HookRun, RunId, ServiceSpec};
 use koi_core::settings::Settings;
 use koi_core::types::{NodeId, Session, Time};
@@ -50,11 +51,13 @@ pub struct Machine {
     pub hooks: BTreeMap<RunId, HookRun>,
     /// It runs the next version of koi.
     pub newer: bool,
+    /// It runs a version of koi that knows no groups.
+    pub groupless: bool,
     /// An abort does not end its hooks; only a kill does.
     pub stubborn: bool,
-    /// What its services folder shows.
-    pub folder: Vec<ServiceSpec>,
-    /// Its services as they really are, whatever the folder shows.
+    /// What the folder of each group shows.
+    pub folders: BTreeMap<GroupName, Vec<ServiceSpec>>,
+    /// Its services as they really are, whatever the folders show. No two of a machine have one name.
     pub services: BTreeMap<String, Real>,
     /// How it is configured.
     pub settings: Settings,
@@ -62,7 +65,17 @@ pub struct Machine {
 
 impl Machine {
     /// A machine that was never started.
-    pub fn new(index: usize, clock: Clock, settings: Settings, folder: Vec<ServiceSpec>) -> Machine {
+    pub fn new(
+        index: usize,
+        clock: Clock,
+        settings: Settings,
+        folders: BTreeMap<GroupName, Vec<ServiceSpec>>,
+    ) -> Machine {
+        let real = |(group, specs): (&GroupName, &Vec<ServiceSpec>)| {
+            let group = group.clone();
+            let named = specs.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>();
+            named.into_iter().map(move |name| (name, Real::of(group.clone())))
+        };
         Machine {
             index,
             clock,
@@ -75,13 +88,14 @@ impl Machine {
             disk_delay: 5000,
             earlier: None,
             newer: false,
+            groupless: false,
             paused_until: 0,
             alarm: Time(0),
             wake: 0,
             hooks: BTreeMap::new(),
             stubborn: false,
-            services: folder.iter().map(|spec| (spec.name.clone(), Real::default())).collect(),
-            folder,
+            services: folders.iter().flat_map(real).collect(),
+            folders,
             settings,
         }
     }
@@ -104,15 +118,27 @@ impl Machine {
         // Nothing of what ran before the power was lost is promoted any more.
         let rebooted = std::mem::take(&mut self.rebooted);
         if let Some(durable) = durable.as_mut().filter(|_| rebooted) {
-            durable.held = None;
+            durable.clear_marks();
         }
         let boot = Boot { id, session, durable, damaged: false, now };
         self.core = Some(Node::new(self.settings.clone(), boot));
     }
 
+    /// It runs a koi that knows no groups, or one that does. Its daemon does not run.
+    pub fn set_groupless(&mut self, groupless: bool) {
+        self.groupless = groupless;
+        let groups = self.folders.keys().filter(|group| !group.is_main() && !groupless);
+        self.settings.groups = groups.cloned().collect();
+    }
+
     /// Something is promoted here.
     pub fn promoted(&self) -> bool {
         self.services.values().any(|s| s.promoted)
+    }
+
+    /// Something of this group is promoted here.
+    pub fn promotes(&self, group: &GroupName) -> bool {
+        self.services.values().any(|s| s.promoted && s.group == *group)
     }
 
     /// Everything on the machine stops at once.
@@ -134,7 +160,13 @@ impl Machine {
 
     /// The guardian takes down what can be taken down.
     pub fn take_down(&mut self) {
-        for service in self.services.values_mut().filter(|s| !s.stuck) {
+        let groups: Vec<GroupName> = self.folders.keys().cloned().collect();
+        groups.iter().for_each(|group| self.take_down_group(group));
+    }
+
+    /// The guardian takes down what can be taken down of this group.
+    pub fn take_down_group(&mut self, group: &GroupName) {
+        for service in self.services.values_mut().filter(|s| !s.stuck && s.group == *group) {
             (service.promoted, service.started) = (false, false);
         }
     }

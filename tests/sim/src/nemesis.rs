@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::io::{Command, Input};
+use koi_core::settings::Settings;
 
 use crate::invariants::healing;
 use crate::machine::{Machine, Whim};
@@ -25,10 +27,10 @@ pub struct Report {
 
 /// The clusters that seeds are tried on, by turns.
 pub const SHAPES: [Shape; 4] = [
-    Shape { runners: 3, voters: 0, services: 2, spares: 2 },
-    Shape { runners: 2, voters: 1, services: 3, spares: 2 },
-    Shape { runners: 5, voters: 0, services: 1, spares: 2 },
-    Shape { runners: 2, voters: 0, services: 2, spares: 2 },
+    Shape { runners: 3, voters: 0, services: 2, spares: 2, groups: 0 },
+    Shape { runners: 2, voters: 1, services: 3, spares: 2, groups: 0 },
+    Shape { runners: 5, voters: 0, services: 1, spares: 2, groups: 0 },
+    Shape { runners: 2, voters: 0, services: 2, spares: 2, groups: 0 },
 ];
 
 /// One whole run of a seed: most are wars, every fourth is a calm story.
@@ -38,7 +40,7 @@ pub fn run(seed: u64) -> Report {
 
 /// Start, faults for a minute, healing.
 fn war(seed: u64) -> Report {
-    let shape = SHAPES[(seed / 4) as usize % SHAPES.len()];
+    let shape = Shape { groups: (seed / 16) as usize % 3, ..SHAPES[(seed / 4) as usize % SHAPES.len()] };
     let mut world = World::new(seed, shape);
     let total = shape.founders();
     let wild_clocks = seed % 16 == 6;
@@ -49,6 +51,10 @@ fn war(seed: u64) -> Report {
         }
         // A rolling upgrade is under way in some worlds.
         world.machines[machine].newer = seed % 8 == 4 && world.rng().percent(50);
+        if shape.groups > 0 && (seed / 48).is_multiple_of(3) {
+            let groupless = world.rng().percent(40);
+            world.machines[machine].set_groupless(groupless);
+        }
         let delay = world.rng().between(0, 3000 * MS);
         world.boot_later(machine, delay);
     }
@@ -60,13 +66,17 @@ fn war(seed: u64) -> Report {
         world.invariants.violations.push("no first master within a minute".to_owned());
     }
     let mut backups = members::Backups::default();
+    // One koi at a time is exchanged for one that knows no groups, by mistake, and back.
+    let downgrades = shape.groups > 0 && seed / 48 % 3 == 1 && total > 2;
     let faults = world.rng().between(5, 40);
     for _ in 0..faults {
         // Some faults strike while the one before is dealt with, others when it was.
         let longest = if world.rng().percent(50) { 300 * MS } else { 3000 * MS };
         let calm = world.rng().between(0, longest);
         world.run_for(calm);
-        if world.rng().percent(70) {
+        if downgrades && world.rng().percent(10) {
+            downgrade_or_upgrade(&mut world, total);
+        } else if world.rng().percent(70) {
             strike(&mut world, total);
         } else {
             members::strike(&mut world, total, &mut backups);
@@ -135,7 +145,8 @@ fn strike(world: &mut World, total: usize) {
         }
         10 => (0..20).for_each(|_| world.replay()),
         11 => {
-            world.machines[machine].services.values_mut().take(1).for_each(|s| s.broken = !s.broken);
+            let Some(name) = world.a_service(machine) else { return };
+            world.machines[machine].services.entry(name).and_modify(|s| s.broken = !s.broken);
             world.tell(format!("m{machine}: a service breaks, or is mended"));
         }
         12 if total > 2 => {
@@ -153,7 +164,8 @@ fn strike(world: &mut World, total: usize) {
         }
         21 => upgrade_alone(world, machine),
         22 => {
-            world.machines[machine].services.values_mut().take(1).for_each(|s| s.stuck = !s.stuck);
+            let Some(name) = world.a_service(machine) else { return };
+            world.machines[machine].services.entry(name).and_modify(|s| s.stuck = !s.stuck);
             world.tell(format!("m{machine}: a service cannot be taken down any more, or can be again"));
         }
         23 => fill_or_mend(world, machine, total),
@@ -169,6 +181,18 @@ fn strike(world: &mut World, total: usize) {
         13 => world.say(machine, Input::Shutdown),
         _ => operate(world, machine, other),
     }
+}
+
+/// One koi at a time is one that knows no groups. What it has taken down must be down: its marks say nothing to the older one.
+fn downgrade_or_upgrade(world: &mut World, total: usize) {
+    let old = (0..total).find(|m| world.machines[*m].groupless);
+    let machine = old.unwrap_or_else(|| world.rng().between(0, total as u64 - 1) as usize);
+    let what = if old.is_some() { "upgraded" } else { "downgraded to a koi that knows no groups" };
+    world.tell(format!("m{machine} is {what}"));
+    world.lose_power(machine);
+    world.machines[machine].set_groupless(old.is_none());
+    let delay = world.rng().between(10 * MS, 3000 * MS);
+    world.boot_later(machine, delay);
 }
 
 /// One disk at a time is full.
@@ -230,7 +254,15 @@ fn operate(world: &mut World, machine: usize, other: usize) {
         _ => Command::Maintenance(false),
     };
     let machine = world.leader().unwrap_or(machine);
-    world.command(machine, command);
+    let group = a_group(world);
+    world.command_about(machine, group, command);
+}
+
+/// One of the groups that there are.
+fn a_group(world: &mut World) -> GroupName {
+    let groups: Vec<GroupName> = world.groups().into_iter().collect();
+    let at = if groups.len() > 1 { world.rng().between(0, groups.len() as u64 - 1) } else { 0 };
+    groups[at as usize].clone()
 }
 
 /// Everything is mended; then there is one leader, what was promised holds, and there is one master.
@@ -246,11 +278,14 @@ fn heal(world: &mut World, total: usize, seed: u64) {
         services.for_each(|s| (s.broken, s.stuck, s.whim) = (false, false, Whim::Honest));
         // Nodes that disagree are never all well.
         let electors = u16::try_from(total).unwrap_or(u16::MAX);
-        let usual = usual_settings(machine, electors, world.machines[machine].settings.runner);
+        let m = &world.machines[machine];
+        let groups = m.settings.groups.clone();
+        let usual = Settings { groups, ..usual_settings(machine, electors, m.settings.runner) };
         world.machines[machine].settings = usual.clone();
         world.say(machine, Input::Configure(Box::new(usual)));
     }
     world.revive = true;
+    upgrade(world);
     world.run_for(5000 * MS);
     (0..total).for_each(|machine| world.boot(machine));
     members::boot_known(world);
@@ -274,12 +309,15 @@ fn heal(world: &mut World, total: usize, seed: u64) {
         return;
     };
     let ids: Vec<_> = world.machines.iter().filter_map(|m| m.disk.id).collect();
-    for id in ids {
-        world.command(leader, Command::Start(id.to_string()));
-    }
-    (0..world.machines.len()).for_each(|machine| _ = world.command(machine, Command::Recover));
     world.command(leader, Command::Maintenance(false));
-    world.command(leader, Command::Elect);
+    for group in world.groups() {
+        for id in &ids {
+            world.command_about(leader, group.clone(), Command::Start(id.to_string()));
+        }
+        (0..world.machines.len())
+            .for_each(|machine| _ = world.command_about(machine, group.clone(), Command::Recover));
+        world.command_about(leader, group, Command::Elect);
+    }
     attest(world);
     world.run_for(2000 * MS);
     // A fence may have acted only now: what could not be stopped was left alone in maintenance mode.
@@ -293,11 +331,27 @@ fn heal(world: &mut World, total: usize, seed: u64) {
 fn attest(world: &mut World) {
     let Some(leader) = world.leader() else { return };
     let Some(core) = &world.machines[leader].core else { return };
-    let Some(master) = core.applied().master.clone() else { return };
-    let runs =
-        |m: &Machine| m.core.as_ref().is_some_and(|c| (c.id(), c.session()) == (master.node, master.session));
-    let is_there = |m: &Machine| runs(m) || m.disk.id == Some(master.node) && m.promoted();
-    if !world.machines.iter().any(is_there) {
-        world.command(leader, Command::ConfirmDown(master.node.to_string()));
+    let masters: Vec<_> = core.applied().masters().map(|(group, m)| (group.clone(), m.clone())).collect();
+    for (group, master) in masters {
+        let runs = |m: &Machine| {
+            m.core.as_ref().is_some_and(|c| (c.id(), c.session()) == (master.node, master.session))
+        };
+        let is_there = |m: &Machine| runs(m) || m.disk.id == Some(master.node) && m.promotes(&group);
+        if !world.machines.iter().any(is_there) {
+            world.command(leader, Command::ConfirmDown(master.node.to_string()));
+        }
+    }
+}
+
+/// Every machine runs a koi that knows groups: those that do not are upgraded, one after the other.
+fn upgrade(world: &mut World) {
+    for machine in 0..world.machines.len() {
+        if !world.machines[machine].groupless {
+            continue;
+        }
+        world.kill_daemon(machine);
+        world.machines[machine].set_groupless(false);
+        world.boot_later(machine, 800 * MS);
+        world.run_for(3000 * MS);
     }
 }

@@ -15,6 +15,7 @@ mod versions;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, CommandId, Input, ServiceSpec};
 use koi_core::message::Message;
 use koi_core::policy::ServicePolicy;
@@ -48,6 +49,8 @@ pub struct Shape {
     pub services: usize,
     /// Machines beside them that are off at first, configured to vote; the first of them is a runner too.
     pub spares: usize,
+    /// Groups beside `main`; the second of them is not on the first machine.
+    pub groups: usize,
 }
 
 impl Shape {
@@ -74,7 +77,7 @@ pub struct World {
     rng: Rng,
     queue: BinaryHeap<Due>,
     counter: u64,
-    commands: BTreeMap<CommandId, Command>,
+    commands: BTreeMap<CommandId, (GroupName, Command)>,
     /// Answers to commands.
     pub answers: BTreeMap<CommandId, Result<Answered, CommandError>>,
     /// A trap that waits.
@@ -107,8 +110,14 @@ impl World {
                 let clock =
                     Clock { offset: rng.between(1, 1 << 40), ppm: rng.between(0, 9800) as i64 - 4900 };
                 let runner = index < shape.runners || index == total;
-                let services = if runner { shape.services } else { 0 };
-                Machine::new(index, clock, usual_settings(index, electors, runner), folder(services, seed))
+                let mut folders = BTreeMap::from([(GroupName::MAIN, Vec::new())]);
+                if runner {
+                    folders.insert(GroupName::MAIN, folder(shape.services, seed));
+                    folders.extend(groups(shape.groups, index, seed));
+                }
+                let mut settings = usual_settings(index, electors, runner);
+                settings.groups = folders.keys().filter(|group| !group.is_main()).cloned().collect();
+                Machine::new(index, clock, settings, folders)
             })
             .collect();
         World { machines, founders: total, ..World::empty(rng) }
@@ -210,6 +219,10 @@ impl World {
         }
         match what {
             Happening::Deliver { to, message } => {
+                let message = match self.machines[to].groupless {
+                    true => Box::new(versions::without_groups(*message)),
+                    false => message,
+                };
                 let input = Input::Received { message, source: None };
                 self.input(to, input);
             }
@@ -244,6 +257,9 @@ impl World {
                 self.boot_later(machine, 20 * MS);
             }
             Happening::Tell { machine, input } => self.input(machine, *input),
+            Happening::GuardianPart { machine, power, group, word } => {
+                self.guardian_part(machine, power, &group, *word);
+            }
             Happening::GuardianDone { machine, power, last } => self.guardian_done(machine, power, *last),
             Happening::GuardianChecks { machine, life } => {
                 let m = &self.machines[machine];
@@ -268,12 +284,18 @@ impl World {
 
     /// An operator says something to a node.
     pub fn command(&mut self, machine: usize, command: Command) -> CommandId {
+        self.command_about(machine, GroupName::MAIN, command)
+    }
+
+    /// The same about another group than `main`.
+    pub fn command_about(&mut self, machine: usize, group: GroupName, command: Command) -> CommandId {
         self.counter += 1;
         let id = CommandId(self.counter);
-        self.tell(format!("m{machine}: an operator says {command:?}"));
-        self.invariants.asked(&command);
-        self.commands.insert(id, command.clone());
-        self.say(machine, Input::Command { id, command });
+        let of = if group.is_main() { String::new() } else { format!(" of group {group}") };
+        self.tell(format!("m{machine}: an operator says {command:?}{of}"));
+        self.invariants.asked(&group, &command);
+        self.commands.insert(id, (group.clone(), command.clone()));
+        self.say(machine, Input::Command { id, group, command });
         id
     }
 
@@ -286,6 +308,23 @@ impl World {
 /// How machine `index` is configured. `electors`: how many vote.
 pub fn usual_settings(index: usize, electors: u16, runner: bool) -> Settings {
     Settings { runner, fenced: true, ..settings(&format!("m{index}"), electors) }
+}
+
+/// The services of the groups beside `main` that a runner has.
+fn groups(count: usize, machine: usize, seed: u64) -> BTreeMap<GroupName, Vec<ServiceSpec>> {
+    let runs = |n: &usize| *n == 0 || machine > 0;
+    let group = |n: usize| {
+        // The other policies are for `main`.
+        let mut specs = folder(1 + seed as usize / 64 % 2, 0);
+        specs.iter_mut().for_each(|spec| spec.name = format!("g{n}{}", spec.name));
+        (group_name(n), specs)
+    };
+    (0..count).filter(runs).map(group).collect()
+}
+
+/// What the groups beside `main` are called.
+pub fn group_name(n: usize) -> GroupName {
+    format!("g{n}").parse().expect("it is a name")
 }
 
 /// So many services: the last one is independent, the others have priorities. The first, which breaks now and then, is borne with for a while in

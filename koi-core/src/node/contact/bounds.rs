@@ -72,11 +72,11 @@ impl NodeRef<'_> {
                 self.term(report.term)?;
                 self.version(report.durable, None)?;
                 self.version(report.applied, None)?;
-                report.runner.as_ref().map_or(Ok(()), summary)
+                report.summaries().try_for_each(|(_, told)| summary(told))
             }
             Body::Answer(answer) => {
                 self.term(answer.term)?;
-                if let Some(lease) = answer.lease {
+                for lease in answer.verdicts().filter_map(|(_, verdict)| verdict.lease) {
                     at_most(lease.remaining, HOLD, Implausible::MasterLease)?;
                     epoch(lease.epoch, answer.term)?;
                 }
@@ -124,7 +124,7 @@ impl NodeRef<'_> {
     fn record(&self, record: &Record, leader: Option<Term>) -> Result<(), Implausible> {
         self.version(record.version, leader)?;
         epoch(record.last_epoch, record.version.term)?;
-        if let Some(master) = &record.master {
+        for (_, master) in record.masters() {
             epoch(master.epoch, record.version.term)?;
             at_most(master.hold, HOLD, Implausible::MasterLease)?;
         }

@@ -1,18 +1,20 @@
 //! The follower's side of a leadership: heartbeats in, reports out, leases and records back (rules R1, R4, R5 and R10).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::contact::following::Leader;
 use crate::elector::durability::Deferred;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::limits::{self, clip};
 use crate::message::{Answer, Body, Heartbeat, Report};
 use crate::node::handlers::FollowingHandler;
 use crate::node::node_ref::NodeRef;
 use crate::node::services::LeaderAnswer;
 use crate::reason::{DropReason, StepDownReason};
-use crate::record::{Record, StateOrigin};
+use crate::record::{GroupRecord, Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
@@ -65,6 +67,7 @@ impl FollowingHandler<'_> {
             number: heartbeat.number,
             lease: heartbeat.lease,
             master_address: heartbeat.master_address,
+            other_masters: heartbeat.other_masters.clone(),
             address: heartbeat.address,
         });
     }
@@ -75,7 +78,11 @@ impl FollowingHandler<'_> {
             return; // R13: a leader from before membership; its copy is not acknowledged either
         }
         // With quorum off the winner of two halves imposes its record; otherwise versions of one line only grow.
+        let same = heartbeat.record.version == self.durable.record.version;
         let newer = heartbeat.record.supersedes(&self.durable.record)
+            || (same
+                && self.durable.all_written()
+                && self.durable.record_on_disk() != self.durable.record.version)
             || (self.ctx.settings.quorum == 0 && heartbeat.record != self.durable.record);
         if newer {
             self.durable.take_record(heartbeat.record.clone());
@@ -101,8 +108,8 @@ impl FollowingHandler<'_> {
     /// A version counts: the node acts on it from now on.
     fn apply(&mut self, record: Record) {
         let before = self.durable.apply(record);
-        let changes = self.node().changes_since(before);
-        changes.into_iter().for_each(|change| self.ctx.event(change));
+        let changes = self.node().changes_since(&before);
+        changes.into_iter().for_each(|(group, change)| self.ctx.event_of(&group, change));
     }
 
     /// What the acknowledgement needs is on disk. From here on the promise counts (R1).
@@ -147,10 +154,10 @@ impl FollowingHandler<'_> {
             return None;
         }
         let sent = self.following.note_answer(answer.report)?;
-        if let Some(record) = answer.record {
+        if let Some(record) = answer.record.clone() {
             self.join(from, record, answer.term);
         }
-        Some(LeaderAnswer { sent, lease: answer.lease, release: answer.release })
+        Some(LeaderAnswer { sent, verdicts: answer.verdicts().collect() })
     }
 
     /// R10: an elector without state takes the record from the answer to its own report.
@@ -187,6 +194,8 @@ impl NodeRef<'_> {
     /// How this node is, for its leader.
     fn report(&self, term: Term, number: u64, acknowledged: Option<u64>) -> Report {
         let runner = self.settings.runner;
+        let mut others = if runner { self.summaries() } else { BTreeMap::new() };
+        let main = others.remove(&GroupName::MAIN);
         Report {
             info: self.info(),
             term,
@@ -198,7 +207,7 @@ impl NodeRef<'_> {
                 self.durable.record_on_disk()
             },
             applied: self.durable.applied.version,
-            runner: runner.then(|| self.runner.summary(self.settings, &self.node_context())),
+            runner: main,
             uptime: self.now.since(self.started),
             address: self.address,
             heard: self.following.leader().filter(|_| self.lead.is_none()).map(|leader| leader.number),
@@ -206,33 +215,26 @@ impl NodeRef<'_> {
                 .then(|| self.unfit())
                 .flatten()
                 .map(|why| clip(&why.to_string(), limits::UNFIT_BYTES)),
+            others,
         }
     }
 
-    /// What has changed in the record that this node acts on, since it acted on `before`.
-    pub(crate) fn changes_since(&self, before: Record) -> Vec<Event> {
+    /// What has changed in the record that this node acts on, since it acted on `before`, and in which group.
+    pub(crate) fn changes_since(&self, before: &Record) -> Vec<(GroupName, Event)> {
         let after = &self.durable.applied;
         let mut changes = Vec::new();
+        let mut of_all = |event| changes.push((GroupName::MAIN, event));
         if before.maintenance != after.maintenance {
-            changes.push(Event::Maintenance { on: after.maintenance });
-        }
-        if before.manual != after.manual {
-            changes.push(Event::Manual { on: after.manual });
+            of_all(Event::Maintenance { on: after.maintenance });
         }
         if before.members != after.members && after.change.is_none() {
-            changes.push(Event::Electors { members: self.names_of(&after.members) });
+            of_all(Event::Electors { members: self.names_of(&after.members) });
         }
-        let epoch = |r: &Record| r.master.as_ref().map(|m| m.epoch);
-        if epoch(&before) == epoch(after) {
-            return changes;
-        }
-        match (before.master, after.master.clone()) {
-            (_, Some(m)) => changes.push(Event::MasterNamed { node: m.name, epoch: m.epoch }),
-            (Some(m), None) => {
-                let reason = DropReason::Released;
-                changes.push(Event::MasterDropped { node: m.name, epoch: m.epoch, reason });
-            }
-            (None, None) => {}
+        let names: BTreeSet<&GroupName> =
+            before.groups().chain(after.groups()).map(|(name, _)| name).collect();
+        for name in names {
+            let events = group_changes(before.group(name), after.group(name));
+            changes.extend(events.into_iter().map(|event| (name.clone(), event)));
         }
         changes
     }
@@ -258,7 +260,7 @@ impl NodeRef<'_> {
     }
 
     fn report_again_at(&self) -> Time {
-        let waits = self.lead.is_none() && self.runner.lease().is_some_and(|h| h.lost().is_none());
+        let waits = self.lead.is_none() && self.runners.needs_leases();
         match self.following.unanswered_since() {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,
@@ -270,12 +272,38 @@ impl NodeRef<'_> {
         self.following.leader().filter(|l| self.now.since(l.heard) <= self.lately()).map(|l| l.id)
     }
 
-    /// Where the master can be reached, by its own word. A datagram's source is nobody's word.
-    pub(crate) fn master_address(&self, master: NodeId) -> Option<IpAddr> {
+    /// Where the master of a group can be reached, by its own word. A datagram's source is nobody's word.
+    pub(crate) fn master_address(&self, group: &GroupName, master: NodeId) -> Option<IpAddr> {
         if master == self.id {
             return self.address.map(|a| a.ip());
         }
         let stated = self.peers.get(master).and_then(|p| p.stated).filter(|_| self.lead.is_some());
-        stated.or_else(|| self.following.leader().and_then(|l| l.master_address)).map(|a| a.ip())
+        let told = || match self.following.leader() {
+            Some(leader) if group.is_main() => leader.master_address,
+            Some(leader) => leader.other_masters.get(group).copied(),
+            None => None,
+        };
+        stated.or_else(told).map(|a| a.ip())
     }
+}
+
+/// What has changed in a group.
+fn group_changes(before: &GroupRecord, after: &GroupRecord) -> Vec<Event> {
+    let mut changes = Vec::new();
+    if before.manual != after.manual {
+        changes.push(Event::Manual { on: after.manual });
+    }
+    let epoch = |group: &GroupRecord| group.master.as_ref().map(|m| m.epoch);
+    if epoch(before) == epoch(after) {
+        return changes;
+    }
+    match (&before.master, &after.master) {
+        (_, Some(m)) => changes.push(Event::MasterNamed { node: m.name.clone(), epoch: m.epoch }),
+        (Some(m), None) => {
+            let reason = DropReason::Released;
+            changes.push(Event::MasterDropped { node: m.name.clone(), epoch: m.epoch, reason });
+        }
+        (None, None) => {}
+    }
+    changes
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::contact::following::Leader;
-use crate::contact::peers::Gone;
+use crate::contact::gone::Gone;
 use crate::elector::election::Election;
 use crate::event::Event;
-use crate::message::{Body, NodeInfo, RULES};
+use crate::message::{Body, MEMBERS_RULE, NodeInfo};
 use crate::node::handlers::PeerHandler;
 use crate::node::node_ref::NodeRef;
 use crate::record::Durable;
@@ -23,7 +23,7 @@ pub(crate) enum Proof {
 }
 
 /// The last words of a run are true for ever, and teach nothing else: no address, no life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LastWord {
     /// The run is over.
     Gone(Gone),
@@ -79,11 +79,12 @@ impl PeerHandler<'_> {
         if peers.run(from, session).is_none() && keep(session) {
             peers.meet(from, session, &keep, self.ctx.now);
         }
+        let farewell = gone.said_farewell();
         if self.peers.ends(from, session, gone) {
             let node = self.node().name_of(from);
-            self.ctx.event(match gone {
-                Gone::Left(_) => Event::NodeLeft { node },
-                Gone::Dead { .. } => Event::NodeDead { node },
+            self.ctx.event(match farewell {
+                true => Event::NodeLeft { node },
+                false => Event::NodeDead { node },
             });
         }
         self.leadership_over(from, session, None);
@@ -109,15 +110,15 @@ impl NodeRef<'_> {
     /// A koid from before R13 answers no hello: its heartbeats are taken as they come, while the record has no members, which is until the last
     /// one is upgraded.
     pub(crate) fn is_from_before(&self, info: &NodeInfo) -> bool {
-        info.rules < RULES && self.durable.record.members.is_empty()
+        info.rules < MEMBERS_RULE && self.durable.record.members.is_empty()
     }
 }
 
 /// The message as a last word, if it is one.
 pub(crate) fn last_word(body: &Body) -> Option<LastWord> {
     match body {
-        Body::Obituary(obituary) => Some(LastWord::Gone(Gone::Dead { all_down: obituary.all_down })),
-        Body::Farewell(farewell) => Some(LastWord::Gone(Gone::Left(farewell.released))),
+        Body::Obituary(obituary) => Some(LastWord::Gone(obituary.into())),
+        Body::Farewell(farewell) => Some(LastWord::Gone(farewell.into())),
         Body::Resign(resign) => {
             Some(LastWord::Resigned(Some(resign.term).filter(|_| !mutant!(ResignUnbound))))
         }
@@ -142,8 +143,8 @@ fn matters(
     node: NodeId,
     run: Session,
 ) -> bool {
-    let masters = [&durable.record.master, &durable.applied.master];
-    masters.into_iter().flatten().any(|m| m.node == node && m.session == run)
+    let masters = durable.record.masters().chain(durable.applied.masters());
+    masters.into_iter().any(|(_, m)| m.node == node && m.session == run)
         || election.is_bound_to(node, run)
         || leader.is_some_and(|l| l.id == node && l.session == run)
 }

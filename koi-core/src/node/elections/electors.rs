@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::io::{Answered, CommandError, ElectorChange};
 use crate::limits;
-use crate::message::RULES;
+use crate::message::MEMBERS_RULE;
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{NotNowReason, StepDownReason, UnsafeReason};
@@ -162,12 +162,12 @@ impl NodeRef<'_> {
         let holds = id == self.id || self.lead.as_ref().is_some_and(|lead| lead.holds_what_counts(id));
         let (elector, rules) = match self.peers.get(id) {
             Some(peer) if self.now.since(peer.heard) <= self.lately() => (peer.info.elector, peer.info.rules),
-            _ => (self.settings.elector, RULES),
+            _ => (self.settings.elector, MEMBERS_RULE),
         };
         if !elector {
             return Err(NotNowReason::ConfiguredNotToVote { node }.into());
         }
-        if rules < RULES {
+        if rules < MEMBERS_RULE.max(self.durable.record.needs) {
             return Err(NotNowReason::MembershipUnknown { node }.into());
         }
         if !holds {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::contact::peers::Peer;
 use crate::event::Event;
 use crate::limits;
-use crate::message::{NodeInfo, RULES};
+use crate::message::{MEMBERS_RULE, NodeInfo};
 use crate::node::handlers::ElectionHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{FoundingWait, NotNowReason};
@@ -99,7 +99,7 @@ impl NodeRef<'_> {
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let unnamed = names.iter().find(|name| !self.settings.electors.admits(name));
         let member = around.iter().find(|(_, p)| p.info.origin == StateOrigin::Member);
-        let old = around.iter().find(|(_, p)| p.info.rules < RULES);
+        let old = around.iter().find(|(_, p)| p.info.rules < MEMBERS_RULE);
         if let Some((_, peer)) = member {
             FoundingWait::RecordElsewhere { node: peer.info.name.clone() }
         } else if let Some(name) = twice {
@@ -145,7 +145,7 @@ impl NodeRef<'_> {
         let around: Vec<(NodeId, &Peer)> = self.electors_around().collect();
         let agreed = self.settings.agreed();
         let ready = |(id, p): &(NodeId, &Peer)| {
-            p.info.rules >= RULES
+            p.info.rules >= MEMBERS_RULE
                 && p.info.agreed == agreed
                 && p.info.origin == StateOrigin::Member
                 && self.settings.electors.admits(&p.info.name)
@@ -165,5 +165,5 @@ impl NodeRef<'_> {
 
 /// Has no record, and knows that a cluster has members.
 fn may_begin(info: &NodeInfo) -> bool {
-    info.origin != StateOrigin::Member && info.rules >= RULES
+    info.origin != StateOrigin::Member && info.rules >= MEMBERS_RULE
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::elector::election::Ballot;
 use crate::elector::members::Quorum;
-use crate::message::{Body, NodeInfo, PreVoteAnswer, RULES, RequestVote, Vote};
+use crate::message::{Body, MEMBERS_RULE, NodeInfo, PreVoteAnswer, RequestVote, Vote};
 use crate::node::node_ref::NodeRef;
 use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, Rank, Session, Term};
@@ -68,14 +68,15 @@ impl NodeRef<'_> {
         }
     }
 
-    /// R13: whether `from` may be elected, as far as membership goes.
+    /// R13, R14: whether `from` may be elected, as far as membership and the rules that it knows go.
     pub(crate) fn may_be_elected(&self, from: NodeId, info: &NodeInfo, founding: &BTreeSet<NodeId>) -> bool {
         if !self.counts(from) {
             return false;
         }
         let own = self.founding();
         let same_set = own.is_empty() || founding.is_empty() || *founding == own;
-        same_set && (!self.knows_members() || info.rules >= RULES)
+        let members = !self.knows_members() || info.rules >= MEMBERS_RULE;
+        same_set && members && (info.rules >= self.durable.record.needs || mutant!(GroupsForgotten))
     }
 
     /// R1: how long this elector may not vote for `candidate`, because of what it promised, or leads itself.

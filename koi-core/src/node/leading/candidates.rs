@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::leader::placement::Wait;
-use crate::leader::reports::RunnerReport;
-use crate::node::node_ref::NodeRef;
+use crate::leader::reports::GroupReport;
+use crate::node::group_ref::GroupRef;
 use crate::reason::{CandidateObstacle, WaitReason};
-use crate::record::Record;
+use crate::record::GroupRecord;
 use crate::types::{NodeId, NodeState};
 
-impl NodeRef<'_> {
+impl GroupRef<'_> {
     /// A new leader learns how everyone is before it decides anything.
     pub(super) fn settling(&self) -> Option<Wait> {
         let now = self.now;
@@ -27,8 +27,8 @@ impl NodeRef<'_> {
     }
 
     /// A starting cluster waits for better candidates, until all are there.
-    pub(super) fn starting(&self, record: &Record) -> Option<Wait> {
-        let lead = self.lead.as_ref().filter(|l| l.placement().is_cold())?;
+    pub(super) fn starting(&self, record: &GroupRecord) -> Option<Wait> {
+        let lead = self.lead.as_ref().filter(|l| l.placement(self.group).is_cold())?;
         let until = lead.won() + self.settings.initial_promotion_delay;
         if self.now >= until || record.target.is_some() {
             return None;
@@ -36,7 +36,7 @@ impl NodeRef<'_> {
         let electors = self.electors_known();
         let missing = electors.saturating_sub(self.electors_seen());
         let unready =
-            self.latest_reports().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
+            self.latest_of_all().find(|(id, s)| !s.summary.promotable && !record.stopped.contains(id));
         let reason = match unready {
             _ if electors == 0 => WaitReason::StartElectorsUnknown,
             _ if missing > 0 => WaitReason::StartElectorsMissing { missing, electors },
@@ -50,10 +50,9 @@ impl NodeRef<'_> {
 
     /// None is chosen while another runner still has something promoted: the old master must be down first.
     pub(super) fn still_up(&self, but: NodeId) -> Option<WaitReason> {
-        let lead = self.lead.as_ref()?;
         let hold = self.patience();
         let chosen = self.current_run(but);
-        let (id, seen) = lead.runners().iter().find(|(id, s)| {
+        let (id, seen) = self.all_reports().find(|(id, s)| {
             // An unclean node that is not the record's master any more was attested to be down; not one that never was.
             let attested = s.summary.unclean && !unbidden(s);
             (*id != but || Some(s.session) != chosen)
@@ -62,7 +61,7 @@ impl NodeRef<'_> {
                 && self.now.since(s.at) <= hold
         })?;
         let node = self.name_of(id);
-        if unbidden(seen) {
+        if unbidden(&seen) {
             let reason = seen.summary.reason.clone();
             return Some(WaitReason::PromotedUnbidden { node, reason });
         }
@@ -70,29 +69,29 @@ impl NodeRef<'_> {
     }
 
     /// Every candidate has been master in vain of late: the next try waits.
-    pub(super) fn resting(&self, record: &Record) -> Option<Wait> {
-        let candidates = self.latest_reports().filter(|(id, _)| self.is_candidate(*id, record));
-        let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, s), id)).min()?;
+    pub(super) fn resting(&self, record: &GroupRecord) -> Option<Wait> {
+        let candidates = self.latest_of_all().filter(|(id, _)| self.is_candidate(*id, record));
+        let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, &s), id)).min()?;
         let reason = WaitReason::CandidateRests { node: self.name_of(id) };
         (until > self.now).then(|| Wait::until(reason, until))
     }
 
     pub(super) fn no_candidate(&self) -> WaitReason {
-        if self.latest_reports().next().is_none() {
+        if self.latest_of_all().next().is_none() {
             return WaitReason::NoRunner;
         }
-        let obstacle = |(id, s): (NodeId, &RunnerReport)| match self.bears_its_name(id) {
+        let obstacle = |(id, s): (NodeId, GroupReport<'_>)| match self.bears_its_name(id) {
             true => CandidateObstacle::State { node: self.name_of(id), state: s.summary.state },
             false => CandidateObstacle::NameTaken { id, name: self.name_of(id) },
         };
-        WaitReason::NoCandidate { obstacles: self.latest_reports().map(obstacle).take(5).collect() }
+        WaitReason::NoCandidate { obstacles: self.latest_of_all().map(obstacle).take(5).collect() }
     }
 
     /// Could be promoted now (R9), leaving failures aside.
-    pub(crate) fn is_candidate(&self, node: NodeId, record: &Record) -> bool {
-        let Some(lead) = &self.lead else { return false };
-        self.seen_lately(node).is_some_and(|seen| {
-            let s = &seen.summary;
+    pub(crate) fn is_candidate(&self, node: NodeId, record: &GroupRecord) -> bool {
+        let Some(placement) = self.placement() else { return false };
+        self.recent_report(node).is_some_and(|seen| {
+            let s = seen.summary;
             s.promotable
                 && !s.leaving
                 && !s.unclean
@@ -103,19 +102,19 @@ impl NodeRef<'_> {
                 && (s.unfit.is_none() || s.maybe_promoted)
                 && !self.is_deaf(node)
                 // It must act on a version from after the end of maintenance.
-                && seen.applied >= lead.placement().act_since()
+                && seen.applied >= placement.act_since()
         })
     }
 
     /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
-    pub(crate) fn best_candidate(&self, record: &Record, but: Option<NodeId>) -> Option<NodeId> {
+    pub(crate) fn best_candidate(&self, record: &GroupRecord, but: Option<NodeId>) -> Option<NodeId> {
         let now = self.now;
-        let others = || self.latest_reports().filter(move |(id, _)| Some(*id) != but);
+        let others = || self.latest_of_all().filter(move |(id, _)| Some(*id) != but);
         let candidates = || others().filter(|(id, _)| self.is_candidate(*id, record));
-        let calm = |id: NodeId, s: &RunnerReport| self.is_calm(id, s);
-        let any_calm = candidates().any(|(id, s)| calm(id, s));
-        let rests = |id: NodeId, s: &RunnerReport| self.rests_until(id, s) > now;
-        let key = |id: NodeId, s: &RunnerReport| {
+        let calm = |id: NodeId, s: &GroupReport<'_>| self.is_calm(id, s);
+        let any_calm = candidates().any(|(id, s)| calm(id, &s));
+        let rests = |id: NodeId, s: &GroupReport<'_>| self.rests_until(id, s) > now;
+        let key = |id: NodeId, s: &GroupReport<'_>| {
             let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
             // Seconds, so that a report's way does not decide between nodes that started together.
             let uptime: Duration = s.uptime + now.since(s.at);
@@ -132,7 +131,7 @@ impl NodeRef<'_> {
     pub(crate) fn bears_its_name(&self, node: NodeId) -> bool {
         let now = self.now;
         let name = self.name_of(node);
-        let master = self.durable.applied.master.as_ref().map(|m| m.node);
+        let master = self.entry().map(|m| m.node);
         let precedence =
             |id: NodeId, uptime: Duration| (master == Some(id), self.counts(id), uptime.as_secs(), id);
         let others = self
@@ -151,6 +150,6 @@ impl NodeRef<'_> {
 }
 
 /// R7: its status calls something promoted, and no mastership ever gave it the right to that.
-fn unbidden(seen: &RunnerReport) -> bool {
+fn unbidden(seen: &GroupReport<'_>) -> bool {
     seen.summary.unclean && seen.summary.suspect && seen.summary.holds.is_none()
 }

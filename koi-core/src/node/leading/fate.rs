@@ -1,15 +1,14 @@
 //! What becomes of a mastership (rules R6 and R7): who speaks for its node, and whether it is kept, ended, or waited for.
 
-use crate::contact::peers::Gone;
 use crate::leader::placement::{MasterDecision, Wait};
-use crate::leader::reports::RunnerReport;
-use crate::node::node_ref::NodeRef;
+use crate::leader::reports::GroupReport;
+use crate::node::group_ref::GroupRef;
 use crate::reason::{DropReason, WaitReason};
-use crate::record::{MasterEntry, Record};
+use crate::record::{GroupRecord, MasterEntry};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeState, Session, Time, stretched};
 
-impl<'a> NodeRef<'a> {
+impl<'a> GroupRef<'a> {
     /// Whether `run` is the run of the master's entry, or one that came after it on the same machine.
     pub(crate) fn succeeds(&self, run: Session, entry: &MasterEntry) -> bool {
         let mut run = run;
@@ -31,62 +30,69 @@ impl<'a> NodeRef<'a> {
 
     /// The master's run, or one that came after it on its machine, reports now.
     pub(crate) fn speaks_for(&self, entry: &MasterEntry) -> bool {
-        let Some(lead) = &self.lead else { return false };
-        let mut recent =
-            lead.runners().of_node(entry.node).filter(|seen| self.now.since(seen.at) <= self.lately());
+        let mut recent = self.reports_of(entry.node).filter(|seen| self.now.since(seen.at) <= self.lately());
         recent.any(|seen| self.succeeds(seen.session, entry))
     }
 
     /// The report of a run that came after the master's on the same machine: the master's is over, daemon and guardian.
-    pub(crate) fn successor(&self, entry: &MasterEntry) -> Option<&'a RunnerReport> {
-        let lead = self.lead.as_ref()?;
+    pub(crate) fn successor(&self, entry: &MasterEntry) -> Option<GroupReport<'a>> {
         let later =
-            |seen: &&RunnerReport| seen.session != entry.session && self.succeeds(seen.session, entry);
-        lead.runners().of_node(entry.node).rfind(later)
+            |seen: &GroupReport<'_>| seen.session != entry.session && self.succeeds(seen.session, entry);
+        self.reports_of(entry.node).rfind(later)
     }
 
     /// What is to become of the record's master (R6). A newer run of its node neither shortens nor prolongs the wait for the one that was
     /// master: it may be another machine.
-    pub(crate) fn fate(&self, entry: &MasterEntry, record: &Record) -> MasterDecision {
+    pub(crate) fn fate(&self, entry: &MasterEntry, record: &GroupRecord) -> MasterDecision {
         if self.has_released(entry) {
             return MasterDecision::Free;
         }
-        let Some(lead) = &self.lead else { return MasterDecision::Keep };
-        let recent = |seen: &&RunnerReport| self.now.since(seen.at) <= self.lately();
-        if let Some(seen) = lead.runners().of_run(entry.node, entry.session).filter(recent) {
+        if self.lead.is_none() {
+            return MasterDecision::Keep;
+        }
+        let recent = |seen: &GroupReport<'_>| self.now.since(seen.at) <= self.lately();
+        if let Some(seen) = self.report_of(entry.node, entry.session).filter(recent) {
             return self
-                .reason_to_drop(entry, seen, record)
+                .reason_to_drop(entry, &seen, record)
                 .map_or(MasterDecision::Keep, MasterDecision::Order);
         }
         match self.successor(entry).filter(recent) {
-            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, seen).into())),
+            Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, &seen).into())),
             None => self.lost(entry),
         }
     }
 
     /// Whether this mastership's run, its guardian, or the run after it on the same machine has said that it holds nothing of it any more.
     fn has_released(&self, entry: &MasterEntry) -> bool {
-        match self.peers.run(entry.node, entry.session).and_then(|run| run.gone) {
-            Some(Gone::Dead { all_down: true }) => return true,
-            Some(Gone::Left(Some(epoch))) if epoch >= entry.epoch => return true,
-            Some(Gone::Dead { all_down: false } | Gone::Left(_)) | None => {}
-        }
-        let Some(lead) = &self.lead else { return false };
-        let own = lead.runners().of_run(entry.node, entry.session);
-        if own.is_some_and(|seen| seen.summary.released >= entry.epoch) {
+        let gone = self.peers.run(entry.node, entry.session).and_then(|run| run.gone.as_ref());
+        if gone.is_some_and(|gone| gone.has_released(self.group, entry.epoch)) {
             return true;
         }
-        let clean = |seen: &&RunnerReport| !seen.summary.maybe_promoted && seen.summary.holds.is_none();
-        let newer = || lead.runners().of_node(entry.node).rfind(|s| s.session > entry.session);
+        if self.released_by_report(entry) {
+            return true;
+        }
+        let clean = |seen: &GroupReport<'_>| !seen.summary.maybe_promoted && seen.summary.holds.is_none();
+        let newer = || self.reports_of(entry.node).rfind(|s| s.session > entry.session);
         let heir = if mutant!(NewerRunFrees) { newer() } else { self.successor(entry) };
         heir.as_ref().is_some_and(clean)
+    }
+
+    /// Whether the master's run says itself that it holds nothing of this mastership any more.
+    fn released_by_report(&self, entry: &MasterEntry) -> bool {
+        if mutant!(ReleaseOfAnyGroup) {
+            let runners = self.lead.as_ref().map(|lead| lead.runners());
+            let seen = runners.and_then(|runners| runners.of_run(entry.node, entry.session));
+            return seen.is_some_and(|seen| seen.summaries.values().any(|s| s.released >= entry.epoch));
+        }
+        let own = self.report_of(entry.node, entry.session);
+        own.is_some_and(|seen| seen.summary.released >= entry.epoch)
     }
 
     fn reason_to_drop(
         &self,
         entry: &MasterEntry,
-        seen: &RunnerReport,
-        record: &Record,
+        seen: &GroupReport<'_>,
+        record: &GroupRecord,
     ) -> Option<DropReason> {
         let summary = &seen.summary;
         if summary.leaving {
@@ -125,7 +131,7 @@ impl<'a> NodeRef<'a> {
             return MasterDecision::Wait(Box::new(WaitReason::MasterUnclean { node }.into()));
         }
         let Some(lead) = &self.lead else { return MasterDecision::Keep };
-        let (own, inherited) = lead.placement().hold_counts_from(entry.epoch);
+        let (own, inherited) = lead.placement(self.group).hold_counts_from(entry.epoch);
         let last = if mutant!(InheritanceIgnored) {
             own.unwrap_or(Time(0))
         } else {
@@ -141,7 +147,7 @@ impl<'a> NodeRef<'a> {
     }
 }
 
-fn restarted(entry: &MasterEntry, seen: &RunnerReport) -> WaitReason {
+fn restarted(entry: &MasterEntry, seen: &GroupReport<'_>) -> WaitReason {
     let node = entry.name.clone();
     match seen.summary.unclean {
         true => WaitReason::RestartedUnclean { node },

@@ -1,18 +1,19 @@
 //! The leader's side: its lease, the record's replication, and what it answers to reports (rules R3, R4 and R5).
 //! Whom it makes master is decided in `placement`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::io::{CommandError, Destination, Effect};
 use crate::leader::leadership::Leadership;
-use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report, Resign};
+use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report, Resign, RunnerSummary, Verdict};
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::StepDownReason;
-use crate::record::{Record, StateOrigin};
+use crate::record::{MasterEntry, Record, StateOrigin};
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version, stretched};
@@ -203,11 +204,10 @@ impl LeadershipHandler<'_> {
         }
         self.following.inform();
         let before = self.durable.apply(self.durable.record.clone());
-        let changes = self.node().changes_since(before);
-        changes.into_iter().for_each(|change| self.ctx.event(change));
-        if let Some((master, session)) = self.durable.record.master.as_ref().map(|m| (m.node, m.session)) {
-            self.answer_runner(master, session);
-        }
+        let changes = self.node().changes_since(&before);
+        changes.into_iter().for_each(|(group, change)| self.ctx.event_of(&group, change));
+        let masters: BTreeSet<_> = self.durable.record.masters().map(|(_, m)| (m.node, m.session)).collect();
+        masters.into_iter().for_each(|(master, session)| self.answer_runner(master, session));
     }
 
     // --- reports in, answers out (R5) ---
@@ -220,8 +220,10 @@ impl LeadershipHandler<'_> {
         }
         // Members or not: one that is to become a member must hold the record first (R13).
         let admitted = self.node().knows_members() || self.ctx.settings.electors.admits(&report.info.name);
-        let master = self.durable.record.master.as_ref().filter(|m| m.node == from);
-        let master_run = master.map(|m| m.session);
+        let masters = self.durable.record.masters().filter(|(_, m)| m.node == from);
+        let master_runs: Vec<Session> = masters.map(|(_, m)| m.session).collect();
+        // R14: a copy that lacks what others may have decided about groups is none.
+        let whole = report.info.rules >= self.durable.record.needs || mutant!(GroupsForgotten);
         let Some(lead) = self.lead else { return };
         if report.term != lead.term() {
             return;
@@ -231,14 +233,14 @@ impl LeadershipHandler<'_> {
             if let Some(sent) = report.acknowledged.and_then(|number| lead.acknowledge(from, number)) {
                 self.peers.prove(from, session, sent);
             }
-            if newest {
+            if newest && whole {
                 lead.note_copy(from, report.durable);
             }
         }
         let beginner = report.info.elector && report.info.origin == StateOrigin::Empty && admitted;
         let number = report.number;
         if newest {
-            lead.note_runner(from, session, report, master_run, self.ctx.now);
+            lead.note_runner(from, session, report, &master_runs, self.ctx.now);
         }
         self.count_copies();
         if beginner {
@@ -250,7 +252,7 @@ impl LeadershipHandler<'_> {
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report) {
         let now = self.ctx.now;
         self.peers.note_report(from, session, report, now);
-        if let Some(note) = report.runner.as_ref().and_then(|r| r.failure.clone()) {
+        for note in report.summaries().filter_map(|(_, told)| told.failure.clone()) {
             self.failures.note(&report.info.name, note, now);
         }
     }
@@ -265,41 +267,61 @@ impl LeadershipHandler<'_> {
             return;
         }
         let record = Some(self.durable.record.clone());
-        let answer = Answer { term: lead.term(), report, lease: None, release: None, record };
+        let answer = Answer { record, ..Answer::empty(lead.term(), report) };
         self.ctx.answer(to, session, Body::Answer(answer));
     }
 
-    /// Grants the lease to the record's master, and asks for the release of what must not be promoted.
+    /// Grants the leases to the record's masters, and asks for the release of what must not be promoted.
     pub(crate) fn answer_runner(&mut self, to: NodeId, session: Session) {
         if !self.node().acting() {
             return;
         }
         let Some(basis) = self.node().quorum_ack_time() else { return };
-        let own = (&self.durable.record, &self.durable.applied);
-        let entry = own.0.master.clone().filter(|m| own.1.master.as_ref().map(|a| a.epoch) == Some(m.epoch));
-        let Some(lead) = self.lead else { return };
-        let Some(seen) = lead.runners().of_run(to, session).cloned() else { return };
-        let entry = entry.filter(|m| m.node == to && m.session == seen.session);
-        let mut answer =
-            Answer { term: lead.term(), report: seen.report, lease: None, release: None, record: None };
-        match &entry {
-            Some(entry) if seen.summary.released < entry.epoch => {
+        let Some(seen) = self.lead.as_ref().and_then(|lead| lead.runners().of_run(to, session)).cloned()
+        else {
+            return;
+        };
+        let Some(term) = self.lead.as_ref().map(|lead| lead.term()) else { return };
+        let mut answer = Answer::empty(term, seen.report);
+        for (group, summary) in &seen.summaries {
+            let verdict = self.verdict(group, (to, session), seen.at, summary, basis);
+            answer.tell(group, verdict);
+        }
+        if answer.says_something() {
+            self.ctx.answer(to, session, Body::Answer(answer));
+        }
+    }
+
+    /// What a runner that has reported `summary` at that instant is told about a group.
+    fn verdict(
+        &mut self,
+        group: &GroupName,
+        run: (NodeId, Session),
+        reported: Time,
+        summary: &RunnerSummary,
+        basis: Time,
+    ) -> Verdict {
+        let (record, applied) = (self.durable.record.group(group), self.durable.applied.group(group));
+        let counts = |m: &&MasterEntry| applied.master.as_ref().map(|a| a.epoch) == Some(m.epoch);
+        let entry = record.master.as_ref().filter(counts).filter(|m| (m.node, m.session) == run);
+        let Some(lead) = self.lead else { return Verdict::default() };
+        match entry {
+            Some(entry) if summary.released < entry.epoch => {
                 // R5: counted from when the report was sent, which was not after it came. Another leader would wait for the hold time in
                 // the record, so the lease is no longer than that.
-                let lease = self.ctx.settings.master_lease.min(entry.hold.saturating_sub(seen.summary.grace));
-                let remaining = (basis + lease).since(seen.at);
-                answer.lease = (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining });
-                lead.placement_mut().grant(entry.epoch, basis);
-                answer.release = lead.placement().wanted_back().filter(|epoch| *epoch == entry.epoch);
+                let lease = self.ctx.settings.master_lease.min(entry.hold.saturating_sub(summary.grace));
+                let remaining = (basis + lease).since(reported);
+                let placement = lead.placement_mut(group);
+                placement.grant(entry.epoch, basis);
+                Verdict {
+                    lease: (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining }),
+                    release: placement.wanted_back().filter(|epoch| *epoch == entry.epoch),
+                }
             }
-            Some(_) => {}
+            Some(_) => Verdict::default(),
             // It holds an epoch that the record does not name: it is asked to release that one, and none that may be given later (R6).
-            None => answer.release = seen.summary.holds,
+            None => Verdict { lease: None, release: summary.holds },
         }
-        if answer.lease.is_none() && answer.release.is_none() {
-            return;
-        }
-        self.ctx.answer(to, seen.session, Body::Answer(answer));
     }
 }
 
@@ -344,7 +366,13 @@ impl NodeRef<'_> {
     pub(crate) fn heartbeat(&self) -> Option<Heartbeat> {
         let lead = self.lead.as_ref()?;
         let record = self.durable.record.clone();
-        let master = record.master.as_ref().map(|m| m.node);
+        let address = |m: &MasterEntry| match m.node == self.id {
+            true => self.address,
+            false => self.peers.get(m.node).and_then(|p| p.stated),
+        };
+        let others = record.masters().filter(|(group, _)| !group.is_main());
+        let other_masters = others.filter_map(|(group, m)| Some((group.clone(), address(m)?))).collect();
+        let master_address = record.main.master.as_ref().and_then(address);
         Some(Heartbeat {
             info: self.info(),
             term: lead.term(),
@@ -352,11 +380,8 @@ impl NodeRef<'_> {
             lease: self.settings.leader_lease,
             record,
             committed: lead.committed(),
-            master_address: match master {
-                Some(master) if master == self.id => self.address,
-                Some(master) => self.peers.get(master).and_then(|p| p.stated),
-                None => None,
-            },
+            master_address,
+            other_masters,
             address: self.address,
         })
     }
@@ -387,7 +412,8 @@ impl NodeRef<'_> {
 }
 
 /// Changes the record (R4).
-pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, record: Record, now: Time) {
+pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, mut record: Record, now: Time) {
+    record.tidy();
     let version = lead.next_version(record.version.n.max(durable.record.version.n), now);
     durable.take_record(Record { version, ..record });
     durable.defer(Deferred::Record);

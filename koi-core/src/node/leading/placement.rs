@@ -1,19 +1,26 @@
-//! Who is master: when a mastership ends, and who gets the next (rules R6 and R9).
+//! Who is master: when a mastership ends, and who gets the next (rules R6 and R9). Each group is decided about by itself.
 
-use crate::contact::peers::{Gone, Peer};
+use std::collections::BTreeSet;
+
+use crate::contact::peers::Peer;
 use crate::event::Event;
+use crate::group::GroupName;
 use crate::leader::placement::{Choice, MasterDecision, Wait};
+use crate::leader::reports::GroupReport;
+use crate::limits;
+use crate::message::GROUPS_RULE;
+use crate::node::group_ref::GroupRef;
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{DropReason, WaitReason};
-use crate::record::{MasterEntry, Record};
-use crate::types::{NodeId, NodeState, Time};
+use crate::record::{GroupRecord, MasterEntry, Record};
+use crate::types::{Epoch, NodeId, NodeState, Time};
 
 impl LeadershipHandler<'_> {
     /// One decision: everything that the leader does by itself. It builds only on what counts.
     pub(crate) fn decide(&mut self) {
         let Some(lead) = self.lead else { return };
-        lead.placement_mut().decide_again(Time::NEVER);
+        lead.placements_mut().decide_again(Time::NEVER);
         let settled = lead.committed() == self.durable.record.version;
         if !settled || !self.node().acting() {
             return;
@@ -23,37 +30,49 @@ impl LeadershipHandler<'_> {
         if self.members_moved(&mut next) {
             return self.propose(next);
         }
-        self.update_master_flags(&mut next);
-        self.node().migrate_stop_flags(&mut next);
-        if next.maintenance {
-            self.readopt_master(&mut next);
-        } else {
-            self.drop_target(&mut next);
-            self.end_mastership(&mut next, &mut wake);
-            if next.master.is_none() {
-                self.begin_mastership(&mut next, &mut wake);
+        let groups = self.node().known_groups();
+        if groups.len() > 1 && next.needs < GROUPS_RULE {
+            // Nothing else before that counts: a leader that knows no groups would lose what this one decides about them.
+            if self.node().all_electors_know_groups() {
+                next.needs = GROUPS_RULE;
+                return self.propose(next);
             }
+            self.decide_about(&GroupName::MAIN, &mut next, &mut wake);
+        } else {
+            groups.iter().for_each(|group| self.decide_about(group, &mut next, &mut wake));
         }
+        next.tidy();
         if let Some(lead) = self.lead {
-            lead.placement_mut().decide_again(if wake > self.ctx.now { wake } else { Time::NEVER });
+            lead.placements_mut().decide_again(if wake > self.ctx.now { wake } else { Time::NEVER });
         }
         if next != self.durable.record {
             self.propose(next);
         }
     }
 
-    fn end_mastership(&mut self, next: &mut Record, wake: &mut Time) {
+    fn decide_about(&mut self, group: &GroupName, next: &mut Record, wake: &mut Time) {
+        self.update_master_flags(group, next);
+        self.node().migrate_stop_flags(next.group_mut(group));
+        if next.maintenance {
+            return self.readopt_master(group, next);
+        }
+        self.drop_target(group, next.group_mut(group));
+        self.end_mastership(group, next.group_mut(group), wake);
+        if next.group(group).master.is_none() {
+            self.begin_mastership(group, next, wake);
+        }
+    }
+
+    fn end_mastership(&mut self, group: &GroupName, next: &mut GroupRecord, wake: &mut Time) {
         let Some(entry) = next.master.clone() else { return };
-        match self.node().fate(&entry, next) {
+        match self.node().group(group).fate(&entry, next) {
             MasterDecision::Keep => {}
             MasterDecision::Order(reason) => {
                 let Some(lead) = self.lead else { return };
-                if lead.placement_mut().want_back(entry.epoch) {
-                    self.ctx.event(Event::MasterDropped {
-                        node: entry.name.clone(),
-                        epoch: entry.epoch,
-                        reason,
-                    });
+                if lead.placement_mut(group).want_back(entry.epoch) {
+                    let dropped =
+                        Event::MasterDropped { node: entry.name.clone(), epoch: entry.epoch, reason };
+                    self.ctx.event_of(group, dropped);
                     self.answer_runner(entry.node, entry.session);
                 }
             }
@@ -62,80 +81,91 @@ impl LeadershipHandler<'_> {
         }
     }
 
-    fn begin_mastership(&mut self, next: &mut Record, wake: &mut Time) {
-        match self.node().choose(next) {
+    fn begin_mastership(&mut self, group: &GroupName, next: &mut Record, wake: &mut Time) {
+        match self.node().group(group).choose(next.group(group)) {
             Choice::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
             Choice::Name(node) => {
-                let name = self.node().name_of(node);
-                let Some(seen) = self.node().latest(node).cloned() else { return };
+                let all = self.node();
+                let name = all.name_of(node);
+                let Some(seen) = all.group(group).latest_report(node) else { return };
+                let (session, grace) = (seen.session, seen.summary.grace);
+                let of_group = all.group(group).newest_epoch();
                 let Some(lead) = self.lead else { return };
                 // R9: greater than all before. With quorum off another half may have given more.
-                let given = lead
-                    .runners()
-                    .iter()
-                    .flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
+                let summaries = lead.runners().iter().flat_map(|(_, s)| s.summaries.values());
+                let given = summaries.flat_map(|s| [s.released, s.holds.unwrap_or_default()]);
                 let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
+                let newest = if mutant!(EpochOfGroup) { of_group } else { newest };
                 let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term()) };
+                let hold = self.ctx.settings.hold(grace);
                 next.last_epoch = epoch;
-                next.master = Some(MasterEntry {
+                let record = next.group_mut(group);
+                record.master = Some(MasterEntry {
                     node,
-                    session: seen.session,
+                    session,
                     epoch,
-                    hold: self.ctx.settings.hold(seen.summary.grace),
+                    hold,
                     in_maintenance: false,
                     unclean: false,
                     name,
                 });
-                if next.target == Some(node) {
-                    next.target = None;
+                if record.target == Some(node) {
+                    record.target = None;
                 }
-                lead.placement_mut().begin();
+                lead.placement_mut(group).begin();
             }
         }
     }
 
     /// R6: marks the master entry while its node may stay promoted without a lease.
-    fn update_master_flags(&mut self, next: &mut Record) {
+    fn update_master_flags(&mut self, group: &GroupName, next: &mut Record) {
         let maintenance = next.maintenance;
-        let Some(entry) = &mut next.master else { return };
+        let Some(entry) = &mut next.group_mut(group).master else { return };
+        let node = self.node();
+        let node = node.group(group);
         // R7: it left, or was restarted, and could not take everything down. No time that passes makes that better.
-        let unclean = |p: &Peer| p.gone == Some(Gone::Left(None)) && self.node().succeeds(p.session, entry);
-        entry.unclean |= self.peers.runs(entry.node).any(unclean);
-        entry.unclean |= self.node().successor(entry).is_some_and(|seen| seen.summary.unclean);
-        let Some(lead) = self.lead else { return };
-        let Some(seen) = lead.runners().of_run(entry.node, entry.session) else { return };
-        entry.unclean |= seen.summary.unclean;
+        let left_unclean = |p: &Peer| p.gone.as_ref().is_some_and(|gone| gone.left_unclean(group));
+        let unclean = |p: &Peer| left_unclean(p) && node.succeeds(p.session, entry);
+        let mut is_unclean = self.peers.runs(entry.node).any(unclean);
+        is_unclean |= node.successor(entry).is_some_and(|seen| seen.summary.unclean);
+        let seen = node.report_of(entry.node, entry.session);
+        let seen = seen.map(|seen| (seen.summary.clone(), seen.applied));
+        entry.unclean |= is_unclean;
+        let (Some(lead), Some((summary, applied))) = (self.lead.as_mut(), seen) else { return };
+        entry.unclean |= summary.unclean;
         // A grace or a lease was raised. The record takes the longer hold time before a longer lease is granted (R6).
-        entry.hold = entry.hold.max(self.ctx.settings.hold(seen.summary.grace));
-        if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
+        entry.hold = entry.hold.max(self.ctx.settings.hold(summary.grace));
+        if entry.unclean && !summary.unclean && summary.promotable {
             entry.unclean = false;
         }
-        if entry.in_maintenance && !maintenance && seen.applied >= lead.placement().act_since() {
+        if entry.in_maintenance && !maintenance && applied >= lead.placement(group).act_since() {
             // It acts on a version with maintenance off: its hold time is counted anew from this report.
             entry.in_maintenance = false;
-            lead.placement_mut().grant(entry.epoch, self.ctx.now);
+            lead.placement_mut(group).grant(entry.epoch, self.ctx.now);
         }
     }
 
     /// In maintenance a master that was restarted on its machine adopts what its earlier run left running, and is given a new mastership
     /// over it. A copy of its disk on another machine adopts nothing.
-    fn readopt_master(&mut self, next: &mut Record) {
+    fn readopt_master(&mut self, group: &GroupName, next: &mut Record) {
         let (node, Some(lead)) = (self.node(), self.lead.as_ref()) else { return };
-        let Some(entry) = &mut next.master else { return };
-        let newest = || lead.runners().of_node(entry.node).next_back().filter(|s| s.session > entry.session);
+        let (last_epoch, node) = (next.last_epoch, node.group(group));
+        let Some(entry) = &mut next.group_mut(group).master else { return };
+        let newest = || node.reports_of(entry.node).next_back().filter(|s| s.session > entry.session);
         let heir = if mutant!(CopyAdopts) { newest() } else { node.successor(entry) };
         if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
             entry.session = seen.session;
-            entry.epoch = next.last_epoch.next_in(lead.term());
+            entry.epoch = last_epoch.next_in(lead.term());
             next.last_epoch = entry.epoch;
         }
     }
 
     /// A target that cannot become master is none any more; normal choice goes on.
-    fn drop_target(&mut self, next: &mut Record) {
+    fn drop_target(&mut self, group: &GroupName, next: &mut GroupRecord) {
         let Some(target) = next.target else { return };
-        let reason = match self.node().seen_lately(target) {
-            None if self.node().settling().is_some() => return,
+        let node = self.node();
+        let reason = match node.group(group).recent_report(target) {
+            None if node.group(group).settling().is_some() => return,
             None => DropReason::NotThere,
             Some(s) if s.summary.leaving => DropReason::Stopping,
             Some(s) if s.summary.state == NodeState::Failed => {
@@ -149,36 +179,47 @@ impl LeadershipHandler<'_> {
             Some(_) => return,
         };
         next.target = None;
-        let node = self.node().name_of(target);
-        self.ctx.event(Event::TargetDropped { node, reason });
+        let node = node.name_of(target);
+        self.ctx.event_of(group, Event::TargetDropped { node, reason });
     }
 }
 
-impl<'a> NodeRef<'a> {
-    /// Whom to make master now (R9).
-    pub(crate) fn choose(&self, record: &Record) -> Choice {
-        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
-        if record.manual && record.target.is_none() {
-            return wait(WaitReason::DemotedByHand.into());
+impl NodeRef<'_> {
+    /// The groups that there are: those of the record, and those that some runner reports. Only a leader knows of the latter.
+    pub(crate) fn known_groups(&self) -> BTreeSet<GroupName> {
+        let mut known: BTreeSet<GroupName> =
+            self.durable.record.groups().map(|(name, _)| name.clone()).collect();
+        let reported: BTreeSet<&GroupName> =
+            self.latest_reports().flat_map(|(_, seen)| seen.summaries.keys()).collect();
+        let new: Vec<GroupName> = reported.into_iter().filter(|g| !known.contains(*g)).cloned().collect();
+        let room = limits::GROUPS.saturating_sub(known.len());
+        known.extend(new.into_iter().take(room));
+        known
+    }
+
+    /// Electors that have not said that they know groups: while there are any, only `main` has a master.
+    pub(crate) fn know_no_groups(&self) -> Vec<String> {
+        let knows =
+            |id: &NodeId| *id == self.id || self.peers.get(*id).is_some_and(|p| p.info.rules >= GROUPS_RULE);
+        match self.knows_members() {
+            true => self.names_of(self.durable.record.members_after().iter().filter(|id| !knows(id))),
+            false => {
+                let electors = self.peers.iter().filter(|(_, p)| p.info.elector).map(|(id, _)| id);
+                let without: BTreeSet<NodeId> = electors.filter(|id| !knows(id)).collect();
+                self.names_of(&without)
+            }
         }
-        if let Some(blocked) = self.settling() {
-            return wait(blocked);
-        }
-        if let Some(blocked) = self.starting(record) {
-            return wait(blocked);
-        }
-        let best = record.target.filter(|t| self.is_candidate(*t, record));
-        let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
-            return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
-        };
-        if let Some(blocked) = self.still_up(best) {
-            return wait(blocked.into());
-        }
-        Choice::Name(best)
+    }
+
+    /// Every elector has said that it knows groups. Of one that was never heard nobody knows.
+    fn all_electors_know_groups(&self) -> bool {
+        // Without members the configuration says how many there are; with quorum off nobody is counted.
+        let counted = self.knows_members() || self.electors_seen() >= self.electors_known();
+        counted && self.know_no_groups().is_empty()
     }
 
     /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.
-    fn migrate_stop_flags(&self, next: &mut Record) {
+    fn migrate_stop_flags(&self, next: &mut GroupRecord) {
         let silent = |id: &NodeId| self.peers.get(*id).filter(|p| self.now.since(p.heard) > self.lately());
         let moved = next.stopped.iter().find_map(|old| {
             let name = &silent(old)?.info.name;
@@ -208,9 +249,49 @@ impl<'a> NodeRef<'a> {
     pub(crate) fn handed_over(&self) -> bool {
         let Some(lead) = &self.lead else { return true };
         let record = &self.durable.record;
-        let own = record.master.as_ref().is_some_and(|m| m.node == self.id);
-        let others = self.latest_reports().any(|(id, s)| id != self.id && s.summary.promotable);
-        let idle = record.master.is_none() && others && !record.manual && !record.maintenance;
-        lead.committed() == record.version && !own && !idle
+        let keeps = |group: &GroupName| {
+            let of = record.group(group);
+            let own = of.master.as_ref().is_some_and(|m| m.node == self.id);
+            let ready = |(id, s): (NodeId, GroupReport<'_>)| id != self.id && s.summary.promotable;
+            let others = self.group(group).latest_of_all().any(ready);
+            own || of.master.is_none() && others && !of.manual && !record.maintenance
+        };
+        lead.committed() == record.version && !self.known_groups().iter().any(keeps)
+    }
+}
+
+impl GroupRef<'_> {
+    /// R14: nobody is master of another group than `main` while there are electors that know no groups.
+    pub(crate) fn waits_for_upgrade(&self) -> bool {
+        !self.group.is_main() && self.durable.record.needs < GROUPS_RULE
+    }
+
+    /// The newest epoch that runners know of the group. Other groups may have newer ones: a broken rule counts by it.
+    fn newest_epoch(&self) -> Epoch {
+        let known =
+            self.all_reports().flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
+        known.max().unwrap_or_default()
+    }
+
+    /// Whom to make master now (R9).
+    pub(crate) fn choose(&self, record: &GroupRecord) -> Choice {
+        let wait = |blocked: Wait| Choice::Wait(Box::new(blocked));
+        if record.manual && record.target.is_none() {
+            return wait(WaitReason::DemotedByHand.into());
+        }
+        if let Some(blocked) = self.settling() {
+            return wait(blocked);
+        }
+        if let Some(blocked) = self.starting(record) {
+            return wait(blocked);
+        }
+        let best = record.target.filter(|t| self.is_candidate(*t, record));
+        let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
+            return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
+        };
+        if let Some(blocked) = self.still_up(best) {
+            return wait(blocked.into());
+        }
+        Choice::Name(best)
     }
 }

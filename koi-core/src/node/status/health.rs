@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::concern::Concern;
-use crate::contact::peers::{Gone, Peer};
-use crate::leader::reports::RunnerReport;
+use crate::contact::gone::Gone;
+use crate::contact::peers::Peer;
+use crate::group::GroupName;
 use crate::message::{NodeInfo, SharedSettings};
+use crate::node::group_ref::GroupRef;
 use crate::node::node_ref::NodeRef;
-use crate::record::{MasterEntry, Record, StateOrigin};
+use crate::record::{GroupRecord, StateOrigin};
 use crate::types::{NodeId, NodeState, Time};
-use crate::view::NodeView;
+use crate::view::{GroupView, NodeView, Waiting};
 
 /// For so long something that others did wrong is told after it happened.
 const TOLD_FOR: Duration = Duration::from_mins(1);
@@ -19,13 +21,29 @@ const NAMED: usize = 5;
 
 impl NodeRef<'_> {
     /// Everything that is amiss. What a leader alone can know is left out where this node does not lead: then nothing is known to be well.
-    pub(crate) fn concerns(&self, acting: bool, nodes: &[NodeView], waits: bool) -> Vec<Concern> {
+    pub(crate) fn concerns(
+        &self,
+        acting: bool,
+        nodes: &[NodeView],
+        waiting: &[Waiting],
+        groups: &[GroupView],
+    ) -> Vec<Concern> {
         let mut concerns = Vec::new();
         if acting {
-            self.look_at_mastership(&mut concerns, waits);
+            if self.durable.applied.maintenance {
+                concerns.push(Concern::Maintenance);
+            }
+            self.group(&GroupName::MAIN).look_at_mastership(&mut concerns, !waiting.is_empty());
             self.look_at_nodes(nodes, &mut concerns);
             self.look_at_electors(&mut concerns);
-            self.look_at_runners(&mut concerns);
+            self.group(&GroupName::MAIN).look_at_runners(&mut concerns);
+            self.look_at_unfit(&mut concerns);
+            for view in groups {
+                let of_group = self.group(&view.name).concerns(view);
+                let named =
+                    |concern| Concern::OfGroup { group: view.name.clone(), concern: Box::new(concern) };
+                concerns.extend(of_group.into_iter().map(named));
+            }
         }
         if let Some(why) = self.unfit().filter(|_| !(acting && self.settings.runner)) {
             let (node, why) = (self.settings.name.clone(), why.to_string());
@@ -41,7 +59,7 @@ impl NodeRef<'_> {
                 takes: self.durable.disk_takes(),
             });
         }
-        if let Some(why) = self.runner.unguarded().map(str::to_owned) {
+        if let Some(why) = self.runners.unguarded().map(str::to_owned) {
             concerns.push(Concern::Unguarded { why });
         }
         self.look_at_agreement(&mut concerns);
@@ -70,7 +88,7 @@ impl NodeRef<'_> {
             ));
         }
         let grace = self.settings.demote_grace;
-        if let Some(took) = self.runner.services().slowest_demote().filter(|took| *took > grace / 2) {
+        if let Some(took) = self.runners.slowest_demote().filter(|took| *took > grace / 2) {
             advice.push(format!(
                 "a demote took {} ms here, more than half of demote_grace ({} ms): raise it, or make demote faster",
                 took.as_millis(),
@@ -80,44 +98,12 @@ impl NodeRef<'_> {
         advice
     }
 
-    /// Who would be master next; none: nobody could.
-    pub(crate) fn takeover(&self) -> Option<NodeId> {
-        let record = &self.durable.applied;
-        if record.maintenance || record.manual {
-            return None;
-        }
-        self.best_candidate(record, record.master.as_ref().map(|m| m.node))
-    }
-
-    fn look_at_mastership(&self, concerns: &mut Vec<Concern>, waits: bool) {
-        let record = &self.durable.applied;
-        if record.maintenance {
-            concerns.push(Concern::Maintenance);
-        }
-        if waits {
-            concerns.push(Concern::Waiting);
-        }
-        let seen =
-            |m: &MasterEntry| self.lead.as_ref().and_then(|lead| lead.runners().of_run(m.node, m.session));
-        match &record.master {
-            None => concerns.push(Concern::NoMaster),
-            Some(m) if !seen(m).is_some_and(|s| s.summary.promoted) => {
-                concerns.push(Concern::Promoting { node: m.name.clone() });
-            }
-            Some(_) => {}
-        }
-        if let Some(flapping) = self.flapping() {
-            let within = self.now.since(flapping.since);
-            concerns.push(Concern::Flapping { masterships: flapping.masterships, within });
-        }
-        self.look_for_takeover(concerns);
-    }
-
     fn look_at_nodes(&self, nodes: &[NodeView], concerns: &mut Vec<Concern>) {
         // A runner that said farewell and does not vote is nobody's loss. Who votes is in the record, whatever its own configuration says (R13).
         let votes = |n: &NodeView| if self.knows_members() { self.counts(n.id) } else { n.elector };
         let left = |n: &NodeView| {
-            matches!(self.peers.get(n.id), Some(Peer { gone: Some(Gone::Left(Some(_))), .. })) && !votes(n)
+            let gone = self.peers.get(n.id).and_then(|peer| peer.gone.as_ref());
+            gone.is_some_and(Gone::left_clean) && !votes(n)
         };
         for node in nodes {
             let name = node.name.clone();
@@ -172,73 +158,21 @@ impl NodeRef<'_> {
             } else if votes
                 && peer.info.origin == StateOrigin::Member
                 && self.is_unacknowledging(id)
-                && self.seen_lately(id).is_none_or(|s| s.summary.unfit.is_none())
+                && self.seen_lately(id).is_none_or(|s| s.summaries.values().all(|told| told.unfit.is_none()))
             {
                 concerns.push(Concern::Unacknowledging { node });
             }
         }
     }
 
-    fn look_at_runners(&self, concerns: &mut Vec<Concern>) {
-        for (id, _) in self.latest_reports() {
-            let Some(seen) = self.seen_lately(id) else { continue };
-            let node = self.name_of(id);
-            if let Some(restless) = &seen.summary.restless {
-                let (service, times) = (restless.service.clone(), restless.times);
-                concerns.push(Concern::Restless { node: node.clone(), service, times });
-            }
-            // One that does not know yet that maintenance is over has asked nobody.
-            if seen.summary.unasked
-                || (seen.applied < self.durable.watched_since() && !mutant!(MaintenanceTrusted))
-            {
-                concerns.push(Concern::Unasked { node: node.clone() });
-            }
-            if let Some(why) = seen.summary.unfit.clone() {
-                concerns.push(Concern::Unfit { node, why });
+    /// Runners whose machines cannot do what a master must.
+    fn look_at_unfit(&self, concerns: &mut Vec<Concern>) {
+        for (id, seen) in self.latest_reports().filter(|(id, _)| self.seen_lately(*id).is_some()) {
+            let unfit = seen.summaries.values().find_map(|summary| summary.unfit.clone());
+            if let Some(why) = unfit {
+                concerns.push(Concern::Unfit { node: self.name_of(id), why });
             }
         }
-    }
-
-    /// Where there is more than one runner, somebody else could be master now.
-    fn look_for_takeover(&self, concerns: &mut Vec<Concern>) {
-        let record = &self.durable.applied;
-        let Some(master) = record.master.as_ref().map(|m| m.node) else { return };
-        if record.maintenance || self.takeover().is_some() {
-            return;
-        }
-        let there = |p: &Peer| p.info.runner && !matches!(p.gone, Some(Gone::Left(_)));
-        let others = self.peers.iter().filter(|(id, p)| *id != master && there(p)).map(|(id, _)| id);
-        let own = (self.settings.runner && self.id != master).then_some(self.id);
-        let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record)).collect();
-        why.truncate(NAMED);
-        if !why.is_empty() {
-            concerns.push(Concern::NoTakeover { why });
-        }
-    }
-
-    fn why_not_master(&self, node: NodeId, record: &Record) -> String {
-        let name = self.name_of(node);
-        let Some(seen) = self.seen_lately(node) else { return format!("{name} is not heard from") };
-        let summary = &seen.summary;
-        if record.stopped.contains(&node) {
-            format!("{name} was stopped by hand")
-        } else if self.is_deaf(node) {
-            format!("{name} hears nobody")
-        } else if summary.maintenance {
-            format!("{name} stays out (node.maintenance)")
-        } else if summary.leaving {
-            format!("{name} is stopping")
-        } else if !summary.promotable {
-            format!("{name} is {}", summary.state.as_str())
-        } else if self.rests(node, seen) {
-            format!("{name} has been master in vain of late")
-        } else {
-            format!("{name} cannot be master")
-        }
-    }
-
-    fn rests(&self, node: NodeId, seen: &RunnerReport) -> bool {
-        self.rests_until(node, seen) > self.now
     }
 
     /// The configuration founds a cluster; afterwards the record holds, and this says which file is to be mended.
@@ -325,6 +259,106 @@ impl NodeRef<'_> {
         }
         for (name, _) in names.into_iter().filter(|(name, n)| *n > 1 && !name.is_empty()) {
             concerns.push(Concern::SameName { name: name.to_owned() });
+        }
+    }
+}
+
+impl GroupRef<'_> {
+    /// Who would be master next; none: nobody could.
+    pub(crate) fn takeover(&self) -> Option<NodeId> {
+        let record = self.of(&self.durable.applied);
+        if self.durable.applied.maintenance || record.manual {
+            return None;
+        }
+        self.best_candidate(record, record.master.as_ref().map(|m| m.node))
+    }
+
+    /// What is amiss in a group other than `main`.
+    fn concerns(&self, view: &GroupView) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        self.look_at_mastership(&mut concerns, !view.waiting.is_empty());
+        let failed = view.states.iter().filter(|(_, state)| **state == NodeState::Failed);
+        concerns.extend(failed.map(|(id, _)| Concern::Failed { node: self.name_of(*id) }));
+        self.look_at_runners(&mut concerns);
+        concerns
+    }
+
+    fn look_at_mastership(&self, concerns: &mut Vec<Concern>, waits: bool) {
+        if waits {
+            concerns.push(Concern::Waiting);
+        }
+        match self.entry() {
+            None => concerns.push(Concern::NoMaster),
+            Some(m) if !self.report_of(m.node, m.session).is_some_and(|s| s.summary.promoted) => {
+                concerns.push(Concern::Promoting { node: m.name.clone() });
+            }
+            Some(_) => {}
+        }
+        if let Some(flapping) = self.flapping() {
+            let within = self.now.since(flapping.since);
+            concerns.push(Concern::Flapping { masterships: flapping.masterships, within });
+        }
+        self.look_for_takeover(concerns);
+    }
+
+    fn look_at_runners(&self, concerns: &mut Vec<Concern>) {
+        for (id, _) in self.latest_of_all() {
+            let Some(seen) = self.recent_report(id) else { continue };
+            let node = self.name_of(id);
+            if let Some(restless) = &seen.summary.restless {
+                let (service, times) = (restless.service.clone(), restless.times);
+                concerns.push(Concern::Restless { node: node.clone(), service, times });
+            }
+            // One that does not know yet that maintenance is over has asked nobody.
+            if seen.summary.unasked
+                || (seen.applied < self.durable.watched_since() && !mutant!(MaintenanceTrusted))
+            {
+                concerns.push(Concern::Unasked { node: node.clone() });
+            }
+        }
+    }
+
+    /// Where there is more than one runner, somebody else could be master now.
+    fn look_for_takeover(&self, concerns: &mut Vec<Concern>) {
+        let record = self.of(&self.durable.applied);
+        let Some(master) = record.master.as_ref().map(|m| m.node) else { return };
+        if self.durable.applied.maintenance || self.takeover().is_some() {
+            return;
+        }
+        let runs = |p: &Peer| match self.group.is_main() {
+            true => p.info.runner,
+            false => p.others.contains_key(self.group),
+        };
+        let there = |p: &Peer| runs(p) && !p.gone.as_ref().is_some_and(Gone::said_farewell);
+        let other = |(id, p): &(NodeId, &Peer)| *id != master && there(p) && !self.superseded(*id, p);
+        let others = self.peers.iter().filter(other).map(|(id, _)| id);
+        let runs_here = self.settings.runner && self.runners.get(self.group).is_some();
+        let own = (runs_here && self.id != master).then_some(self.id);
+        let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record)).collect();
+        why.truncate(NAMED);
+        if !why.is_empty() {
+            concerns.push(Concern::NoTakeover { why });
+        }
+    }
+
+    fn why_not_master(&self, node: NodeId, record: &GroupRecord) -> String {
+        let name = self.name_of(node);
+        let Some(seen) = self.recent_report(node) else { return format!("{name} is not heard from") };
+        let summary = seen.summary;
+        if record.stopped.contains(&node) {
+            format!("{name} was stopped by hand")
+        } else if self.is_deaf(node) {
+            format!("{name} hears nobody")
+        } else if summary.maintenance {
+            format!("{name} stays out (node.maintenance)")
+        } else if summary.leaving {
+            format!("{name} is stopping")
+        } else if !summary.promotable {
+            format!("{name} is {}", summary.state.as_str())
+        } else if self.rests_until(node, &seen) > self.now {
+            format!("{name} has been master in vain of late")
+        } else {
+            format!("{name} cannot be master")
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reasons of commands that are refused.
 
+use crate::group::GroupName;
 use crate::types::NodeId;
 
 /// Why the state of things does not allow a command. Nodes are called by their names.
@@ -42,6 +43,25 @@ pub enum NotNowReason {
     NothingToRecover {
         /// This node.
         node: String,
+    },
+    /// Recover: this node does not run the group.
+    NoSuchGroup {
+        /// This node.
+        node: String,
+        /// The group.
+        group: GroupName,
+    },
+    /// No node runs the group, and the cluster remembers nothing of it.
+    UnknownGroup {
+        /// The group.
+        group: GroupName,
+        /// Those that there are.
+        known: Vec<GroupName>,
+    },
+    /// Of another group than `main`: not every elector has said that it knows groups (R14).
+    GroupsUnknown {
+        /// Those that have not.
+        nodes: Vec<String>,
     },
     /// Bootstrap: this node does not vote.
     NoElector,

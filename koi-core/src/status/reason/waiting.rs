@@ -110,6 +110,11 @@ pub enum WaitReason {
         /// The one that is tried next.
         node: String,
     },
+    /// Electors run a koid that knows no groups, or were not heard since this node leads (R14).
+    GroupsUnknown {
+        /// Their names.
+        nodes: Vec<String>,
+    },
     /// No runner reports.
     NoRunner,
     /// No runner can be promoted.

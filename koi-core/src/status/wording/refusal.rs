@@ -22,6 +22,15 @@ impl fmt::Display for NotNowReason {
             NotNowReason::Failed { node, reason } => write!(f, "{node} has failed: {reason}"),
             NotNowReason::Stopping { node } => write!(f, "{node} is stopping"),
             NotNowReason::TooManyStopped => f.write_str("too many nodes are stopped by hand"),
+            NotNowReason::NoSuchGroup { node, group } => write!(f, "{node} does not run the group {group}"),
+            NotNowReason::UnknownGroup { group, .. } => write!(f, "there is no group {group}"),
+            NotNowReason::GroupsUnknown { nodes } if nodes.is_empty() => {
+                f.write_str("the record does not say yet that all electors know groups of services")
+            }
+            NotNowReason::GroupsUnknown { nodes } => {
+                let nodes = nodes.join(", ");
+                write!(f, "not every elector has said that it knows groups of services: {nodes}")
+            }
             NotNowReason::NoElector => f.write_str("this node is no elector"),
             NotNowReason::HasRecord => {
                 f.write_str("this elector has a record already: there is nothing to begin")
@@ -69,6 +78,8 @@ impl NotNowReason {
     pub fn hint(&self) -> String {
         let hint = match self {
             NotNowReason::TooManyCommands | NotNowReason::RecordNotThere { .. } => "try again in a moment",
+            NotNowReason::GroupsUnknown { nodes } if nodes.is_empty() => "try again in a moment",
+            NotNowReason::GroupsUnknown { .. } => "upgrade koid there, and start it",
             NotNowReason::Maintenance => "koi maintenance off",
             NotNowReason::NoRunner { .. } => "promote a runner; koi status lists them",
             NotNowReason::Stopping { .. } => "promote another",
@@ -108,6 +119,13 @@ impl NotNowReason {
                 return format!("set node.elector = true on {node}, and restart koid there");
             }
             NotNowReason::MembershipUnknown { node } => return format!("upgrade {node}"),
+            NotNowReason::NoSuchGroup { group, .. } => {
+                return format!("say it on a node that has [groups.{group}] in its koi.toml");
+            }
+            NotNowReason::UnknownGroup { known, .. } => {
+                let known: Vec<&str> = known.iter().map(|group| group.as_str()).collect();
+                return format!("the groups are {}", known.join(", "));
+            }
         };
         hint.to_owned()
     }

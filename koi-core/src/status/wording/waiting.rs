@@ -61,6 +61,10 @@ impl fmt::Display for WaitReason {
             WaitReason::CandidateRests { node } => {
                 write!(f, "{node} has been master in vain of late, and rests before the next try")
             }
+            WaitReason::GroupsUnknown { nodes } => {
+                let nodes = nodes.join(", ");
+                write!(f, "not every elector has said that it knows groups of services: {nodes}")
+            }
             WaitReason::NoRunner => f.write_str("no runner is there"),
             WaitReason::NoCandidate { obstacles } => {
                 let why: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
@@ -96,6 +100,7 @@ impl WaitReason {
             | WaitReason::StartElectorsUnknown
             | WaitReason::StartElectorsMissing { .. }
             | WaitReason::StartRunnerNotReady { .. }
+            | WaitReason::GroupsUnknown { .. }
             | WaitReason::NoRunner
             | WaitReason::NoCandidate { .. } => None,
         }
@@ -114,6 +119,7 @@ impl WaitReason {
             WaitReason::RestartedUnclean { .. } | WaitReason::PromotedUnbidden { .. } => Some("R7"),
             WaitReason::RestartedTakesDown { .. } => Some("R8"),
             WaitReason::Founding(_) => Some("R10"),
+            WaitReason::GroupsUnknown { .. } => Some("R14"),
             WaitReason::Maintenance
             | WaitReason::Demoting { .. }
             | WaitReason::Promoting { .. }
@@ -142,6 +148,7 @@ impl WaitReason {
             WaitReason::StartElectorsUnknown
             | WaitReason::StartElectorsMissing { .. }
             | WaitReason::StartRunnerNotReady { .. } => "it is cut short by `koi promote NODE`",
+            WaitReason::GroupsUnknown { .. } => "upgrade koid there, and start it",
             WaitReason::NoRunner => "start koid on a machine with node.runner = true",
             WaitReason::NoCandidate { .. } => "koi status NODE says what each waits for",
             WaitReason::MasterInMaintenance { node }

@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use koi_core::io::HandlerInstance;
-use koi_core::record::{MasterEntry, Record, StateOrigin};
+use koi_core::record::{GroupRecord, MasterEntry, Record, StateOrigin};
 use koi_core::settings::Electors;
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState, Session, Term, Version};
 use koi_core::view::Action;
@@ -20,16 +21,19 @@ pub(crate) fn view() -> View {
         acting: true,
         record: Record {
             version: Version { term: Term(3), n: 4 },
-            master: Some(MasterEntry {
-                node: NodeId(2),
-                session,
-                epoch: Epoch(196_609),
-                hold: Duration::from_secs(2),
-                in_maintenance: false,
-                unclean: false,
-                name: "b".into(),
-            }),
-            target: Some(NodeId(9)),
+            main: GroupRecord {
+                master: Some(MasterEntry {
+                    node: NodeId(2),
+                    session,
+                    epoch: Epoch(196_609),
+                    hold: Duration::from_secs(2),
+                    in_maintenance: false,
+                    unclean: false,
+                    name: "b".into(),
+                }),
+                target: Some(NodeId(9)),
+                ..GroupRecord::default()
+            },
             last_epoch: Epoch(196_609),
             ..Record::default()
         },
@@ -54,6 +58,7 @@ pub(crate) fn view() -> View {
             score: Some(5),
             message: None,
         }],
+        groups: vec![],
         concerns: vec![],
         warnings: vec![],
         advice: vec![],
@@ -119,6 +124,7 @@ fn settings() -> Settings {
         max_parallel: 64,
         fenced: false,
         arms: false,
+        groups: BTreeSet::new(),
     }
 }
 

@@ -18,12 +18,12 @@ pub fn check(world: &mut World, long: bool) -> Option<String> {
         return Some(format!(
             "{} s after healing the masters are {:?}; {}",
             BOUND / MS / 1000,
-            world.masters(),
+            world.all_masters(),
             world.diagnosis()
         ));
     }
-    let before = world.masters();
+    let before = world.all_masters();
     world.run_for(if long { CALM } else { SHORT_CALM });
-    (world.masters() != before)
-        .then(|| format!("in calm the master moved from {before:?} to {:?}", world.masters()))
+    (world.all_masters() != before)
+        .then(|| format!("in calm the master moved from {before:?} to {:?}", world.all_masters()))
 }

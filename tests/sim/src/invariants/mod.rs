@@ -1,6 +1,7 @@
 //! What must hold at every instant. One invariant, one file.
 
 use koi_core::event::Event;
+use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, HookRun, ServiceSpec};
 use koi_core::types::{Hook, Term};
 
@@ -45,9 +46,17 @@ impl Invariants {
         self.violations.extend(self.terms.check(now, machine, life, term));
     }
 
-    pub(crate) fn told(&mut self, now: u64, machine: usize, event: &Event, specs: &[ServiceSpec]) {
+    /// `specs`: the services of the group that the event is about.
+    pub(crate) fn told(
+        &mut self,
+        now: u64,
+        machine: usize,
+        group: &GroupName,
+        event: &Event,
+        specs: &[ServiceSpec],
+    ) {
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
-        self.violations.extend(self.restarts.check(now, machine, event, specs));
+        self.violations.extend(self.restarts.check(now, (machine, group), event, specs));
     }
 
     pub(crate) fn booted(&mut self, machine: usize) {
@@ -55,16 +64,21 @@ impl Invariants {
         self.restarts.booted(machine);
     }
 
-    pub(crate) fn asked(&mut self, command: &Command) {
-        self.promises.asked(command);
+    pub(crate) fn asked(&mut self, group: &GroupName, command: &Command) {
+        self.promises.asked(group, command);
         if *command == Command::Recover {
             self.restarts.forgiven();
         }
     }
 
-    pub(crate) fn answered(&mut self, command: &Command, result: &Result<Answered, CommandError>) {
+    pub(crate) fn answered(
+        &mut self,
+        group: &GroupName,
+        command: &Command,
+        result: &Result<Answered, CommandError>,
+    ) {
         if result.is_ok() {
-            self.promises.answered(command);
+            self.promises.answered(group, command);
         }
     }
 

@@ -1,4 +1,4 @@
-//! At no instant is anything promoted on two nodes.
+//! At no instant is anything of one group promoted on two nodes.
 
 use koi_core::io::HookRun;
 use koi_core::types::Hook;
@@ -9,9 +9,9 @@ pub(super) fn check(now: u64, machine: usize, run: &HookRun, machines: &[Machine
     if run.hook != Hook::Promote {
         return None;
     }
-    let other = machines.iter().find(|m| m.index != machine && m.promoted())?;
+    let other = machines.iter().find(|m| m.index != machine && m.promotes(&run.group))?;
     Some(format!(
-        "two masters at {} µs: m{machine} promotes {} while something is promoted on m{}",
-        now, run.service, other.index
+        "two masters at {} µs: m{machine} promotes {} of {} while something of it is promoted on m{}",
+        now, run.service, run.group, other.index
     ))
 }

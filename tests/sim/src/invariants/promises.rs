@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use koi_core::group::GroupName;
 use koi_core::io::Command;
 
 use crate::machine::Machine;
@@ -11,15 +12,17 @@ use crate::machine::Machine;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
     maintenance: Option<bool>,
-    stopped: BTreeMap<String, bool>,
+    stopped: BTreeMap<(GroupName, String), bool>,
 }
 
 impl Promises {
     /// From when it is said until it is answered, nobody knows.
-    pub(super) fn asked(&mut self, command: &Command) {
+    pub(super) fn asked(&mut self, group: &GroupName, command: &Command) {
         match command {
             Command::Maintenance(_) => self.maintenance = None,
-            Command::Stop(node) | Command::Start(node) => drop(self.stopped.remove(node)),
+            Command::Stop(node) | Command::Start(node) => {
+                self.stopped.remove(&(group.clone(), node.clone()));
+            }
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -30,11 +33,15 @@ impl Promises {
         }
     }
 
-    pub(super) fn answered(&mut self, command: &Command) {
+    pub(super) fn answered(&mut self, group: &GroupName, command: &Command) {
         match command {
             Command::Maintenance(on) => self.maintenance = Some(*on),
-            Command::Stop(node) => drop(self.stopped.insert(node.clone(), true)),
-            Command::Start(node) => drop(self.stopped.insert(node.clone(), false)),
+            Command::Stop(node) => {
+                self.stopped.insert((group.clone(), node.clone()), true);
+            }
+            Command::Start(node) => {
+                self.stopped.insert((group.clone(), node.clone()), false);
+            }
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -53,10 +60,11 @@ impl Promises {
         // Nodes are named by their ids here. An identity whose disk was wiped is nobody's any more.
         let present =
             |id: &String| machines.iter().find_map(|m| m.disk.id.filter(|own| own.to_string() == *id));
-        for (id, stop) in self.stopped.iter().filter_map(|(id, stop)| Some((present(id)?, *stop))) {
-            let is = record.stopped.contains(&id);
-            if is != stop {
-                return Some(format!("stopping of {id} was answered done as {stop} and is {is}"));
+        for ((group, id), stop) in &self.stopped {
+            let Some(id) = present(id) else { continue };
+            let is = record.group(group).stopped.contains(&id);
+            if is != *stop {
+                return Some(format!("stopping {group} on {id} was answered done as {stop} and is {is}"));
             }
         }
         None

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koi_core::event::Event;
+use koi_core::group::GroupName;
 use koi_core::io::ServiceSpec;
 use koi_core::types::Hook;
 
@@ -16,7 +17,7 @@ const SLACK: u64 = 8000 * MS;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restarts {
     lately: BTreeMap<(usize, String), Vec<u64>>,
-    under_way: BTreeMap<(usize, String), UnderWay>,
+    under_way: BTreeMap<(usize, GroupName, String), UnderWay>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ impl Restarts {
     pub(super) fn check(
         &mut self,
         now: u64,
-        machine: usize,
+        (machine, group): (usize, &GroupName),
         event: &Event,
         specs: &[ServiceSpec],
     ) -> Option<String> {
@@ -39,7 +40,8 @@ impl Restarts {
             Event::Restarting { failure, .. } => {
                 let policy = policy(&failure.service)?;
                 let key = (machine, failure.service.clone());
-                self.under_way.entry(key.clone()).or_insert(UnderWay { since: now, lost: false });
+                let restart = (machine, group.clone(), failure.service.clone());
+                self.under_way.entry(restart).or_insert(UnderWay { since: now, lost: false });
                 let lately = self.lately.entry(key).or_default();
                 lately.push(now);
                 // Clocks may run slow.
@@ -53,24 +55,25 @@ impl Restarts {
                 })
             }
             Event::Restarted { service, .. } => {
-                self.under_way.remove(&(machine, service.clone()));
+                self.under_way.remove(&(machine, group.clone(), service.clone()));
                 None
             }
             // It is like any other failure now; or there is nothing to bring back; or its time begins anew.
-            Event::Failed { .. }
-            | Event::StateChanged { .. }
-            | Event::LeaseReleased { .. }
-            | Event::Maintenance { .. } => {
-                self.under_way.retain(|(of, _), _| *of != machine);
+            Event::Failed { .. } | Event::StateChanged { .. } | Event::LeaseReleased { .. } => {
+                self.under_way.retain(|(of, in_group, _), _| *of != machine || in_group != group);
+                None
+            }
+            Event::Maintenance { .. } => {
+                self.under_way.retain(|(of, ..), _| *of != machine);
                 None
             }
             Event::LeaseLost { .. } => {
-                let own = self.under_way.iter_mut().filter(|((of, _), _)| *of == machine);
+                let own = self.under_way.iter_mut().filter(|((of, g, _), _)| *of == machine && g == group);
                 own.for_each(|(_, restart)| restart.lost = true);
                 None
             }
             Event::HookStarted { service, hook: hook @ (Hook::Start | Hook::Promote) } => {
-                let restart = *self.under_way.get(&(machine, service.clone()))?;
+                let restart = *self.under_way.get(&(machine, group.clone(), service.clone()))?;
                 let most = micros(policy(service)?.restart_timeout) + SLACK;
                 let what = match () {
                     () if restart.lost => "although its lease was lost",
@@ -89,7 +92,7 @@ impl Restarts {
     /// A new run of the daemon counts anew.
     pub(super) fn booted(&mut self, machine: usize) {
         self.lately.retain(|(of, _), _| *of != machine);
-        self.under_way.retain(|(of, _), _| *of != machine);
+        self.under_way.retain(|(of, ..), _| *of != machine);
     }
 
     /// An operator says that all is mended.

@@ -1,5 +1,6 @@
 //! A service and a configuration as they usually are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use koi_core::io::{HandlerInstance, ServiceSpec};
@@ -53,5 +54,6 @@ pub fn settings(name: &str, electors: u16) -> Settings {
         max_parallel: 64,
         fenced: false,
         arms: false,
+        groups: BTreeSet::new(),
     }
 }

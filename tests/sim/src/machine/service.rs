@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use koi_core::group::GroupName;
 use koi_core::io::{HookEnd, HookRun, Observed};
 use koi_core::types::{Epoch, Hook, HookSet};
 
@@ -41,6 +42,8 @@ impl Whim {
 /// A service as it really is, whatever the daemon thinks.
 #[derive(Clone, Debug, Default)]
 pub struct Real {
+    /// Its group.
+    pub group: GroupName,
     /// Promoted, or on the way there or from there.
     pub promoted: bool,
     /// Started.
@@ -62,6 +65,11 @@ pub struct Real {
 }
 
 impl Real {
+    /// A service of this group.
+    pub fn of(group: GroupName) -> Real {
+        Real { group, ..Real::default() }
+    }
+
     /// A service whose status says no more than that all is well.
     pub fn content() -> Real {
         Real { endings: [(Hook::Status, HookEnd::Done)].into(), ..Real::default() }

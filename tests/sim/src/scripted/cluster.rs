@@ -1,7 +1,9 @@
 //! The cluster: its machines, its time, and what befalls it.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
+use koi_core::group::GroupName;
 use koi_core::io::{Destination, HookEnd, Input, ServiceSpec};
 use koi_core::message::{Body, Message, Obituary};
 use koi_core::settings::Settings;
@@ -68,7 +70,7 @@ impl Cluster {
         let m = self.machines.len();
         // Clocks do not agree on what time it is.
         let clock = Clock { offset: 1000 * MS + id * 7_777_777, ppm: 0 };
-        let mut machine = Machine::new(m, clock, settings, Vec::new());
+        let mut machine = Machine::new(m, clock, settings, BTreeMap::new());
         (machine.disk.id, machine.disk_delay) = (Some(NodeId(id.into())), 0);
         self.machines.push(machine);
         self.recorder().machines.push(Seen::default());
@@ -127,9 +129,14 @@ impl Cluster {
 
     /// The services folder has changed.
     pub fn folder(&mut self, m: usize, services: &[ServiceSpec]) {
-        services.iter().for_each(|spec| _ = self.real(m, &spec.name));
-        self.machines[m].folder = services.to_vec();
-        self.input(m, Input::Services(services.to_vec()));
+        self.group_folder(m, &GroupName::MAIN, services);
+    }
+
+    /// The folder of a group has changed.
+    pub fn group_folder(&mut self, m: usize, group: &GroupName, services: &[ServiceSpec]) {
+        services.iter().for_each(|spec| self.real(m, &spec.name).group = group.clone());
+        self.machines[m].folders.insert(group.clone(), services.to_vec());
+        self.input(m, Input::Services { group: group.clone(), specs: services.to_vec() });
     }
 
     /// A service as it really is.
@@ -177,7 +184,13 @@ impl Cluster {
 
     /// The guardian of a machine speaks.
     pub fn obituary(&mut self, m: usize, all_down: bool) {
-        self.say(m, Body::Obituary(Obituary { all_down }));
+        self.say(m, Body::Obituary(Obituary { all_down, ..Obituary::default() }));
+    }
+
+    /// The guardian of a machine says that this group is down there.
+    pub fn obituary_of(&mut self, m: usize, group: &GroupName) {
+        let down = [group.clone()].into();
+        self.say(m, Body::Obituary(Obituary { all_down: false, down }));
     }
 
     /// A datagram in the name of a machine's last run.

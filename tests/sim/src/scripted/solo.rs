@@ -1,5 +1,6 @@
 //! One real runner under a leader that the story plays.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl Solo {
             name: "a".to_owned(),
         };
         self.change(|record| {
-            record.master = Some(entry);
+            record.main.master = Some(entry);
             record.last_epoch = epoch;
         });
         (self.grants, self.wants_back) = (Some(epoch), None);
@@ -154,6 +155,7 @@ impl Solo {
             committed: self.record.version,
             master_address: None,
             address: None,
+            other_masters: BTreeMap::new(),
         };
         let core = self.cluster.machines[0].core.as_ref().map(|core| (core.id(), core.session()));
         let to = core.map(|(node, session)| Recipient { node, session });
@@ -171,7 +173,14 @@ impl Solo {
         if lease.is_none() && self.wants_back.is_none() {
             return;
         }
-        let answer = Answer { term: self.term, report, lease, release: self.wants_back, record: None };
+        let answer = Answer {
+            term: self.term,
+            report,
+            lease,
+            release: self.wants_back,
+            record: None,
+            others: BTreeMap::new(),
+        };
         let to = Recipient { node: core.id(), session: core.session() };
         self.leader_says(Some(to), Body::Answer(answer));
     }

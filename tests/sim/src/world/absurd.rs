@@ -1,5 +1,6 @@
 //! What an authenticated peer may say that no node of the cluster can have come to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use koi_core::message::{Body, Heartbeat, NodeInfo, PreVote, RULES, RequestVote, StaleTerm};
@@ -23,7 +24,17 @@ pub(crate) fn body(draw: u64, term: Term, record: Record, settings: &Settings) -
     let beat = |term: Term, lease: Duration, record: Record| {
         let (committed, number) = (record.version, 1);
         let (info, master_address, address) = (info.clone(), None, None);
-        Body::Heartbeat(Heartbeat { info, term, number, lease, record, committed, master_address, address })
+        Body::Heartbeat(Heartbeat {
+            info,
+            term,
+            number,
+            lease,
+            record,
+            committed,
+            master_address,
+            address,
+            other_masters: BTreeMap::new(),
+        })
     };
     let at = |term: Term, n: u64| Record { version: Version { term, n }, ..record.clone() };
     let lease = settings.leader_lease;

@@ -1,11 +1,14 @@
 //! What befalls daemons, their guardians, their services and their machines.
 
+use std::collections::BTreeSet;
+
+use koi_core::group::GroupName;
 use koi_core::guard::Watch;
 use koi_core::io::{Destination, Input};
 use koi_core::message::{Body, Message, Obituary};
 
 use super::queue::Happening;
-use super::{MS, World};
+use super::{MS, World, versions};
 use crate::machine::Whim;
 
 impl World {
@@ -25,6 +28,11 @@ impl World {
         let rebooted = self.machines[machine].rebooted;
         let same = !rebooted || self.tempo.knows_its_machine(&mut self.rng);
         self.machines[machine].paused_until = 0;
+        if let (true, Some(state)) =
+            (self.machines[machine].groupless, &mut self.machines[machine].disk.synced)
+        {
+            versions::state_without_groups(state);
+        }
         self.machines[machine].boot(now, random);
         self.machines[machine].earlier = earlier.filter(|_| same);
         self.tell(format!("m{machine}: the daemon starts"));
@@ -38,8 +46,9 @@ impl World {
         if let Some(earlier) = self.machines[machine].earlier.take() {
             self.say(machine, Input::Follows(earlier));
         }
-        let specs = self.machines[machine].folder.clone();
-        self.say(machine, Input::Services(specs));
+        for (group, specs) in self.machines[machine].folders.clone() {
+            self.say(machine, Input::Services { group, specs });
+        }
     }
 
     /// Starts a daemon after a while.
@@ -53,22 +62,24 @@ impl World {
         let (from, session) = (core.id(), core.session());
         // The grace is one absolute deadline, whoever does the work.
         let m = &self.machines[machine];
-        let must_end = match core.watch() {
-            Watch::Lease { ends, .. } => m.clock.world(ends + m.settings.demote_grace),
-            Watch::Demoting { by, .. } => m.clock.world(by),
+        let watches = core.watches();
+        let end = |watch: &Watch| match watch {
+            Watch::Lease { ends, .. } => m.clock.world(*ends + m.settings.demote_grace),
+            Watch::Demoting { by, .. } => m.clock.world(*by),
             Watch::Nothing | Watch::Frozen => u64::MAX,
         };
-        let frozen = core.watch() == Watch::Frozen;
+        let must_end = watches.values().map(end).min().unwrap_or(u64::MAX);
+        let frozen = watches.values().all(|watch| *watch == Watch::Frozen);
         self.tell(format!("m{machine}: the daemon is killed"));
         self.machines[machine].kill_daemon();
-        let obituary = |all_down| Message {
+        let obituary = |seq: u64, all_down, down| Message {
             from,
             session,
-            seq: (1 << 63) + u64::from(all_down),
+            seq: (1 << 63) + seq,
             to: None,
-            body: Body::Obituary(Obituary { all_down }),
+            body: Body::Obituary(Obituary { all_down, down }),
         };
-        self.send(machine, Destination::Everyone, obituary(false));
+        self.send(machine, Destination::Everyone, obituary(0, false, BTreeSet::new()));
         let took = self.rng.between(MS, 700 * MS).min(must_end.saturating_sub(self.now));
         if frozen {
             return; // in maintenance it leaves everything as it is
@@ -77,7 +88,28 @@ impl World {
             return; // the earlier guardian is still at it
         }
         let power = self.machines[machine].power;
-        self.later(took, Happening::GuardianDone { machine, power, last: Box::new(obituary(true)) });
+        let groups: Vec<GroupName> = self.machines[machine].folders.keys().cloned().collect();
+        // One group may be down long before the others are.
+        for (n, group) in groups.iter().enumerate().filter(|_| groups.len() > 1) {
+            let span = self.rng.between(0, took);
+            let word = Box::new(obituary(2 + n as u64, false, [group.clone()].into()));
+            let group = group.clone();
+            self.later(span, Happening::GuardianPart { machine, power, group, word });
+        }
+        let last = Box::new(obituary(1, true, BTreeSet::new()));
+        self.later(took, Happening::GuardianDone { machine, power, last });
+    }
+
+    pub(super) fn guardian_part(&mut self, machine: usize, power: u64, group: &GroupName, word: Message) {
+        let m = &mut self.machines[machine];
+        if m.power != power || !m.guarded {
+            return;
+        }
+        m.take_down_group(group);
+        if !m.promotes(group) {
+            self.tell(format!("m{machine}: the guardian has taken group {group} down"));
+            self.send(machine, Destination::Everyone, word);
+        }
     }
 
     pub(super) fn guardian_done(&mut self, machine: usize, power: u64, last: Message) {
@@ -107,20 +139,37 @@ impl World {
 
     /// SIGSTOP for `span` µs; the guardian lets that last no longer than the lease.
     pub fn pause(&mut self, machine: usize, span: u64) {
-        let Some(view) = self.view(machine) else { return };
+        let m = &self.machines[machine];
+        let Some(core) = &m.core else { return };
+        // The guardian checks when the first lease of any group is over.
+        let end = |watch: Watch| match watch {
+            Watch::Lease { ends, .. } => Some(m.clock.world(ends)),
+            Watch::Demoting { by, .. } => Some(m.clock.world(by)),
+            Watch::Nothing | Watch::Frozen => None,
+        };
+        let first_end = core.watches().into_values().filter_map(end).min();
         let (now, life) = (self.now, self.machines[machine].life);
         self.tell(format!("m{machine}: the daemon hangs for {} ms", span / MS));
         self.machines[machine].paused_until = now + span;
-        if let Some(lease) = view.lease {
-            let left = u64::try_from(lease.as_micros()).unwrap_or(u64::MAX);
+        if let Some(end) = first_end {
+            let left = end.saturating_sub(now);
             self.later(left.saturating_add(1), Happening::GuardianChecks { machine, life });
         }
         self.later(span, Happening::Wake { machine, life });
     }
 
-    /// The services of a machine, or their statuses, take to something.
+    /// A service of a machine, or its status, takes to something.
     pub fn whim(&mut self, machine: usize, whim: Whim) {
-        self.tell(format!("m{machine}: the first service is {whim:?} from now on"));
-        self.machines[machine].services.values_mut().take(1).for_each(|s| s.whim = whim);
+        let Some(service) = self.a_service(machine) else { return };
+        self.tell(format!("m{machine}: {service} is {whim:?} from now on"));
+        self.machines[machine].services.entry(service).and_modify(|s| s.whim = whim);
+    }
+
+    /// The first service of a machine, or of one of its groups.
+    pub fn a_service(&mut self, machine: usize) -> Option<String> {
+        let folders = self.machines[machine].folders.len();
+        let group = if folders > 1 { self.rng.between(0, folders as u64 - 1) as usize } else { 0 };
+        let specs = self.machines[machine].folders.values().nth(group)?;
+        specs.first().map(|spec| spec.name.clone())
     }
 }

@@ -7,7 +7,7 @@ use koi_core::record::Durable;
 use koi_core::types::Hook;
 
 use super::queue::Happening;
-use super::{MS, World};
+use super::{MS, World, versions};
 use crate::machine::DiskFault;
 
 /// What a trap waits for: at that very moment the machine loses its power, or its daemon dies. Most of what must be on disk
@@ -77,18 +77,20 @@ impl World {
             }
             Effect::AbortHook { .. } => {}
             Effect::Answer { id, result } => {
-                let command = self.commands.remove(&id).expect("a command is answered once");
+                let (group, command) = self.commands.remove(&id).expect("a command is answered once");
                 self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
-                self.invariants.answered(&command, &result);
+                self.invariants.answered(&group, &command, &result);
                 self.answers.insert(id, result);
             }
-            Effect::Event(event) => {
-                self.invariants.told(self.now, machine, &event, &self.machines[machine].folder);
+            Effect::Event { group, event } => {
+                let specs = self.machines[machine].folders.get(&group).map(Vec::as_slice).unwrap_or_default();
+                self.invariants.told(self.now, machine, &group, &event, specs);
                 if let Event::LeadershipGained { term, .. } = event {
                     self.invariants.elected(self.now, machine, self.machines[machine].life, term);
                 }
                 if !event.is_routine() {
-                    self.tell(format!("m{machine}: {event}"));
+                    let of = if group.is_main() { String::new() } else { format!("group {group}: ") };
+                    self.tell(format!("m{machine}: {of}{event}"));
                 }
             }
             Effect::Fence { reason } => {
@@ -115,8 +117,11 @@ impl World {
         }
     }
 
-    fn persist(&mut self, machine: usize, number: u64, durable: Box<Durable>) {
+    fn persist(&mut self, machine: usize, number: u64, mut durable: Box<Durable>) {
         let m = &mut self.machines[machine];
+        if m.groupless {
+            versions::state_without_groups(&mut durable);
+        }
         let (life, longest) = (m.life, m.disk_delay);
         match m.disk.fault {
             None => {

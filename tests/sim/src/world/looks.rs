@@ -1,6 +1,9 @@
 //! How the world is, seen from outside or by its leader.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use koi_core::concern::Concern;
+use koi_core::group::GroupName;
 use koi_core::io::RunId;
 use koi_core::types::{Hook, NodeState};
 use koi_core::view::View;
@@ -22,14 +25,30 @@ impl World {
         Some(m.core.as_ref()?.view(m.clock.at(self.now)))
     }
 
-    /// The machines on which something is promoted.
+    /// The machines on which something of `main` is promoted.
     pub fn masters(&self) -> Vec<usize> {
-        self.machines.iter().filter(|m| m.promoted()).map(|m| m.index).collect()
+        self.masters_of(&GroupName::MAIN)
     }
 
-    /// The leader says that all is well, and one machine is promoted.
+    /// The machines on which something of this group is promoted.
+    pub fn masters_of(&self, group: &GroupName) -> Vec<usize> {
+        self.machines.iter().filter(|m| m.promotes(group)).map(|m| m.index).collect()
+    }
+
+    /// The same of every group.
+    pub fn all_masters(&self) -> BTreeMap<GroupName, Vec<usize>> {
+        self.groups().into_iter().map(|group| (group.clone(), self.masters_of(&group))).collect()
+    }
+
+    /// Every group that some machine has.
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        self.machines.iter().flat_map(|m| m.folders.keys().cloned()).collect()
+    }
+
+    /// The leader says that all is well, and one machine is promoted in each group.
     pub fn is_well(&self) -> bool {
-        self.masters().len() == 1 && self.concerns().is_some_and(|all| all.is_empty())
+        let one_each = self.all_masters().values().all(|masters| masters.len() == 1);
+        one_each && self.concerns().is_some_and(|all| all.is_empty())
     }
 
     /// All is well, and every runner could be master.
@@ -58,7 +77,18 @@ impl World {
             .map(|n| format!("{} ({}) {} {}", n.name, n.id, n.state.as_str(), n.reason))
             .collect();
         let waiting: Vec<String> = view.waiting.iter().map(|w| w.reason.to_string()).collect();
-        format!("m{leader} sees {nodes:?}, waits for {waiting:?}, warns {:?}", view.warnings)
+        let groups: Vec<String> = view
+            .groups
+            .iter()
+            .map(|g| {
+                let waiting: Vec<String> = g.waiting.iter().map(|w| w.reason.to_string()).collect();
+                format!("{} {:?} waits for {waiting:?}", g.name, g.states.values().collect::<Vec<_>>())
+            })
+            .collect();
+        format!(
+            "m{leader} sees {nodes:?}, waits for {waiting:?}, groups {groups:?}, warns {:?}",
+            view.warnings
+        )
     }
 
     /// What each node waits for while nobody leads, for people.

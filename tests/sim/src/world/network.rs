@@ -34,7 +34,10 @@ impl Default for Network {
 
 impl World {
     /// A datagram leaves a machine.
-    pub fn send(&mut self, from: usize, to: Destination, message: Message) {
+    pub fn send(&mut self, from: usize, to: Destination, mut message: Message) {
+        if self.machines[from].groupless {
+            message = versions::said_without_groups(message);
+        }
         for target in 0..self.machines.len() {
             let id = self.machines[target].core.as_ref().map(koi_core::Node::id);
             let meant = match to {
@@ -104,7 +107,10 @@ impl World {
         for to in 0..self.machines.len() {
             let Some(target) = self.machines[to].core.as_ref().filter(|_| to != from) else { continue };
             let recipient = Some(Recipient { node: target.id(), session: target.session() });
-            let message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
+            let mut message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
+            if self.machines[from].groupless {
+                message = versions::said_without_groups(message);
+            }
             self.transmit(from, to, &message);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use koi_core::group::GroupName;
 use koi_core::io::{Input, RunId};
 use koi_core::message::Message;
 use koi_core::record::Durable;
@@ -41,6 +42,13 @@ pub(super) enum Happening {
         machine: usize,
         power: bool,
     },
+    /// The guardian has taken a group down.
+    GuardianPart {
+        machine: usize,
+        power: u64,
+        group: GroupName,
+        word: Box<Message>,
+    },
     /// The guardian has taken everything down.
     GuardianDone {
         machine: usize,
@@ -65,6 +73,7 @@ impl Happening {
             | Happening::Tell { machine, .. } => Some(*machine),
             Happening::Sprung { .. }
             | Happening::Boot { .. }
+            | Happening::GuardianPart { .. }
             | Happening::GuardianDone { .. }
             | Happening::GuardianChecks { .. } => None,
         }

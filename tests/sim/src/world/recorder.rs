@@ -54,7 +54,7 @@ impl Recorder {
                 let call = seen.calls.iter().rev().find(|call| call.run == *run);
                 seen.aborted.extend(call.map(|call| (name(call), *now)));
             }
-            Effect::Event(event) => seen.events.push(event.clone()),
+            Effect::Event { event, .. } => seen.events.push(event.clone()),
             Effect::Fence { .. } => seen.fences += 1,
             Effect::Answer { .. } | Effect::Finished | Effect::CountUp { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! A rolling upgrade: newer nodes put fields into their messages that older ones do not know.
 
-use koi_core::message::Message;
+use koi_core::message::{Body, MEMBERS_RULE, Message};
+use koi_core::record::{Durable, Record};
 use minicbor::{Decoder, Encoder};
 
 /// No body has so many fields yet.
@@ -13,6 +14,70 @@ pub(crate) fn as_read_by_an_older(message: &Message) -> Message {
     let bytes = minicbor::to_vec(message).expect("a message can be encoded");
     let grown = grown(&bytes).expect("a message is an array whose last element is its body");
     minicbor::decode(&grown).expect("an older node skips the fields that it does not know")
+}
+
+/// What a koi that knows no groups reads of a state on disk, and writes.
+pub(crate) fn state_without_groups(durable: &mut Durable) {
+    forget_groups(&mut durable.record);
+    forget_groups(&mut durable.applied);
+    durable.held_elsewhere.clear();
+    durable.rules = 0;
+}
+
+fn forget_groups(record: &mut Record) {
+    record.others.clear();
+    record.needs = 0;
+}
+
+/// What a koi that knows no groups reads of a message.
+pub(crate) fn without_groups(mut message: Message) -> Message {
+    let record = match &mut message.body {
+        Body::Heartbeat(heartbeat) => {
+            heartbeat.other_masters.clear();
+            Some(&mut heartbeat.record)
+        }
+        Body::Report(report) => {
+            report.others.clear();
+            None
+        }
+        Body::Answer(answer) => {
+            answer.others.clear();
+            answer.record.as_mut()
+        }
+        Body::PreVoteAnswer(answer) => answer.record.as_mut(),
+        Body::Vote(vote) => Some(&mut vote.record),
+        Body::Farewell(farewell) => {
+            farewell.others.clear();
+            None
+        }
+        Body::Obituary(obituary) => {
+            obituary.down.clear();
+            None
+        }
+        Body::Hello(_)
+        | Body::PreVote(_)
+        | Body::RequestVote(_)
+        | Body::StaleTerm(_)
+        | Body::Resign(_)
+        | Body::OtherRun(_) => None,
+    };
+    record.into_iter().for_each(forget_groups);
+    message
+}
+
+/// What a koi that knows no groups says where one that does says this.
+pub(crate) fn said_without_groups(message: Message) -> Message {
+    let mut message = without_groups(message);
+    let info = match &mut message.body {
+        Body::Hello(hello) => &mut hello.info,
+        Body::Heartbeat(heartbeat) => &mut heartbeat.info,
+        Body::Report(report) => &mut report.info,
+        Body::PreVote(poll) => &mut poll.info,
+        Body::RequestVote(claim) => &mut claim.info,
+        _ => return message,
+    };
+    info.rules = MEMBERS_RULE;
+    message
 }
 
 /// The message with one field more, and its body with one field more.
