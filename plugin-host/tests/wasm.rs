@@ -20,7 +20,7 @@ fn lasting(text: &str) -> Result<Outcome, HookError> {
 }
 
 /// What a status without anything but its state and score is.
-fn score(result: Result<Outcome, HookError>) -> Option<i32> {
+fn score(result: Result<Outcome, HookError>) -> Option<i64> {
     match result.unwrap() {
         Outcome::Status(report) => report.score,
         Outcome::Done => panic!("not a status"),

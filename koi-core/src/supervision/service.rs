@@ -76,7 +76,7 @@ pub(crate) struct Service {
     pub(crate) restart: Option<Restart>,
     /// When it was restarted, within its window.
     restarts: Vec<Time>,
-    pub(crate) score: Option<i32>,
+    pub(crate) score: Option<i64>,
     pub(crate) message: Option<ServiceNote>,
     pub(crate) cause: Option<Cause>,
     /// Hooks that have failed since the last that did not.

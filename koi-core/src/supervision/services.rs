@@ -167,7 +167,7 @@ impl Services {
     }
 
     /// The lowest score that any critical service gave.
-    pub(crate) fn score(&self) -> Option<i32> {
+    pub(crate) fn score(&self) -> Option<i64> {
         self.list.iter().filter(|s| s.is_critical()).filter_map(|s| s.score).min()
     }
 

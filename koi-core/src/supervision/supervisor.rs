@@ -721,13 +721,14 @@ impl ServiceSupervisor {
     /// The services in one line, for the leader.
     pub(crate) fn summary(&self, settings: &Settings, around: &NodeContext) -> RunnerSummary {
         let state = self.state(settings, around);
+        let (short_score, long_score) = RunnerSummary::score_fields(self.services.score());
         RunnerSummary {
             state,
             holds: self.lease.map(|h| h.epoch),
             released: self.released,
             maybe_promoted: self.maybe_promoted(),
             promotable: matches!(state, NodeState::Standby | NodeState::Master),
-            score: self.services.score(),
+            short_score,
             failure: self
                 .last_failure
                 .as_ref()
@@ -751,6 +752,7 @@ impl ServiceSupervisor {
                 .map(|last| InVain { times: self.in_vain.lately(around.now), ago: around.now.since(last) }),
             suspect: self.services.suspect(),
             unasked: self.services.unasked(),
+            long_score,
         }
     }
 }

@@ -121,15 +121,16 @@ prop_compose! {
 prop_compose! {
     fn summary()(
         (state, score, failure, failures, reason) in
-            (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
+            (node_state(), any::<Option<i64>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
         holds in option::of(epoch()), released in epoch(), maybe_promoted: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
         restless in option::of(restless()), in_vain in option::of(in_vain())
     ) -> RunnerSummary {
+        let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
-            state, holds, released, maybe_promoted, promotable, score, failure, failures, unclean, maintenance, grace,
-            services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked,
+            state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
+            grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score,
         }
     }
 }
@@ -313,7 +314,7 @@ fn largest_summary() -> RunnerSummary {
         released: Epoch(u64::MAX),
         maybe_promoted: true,
         promotable: true,
-        score: Some(i32::MIN),
+        short_score: Some(i32::MIN),
         failure: Some(FailureNote {
             service: "s".repeat(limits::NAME_BYTES),
             hook: "promote".into(),
@@ -333,6 +334,7 @@ fn largest_summary() -> RunnerSummary {
         in_vain: Some(InVain { times: u32::MAX, ago: LONGEST }),
         suspect: true,
         unasked: true,
+        long_score: Some(i64::MIN),
     }
 }
 

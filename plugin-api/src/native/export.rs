@@ -166,7 +166,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
     host.put(abi::PUT_MESSAGE, "", &report.message, 0);
     if let Some(score) = report.score {
-        host.put(abi::PUT_SCORE, "", "", score.into());
+        host.put(abi::PUT_SCORE, "", "", score);
     }
     for (key, value) in &report.details {
         host.put(abi::PUT_DETAIL, key, value, 0);

@@ -119,7 +119,7 @@ static int32_t say_much(const koi_host *host)
     memset(text, 'x', sizeof(text) - 1);
     text[5] = '\n';
     koi_message(host, text);
-    koi_score(host, -7);
+    koi_score(host, INT64_C(-7000000000));
     for (i = 0; i < 20; i++)
         koi_detail(host, text, text);
     koi_log(host, KOI_LOG_ERROR, text);

@@ -82,7 +82,7 @@ fn runner() -> RunnerSummary {
         released: Epoch(65_540),
         maybe_promoted: true,
         promotable: false,
-        score: Some(-11),
+        short_score: Some(-11),
         failure: Some(FailureNote {
             service: "web".to_owned(),
             hook: "promote".to_owned(),
@@ -102,6 +102,7 @@ fn runner() -> RunnerSummary {
         in_vain: Some(InVain { times: 16, ago: us(2_000_007) }),
         suspect: true,
         unasked: false,
+        long_score: None,
     }
 }
 
@@ -143,6 +144,12 @@ fn report() -> Report {
         heard: Some(31),
         unfit: Some("its disk is full".to_owned()),
     }
+}
+
+/// A score beyond 32 bits: who reads only those has the nearest.
+fn long_score() -> Report {
+    let runner = RunnerSummary { short_score: Some(i32::MAX), long_score: Some(1 << 40), ..runner() };
+    Report { runner: Some(runner), ..report() }
 }
 
 fn pre_vote_answer() -> PreVoteAnswer {
@@ -200,6 +207,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ),
         ("report", Body::Report(report())),
         ("report-bare", Body::Report(bare)),
+        ("report-long-score", Body::Report(long_score())),
         ("answer", Body::Answer(answer)),
         (
             "answer-bare",

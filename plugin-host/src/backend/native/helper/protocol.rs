@@ -125,7 +125,7 @@ pub(crate) struct FunctionResult {
     pub(crate) code: i32,
     /// And what it put.
     pub(crate) message: String,
-    pub(crate) score: Option<i32>,
+    pub(crate) score: Option<i64>,
     pub(crate) details: Vec<(String, String)>,
 }
 

@@ -148,7 +148,7 @@ pub(crate) enum HookEnding {
         #[n(1)]
         message: String,
         #[n(2)]
-        score: Option<i32>,
+        score: Option<i64>,
         #[n(3)]
         details: Vec<(String, String)>,
     },

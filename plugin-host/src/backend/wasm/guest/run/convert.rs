@@ -89,7 +89,7 @@ pub(crate) fn status(report: wit::StatusReport) -> HookEnding {
         (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
     };
     let details = report.details.into_iter().take(DETAILS).map(of_people).collect();
-    HookEnding::Status { observed, message, score: report.promotion_score, details }
+    HookEnding::Status { observed, message, score: report.promotion_score.map(i64::from), details }
 }
 
 /// What a component says of itself.
