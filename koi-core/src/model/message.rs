@@ -319,6 +319,10 @@ pub struct RunnerSummary {
     /// The score, where 32 bits do not hold it.
     #[n(20)]
     pub long_score: Option<i64>,
+    /// The epoch that the hooks were given by which every critical service was promoted; none: not every one is, or an earlier run of the daemon
+    /// has promoted it.
+    #[n(21)]
+    pub promoted_under: Option<Epoch>,
 }
 
 impl RunnerSummary {

@@ -39,6 +39,24 @@ pub struct Record {
     /// The change of the members that is under way. While it stands every quorum is one of the members before and of those after.
     #[n(8)]
     pub change: Option<MemberChange>,
+    /// The newest epoch under which all critical services were promoted by their hooks, as the master has told; none: none is known. A leader from before this
+    /// field drops it, and it is known again with the next mastership.
+    #[n(9)]
+    pub promoted: Option<Epoch>,
+    /// The mastership before this one; while there is none, the last. Dropped as [`Record::promoted`] is.
+    #[n(10)]
+    pub previous: Option<PastMastership>,
+}
+
+/// A mastership that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PastMastership {
+    /// The node.
+    #[n(0)]
+    pub node: NodeId,
+    /// Its number.
+    #[n(1)]
+    pub epoch: Epoch,
 }
 
 /// One elector more, one less, or one in another's place.
@@ -53,6 +71,13 @@ pub struct MemberChange {
 }
 
 impl Record {
+    /// The mastership ends, and is the previous one now.
+    pub fn end_mastership(&mut self) {
+        if let Some(MasterEntry { node, epoch, .. }) = self.master.take() {
+            self.previous = Some(PastMastership { node, epoch });
+        }
+    }
+
     /// The members when the change that is under way has ended.
     pub fn members_after(&self) -> BTreeSet<NodeId> {
         let MemberChange { add, remove } = self.change.unwrap_or_default();

@@ -231,7 +231,7 @@ impl NodeRef<'_> {
             let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
             return Ok((next, Answered { message, steps: Vec::new() }));
         }
-        next.master = None;
+        next.end_mastership();
         let message = format!("taken on your word: nothing is promoted on {name}");
         Ok((next, Answered { message, steps: Vec::new() }))
     }

@@ -61,6 +61,8 @@ impl ServiceHandler<'_> {
         let address = self.durable.applied.master.as_ref().and_then(|m| self.node().master_address(m.node));
         let master = self.durable.applied.master.as_ref().map(|m| (m.name.as_str(), address));
         self.runner.note_master(master);
+        let previous = self.durable.applied.previous.map(|p| (self.node().name_of(p.node), p.epoch));
+        self.runner.note_masterships(self.durable.applied.promoted, previous);
         let outcome = self.runner.advance(self.ctx.settings, &around, self.ctx.outbox.effects());
         if outcome.clear_mark && self.runner.lease().is_none() {
             self.durable.clear_mark();

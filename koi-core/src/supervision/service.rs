@@ -11,7 +11,7 @@ use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
 use crate::reason::{FailureReason, IneligibleReason, ServiceNote};
 use crate::supervision::service::restart::Restart;
-use crate::types::{Hook, ServiceState, Time};
+use crate::types::{Epoch, Hook, ServiceState, Time};
 use crate::view::Action;
 
 /// For so long a contradiction is remembered: the same once more within it is a failure.
@@ -64,6 +64,8 @@ pub(crate) struct Service {
     pub(crate) promotable: bool,
     /// The steps up that were really taken.
     taken: StepsTaken,
+    /// The epoch that its promote was given; none: it is not promoted by one that this run of the daemon has begun.
+    pub(crate) promoted_under: Option<Epoch>,
     /// It appeared while the node was master, and has not been promoted yet: it fails nobody but itself.
     newcomer: bool,
     /// When one that stands aside and has failed is tried again, how often it has failed, and when last.
@@ -157,6 +159,7 @@ impl Service {
             stops_again: false,
             promotable: false,
             taken: StepsTaken::default(),
+            promoted_under: None,
             newcomer: false,
             again_at: Time::NEVER,
             in_vain: 0,
@@ -501,6 +504,7 @@ impl Service {
                 self.state = ServiceState::Started;
                 self.maybe_promoted = false;
                 self.taken.promote = false;
+                self.promoted_under = None;
                 self.next_status = now + self.spec.status_interval;
                 if self.bad_statuses > 0 {
                     // Promoted it was borne with. It is no candidate again before it is known to be well.
@@ -531,6 +535,7 @@ impl Service {
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.maybe_promoted = self.suspect;
         self.taken = StepsTaken::default();
+        self.promoted_under = None;
         self.must_stop = false;
         self.stop_failed = false;
         self.stops_again = false;
@@ -573,6 +578,7 @@ impl Service {
             Observed::Standby => {
                 self.state = ServiceState::Started;
                 self.taken = StepsTaken { start: true, promote: false };
+                self.promoted_under = None;
                 self.maybe_promoted = false;
                 self.promotable = true;
             }

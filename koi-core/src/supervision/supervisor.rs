@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::Event;
-use crate::io::{Cause, Effect, HookEnd, Readiness, RunId, ServiceSpec};
+use crate::io::{Cause, DownReason, Effect, HookEnd, Readiness, RunId, ServiceSpec};
 use crate::limits::{self, clip};
 use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
@@ -217,6 +217,11 @@ impl ServiceSupervisor {
     /// What hooks are told of the master: its name and address.
     pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
         self.services.note_master(master);
+    }
+
+    /// What hooks are told of masterships.
+    pub(crate) fn note_masterships(&mut self, promoted: Option<Epoch>, previous: Option<(String, Epoch)>) {
+        self.services.note_masterships(promoted, previous);
     }
 
     /// Whether the fence is armed, and if not, why.
@@ -558,6 +563,8 @@ impl ServiceSupervisor {
             action: self.action(settings, around),
             urgent: lost.is_some(),
             overdue: lost.filter(|deadline| *deadline <= around.now),
+            deadline: lost,
+            reason: self.down_reason(around),
             may_promote: self.lease.is_some_and(|h| h.marked),
             in_maintenance,
             may_ask: self.unreadable.is_none(),
@@ -566,6 +573,22 @@ impl ServiceSupervisor {
             state: self.state(settings, around),
             epoch: self.lease.map_or(around.epoch, |h| h.epoch),
             cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.ineligible_reason()),
+        }
+    }
+
+    /// Why the services go down, if they all do.
+    fn down_reason(&self, around: &NodeContext) -> Option<DownReason> {
+        let lost = self.lease.filter(|held| held.lost.is_some());
+        if lost.is_some_and(|held| held.fenced) {
+            Some(DownReason::Fenced)
+        } else if lost.is_some() || self.phase == Phase::TakingDown {
+            Some(DownReason::LeaseLost)
+        } else if self.has_failed() {
+            Some(DownReason::Failed)
+        } else if around.stopped || around.leaving {
+            Some(DownReason::Stopping)
+        } else {
+            self.lease.filter(|held| held.demote_requested).map(|_| DownReason::Ordered)
         }
     }
 
@@ -753,6 +776,7 @@ impl ServiceSupervisor {
             suspect: self.services.suspect(),
             unasked: self.services.unasked(),
             long_score,
+            promoted_under: self.services.promoted_under().filter(|_| state == NodeState::Master),
         }
     }
 }

@@ -10,7 +10,7 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Vote,
 };
-use koi_core::record::{MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -82,13 +82,20 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn past()(node in node(), epoch in epoch()) -> PastMastership {
+        PastMastership { node, epoch }
+    }
+}
+
+prop_compose! {
     fn record()(
         version in version(), master in option::of(master()), target in option::of(node()), manual: bool,
         maintenance: bool, stopped in btree_set(node(), 0..=limits::STOPPED), last_epoch in epoch(),
-        members in btree_set(node(), 0..=limits::MEMBERS), add in option::of(node()), remove in option::of(node())
+        members in btree_set(node(), 0..=limits::MEMBERS), add in option::of(node()), remove in option::of(node()),
+        promoted in option::of(epoch()), previous in option::of(past())
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| manual);
-        Record { version, master, target, manual, maintenance, stopped, last_epoch, members, change }
+        Record { version, master, target, manual, maintenance, stopped, last_epoch, members, change, promoted, previous }
     }
 }
 
@@ -125,12 +132,12 @@ prop_compose! {
         holds in option::of(epoch()), released in epoch(), maybe_promoted: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
-        restless in option::of(restless()), in_vain in option::of(in_vain())
+        restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch())
     ) -> RunnerSummary {
         let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
             state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
-            grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score,
+            grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score, promoted_under,
         }
     }
 }
@@ -300,6 +307,8 @@ fn largest_record() -> Record {
         last_epoch: Epoch(u64::MAX),
         members: largest_members(),
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
+        promoted: Some(Epoch(u64::MAX)),
+        previous: Some(PastMastership { node: NodeId(u128::MAX), epoch: Epoch(u64::MAX) }),
     }
 }
 
@@ -335,6 +344,7 @@ fn largest_summary() -> RunnerSummary {
         suspect: true,
         unasked: true,
         long_score: Some(i64::MIN),
+        promoted_under: Some(Epoch(u64::MAX)),
     }
 }
 

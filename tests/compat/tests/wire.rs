@@ -72,6 +72,8 @@ fn record() -> Record {
         last_epoch: Epoch(65_538),
         members: BTreeSet::from([NodeId(0x1001), NodeId(0x1002), NodeId(0x1003)]),
         change: Some(MemberChange { add: Some(NodeId(0x1005)), remove: Some(NodeId(0x1003)) }),
+        promoted: None,
+        previous: None,
     }
 }
 
@@ -103,6 +105,7 @@ fn runner() -> RunnerSummary {
         suspect: true,
         unasked: false,
         long_score: None,
+        promoted_under: None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::leader::placement::{Choice, MasterDecision, Wait};
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{DropReason, WaitReason};
-use crate::record::{MasterEntry, Record};
+use crate::record::{MasterEntry, PastMastership, Record};
 use crate::types::{NodeId, NodeState, Time};
 
 impl LeadershipHandler<'_> {
@@ -57,7 +57,7 @@ impl LeadershipHandler<'_> {
                     self.answer_runner(entry.node, entry.session);
                 }
             }
-            MasterDecision::Free => next.master = None,
+            MasterDecision::Free => next.end_mastership(),
             MasterDecision::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
         }
     }
@@ -105,6 +105,7 @@ impl LeadershipHandler<'_> {
         let Some(lead) = self.lead else { return };
         let Some(seen) = lead.runners().of_run(entry.node, entry.session) else { return };
         entry.unclean |= seen.summary.unclean;
+        next.promoted = next.promoted.max(seen.summary.promoted_under);
         // A grace or a lease was raised. The record takes the longer hold time before a longer lease is granted (R6).
         entry.hold = entry.hold.max(self.ctx.settings.hold(seen.summary.grace));
         if entry.unclean && !seen.summary.unclean && seen.summary.promotable {
@@ -125,6 +126,7 @@ impl LeadershipHandler<'_> {
         let newest = || lead.runners().of_node(entry.node).next_back().filter(|s| s.session > entry.session);
         let heir = if mutant!(CopyAdopts) { newest() } else { node.successor(entry) };
         if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
+            next.previous = Some(PastMastership { node: entry.node, epoch: entry.epoch });
             entry.session = seen.session;
             entry.epoch = next.last_epoch.next_in(lead.term());
             next.last_epoch = entry.epoch;

@@ -1,7 +1,7 @@
 //! What must hold at every instant. One invariant, one file.
 
 use koi_core::event::Event;
-use koi_core::io::{Answered, Command, CommandError, HookRun, ServiceSpec};
+use koi_core::io::{Answered, Command, CommandError, HookEnd, HookRun, ServiceSpec};
 use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
@@ -14,6 +14,7 @@ mod maintenance;
 mod once;
 mod pace;
 mod promises;
+mod promoted_epochs;
 mod restarts;
 mod terms;
 mod tolerance;
@@ -24,6 +25,7 @@ mod turns;
 pub struct Invariants {
     epochs: epochs::Epochs,
     promises: promises::Promises,
+    promoted_epochs: promoted_epochs::PromotedEpochs,
     pace: pace::Pace,
     terms: terms::Terms,
     restarts: restarts::Restarts,
@@ -36,9 +38,14 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
+        self.violations.extend(self.promoted_epochs.check(now, machine, machines[machine].life, run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
         self.violations.extend(turns::check(now, &machines[machine], run));
+    }
+
+    pub(crate) fn hook_ended(&mut self, run: &HookRun, end: &HookEnd) {
+        self.promoted_epochs.hook_ended(run, end);
     }
 
     pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {

@@ -54,6 +54,9 @@ pub(crate) struct HookRequest {
     /// The call is part of a test.
     #[n(15)]
     pub(crate) test: Option<TestClock>,
+    /// How long the guest is told that it has: no longer than lease and grace last.
+    #[n(16)]
+    pub(crate) deadline_ms: u64,
 }
 
 /// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
@@ -116,6 +119,7 @@ impl HookRequest {
             is_repeated: false,
             secrets,
             test: None,
+            deadline_ms: u64::try_from(context.time_left().min(left).as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
