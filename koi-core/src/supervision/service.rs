@@ -100,6 +100,8 @@ pub(crate) struct Service {
     setbacks: Patience,
     /// Statuses that have agreed with its promotion.
     confirmations: u8,
+    /// It was fit when it was demoted, and its status has not spoken since.
+    awaits_word: bool,
 }
 
 /// What the neighbours by priority allow.
@@ -180,6 +182,7 @@ impl Service {
             surprises: Patience::default(),
             setbacks: Patience::default(),
             confirmations: 0,
+            awaits_word: false,
         }
     }
 
@@ -289,6 +292,7 @@ impl Service {
         }
         if hook != Hook::Status {
             self.claimed = None;
+            self.awaits_word = false;
         }
         self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
         if hook == Hook::Status {
@@ -505,17 +509,13 @@ impl Service {
                 self.maybe_promoted = false;
                 self.taken.promote = false;
                 self.promoted_under = None;
-                self.next_status = now + self.spec.status_interval;
-                if self.bad_statuses > 0 {
-                    // Promoted it was borne with. It is no candidate again before it is known to be well.
-                    self.promotable = false;
-                    self.next_status = now;
-                }
-                if self.doubts.contains_key(&Hook::Demote) {
-                    // Its word alone was not enough the last time.
-                    self.promotable = !self.spec.hooks.has(Hook::Status);
-                    self.next_status = now;
-                }
+                // A demote may leave it stopped, or out of step: it is no candidate again before its status has said how it is.
+                let speaks = self.spec.hooks.has(Hook::Status) && !mutant!(DemotedTrusted);
+                self.awaits_word = speaks && self.promotable && self.bad_statuses == 0;
+                self.promotable &= !speaks && self.bad_statuses == 0;
+                // One that was asked too early gets a moment.
+                let doubted = self.doubts.contains_key(&Hook::Demote);
+                self.next_status = if doubted { now + self.spec.status_interval } else { now };
             }
             Hook::Status => {
                 let observed = Observed::Healthy;
@@ -552,6 +552,8 @@ impl Service {
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
         self.bad_statuses = 0;
+        self.awaits_word = false;
+        let demoted = self.claimed == Some(Hook::Demote);
         self.unasked = self.unasked.saturating_sub(1);
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some(hook) = self.contradicts(report.observed, now) {
@@ -560,7 +562,8 @@ impl Service {
             self.maybe_promoted |= self.suspect;
             return self.went_wrong(Cause { hook, reason, timed_out: false, lasting: false }, block);
         }
-        if self.surprised_by(report.observed) {
+        let left_stopped = demoted && report.observed == Observed::Stopped;
+        if self.surprised_by(report.observed) && !left_stopped {
             self.surprises.count(now);
         }
         self.score = report.score;
@@ -626,6 +629,11 @@ impl Service {
             Observed::Stopped => true,
             Observed::Live => promoted,
         }
+    }
+
+    /// It can be promoted, or could be when it was demoted, and nothing has been said of it since.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.promotable || self.awaits_word
     }
 
     fn went_wrong(&mut self, cause: Cause, block: bool) -> Consequence {

@@ -181,6 +181,11 @@ impl Services {
         }
     }
 
+    /// Every one that is critical can be promoted, or could be when it was demoted, and nothing has been said of it since.
+    pub(crate) fn are_fit(&self) -> bool {
+        self.list.iter().filter(|s| s.is_critical()).all(Service::is_fit)
+    }
+
     /// The epoch under which all that are critical were promoted, if they are; with several the oldest.
     pub(crate) fn promoted_under(&self) -> Option<Epoch> {
         let critical = self.list.iter().filter(|s| s.is_critical());

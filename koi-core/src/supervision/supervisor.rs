@@ -296,8 +296,13 @@ impl ServiceSupervisor {
     fn all_promotable(&self, settings: &Settings) -> bool {
         // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
         let summary = self.services.summary(self.lease.is_some());
+        summary >= Summary::Promotable && self.may_rise(settings)
+    }
+
+    /// The fence and the guardian are no reason against it.
+    fn may_rise(&self, settings: &Settings) -> bool {
         let guarded = self.guarded.is_ready() || self.services.maybe_promoted();
-        summary >= Summary::Promotable && self.unarmed(settings).is_none() && guarded
+        self.unarmed(settings).is_none() && guarded
     }
 
     /// Why the fence is not armed, if it must be.
@@ -693,7 +698,9 @@ impl ServiceSupervisor {
     /// A mastership that its own node ended soon after it began, or under which nothing was ever promoted, counts against the node.
     fn judge(&mut self, held: &MasterLease, settings: &Settings, around: &NodeContext) {
         let bidden = around.stopped || around.leaving;
-        let own_fault = self.has_failed() || !self.all_promotable(settings);
+        // A demote that has just been done leaves nothing promotable, until its status has spoken.
+        let fit = self.services.are_fit() && self.may_rise(settings);
+        let own_fault = self.has_failed() || !(fit || self.all_promotable(settings));
         let never_rose = held.lost.is_some() && !held.rose;
         if !bidden && !held.confirmed && (own_fault || never_rose) {
             self.in_vain.count(around.now);

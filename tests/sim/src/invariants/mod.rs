@@ -6,6 +6,7 @@ use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
 
+mod asked;
 mod backlog;
 mod epochs;
 pub mod healing;
@@ -23,6 +24,7 @@ mod turns;
 /// All of them, and what each remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Invariants {
+    asked: asked::Asked,
     epochs: epochs::Epochs,
     promises: promises::Promises,
     promoted_epochs: promoted_epochs::PromotedEpochs,
@@ -38,14 +40,17 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
-        self.violations.extend(self.promoted_epochs.check(now, machine, machines[machine].life, run));
+        let life = machines[machine].life;
+        self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
+        self.violations.extend(self.asked.check(now, machine, life, run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
         self.violations.extend(turns::check(now, &machines[machine], run));
     }
 
-    pub(crate) fn hook_ended(&mut self, run: &HookRun, end: &HookEnd) {
+    pub(crate) fn hook_ended(&mut self, machine: usize, life: u64, run: &HookRun, end: &HookEnd) {
         self.promoted_epochs.hook_ended(run, end);
+        self.asked.hook_ended(machine, life, run, end);
     }
 
     pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {
