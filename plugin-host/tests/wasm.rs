@@ -264,11 +264,16 @@ async fn a_guest_that_is_asked_gently_learns_it_and_what_it_complains_of_then_is
     // It was not ended by force: it has returned by itself.
     assert_eq!(ask.log.lines(), ["Info about to sleep", "Debug interrupted"]);
 
-    // So does one whose lease and grace end: that it has a time-out is of no use then.
+    // So does one whose lease and grace end: that it has a time-out is of no use then. One that begins later has nothing else.
     let over = "(if (i64.ne (call $remaining) (i64.const 0)) (then unreachable)) (call $done)";
     let handler = node.handler("over", &Guest::new("over").hook("demote", over).build(), "");
-    let ask = Ask::new(&handler).with_context(|context| context.circumstances.left = Some(Duration::ZERO));
+    let ask = Ask::new(&handler)
+        .with_context(|context| context.circumstances.left = Some(Duration::from_millis(1)));
     assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
+    let late = "(if (i64.eqz (call $remaining)) (then unreachable)) (call $done)";
+    let handler = node.handler("late", &Guest::new("late").hook("stop", late).build(), "");
+    let ask = Ask::new(&handler).with_context(|context| context.circumstances.left = Some(Duration::ZERO));
+    assert_eq!(ask.hook(Hook::Stop).await, Ok(Outcome::Done));
 
     let naps = "(if (i32.eqz (call $sleep (i64.const 10))) (then unreachable)) (call $done)";
     let handler = node.handler("naps", &Guest::new("naps").hook("start", naps).build(), "");

@@ -427,7 +427,7 @@ impl Services {
             Action::Fail | Action::Stop => TargetRole::None,
         };
         let takes_down = matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed);
-        let own_reason = || match service.cause.is_some() || in_restart(service) {
+        let own_reason = || match from == ServiceState::Failing || in_restart(service) {
             true => Some(DownReason::Failed),
             false => service.spec.disabled.then_some(DownReason::Ordered),
         };

@@ -104,6 +104,13 @@ impl CallRequest {
     }
 }
 
+impl CallRequest {
+    /// What the plugin is told that it has left. What begins when lease and grace are over has its time-out: it must still come down.
+    pub(crate) fn told_ms(&self) -> u64 {
+        if self.deadline_ms == 0 { self.timeout_ms } else { self.deadline_ms }
+    }
+}
+
 /// A path for a plugin: what is not UTF-8 in it is replaced.
 pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
