@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::io::{Effect, Input, ServiceSpec};
+use crate::io::{DownReason, Effect, Input, ServiceSpec};
 use crate::outbox::Effects;
 use crate::settings::Settings;
 use crate::supervision::services::{Goal, Services};
@@ -84,6 +84,8 @@ impl Teardown {
             action: Action::Stop,
             urgent: true,
             overdue: self.overdue.filter(|by| *by <= now),
+            deadline: self.overdue,
+            reason: Some(DownReason::LeaseLost),
             may_promote: false,
             in_maintenance: false,
             may_ask: false,

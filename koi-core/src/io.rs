@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-pub use koi_hook::{Observed, StatusReport, TargetRole};
+pub use koi_hook::{DownReason, Observed, StatusReport, TargetRole};
 
 use crate::event::Event;
 use crate::group::GroupName;
@@ -168,6 +168,10 @@ pub struct HookRun {
     pub hook: Hook,
     /// After this it has failed.
     pub timeout: Duration,
+    /// How long it really has: its time-out, or what is left of the grace when the lease is lost (R7). Zero: the grace is over.
+    pub left: Duration,
+    /// Why the service goes down; none: it does not, or there is no word for it.
+    pub reason: Option<DownReason>,
     /// 1 for the first try since the last success.
     pub attempt: u32,
     /// What the service is to be.
@@ -176,8 +180,12 @@ pub struct HookRun {
     pub state: NodeState,
     /// The fencing token.
     pub epoch: Epoch,
+    /// The newest epoch that was promoted in full, as far as known; zero: none is. It never gets smaller within a session.
+    pub promoted_epoch: Epoch,
     /// Name and address of the master, as far as known.
     pub master: Option<(String, Option<IpAddr>)>,
+    /// Name and epoch of the master before this one, or of the last, as far as known.
+    pub previous: Option<(String, Epoch)>,
     /// For `failed`: why it is called.
     pub cause: Option<Cause>,
 }

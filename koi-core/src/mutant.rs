@@ -90,6 +90,8 @@ pub enum Mutant {
     RestartUnbounded,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
+    /// What was demoted is a candidate before its status has said how it is.
+    DemotedTrusted,
     /// A node that cannot write its mark is named master.
     UnfitNamed,
     /// A node that does not hear the leader counts as if it did.
@@ -120,7 +122,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 55] = [
+    pub const ALL: [Mutant; 56] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -163,6 +165,7 @@ impl Mutant {
         Mutant::RestartsUncounted,
         Mutant::RestartUnbounded,
         Mutant::DoubtedTaken,
+        Mutant::DemotedTrusted,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,
         Mutant::ResignUnbound,

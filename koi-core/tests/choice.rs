@@ -54,6 +54,15 @@ fn the_highest_score_wins_and_then_the_longest_uptime() {
     cluster.run_until(10_000, "a master", |c| c.master().is_some());
     assert_eq!(cluster.master(), Some(1));
 
+    // Both are beyond 32 bits, as places in a log are.
+    let mut cluster = Cluster::off(3);
+    cluster.ending(0, "web", Hook::Status, scores(1 << 40));
+    cluster.ending(2, "web", Hook::Status, scores((1 << 40) + 1));
+    cluster.ending(1, "web", Hook::Status, scores(i64::MIN));
+    cluster.start_all();
+    cluster.run_until(10_000, "a master", |c| c.master().is_some());
+    assert_eq!(cluster.master(), Some(2));
+
     let mut cluster = Cluster::off(3);
     cluster.start(1);
     cluster.run(3000);

@@ -1,8 +1,9 @@
 //! Without a guardian nothing is newly promoted (R8), and what is promoted stays so.
 
-use koi_core::io::{Input, Readiness};
-use koi_core::types::{NodeState, ServiceState};
-use koi_sim::scripted::{Solo, service};
+use koi_core::guard::{ServiceLevel, Teardown};
+use koi_core::io::{DownReason, Effect, Input, Readiness};
+use koi_core::types::{Epoch, Hook, NodeState, ServiceState, Time};
+use koi_sim::scripted::{Solo, ms, service, settings};
 
 fn lose_guardian(solo: &mut Solo) {
     solo.input(0, Input::Guarded(Readiness::NotReady { why: "the guardian does not answer".to_owned() }));
@@ -42,4 +43,18 @@ fn a_master_that_loses_its_guardian_goes_on() {
     assert_eq!((solo.state(), solo.is("web")), (NodeState::Master, ServiceState::Promoted));
     assert!(solo.view(0).warnings.iter().any(|w| w.contains("guardian")), "and says so");
     assert!(solo.hooks().iter().all(|hook| hook == "web.status"));
+}
+
+#[test]
+fn what_a_guardian_takes_down_is_told_that_the_lease_is_lost_and_what_is_left_of_the_grace() {
+    let now = Time(5_000_000);
+    let up = [("web".to_owned(), ServiceLevel::Promoted)].into();
+    let by = Some(now + ms(800));
+    let mut down = Teardown::new(settings("a", 3), vec![service("web")], &up, by, Epoch(7), now);
+    let calls = std::iter::from_fn(|| down.poll_effect()).filter_map(|effect| match effect {
+        Effect::RunHook(run) => Some((run.hook, run.epoch, run.reason, run.left)),
+        _ => None,
+    });
+    let first = (Hook::Demote, Epoch(7), Some(DownReason::LeaseLost), ms(800));
+    assert_eq!(calls.collect::<Vec<_>>(), [first]);
 }

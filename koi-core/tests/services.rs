@@ -2,7 +2,7 @@
 
 use koi_core::io::{Command, HandlerInstance, HookEnd, Observed, ServiceSpec};
 use koi_core::types::{Hook, HookSet, NodeId, NodeState, ServiceState};
-use koi_sim::scripted::{Solo, fails, saw, service};
+use koi_sim::scripted::{Cluster, Solo, fails, saw, service};
 
 const LOW_MID_HIGH: [&str; 3] = ["10-low", "20-mid", "30-high"];
 
@@ -27,7 +27,8 @@ fn what_status_says_of_a_standby_is_taken_as_the_truth() {
         solo.is_slow("web", Hook::Status);
         solo.pass(10_100);
         solo.ends("web", Hook::Status, seen.clone());
-        if solo.is("web") == ServiceState::Started && does.contains(&"web.start") {
+        let moves = does.contains(&"web.start") || does.contains(&"web.demote");
+        if solo.is("web") == ServiceState::Started && moves {
             // Whether it can be promoted is asked again at once.
             solo.ends("web", Hook::Status, saw(Observed::Standby));
         }
@@ -399,4 +400,47 @@ fn the_states_of_a_service_and_of_a_node_are_ordered_as_ever() {
         "Failed Disconnected Stopped Live Slave Master"
     );
     assert_eq!(N::Standby.as_str(), "Standby");
+}
+
+#[test]
+fn what_was_demoted_is_no_candidate_before_its_status_has_spoken_and_nobody_waits_for_that() {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    cluster.slow(master, "web", Hook::Status);
+    cluster.promote(&cluster.name(leader)).expect("it is done");
+    let took = cluster.run_until(1000, "the new master", |c| c.master() == Some(leader));
+    assert!(took <= 20, "{took} ms: the release does not wait");
+    cluster.run(500);
+    assert_eq!(cluster.node_state(master), NodeState::Live);
+    cluster.finish(master, "web", Hook::Status, saw(Observed::Standby));
+    cluster.run(100);
+    assert_eq!(cluster.node_state(master), NodeState::Standby);
+}
+
+#[test]
+fn an_old_master_is_taken_again_only_when_its_own_status_says_that_it_can_be() {
+    let mut cluster = Cluster::with_master(2);
+    let old = cluster.master().expect("there is one");
+    let target = 1 - old;
+    cluster.ending(target, "web", Hook::Promote, fails());
+    cluster.slow(old, "web", Hook::Status);
+    cluster.promote(&cluster.name(target)).expect("it is done");
+    cluster.run_until(3000, "the target has failed", |c| c.node_state(target) == NodeState::Failed);
+    cluster.run(3000);
+    assert_eq!((cluster.master(), cluster.node_state(old)), (None, NodeState::Live));
+    cluster.finish(old, "web", Hook::Status, saw(Observed::Standby));
+    cluster.run_until(1000, "the old one again", |c| c.master() == Some(old));
+}
+
+#[test]
+fn a_demote_may_leave_a_service_stopped() {
+    let mut solo = Solo::master(&[service("web")]);
+    solo.will_end("web", Hook::Status, saw(Observed::Stopped));
+    solo.is_slow("web", Hook::Start);
+    solo.wants_back = solo.grants.take();
+    solo.pass(300);
+    assert_eq!(solo.is("web"), ServiceState::Starting);
+    solo.will_end("web", Hook::Status, saw(Observed::Standby));
+    solo.ends("web", Hook::Start, HookEnd::Done);
+    solo.pass(300);
+    assert_eq!((solo.is("web"), solo.state()), (ServiceState::Started, NodeState::Standby));
 }

@@ -83,6 +83,43 @@ pub enum TargetRole {
     Promoted,
 }
 
+/// Why koi takes a service down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DownReason {
+    /// The lease ran out, or whoever held it is gone: another node may soon be promoted.
+    LeaseLost,
+    /// The mastership is wanted elsewhere, or an operator wants the service down.
+    Ordered,
+    /// A service of the node has failed, this one or another.
+    Failed,
+    /// The services of the node are stopped: koid ends, or an operator said so.
+    Stopping,
+    /// Lease and grace are over: the node is fenced, where a fence is configured.
+    Fenced,
+}
+
+impl DownReason {
+    /// Every reason.
+    pub const ALL: [DownReason; 5] = [
+        DownReason::LeaseLost,
+        DownReason::Ordered,
+        DownReason::Failed,
+        DownReason::Stopping,
+        DownReason::Fenced,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DownReason::LeaseLost => "lease-lost",
+            DownReason::Ordered => "ordered",
+            DownReason::Failed => "failed",
+            DownReason::Stopping => "stopping",
+            DownReason::Fenced => "fenced",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,5 +7,5 @@
 mod hook;
 mod status;
 
-pub use hook::{Hook, HookSet, TargetRole};
+pub use hook::{DownReason, Hook, HookSet, TargetRole};
 pub use status::{Observed, StatusReport};

@@ -8,7 +8,7 @@ pub struct StatusReport {
     /// One line for people; may be empty.
     pub message: String,
     /// Preference among standbys, higher is better; none: no opinion.
-    pub score: Option<i32>,
+    pub score: Option<i64>,
     /// Free-form keys and values for people. Nothing is decided by them.
     pub details: Vec<(String, String)>,
 }

@@ -37,6 +37,8 @@ pub enum Incident {
     Unsupported,
     /// The handler's code broke off: a trap, a panic, a lost process, an answer without a meaning.
     Crashed,
+    /// What it gave as a score is no whole number of 64 bits, and was left out. A line of its output says what it was.
+    NoScore,
 }
 
 /// Takes a call's output line by line. The implementation adds the service's and the hook's name, and bounds the length

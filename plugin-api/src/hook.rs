@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use koi_hook::{Hook, StatusReport, TargetRole};
+use koi_hook::{DownReason, Hook, StatusReport, TargetRole};
 
 /// Everything that koi knows about one call.
 #[derive(Clone, Debug)]
@@ -38,6 +38,28 @@ pub struct Context {
     pub config: Vec<(String, String)>,
     /// For [`Hook::Failed`]: why it is called.
     pub cause: Option<Failure>,
+    /// Why it is called, and what went before.
+    pub circumstances: Circumstances,
+}
+
+impl Context {
+    /// How long the call really has, counted from its beginning: its time-out, or less where lease and grace end before. Zero: they are over.
+    pub fn time_left(&self) -> Duration {
+        self.circumstances.left.map_or(self.timeout, |left| left.min(self.timeout))
+    }
+}
+
+/// Why a hook is called, and what went before. By default nothing of it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Why the service goes down; none: it does not, or there is no word for it.
+    pub reason: Option<DownReason>,
+    /// What is left of lease and grace, or of the time-out where that is less; none: the time-out is all there is.
+    pub left: Option<Duration>,
+    /// The newest epoch under which a node has promoted all of its critical services, as far as this node knows. Zero: it knows of none.
+    pub promoted_epoch: u64,
+    /// The node that was master before, and its epoch, as far as this node knows.
+    pub previous: Option<(String, u64)>,
 }
 
 /// Why [`Hook::Failed`] is called.

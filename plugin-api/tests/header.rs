@@ -64,6 +64,11 @@ fn facts() -> Vec<Fact> {
             config,
             config_count,
             failure,
+            deadline_ms,
+            promoted_epoch,
+            previous_epoch,
+            previous_master,
+            reason,
         ]
     );
     table!(

@@ -26,7 +26,7 @@ fn key(name: &str, kind: ConfigKind) -> ConfigKey {
     ConfigKey { name: name.into(), kind, ..ConfigKey::default() }
 }
 
-fn score(said: Result<Outcome, HookError>) -> Option<i32> {
+fn score(said: Result<Outcome, HookError>) -> Option<i64> {
     match said {
         Ok(Outcome::Status(report)) => report.score,
         other => panic!("no status: {other:?}"),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use koi_plugin_api::{
-    Call, CallLog, Context, Hook, HookSet, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
+    Call, CallLog, Circumstances, Context, Hook, HookSet, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
 };
 use koi_plugin_host::{
     DiscoverError, Discovery, Found, Host, LimitedLog, OpenError, Registry, Severity, Shape, Warning,
@@ -293,6 +293,7 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
         workdir: found.workdir(folder.0.path()).into(),
         config: ready.config.clone(),
         cause: None,
+        circumstances: Circumstances::default(),
     };
     let log = Arc::new(LimitedLog::new(memory.clone(), Arc::default()));
     let call = Call { hook: Hook::Start, context, log, abort, newest_epoch: NewestEpoch::default() };

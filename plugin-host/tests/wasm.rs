@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use guests::Guest;
 use guests::node::{Ask, Node};
-use koi_plugin_api::{Abort, Failure, Hook, HookError, NewestEpoch, Observed, Outcome, abort_pair};
+use koi_plugin_api::{
+    Abort, Circumstances, DownReason, Failure, Hook, HookError, NewestEpoch, Observed, Outcome, abort_pair,
+};
 
 const SPIN: &str = "(loop $again (br $again)) unreachable";
 
@@ -20,7 +22,7 @@ fn lasting(text: &str) -> Result<Outcome, HookError> {
 }
 
 /// What a status without anything but its state and score is.
-fn score(result: Result<Outcome, HookError>) -> Option<i32> {
+fn score(result: Result<Outcome, HookError>) -> Option<i64> {
     match result.unwrap() {
         Outcome::Status(report) => report.score,
         Outcome::Done => panic!("not a status"),
@@ -74,6 +76,55 @@ async fn a_status_carries_its_state_a_line_a_score_and_details() {
     let broken = "(call $status (i32.const 5) %{port 6379 is closed} (i32.const 0) (i32.const 0))";
     let handler = node.handler("broken", &Guest::new("broken").hook("status", broken).build(), "");
     assert_eq!(Ask::new(&handler).hook(Hook::Status).await, failed("port 6379 is closed"));
+}
+
+#[tokio::test]
+async fn a_score_has_64_bits() {
+    let far = "(drop (call $status (i32.const 2) %{in sync} (i32.const 1) (i32.const 0)))
+        (i64.store (i32.const 1056) (i64.const -7000000000))
+        (i32.const 1024)";
+    let node = Node::new();
+    let guest = |body: &str| Guest::new("far").hook("status", body).built_against("0.2.0").build();
+    let handler = node.handler("far", &guest(far), "");
+    let Ok(Outcome::Status(report)) = Ask::new(&handler).hook(Hook::Status).await else {
+        panic!("no status")
+    };
+    assert_eq!((report.message.as_str(), report.score), ("in sync", Some(-7_000_000_000)));
+
+    let handler = node.handler("broken", &guest("(call $error (i32.const 0) %{port 6379 is closed})"), "");
+    assert_eq!(Ask::new(&handler).hook(Hook::Status).await, failed("port 6379 is closed"));
+}
+
+#[tokio::test]
+async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
+    let demote = "(if (i64.gt_u (i64.load offset=96 (local.get $ctx)) (i64.const 900)) (then unreachable))
+        (if (i64.ne (i64.load offset=104 (local.get $ctx)) (i64.const 7)) (then unreachable))
+        (if (i32.ne (i32.load8_u offset=112 (local.get $ctx)) (i32.const 1)) (then unreachable))
+        (call $log (i32.const 2) (i32.load offset=120 (local.get $ctx)) (i32.load offset=124 (local.get $ctx)))
+        (if (i64.ne (i64.load offset=128 (local.get $ctx)) (i64.const 6)) (then unreachable))
+        (if (i32.ne (i32.load8_u offset=136 (local.get $ctx)) (i32.const 1)) (then unreachable))
+        (if (i32.ne (i32.load8_u offset=137 (local.get $ctx)) (i32.const 4)) (then unreachable))
+        (call $done)";
+    // Of what nobody knows there is nothing; what `failed` is given stands behind it all.
+    let wreck = "(if (i32.load8_u offset=112 (local.get $ctx)) (then unreachable))
+        (if (i32.load8_u offset=136 (local.get $ctx)) (then unreachable))
+        (call $error (i32.const 0) (i32.load offset=148 (local.get $ctx)) (i32.load offset=152 (local.get $ctx)))";
+    let guest = Guest::new("told").hook("demote", demote).hook("failed", wreck).built_against("0.2.0");
+    let node = Node::new();
+    let handler = node.handler("told", &guest.build(), "");
+    let ask = Ask::new(&handler);
+    let told = ask.with_context(|context| {
+        context.circumstances = Circumstances {
+            reason: Some(DownReason::Fenced),
+            left: Some(Duration::from_millis(900)),
+            promoted_epoch: 7,
+            previous: Some(("c".into(), 6)),
+        };
+    });
+    assert_eq!(told.hook(Hook::Demote).await, Ok(Outcome::Done));
+    assert_eq!(ask.log.lines(), ["Info c"]);
+    let cause = Failure { hook: Hook::Start, message: "no space left".into(), timed_out: false };
+    assert_eq!(ask.with_cause(cause).hook(Hook::Failed).await, failed("no space left"));
 }
 
 #[tokio::test]
@@ -212,6 +263,17 @@ async fn a_guest_that_is_asked_gently_learns_it_and_what_it_complains_of_then_is
     assert_eq!(call.await.unwrap(), Err(HookError::Aborted));
     // It was not ended by force: it has returned by itself.
     assert_eq!(ask.log.lines(), ["Info about to sleep", "Debug interrupted"]);
+
+    // So does one whose lease and grace end: that it has a time-out is of no use then. One that begins later has nothing else.
+    let over = "(if (i64.ne (call $remaining) (i64.const 0)) (then unreachable)) (call $done)";
+    let handler = node.handler("over", &Guest::new("over").hook("demote", over).build(), "");
+    let ask = Ask::new(&handler)
+        .with_context(|context| context.circumstances.left = Some(Duration::from_millis(1)));
+    assert_eq!(ask.hook(Hook::Demote).await, Ok(Outcome::Done));
+    let late = "(if (i64.eqz (call $remaining)) (then unreachable)) (call $done)";
+    let handler = node.handler("late", &Guest::new("late").hook("stop", late).build(), "");
+    let ask = Ask::new(&handler).with_context(|context| context.circumstances.left = Some(Duration::ZERO));
+    assert_eq!(ask.hook(Hook::Stop).await, Ok(Outcome::Done));
 
     let naps = "(if (i32.eqz (call $sleep (i64.const 10))) (then unreachable)) (call $done)";
     let handler = node.handler("naps", &Guest::new("naps").hook("start", naps).build(), "");

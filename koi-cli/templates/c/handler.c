@@ -167,7 +167,7 @@ koi_status handler_status(const koi_context *ctx)
     int64_t score;
     if (koi_config_integer(ctx, KOI("score"), &score)) {
         status.report.has_score = true;
-        status.report.score = (int32_t)score;
+        status.report.score = score;
     }
     if (epoch.at)
         koi_detail(&status, KOI("last epoch"), epoch);

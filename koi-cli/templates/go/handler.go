@@ -189,11 +189,10 @@ func look(ctx koi.Context) (details []koi.Pair, err error) {
 
 @END@
 // promotionScore is `score` of [config]; nil: it does not say.
-func promotionScore(ctx koi.Context) (*int32, error) {
+func promotionScore(ctx koi.Context) (*int64, error) {
 	score, given, err := ctx.ConfigInteger("score")
 	if !given || err != nil {
 		return nil, err
 	}
-	score32 := int32(score)
-	return &score32, nil
+	return &score, nil
 }

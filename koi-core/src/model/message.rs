@@ -286,9 +286,10 @@ pub struct RunnerSummary {
     /// Every service is promotable.
     #[n(4)]
     pub promotable: bool,
-    /// Preference among candidates, higher is better: the lowest that any of its services gave.
+    /// [`RunnerSummary::score`] in 32 bits: one that does not fit is the least or the greatest that does. All that koi reads where scores
+    /// have 32 bits.
     #[n(5)]
-    pub score: Option<i32>,
+    pub short_score: Option<i32>,
     /// The last failure of a service; none: there was none.
     #[n(6)]
     pub failure: Option<FailureNote>,
@@ -335,6 +336,27 @@ pub struct RunnerSummary {
     #[n(19)]
     #[cbor(default)]
     pub unasked: bool,
+    /// The score, where 32 bits do not hold it.
+    #[n(20)]
+    pub long_score: Option<i64>,
+    /// The epoch that the hooks were given by which every critical service was promoted; none: not every one is, or an earlier run of the daemon
+    /// has promoted it.
+    #[n(21)]
+    pub promoted_under: Option<Epoch>,
+}
+
+impl RunnerSummary {
+    /// Preference among candidates, higher is better: the lowest that any of its services gave.
+    pub fn score(&self) -> Option<i64> {
+        self.long_score.or(self.short_score.map(i64::from))
+    }
+
+    /// A score as [`RunnerSummary::short_score`] and [`RunnerSummary::long_score`] carry it.
+    pub fn score_fields(score: Option<i64>) -> (Option<i32>, Option<i64>) {
+        let short = |score: i64| i32::try_from(score.clamp(i32::MIN.into(), i32::MAX.into())).ok();
+        let short_score = score.and_then(short);
+        (short_score, score.filter(|score| short_score.map(i64::from) != Some(*score)))
+    }
 }
 
 /// A service that changes by itself again and again.

@@ -47,11 +47,49 @@ pub struct GroupRecord {
     /// Runners that an operator has stopped; at most [`crate::limits::STOPPED`].
     #[n(3)]
     pub stopped: BTreeSet<NodeId>,
+    /// The newest epoch under which all critical services were promoted by their hooks, as the master has told; none: none is known. A leader from before this
+    /// field drops it, and it is known again with the next mastership.
+    #[n(4)]
+    pub promoted: Option<Epoch>,
+    /// The mastership before this one; while there is none, the last. Dropped as [`GroupRecord::promoted`] is.
+    #[n(5)]
+    pub previous: Option<PastMastership>,
+}
+
+/// A mastership that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PastMastership {
+    /// The node.
+    #[n(0)]
+    pub node: NodeId,
+    /// Its number.
+    #[n(1)]
+    pub epoch: Epoch,
+}
+
+impl GroupRecord {
+    /// The mastership ends, and is the previous one now.
+    pub fn end_mastership(&mut self) {
+        if let Some(MasterEntry { node, epoch, .. }) = self.master.take() {
+            self.previous = Some(PastMastership { node, epoch });
+        }
+    }
+
+    /// There is more to it than what has been.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.master.is_some() || self.target.is_some() || self.manual || !self.stopped.is_empty()
+    }
 }
 
 /// A group of which there is nothing to remember.
-static UNKNOWN: GroupRecord =
-    GroupRecord { master: None, target: None, manual: false, stopped: BTreeSet::new() };
+static UNKNOWN: GroupRecord = GroupRecord {
+    master: None,
+    target: None,
+    manual: false,
+    stopped: BTreeSet::new(),
+    promoted: None,
+    previous: None,
+};
 
 /// The record as it is on the wire and on disk. What concerns `main` stands where it stood before there were other groups.
 #[derive(Encode, Decode)]
@@ -76,9 +114,13 @@ struct WireRecord {
     #[n(8)]
     change: Option<MemberChange>,
     #[n(9)]
+    promoted: Option<Epoch>,
+    #[n(10)]
+    previous: Option<PastMastership>,
+    #[n(11)]
     #[cbor(default, with = "sparse", has_nil)]
     others: BTreeMap<GroupName, GroupRecord>,
-    #[n(10)]
+    #[n(12)]
     #[cbor(default, with = "sparse", has_nil)]
     needs: u16,
 }
@@ -90,7 +132,7 @@ impl<C> Encode<C> for Record {
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         let Record { version, main, others, maintenance, last_epoch, members, change, needs } = self.clone();
-        let GroupRecord { master, target, manual, stopped } = main;
+        let GroupRecord { master, target, manual, stopped, promoted, previous } = main;
         let wire = WireRecord {
             version,
             master,
@@ -101,6 +143,8 @@ impl<C> Encode<C> for Record {
             last_epoch,
             members,
             change,
+            promoted,
+            previous,
             others,
             needs,
         };
@@ -112,7 +156,8 @@ impl<'b, C> Decode<'b, C> for Record {
     fn decode(d: &mut minicbor::Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
         let wire = WireRecord::decode(d, context)?;
         let WireRecord { version, master, target, manual, maintenance, stopped, last_epoch, .. } = wire;
-        let main = GroupRecord { master, target, manual, stopped };
+        let (promoted, previous) = (wire.promoted, wire.previous);
+        let main = GroupRecord { master, target, manual, stopped, promoted, previous };
         let mut others = wire.others;
         if others.remove(&GroupName::MAIN).is_some() || others.len() >= limits::GROUPS {
             return Err(minicbor::decode::Error::message(

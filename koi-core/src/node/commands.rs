@@ -171,7 +171,7 @@ impl NodeRef<'_> {
             let message = format!("{name} is not the master that the cluster waits for; nothing to confirm");
             return Ok((next, Answered { message, steps: Vec::new() }));
         }
-        confirmed.into_iter().for_each(|(group, _)| next.group_mut(group).master = None);
+        confirmed.into_iter().for_each(|(group, _)| next.group_mut(group).end_mastership());
         let message = format!("taken on your word: nothing is promoted on {name}");
         Ok((next, Answered { message, steps: Vec::new() }))
     }

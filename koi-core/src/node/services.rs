@@ -82,10 +82,13 @@ impl ServiceHandler<'_> {
 
     fn advance_group(&mut self, group: &GroupName) {
         let around = self.node().node_context(group);
-        let entry = self.durable.applied.group(group).master.as_ref();
+        let record = self.durable.applied.group(group);
+        let entry = record.master.as_ref();
         let address = entry.and_then(|m| self.node().master_address(group, m.node));
+        let previous = record.previous.map(|p| (self.node().name_of(p.node), p.epoch));
         let Some(supervisor) = self.runners.get_mut(group) else { return };
         supervisor.note_master(entry.map(|m| (m.name.as_str(), address)));
+        supervisor.note_masterships(record.promoted, previous);
         let settings = self.ctx.settings;
         let effects = self.ctx.outbox.effects();
         let outcome = effects.about(group, |effects| supervisor.advance(settings, &around, effects));

@@ -204,7 +204,7 @@ pub struct ServiceView {
     /// It could be promoted now, or is.
     pub promotable: bool,
     /// Preference among candidates.
-    pub score: Option<i32>,
+    pub score: Option<i64>,
     /// The last word of its handler, or why it failed.
     pub message: Option<String>,
 }

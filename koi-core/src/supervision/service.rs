@@ -11,7 +11,7 @@ use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
 use crate::reason::{FailureReason, IneligibleReason, ServiceNote};
 use crate::supervision::service::restart::Restart;
-use crate::types::{Hook, ServiceState, Time};
+use crate::types::{Epoch, Hook, ServiceState, Time};
 use crate::view::Action;
 
 /// For so long a contradiction is remembered: the same once more within it is a failure.
@@ -64,6 +64,8 @@ pub(crate) struct Service {
     pub(crate) promotable: bool,
     /// The steps up that were really taken.
     taken: StepsTaken,
+    /// The epoch that its promote was given; none: it is not promoted by one that this run of the daemon has begun.
+    pub(crate) promoted_under: Option<Epoch>,
     /// It appeared while the node was master, and has not been promoted yet: it fails nobody but itself.
     newcomer: bool,
     /// When one that stands aside and has failed is tried again, how often it has failed, and when last.
@@ -76,7 +78,7 @@ pub(crate) struct Service {
     pub(crate) restart: Option<Restart>,
     /// When it was restarted, within its window.
     restarts: Vec<Time>,
-    pub(crate) score: Option<i32>,
+    pub(crate) score: Option<i64>,
     pub(crate) message: Option<ServiceNote>,
     pub(crate) cause: Option<Cause>,
     /// Hooks that have failed since the last that did not.
@@ -98,6 +100,8 @@ pub(crate) struct Service {
     setbacks: Patience,
     /// Statuses that have agreed with its promotion.
     confirmations: u8,
+    /// It was fit when it was demoted, and its status has not spoken since.
+    awaits_word: bool,
 }
 
 /// What the neighbours by priority allow.
@@ -157,6 +161,7 @@ impl Service {
             stops_again: false,
             promotable: false,
             taken: StepsTaken::default(),
+            promoted_under: None,
             newcomer: false,
             again_at: Time::NEVER,
             in_vain: 0,
@@ -177,6 +182,7 @@ impl Service {
             surprises: Patience::default(),
             setbacks: Patience::default(),
             confirmations: 0,
+            awaits_word: false,
         }
     }
 
@@ -286,6 +292,7 @@ impl Service {
         }
         if hook != Hook::Status {
             self.claimed = None;
+            self.awaits_word = false;
         }
         self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
         if hook == Hook::Status {
@@ -501,17 +508,14 @@ impl Service {
                 self.state = ServiceState::Started;
                 self.maybe_promoted = false;
                 self.taken.promote = false;
-                self.next_status = now + self.spec.status_interval;
-                if self.bad_statuses > 0 {
-                    // Promoted it was borne with. It is no candidate again before it is known to be well.
-                    self.promotable = false;
-                    self.next_status = now;
-                }
-                if self.doubts.contains_key(&Hook::Demote) {
-                    // Its word alone was not enough the last time.
-                    self.promotable = !self.spec.hooks.has(Hook::Status);
-                    self.next_status = now;
-                }
+                self.promoted_under = None;
+                // A demote may leave it stopped, or out of step: it is no candidate again before its status has said how it is.
+                let speaks = self.spec.hooks.has(Hook::Status) && !mutant!(DemotedTrusted);
+                self.awaits_word = speaks && self.promotable && self.bad_statuses == 0;
+                self.promotable &= !speaks && self.bad_statuses == 0;
+                // One that was asked too early gets a moment.
+                let doubted = self.doubts.contains_key(&Hook::Demote);
+                self.next_status = if doubted { now + self.spec.status_interval } else { now };
             }
             Hook::Status => {
                 let observed = Observed::Healthy;
@@ -531,6 +535,7 @@ impl Service {
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.maybe_promoted = self.suspect;
         self.taken = StepsTaken::default();
+        self.promoted_under = None;
         self.must_stop = false;
         self.stop_failed = false;
         self.stops_again = false;
@@ -547,6 +552,8 @@ impl Service {
     fn observed(&mut self, report: StatusReport, now: Time, block: bool) -> Consequence {
         self.failures = 0;
         self.bad_statuses = 0;
+        self.awaits_word = false;
+        let demoted = self.claimed == Some(Hook::Demote);
         self.unasked = self.unasked.saturating_sub(1);
         self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
         if let Some(hook) = self.contradicts(report.observed, now) {
@@ -555,7 +562,8 @@ impl Service {
             self.maybe_promoted |= self.suspect;
             return self.went_wrong(Cause { hook, reason, timed_out: false, lasting: false }, block);
         }
-        if self.surprised_by(report.observed) {
+        let left_stopped = demoted && report.observed == Observed::Stopped;
+        if self.surprised_by(report.observed) && !left_stopped {
             self.surprises.count(now);
         }
         self.score = report.score;
@@ -573,6 +581,7 @@ impl Service {
             Observed::Standby => {
                 self.state = ServiceState::Started;
                 self.taken = StepsTaken { start: true, promote: false };
+                self.promoted_under = None;
                 self.maybe_promoted = false;
                 self.promotable = true;
             }
@@ -620,6 +629,11 @@ impl Service {
             Observed::Stopped => true,
             Observed::Live => promoted,
         }
+    }
+
+    /// It can be promoted, or could be when it was demoted, and nothing has been said of it since.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.promotable || self.awaits_word
     }
 
     fn went_wrong(&mut self, cause: Cause, block: bool) -> Consequence {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::group::GroupName;
-use crate::io::{Cause, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
+use crate::io::{Cause, DownReason, Effect, HookEnd, HookRun, RunId, ServiceSpec, TargetRole};
 use crate::limits;
 use crate::outbox::Effects;
 use crate::reason::{AsideReason, FailureReason, IneligibleReason, ServiceNote};
@@ -25,6 +25,10 @@ pub(crate) struct Goal {
     /// Lease and grace were over at this instant: what has run since before is killed, and priorities do not matter any
     /// more (R7).
     pub(crate) overdue: Option<Time>,
+    /// When lease and grace are over, if the lease is lost: hooks of what is promoted are told how long that is (R7).
+    pub(crate) deadline: Option<Time>,
+    /// Why the services go down, for hooks.
+    pub(crate) reason: Option<DownReason>,
     /// The mark that something is promoted is on disk (R8).
     pub(crate) may_promote: bool,
     /// Maintenance: no hook runs; a start is presumed successful.
@@ -65,6 +69,10 @@ pub(crate) struct Services {
     last_run: u64,
     /// Who is master, and where it is reached, for hooks.
     master: Option<(String, Option<IpAddr>)>,
+    /// The newest epoch that was promoted in full, for hooks.
+    promoted_epoch: Epoch,
+    /// The mastership before this one, for hooks.
+    previous: Option<(String, Epoch)>,
     /// The slowest demote of this run.
     slowest_demote: Option<Duration>,
 }
@@ -98,6 +106,13 @@ impl Services {
         if self.master.as_ref().map(|(name, address)| (name.as_str(), *address)) != master {
             self.master = master.map(|(name, address)| (name.to_owned(), address));
         }
+    }
+
+    /// The newest epoch that was promoted in full, and the master before this one: hooks that begin from now on are told.
+    pub(crate) fn note_masterships(&mut self, promoted: Option<Epoch>, previous: Option<(String, Epoch)>) {
+        // Another leader may know less of it.
+        self.promoted_epoch = self.promoted_epoch.max(promoted.unwrap_or_default());
+        self.previous = previous;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -187,8 +202,20 @@ impl Services {
         }
     }
 
+    /// Every one that is critical can be promoted, or could be when it was demoted, and nothing has been said of it since.
+    pub(crate) fn are_fit(&self) -> bool {
+        self.list.iter().filter(|s| s.is_critical()).all(Service::is_fit)
+    }
+
+    /// The epoch under which all that are critical were promoted, if they are; with several the oldest.
+    pub(crate) fn promoted_under(&self) -> Option<Epoch> {
+        let critical = self.list.iter().filter(|s| s.is_critical());
+        let oldest = critical.map(|s| s.promoted_under).min().flatten();
+        oldest.filter(|_| self.summary(false) == Summary::Promoted)
+    }
+
     /// The lowest score that any critical service gave.
-    pub(crate) fn score(&self) -> Option<i32> {
+    pub(crate) fn score(&self) -> Option<i64> {
         self.list.iter().filter(|s| s.is_critical()).filter_map(|s| s.score).min()
     }
 
@@ -399,9 +426,13 @@ impl Services {
     fn run(&mut self, at: usize, hook: Hook, goal: &Goal, out: &mut Effects) -> bool {
         self.last_run += 1;
         let run = RunId(self.last_run);
+        let in_restart = self.is_in_restart();
         let service = &mut self.list[at];
         let from = service.state;
         service.begin(hook, run, goal.now);
+        if hook == Hook::Promote {
+            service.promoted_under = Some(goal.epoch);
+        }
         changed(service, from, out);
         if !service.spec.hooks.has(hook) {
             let from = service.state;
@@ -416,18 +447,29 @@ impl Services {
             Action::Promote | Action::Start | Action::Demote => TargetRole::Standby,
             Action::Fail | Action::Stop => TargetRole::None,
         };
+        let takes_down = matches!(hook, Hook::Demote | Hook::Stop | Hook::Failed);
+        let own_reason = || match from == ServiceState::Failing || in_restart(service) {
+            true => Some(DownReason::Failed),
+            false => service.spec.disabled.then_some(DownReason::Ordered),
+        };
+        let timeout = service.spec.timeouts.of(hook);
+        let grace_ends = goal.deadline.filter(|_| takes_down && service.maybe_promoted);
         out.push(Effect::RunHook(Box::new(HookRun {
             run,
             group: self.group.clone(),
             service: service.spec.name.clone(),
             instance: service.spec.instance,
             hook,
-            timeout: service.spec.timeouts.of(hook),
+            timeout,
+            left: grace_ends.map_or(timeout, |ends| timeout.min(ends.since(goal.now))),
+            reason: if takes_down { goal.reason.or_else(own_reason) } else { None },
             attempt: service.failures.saturating_add(1),
             role,
             state: goal.state,
             epoch: goal.epoch,
+            promoted_epoch: self.promoted_epoch,
             master: self.master.clone(),
+            previous: self.previous.clone(),
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false

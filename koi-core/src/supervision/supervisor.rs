@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::group::GroupName;
-use crate::io::{Cause, Effect, HookEnd, Readiness, RunId, ServiceSpec};
+use crate::io::{Cause, DownReason, Effect, HookEnd, Readiness, RunId, ServiceSpec};
 use crate::limits::{self, clip};
 use crate::message::{FailureNote, InVain, Lease, Restless, RunnerSummary};
 use crate::outbox::Effects;
@@ -222,6 +222,11 @@ impl ServiceSupervisor {
         self.services.note_master(master);
     }
 
+    /// What hooks are told of masterships.
+    pub(crate) fn note_masterships(&mut self, promoted: Option<Epoch>, previous: Option<(String, Epoch)>) {
+        self.services.note_masterships(promoted, previous);
+    }
+
     /// Whether the fence is armed, and if not, why.
     pub(crate) fn note_armed(&mut self, armed: Readiness) {
         self.armed = armed;
@@ -294,8 +299,13 @@ impl ServiceSupervisor {
     fn all_promotable(&self, settings: &Settings) -> bool {
         // A service that is new in the folder of a master is brought up beside the others; it is no reason to demote them.
         let summary = self.services.summary(self.lease.is_some());
+        summary >= Summary::Promotable && self.may_rise(settings)
+    }
+
+    /// The fence and the guardian are no reason against it.
+    fn may_rise(&self, settings: &Settings) -> bool {
         let guarded = self.guarded.is_ready() || self.services.maybe_promoted();
-        summary >= Summary::Promotable && self.unarmed(settings).is_none() && guarded
+        self.unarmed(settings).is_none() && guarded
     }
 
     /// Why the fence is not armed, if it must be.
@@ -561,6 +571,8 @@ impl ServiceSupervisor {
             action: self.action(settings, around),
             urgent: lost.is_some(),
             overdue: lost.filter(|deadline| *deadline <= around.now),
+            deadline: lost,
+            reason: self.down_reason(around),
             may_promote: self.lease.is_some_and(|h| h.marked),
             in_maintenance,
             may_ask: self.unreadable.is_none(),
@@ -569,6 +581,22 @@ impl ServiceSupervisor {
             state: self.state(settings, around),
             epoch: self.lease.map_or(around.epoch, |h| h.epoch),
             cause: self.failure.as_ref().and_then(|f| f.cause.clone()).or_else(|| self.ineligible_reason()),
+        }
+    }
+
+    /// Why the services go down, if they all do.
+    fn down_reason(&self, around: &NodeContext) -> Option<DownReason> {
+        let lost = self.lease.filter(|held| held.lost.is_some());
+        if lost.is_some_and(|held| held.fenced) {
+            Some(DownReason::Fenced)
+        } else if lost.is_some() || self.phase == Phase::TakingDown {
+            Some(DownReason::LeaseLost)
+        } else if self.has_failed() {
+            Some(DownReason::Failed)
+        } else if around.stopped || around.leaving {
+            Some(DownReason::Stopping)
+        } else {
+            self.lease.filter(|held| held.demote_requested).map(|_| DownReason::Ordered)
         }
     }
 
@@ -673,7 +701,9 @@ impl ServiceSupervisor {
     /// A mastership that its own node ended soon after it began, or under which nothing was ever promoted, counts against the node.
     fn judge(&mut self, held: &MasterLease, settings: &Settings, around: &NodeContext) {
         let bidden = around.stopped || around.leaving;
-        let own_fault = self.has_failed() || !self.all_promotable(settings);
+        // A demote that has just been done leaves nothing promotable, until its status has spoken.
+        let fit = self.services.are_fit() && self.may_rise(settings);
+        let own_fault = self.has_failed() || !(fit || self.all_promotable(settings));
         let never_rose = held.lost.is_some() && !held.rose;
         if !bidden && !held.confirmed && (own_fault || never_rose) {
             self.in_vain.count(around.now);
@@ -730,13 +760,14 @@ impl ServiceSupervisor {
     /// The services in one line, for the leader.
     pub(crate) fn summary(&self, settings: &Settings, around: &NodeContext) -> RunnerSummary {
         let state = self.state(settings, around);
+        let (short_score, long_score) = RunnerSummary::score_fields(self.services.score());
         RunnerSummary {
             state,
             holds: self.lease.map(|h| h.epoch),
             released: self.released,
             maybe_promoted: self.maybe_promoted(),
             promotable: matches!(state, NodeState::Standby | NodeState::Master),
-            score: self.services.score(),
+            short_score,
             failure: self
                 .last_failure
                 .as_ref()
@@ -760,6 +791,8 @@ impl ServiceSupervisor {
                 .map(|last| InVain { times: self.in_vain.lately(around.now), ago: around.now.since(last) }),
             suspect: self.services.suspect(),
             unasked: self.services.unasked(),
+            long_score,
+            promoted_under: self.services.promoted_under().filter(|_| state == NodeState::Master),
         }
     }
 }

@@ -128,7 +128,7 @@ pub struct ServiceStatus {
     /// It could be promoted now, or is.
     pub promotable: bool,
     /// Preference among candidates.
-    pub score: Option<i32>,
+    pub score: Option<i64>,
     /// The last word of its handler or the reason of its failure.
     pub message: Option<String>,
     /// What its handler said of it besides, in its order: lag, version, whatever helps.

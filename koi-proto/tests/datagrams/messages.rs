@@ -11,7 +11,7 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Verdict, Vote,
 };
-use koi_core::record::{GroupRecord, MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -91,9 +91,16 @@ fn group() -> impl Strategy<Value = GroupName> {
 prop_compose! {
     fn group_record()(
         master in option::of(master()), target in option::of(node()), manual: bool,
-        stopped in btree_set(node(), 0..=limits::STOPPED)
+        stopped in btree_set(node(), 0..=limits::STOPPED), promoted in option::of(epoch()),
+        previous in option::of(past())
     ) -> GroupRecord {
-        GroupRecord { master, target, manual, stopped }
+        GroupRecord { master, target, manual, stopped, promoted, previous }
+    }
+}
+
+prop_compose! {
+    fn past()(node in node(), epoch in epoch()) -> PastMastership {
+        PastMastership { node, epoch }
     }
 }
 
@@ -142,15 +149,16 @@ prop_compose! {
 prop_compose! {
     fn summary()(
         (state, score, failure, failures, reason) in
-            (node_state(), any::<Option<i32>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
+            (node_state(), any::<Option<i64>>(), option::of(failure()), any::<u32>(), text(limits::REASON_BYTES)),
         holds in option::of(epoch()), released in epoch(), maybe_promoted: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
-        restless in option::of(restless()), in_vain in option::of(in_vain())
+        restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch())
     ) -> RunnerSummary {
+        let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
-            state, holds, released, maybe_promoted, promotable, score, failure, failures, unclean, maintenance, grace,
-            services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked,
+            state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
+            grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score, promoted_under,
         }
     }
 }
@@ -326,6 +334,8 @@ fn largest_record() -> Record {
         target: Some(NodeId(u128::MAX)),
         manual: true,
         stopped: (0..limits::STOPPED as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
+        promoted: Some(Epoch(u64::MAX)),
+        previous: Some(PastMastership { node: NodeId(u128::MAX), epoch: Epoch(u64::MAX) }),
     };
     Record {
         version: VERSION,
@@ -350,7 +360,7 @@ fn largest_summary() -> RunnerSummary {
         released: Epoch(u64::MAX),
         maybe_promoted: true,
         promotable: true,
-        score: Some(i32::MIN),
+        short_score: Some(i32::MIN),
         failure: Some(FailureNote {
             service: "s".repeat(limits::NAME_BYTES),
             hook: "promote".into(),
@@ -370,6 +380,8 @@ fn largest_summary() -> RunnerSummary {
         in_vain: Some(InVain { times: u32::MAX, ago: LONGEST }),
         suspect: true,
         unasked: true,
+        long_score: Some(i64::MIN),
+        promoted_under: Some(Epoch(u64::MAX)),
     }
 }
 

@@ -67,7 +67,7 @@ impl CallLog for HookLog {
     fn incident(&self, incident: Incident) {
         match incident {
             Incident::Crashed => self.crashed.store(true, Ordering::Relaxed),
-            Incident::Unsupported => {}
+            Incident::Unsupported | Incident::NoScore => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use koi_core::io::{Cause, HookRun};
 use koi_plugin_api as plugin;
-use koi_plugin_api::Context;
+use koi_plugin_api::{Circumstances, Context};
 
 use super::handlers::Runnable;
 use super::identity::NodeIdentity;
@@ -31,5 +31,11 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
         workdir: runnable.workdir.clone(),
         config: runnable.config.clone(),
         cause: hook.cause.map(failure),
+        circumstances: Circumstances {
+            reason: hook.reason,
+            left: Some(hook.left),
+            promoted_epoch: hook.promoted_epoch.0,
+            previous: hook.previous.map(|(name, epoch)| (name, epoch.0)),
+        },
     }
 }

@@ -107,11 +107,15 @@ fn hook(run: u64, hook: Hook) -> HookCommand {
         instance: HandlerInstance(0),
         hook,
         timeout: Duration::from_secs(30),
+        left: Duration::from_secs(30),
+        reason: None,
         attempt: 1,
         role: TargetRole::Standby,
         state: NodeState::Standby,
         epoch: Epoch(5),
+        promoted_epoch: Epoch(4),
         master: Some(("a".into(), None)),
+        previous: None,
         cause: None,
     }))
 }

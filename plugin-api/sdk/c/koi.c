@@ -4,12 +4,15 @@
 #include <stdlib.h>
 
 /* The canonical layout of a record is that of a C struct on wasm32. */
-_Static_assert(sizeof(koi_context) == 96, "context");
+_Static_assert(sizeof(koi_context) == 144, "context");
 _Static_assert(offsetof(koi_context, role) == 28 && offsetof(koi_context, epoch) == 32, "context");
 _Static_assert(offsetof(koi_context, master) == 44 && offsetof(koi_context, timeout_ms) == 64, "context");
 _Static_assert(offsetof(koi_context, workdir) == 76 && offsetof(koi_context, config) == 84, "context");
+_Static_assert(offsetof(koi_context, deadline_ms) == 96 && offsetof(koi_context, promoted_epoch) == 104, "context");
+_Static_assert(offsetof(koi_context, previous) == 120 && offsetof(koi_context, reason) == 137, "context");
 _Static_assert(sizeof(koi_failure) == 16 && sizeof(koi_result) == 16, "failure, result");
-_Static_assert(sizeof(koi_report) == 28 && offsetof(koi_status, report) == 4, "report, status");
+_Static_assert(sizeof(koi_report) == 40 && offsetof(koi_status, report) == 8, "report, status");
+_Static_assert(offsetof(koi_report, has_score) == 16 && offsetof(koi_report, score) == 24, "report");
 _Static_assert(offsetof(koi_want, program) == 4 && offsetof(koi_want, reason) == 28 && sizeof(koi_want) == 36, "want");
 _Static_assert(offsetof(koi_config_key, integer) == 24 && offsetof(koi_config_key, many) == 40, "config-key");
 _Static_assert(offsetof(koi_config_key, value) == 44 && sizeof(koi_config_key) == 56, "config-key");

@@ -39,7 +39,22 @@ typedef struct {
     bool has_workdir;       /* the service's folder is granted: */
     koi_text workdir;
     koi_pairs config;       /* [config] of service.toml, and the defaults of what it leaves out */
+    uint64_t deadline_ms;   /* how long this call really has: timeout_ms, or less where lease and grace end before; 0: they are over */
+    uint64_t promoted_epoch; /* the newest epoch under which a node has promoted all of its critical services; 0: none is known */
+    bool has_previous;      /* it is known who was master before: */
+    struct { koi_text name; uint64_t epoch; } previous;
+    bool has_reason;        /* the service goes down, and there is a word for why: */
+    uint8_t reason;         /* koi_reason */
 } koi_context;
+
+/* Why a service goes down. */
+typedef enum {
+    KOI_REASON_LEASE_LOST,  /* another node may soon be promoted */
+    KOI_REASON_ORDERED,     /* the mastership is wanted elsewhere, or the service is to be down */
+    KOI_REASON_FAILED,      /* this service, or another of the node, has failed */
+    KOI_REASON_STOPPING,    /* the services of the node are stopped */
+    KOI_REASON_FENCED       /* lease and grace are over */
+} koi_reason;
 
 typedef enum {
     KOI_HOOK_START, KOI_HOOK_STOP, KOI_HOOK_PROMOTE, KOI_HOOK_DEMOTE, KOI_HOOK_STATUS, KOI_HOOK_FAILED
@@ -85,8 +100,8 @@ typedef enum {
 typedef struct {
     uint8_t state;          /* koi_state */
     koi_text message;       /* one line for people */
-    bool has_score;         /* among the standbys the highest is promoted first */
-    int32_t score;
+    _Alignas(8) bool has_score; /* among the standbys the highest is promoted first */
+    int64_t score;
     koi_pairs details;      /* for people; see koi_detail */
 } koi_report;
 

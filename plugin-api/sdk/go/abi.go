@@ -105,25 +105,36 @@ func (m memory) context() Context {
 		workdir := m.text(76)
 		ctx.Workdir = &workdir
 	}
+	ctx.DeadlineMs, ctx.PromotedEpoch = m.u64(96), m.u64(104)
+	if m.u8(112) == 1 {
+		ctx.Previous = &Mastership{Name: m.text(120), Epoch: m.u64(128)}
+	}
+	if m.u8(136) == 1 {
+		reason := Reason(m.u8(137))
+		ctx.Reason = &reason
+	}
 	return ctx
 }
 
 // The failure behind the context, when both come together.
 func (m memory) failure() Failure {
-	return Failure{Hook: Hook(m.u8(96)), Message: m.text(100), TimedOut: m.u8(108) != 0}
+	return Failure{Hook: Hook(m.u8(144)), Message: m.text(148), TimedOut: m.u8(156) != 0}
 }
 
 // result is what a hook returns: byte 0 tells success (0) from an error (1), which follows at 4.
-func result(err error) memory {
-	m := allocate(32)
+func result(err error) memory { return resultAt(4, err) }
+
+// resultAt is the same with what follows at another place.
+func resultAt(offset uint32, err error) memory {
+	m := allocate(48)
 	if err != nil {
 		var of hookError
 		if !errors.As(err, &of) {
 			of = hookError{retry, err.Error()}
 		}
 		m.setU8(0, 1)
-		m.setU8(4, uint8(of.kind))
-		m.setText(8, of.text)
+		m.setU8(offset, uint8(of.kind))
+		m.setText(offset+4, of.text)
 	}
 	return m
 }
@@ -193,15 +204,16 @@ func demote(args unsafe.Pointer) unsafe.Pointer {
 //go:wasmexport koi:service/lifecycle@0.2.0#status
 func status(args unsafe.Pointer) unsafe.Pointer {
 	report, err := handler.Status(memory{args}.context())
-	m := result(err)
+	// A score is aligned to 8, and so is all that follows.
+	m := resultAt(8, err)
 	if err == nil {
-		m.setU8(4, uint8(report.State))
-		m.setText(8, report.Message)
+		m.setU8(8, uint8(report.State))
+		m.setText(12, report.Message)
 		if report.PromotionScore != nil {
-			m.setU8(16, 1)
-			m.setU32(20, uint32(*report.PromotionScore))
+			m.setU8(24, 1)
+			m.setU64(32, uint64(*report.PromotionScore))
 		}
-		m.setPairs(24, report.Details)
+		m.setPairs(40, report.Details)
 	}
 	return m.start
 }

@@ -80,7 +80,7 @@ const (
 type StatusReport struct {
 	State          State
 	Message        string
-	PromotionScore *int32 // nil: none
+	PromotionScore *int64 // nil: none
 	Details        []Pair
 }
 
@@ -102,7 +102,30 @@ type Context struct {
 	TimeoutMs uint64
 	Workdir   *string // nil: not readable for the guest
 	Settings  []Pair  // [config], in file order
+
+	DeadlineMs    uint64      // how long this call really has: TimeoutMs, or less where lease and grace end before; 0: they are over
+	PromotedEpoch uint64      // the newest epoch under which a node has promoted all of its critical services; 0: none is known
+	Previous      *Mastership // who was master before; nil: nobody, or it is unknown
+	Reason        *Reason     // why the service goes down; nil: it does not, or there is no word for it
 }
+
+// Mastership is one that is over.
+type Mastership struct {
+	Name  string
+	Epoch uint64
+}
+
+// Reason is why a service goes down.
+type Reason uint8
+
+// The reasons.
+const (
+	LeaseLost  Reason = iota // another node may soon be promoted
+	Ordered                  // the mastership is wanted elsewhere, or the service is to be down
+	NodeFailed               // this service, or another of the node, has failed
+	Stopping                 // the services of the node are stopped
+	Fenced                   // lease and grace are over
+)
 
 // Failure is why Failed is called.
 type Failure struct {

@@ -2,6 +2,7 @@
 
 import { log } from "koi:service/host@0.2.0";
 import { HOOKS, wrongReport } from "./shape.js";
+import { wide } from "./wide.js";
 
 const FORESEEN = ["retry", "fatal", "misconfigured", "unsupported"];
 
@@ -27,7 +28,8 @@ export const explained = (hooks) =>
 const checked = (name, result) => {
   const wrong = name === "status" ? wrongReport(result) : undefined;
   if (wrong !== undefined) throw { tag: "retry", val: wrong };
-  return result;
+  const score = name === "status" ? result.promotionScore : undefined;
+  return score === undefined || score === null ? result : { ...result, promotionScore: wide(score) };
 };
 
 const explain = (name, error) => {

@@ -6,7 +6,8 @@ const STATES = ["ok", "promoted", "standby", "live", "stopped", "failed"];
 const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : typeof value === "string" ? `"${value}"` : String(value));
 const isText = (value) => typeof value === "string";
 const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(isText);
-const isScore = (value) => value === undefined || value === null || (Number.isInteger(value) && value === (value | 0));
+const isScore = (value) =>
+  value === undefined || value === null || Number.isSafeInteger(value) || (typeof value === "bigint" && value === BigInt.asIntN(64, value));
 
 /** What is wrong with what `status` returned, in a line; undefined: nothing is. */
 export const wrongReport = (report) => {
@@ -14,7 +15,7 @@ export const wrongReport = (report) => {
   const { state, message, promotionScore, details } = report;
   if (!STATES.includes(state)) return `status returned state ${shown(state)}; it may be ok, promoted, standby, live, stopped or failed`;
   if (!isText(message)) return `status returned message ${shown(message)}; it is a text, which may be empty`;
-  if (!isScore(promotionScore)) return `status returned promotionScore ${shown(promotionScore)}; it is a whole number of 32 bits, or undefined`;
+  if (!isScore(promotionScore)) return `status returned promotionScore ${shown(promotionScore)}; it is a whole number up to 2^53, a BigInt of 64 bits, or undefined`;
   if (!Array.isArray(details)) return `status returned details ${shown(details)}; it is a list of pairs, such as [["lag", "2 s"]]`;
   const wrong = details.find((detail) => !isPair(detail));
   return wrong === undefined && details.every(isPair) ? undefined : `status returned the detail ${shown(wrong)}; it is a pair of texts, such as ["lag", "2 s"]`;

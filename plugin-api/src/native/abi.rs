@@ -2,8 +2,8 @@
 //! sizes, offsets and values.
 //!
 //! Room to grow: every table that may grow begins with its size or is reached by a stride. A minor version appends fields and
-//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first. What stands here is 1.0, and
-//! is there in every 1.x.
+//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first. What the header does not mark as
+//! later is 1.0, and is there in every 1.x.
 
 #![allow(missing_docs)] // The header documents each of them, once.
 
@@ -11,7 +11,7 @@ use std::ffi::c_void;
 
 pub const MAGIC: u32 = 0x3169_6f6b;
 pub const ABI_MAJOR: u16 = 1;
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 pub const HOOK_START: u32 = 0;
 pub const HOOK_STOP: u32 = 1;
@@ -159,6 +159,11 @@ pub struct RawContext {
     pub config: *const Pair,
     pub config_count: usize,
     pub failure: *const RawFailure,
+    pub deadline_ms: u64,
+    pub promoted_epoch: u64,
+    pub previous_epoch: u64,
+    pub previous_master: Text,
+    pub reason: Text,
 }
 
 pub type CreateFn =

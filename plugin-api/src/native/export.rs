@@ -2,15 +2,17 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::mem::{MaybeUninit, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::ptr;
 use std::time::Duration;
 
-use koi_hook::{Hook, Observed, StatusReport, TargetRole};
+use koi_hook::{DownReason, Hook, Observed, StatusReport, TargetRole};
 
 use super::abi::{self, Text};
 use super::handler::{Error, Host, Key, NativeHandler, Setup};
-use crate::hook::{Context, Failure};
+use crate::hook::{Circumstances, Context, Failure};
 
 /// Exports a type that implements [`NativeHandler`](crate::native::NativeHandler) as the plugin of this library. Once per library.
 #[macro_export]
@@ -124,7 +126,7 @@ unsafe extern "C" fn call<T: NativeHandler>(
 ) -> i32 {
     // SAFETY: the caller vouches for all three, and koi calls one hook at a time.
     let (handler, host, context) =
-        unsafe { (&mut *instance.cast::<T>(), Host::new(&*host), context_of(&*context)) };
+        unsafe { (&mut *instance.cast::<T>(), Host::new(&*host), context_of(&whole(context))) };
     answer(&host, || {
         match Hook::ALL.get(hook as usize) {
             Some(Hook::Start) => handler.start(&context, &host)?,
@@ -166,7 +168,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
     host.put(abi::PUT_MESSAGE, "", &report.message, 0);
     if let Some(score) = report.score {
-        host.put(abi::PUT_SCORE, "", "", score.into());
+        host.put(abi::PUT_SCORE, "", "", score);
     }
     for (key, value) in &report.details {
         host.put(abi::PUT_DETAIL, key, value, 0);
@@ -191,6 +193,30 @@ unsafe fn setup_of(setup: &abi::RawSetup) -> Setup {
             config: pairs(setup.config, setup.config_count),
         }
     }
+}
+
+/// The context, of which an older koi has only the beginning: what is missing is no text, and zero.
+///
+/// # Safety
+/// Behind the pointer are as many bytes as its `size` says.
+unsafe fn whole(context: *const abi::RawContext) -> abi::RawContext {
+    let mut whole = MaybeUninit::<abi::RawContext>::zeroed();
+    // SAFETY: the size is the table's first field; no more than both have is copied; and zeroes are a context: null pointers and numbers.
+    unsafe {
+        let size = (*context.cast::<u32>()) as usize;
+        let bytes = size.min(size_of::<abi::RawContext>());
+        ptr::copy_nonoverlapping(context.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), bytes);
+        whole.assume_init()
+    }
+}
+
+/// Whether a context of this size has a deadline.
+fn has_deadline(size: u32) -> bool {
+    size as usize >= offset_of!(abi::RawContext, deadline_ms) + size_of::<u64>()
+}
+
+fn reason_of(word: &str) -> Option<DownReason> {
+    DownReason::ALL.into_iter().find(|reason| reason.as_str() == word)
 }
 
 /// # Safety
@@ -225,6 +251,12 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 message: failure.message.string().unwrap_or_default(),
                 timed_out: failure.timed_out != 0,
             }),
+            circumstances: Circumstances {
+                reason: context.reason.string().as_deref().and_then(reason_of),
+                left: has_deadline(context.size).then(|| Duration::from_millis(context.deadline_ms)),
+                promoted_epoch: context.promoted_epoch,
+                previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
+            },
         }
     }
 }
@@ -249,5 +281,67 @@ unsafe fn pairs(first: *const abi::Pair, count: usize) -> Vec<(String, String)> 
             .iter()
             .map(|p| (p.key.string().unwrap_or_default(), p.value.string().unwrap_or_default()))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(reason: &[u8]) -> abi::RawContext {
+        abi::RawContext {
+            size: size_of::<abi::RawContext>() as u32,
+            attempt: 1,
+            call_id: 2,
+            epoch: 3,
+            timeout_ms: 60_000,
+            role: abi::ROLE_STANDBY,
+            reserved: 0,
+            service: Text::of("db"),
+            node: Text::of("a"),
+            node_id: Text::NONE,
+            cluster: Text::NONE,
+            node_state: Text::NONE,
+            master_name: Text::NONE,
+            master_address: Text::NONE,
+            home: Text::NONE,
+            workdir: Text::NONE,
+            config: ptr::null(),
+            config_count: 0,
+            failure: ptr::null(),
+            deadline_ms: 900,
+            promoted_epoch: 5,
+            previous_epoch: 4,
+            previous_master: Text::of("b"),
+            reason: Text { data: reason.as_ptr(), len: reason.len() },
+        }
+    }
+
+    fn told(context: &abi::RawContext) -> Context {
+        // SAFETY: it is whole, or says how far it goes.
+        unsafe { context_of(&whole(context)) }
+    }
+
+    #[test]
+    fn the_circumstances_of_a_call_come_along() {
+        let told = told(&context(b"lease-lost"));
+        let left = Some(Duration::from_millis(900));
+        let previous = Some(("b".to_owned(), 4));
+        let reason = Some(DownReason::LeaseLost);
+        assert_eq!(told.circumstances, Circumstances { reason, left, promoted_epoch: 5, previous });
+    }
+
+    #[test]
+    fn an_older_koi_says_nothing_of_them() {
+        let size = offset_of!(abi::RawContext, deadline_ms) as u32;
+        let told = told(&abi::RawContext { size, ..context(b"failed") });
+        assert_eq!((told.service.as_str(), told.epoch), ("db", 3));
+        assert_eq!(told.circumstances, Circumstances::default());
+        assert_eq!(told.time_left(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_reason_of_a_later_version_is_none() {
+        assert_eq!(told(&context(b"bored")).circumstances.reason, None);
     }
 }

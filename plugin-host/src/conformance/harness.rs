@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, Incident, LogLevel, NewestEpoch,
-    Outcome, Role, abort_pair,
+    Abort, Aborter, Call, CallLog, Circumstances, Context, Handler, Hook, HookError, Incident, LogLevel,
+    NewestEpoch, Outcome, Role, abort_pair,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
@@ -175,6 +175,7 @@ impl<'t> Harness<'t> {
             workdir: home.to_owned(),
             config: config.to_vec(),
             cause: None,
+            circumstances: Circumstances::default(),
         }
     }
 

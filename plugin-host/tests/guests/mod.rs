@@ -234,6 +234,11 @@ impl Guest {
         for hook in HOOKS {
             let body = self.bodies.iter().find(|(name, _)| *name == hook).map(|(_, body)| body.as_str());
             let body = body.unwrap_or("(call $done)");
+            // Of 0.2 a score is aligned to 8, and all that follows the case of a status with it.
+            let body = match hook == "status" && !self.is_older() {
+                true => body.replace("(call $error ", "(call $status_error "),
+                false => body.to_owned(),
+            };
             exports += &format!(
                 "(func (export \"koi:service/lifecycle@{version}#{hook}\") (param $ctx i32) (result i32) {body})\n"
             );
@@ -252,6 +257,7 @@ impl Guest {
             stream_imports += WRITE_IMPORTS;
         }
         let run = if self.exec { RUN_IMPORT.replace("VERSION", &version) } else { String::new() };
+        let status = if self.is_older() { OLDER_STATUS } else { STATUS };
         let (describe, items, texts) = (&self.describe, &self.items, escaped(&self.texts));
         format!(
             "(module
@@ -264,7 +270,7 @@ impl Guest {
                 {stream_imports} {run}
                 (memory (export \"memory\") 2)
                 (data (i32.const {TEXTS}) \"{texts}\")
-                {HELPERS} {print} {items} {exports}
+                {HELPERS} {status} {print} {items} {exports}
                 (func (export \"koi:service/metadata@{version}#describe\") (result i32)
                     {describe} (i32.const {metadata}))
             )"
@@ -433,6 +439,9 @@ const HELPERS: &str = r#"
         (i32.store (i32.const 1032) (local.get $text))
         (i32.store (i32.const 1036) (local.get $length))
         (i32.const 1024))
+"#;
+
+const OLDER_STATUS: &str = r#"
     (func $status (param $state i32) (param $text i32) (param $length i32) (param $has i32) (param $score i32) (result i32)
         (i32.store (i32.const 1024) (i32.const 0))
         (i32.store (i32.const 1028) (local.get $state))
@@ -441,6 +450,24 @@ const HELPERS: &str = r#"
         (i32.store (i32.const 1040) (local.get $has))
         (i32.store (i32.const 1044) (local.get $score))
         (i64.store (i32.const 1048) (i64.const 0))
+        (i32.const 1024))
+"#;
+
+const STATUS: &str = r#"
+    (func $status (param $state i32) (param $text i32) (param $length i32) (param $has i32) (param $score i32) (result i32)
+        (i32.store (i32.const 1024) (i32.const 0))
+        (i32.store (i32.const 1032) (local.get $state))
+        (i32.store (i32.const 1036) (local.get $text))
+        (i32.store (i32.const 1040) (local.get $length))
+        (i32.store (i32.const 1048) (local.get $has))
+        (i64.store (i32.const 1056) (i64.extend_i32_s (local.get $score)))
+        (i64.store (i32.const 1064) (i64.const 0))
+        (i32.const 1024))
+    (func $status_error (param $case i32) (param $text i32) (param $length i32) (result i32)
+        (i32.store (i32.const 1024) (i32.const 1))
+        (i32.store (i32.const 1032) (local.get $case))
+        (i32.store (i32.const 1036) (local.get $text))
+        (i32.store (i32.const 1040) (local.get $length))
         (i32.const 1024))
 "#;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use koi_plugin_api::{
-    AbortSignal, Call, CallLog, Called, Context, Failure, Handler, Hook, LogLevel, NewestEpoch, Role,
-    abort_pair,
+    AbortSignal, Call, CallLog, Called, Circumstances, Context, Failure, Handler, Hook, LogLevel,
+    NewestEpoch, Role, abort_pair,
 };
 use koi_plugin_host::{Facts, HandlerSnapshot, Host, Opened, Ready, Registry, Resolver, discover};
 use tempfile::TempDir;
@@ -124,6 +124,7 @@ impl Ask {
             workdir: "/nowhere".into(),
             config: Vec::new(),
             cause: None,
+            circumstances: Circumstances::default(),
         };
         let (_, abort) = abort_pair();
         Ask {

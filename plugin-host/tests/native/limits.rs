@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{Abort, Hook, HookError};
+use koi_plugin_api::{Abort, Circumstances, DownReason, Hook, HookError, LogLevel, Outcome};
 use koi_testkit::lives;
 
 use crate::support::{PATIENCE, misbehaving, timed_out, until};
@@ -30,6 +30,30 @@ async fn a_plugin_that_heeds_remaining_ms_keeps_its_process_when_it_is_asked_to_
     assert_eq!(service.status().await.message, "call 2", "of the same instance");
     let again = service.prepare(Hook::Start, PATIENCE).run_and_abort("waiting", Abort::Gently).await;
     assert_eq!(again, Err(HookError::Aborted), "what was asked of an earlier call does not end a later one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_lease_and_grace_end_is_told_that_its_time_does() {
+    let Some((_bench, service)) = misbehaving(&[("demote", "obey")]) else { return };
+    let mut demote = service.prepare(Hook::Demote, PATIENCE);
+    demote.call.context.circumstances.left = Some(Duration::from_millis(20));
+    assert_eq!(demote.run().await, Ok(Outcome::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_it_is_called_and_what_went_before_comes_along() {
+    let Some((_bench, service)) = misbehaving(&[("demote", "tell")]) else { return };
+    let mut demote = service.prepare(Hook::Demote, PATIENCE);
+    demote.call.context.circumstances = Circumstances {
+        reason: Some(DownReason::LeaseLost),
+        left: Some(Duration::from_millis(900)),
+        promoted_epoch: 7,
+        previous: Some(("c".into(), 6)),
+    };
+    let log = demote.log.clone();
+    assert_eq!(demote.run().await, Ok(Outcome::Done));
+    let told = log.at(LogLevel::Info);
+    assert!(told.contains(&"lease-lost 1 7 c 6".to_owned()), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

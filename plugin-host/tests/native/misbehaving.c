@@ -119,7 +119,7 @@ static int32_t say_much(const koi_host *host)
     memset(text, 'x', sizeof(text) - 1);
     text[5] = '\n';
     koi_message(host, text);
-    koi_score(host, -7);
+    koi_score(host, INT64_C(-7000000000));
     for (i = 0; i < 20; i++)
         koi_detail(host, text, text);
     koi_log(host, KOI_LOG_ERROR, text);
@@ -165,6 +165,20 @@ static int32_t obey(const koi_host *host)
     return KOI_DONE;
 }
 
+/* Says what came with the call. */
+static int32_t tell(const koi_host *host, const koi_context *context)
+{
+    char line[512];
+
+    if (!KOI_COVERS(context, koi_context, reason))
+        return KOI_RETRY;
+    snprintf(line, sizeof(line), "%s %d %llu %s %llu", context->reason.data, context->deadline_ms < context->timeout_ms,
+             (unsigned long long)context->promoted_epoch, context->previous_master.data,
+             (unsigned long long)context->previous_epoch);
+    koi_log(host, KOI_LOG_INFO, line);
+    return KOI_DONE;
+}
+
 static int32_t hang(const koi_host *host)
 {
     koi_log(host, KOI_LOG_INFO, "hanging");
@@ -204,6 +218,8 @@ static int32_t call(void *given, const koi_host *host, uint32_t hook, const koi_
         return hang(host);
     if (is(what, "obey"))
         return obey(host);
+    if (is(what, "tell"))
+        return tell(host, context);
     if (is(what, "print"))
         return print();
     if (is(what, "flood"))

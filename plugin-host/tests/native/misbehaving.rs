@@ -109,7 +109,10 @@ async fn what_a_status_says_is_bounded() {
     let status = service.prepare(Hook::Status, PATIENCE);
     let log = status.log.clone();
     let Ok(Outcome::Status(report)) = status.run().await else { panic!("a status") };
-    assert_eq!((report.observed, report.score, report.details.len()), (Observed::Live, Some(-7), 16));
+    assert_eq!(
+        (report.observed, report.score, report.details.len()),
+        (Observed::Live, Some(-7_000_000_000), 16)
+    );
     assert_eq!(report.message.len(), 1024);
     assert!(report.message.starts_with("xxxxx xx"), "it is one line");
     assert_eq!((report.details[0].0.len(), report.details[0].1.len()), (64, 1024));

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use koi_plugin_api::{
-    Abort, Aborter, Call, CallLog, Context, Handler, Hook, HookError, LogLevel, NewestEpoch, Observed,
-    Outcome, Role, StatusReport, abort_pair,
+    Abort, Aborter, Call, CallLog, Circumstances, Context, Handler, Hook, HookError, LogLevel, NewestEpoch,
+    Observed, Outcome, Role, StatusReport, abort_pair,
 };
 use koi_plugin_host::{Host, Registry, discover};
 use tempfile::TempDir;
@@ -133,6 +133,7 @@ impl Service {
             workdir: self.home.clone(),
             config: self.config.clone(),
             cause: None,
+            circumstances: Circumstances::default(),
         };
         let log = Arc::new(Recorder::default());
         let call = Call { hook, context, log: log.clone(), abort, newest_epoch: NewestEpoch::default() };

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use koi_plugin_api::{Context, Hook, Role};
+use koi_plugin_api::{Circumstances, Context, DownReason, Hook, Role};
 
 /// Bytes of one value. The kernel refuses to run a script with a string of 128 KiB or more.
 const VALUE_BYTES: usize = 4096;
@@ -23,6 +23,13 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     add("KOI_EPOCH", &context.epoch.to_string());
     add("KOI_MASTER_NAME", &master_name);
     add("KOI_MASTER_ADDR", &master_addr);
+    let Circumstances { reason, promoted_epoch, previous, left: _ } = &context.circumstances;
+    let (previous_name, previous_epoch) = previous.clone().unwrap_or_default();
+    add("KOI_REASON", reason.map(DownReason::as_str).unwrap_or_default());
+    add("KOI_DEADLINE_MS", &context.time_left().as_millis().to_string());
+    add("KOI_PROMOTED_EPOCH", &promoted_epoch.to_string());
+    add("KOI_PREVIOUS_MASTER", &previous_name);
+    add("KOI_PREVIOUS_EPOCH", &previous_epoch.to_string());
     if let (Hook::Failed, Some(cause)) = (hook, &context.cause) {
         add("KOI_FAILED_EVENT", cause.hook.as_str());
         add("KOI_FAILED_MESSAGE", &cause.message);
@@ -80,6 +87,7 @@ mod tests {
             workdir: "/srv/web".into(),
             config: vec![("name".into(), "x".into())],
             cause: Some(failed),
+            circumstances: Circumstances::default(),
         };
         let names = variables(hook, &context).into_iter().map(|(name, _)| name.into_string().unwrap());
         names.filter(|name| name.starts_with("KOI_")).collect()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use koi_child::group::{GroupEnd, KILL_WAIT, TERM_GRACE};
 use koi_plugin_api::{
-    Abort, AbortSignal, Call, CallLog, Called, Context, Handler, HookError, LogLevel, Metadata, Observed,
-    Outcome, StatusReport,
+    Abort, AbortSignal, Call, CallLog, Called, Context, Handler, HookError, Incident, LogLevel, Metadata,
+    Observed, Outcome, StatusReport,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
@@ -137,7 +137,8 @@ async fn asked_to_end(abort: &mut AbortSignal, deadline: Pin<&mut Sleep>) -> Cau
 
 fn warn_of_score(report: &StatusReport, said: &Said, log: &dyn CallLog) {
     if let (Observed::Standby, None, Some(score)) = (report.observed, report.score, &said.score) {
-        log.line(LogLevel::Warn, &format!("score={score} is ignored: it is not a whole number of 32 bits"));
+        log.line(LogLevel::Warn, &format!("score={score} is ignored: it is not a whole number of 64 bits"));
+        log.incident(Incident::NoScore);
     }
 }
 

@@ -58,7 +58,7 @@ fn observed(code: i32) -> Option<Observed> {
     }
 }
 
-fn report(observed: Observed, message: String, score: Option<i32>) -> StatusReport {
+fn report(observed: Observed, message: String, score: Option<i64>) -> StatusReport {
     StatusReport { observed, message, score, details: Vec::new() }
 }
 
@@ -140,6 +140,22 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!([0, 90, 91, 93].map(score_of), [None, None, Some(-7), None]);
+    }
+
+    #[test]
+    fn a_score_has_64_bits() {
+        let score_of = |text: &str| {
+            let said = Said { last: String::new(), score: Some(text.into()) };
+            match verdict(Hook::Status, exit(91), &said, "") {
+                Ok(Outcome::Status(report)) => report.score,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(score_of("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(score_of("-9223372036854775808"), Some(i64::MIN));
+        for none in ["9223372036854775808", "1.5", "0/16B3748", ""] {
+            assert_eq!(score_of(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -4,9 +4,12 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use common::{Service, cannot_run, failed};
-use koi_plugin_api::{Failure, Handler, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role};
+use koi_plugin_api::{
+    Circumstances, DownReason, Failure, Handler, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role,
+};
 
 #[tokio::test]
 async fn a_script_that_is_not_there_is_a_success() {
@@ -107,6 +110,12 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
     service.context.role = Role::Promoted;
     service.context.master = Some(("b".into(), "10.0.0.2".into()));
     service.context.config = vec![("virtual-ip".into(), "10.0.0.9".into())];
+    service.context.circumstances = Circumstances {
+        reason: Some(DownReason::LeaseLost),
+        left: Some(Duration::from_millis(870)),
+        promoted_epoch: 65536,
+        previous: Some(("c".into(), 65535)),
+    };
     service.script("promote", "env");
     service.run(Hook::Promote).await.unwrap();
     let env = service.lines(LogLevel::Info);
@@ -122,6 +131,11 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         "KOI_EPOCH=65537",
         "KOI_MASTER_NAME=b",
         "KOI_MASTER_ADDR=10.0.0.2",
+        "KOI_REASON=lease-lost",
+        "KOI_DEADLINE_MS=870",
+        "KOI_PROMOTED_EPOCH=65536",
+        "KOI_PREVIOUS_MASTER=c",
+        "KOI_PREVIOUS_EPOCH=65535",
         "KOI_CONFIG_VIRTUAL_IP=10.0.0.9",
     ] {
         assert!(env.iter().any(|line| line == expected), "{expected} is not in {env:#?}");

@@ -67,6 +67,7 @@ fn record() -> Record {
         target: Some(NodeId(0x1002)),
         manual: true,
         stopped: BTreeSet::from([NodeId(0x1003), NodeId(0x1004)]),
+        ..GroupRecord::default()
     };
     Record {
         version: version(90),
@@ -86,7 +87,7 @@ fn runner() -> RunnerSummary {
         released: Epoch(65_540),
         maybe_promoted: true,
         promotable: false,
-        score: Some(-11),
+        short_score: Some(-11),
         failure: Some(FailureNote {
             service: "web".to_owned(),
             hook: "promote".to_owned(),
@@ -106,6 +107,8 @@ fn runner() -> RunnerSummary {
         in_vain: Some(InVain { times: 16, ago: us(2_000_007) }),
         suspect: true,
         unasked: false,
+        long_score: None,
+        promoted_under: None,
     }
 }
 
@@ -149,6 +152,12 @@ fn report() -> Report {
         unfit: Some("its disk is full".to_owned()),
         others: BTreeMap::new(),
     }
+}
+
+/// A score beyond 32 bits: who reads only those has the nearest.
+fn long_score() -> Report {
+    let runner = RunnerSummary { short_score: Some(i32::MAX), long_score: Some(1 << 40), ..runner() };
+    Report { runner: Some(runner), ..report() }
 }
 
 fn pre_vote_answer() -> PreVoteAnswer {
@@ -207,6 +216,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ),
         ("report", Body::Report(report())),
         ("report-bare", Body::Report(bare)),
+        ("report-long-score", Body::Report(long_score())),
         ("answer", Body::Answer(answer)),
         (
             "answer-bare",

@@ -25,7 +25,7 @@ pub fn saw(observed: Observed) -> HookEnd {
 }
 
 /// A status with a score.
-pub fn scores(score: i32) -> HookEnd {
+pub fn scores(score: i64) -> HookEnd {
     HookEnd::Status(StatusReport { score: Some(score), ..Observed::Healthy.into() })
 }
 

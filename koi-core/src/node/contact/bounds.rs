@@ -124,6 +124,10 @@ impl NodeRef<'_> {
     fn record(&self, record: &Record, leader: Option<Term>) -> Result<(), Implausible> {
         self.version(record.version, leader)?;
         epoch(record.last_epoch, record.version.term)?;
+        for (_, group) in record.groups() {
+            let over = [group.promoted, group.previous.map(|past| past.epoch)];
+            over.into_iter().flatten().try_for_each(|e| epoch(e, record.version.term))?;
+        }
         for (_, master) in record.masters() {
             epoch(master.epoch, record.version.term)?;
             at_most(master.hold, HOLD, Implausible::MasterLease)?;
@@ -134,7 +138,8 @@ impl NodeRef<'_> {
 
 fn summary(summary: &RunnerSummary) -> Result<(), Implausible> {
     at_most(summary.grace, GRACE, Implausible::Grace)?;
-    [summary.released, summary.holds.unwrap_or_default()].iter().try_for_each(|e| epoch(*e, Term(TERMS - 1)))
+    let all = [Some(summary.released), summary.holds, summary.promoted_under];
+    all.into_iter().flatten().try_for_each(|e| epoch(e, Term(TERMS - 1)))
 }
 
 /// An epoch is given in a term, which is in its high bits; the count in its low bits may spill over.

@@ -118,7 +118,7 @@ impl GroupRef<'_> {
             let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
             // Seconds, so that a report's way does not decide between nodes that started together.
             let uptime: Duration = s.uptime + now.since(s.at);
-            (promoted, s.summary.score.unwrap_or(0), uptime.as_secs(), s.at, id)
+            (promoted, s.summary.score().unwrap_or(0), uptime.as_secs(), s.at, id)
         };
         candidates()
             .filter(|(id, s)| (calm(*id, s) || !any_calm) && !rests(*id, s))

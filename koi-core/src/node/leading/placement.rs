@@ -13,7 +13,7 @@ use crate::node::group_ref::GroupRef;
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{DropReason, WaitReason};
-use crate::record::{GroupRecord, MasterEntry, Record};
+use crate::record::{GroupRecord, MasterEntry, PastMastership, Record};
 use crate::types::{Epoch, NodeId, NodeState, Time};
 
 impl LeadershipHandler<'_> {
@@ -76,7 +76,7 @@ impl LeadershipHandler<'_> {
                     self.answer_runner(entry.node, entry.session);
                 }
             }
-            MasterDecision::Free => next.master = None,
+            MasterDecision::Free => next.end_mastership(),
             MasterDecision::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
         }
     }
@@ -120,7 +120,7 @@ impl LeadershipHandler<'_> {
     /// R6: marks the master entry while its node may stay promoted without a lease.
     fn update_master_flags(&mut self, group: &GroupName, next: &mut Record) {
         let maintenance = next.maintenance;
-        let Some(entry) = &mut next.group_mut(group).master else { return };
+        let GroupRecord { master: Some(entry), promoted, .. } = next.group_mut(group) else { return };
         let node = self.node();
         let node = node.group(group);
         // R7: it left, or was restarted, and could not take everything down. No time that passes makes that better.
@@ -133,6 +133,7 @@ impl LeadershipHandler<'_> {
         entry.unclean |= is_unclean;
         let (Some(lead), Some((summary, applied))) = (self.lead.as_mut(), seen) else { return };
         entry.unclean |= summary.unclean;
+        *promoted = (*promoted).max(summary.promoted_under);
         // A grace or a lease was raised. The record takes the longer hold time before a longer lease is granted (R6).
         entry.hold = entry.hold.max(self.ctx.settings.hold(summary.grace));
         if entry.unclean && !summary.unclean && summary.promotable {
@@ -150,10 +151,11 @@ impl LeadershipHandler<'_> {
     fn readopt_master(&mut self, group: &GroupName, next: &mut Record) {
         let (node, Some(lead)) = (self.node(), self.lead.as_ref()) else { return };
         let (last_epoch, node) = (next.last_epoch, node.group(group));
-        let Some(entry) = &mut next.group_mut(group).master else { return };
+        let GroupRecord { master: Some(entry), previous, .. } = next.group_mut(group) else { return };
         let newest = || node.reports_of(entry.node).next_back().filter(|s| s.session > entry.session);
         let heir = if mutant!(CopyAdopts) { newest() } else { node.successor(entry) };
         if let Some(seen) = heir.filter(|seen| seen.summary.holds.is_some()) {
+            *previous = Some(PastMastership { node: entry.node, epoch: entry.epoch });
             entry.session = seen.session;
             entry.epoch = last_epoch.next_in(lead.term());
             next.last_epoch = entry.epoch;
@@ -187,8 +189,9 @@ impl LeadershipHandler<'_> {
 impl NodeRef<'_> {
     /// The groups that there are: those of the record, and those that some runner reports. Only a leader knows of the latter.
     pub(crate) fn known_groups(&self) -> BTreeSet<GroupName> {
+        let is_there = |(name, group): &(&GroupName, &GroupRecord)| name.is_main() || group.is_alive();
         let mut known: BTreeSet<GroupName> =
-            self.durable.record.groups().map(|(name, _)| name.clone()).collect();
+            self.durable.record.groups().filter(is_there).map(|(name, _)| name.clone()).collect();
         let reported: BTreeSet<&GroupName> =
             self.latest_reports().flat_map(|(_, seen)| seen.summaries.keys()).collect();
         let new: Vec<GroupName> = reported.into_iter().filter(|g| !known.contains(*g)).cloned().collect();

@@ -85,8 +85,13 @@ test("a status of another shape says what is wrong with it, and a hook that is n
   const well = { state: "ok", message: "", promotionScore: undefined, details: [["lag", "2 s"]] };
   const wrong = (report, val) => assert.throws(() => explained({ status: () => report }).status(), { tag: "retry", val });
   assert.equal(explained({ status: () => well }).status(), well);
+  // As the engine takes it: Node.js has fetch, and so have those that take a BigInt.
+  for (const score of [-7, -7n]) {
+    assert.deepEqual(explained({ status: () => ({ ...well, promotionScore: score }) }).status(), { ...well, promotionScore: -7n });
+  }
   wrong({ ...well, state: "master" }, 'status returned state "master"; it may be ok, promoted, standby, live, stopped or failed');
-  wrong({ ...well, promotionScore: "60" }, 'status returned promotionScore "60"; it is a whole number of 32 bits, or undefined');
+  wrong({ ...well, promotionScore: "60" }, 'status returned promotionScore "60"; it is a whole number up to 2^53, a BigInt of 64 bits, or undefined');
+  wrong({ ...well, promotionScore: 2n ** 63n }, "status returned promotionScore 9223372036854775808; it is a whole number up to 2^53, a BigInt of 64 bits, or undefined");
   wrong({ ...well, details: { lag: 2 } }, 'status returned details {"lag":2}; it is a list of pairs, such as [["lag", "2 s"]]');
   wrong({ ...well, details: [["lag", 2]] }, 'status returned the detail ["lag",2]; it is a pair of texts, such as ["lag", "2 s"]');
   wrong({ ...well, message: undefined }, "status returned message undefined; it is a text, which may be empty");

@@ -133,6 +133,10 @@ mod tests {
             timeout_ms: 1000,
             workdir: None,
             config: config.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            deadline_ms: 1000,
+            promoted_epoch: 0,
+            previous: None,
+            reason: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{HookError, Incident, Observed, Outcome, StatusReport};
+use koi_plugin_api::{HookError, Incident, LogLevel, Observed, Outcome, StatusReport};
 
 use crate::conformance::harness::{CallEnd, CallReport};
 use crate::conformance::report::{Verdict, shown};
@@ -73,6 +73,11 @@ pub(crate) fn judge(case: Case, ran: &CallReport) -> (Verdict, String) {
             Verdict::Fail,
             format!("wrote {all} lines in one call; koid would have dropped {dropped} of them"),
         );
+    }
+    if ran.incidents.contains(&Incident::NoScore) {
+        let said = ran.lines.iter().rev().find(|(level, _)| *level == LogLevel::Warn);
+        let said = said.map_or("a score is ignored", |(_, line)| line);
+        return (Verdict::Fail, format!("{said}: print score=N, with digits alone and perhaps a `-`"));
     }
     match result {
         Ok(outcome) => match went_well(case, outcome) {
@@ -304,6 +309,17 @@ mod tests {
             judge(Case { expected: Expectation::Status(TrialState::Promoted), ..CASE }, &with("")).0,
             Verdict::Fail
         );
+    }
+
+    #[test]
+    fn a_score_that_is_none_fails() {
+        let warned = "score=0/16B3748 is ignored: it is not a whole number of 64 bits";
+        let standby = ran(saw(Observed::Standby));
+        let lines = vec![(LogLevel::Warn, warned.to_owned())];
+        let scored = CallReport { incidents: vec![Incident::NoScore], lines, ..standby };
+        let case = Case { expected: Expectation::Status(TrialState::Started), ..CASE };
+        let (verdict, said) = judge(case, &scored);
+        assert!(verdict == Verdict::Fail && said.starts_with(warned), "{said}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) struct CallScript {
 pub(crate) struct Expected {
     pub(crate) outcome: Option<At<OutcomeWord>>,
     pub(crate) message: Option<At<MessageText>>,
-    pub(crate) score: Option<At<i32>>,
+    pub(crate) score: Option<At<i64>>,
     pub(crate) details: Vec<At<(String, String)>>,
     /// Each must be in a line of the log.
     pub(crate) log: Vec<At<String>>,
@@ -184,7 +184,7 @@ fn expected(fields: &Fields<'_, '_>, line_of: &dyn Fn(usize) -> usize) -> Result
         expected.message = Some(At { line: line(value), value: message(value)? });
     }
     if let Some(value) = fields.get("score") {
-        let score = fields.number("score", "a whole number of 32 bits")?.unwrap_or_default();
+        let score = fields.number("score", "a whole number of 64 bits")?.unwrap_or_default();
         expected.score = Some(At { line: line(value), value: score });
     }
     for (name, value) in fields.pairs("details")? {

@@ -47,7 +47,7 @@ pub(super) struct RecordedCall {
     pub(super) hook: &'static str,
     pub(super) outcome: OutcomeWord,
     pub(super) message: String,
-    pub(super) score: Option<i32>,
+    pub(super) score: Option<i64>,
     pub(super) details: Vec<(String, String)>,
     /// Warnings and errors, as a test has them.
     pub(super) log: Vec<String>,

@@ -365,7 +365,7 @@ fn details(info: &Info, standing: Standing) -> Vec<(String, String)> {
 fn report(
     state: ServiceState,
     message: String,
-    promotion_score: Option<i32>,
+    promotion_score: Option<i64>,
     details: Vec<(String, String)>,
 ) -> StatusReport {
     StatusReport { state, message, promotion_score, details }

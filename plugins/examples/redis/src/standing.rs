@@ -21,20 +21,19 @@ pub struct Standing {
 }
 
 /// A quarter of the numbers that a score can have.
-const BAND: u64 = 1 << 30;
+const BAND: u64 = 1 << 62;
 
 impl Standing {
     /// The promotion score: data of the newest mastership goes before older data, that before data of unknown origin; within each it
-    /// goes by offset. The offset is cut to 30 bits, so that once in a gigabyte of writes two replicas may be taken the wrong way
-    /// round: [`Standing::lacks`] is asked before a promotion and sees the whole of it.
-    pub fn score(self, newest_epoch: u64) -> i32 {
+    /// goes by offset. A score is as old as the last `status`: [`Standing::lacks`] is asked before a promotion.
+    pub fn score(self, newest_epoch: u64) -> i64 {
         let (band, place) = match self.epoch {
-            0 => (i64::from(i32::MIN), self.keys.min(BAND - 1)),
+            0 => (i64::MIN, self.keys.min(BAND - 1)),
             epoch if epoch < newest_epoch => (-(BAND as i64), self.offset % BAND),
             _ => (0, self.offset % BAND),
         };
         // Each band is as long as `place` can be: it always fits.
-        (band + place as i64) as i32
+        band + place as i64
     }
 
     /// Whether writes would be lost if this server became the master instead of `other`.
@@ -197,7 +196,7 @@ mod tests {
         let unknown = Standing { epoch: 0, offset: 1 << 29, keys: 1 << 40 }.score(6);
         assert!(fresh > stale && stale > unknown, "{fresh} {stale} {unknown}");
         assert!(data(6, 101).score(6) > fresh, "one byte counts");
-        assert_eq!(data(6, u64::MAX).score(6), i32::MAX >> 1);
+        assert_eq!(data(6, u64::MAX).score(6), i64::MAX >> 1);
         assert!(Standing::default().score(0) < Standing { keys: 1, ..Standing::default() }.score(0));
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    AbortSignal, Aborter, Call, CallLog, Called, Context, Handler, Hook, HookError, LogLevel, NewestEpoch,
-    Observed, Outcome, Role, StatusReport, abort_pair,
+    AbortSignal, Aborter, Call, CallLog, Called, Circumstances, Context, Handler, Hook, HookError, LogLevel,
+    NewestEpoch, Observed, Outcome, Role, StatusReport, abort_pair,
 };
 use koi_plugin_shell::{Shape, ShellHandler};
 use nix::sys::signal::{Signal, kill};
@@ -68,6 +68,7 @@ impl Service {
             workdir: dir.path().into(),
             config: Vec::new(),
             cause: None,
+            circumstances: Circumstances::default(),
         };
         Service { dir, handler, log: Arc::default(), context }
     }

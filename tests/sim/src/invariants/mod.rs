@@ -2,11 +2,12 @@
 
 use koi_core::event::Event;
 use koi_core::group::GroupName;
-use koi_core::io::{Answered, Command, CommandError, HookRun, ServiceSpec};
+use koi_core::io::{Answered, Command, CommandError, HookEnd, HookRun, ServiceSpec};
 use koi_core::types::{Hook, Term};
 
 use crate::machine::Machine;
 
+mod asked;
 mod backlog;
 mod epochs;
 pub mod healing;
@@ -15,6 +16,7 @@ mod maintenance;
 mod once;
 mod pace;
 mod promises;
+mod promoted_epochs;
 mod restarts;
 mod terms;
 mod tolerance;
@@ -23,8 +25,10 @@ mod turns;
 /// All of them, and what each remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Invariants {
+    asked: asked::Asked,
     epochs: epochs::Epochs,
     promises: promises::Promises,
+    promoted_epochs: promoted_epochs::PromotedEpochs,
     pace: pace::Pace,
     terms: terms::Terms,
     restarts: restarts::Restarts,
@@ -37,9 +41,17 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
+        let life = machines[machine].life;
+        self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
+        self.violations.extend(self.asked.check(now, machine, life, run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
         self.violations.extend(turns::check(now, &machines[machine], run));
+    }
+
+    pub(crate) fn hook_ended(&mut self, machine: usize, life: u64, run: &HookRun, end: &HookEnd) {
+        self.promoted_epochs.hook_ended(run, end);
+        self.asked.hook_ended(machine, life, run, end);
     }
 
     pub(crate) fn elected(&mut self, now: u64, machine: usize, life: u64, term: Term) {

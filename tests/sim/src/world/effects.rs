@@ -171,6 +171,7 @@ impl World {
     /// A hook that runs ends so.
     pub fn end_hook(&mut self, machine: usize, run: &HookRun, end: HookEnd) {
         self.machines[machine].hook_ended(run, &end);
+        self.invariants.hook_ended(machine, self.machines[machine].life, run, &end);
         self.ended.insert((machine, run.hook), self.now);
         self.tell(format!("m{machine}: {} {} ended: {end:?}", run.service, run.hook.as_str()));
         self.input(machine, Input::HookFinished { run: run.run, ended: end });

@@ -1,7 +1,7 @@
 //! What koid and a helper say to each other: a line of JSON each, over a socket.
 
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{ConfigKey, Context, Hook, HookSet, Metadata, Role};
+use koi_plugin_api::{Circumstances, ConfigKey, Context, Hook, HookSet, Metadata, Role};
 use serde::{Deserialize, Serialize};
 
 use std::path::Path;
@@ -63,10 +63,18 @@ pub(crate) struct CallRequest {
     pub(crate) config: Vec<(String, String)>,
     /// Hook, message, whether it timed out.
     pub(crate) failure: Option<(u32, String, bool)>,
+    /// How long it really has.
+    pub(crate) deadline_ms: u64,
+    pub(crate) promoted_epoch: u64,
+    /// Name and epoch.
+    pub(crate) previous: Option<(String, u64)>,
+    pub(crate) reason: Option<String>,
 }
 
 impl CallRequest {
     pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
+        let deadline_ms = millis(context.time_left().min(left));
+        let Circumstances { reason, promoted_epoch, previous, left: _ } = context.circumstances;
         CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
@@ -88,7 +96,18 @@ impl CallRequest {
             workdir: text(&context.workdir),
             config: context.config,
             failure: context.cause.map(|cause| (cause.hook as u32, cause.message, cause.timed_out)),
+            deadline_ms,
+            promoted_epoch,
+            previous,
+            reason: reason.map(|reason| reason.as_str().to_owned()),
         }
+    }
+}
+
+impl CallRequest {
+    /// What the plugin is told that it has left. What begins when lease and grace are over has its time-out: it must still come down.
+    pub(crate) fn told_ms(&self) -> u64 {
+        if self.deadline_ms == 0 { self.timeout_ms } else { self.deadline_ms }
     }
 }
 
@@ -125,7 +144,7 @@ pub(crate) struct FunctionResult {
     pub(crate) code: i32,
     /// And what it put.
     pub(crate) message: String,
-    pub(crate) score: Option<i32>,
+    pub(crate) score: Option<i64>,
     pub(crate) details: Vec<(String, String)>,
 }
 

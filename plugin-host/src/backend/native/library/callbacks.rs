@@ -67,7 +67,7 @@ impl Link {
         let put = &mut lock(&self.call).put;
         match what {
             abi::PUT_MESSAGE => put.message = cut(value, MESSAGE_BYTES).to_owned(),
-            abi::PUT_SCORE => put.score = Some(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            abi::PUT_SCORE => put.score = Some(number),
             abi::PUT_DETAIL if put.details.len() < DETAILS => {
                 put.details
                     .push((cut(key, DETAIL_KEY_BYTES).to_owned(), cut(value, DETAIL_VALUE_BYTES).to_owned()));

@@ -64,6 +64,8 @@ impl Instance {
         ]
         .map(|text| CText::new(text));
         let master = order.master.as_ref().map(|(name, address)| (CText::new(name), CText::new(address)));
+        let previous = order.previous.as_ref().map(|(name, epoch)| (CText::new(name), *epoch));
+        let reason = order.reason.as_ref().map(|reason| CText::new(reason));
         let (config, failure) = (CPairs::new(&order.config), order.failure.as_ref());
         let failure = failure.map(|(hook, message, timed_out)| (*hook, CText::new(message), *timed_out));
         let failure = failure.as_ref().map(|(hook, message, timed_out)| abi::RawFailure {
@@ -93,6 +95,11 @@ impl Instance {
             config: config.pairs.as_ptr(),
             config_count: config.pairs.len(),
             failure: failure.as_ref().map_or(ptr::null(), ptr::from_ref),
+            deadline_ms: order.deadline_ms,
+            promoted_epoch: order.promoted_epoch,
+            previous_epoch: previous.as_ref().map_or(0, |(_, epoch)| *epoch),
+            previous_master: previous.as_ref().map_or(Text::NONE, |(name, _)| name.text()),
+            reason: reason.as_ref().map_or(Text::NONE, CText::text),
         };
         let Some(call) = self.table.call else { return abi::BROKEN };
         // SAFETY: as above; the instance is the plugin's own, and nobody else uses it.

@@ -77,7 +77,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
                 link.send(&created)?;
             }
             (HelperRequest::Call(order), Some(instance)) => {
-                link.begin(order.timeout_ms, order.epoch);
+                link.begin(order.told_ms(), order.epoch);
                 let code = instance.call(&order);
                 link.send(&HelperReply::Done(link.finish(code)))?;
             }

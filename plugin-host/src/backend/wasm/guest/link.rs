@@ -137,6 +137,7 @@ impl CallLog for Link {
         self.send(&GuestMessage::Incident(match incident {
             Incident::Crashed => 0,
             Incident::Unsupported => 1,
+            Incident::NoScore => 2,
         }));
     }
 }

@@ -188,6 +188,7 @@ pub(crate) async fn talk(
                     log.line(level_of(level), &escaped(cut(&text, 2 * LINE_BYTES), &['\t']));
                 }
                 Ok(GuestMessage::Incident(0)) => log.incident(Incident::Crashed),
+                Ok(GuestMessage::Incident(2)) => log.incident(Incident::NoScore),
                 Ok(GuestMessage::Incident(_)) => log.incident(Incident::Unsupported),
                 Ok(GuestMessage::Question(_) | GuestMessage::LookUp(..))
                     if requests.waiting_bytes() > UNREAD_BYTES =>

@@ -54,6 +54,17 @@ pub(crate) struct HookRequest {
     /// The call is part of a test.
     #[n(15)]
     pub(crate) test: Option<TestClock>,
+    /// How long the guest is told that it has: no longer than lease and grace last.
+    #[n(16)]
+    pub(crate) deadline_ms: u64,
+    #[n(17)]
+    pub(crate) promoted_epoch: u64,
+    /// Name and epoch.
+    #[n(18)]
+    pub(crate) previous: Option<(String, u64)>,
+    /// Its place in [`DownReason::ALL`].
+    #[n(19)]
+    pub(crate) reason: Option<u8>,
 }
 
 /// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
@@ -116,6 +127,10 @@ impl HookRequest {
             is_repeated: false,
             secrets,
             test: None,
+            deadline_ms: u64::try_from(context.time_left().min(left).as_millis()).unwrap_or(u64::MAX),
+            promoted_epoch: context.circumstances.promoted_epoch,
+            previous: context.circumstances.previous.clone(),
+            reason: context.circumstances.reason.map(|reason| reason as u8),
         }
     }
 }
@@ -148,7 +163,7 @@ pub(crate) enum HookEnding {
         #[n(1)]
         message: String,
         #[n(2)]
-        score: Option<i32>,
+        score: Option<i64>,
         #[n(3)]
         details: Vec<(String, String)>,
     },

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
-    Call, CallLog, Called, Context, Handler, Hook, LogLevel, NewestEpoch, Outcome, Role, abort_pair,
+    Call, CallLog, Called, Circumstances, Context, Handler, Hook, LogLevel, NewestEpoch, Outcome, Role,
+    abort_pair,
 };
 use koi_plugin_host::{Compiled, Host, Registry, discover};
 use koi_plugin_tests::{examples, guests::Guest};
@@ -298,6 +299,7 @@ fn context(subject: &Subject) -> Context {
         workdir: subject.home.clone(),
         config: subject.config.clone(),
         cause: None,
+        circumstances: Circumstances::default(),
     }
 }
 

@@ -71,9 +71,14 @@ pub(crate) async fn run(
     };
     let left = Duration::from_micros(request.ends_us).saturating_sub(monotonic());
     let deadline = deadline_after(left);
+    // What begins when lease and grace are over already has its time-out: it must still come down.
+    let due = match request.deadline_ms {
+        0 => deadline,
+        ms => deadline.min(deadline_after(Duration::from_millis(ms))),
+    };
     let ending = CallDeadline::new(deadline, abort.clone());
     let test = request.test.map(TestTime::new);
-    let call = GuestCall { link, deadline, abort, epoch: request.epoch, test, memory };
+    let call = GuestCall { link, deadline: due, abort, epoch: request.epoch, test, memory };
     let over = tokio::select! {
         // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;

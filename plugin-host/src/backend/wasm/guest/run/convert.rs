@@ -1,6 +1,6 @@
 //! Between the words of the WIT and those of the protocol.
 
-use koi_plugin_api::{Capability, ConfigKey, ConfigKind, Hook, Program, Want, for_people};
+use koi_plugin_api::{Capability, ConfigKey, ConfigKind, DownReason, Hook, Program, Want, for_people};
 
 use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
 use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest, SecretText, hook_of};
@@ -35,6 +35,20 @@ pub(crate) fn context(from: HookRequest) -> wit::Context {
         timeout_ms: from.timeout_ms,
         workdir: from.workdir,
         config: from.config.into_iter().chain(secrets).collect(),
+        deadline_ms: from.deadline_ms,
+        promoted_epoch: from.promoted_epoch,
+        previous: from.previous.map(|(name, epoch)| wit::PastMastership { name, epoch }),
+        reason: from.reason.and_then(|place| DownReason::ALL.get(usize::from(place))).map(reason),
+    }
+}
+
+fn reason(reason: &DownReason) -> wit::DownReason {
+    match reason {
+        DownReason::LeaseLost => wit::DownReason::LeaseLost,
+        DownReason::Ordered => wit::DownReason::Ordered,
+        DownReason::Failed => wit::DownReason::Failed,
+        DownReason::Stopping => wit::DownReason::Stopping,
+        DownReason::Fenced => wit::DownReason::Fenced,
     }
 }
 

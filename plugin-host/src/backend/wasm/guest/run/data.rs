@@ -34,7 +34,7 @@ pub(crate) struct Guest {
 pub(crate) struct GuestCall {
     /// The way to koid.
     pub(crate) link: Arc<Link>,
-    /// When it is over.
+    /// When it should be over: at its time-out, or when lease and grace are.
     pub(crate) deadline: Instant,
     /// Tells when it is to end earlier.
     pub(crate) abort: AbortSignal,

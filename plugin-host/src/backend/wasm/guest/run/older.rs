@@ -80,7 +80,7 @@ fn status(from: old::StatusReport) -> new::StatusReport {
             old::ServiceState::Failed => new::ServiceState::Failed,
         },
         message: from.message,
-        promotion_score: from.promotion_score,
+        promotion_score: from.promotion_score.map(i64::from),
         details: from.details,
     }
 }
