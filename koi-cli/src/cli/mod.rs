@@ -28,7 +28,7 @@ Examples:
   koi status                     is all well, and if not, why?
   koi status db1                 one node with each of its services
   koi promote db2 --dry-run      what would happen?
-  koi promote db2                make db2 the master
+  koi promote db2 --wait         make db2 the master, and return when it is promoted
   koi wait --for master          return when a master is promoted with all its critical services
   koi maintenance on             run no hooks and elect nobody, while you work on it
   koi plugins list               the handlers of the asked node, and whether they can be used
@@ -39,7 +39,7 @@ Exit codes:
   0  done, or all is well
   1  failed, or refused by the state of things
   2  wrong usage
-  3  (status, wait) degraded, warnings, or no master
+  3  (status, wait) degraded, warnings, or no master; (promote --wait) not in time
   4  no answer in time: no daemon, no leader, or a change that was not confirmed
   5  refused because it would not be safe
 
@@ -155,13 +155,7 @@ pub(crate) enum Command {
     /// Wait until the cluster has a master, has a leader, or is healthy
     Wait(Wait),
     /// Make a node the master, and leave manual mode
-    Promote {
-        /// Name or UUID
-        node: String,
-        /// Only say what would happen
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Promote(PromoteNode),
     /// Demote the master and choose none until `promote` or `elect` (manual mode)
     Demote,
     /// Leave manual mode: let the leader choose the master
@@ -272,6 +266,19 @@ pub(crate) enum Electors {
         /// Name or UUID of a node that answers and does not vote
         new: String,
     },
+}
+
+/// `koi promote`.
+#[derive(Debug, Args)]
+pub(crate) struct PromoteNode {
+    /// Name or UUID
+    pub(crate) node: String,
+    /// Only say what would happen
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// Return when it is promoted with all its critical services, and say what took how long; -t is then for the whole wait [default: 60s]
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 /// A command for one node.

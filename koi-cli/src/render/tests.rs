@@ -390,6 +390,7 @@ fn a_node_as_it_sees_itself() {
         node: runner("b", "Master", "Promoted"),
         port: 42012,
         started_at: 1_795_219_200,
+        now_ms: None,
         nodes: 3,
         leader: Some("a".into()),
         leader_address: Some("10.0.0.1:42012".into()),
@@ -417,6 +418,7 @@ fn what_happens() {
         message: "vip: start ended after 12 ms: exit 2".into(),
         level: "error".into(),
         service: Some("vip".into()),
+        state: None,
     };
     assert_eq!(
         event::event(&value, &PLAIN),

@@ -18,7 +18,7 @@
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
 //! | `GET /metrics` | | what the hooks of the asked node have cost, in the text format of Prometheus |
 //! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
-//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
+//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept, and then `?node=` as above |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
 //!

@@ -152,6 +152,8 @@ pub struct Local {
     pub port: u16,
     /// Seconds since 1970 at which its daemon started, by the wall clock.
     pub started_at: u64,
+    /// Milliseconds since 1970 at which it says this, by the wall clock that stamps its events; none: an older koid does not say.
+    pub now_ms: Option<u64>,
     /// How many nodes it hears of, itself included.
     pub nodes: usize,
     /// The leader's name, as far as it knows.

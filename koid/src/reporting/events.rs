@@ -47,6 +47,10 @@ impl EventHub {
             message: event.to_string(),
             level: crate::api::states::event_level(event.level()),
             service: event.service().map(str::to_owned),
+            state: match event {
+                Event::ServiceChanged { to, .. } => Some(crate::api::states::service_state(*to)),
+                _ => None,
+            },
         };
         ring.next += 1;
         if ring.kept.len() == KEPT {

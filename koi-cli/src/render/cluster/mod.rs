@@ -7,6 +7,7 @@ pub(crate) mod failures;
 pub(crate) mod local;
 pub(crate) mod node;
 mod problems;
+pub(crate) mod promoted;
 mod service;
 pub(crate) mod status;
 pub(crate) mod tree;

@@ -12,6 +12,7 @@ use crate::api::error::silent_core;
 use crate::api::request::ApiRequest;
 use crate::cluster::handle::Snapshot;
 use crate::os::sys;
+use crate::reporting::events::unix_ms;
 use crate::services::retained::GOES_ON;
 
 impl Api {
@@ -68,6 +69,7 @@ impl Api {
         }
         let mut local = view::local(&view, self.port, self.started_at, dropped);
         self.add_details(&mut local.node);
+        local.now_ms = Some(unix_ms());
         local.warnings = self.findings.exposed();
         local.warnings.extend(refused.warnings);
         local.advice = refused.advice;

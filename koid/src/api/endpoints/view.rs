@@ -57,6 +57,7 @@ pub(crate) fn local(
         node: own.map(|n| node(view, n)).unwrap_or_default(),
         port,
         started_at,
+        now_ms: None,
         nodes: view.nodes.len(),
         leader: view.leader.map(|id| name_of(view, id)),
         leader_address: leader.and_then(|id| address_of(view, id)).map(|a| a.to_string()),
