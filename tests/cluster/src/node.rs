@@ -174,6 +174,8 @@ impl Node {
             }
         };
         command.current_dir(&self.folder).stdin(Stdio::null()).env("KOI_TEST_CLUSTER", &self.folder);
+        // Whatever runs the tests does not start their daemons again.
+        command.env_remove("NOTIFY_SOCKET").env_remove("KOI_RESTARTED_BY");
         if !self.finds_config {
             command.arg("-f").arg(&self.config);
         }

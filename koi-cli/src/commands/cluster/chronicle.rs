@@ -65,6 +65,18 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// At some time from this to `other`.
+    pub(crate) fn until(self, other: Moment) -> Moment {
+        let (earliest, latest) = (self.at_us - self.within_us, other.at_us + other.within_us);
+        Moment { at_us: earliest.midpoint(latest), within_us: (latest - earliest) / 2 }
+    }
+
+    /// So much later.
+    pub(crate) fn later(self, time: Duration) -> Moment {
+        let time_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Moment { at_us: self.at_us.saturating_add(time_us), ..self }
+    }
+
     /// How much later than `other` it was, and by how much that may be wrong.
     pub(crate) fn since(self, other: Moment) -> Measured {
         let took_us = u64::try_from(self.at_us - other.at_us).unwrap_or_default();
@@ -88,20 +100,29 @@ pub(crate) struct Entry {
     pub(crate) event: Event,
 }
 
+/// A node that is asked what happens on it.
+#[derive(Debug)]
+struct Teller {
+    name: String,
+    clock: NodeClock,
+    /// The number of its first event that counts.
+    since: u64,
+}
+
 /// What happens on some nodes, from a certain moment on.
 pub(crate) struct Chronicle<'d> {
     daemon: &'d Daemon,
     origin: Instant,
-    clocks: Vec<(String, NodeClock)>,
+    tellers: Vec<Teller>,
 }
 
 impl<'d> Chronicle<'d> {
     /// Begins one of these nodes, as far as they answer.
     pub(crate) async fn begin(daemon: &'d Daemon, nodes: &[NodeStatus]) -> Chronicle<'d> {
-        let mut chronicle = Chronicle { daemon, origin: Instant::now(), clocks: Vec::new() };
+        let mut chronicle = Chronicle { daemon, origin: Instant::now(), tellers: Vec::new() };
         for node in nodes {
-            if let Some(clock) = chronicle.look(&node.name).await {
-                chronicle.clocks.push((node.name.clone(), clock));
+            if let Some((clock, newest)) = chronicle.look(&node.name).await {
+                chronicle.tellers.push(Teller { name: node.name.clone(), clock, since: newest + 1 });
             }
         }
         chronicle
@@ -112,18 +133,19 @@ impl<'d> Chronicle<'d> {
         Moment { at_us: self.elapsed_us(), within_us: 0 }
     }
 
-    /// What has happened since `from`, on all nodes that still answer, in order of time. A node whose clock was set meanwhile tells nothing.
+    /// What has happened since `from`, on all nodes that still answer, in order of time. A node whose clock was set meanwhile tells nothing, nor
+    /// does one whose daemon was started anew of what it did before.
     pub(crate) async fn since(&self, from: Moment) -> Vec<Entry> {
         let mut entries = Vec::new();
-        for (name, clock) in &self.clocks {
-            let Some(now) = self.look(name).await else { continue };
-            let Some(clock) = clock.after(self.elapsed_us()).and(now) else { continue };
-            let placed = self
-                .events(name)
-                .await
-                .into_iter()
-                .map(|event| Entry { at: clock.place(event.at_ms), event });
-            entries.extend(placed.filter(|entry| entry.at.at_us + entry.at.within_us >= from.at_us));
+        for teller in &self.tellers {
+            let Some((now, _)) = self.look(&teller.name).await else { continue };
+            let Some(clock) = teller.clock.after(self.elapsed_us()).and(now) else { continue };
+            for event in self.events(teller).await {
+                let at = clock.place(event.at_ms);
+                if at.at_us + at.within_us >= from.at_us {
+                    entries.push(Entry { at, event });
+                }
+            }
         }
         entries.sort_by_key(|entry| entry.at.at_us);
         entries
@@ -133,25 +155,30 @@ impl<'d> Chronicle<'d> {
         i64::try_from(self.origin.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// How a node's clock stands now.
-    async fn look(&self, node: &str) -> Option<NodeClock> {
-        let mut found: Option<NodeClock> = None;
+    /// How a node's clock stands now, and the number of the newest event that it had when it was asked first.
+    async fn look(&self, node: &str) -> Option<(NodeClock, u64)> {
+        let mut found: Option<(NodeClock, u64)> = None;
         for _ in 0..LOOKS {
             let sent_us = self.elapsed_us();
             let local = self.daemon.get::<Local>(&at_node("/v1/local", Some(node))).await.ok()?.value;
             let clock = NodeClock::read(local.now_ms?, sent_us, self.elapsed_us());
-            found = Some(found.map_or(Some(clock), |before| before.and(clock))?);
+            found = match found {
+                None => Some((clock, local.newest_event?)),
+                Some((before, newest)) => Some((before.and(clock)?, newest)),
+            };
         }
         found
     }
 
-    /// What a node has kept. One that does not answer tells nothing.
-    async fn events(&self, node: &str) -> Vec<Event> {
-        let path = format!("{}&follow=false", at_node("/v1/events", Some(node)));
+    /// What a node has kept since. One that does not answer tells nothing.
+    async fn events(&self, teller: &Teller) -> Vec<Event> {
+        let path =
+            format!("{}&since={}&follow=false", at_node("/v1/events", Some(&teller.name)), teller.since);
         let mut events = Vec::new();
         let Ok(mut lines) = self.daemon.lines(&path).await else { return events };
         while let Ok(Some(line)) = lines.next().await {
-            events.extend(serde_json::from_str::<Event>(&line).ok().filter(|event| event.node == node));
+            events
+                .extend(serde_json::from_str::<Event>(&line).ok().filter(|event| event.node == teller.name));
         }
         events
     }

@@ -1,6 +1,7 @@
 //! Commands that ask a daemon.
 
 pub(crate) mod chronicle;
+pub(crate) mod drill;
 pub(crate) mod electors;
 pub(crate) mod events;
 pub(crate) mod operate;

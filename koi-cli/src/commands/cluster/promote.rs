@@ -24,7 +24,7 @@ pub(crate) async fn promote(daemon: &Daemon, args: &PromoteNode, out: Out) -> Re
     let promotion = Promotion { daemon: &daemon, node, within, progress: &progress };
     let carried_out = promotion.carry_out().await;
     progress.clear();
-    let promoted = carried_out?;
+    let (promoted, _) = carried_out?;
     out.show(&said(&promoted), |view| promoted::promoted(&promoted, view))?;
     Ok(exit::WELL)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Promotion<'p> {
 }
 
 /// A node that is promoted with all its critical services.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Promoted {
     pub(crate) node: String,
     pub(crate) epoch: u64,
@@ -36,6 +36,12 @@ pub(crate) struct Promoted {
     /// It was master already: nothing was done.
     pub(crate) already: bool,
     pub(crate) times: Times,
+}
+
+/// What the nodes tell of a promotion, and when it was ordered.
+pub(crate) struct Account {
+    pub(crate) told: Vec<Entry>,
+    pub(crate) ordered: Moment,
 }
 
 /// When what happened, since the order. None: no node has told of it whose clock could be placed.
@@ -81,7 +87,7 @@ impl Promotion<'_> {
     ///
     /// # Errors
     /// Exit 1: it failed, or was withdrawn. Exit 3: not in time. Exit 4: in all that time nobody could say that the order was taken.
-    pub(crate) async fn carry_out(&self) -> Result<Promoted, CommandError> {
+    pub(crate) async fn carry_out(&self) -> Result<(Promoted, Account), CommandError> {
         let deadline = Instant::now() + self.within;
         let before = self.leaders_view(deadline).await?;
         let Some(node) = before.nodes.iter().find(|node| show::is(node, self.node)) else {
@@ -98,11 +104,11 @@ impl Promotion<'_> {
         self.give(&order, deadline).await?;
         let status = self.until_promoted(&order, deadline, (&chronicle, given)).await?;
         let already = status.cluster.epoch == order.epoch;
-        let times = match already {
-            true => Times::default(),
-            false => Times::read(&chronicle.since(given).await, &order, given),
-        };
-        Ok(Promoted { node: order.to, epoch: status.cluster.epoch, from: order.from, already, times })
+        let told = if already { Vec::new() } else { chronicle.since(given).await };
+        let times = Times::read(&told, &order, given);
+        let epoch = status.cluster.epoch;
+        let promoted = Promoted { node: order.to, epoch, from: order.from, already, times };
+        Ok((promoted, Account { told, ordered: given }))
     }
 
     /// Gives the order until it is taken. A leader that is lost meanwhile may have taken it, or not: the next one knows.
@@ -167,7 +173,7 @@ impl Promotion<'_> {
     }
 
     /// The newest status that a leader gives. Without one it is waited for.
-    async fn leaders_view(&self, deadline: Instant) -> Result<Status, CommandError> {
+    pub(crate) async fn leaders_view(&self, deadline: Instant) -> Result<Status, CommandError> {
         let mut failed = CommandError::new(
             exit::NO_ANSWER,
             ErrorCode::NoAnswer,
@@ -243,12 +249,12 @@ impl Order {
 }
 
 /// Whether a leader says it. What another node sees may be old.
-fn is_leaders(status: &Status) -> bool {
+pub(crate) fn is_leaders(status: &Status) -> bool {
     status.cluster.leader.as_ref() == Some(&status.cluster.seen_by)
 }
 
 /// What the cluster waits for.
-fn waits(status: &Status) -> String {
+pub(crate) fn waits(status: &Status) -> String {
     let said = status.cluster.waiting.first().map(verdict::waiting);
     said.unwrap_or_else(|| Reason::for_verdict(status, Verdict::from_status(status)).text)
 }
@@ -305,12 +311,12 @@ impl Times {
 }
 
 /// The first event of this kind that a node tells of.
-fn find<'t>(told: &'t [Entry], node: &str, kind: &str) -> Option<&'t Entry> {
+pub(crate) fn find<'t>(told: &'t [Entry], node: &str, kind: &str) -> Option<&'t Entry> {
     told.iter().find(|entry| entry.event.node == node && entry.event.kind == kind)
 }
 
 /// The last service of a node that was promoted since it was granted the mastership. One without services is promoted by then.
-fn last_promoted<'t>(told: &'t [Entry], granted: &'t Entry) -> &'t Entry {
+pub(crate) fn last_promoted<'t>(told: &'t [Entry], granted: &'t Entry) -> &'t Entry {
     let is_later = |entry: &&Entry| {
         entry.event.node == granted.event.node
             && entry.event.number > granted.event.number

@@ -1,6 +1,7 @@
 //! The cluster, its nodes and its services.
 
 pub(crate) mod done;
+pub(crate) mod drill;
 pub(crate) mod electors;
 pub(crate) mod event;
 pub(crate) mod failures;
