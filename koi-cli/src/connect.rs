@@ -37,6 +37,8 @@ pub(crate) struct Answer<T> {
 pub(crate) struct Daemon {
     client: Client,
     timeout: Duration,
+    /// What `-t` says.
+    asked_timeout: Option<Duration>,
     /// What may help when it cannot be reached.
     guess: &'static str,
     debug: Option<Out>,
@@ -48,10 +50,15 @@ impl Daemon {
         self.timeout
     }
 
+    /// What `-t` says; none: nobody said it.
+    pub(crate) fn asked_timeout(&self) -> Option<Duration> {
+        self.asked_timeout
+    }
+
     /// The same one, with an answer waited for so long.
     pub(crate) fn within(&self, timeout: Duration) -> Daemon {
         let client = Client::new(self.client.endpoint().clone(), timeout);
-        Daemon { client, timeout, guess: self.guess, debug: self.debug }
+        Daemon { client, timeout, ..*self }
     }
 
     /// `GET path`.
@@ -157,7 +164,9 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, CommandError
         (None, host, port) => sealed(options, host.as_deref().unwrap_or("127.0.0.1"), port, out)?,
     };
     let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
-    Ok(Daemon { client: Client::new(endpoint, timeout), timeout, guess, debug: options.debug.then_some(out) })
+    let client = Client::new(endpoint, timeout);
+    let debug = options.debug.then_some(out);
+    Ok(Daemon { client, timeout, asked_timeout: options.timeout, guess, debug })
 }
 
 fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, CommandError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod artifacts;
+mod drill;
 mod plugins;
 mod time;
 
@@ -13,6 +14,7 @@ use self::time::duration;
 pub(crate) use artifacts::{
     KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
 };
+pub(crate) use drill::{Drill, DrillKind};
 pub(crate) use plugins::{
     Capability, CheckPlugin, Dev, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
     value_name,
@@ -28,7 +30,8 @@ Examples:
   koi status                     is all well, and if not, why?
   koi status db1                 one node with each of its services
   koi promote db2 --dry-run      what would happen?
-  koi promote db2                make db2 the master
+  koi promote db2 --wait         make db2 the master, and return when it is promoted
+  koi drill switch-over          move the role to another node and back: what takes how long?
   koi wait --for master          return when a master is promoted with all its critical services
   koi maintenance on             run no hooks and elect nobody, while you work on it
   koi plugins list               the handlers of the asked node, and whether they can be used
@@ -37,9 +40,9 @@ Examples:
 
 Exit codes:
   0  done, or all is well
-  1  failed, or refused by the state of things
+  1  failed, or refused by the state of things; (drill) a bound was exceeded
   2  wrong usage
-  3  (status, wait) degraded, warnings, or no master
+  3  (status, wait) degraded, warnings, or no master; (promote --wait) not in time
   4  no answer in time: no daemon, no leader, or a change that was not confirmed
   5  refused because it would not be safe
 
@@ -155,13 +158,15 @@ pub(crate) enum Command {
     /// Wait until the cluster has a master, has a leader, or is healthy
     Wait(Wait),
     /// Make a node the master, and leave manual mode
-    Promote {
-        /// Name or UUID
-        node: String,
-        /// Only say what would happen
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Promote(PromoteNode),
+    /// Bring about a fault on purpose, measure what follows, and bring the role back
+    #[command(
+        long_about = "Bring about a fault on purpose, measure what follows, and bring the role back.\n\n\
+        It says first what it will do and to whom, and asks. The times of detection, demotion, grant and promotion are compared with \
+        demote_grace and the leases, shown, and written into the events of the asked node. It is refused unless all is well: in maintenance, \
+        without a quorum, or with a node missing nothing is begun. -t is how long each wait may take [default: 60s]."
+    )]
+    Drill(Drill),
     /// Demote the master and choose none until `promote` or `elect` (manual mode)
     Demote,
     /// Leave manual mode: let the leader choose the master
@@ -272,6 +277,19 @@ pub(crate) enum Electors {
         /// Name or UUID of a node that answers and does not vote
         new: String,
     },
+}
+
+/// `koi promote`.
+#[derive(Debug, Args)]
+pub(crate) struct PromoteNode {
+    /// Name or UUID
+    pub(crate) node: String,
+    /// Only say what would happen
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// Return when it is promoted with all its critical services, and say what took how long; -t is then for the whole wait [default: 60s]
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 /// A command for one node.

@@ -1,12 +1,13 @@
 //! What each command does. All of them return the exit code, or why they failed.
 
-mod cluster;
+mod ask;
+pub(crate) mod cluster;
 mod machine;
 mod plugins;
 
 use koi_proto::api::OnNode;
 
-use self::cluster::{electors, events, operate, show, wait, watch};
+use self::cluster::{drill, electors, events, operate, promote, show, wait, watch};
 use self::machine::{check, completions, config, identity, init, keygen};
 use self::plugins::manage;
 use crate::cli::{Cli, Command};
@@ -29,7 +30,8 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
         Command::Watch => watch::watch(&daemon()?, out).await,
         Command::Events(args) => events::events(&daemon()?, args, out).await,
         Command::Wait(args) => wait::wait(&daemon()?, args, out).await,
-        Command::Promote { node, dry_run } => operate::promote(&daemon()?, node, *dry_run, out).await,
+        Command::Promote(args) => promote::promote(&daemon()?, args, out).await,
+        Command::Drill(args) => drill::drill(&daemon()?, args, out).await,
         Command::Demote => operate::order(&daemon()?, "demote", out).await,
         Command::Elect => operate::order(&daemon()?, "elect", out).await,
         Command::Electors(args) => electors::electors(&daemon()?, args, out).await,

@@ -8,7 +8,7 @@ use koi_proto::api::{Event, EventLevel, Status};
 
 use crate::error::CommandError;
 use crate::local_cluster::cluster::Cluster;
-use crate::local_cluster::restarts::Restarts;
+use crate::local_cluster::restarts::{self, Restarts};
 use crate::output::Out;
 use crate::render::cluster::{event, status, tree};
 use crate::render::layout::{View, text};
@@ -37,6 +37,7 @@ const CLEAR_REST: &str = "\x1b[J";
 pub(crate) async fn live(cluster: &mut Cluster, out: Out) -> Result<u8, CommandError> {
     let introduction = introduction(cluster, &out.view());
     out.write(&introduction)?;
+    cluster.environment.push(restarts::NAMED);
     cluster.start().await?;
     let mut show = DemoScreen::new(out, introduction.lines().count())?;
     let mut feed = Feed::default();
@@ -63,6 +64,7 @@ fn introduction(cluster: &Cluster, view: &View) -> String {
         ("./koi --socket a.sock promote c", "make c the master; first see what --dry-run says"),
         ("touch b/broken", "b's database fails; to mend it: rm b/broken"),
         ("./koi --socket b.sock recover", "forget b's failure now, not after 10 s"),
+        ("./koi --socket a.sock drill switch-over", "also: drill daemon-crash, drill service-failure"),
         ("kill -9 $(cat b.pid)", "b's koid crashes; it is started again after 5 s"),
         ("./koi --socket a.sock maintenance on", "nothing runs, nothing moves, until `off`"),
         ("tail -f a.log hooks.log", "what a says; what all hooks do"),

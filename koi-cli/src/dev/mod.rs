@@ -21,7 +21,7 @@ use crate::cli::Dev;
 use crate::error::{CommandError, exit};
 use crate::local_cluster::cluster::Cluster;
 use crate::local_cluster::interrupt::Interrupt;
-use crate::local_cluster::restarts::Restarts;
+use crate::local_cluster::restarts::{self, Restarts};
 use crate::output::Out;
 use crate::render::cluster::verdict;
 use crate::render::layout::Tone;
@@ -38,6 +38,7 @@ pub(crate) async fn dev(args: &Dev, out: Out) -> Result<u8, CommandError> {
     round::check_service(args)?;
     let mut cluster = Cluster::prepare("dev", false, |_| Ok(()))?;
     cluster.environment = round::environment(args.optimized);
+    cluster.environment.push(restarts::NAMED);
     let screen = Screen::new(out);
     let worked = tokio::select! {
         result = work(&mut cluster, project, args, &screen, out) => result,

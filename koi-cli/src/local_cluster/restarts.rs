@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, how};
 
+/// What tells koid so, in its environment.
+pub(crate) const NAMED: (&str, &str) = ("KOI_RESTARTED_BY", "koi");
+
 /// How soon: long enough to see what its end has brought about.
 const RESTART_TIME: Duration = Duration::from_secs(5);
 

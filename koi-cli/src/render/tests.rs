@@ -1,13 +1,19 @@
 //! What people see, as snapshots: each test is a situation.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use koi_proto::api::{
     ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, WaitReason,
     Waiting,
 };
 
-use super::cluster::{done, event, failures, local, node, status, tree};
+use super::cluster::{done, drill, event, failures, local, node, promoted, status, tree};
 use super::layout::{Paint, View, text};
+use crate::commands::cluster::chronicle::Measured;
+use crate::commands::cluster::drill::Report;
+use crate::commands::cluster::drill::phases::{Bound, Phase};
+use crate::commands::cluster::promotion::{Promoted, Times};
 
 const PLAIN: View = View { width: 80, paint: Paint(false) };
 const COLOUR: View = View { width: 80, paint: Paint(true) };
@@ -390,6 +396,10 @@ fn a_node_as_it_sees_itself() {
         node: runner("b", "Master", "Promoted"),
         port: 42012,
         started_at: 1_795_219_200,
+        now_ms: None,
+        newest_event: None,
+        timing: None,
+        restarted_by: None,
         nodes: 3,
         leader: Some("a".into()),
         leader_address: Some("10.0.0.1:42012".into()),
@@ -417,6 +427,7 @@ fn what_happens() {
         message: "vip: start ended after 12 ms: exit 2".into(),
         level: "error".into(),
         service: Some("vip".into()),
+        state: None,
     };
     assert_eq!(
         event::event(&value, &PLAIN),
@@ -424,6 +435,49 @@ fn what_happens() {
     );
     (value.level, value.service, value.message) = ("info".into(), None, "a leads in term 2".into());
     assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c info    a leads in term 2\n");
+}
+
+fn measured(took_ms: u64) -> Option<Measured> {
+    Some(Measured { took: Duration::from_millis(took_ms), within: Duration::from_micros(1_200) })
+}
+
+#[test]
+fn a_promotion_that_is_done() {
+    let times = Times { demoted: measured(21), granted: measured(34), promoted: measured(1_061) };
+    let page = |from: Option<&str>, already, times| {
+        let (node, from) = ("c".to_owned(), from.map(str::to_owned));
+        promoted::promoted(&Promoted { node, epoch: 65_538, from, already, times }, &PLAIN)
+    };
+    assert_snapshot!(fits(
+        page(Some("b"), false, times)
+            + &page(None, false, Times { demoted: None, ..times })
+            + &page(Some("b"), false, Times::default())
+            + &page(Some("c"), true, Times::default())
+    ));
+}
+
+#[test]
+fn a_drill_that_is_over() {
+    let bound = |name, ms| Some(Bound { at_most: Duration::from_millis(ms), name });
+    let phase = |what: &str, took, bound| Phase { id: "", what: what.into(), took, bound };
+    let report = Report {
+        head: "drill daemon-crash of b".into(),
+        phases: vec![
+            phase("the others know that koid of b is dead", measured(6), bound("master_lease", 1_000)),
+            phase(
+                "guardian demotes, c is granted the role",
+                measured(800),
+                bound("demote_grace + leader_lease", 1_500),
+            ),
+            phase("c promotes its services", measured(29), None),
+            phase("c does something", None, bound("leader_lease", 500)),
+            phase("until c may promote", measured(2_100), bound("master_lease + demote_grace", 2_000)),
+        ],
+        end: "b is master again, 84ms after the order to promote it back".into(),
+        exceeded: true,
+        amiss: true,
+    };
+    assert_snapshot!(fits(drill::report(&report, &PLAIN)));
 }
 
 #[test]

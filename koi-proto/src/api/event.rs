@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::status::ServiceState;
 use super::word::words;
 
 /// Something that happened on the asked node.
@@ -22,6 +23,8 @@ pub struct Event {
     pub level: EventLevel,
     /// The service it is about.
     pub service: Option<String>,
+    /// The state that the service is in from now on; none: the event is no change of it, or an older koid does not say.
+    pub state: Option<ServiceState>,
 }
 
 words! {

@@ -13,12 +13,13 @@
 //! | `GET /v1/electors` | | [`Electors`] |
 //! | `POST /v1/electors` | [`ElectorsChange`] | [`Done`] |
 //! | `POST /v1/bootstrap` | [`Bootstrap`] | [`Done`], the asked node itself; its steps are the electors' names |
+//! | `POST /v1/drill` | [`Drill`] | [`Done`] |
 //! | `GET /v1/failures` | | [`Failures`] |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
 //! | `GET /metrics` | | what the hooks of the asked node have cost, in the text format of Prometheus |
 //! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
-//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept |
+//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept, and then `?node=` as above |
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
 //!
@@ -26,6 +27,7 @@
 //! that, on whatever node. Nor is one whose connection was closed before it was begun.
 
 mod command;
+mod drill;
 mod electors;
 mod error;
 mod event;
@@ -36,6 +38,7 @@ mod waiting;
 mod word;
 
 pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
+pub use drill::{CRASH_AFTER, Drill, DrillAction};
 pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use event::{Event, EventLevel};
@@ -45,7 +48,7 @@ pub use plugin::{
 };
 pub use statistics::{HandlerStatistics, HookStatistics, PluginStatistics};
 pub use status::{
-    ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, ServiceState,
-    ServiceStatus, StateOrigin, Status,
+    ClusterStatus, Failure, Failures, Hook, Local, NodeAction, NodeState, NodeStatus, Patience, ServiceState,
+    ServiceStatus, StateOrigin, Status, Timing,
 };
 pub use waiting::{WaitReason, Waiting};

@@ -125,6 +125,8 @@ pub struct ServiceStatus {
     pub disabled: bool,
     /// Whether its node has failed when it has, and is master only with it; none: an older koid does not say, and it is so.
     pub critical: Option<bool>,
+    /// How soon it is seen to have failed, and what is borne before that; none: it has no `status`, or an older koid does not say.
+    pub patience: Option<Patience>,
     /// It could be promoted now, or is.
     pub promotable: bool,
     /// Preference among candidates.
@@ -142,6 +144,36 @@ pub struct ServiceStatus {
     pub statistics: Option<HandlerStatistics>,
 }
 
+/// How soon a service is seen to have failed, and what is borne before that (`[policy]`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Patience {
+    /// How often its `status` runs, in milliseconds.
+    pub status_interval_ms: u64,
+    /// With so many bad statuses in a row it has failed.
+    pub status_failures: u32,
+    /// How soon `status` runs again after a bad one that was not the last, in milliseconds.
+    pub status_retry_ms: u64,
+    /// How often it is restarted in place before its failure is the node's.
+    pub restarts: u32,
+    /// How long a restart in place may take, in milliseconds.
+    pub restart_timeout_ms: u64,
+}
+
+/// The times by which nodes judge who is there, as one node has them configured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timing {
+    /// `timing.heartbeat`, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// `timing.leader_lease`, in milliseconds.
+    pub leader_lease_ms: u64,
+    /// `timing.master_lease`, in milliseconds.
+    pub master_lease_ms: u64,
+    /// `timing.demote_grace`, in milliseconds.
+    pub demote_grace_ms: u64,
+}
+
 /// `GET /v1/local`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -152,6 +184,14 @@ pub struct Local {
     pub port: u16,
     /// Seconds since 1970 at which its daemon started, by the wall clock.
     pub started_at: u64,
+    /// Milliseconds since 1970 at which it says this, by the wall clock that stamps its events; none: an older koid does not say.
+    pub now_ms: Option<u64>,
+    /// The number of the newest event that it has kept, zero for none; none: an older koid does not say.
+    pub newest_event: Option<u64>,
+    /// Its leases and its grace; none: an older koid does not say.
+    pub timing: Option<Timing>,
+    /// What starts its daemon again when that has crashed; none: nothing is known to.
+    pub restarted_by: Option<String>,
     /// How many nodes it hears of, itself included.
     pub nodes: usize,
     /// The leader's name, as far as it knows.

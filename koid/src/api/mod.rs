@@ -21,6 +21,7 @@ use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Requester;
 use crate::config::current::{SharedConfig, UnusableConfigError};
 use crate::hooks::details::Details;
+use crate::hooks::drilled::DrilledStatuses;
 use crate::hooks::statistics::Statistics;
 use crate::reporting::events::EventHub;
 use crate::services::plugins::Plugins;
@@ -78,6 +79,8 @@ pub(crate) struct Api {
     pub(crate) statistics: Statistics,
     /// What looks at the services folder have found.
     pub(crate) findings: ScanResults,
+    /// Statuses that a drill counts as failed.
+    pub(crate) drilled: DrilledStatuses,
     /// The configuration.
     pub(crate) file: PathBuf,
     /// The node's UDP and TCP port.

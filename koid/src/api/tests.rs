@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use koi_core::io::Boot;
 use koi_proto::api::{
-    Done, ErrorCode, Event, Failures, Local, Maintenance, OnNode, Plugin, PluginDetail, Promote, Reconfigure,
-    Status,
+    Done, Drill, DrillAction, ErrorCode, Event, EventLevel, Failures, Local, Maintenance, OnNode, Plugin,
+    PluginDetail, Promote, Reconfigure, Status,
 };
 use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
@@ -83,6 +83,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         details,
         statistics: Statistics::default(),
         findings: ScanResults::default(),
+        drilled: DrilledStatuses::default(),
         file: "/nowhere/koi.toml".into(),
         port: bound.port,
         started_at: 0,
@@ -237,6 +238,38 @@ async fn events_come_as_lines_those_kept_first_and_then_as_they_happen() {
         last = event.number;
     }
     assert!(last > 1, "and then the stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_node_has_kept_is_told_too_and_what_a_drill_says_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    let name = other.shared.get().config.node.name.clone();
+    let drill = Drill {
+        node: Some(name.clone()),
+        action: DrillAction::End,
+        message: "a drill\nis over".into(),
+        amiss: true,
+        ..Drill::default()
+    };
+    leader.local.post::<_, Done>("/v1/drill", &drill).await.unwrap();
+    let mut lines = leader.local.lines(&format!("/v1/events?node={name}&follow=false")).await.unwrap();
+    let mut last = Event::default();
+    while let Some(event) = next(&mut lines).await {
+        assert_eq!(event.node, name);
+        last = event;
+    }
+    let said = (last.kind.as_str(), last.message.as_str(), last.level);
+    assert_eq!(said, ("drill", "a drill is over", EventLevel::Warning));
+    let followed = leader.local.lines(&format!("/v1/events?node={name}")).await.unwrap_err();
+    assert_eq!(code(followed), (400, ErrorCode::BadRequest));
+
+    let unknown = leader.local.post::<_, Done>("/v1/drill", &json!({ "action": "flood" })).await.unwrap_err();
+    assert!(unknown.to_string().contains("flood"), "{unknown}");
+    if crate::os::restarts::restarted_by().is_none() {
+        let crash = Drill { action: DrillAction::Crash, ..Drill::default() };
+        assert_eq!(code(leader.local.post::<_, Done>("/v1/drill", &crash).await.unwrap_err()).0, 409);
+    }
 }
 
 async fn next(lines: &mut Lines) -> Option<Event> {

@@ -20,6 +20,7 @@ use crate::cluster::event_loop::LoopEnd;
 use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Requester;
 use crate::hooks::details::Details;
+use crate::hooks::drilled::DrilledStatuses;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
 use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
@@ -67,7 +68,13 @@ impl Daemon {
         let handlers = Handlers::default();
         let Reloader { cluster, shared, plugins, scan_trigger, .. } = self.reload.clone();
         let (details, findings) = (Details::default(), ScanResults::default());
-        let hooks = HookParts { handlers: handlers.clone(), groups, details: details.clone() };
+        let drilled = DrilledStatuses::default();
+        let hooks = HookParts {
+            handlers: handlers.clone(),
+            groups,
+            details: details.clone(),
+            drilled: drilled.clone(),
+        };
         self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let api = Api {
@@ -81,6 +88,7 @@ impl Daemon {
             details,
             statistics: handlers.statistics(),
             findings: findings.clone(),
+            drilled,
             file: self.reload.path.clone(),
             port: self.port,
             started_at: unix_ms() / 1000,
@@ -118,7 +126,7 @@ impl Daemon {
         &self,
         runtime: &Runtime,
         orders: mpsc::UnboundedReceiver<HookCommand>,
-        HookParts { handlers, groups, details }: HookParts,
+        HookParts { handlers, groups, details, drilled }: HookParts,
     ) {
         let (ended, ends) = mpsc::unbounded_channel();
         let executor = HookExecutor {
@@ -129,6 +137,7 @@ impl Daemon {
             ended,
             newest_epoch: self.newest_epoch.clone(),
             details,
+            drilled,
             guardian: Some(self.reload.guardian.clone()),
         };
         runtime.spawn(executor.run());
@@ -229,6 +238,7 @@ struct HookParts {
     handlers: Handlers,
     groups: ProcessGroups,
     details: Details,
+    drilled: DrilledStatuses,
 }
 
 /// Watches services once a guardian stands (R8). `follows` is the run before this one on this machine.

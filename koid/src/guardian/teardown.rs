@@ -18,6 +18,7 @@ use super::state::{GuardedState, config};
 use crate::config::settings;
 use crate::guardian_client::protocol::Watching;
 use crate::hooks::details::Details;
+use crate::hooks::drilled::DrilledStatuses;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
 use crate::hooks::identity::NodeIdentity;
@@ -131,6 +132,7 @@ async fn take_services_down(
             ended,
             newest_epoch,
             details: Details::default(),
+            drilled: DrilledStatuses::default(),
             guardian: None,
         }
         .run(),

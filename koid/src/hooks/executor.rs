@@ -17,11 +17,15 @@ use super::call::{PATIENCE, RetriedCall, within};
 use super::call_log::HookLog;
 use super::context::context;
 use super::details::Details;
+use super::drilled::DrilledStatuses;
 use super::handlers::Handlers;
 use super::identity::NodeIdentity;
 use super::process_groups::{GroupKind, ProcessGroups};
 use super::statistics::counters::CallMeter;
 use crate::guardian_client::client::Guardian;
+
+/// Why a status has failed that was none.
+const A_DRILL: &str = "a drill";
 
 /// What the core wants of hooks.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub(crate) struct HookExecutor {
     pub(crate) newest_epoch: NewestEpoch,
     /// What services say besides their state.
     pub(crate) details: Details,
+    /// Statuses that a drill counts as failed.
+    pub(crate) drilled: DrilledStatuses,
     /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
     pub(crate) guardian: Option<Guardian>,
 }
@@ -109,6 +115,7 @@ impl HookExecutor {
         let runnable = self.handlers.get(&hook.service, hook.instance);
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
+        let drilled = self.drilled.clone();
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
@@ -138,7 +145,7 @@ impl HookExecutor {
                 newest_epoch,
             };
             let (hook, service) = (call.hook, call.context.service.clone());
-            let status = hook == plugin::Hook::Status;
+            let (status, named) = (hook == plugin::Hook::Status, service.clone());
             let home = call.context.home.clone();
             if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
                 details.clear(&service);
@@ -161,7 +168,10 @@ impl HookExecutor {
                 ended => ended,
             };
             meter.ended(&ended, hook_log.crashed());
-            ended
+            match drilled.counts_as_failed(&named, hook, &ended) {
+                true => failed(A_DRILL.to_owned()),
+                false => ended,
+            }
         }
     }
 }

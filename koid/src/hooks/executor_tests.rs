@@ -92,6 +92,7 @@ fn runner_with(
             ended,
             newest_epoch: NewestEpoch::default(),
             details,
+            drilled: DrilledStatuses::default(),
             guardian: None,
         }
         .run(),

@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod call_log;
 pub(crate) mod context;
 pub(crate) mod details;
+pub(crate) mod drilled;
 pub(crate) mod executor;
 pub(crate) mod handlers;
 pub(crate) mod identity;

@@ -11,6 +11,9 @@ use tokio::sync::broadcast;
 /// Events that are kept; a follower that falls further behind than this misses some, and is told.
 const KEPT: usize = 1024;
 
+/// The kind of what is said of drills: all other kinds are the core's.
+const DRILL: &str = "drill";
+
 /// Where events go. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct EventHub {
@@ -38,16 +41,39 @@ impl EventHub {
         if event.is_routine() {
             return;
         }
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = api::Event {
-            number: ring.next,
-            at_ms: unix_ms(),
+        self.keep(api::Event {
             node: node.to_owned(),
             kind: event.kind().to_owned(),
             message: event.to_string(),
             level: crate::api::states::event_level(event.level()),
             service: event.service().map(str::to_owned),
-        };
+            state: match event {
+                Event::ServiceChanged { to, .. } => Some(crate::api::states::service_state(*to)),
+                _ => None,
+            },
+            ..api::Event::default()
+        });
+    }
+
+    /// The same for what is said of a drill.
+    pub(crate) fn push_drill(&self, node: &str, message: &str, level: api::EventLevel) {
+        match level {
+            api::EventLevel::Warning | api::EventLevel::Error => tracing::warn!("{message}"),
+            api::EventLevel::Info | api::EventLevel::Unknown(_) => tracing::info!("{message}"),
+        }
+        self.keep(api::Event {
+            node: node.to_owned(),
+            kind: DRILL.to_owned(),
+            message: message.to_owned(),
+            level,
+            ..api::Event::default()
+        });
+    }
+
+    /// Numbers and stamps an event, keeps it, and tells the followers.
+    fn keep(&self, event: api::Event) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = api::Event { number: ring.next, at_ms: unix_ms(), ..event };
         ring.next += 1;
         if ring.kept.len() == KEPT {
             ring.kept.pop_front();
@@ -55,6 +81,11 @@ impl EventHub {
         ring.kept.push_back(event.clone());
         // Without followers there is nobody to tell.
         let _ = ring.followers.send(event);
+    }
+
+    /// The number of the newest event; zero: there is none yet.
+    pub(crate) fn newest(&self) -> u64 {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).next - 1
     }
 
     /// The events kept with a number of at least `since`, and those that come after them.
@@ -88,6 +119,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_gets_what_was_kept_and_then_what_comes() {
         let hub = EventHub::new();
+        assert_eq!(hub.newest(), 0);
         for n in 0..KEPT + 5 {
             hub.push("a", &Event::NodeSeen { node: format!("n{n}") });
         }
@@ -95,7 +127,7 @@ mod tests {
         assert_eq!(kept.len(), KEPT);
         assert_eq!((kept[0].number, kept[0].kind.as_str()), (6, "node-seen"));
         let (late, _) = hub.follow(KEPT as u64 + 5);
-        assert_eq!(late.len(), 1);
+        assert_eq!((late.len(), late[0].number), (1, hub.newest()));
         hub.push("a", &Event::Joined { votes: true });
         assert_eq!(following.recv().await.unwrap().number, KEPT as u64 + 6);
     }

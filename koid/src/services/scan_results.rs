@@ -1,6 +1,12 @@
 //! What looks at the services folder have found, for the API.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use koi_core::io::ServiceSpec;
+use koi_core::policy::ServicePolicy;
+use koi_core::types::Hook;
 
 use super::retained::{RetainReason, RetainedServices};
 
@@ -12,6 +18,15 @@ pub(crate) struct ScanResults(Arc<RwLock<ScanResultsState>>);
 struct ScanResultsState {
     retained: RetainedServices,
     exposed: Vec<String>,
+    patience: HashMap<String, ServicePatience>,
+}
+
+/// How soon a service is seen to have failed, and what is borne before that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServicePatience {
+    /// How often `status` runs.
+    pub(crate) status_interval: Duration,
+    pub(crate) policy: ServicePolicy,
 }
 
 impl ScanResults {
@@ -23,6 +38,21 @@ impl ScanResults {
     /// Why `service` goes on as it was; none: it is as its folder says.
     pub(crate) fn retained(&self, service: &str) -> Option<RetainReason> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).retained.get(service).cloned()
+    }
+
+    /// These services are there now.
+    pub(crate) fn found<'s>(&self, specs: impl Iterator<Item = &'s ServiceSpec>) {
+        let watched = specs.filter(|spec| spec.hooks.has(Hook::Status));
+        let patience = watched.map(|spec| {
+            let known = ServicePatience { status_interval: spec.status_interval, policy: spec.policy };
+            (spec.name.clone(), known)
+        });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).patience = patience.collect();
+    }
+
+    /// How soon `service` is seen to have failed; none: it has no `status`.
+    pub(crate) fn patience(&self, service: &str) -> Option<ServicePatience> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).patience.get(service).cloned()
     }
 
     /// This is what others could change, a sentence each. The sentences that are new.

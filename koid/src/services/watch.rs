@@ -278,6 +278,7 @@ impl Services {
         }
         if let LastReport::Services(specs) = &told {
             self.services.clone_from(specs);
+            self.findings.found(specs.iter().map(|(spec, _)| spec));
             let specs = specs.iter().map(|(spec, _)| spec.clone()).collect();
             self.cluster.input(Input::Services { group: GroupName::MAIN, specs }).await;
         }

@@ -33,7 +33,7 @@ pub use builder::{Builder, Format};
 pub use cluster::{Cluster, LAST_LINES};
 pub use hooklog::{Entry, HookLog};
 pub use koi_testkit::{PATIENCE, free_ports, skip};
-pub use node::{Node, Ran};
+pub use node::{Begun, Node, Ran};
 pub use service::Service;
 pub use settings::Settings;
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use koi_proto::api::{Done, Electors, Failures, Local, Status};
@@ -54,6 +54,43 @@ pub struct Node {
     pub(crate) within: Vec<String>,
     pub(crate) hooklog: PathBuf,
     pub(crate) daemon: RefCell<Option<Child>>,
+}
+
+/// A `koi` that runs.
+#[derive(Debug)]
+pub struct Begun {
+    said: String,
+    child: Child,
+}
+
+impl Begun {
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it has been waited for.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a process id is positive");
+        kill(Pid::from_raw(pid), signal).expect("koi runs, or has not been waited for");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn end(mut self) -> Ran {
+        let ended = met_within(PATIENCE, || !self.is_running());
+        if !ended {
+            let _ = self.child.kill();
+        }
+        let ran = ran(self.said.clone(), &self.child.wait_with_output().expect("a child can be waited for"));
+        assert!(ended, "{} does not end:\n{}{}", self.said, ran.out, ran.err);
+        ran
+    }
 }
 
 /// A program that has run.
@@ -137,6 +174,8 @@ impl Node {
             }
         };
         command.current_dir(&self.folder).stdin(Stdio::null()).env("KOI_TEST_CLUSTER", &self.folder);
+        // Whatever runs the tests does not start their daemons again.
+        command.env_remove("NOTIFY_SOCKET").env_remove("KOI_RESTARTED_BY");
         if !self.finds_config {
             command.arg("-f").arg(&self.config);
         }
@@ -273,6 +312,16 @@ impl Node {
         run_koi(&self.programs, &self.folder, &all)
     }
 
+    /// Begins to run `koi` against this node, with these arguments alone and its configuration.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn begin_koi(&self, args: &[&str]) -> Begun {
+        let mut command = koi_command(&self.programs, &self.folder, &["-f", &self.config.to_string_lossy()]);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Begun { said: format!("koi {}", args.join(" ")), child: command.spawn().expect("koi can be run") }
+    }
+
     /// As [`Node::koi`] with a command that may as well be given twice: nobody leads during an election, and leadership may
     /// move while the command is carried out. Then it is given again.
     pub fn order(&self, args: &[&str]) -> Ran {
@@ -343,12 +392,20 @@ impl Node {
 
 /// Runs the `koi` of `programs` in `folder`.
 pub(crate) fn run_koi(programs: &Path, folder: &Path, args: &[&str]) -> Ran {
+    let output = koi_command(programs, folder, args).output().expect("koi can be run");
+    ran(format!("koi {}", args.join(" ")), &output)
+}
+
+fn koi_command(programs: &Path, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(programs.join("koi"));
     command.args(args).current_dir(folder).stdin(Stdio::null());
     command.env("NO_COLOR", "1").env("COLUMNS", "200").env_remove("KOI_SECRET");
-    let output = command.output().expect("koi can be run");
+    command
+}
+
+fn ran(command: String, output: &Output) -> Ran {
     Ran {
-        command: format!("koi {}", args.join(" ")),
+        command,
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),

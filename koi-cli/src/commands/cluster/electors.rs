@@ -1,11 +1,10 @@
 //! `koi electors`, `koi bootstrap`: who votes.
 
-use std::io::{BufRead, IsTerminal, stdin};
-
 use koi_proto::api::{Bootstrap, Done, Electors as List, ElectorsChange};
 
 use super::operate;
 use crate::cli::Electors;
+use crate::commands::ask;
 use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
 use crate::output::Out;
@@ -45,22 +44,12 @@ pub(crate) async fn bootstrap(
     }
     let rehearsal = Bootstrap { dry_run: true, electors: Vec::new() };
     let plan = daemon.post::<Done>("/v1/bootstrap", &rehearsal).await?;
-    if !stdin().is_terminal() {
-        return Err(CommandError::usage(
-            format!("{}: nobody is there to be asked", plan.value.message),
-            "say `koi bootstrap --yes` if that is what you want",
-        ));
-    }
-    out.note(&plan.value.message);
-    out.note(
-        "What other electors know of an older cluster is given up. Say it on each of these. Go on? [y/N]",
-    );
-    let mut answer = String::new();
-    // An end of input is no yes.
-    let _ = stdin().lock().read_line(&mut answer);
-    if !matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Err(CommandError::local("nothing was begun", ""));
-    }
+    ask::agreed(
+        out,
+        &plan.value.message,
+        "What other electors know of an older cluster is given up. Say it on each of these.",
+        ("say `koi bootstrap --yes` if that is what you want", "nothing was begun"),
+    )?;
     // An elector can come or go while the question stands: what begins is what was shown.
     let agreed = Bootstrap { dry_run: false, electors: plan.value.steps };
     operate::with(daemon, "bootstrap", &agreed, out).await

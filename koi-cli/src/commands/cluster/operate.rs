@@ -1,6 +1,6 @@
 //! Commands that change something: each is one request, and its answer says what was done.
 
-use koi_proto::api::{Done, Maintenance, Promote, Reconfigure};
+use koi_proto::api::{Done, Maintenance, Reconfigure};
 use serde::Serialize;
 
 use crate::cli::OnOff;
@@ -8,16 +8,6 @@ use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
 use crate::output::Out;
 use crate::render;
-
-/// `koi promote`.
-pub(crate) async fn promote(
-    daemon: &Daemon,
-    node: &str,
-    dry_run: bool,
-    out: Out,
-) -> Result<u8, CommandError> {
-    with(daemon, "promote", &Promote { node: node.to_owned(), dry_run }, out).await
-}
 
 /// `koi maintenance`.
 pub(crate) async fn maintenance(daemon: &Daemon, state: OnOff, out: Out) -> Result<u8, CommandError> {

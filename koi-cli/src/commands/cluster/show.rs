@@ -27,14 +27,7 @@ pub(crate) async fn node(daemon: &Daemon, wanted: &str, out: Out) -> Result<u8, 
     let answer = daemon.get::<Status>(STATUS).await?;
     let nodes = &answer.value.nodes;
     let Some(index) = nodes.iter().position(|node| is(node, wanted)) else {
-        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-        let hint = format!("known are: {}", names.join(", "));
-        return Err(CommandError::new(
-            exit::FAILED,
-            ErrorCode::NotFound,
-            format!("no node {wanted} is known"),
-            hint,
-        ));
+        return Err(unknown(nodes, wanted));
     };
     let node = &nodes[index];
     let raw = answer.raw.pointer(&format!("/nodes/{index}")).unwrap_or(&Value::Null);
@@ -43,8 +36,16 @@ pub(crate) async fn node(daemon: &Daemon, wanted: &str, out: Out) -> Result<u8, 
     Ok(if amiss { exit::DEGRADED } else { exit::WELL })
 }
 
-fn is(node: &NodeStatus, wanted: &str) -> bool {
+/// Whether a node is called so, or has this UUID.
+pub(crate) fn is(node: &NodeStatus, wanted: &str) -> bool {
     node.name == wanted || node.id.eq_ignore_ascii_case(wanted)
+}
+
+/// None of these is called so.
+pub(crate) fn unknown(nodes: &[NodeStatus], wanted: &str) -> CommandError {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let hint = format!("known are: {}", names.join(", "));
+    CommandError::new(exit::FAILED, ErrorCode::NotFound, format!("no node {wanted} is known"), hint)
 }
 
 /// `koi tree`.

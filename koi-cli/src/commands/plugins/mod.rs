@@ -4,7 +4,7 @@ mod artifacts;
 mod inspect;
 mod inspected;
 pub(crate) mod manage;
-mod paths;
+pub(in crate::commands) mod paths;
 mod push;
 mod rollout;
 mod signing;

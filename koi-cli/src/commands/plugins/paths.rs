@@ -9,7 +9,7 @@ pub(super) fn one(name_or_path: &str) -> String {
 }
 
 /// The same question, to a node.
-pub(super) fn at_node(path: &str, node: Option<&str>) -> String {
+pub(in crate::commands) fn at_node(path: &str, node: Option<&str>) -> String {
     node.map_or_else(|| path.to_owned(), |node| format!("{path}?node={}", encoded(node)))
 }
 

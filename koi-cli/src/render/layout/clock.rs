@@ -1,5 +1,7 @@
 //! Spans and instants as people read them.
 
+use std::time::Duration;
+
 /// A span: `40ms`, `1.4s`, `42s`, `12m 5s`, `3h 4m`, `3d 4h`.
 pub(crate) fn span(ms: u64) -> String {
     let s = ms / 1_000;
@@ -11,6 +13,11 @@ pub(crate) fn span(ms: u64) -> String {
         3_600..86_400 => format!("{}h {}m", s / 3_600, s % 3_600 / 60),
         _ => format!("{}d {}h", s / 86_400, s % 86_400 / 3_600),
     }
+}
+
+/// As [`span`] has it.
+pub(crate) fn span_of(time: Duration) -> String {
+    span(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A span in microseconds: `850µs`, `1.2ms`, and from ten milliseconds on as [`span`] has it.

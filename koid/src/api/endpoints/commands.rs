@@ -24,6 +24,8 @@ use crate::reporting::say;
 const SAID_CHARS: usize = 200;
 /// The one command that may be asked to wait for what it has begun.
 pub(in crate::api) const RECONFIGURE: &str = "/v1/reconfigure";
+/// What a drill wants of a node.
+const DRILL: &str = "/v1/drill";
 /// How long a reload waits for plugins unless it is said: clients wait a little longer for any answer.
 const WAIT: Duration = Duration::from_secs(4);
 /// And at most, whatever is said.
@@ -78,7 +80,7 @@ impl Api {
                 Some(node) => leader(Command::ConfirmDown(node)),
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
-            "/v1/recover" | RECONFIGURE => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
+            "/v1/recover" | RECONFIGURE | DRILL => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
             "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
             "/v1/bootstrap" => {
                 let Bootstrap { dry_run, electors } = asked.json()?;
@@ -144,6 +146,7 @@ impl Api {
                 let _ = tokio::time::timeout(LOOK_TIMEOUT, self.scan_trigger.scan()).await;
                 self.here(Command::Recover, &asked.requester).await
             }
+            None if asked.path == DRILL => self.drill(asked).await,
             None => self.reconfigure(asked).await,
         }
     }

@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, line, lines};
-use crate::api::error::bad_request;
+use crate::api::error::{bad_request, silent_core};
 use crate::api::request::ApiRequest;
 
 /// Lines that wait for a follower; the event hub keeps those beyond.
 const LINES_WAITING: usize = 64;
 
 impl Api {
-    pub(super) fn events(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
+    pub(super) async fn events(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let since = match asked.parameter("since")? {
             None => 0,
             Some(text) => text.parse().map_err(|_| bad_request(format!("?since={text} is not a number")))?,
@@ -26,6 +26,15 @@ impl Api {
             Some("false") => false,
             Some(other) => return Err(bad_request(format!("?follow={other} is neither true nor false"))),
         };
+        if let Some(name) = asked.parameter("node")? {
+            if follow {
+                return Err(bad_request("the events of another node are not followed: &follow=false"));
+            }
+            let Some(view) = self.view().await else { return Err(silent_core()) };
+            if let Some(elsewhere) = self.pass_to_node(asked, &view, &name).await {
+                return elsewhere;
+            }
+        }
         let (kept, following) = self.hub.follow(since);
         let (sender, receiver) = mpsc::channel(LINES_WAITING);
         tokio::spawn(send_events(kept, follow.then_some(following), sender));

@@ -1,6 +1,7 @@
 //! What is answered, path by path.
 
 pub(in crate::api) mod commands;
+mod drill;
 mod events;
 pub(in crate::api) mod forward;
 mod metrics;

@@ -35,7 +35,7 @@ impl Api {
             (&Method::GET, "/v1/local") => self.local(asked).await,
             (&Method::GET, "/v1/electors") => self.electors(asked).await,
             (&Method::GET, "/v1/failures") => self.failures(asked).await,
-            (&Method::GET, "/v1/events") => self.events(asked),
+            (&Method::GET, "/v1/events") => self.events(asked).await,
             (&Method::GET, "/metrics") => Ok(self.metrics()),
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::GET, STAGED) => self.staged(asked).await,

@@ -3,16 +3,20 @@
 use bytes::Bytes;
 use hyper::Response;
 use koi_core::types::ServiceState;
-use koi_proto::api::{ApiError, NodeStatus, Status};
+use koi_proto::api::{ApiError, NodeStatus, Patience, Status, Timing};
 
+use super::view::ms;
 use super::{statistics, view};
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::silent_core;
 use crate::api::request::ApiRequest;
 use crate::cluster::handle::Snapshot;
+use crate::os::restarts::restarted_by;
 use crate::os::sys;
+use crate::reporting::events::unix_ms;
 use crate::services::retained::GOES_ON;
+use crate::services::scan_results::ServicePatience;
 
 impl Api {
     async fn look(&self) -> Result<Snapshot, ApiError> {
@@ -68,6 +72,10 @@ impl Api {
         }
         let mut local = view::local(&view, self.port, self.started_at, dropped);
         self.add_details(&mut local.node);
+        local.newest_event = Some(self.hub.newest());
+        local.now_ms = Some(unix_ms());
+        local.timing = Some(timing(&self.shared.get().config.timing));
+        local.restarted_by = restarted_by();
         local.warnings = self.findings.exposed();
         local.warnings.extend(refused.warnings);
         local.advice = refused.advice;
@@ -80,6 +88,7 @@ impl Api {
             return;
         }
         for service in node.services.iter_mut().flatten() {
+            service.patience = self.findings.patience(&service.name).as_ref().map(patience);
             let known = self.statistics.for_service(&service.name);
             service.statistics = known.map(|known| statistics::of_handler(&known.current));
         }
@@ -111,6 +120,26 @@ impl Api {
             }
         }
         Ok(json(&view::failures(&view)))
+    }
+}
+
+fn timing(timing: &koi_config::Timing) -> Timing {
+    Timing {
+        heartbeat_ms: ms(timing.heartbeat),
+        leader_lease_ms: ms(timing.leader_lease),
+        master_lease_ms: ms(timing.master_lease),
+        demote_grace_ms: ms(timing.demote_grace),
+    }
+}
+
+fn patience(patience: &ServicePatience) -> Patience {
+    let ServicePatience { status_interval, policy } = patience;
+    Patience {
+        status_interval_ms: ms(*status_interval),
+        status_failures: policy.status_failures,
+        status_retry_ms: ms(policy.status_retry),
+        restarts: policy.restarts,
+        restart_timeout_ms: ms(policy.restart_timeout),
     }
 }
 

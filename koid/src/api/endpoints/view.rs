@@ -57,6 +57,10 @@ pub(crate) fn local(
         node: own.map(|n| node(view, n)).unwrap_or_default(),
         port,
         started_at,
+        now_ms: None,
+        newest_event: None,
+        timing: None,
+        restarted_by: None,
         nodes: view.nodes.len(),
         leader: view.leader.map(|id| name_of(view, id)),
         leader_address: leader.and_then(|id| address_of(view, id)).map(|a| a.to_string()),
@@ -150,6 +154,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         failed: service.failed,
         disabled: service.disabled,
         critical: Some(service.critical),
+        patience: None,
         promotable: service.promotable,
         score: service.score,
         message: service.message.clone(),
@@ -181,7 +186,8 @@ fn failure(failure: &FailureView) -> api::Failure {
     }
 }
 
-fn ms(d: Duration) -> u64 {
+/// In whole milliseconds.
+pub(super) fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 

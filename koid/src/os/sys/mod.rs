@@ -18,7 +18,8 @@ pub(crate) use files::{give_to_group, lock_file, random_u64};
 pub(crate) use message_socket::{message_socket, receive_message, send_message, wait_readable};
 pub(crate) use network::{Interface, address_towards, interfaces, is_hung_up, watch_socket};
 pub(crate) use process::{
-    ExitOutcome, Forked, execute_anew, fork, kill_parent, leave_terminal, parent, reap_any, reboot_now,
+    ExitOutcome, Forked, execute_anew, fork, kill_parent, kill_self, leave_terminal, parent, reap_any,
+    reboot_now,
 };
 pub(crate) use scheduling::{lock_memory, make_realtime};
 pub(crate) use signals::{

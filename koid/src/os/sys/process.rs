@@ -39,6 +39,11 @@ pub(crate) fn kill_parent(known: i32) {
     }
 }
 
+/// SIGKILL to this process alone.
+pub(crate) fn kill_self() {
+    let _ = kill(Pid::this(), Signal::SIGKILL);
+}
+
 /// A process of its own: no signal of a terminal, nor one that is meant for the daemon, ends it.
 pub(crate) fn leave_terminal() {
     let _ = nix::unistd::setsid();

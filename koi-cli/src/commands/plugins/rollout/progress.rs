@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::output::{Out, PassingLine};
-use crate::render::layout::clock::span;
+use crate::render::layout::clock::span_of;
 
 /// What takes longer is said to go on.
 const LONG: Duration = Duration::from_secs(2);
@@ -76,8 +76,4 @@ impl Progress {
             self.out.note(line);
         }
     }
-}
-
-fn span_of(time: Duration) -> String {
-    span(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
