@@ -88,6 +88,8 @@ pub enum Mutant {
     RestartsUncounted,
     /// Tolerance: a restart may take as long as it takes.
     RestartUnbounded,
+    /// Tolerance: the end of a process is known at the next status, and not before.
+    ProcessEndIgnored,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
     /// A node that cannot write its mark is named master.
@@ -106,7 +108,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 48] = [
+    pub const ALL: [Mutant; 49] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -148,6 +150,7 @@ impl Mutant {
         Mutant::AllCritical,
         Mutant::RestartsUncounted,
         Mutant::RestartUnbounded,
+        Mutant::ProcessEndIgnored,
         Mutant::DoubtedTaken,
         Mutant::UnfitNamed,
         Mutant::DeafUnsaid,

@@ -2,6 +2,7 @@
 
 mod aside;
 mod bad_status;
+mod early_status;
 pub(crate) mod restart;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub(crate) struct Running {
     pub(crate) aborting: Option<bool>,
     /// It was promoted, or perhaps, when this began.
     was_up: bool,
+    /// A status that is to find out what the end of a process means.
+    pub(crate) after_end: bool,
 }
 
 /// The steps up that were really taken since the service was last down: by a hook of its own, or as its status has told. A hook that is
@@ -83,7 +86,12 @@ pub(crate) struct Service {
     pub(crate) failures: u32,
     /// Bad statuses in a row with which it has not failed.
     bad_statuses: u32,
-    pub(crate) next_status: Time,
+    /// When its status is due by the clock.
+    next_status: Time,
+    /// A process of it has ended, and no status has begun since.
+    process_ended: bool,
+    /// Statuses that have begun because a process had ended.
+    early_statuses: Patience,
     /// It ran on unwatched in maintenance: so many statuses must end before one has said how it is since.
     pub(crate) unasked: u8,
     /// The hook that has just said that it is done, and of which no status has spoken yet.
@@ -170,6 +178,8 @@ impl Service {
             failures: 0,
             bad_statuses: 0,
             next_status: Time::NEVER,
+            process_ended: false,
+            early_statuses: Patience::default(),
             unasked: 0,
             claimed: None,
             doubts: BTreeMap::new(),
@@ -287,7 +297,8 @@ impl Service {
         if hook != Hook::Status {
             self.claimed = None;
         }
-        self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
+        let after_end = hook == Hook::Status && self.begin_early_status(now);
+        self.running = Some(Running { run, hook, since: now, aborting: None, was_up, after_end });
         if hook == Hook::Status {
             // One that is ended early is not asked again at once.
             self.next_status = now + self.spec.status_interval;
@@ -378,6 +389,7 @@ impl Service {
         self.must_stop = false;
         self.promotable = false;
         self.bad_statuses = 0;
+        self.process_ended = false;
         self.message = Some(ServiceNote::Failed(cause.reason.clone()));
         self.cause = Some(cause);
     }
@@ -386,6 +398,7 @@ impl Service {
     pub(crate) fn trust_again(&mut self) {
         self.surprises = Patience::default();
         self.setbacks = Patience::default();
+        self.early_statuses = Patience::default();
         self.in_vain = 0;
         self.restarts.clear();
         self.doubts.clear();
@@ -434,6 +447,10 @@ impl Service {
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
         let run = self.running.take();
         let killed = run.is_some_and(|r| r.aborting == Some(true));
+        if end == HookEnd::Aborted {
+            // It has said nothing of the process that ended.
+            self.process_ended |= run.is_some_and(|r| r.after_end);
+        }
         match end {
             _ if hook == Hook::Status && self.wants_proof() => self.proven(&end, block),
             HookEnd::Done => self.done(hook, now, block),
@@ -527,6 +544,7 @@ impl Service {
         self.started = false;
         self.bad_statuses = 0;
         self.unasked = 0;
+        self.process_ended = false;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.maybe_promoted = self.suspect;

@@ -6,7 +6,7 @@ use koi_core::message::{Body, Message, Obituary};
 
 use super::queue::Happening;
 use super::{MS, World};
-use crate::machine::Whim;
+use crate::machine::{Real, Whim};
 
 impl World {
     /// Starts a daemon, if none runs.
@@ -116,6 +116,21 @@ impl World {
             self.later(left.saturating_add(1), Happening::GuardianChecks { machine, life });
         }
         self.later(span, Happening::Wake { machine, life });
+    }
+
+    /// A process of the first service crashes, and the daemon is told. Of some it is told again and again, though nothing ends.
+    pub fn crash(&mut self, machine: usize) {
+        let Some(name) = self.machines[machine].services.keys().next().cloned() else { return };
+        self.tell(format!("m{machine}: a process of {name} ends"));
+        if self.rng.percent(50) {
+            self.machines[machine].services.values_mut().take(1).for_each(Real::crash);
+        }
+        let times = if self.rng.percent(30) { self.rng.between(2, 60) } else { 1 };
+        for _ in 0..times {
+            let delay = self.rng.between(1, times * 40 * MS);
+            let input = Box::new(Input::ProcessEnded { service: name.clone() });
+            self.later(delay, Happening::Tell { machine, input });
+        }
     }
 
     /// The services of a machine, or their statuses, take to something.
