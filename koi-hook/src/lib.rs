@@ -8,4 +8,4 @@ mod hook;
 mod status;
 
 pub use hook::{Hook, HookSet, TargetRole};
-pub use status::{Observed, StatusReport};
+pub use status::{NamedProcess, Observed, StatusReport};

@@ -23,7 +23,7 @@ pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
 pub use hook::{Context, Failure, HookError, LogLevel, Outcome};
-pub use koi_hook::{Hook, HookSet, Observed, StatusReport, TargetRole as Role};
+pub use koi_hook::{Hook, HookSet, NamedProcess, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]
 pub use lines::{LINE_BYTES, LineCutter, for_people};
 pub use metadata::{Capability, ConfigKey, ConfigKind, Metadata, Program, Want};

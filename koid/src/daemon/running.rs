@@ -23,6 +23,7 @@ use crate::hooks::details::Details;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
 use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
+use crate::hooks::processes::Processes;
 use crate::reporting::events::{EventHub, unix_ms};
 use crate::reporting::{systemd, waiting};
 use crate::services::scan_requests::ScanRequests;
@@ -67,7 +68,14 @@ impl Daemon {
         let handlers = Handlers::default();
         let Reloader { cluster, shared, plugins, scan_trigger, .. } = self.reload.clone();
         let (details, findings) = (Details::default(), ScanResults::default());
-        let hooks = HookParts { handlers: handlers.clone(), groups, details: details.clone() };
+        let (processes, process_ends) = Processes::new();
+        runtime.spawn(cluster.clone().report_process_ends(process_ends));
+        let hooks = HookParts {
+            handlers: handlers.clone(),
+            groups,
+            details: details.clone(),
+            processes: processes.clone(),
+        };
         self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let api = Api {
@@ -79,6 +87,7 @@ impl Daemon {
             plugins: plugins.clone(),
             scan_trigger,
             details,
+            processes: processes.clone(),
             statistics: handlers.statistics(),
             findings: findings.clone(),
             file: self.reload.path.clone(),
@@ -91,7 +100,7 @@ impl Daemon {
         let (told, follows) = (cluster.clone(), self.follows);
         let services = Services::new(
             shared,
-            handlers.clone(),
+            (handlers.clone(), processes),
             plugins.clone(),
             cluster,
             (scan_requests, findings),
@@ -118,7 +127,7 @@ impl Daemon {
         &self,
         runtime: &Runtime,
         orders: mpsc::UnboundedReceiver<HookCommand>,
-        HookParts { handlers, groups, details }: HookParts,
+        HookParts { handlers, groups, details, processes }: HookParts,
     ) {
         let (ended, ends) = mpsc::unbounded_channel();
         let executor = HookExecutor {
@@ -129,6 +138,7 @@ impl Daemon {
             ended,
             newest_epoch: self.newest_epoch.clone(),
             details,
+            processes: Some(processes),
             guardian: Some(self.reload.guardian.clone()),
         };
         runtime.spawn(executor.run());
@@ -229,6 +239,7 @@ struct HookParts {
     handlers: Handlers,
     groups: ProcessGroups,
     details: Details,
+    processes: Processes,
 }
 
 /// Watches services once a guardian stands (R8). `follows` is the run before this one on this machine.

@@ -131,6 +131,7 @@ async fn take_services_down(
             ended,
             newest_epoch,
             details: Details::default(),
+            processes: None,
             guardian: None,
         }
         .run(),

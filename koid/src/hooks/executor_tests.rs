@@ -2,7 +2,7 @@ use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use koi_child::group::NotedGroup;
-use koi_core::io::{HandlerInstance, StatusReport, TargetRole};
+use koi_core::io::{HandlerInstance, TargetRole};
 use koi_core::types::{Epoch, NodeState};
 use koi_plugin_api::{Call, Called, Context, Handler, HookSet, Metadata};
 
@@ -44,6 +44,7 @@ impl Handler for Scripted {
                     message: format!("{:?}", call.context.master),
                     score: Some(3),
                     details: vec![("lag".into(), "0".into())],
+                    processes: Vec::new(),
                 })),
                 plugin::Hook::Failed => Err(HookError::TimedOut("too slow".into())),
             }
@@ -91,6 +92,7 @@ fn runner_with(
             ended,
             newest_epoch: NewestEpoch::default(),
             details,
+            processes: None,
             guardian: None,
         }
         .run(),
@@ -268,6 +270,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         guardian: None,
         counters: Arc::default(),
         crashed: false.into(),
+        started: Mutex::default(),
     };
     let (_aborter, abort) = plugin::abort_pair();
     let newest_epoch = NewestEpoch::default();

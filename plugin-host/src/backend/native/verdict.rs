@@ -61,7 +61,7 @@ fn done(hook: Hook, ended: FunctionResult) -> Outcome {
 
 fn report(observed: Observed, ended: FunctionResult) -> Outcome {
     let FunctionResult { message, score, details, .. } = ended;
-    Outcome::Status(StatusReport { observed, message, score, details })
+    Outcome::Status(StatusReport { observed, message, score, details, processes: Vec::new() })
 }
 
 fn error(function: &str, ended: &FunctionResult) -> HookError {
