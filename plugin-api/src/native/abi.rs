@@ -2,8 +2,8 @@
 //! sizes, offsets and values.
 //!
 //! Room to grow: every table that may grow begins with its size or is reached by a stride. A minor version appends fields and
-//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first. What stands here is 1.0, and
-//! is there in every 1.x.
+//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first. What stands here is there in
+//! every 1.x, but for `PUT_PROCESS`, which came with 1.1: an older koi ignores it.
 
 #![allow(missing_docs)] // The header documents each of them, once.
 
@@ -11,7 +11,7 @@ use std::ffi::c_void;
 
 pub const MAGIC: u32 = 0x3169_6f6b;
 pub const ABI_MAJOR: u16 = 1;
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 pub const HOOK_START: u32 = 0;
 pub const HOOK_STOP: u32 = 1;
@@ -42,6 +42,7 @@ pub const ROLE_PROMOTED: u32 = 2;
 pub const PUT_MESSAGE: u32 = 0;
 pub const PUT_SCORE: u32 = 1;
 pub const PUT_DETAIL: u32 = 2;
+pub const PUT_PROCESS: u32 = 3;
 
 pub const LOG_TRACE: u32 = 0;
 pub const LOG_DEBUG: u32 = 1;
