@@ -19,10 +19,11 @@ pub use descriptors::{receive_descriptors, send_descriptors};
 pub use environment::environment;
 pub use keeper::{KEEP, keep};
 pub use output::{Output, outlives_koi, start_keeper};
-pub use processes::{ProcessHandle, ProcessStat, process_ids};
+pub use processes::{ProcessHandle, ProcessStat, ProcessWatch, process_ids};
 pub use start::{UserIds, command, run_exactly};
 pub use sys::{
     bound_capabilities, close_inherited, go_first, is_open, keep_capabilities, outlive_signals, step_back,
+    ticks_per_second,
 };
 
 /// The first thing that a program does: notes what it was started with, for its children, and undoes what would keep it from

@@ -1,14 +1,21 @@
 //! What /proc says of processes.
 
 use std::collections::HashMap;
-use std::fs;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{sleep, timeout};
 
 use crate::sys;
+
+/// The pauses between looks at a process that has ended: they double.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// A process, as it was a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +103,53 @@ impl ProcessHandle {
     }
 }
 
+/// A process whose end is waited for by somebody who has not started it. To be made within a tokio runtime.
+#[derive(Debug)]
+pub struct ProcessWatch {
+    handle: AsyncFd<OwnedFd>,
+    seen: ProcessStat,
+}
+
+impl ProcessWatch {
+    /// Of the process that has this id now.
+    ///
+    /// # Errors
+    /// ESRCH: there is none, or its number was given away meanwhile. EINVAL or ENOENT: it is a thread. ENOSYS: this kernel (before 5.3) has no handles.
+    /// EMFILE: no open file is left.
+    pub fn open(id: i32) -> io::Result<ProcessWatch> {
+        let before = ProcessStat::of(id).ok_or(Errno::ESRCH)?;
+        let handle = sys::open_process(id)?;
+        let seen = ProcessStat::of(id).filter(|now| now.started == before.started).ok_or(Errno::ESRCH)?;
+        Ok(ProcessWatch { handle: sys::watch_process(handle)?, seen })
+    }
+
+    /// What was seen of it when it was opened.
+    pub fn seen(&self) -> &ProcessStat {
+        &self.seen
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// The kernel does not say when.
+    pub async fn ended(&self) -> io::Result<()> {
+        self.handle.readable().await.map(drop)
+    }
+
+    /// Waits until its parent has taken note of its end, and not longer than that; whether it has. Before that it is a zombie, and its number still answers
+    /// a signal that is none (`kill -0`).
+    pub async fn reaped(&self, within: Duration) -> bool {
+        let mut pause = FIRST_LOOK;
+        let reaped = async {
+            while sys::signal_process(self.handle.get_ref(), 0) != Err(Errno::ESRCH) {
+                sleep(pause).await;
+                pause = (pause * 2).min(LAST_LOOK);
+            }
+        };
+        timeout(within, reaped).await.is_ok()
+    }
+}
+
 /// The ids of all processes. Empty where there is no /proc.
 pub fn process_ids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -137,6 +191,21 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!is_one(&[(parent.id, parent.started)]));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_told_and_its_number_alone_is_not_it() {
+        let mut child = crate::command("/bin/sleep").arg("600").spawn().unwrap();
+        let watch = ProcessWatch::open(child.id() as i32).unwrap();
+        assert!(timeout(Duration::from_millis(50), watch.ended()).await.is_err());
+        child.kill().unwrap();
+        watch.ended().await.unwrap();
+        watch.ended().await.unwrap();
+        assert!(!watch.reaped(Duration::from_millis(50)).await, "nobody has waited for it: it is a zombie");
+        child.wait().unwrap();
+        assert!(watch.reaped(Duration::ZERO).await);
+        let gone = ProcessWatch::open(watch.seen().id).unwrap_err();
+        assert_eq!(gone.raw_os_error(), Some(Errno::ESRCH as i32));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use std::sync::OnceLock;
 
 use libc::c_int;
 use nix::errno::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::start::UserIds;
 
@@ -363,6 +365,12 @@ pub(crate) fn open_process(id: i32) -> Result<OwnedFd, Errno> {
     Ok(received(handle as RawFd))
 }
 
+/// Has the runtime say when the process of this handle has ended: then it can be read.
+pub(crate) fn watch_process(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is the handle's own, and is not closed before the registration is gone.
+    unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }.map_err(io::Error::from)
+}
+
 /// Sends a signal to a process by its handle.
 pub(crate) fn signal_process(handle: &OwnedFd, signal: c_int) -> Result<(), Errno> {
     let (handle, nothing) = (handle.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
@@ -371,7 +379,7 @@ pub(crate) fn signal_process(handle: &OwnedFd, signal: c_int) -> Result<(), Errn
 }
 
 /// Ticks of /proc in a second.
-pub(crate) fn ticks_per_second() -> u64 {
+pub fn ticks_per_second() -> u64 {
     // SAFETY: it takes a number.
     let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     u64::try_from(ticks).unwrap_or(100).max(1)

@@ -31,6 +31,11 @@ pub enum Input {
         /// How it ended.
         ended: HookEnd,
     },
+    /// A process in which this service runs has ended, whatever the reason. That alone is no failure: its status says what it means.
+    ProcessEnded {
+        /// The service's name.
+        service: String,
+    },
     /// The state of [`Effect::Persist`] with this number, and of all before it, is on disk.
     Persisted {
         /// Which.

@@ -88,6 +88,8 @@ pub enum Mutant {
     RestartsUncounted,
     /// Tolerance: a restart may take as long as it takes.
     RestartUnbounded,
+    /// Tolerance: the end of a process is known at the next status, and not before.
+    ProcessEndIgnored,
     /// R7: what status calls promoted after its stop is taken for down.
     DoubtedTaken,
     /// What was demoted is a candidate before its status has said how it is.
@@ -122,7 +124,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 56] = [
+    pub const ALL: [Mutant; 57] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -164,6 +166,7 @@ impl Mutant {
         Mutant::AllCritical,
         Mutant::RestartsUncounted,
         Mutant::RestartUnbounded,
+        Mutant::ProcessEndIgnored,
         Mutant::DoubtedTaken,
         Mutant::DemotedTrusted,
         Mutant::UnfitNamed,

@@ -520,6 +520,7 @@ fn a_sentence_names_the_node_or_the_service_that_it_is_about() {
         Event::HookStarted { service: db(), hook: Hook::Start },
         Event::HookEnded { service: db(), hook: Hook::Start, took, how: HookEnd::Done, failed: false },
         Event::SlowDemote { service: db(), took, grace },
+        Event::ProcessEnded { service: db() },
         Event::Restarting { failure: failure(), times: 1, most: 2 },
         Event::Restarted { service: db(), took },
         Event::Unclean { service: db() },

@@ -8,4 +8,4 @@ mod hook;
 mod status;
 
 pub use hook::{DownReason, Hook, HookSet, TargetRole};
-pub use status::{Observed, StatusReport};
+pub use status::{NamedProcess, Observed, StatusReport};

@@ -11,12 +11,34 @@ pub struct StatusReport {
     pub score: Option<i64>,
     /// Free-form keys and values for people. Nothing is decided by them.
     pub details: Vec<(String, String)>,
+    /// The processes that the service runs in; empty: nothing is said of them.
+    pub processes: Vec<NamedProcess>,
+}
+
+/// A process that a service runs in, as its handler names it. Nothing of it has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedProcess {
+    /// By its id, in decimal digits.
+    Id(String),
+    /// By a file whose first line is the id. A relative path is relative to the service's folder.
+    File(String),
+}
+
+impl NamedProcess {
+    /// Of one service so many are watched. More are said to be too many.
+    pub const MOST: usize = 8;
 }
 
 impl From<Observed> for StatusReport {
     /// The state alone.
     fn from(observed: Observed) -> StatusReport {
-        StatusReport { observed, message: String::new(), score: None, details: Vec::new() }
+        StatusReport {
+            observed,
+            message: String::new(),
+            score: None,
+            details: Vec::new(),
+            processes: Vec::new(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use koi_hook::{DownReason, Hook, StatusReport, TargetRole};
+use koi_hook::{DownReason, Hook, NamedProcess, StatusReport, TargetRole};
 
 /// Everything that koi knows about one call.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub struct Failure {
 pub enum Outcome {
     /// Done (any hook but `status`).
     Done,
+    /// `start` is done, and says in which processes the service runs. Never empty.
+    Started(Vec<NamedProcess>),
     /// What `status` saw.
     Status(StatusReport),
 }

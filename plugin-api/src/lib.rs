@@ -23,7 +23,7 @@ pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
 pub use hook::{Circumstances, Context, Failure, HookError, LogLevel, Outcome};
-pub use koi_hook::{DownReason, Hook, HookSet, Observed, StatusReport, TargetRole as Role};
+pub use koi_hook::{DownReason, Hook, HookSet, NamedProcess, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]
 pub use lines::{LINE_BYTES, LineCutter, for_people};
 pub use metadata::{Capability, ConfigKey, ConfigKind, Metadata, Program, Want};

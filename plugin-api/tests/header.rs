@@ -124,6 +124,7 @@ fn facts() -> Vec<Fact> {
             PUT_MESSAGE,
             PUT_SCORE,
             PUT_DETAIL,
+            PUT_PROCESS,
             LOG_TRACE,
             LOG_DEBUG,
             LOG_INFO,

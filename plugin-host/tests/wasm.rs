@@ -25,7 +25,7 @@ fn lasting(text: &str) -> Result<Outcome, HookError> {
 fn score(result: Result<Outcome, HookError>) -> Option<i64> {
     match result.unwrap() {
         Outcome::Status(report) => report.score,
-        Outcome::Done => panic!("not a status"),
+        Outcome::Done | Outcome::Started(_) => panic!("not a status"),
     }
 }
 

@@ -97,6 +97,7 @@ impl Node {
                 self.fitness.ran(&ended);
                 self.service_handler().hook_ended(run, ended);
             }
+            Input::ProcessEnded { service } => self.runners.process_ended(&service),
             Input::Persisted { number } => {
                 self.durable.written(number, now);
                 self.fitness.written(self.durable.all_written(), now);

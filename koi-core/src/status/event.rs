@@ -40,6 +40,7 @@ pub enum Event {
     ServiceChanged { service: String, from: ServiceState, to: ServiceState },
     ServiceFound { service: String },
     ServiceGone { service: String, was: ServiceState },
+    ProcessEnded { service: String },
     HookStarted { service: String, hook: Hook },
     HookEnded { service: String, hook: Hook, took: Duration, how: HookEnd, failed: bool },
     LeaseGained { epoch: Epoch },
@@ -84,6 +85,7 @@ impl Event {
             Event::ServiceChanged { .. } => "service-changed",
             Event::ServiceFound { .. } => "service-found",
             Event::ServiceGone { .. } => "service-gone",
+            Event::ProcessEnded { .. } => "process-ended",
             Event::HookStarted { .. } => "hook-started",
             Event::HookEnded { .. } => "hook-ended",
             Event::LeaseGained { .. } => "lease-gained",
@@ -121,6 +123,7 @@ impl Event {
             | Event::Fenced { .. } => Level::Error,
             Event::LeaderLost { .. }
             | Event::LeaseLost { .. }
+            | Event::ProcessEnded { .. }
             | Event::SlowDemote { .. }
             | Event::Restarting { .. }
             | Event::NodeLost { .. }
@@ -141,6 +144,7 @@ impl Event {
             Event::ServiceChanged { service, .. }
             | Event::ServiceFound { service }
             | Event::ServiceGone { service, .. }
+            | Event::ProcessEnded { service }
             | Event::HookStarted { service, .. }
             | Event::HookEnded { service, .. }
             | Event::SlowDemote { service, .. }
@@ -190,6 +194,9 @@ impl fmt::Display for Event {
             Event::ServiceFound { service } => write!(f, "the service {service} is in the folder"),
             Event::ServiceGone { service, was } => {
                 write!(f, "the service {service} has gone from the folder; it was {}", was.as_str())
+            }
+            Event::ProcessEnded { service } => {
+                write!(f, "a process of {service} has ended: its status is asked what that means")
             }
             Event::HookStarted { service, hook } => write!(f, "{service}: {} begins", hook.as_str()),
             Event::HookEnded { service, hook, took, how, .. } => {

@@ -115,6 +115,11 @@ impl Runners {
         self.guarded.why_not()
     }
 
+    /// A process of this service has ended. No two services of a node have one name.
+    pub(crate) fn process_ended(&mut self, service: &str) {
+        self.all_mut().for_each(|supervisor| supervisor.process_ended(service));
+    }
+
     /// Hooks that run for groups other than this one.
     pub(crate) fn busy_beside(&self, group: &GroupName) -> usize {
         self.iter().filter(|(name, _)| *name != group).map(|(_, s)| s.services().running()).sum()

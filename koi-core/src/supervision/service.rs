@@ -2,6 +2,7 @@
 
 mod aside;
 mod bad_status;
+mod early_status;
 pub(crate) mod restart;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub(crate) struct Running {
     pub(crate) aborting: Option<bool>,
     /// It was promoted, or perhaps, when this began.
     was_up: bool,
+    /// A status that is to find out what the end of a process means.
+    pub(crate) after_end: bool,
 }
 
 /// The steps up that were really taken since the service was last down: by a hook of its own, or as its status has told. A hook that is
@@ -85,7 +88,12 @@ pub(crate) struct Service {
     pub(crate) failures: u32,
     /// Bad statuses in a row with which it has not failed.
     bad_statuses: u32,
-    pub(crate) next_status: Time,
+    /// When its status is due by the clock.
+    next_status: Time,
+    /// A process of it has ended, and no status has begun since.
+    process_ended: bool,
+    /// Statuses that have begun because a process had ended.
+    early_statuses: Patience,
     /// It ran on unwatched in maintenance: so many statuses must end before one has said how it is since.
     pub(crate) unasked: u8,
     /// The hook that has just said that it is done, and of which no status has spoken yet.
@@ -175,6 +183,8 @@ impl Service {
             failures: 0,
             bad_statuses: 0,
             next_status: Time::NEVER,
+            process_ended: false,
+            early_statuses: Patience::default(),
             unasked: 0,
             claimed: None,
             doubts: BTreeMap::new(),
@@ -294,7 +304,8 @@ impl Service {
             self.claimed = None;
             self.awaits_word = false;
         }
-        self.running = Some(Running { run, hook, since: now, aborting: None, was_up });
+        let after_end = hook == Hook::Status && self.begin_early_status(now);
+        self.running = Some(Running { run, hook, since: now, aborting: None, was_up, after_end });
         if hook == Hook::Status {
             // One that is ended early is not asked again at once.
             self.next_status = now + self.spec.status_interval;
@@ -385,6 +396,7 @@ impl Service {
         self.must_stop = false;
         self.promotable = false;
         self.bad_statuses = 0;
+        self.process_ended = false;
         self.message = Some(ServiceNote::Failed(cause.reason.clone()));
         self.cause = Some(cause);
     }
@@ -393,6 +405,7 @@ impl Service {
     pub(crate) fn trust_again(&mut self) {
         self.surprises = Patience::default();
         self.setbacks = Patience::default();
+        self.early_statuses = Patience::default();
         self.in_vain = 0;
         self.restarts.clear();
         self.doubts.clear();
@@ -441,6 +454,10 @@ impl Service {
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
         let run = self.running.take();
         let killed = run.is_some_and(|r| r.aborting == Some(true));
+        if end == HookEnd::Aborted {
+            // It has said nothing of the process that ended.
+            self.process_ended |= run.is_some_and(|r| r.after_end);
+        }
         match end {
             _ if hook == Hook::Status && self.wants_proof() => self.proven(&end, block),
             HookEnd::Done => self.done(hook, now, block),
@@ -531,6 +548,7 @@ impl Service {
         self.started = false;
         self.bad_statuses = 0;
         self.unasked = 0;
+        self.process_ended = false;
         // Without a status nobody will ever say more.
         self.suspect &= self.spec.hooks.has(Hook::Status);
         self.maybe_promoted = self.suspect;
@@ -731,6 +749,11 @@ impl Service {
             let asked_before = self.running.as_ref().is_some_and(|r| r.hook == Hook::Status);
             self.unasked = 1 + u8::from(asked_before);
         }
+    }
+
+    /// Maintenance has presumed that it runs, and its status has not said since that it does.
+    pub(crate) fn is_presumed_started(&self) -> bool {
+        self.unasked > 0 && !self.maybe_promoted
     }
 
     /// `Failing` is over.

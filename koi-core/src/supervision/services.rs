@@ -193,7 +193,7 @@ impl Services {
             Summary::Error
         } else if any(&[ServiceState::Stopped, ServiceState::Stopping, ServiceState::Starting]) {
             Summary::Stopped
-        } else if list().any(|s| !s.promotable) {
+        } else if list().any(|s| !s.promotable || s.is_presumed_started()) {
             Summary::Live
         } else if list().any(|s| s.state != ServiceState::Promoted) {
             Summary::Promotable
@@ -298,6 +298,11 @@ impl Services {
         with_the_node.for_each(Service::recover);
     }
 
+    /// A process in which this service runs has ended.
+    pub(crate) fn process_ended(&mut self, service: &str) {
+        self.list.iter_mut().filter(|s| s.spec.name == service).for_each(Service::process_has_ended);
+    }
+
     /// Every status is due now: after maintenance nobody knows how things are.
     pub(crate) fn ask_all(&mut self, now: Time) {
         self.list.iter_mut().for_each(|service| service.ask(now));
@@ -317,7 +322,7 @@ impl Services {
         }
         for service in &self.list {
             if service.status_wanted() {
-                timers.set(Timer::ServiceStatus, service.next_status);
+                timers.set(Timer::ServiceStatus, service.status_due());
             }
             timers.set_after(Timer::ServiceRest, service.rests_until(), now);
             timers.set(Timer::ServiceRetry, service.tried_again_at());
@@ -440,6 +445,9 @@ impl Services {
             changed(service, from, out);
             return true;
         }
+        if service.running.is_some_and(|running| running.after_end) {
+            out.event(Event::ProcessEnded { service: service.spec.name.clone() });
+        }
         out.event(Event::HookStarted { service: service.spec.name.clone(), hook });
         let going_up = matches!(goal.action, Action::Promote) && !service.is_ineligible();
         let role = match goal.action {
@@ -482,7 +490,7 @@ impl Services {
         let mut running = self.running();
         for at in 0..self.list.len() {
             let service = &self.list[at];
-            if service.status_wanted() && service.next_status <= goal.now && running < goal.max_parallel {
+            if service.status_wanted() && service.status_due() <= goal.now && running < goal.max_parallel {
                 self.run(at, Hook::Status, goal, out);
                 running += 1;
             }

@@ -202,6 +202,11 @@ impl ServiceSupervisor {
         self.phase = Phase::TakingDown;
     }
 
+    /// A process in which this service runs has ended.
+    pub(crate) fn process_ended(&mut self, service: &str) {
+        self.services.process_ended(service);
+    }
+
     /// The services of this node.
     pub(crate) fn services(&self) -> &Services {
         &self.services

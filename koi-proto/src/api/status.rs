@@ -135,6 +135,10 @@ pub struct ServiceStatus {
     pub message: Option<String>,
     /// What its handler said of it besides, in its order: lag, version, whatever helps.
     pub details: Vec<(String, String)>,
+    /// The ids of its processes whose end brings its status at once; empty: it names none, it is down, or an older koid does not say.
+    pub processes: Vec<u32>,
+    /// Why the end of a process that it names is not seen before the status that is due: what, where, and what to do.
+    pub unwatched: Option<String>,
     /// SHA-256 of the plugin's file that has answered its newest `status` well, in hexadecimal digits; none: a script has, nothing has been
     /// answered since it was started or failed, or an older koid does not say.
     pub status_hash: Option<String>,

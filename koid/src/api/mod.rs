@@ -22,6 +22,7 @@ use crate::cluster::requester::Requester;
 use crate::config::current::{SharedConfig, UnusableConfigError};
 use crate::hooks::details::Details;
 use crate::hooks::drilled::DrilledStatuses;
+use crate::hooks::processes::Processes;
 use crate::hooks::statistics::Statistics;
 use crate::reporting::events::EventHub;
 use crate::services::plugins::Plugins;
@@ -75,6 +76,8 @@ pub(crate) struct Api {
     pub(crate) scan_trigger: ScanTrigger,
     /// What this node's services say besides their state.
     pub(crate) details: Details,
+    /// The processes that they run in.
+    pub(crate) processes: Processes,
     /// What their hooks cost.
     pub(crate) statistics: Statistics,
     /// What looks at the services folder have found.

@@ -81,6 +81,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         plugins,
         scan_trigger: ScanTrigger::new().0,
         details,
+        processes: Processes::new().0,
         statistics: Statistics::default(),
         findings: ScanResults::default(),
         drilled: DrilledStatuses::default(),

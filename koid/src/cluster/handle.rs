@@ -72,6 +72,13 @@ impl Cluster {
         }
     }
 
+    /// Tells the core of services whose processes have ended.
+    pub(crate) async fn report_process_ends(self, mut ends: mpsc::Receiver<String>) {
+        while let Some(service) = ends.recv().await {
+            self.input(Input::ProcessEnded { service }).await;
+        }
+    }
+
     /// Carries out an operator's command, if its requester waits for it when it is its turn.
     pub(crate) async fn command(
         &self,

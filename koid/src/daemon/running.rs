@@ -24,6 +24,7 @@ use crate::hooks::drilled::DrilledStatuses;
 use crate::hooks::executor::{HookCommand, HookExecutor};
 use crate::hooks::handlers::Handlers;
 use crate::hooks::process_groups::{KillOnDrop, ProcessGroups};
+use crate::hooks::processes::Processes;
 use crate::reporting::events::{EventHub, unix_ms};
 use crate::reporting::{systemd, waiting};
 use crate::services::scan_requests::ScanRequests;
@@ -69,11 +70,14 @@ impl Daemon {
         let Reloader { cluster, shared, plugins, scan_trigger, .. } = self.reload.clone();
         let (details, findings) = (Details::default(), ScanResults::default());
         let drilled = DrilledStatuses::default();
+        let (processes, process_ends) = Processes::new();
+        runtime.spawn(cluster.clone().report_process_ends(process_ends));
         let hooks = HookParts {
             handlers: handlers.clone(),
             groups,
             details: details.clone(),
             drilled: drilled.clone(),
+            processes: processes.clone(),
         };
         self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);
@@ -86,6 +90,7 @@ impl Daemon {
             plugins: plugins.clone(),
             scan_trigger,
             details,
+            processes: processes.clone(),
             statistics: handlers.statistics(),
             findings: findings.clone(),
             drilled,
@@ -99,7 +104,7 @@ impl Daemon {
         let (told, follows) = (cluster.clone(), self.follows);
         let services = Services::new(
             shared,
-            handlers.clone(),
+            (handlers.clone(), processes),
             plugins.clone(),
             cluster,
             (scan_requests, findings),
@@ -126,7 +131,7 @@ impl Daemon {
         &self,
         runtime: &Runtime,
         orders: mpsc::UnboundedReceiver<HookCommand>,
-        HookParts { handlers, groups, details, drilled }: HookParts,
+        HookParts { handlers, groups, details, drilled, processes }: HookParts,
     ) {
         let (ended, ends) = mpsc::unbounded_channel();
         let executor = HookExecutor {
@@ -138,6 +143,7 @@ impl Daemon {
             newest_epoch: self.newest_epoch.clone(),
             details,
             drilled,
+            processes: Some(processes),
             guardian: Some(self.reload.guardian.clone()),
         };
         runtime.spawn(executor.run());
@@ -239,6 +245,7 @@ struct HookParts {
     groups: ProcessGroups,
     details: Details,
     drilled: DrilledStatuses,
+    processes: Processes,
 }
 
 /// Watches services once a guardian stands (R8). `follows` is the run before this one on this machine.

@@ -133,6 +133,7 @@ async fn take_services_down(
             newest_epoch,
             details: Details::default(),
             drilled: DrilledStatuses::default(),
+            processes: None,
             guardian: None,
         }
         .run(),

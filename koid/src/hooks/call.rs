@@ -98,9 +98,11 @@ pub(super) fn failed(message: String) -> HookEnd {
 
 fn ended_well(outcome: Outcome) -> HookEnd {
     match outcome {
-        Outcome::Done => HookEnd::Done,
-        // The core decides nothing by details: who shows them has them already.
-        Outcome::Status(seen) => HookEnd::Status(StatusReport { details: Vec::new(), ..seen }),
+        Outcome::Done | Outcome::Started(_) => HookEnd::Done,
+        // The core decides nothing by details and processes: who shows and watches them has them already.
+        Outcome::Status(seen) => {
+            HookEnd::Status(StatusReport { details: Vec::new(), processes: Vec::new(), ..seen })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a hook says, and what it starts, while it runs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use koi_child::group::NotedGroup;
 use koi_core::io::RunId;
@@ -21,7 +21,12 @@ pub(super) struct HookLog {
     pub(super) counters: Arc<HandlerCounters>,
     /// The handler's code has broken off.
     pub(super) crashed: AtomicBool,
+    /// The process groups that were started for the call.
+    pub(super) started: Mutex<Vec<i32>>,
 }
+
+/// Groups of one call that are remembered.
+const GROUPS: usize = 64;
 
 impl HookLog {
     /// Whether the handler's code has broken off.
@@ -29,7 +34,17 @@ impl HookLog {
         self.crashed.load(Ordering::Relaxed)
     }
 
+    /// The process groups that were started for the call, by their leaders.
+    pub(super) fn groups_started(&self) -> Vec<i32> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn began(&self, group: i32, kind: GroupKind) {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if started.len() < GROUPS {
+            started.push(group);
+        }
+        drop(started);
         let group = NotedGroup::now(group);
         if let Some(guardian) = &self.guardian {
             guardian.group_began(self.run.0, group, kind);

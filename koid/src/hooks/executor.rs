@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use koi_core::io::{HookEnd, HookRun, RunId};
 use koi_core::types::Hook;
 use koi_plugin_api as plugin;
-use koi_plugin_api::{Abort, AbortSignal, Aborter, HookError, NewestEpoch, Outcome};
+use koi_plugin_api::{
+    Abort, AbortSignal, Aborter, HookError, NamedProcess, NewestEpoch, Observed, Outcome, StatusReport,
+};
 use koi_plugin_host::LimitedLog;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,6 +23,7 @@ use super::drilled::DrilledStatuses;
 use super::handlers::Handlers;
 use super::identity::NodeIdentity;
 use super::process_groups::{GroupKind, ProcessGroups};
+use super::processes::{Naming, Processes};
 use super::statistics::counters::CallMeter;
 use crate::guardian_client::client::Guardian;
 
@@ -55,6 +58,8 @@ pub(crate) struct HookExecutor {
     pub(crate) details: Details,
     /// Statuses that a drill counts as failed.
     pub(crate) drilled: DrilledStatuses,
+    /// The processes that services run in. None: this is the guardian, which only takes down.
+    pub(crate) processes: Option<Processes>,
     /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
     pub(crate) guardian: Option<Guardian>,
 }
@@ -116,6 +121,7 @@ impl HookExecutor {
         let (groups, guardian) = (self.groups.clone(), self.guardian.clone());
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         let drilled = self.drilled.clone();
+        let processes = self.processes.clone();
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
@@ -130,6 +136,7 @@ impl HookExecutor {
                 guardian,
                 counters: runnable.counters.clone(),
                 crashed: AtomicBool::new(false),
+                started: Mutex::default(),
             });
             let log: Arc<dyn plugin::CallLog> = match hook.hook {
                 Hook::Status => runnable.status_lines.clone().listen(hook_log.clone()),
@@ -149,13 +156,35 @@ impl HookExecutor {
             let home = call.context.home.clone();
             if matches!(hook, plugin::Hook::Start | plugin::Hook::Stop) {
                 details.clear(&service);
+                if let Some(processes) = &processes {
+                    processes.forget(&service);
+                }
             }
+            let naming = {
+                let (home, hook_log) = (home.clone(), hook_log.clone());
+                move |names: &[NamedProcess]| Naming {
+                    names: names.to_vec(),
+                    home,
+                    own: hook_log.groups_started(),
+                }
+            };
             let (handler, plugin_hash) = (runnable.handler.clone(), runnable.plugin_hash.clone());
             let call = Box::pin(async move {
                 let result = call.until_there_is_room(&*handler).await;
+                if let (Some(processes), Ok(outcome)) = (&processes, &result) {
+                    match outcome {
+                        Outcome::Status(StatusReport { observed: Observed::Stopped, .. }) => {
+                            processes.forget(&service);
+                        }
+                        Outcome::Started(named) | Outcome::Status(StatusReport { processes: named, .. }) => {
+                            processes.named(&service, naming(named));
+                        }
+                        Outcome::Done => {}
+                    }
+                }
                 match &result {
                     Ok(Outcome::Status(seen)) => details.set(&service, &seen.details, plugin_hash),
-                    Err(HookError::Aborted) | Ok(Outcome::Done) => {}
+                    Err(HookError::Aborted) | Ok(Outcome::Done | Outcome::Started(_)) => {}
                     Err(_) => details.clear(&service),
                 }
                 result

@@ -45,6 +45,7 @@ impl Handler for Scripted {
                     message: format!("{:?}", call.context.master),
                     score: Some(3),
                     details: vec![("lag".into(), "0".into())],
+                    processes: Vec::new(),
                 })),
                 plugin::Hook::Failed => Err(HookError::TimedOut("too slow".into())),
             }
@@ -93,6 +94,7 @@ fn runner_with(
             newest_epoch: NewestEpoch::default(),
             details,
             drilled: DrilledStatuses::default(),
+            processes: None,
             guardian: None,
         }
         .run(),
@@ -275,6 +277,7 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
         guardian: None,
         counters: Arc::default(),
         crashed: false.into(),
+        started: Mutex::default(),
     };
     let (_aborter, abort) = plugin::abort_pair();
     let newest_epoch = NewestEpoch::default();

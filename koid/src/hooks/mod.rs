@@ -9,5 +9,6 @@ pub(crate) mod executor;
 pub(crate) mod handlers;
 pub(crate) mod identity;
 pub(crate) mod process_groups;
+pub(crate) mod processes;
 pub(crate) mod repeated_lines;
 pub(crate) mod statistics;

@@ -21,6 +21,7 @@ use crate::cluster::handle::Cluster;
 use crate::config::current::SharedConfig;
 use crate::config::exposure;
 use crate::hooks::handlers::Handlers;
+use crate::hooks::processes::Processes;
 
 /// Between scans while a service is retained.
 const RETAINED_PAUSE: Duration = Duration::from_millis(500);
@@ -35,6 +36,7 @@ const SETTLING_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Services {
     shared: SharedConfig,
     handlers: Handlers,
+    processes: Processes,
     plugins: Plugins,
     cluster: Cluster,
     /// What the API says of them.
@@ -69,7 +71,7 @@ impl Services {
     /// Has not scanned the folder yet.
     pub(crate) fn new(
         shared: SharedConfig,
-        handlers: Handlers,
+        (handlers, processes): (Handlers, Processes),
         plugins: Plugins,
         cluster: Cluster,
         (requests, findings): (ScanRequests, ScanResults),
@@ -79,6 +81,7 @@ impl Services {
         Services {
             shared,
             handlers,
+            processes,
             plugins,
             cluster,
             findings,
@@ -172,7 +175,9 @@ impl Services {
         if let Some(running) = &running {
             // What the core was told of before it gave this answer, it may start.
             let told = self.names();
-            self.handlers.keep_only(|name| told.contains(name) || running.contains_key(name));
+            let is_needed = |name: &str| told.contains(name) || running.contains_key(name);
+            self.handlers.keep_only(is_needed);
+            self.processes.keep_only(is_needed);
         }
         // The first scan takes every service at once: nothing runs yet that a half-written folder could disturb.
         let known = (!is_first && !complete).then(|| self.names());

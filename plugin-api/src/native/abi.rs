@@ -2,8 +2,8 @@
 //! sizes, offsets and values.
 //!
 //! Room to grow: every table that may grow begins with its size or is reached by a stride. A minor version appends fields and
-//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first. What the header does not mark as
-//! later is 1.0, and is there in every 1.x.
+//! callbacks, and adds codes; whoever reads a field that came with a minor version looks at the size first, and an older koi ignores a code
+//! that it does not know. What the header does not mark as later is 1.0, and is there in every 1.x.
 
 #![allow(missing_docs)] // The header documents each of them, once.
 
@@ -42,6 +42,7 @@ pub const ROLE_PROMOTED: u32 = 2;
 pub const PUT_MESSAGE: u32 = 0;
 pub const PUT_SCORE: u32 = 1;
 pub const PUT_DETAIL: u32 = 2;
+pub const PUT_PROCESS: u32 = 3;
 
 pub const LOG_TRACE: u32 = 0;
 pub const LOG_DEBUG: u32 = 1;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::ptr;
 use std::time::Duration;
 
-use koi_hook::{DownReason, Hook, Observed, StatusReport, TargetRole};
+use koi_hook::{DownReason, Hook, NamedProcess, Observed, StatusReport, TargetRole};
 
 use super::abi::{self, Text};
 use super::handler::{Error, Host, Key, NativeHandler, Setup};
@@ -172,6 +172,13 @@ fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
     }
     for (key, value) in &report.details {
         host.put(abi::PUT_DETAIL, key, value, 0);
+    }
+    for process in &report.processes {
+        match process {
+            // What is no number is no process: 0 says so as well as any word.
+            NamedProcess::Id(id) => host.put(abi::PUT_PROCESS, "", "", id.parse().unwrap_or(0)),
+            NamedProcess::File(path) => host.put(abi::PUT_PROCESS, "", path, 0),
+        }
     }
     match report.observed {
         Observed::Healthy => abi::STATE_OK,

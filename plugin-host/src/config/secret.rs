@@ -191,7 +191,7 @@ impl Secrets {
                     report.details.into_iter().map(|(key, value)| (hide(key), hide(value))).collect();
                 Ok(Outcome::Status(report))
             }
-            Ok(Outcome::Done) => Ok(Outcome::Done),
+            Ok(other @ (Outcome::Done | Outcome::Started(_))) => Ok(other),
             Err(HookError::Failed(why)) => Err(HookError::Failed(hide(why))),
             Err(HookError::Lasting(why)) => Err(HookError::Lasting(hide(why))),
             Err(HookError::CannotRun(why)) => Err(HookError::CannotRun(hide(why))),

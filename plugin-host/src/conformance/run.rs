@@ -98,7 +98,7 @@ fn show_in_color(level: LogLevel, text: &str) {
 /// How it went, in one word and a sentence.
 fn outcome(ran: &CallReport) -> (&'static str, String) {
     match &ran.end {
-        CallEnd::Result(Ok(Outcome::Done)) => ("done", String::new()),
+        CallEnd::Result(Ok(Outcome::Done | Outcome::Started(_))) => ("done", String::new()),
         CallEnd::Result(Ok(Outcome::Status(report))) => (word(report.observed), report.message.clone()),
         CallEnd::Result(Err(HookError::Failed(text))) => ("failed", text.clone()),
         CallEnd::Result(Err(HookError::Lasting(text))) => ("lasting", text.clone()),

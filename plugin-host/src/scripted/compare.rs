@@ -22,7 +22,7 @@ pub(super) fn outcome(ran: &CallReport) -> (OutcomeWord, String) {
         CallEnd::Result(Ok(_)) if ran.incidents.contains(&Incident::Unsupported) => {
             (OutcomeWord::Unsupported, String::new())
         }
-        CallEnd::Result(Ok(Outcome::Done)) => (OutcomeWord::Done, String::new()),
+        CallEnd::Result(Ok(Outcome::Done | Outcome::Started(_))) => (OutcomeWord::Done, String::new()),
         CallEnd::Result(Ok(Outcome::Status(report))) => (observed(report.observed), report.message.clone()),
         CallEnd::Result(Err(HookError::Failed(text))) if crashed => (OutcomeWord::Crashed, text.clone()),
         CallEnd::Result(Err(HookError::Failed(text))) => (OutcomeWord::Failed, text.clone()),
@@ -107,12 +107,7 @@ fn of_message(hook: &str, expected: &Expected, message: &str) -> Option<Finding>
 fn of_status(hook: &str, expected: &Expected, ran: &CallReport) -> Vec<Finding> {
     let report = match &ran.end {
         CallEnd::Result(Ok(Outcome::Status(report))) => report,
-        _ => &StatusReport {
-            observed: Observed::Healthy,
-            message: String::new(),
-            score: None,
-            details: Vec::new(),
-        },
+        _ => &StatusReport::from(Observed::Healthy),
     };
     let mut found = Vec::new();
     if let Some(wanted) = expected.score.as_ref().filter(|wanted| report.score != Some(wanted.value)) {

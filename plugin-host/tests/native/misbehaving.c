@@ -122,6 +122,11 @@ static int32_t say_much(const koi_host *host)
     koi_score(host, INT64_C(-7000000000));
     for (i = 0; i < 20; i++)
         koi_detail(host, text, text);
+    koi_process(host, 4711);
+    koi_process(host, -1);
+    koi_pidfile(host, "run/db.pid");
+    for (i = 0; i < 20; i++)
+        koi_pidfile(host, text);
     koi_log(host, KOI_LOG_ERROR, text);
     koi_log(host, KOI_LOG_TRACE, "quiet");
     koi_log(host, KOI_LOG_WARN, "loud");

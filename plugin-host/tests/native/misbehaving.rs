@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use koi_plugin_api::{Hook, HookError, LogLevel, Observed, Outcome};
+use koi_plugin_api::{Hook, HookError, LogLevel, NamedProcess, Observed, Outcome};
 use koi_testkit::lives;
 
 use crate::support::{Bench, PATIENCE, failed, misbehaving, observed, repository, run, timed_out, until};
@@ -116,6 +116,10 @@ async fn what_a_status_says_is_bounded() {
     assert_eq!(report.message.len(), 1024);
     assert!(report.message.starts_with("xxxxx xx"), "it is one line");
     assert_eq!((report.details[0].0.len(), report.details[0].1.len()), (64, 1024));
+    let (id, file) = (|id: &str| NamedProcess::Id(id.into()), |path: &str| NamedProcess::File(path.into()));
+    assert_eq!(report.processes[..3], [id("4711"), id("-1"), file("run/db.pid")]);
+    assert_eq!(report.processes.len(), NamedProcess::MOST + 1);
+    assert!(matches!(&report.processes[3], NamedProcess::File(path) if path.len() == 4096));
     assert_eq!(log.at(LogLevel::Error)[0].len(), 4096);
     assert_eq!(
         (log.at(LogLevel::Debug), log.at(LogLevel::Warn)),

@@ -228,5 +228,5 @@ pub(crate) fn timed_out(result: Result<Outcome, HookError>) -> String {
 }
 
 pub(crate) fn observed(observed: Observed, message: &str) -> StatusReport {
-    StatusReport { observed, message: message.into(), score: None, details: Vec::new() }
+    StatusReport { message: message.into(), ..observed.into() }
 }

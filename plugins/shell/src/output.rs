@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use koi_plugin_api::{CallLog, LineCutter, LogLevel, for_people};
+use koi_plugin_api::{CallLog, LineCutter, LogLevel, NamedProcess, for_people};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -31,18 +31,33 @@ struct Stream {
 /// What is kept of a stream's lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
-    /// The last line that is not empty and not a score.
+    /// The last line that is not empty and says nothing else of what stands here.
     pub(crate) last: String,
     /// What stands behind `score=` on the last line that begins so.
     pub(crate) score: Option<String>,
+    /// The processes on lines that begin with `pid=` and `pidfile=`, in their order. One more than are of use says that there are too many.
+    pub(crate) processes: Vec<NamedProcess>,
 }
 
 impl Said {
     fn hear(&mut self, line: &str) {
-        match line.trim().strip_prefix("score=") {
-            Some(score) => self.score = Some(for_people(score, SAID_CHARS)),
-            None if !line.trim().is_empty() => self.last = for_people(line, SAID_CHARS),
-            None => {}
+        let trimmed = line.trim();
+        match trimmed.split_once('=') {
+            Some(("score", score)) => self.score = Some(for_people(score, SAID_CHARS)),
+            // As `pidof` prints them: several beside each other.
+            Some(("pid", ids)) if !ids.trim().is_empty() => {
+                ids.split_whitespace().for_each(|id| self.name(NamedProcess::Id(for_people(id, SAID_CHARS))));
+            }
+            Some(("pid", _)) => self.name(NamedProcess::Id(String::new())),
+            Some(("pidfile", path)) => self.name(NamedProcess::File(path.trim().to_owned())),
+            _ if !trimmed.is_empty() => self.last = for_people(line, SAID_CHARS),
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, process: NamedProcess) {
+        if self.processes.len() <= NamedProcess::MOST && !self.processes.contains(&process) {
+            self.processes.push(process);
         }
     }
 }

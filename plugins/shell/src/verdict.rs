@@ -18,7 +18,7 @@ const MISCONFIGURED: i32 = 95;
 /// nobody knows that anything is down.
 pub(crate) fn absent(hook: Hook, script: &Path) -> Result<Outcome, HookError> {
     match hook {
-        Hook::Status => Ok(Outcome::Status(report(Observed::Healthy, String::new(), None))),
+        Hook::Status => Ok(Outcome::Status(Observed::Healthy.into())),
         Hook::Start | Hook::Promote | Hook::Failed => Ok(Outcome::Done),
         Hook::Stop | Hook::Demote => {
             Err(HookError::CannotRun(format!("{} isn't there any more; put it back", script.display())))
@@ -38,10 +38,14 @@ pub(crate) fn verdict(
         (Hook::Status, Some(code)) => match observed(code) {
             Some(observed) => {
                 let score = out.score.as_deref().filter(|_| observed == Observed::Standby);
-                Ok(Outcome::Status(report(observed, out.last.clone(), score.and_then(|s| s.parse().ok()))))
+                let score = score.and_then(|s| s.parse().ok());
+                let (message, processes) = (out.last.clone(), out.processes.clone());
+                let details = Vec::new();
+                Ok(Outcome::Status(StatusReport { observed, message, score, details, processes }))
             }
             None => Err(failed(exit, last_word)),
         },
+        (Hook::Start, Some(0)) if !out.processes.is_empty() => Ok(Outcome::Started(out.processes.clone())),
         (_, Some(0)) => Ok(Outcome::Done),
         _ => Err(failed(exit, last_word)),
     }
@@ -56,10 +60,6 @@ fn observed(code: i32) -> Option<Observed> {
         93 => Some(Observed::Live),
         _ => None,
     }
-}
-
-fn report(observed: Observed, message: String, score: Option<i64>) -> StatusReport {
-    StatusReport { observed, message, score, details: Vec::new() }
 }
 
 fn failed(exit: ExitStatus, last_word: &str) -> HookError {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_score_counts_for_a_standby_only() {
-        let said = Said { last: "in sync".into(), score: Some("-7".into()) };
+        let said = Said { last: "in sync".into(), score: Some("-7".into()), ..Said::default() };
         let score_of = |code| match verdict(Hook::Status, exit(code), &said, "") {
             Ok(Outcome::Status(report)) => report.score,
             other => panic!("{other:?}"),
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_score_has_64_bits() {
         let score_of = |text: &str| {
-            let said = Said { last: String::new(), score: Some(text.into()) };
+            let said = Said { score: Some(text.into()), ..Said::default() };
             match verdict(Hook::Status, exit(91), &said, "") {
                 Ok(Outcome::Status(report)) => report.score,
                 other => panic!("{other:?}"),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{Service, cannot_run, failed};
 use koi_plugin_api::{
-    Circumstances, DownReason, Failure, Handler, Hook, HookError, HookSet, LogLevel, Observed, Outcome, Role,
+    Circumstances, DownReason, Failure, Handler, Hook, HookError, HookSet, LogLevel, NamedProcess, Observed,
+    Outcome, Role,
 };
 
 #[tokio::test]
@@ -247,4 +248,27 @@ async fn a_script_that_someone_is_writing_is_tried_again_for_a_moment() {
     };
     let (result, ()) = tokio::join!(called, closing);
     assert_eq!(result, Ok(Outcome::Done));
+}
+
+#[tokio::test]
+async fn start_and_status_may_name_the_processes_that_the_service_runs_in() {
+    let service = Service::new();
+    let id = |text: &str| NamedProcess::Id(text.into());
+    let file = |path: &str| NamedProcess::File(path.into());
+    service.script("start", "echo pid=4711; echo '  pidfile=run/web.pid '; echo started");
+    assert_eq!(service.run(Hook::Start).await, Ok(Outcome::Started(vec![id("4711"), file("run/web.pid")])));
+    service
+        .script("status", "echo pid=12 13; echo 'all well'; echo pid=12; echo pid=; echo score=3; exit 91");
+    let report = service.status().await;
+    assert_eq!(report.processes, [id("12"), id("13"), id("")]);
+    assert_eq!((report.message.as_str(), report.score), ("all well", Some(3)));
+    service.script("start", "echo pid=4711 >&2; echo pids=1; echo 'my pid=2'");
+    assert_eq!(service.run(Hook::Start).await, Ok(Outcome::Done), "another word, or the other stream");
+    service.script("promote", "echo pid=4711");
+    assert_eq!(service.run(Hook::Promote).await, Ok(Outcome::Done));
+    service.script("start", "for n in $(seq 2 9999); do echo pid=$n; done");
+    let Ok(Outcome::Started(many)) = service.run(Hook::Start).await else { panic!("it has started") };
+    assert_eq!(many.len(), NamedProcess::MOST + 1);
+    service.script("start", "echo pid=4711; exit 1");
+    assert!(service.run(Hook::Start).await.is_err());
 }

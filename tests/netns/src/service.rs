@@ -1,4 +1,4 @@
-//! The service that the nodes run: it holds an address while it is promoted.
+//! The services that the nodes run: one holds an address while it is promoted; another, where it is wanted, runs in a process of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,9 @@ use crate::network::SERVICE_ADDRESS;
 
 /// Its name in the services folder.
 pub(crate) const NAME: &str = "10-address";
+
+/// The name of the one with a process.
+pub(crate) const SERVER: &str = "20-server";
 
 /// What the harness replaces by the hook log's path.
 const LOG: &str = "@HOOKLOG@";
@@ -33,6 +36,30 @@ pub(crate) fn address() -> Service {
     ];
     let service = hooks.iter().fold(Service::empty(), |service, (name, text)| service.script(name, text));
     service.script("status", &status(&mark))
+}
+
+/// A service that runs in a process, which its `start` and its `status` name.
+pub(crate) fn server() -> Service {
+    let mark = marker();
+    let mark = mark.display();
+    // It is there, and no zombie: who reaps it late is not measured.
+    let runs = "{ pid=$(cat server.pid) && read -r _ _ state _ < \"/proc/$pid/stat\" && [ \"$state\" != Z ]; } 2> /dev/null";
+    let hooks = [
+        (
+            "start",
+            format!(
+                "{runs} || {{ sleep 1000000 > /dev/null 2>&1 & echo $! > server.pid; }}\necho pidfile=server.pid"
+            ),
+        ),
+        ("promote", String::new()),
+        ("demote", String::new()),
+        ("stop", format!("! {runs} || kill \"$(cat server.pid)\"")),
+        ("failed", String::new()),
+    ];
+    let service = hooks.iter().fold(Service::empty(), |service, (name, work)| {
+        service.script(name, &format!("#!/bin/sh\n{mark} {LOG} begin\n{work}\n{mark} {LOG} end\n"))
+    });
+    service.script("status", &format!("#!/bin/sh\necho pidfile=server.pid\n{runs}\n"))
 }
 
 fn status(mark: &Path) -> String {

@@ -30,6 +30,8 @@ pub struct Builder {
     founders: usize,
     settings: Vec<(String, String)>,
     programs: Option<PathBuf>,
+    /// A service with a process runs beside the one with the address.
+    with_server: bool,
     /// The lock of a world that it is made beside.
     beside: Option<Rc<File>>,
 }
@@ -61,6 +63,11 @@ impl Builder {
         Builder { programs: Some(folder), ..self }
     }
 
+    /// A service with a process of its own runs beside the other ([`World::server`]).
+    pub fn with_server(self) -> Builder {
+        Builder { with_server: true, ..self }
+    }
+
     /// At the same time as another world, for comparing the two: only one of them is to be busy at any moment.
     pub fn beside(self, other: &World) -> Builder {
         Builder { beside: Some(other.one_at_a_time.clone()), ..self }
@@ -89,6 +96,10 @@ impl Builder {
         let builder = match self.programs.take() {
             Some(folder) => Cluster::builder().programs(folder),
             None => Cluster::builder(),
+        };
+        let builder = match self.with_server {
+            true => builder.service(service::SERVER, service::server()),
+            false => builder,
         };
         let builder = builder
             .nodes(nodes)
@@ -129,7 +140,14 @@ fn missing() -> Option<String> {
 impl World {
     /// Begins one with so many nodes.
     pub fn builder(nodes: usize) -> Builder {
-        Builder { nodes, founders: nodes, settings: Vec::new(), programs: None, beside: None }
+        Builder {
+            nodes,
+            founders: nodes,
+            settings: Vec::new(),
+            programs: None,
+            with_server: false,
+            beside: None,
+        }
     }
 
     /// A healthy one with so many nodes, and its master; see [`Builder::start`].
@@ -271,6 +289,13 @@ impl World {
     pub fn holders(&self) -> Vec<&str> {
         let nodes = self.cluster.nodes().iter().enumerate();
         nodes.filter(|(n, _)| self.network.holds_address(*n)).map(|(_, node)| node.name.as_str()).collect()
+    }
+
+    /// The process of the service that has one, on this node.
+    pub fn server(&self, node: &str) -> Option<Pid> {
+        let file = self.cluster.node(node).services.join(service::SERVER).join("server.pid");
+        let id = std::fs::read_to_string(file).ok()?;
+        id.trim().parse().ok().map(Pid::from_raw)
     }
 
     /// Waits until every node that runs says that all is well, and exactly the master holds the service's address; its name.

@@ -113,7 +113,7 @@ fn rough_start(world: &mut World, total: usize) {
 fn strike(world: &mut World, total: usize) {
     let machine = world.rng().between(0, total as u64 - 1) as usize;
     let other = world.rng().between(0, total as u64 - 1) as usize;
-    match world.rng().between(0, 25) {
+    match world.rng().between(0, 26) {
         0 | 1 => {
             world.lose_power(machine);
             let delay = world.rng().between(10 * MS, 8000 * MS);
@@ -176,6 +176,7 @@ fn strike(world: &mut World, total: usize) {
             };
             world.whim(machine, whim);
         }
+        26 => world.crash(machine),
         20 => depose(world, machine),
         14 => reconfigure(world, machine),
         13 => world.say(machine, Input::Shutdown),

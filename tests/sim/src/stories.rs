@@ -3,8 +3,12 @@
 mod schedules;
 mod whims;
 
+use std::time::Duration;
+
 use koi_core::concern::Concern;
-use koi_core::io::{Command, Input};
+use koi_core::group::GroupName;
+use koi_core::io::{Command, Input, ServiceSpec};
+use koi_core::policy::ServicePolicy;
 use koi_core::types::Hook;
 
 use crate::invariants::leaders::Masters;
@@ -14,7 +18,7 @@ use crate::world::{MS, Shape, Tempo, World};
 type Story = Result<(), String>;
 
 /// How many there are.
-const STORIES: u64 = 25;
+const STORIES: u64 = 26;
 
 /// One run.
 pub fn run(seed: u64) -> Report {
@@ -56,6 +60,7 @@ pub fn run(seed: u64) -> Report {
         21 => schedules::a_service_crashes_in_maintenance(&mut world),
         22 => disks_are_slow(&mut world),
         23 => schedules::both_are_killed_at_a_promotion(&mut world),
+        25 => a_process_ends(&mut world),
         _ => schedules::newcomers_lose_sight_of_the_cluster(&mut world),
     });
     world.invariants.violations.extend(told.err());
@@ -148,6 +153,44 @@ fn master_is_moved(world: &mut World) -> Story {
     world.tempo = Tempo::Smooth;
     world.command(leader, Command::Promote { node, dry_run: false });
     hands_over(world, master)
+}
+
+/// A process of the master's first service ends, long before its status is due: the role moves at once (R11).
+fn a_process_ends(world: &mut World) -> Story {
+    let [master] = world.masters()[..] else { return Err("not one master".to_owned()) };
+    for machine in 0..world.machines.len() {
+        let folder = world.machines[machine].folders[&GroupName::MAIN].iter();
+        let rarely = Duration::from_secs(60);
+        let folder: Vec<_> = folder
+            .map(|spec| ServiceSpec {
+                policy: ServicePolicy::default(),
+                status_interval: rarely,
+                ..spec.clone()
+            })
+            .collect();
+        world.machines[machine].folders.insert(GroupName::MAIN, folder.clone());
+        world.say(machine, Input::Services { group: GroupName::MAIN, specs: folder });
+    }
+    // The status that was due before has been asked.
+    world.run_for(3000 * MS);
+    let Some((name, service)) = world.machines[master].services.iter_mut().next() else {
+        return Err("the master has no services".to_owned());
+    };
+    (service.broken, service.promoted) = (true, false);
+    let input = Input::ProcessEnded { service: name.clone() };
+    world.tempo = Tempo::Smooth;
+    let ended = world.now;
+    world.say(master, input);
+    if !world.run_until(20_000 * MS, |w| w.masters().iter().any(|m| *m != master)) {
+        return Err("a process of the master ended, and nobody followed".to_owned());
+    }
+    let began = world.last_begin(Hook::Promote).ok_or("nothing was promoted")?;
+    // A status, `failed`, and at most three times a demote and a stop; then as when a master leaves.
+    let bound = 8 * 20 * MS + 60 * MS;
+    if began.saturating_sub(ended) > bound {
+        return Err(format!("the next promote began {} µs after the process had ended", began - ended));
+    }
+    Ok(())
 }
 
 /// The next promote begins when the last demote has ended, and the news of it has passed.

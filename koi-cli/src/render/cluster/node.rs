@@ -117,6 +117,7 @@ fn with_remarks(table: &str, services: &[ServiceStatus], view: &View) -> String 
         let tone = if service.failed { Tone::Bad } else { Tone::Dim };
         lines.push_str(&hanging("      ", &service::remark(service), tone, view));
         lines.push_str(&hanging("      ", &service::held(service), Tone::Warn, view));
+        lines.push_str(&hanging("      ", &service::unwatched(service), Tone::Warn, view));
         lines.push_str(&hanging("      ", &service::details(service), Tone::Dim, view));
     }
     lines

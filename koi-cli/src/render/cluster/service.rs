@@ -104,15 +104,27 @@ pub(crate) fn held(service: &ServiceStatus) -> String {
     service.held.as_ref().map(sentence).unwrap_or_default()
 }
 
+/// Why the end of its process is not seen at once.
+pub(crate) fn unwatched(service: &ServiceStatus) -> String {
+    let sentence = |why: &String| format!("the end of its process is not seen at once: {why}");
+    service.unwatched.as_ref().map(sentence).unwrap_or_default()
+}
+
 /// Its message, and behind it what its handler said of it besides.
 pub(crate) fn said(service: &ServiceStatus) -> String {
-    let parts = [remark(service), details(service)];
+    let parts = [remark(service), unwatched(service), details(service)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// What its handler said of it besides: `lag=0, version=7.2`.
+/// What its handler said of it besides, and the processes that are watched: `lag=0, version=7.2, process 8587`.
 pub(crate) fn details(service: &ServiceStatus) -> String {
-    let pairs: Vec<_> = service.details.iter().map(pair).collect();
+    let ids: Vec<String> = service.processes.iter().map(u32::to_string).collect();
+    let watched = match &ids[..] {
+        [] => None,
+        [id] => Some(format!("process {id}")),
+        several => Some(format!("processes {}", several.join(" "))),
+    };
+    let pairs: Vec<_> = service.details.iter().map(pair).chain(watched).collect();
     pairs.join(", ")
 }
 

@@ -96,6 +96,8 @@ impl Api {
         for service in node.services.iter_mut().flatten().filter(|s| !down.contains(&s.state.as_str())) {
             let said = self.details.for_service(&service.name);
             (service.details, service.status_hash) = (said.details, said.plugin_hash);
+            let watched = self.processes.for_service(&service.name);
+            (service.processes, service.unwatched) = (watched.ids, watched.problem);
             service.held = self.findings.retained(&service.name).map(|why| why.to_string());
         }
     }

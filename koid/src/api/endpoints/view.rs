@@ -159,6 +159,8 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
         score: service.score,
         message: service.message.clone(),
         details: Vec::new(),
+        processes: Vec::new(),
+        unwatched: None,
         status_hash: None,
         held: None,
         statistics: None,

@@ -1,7 +1,7 @@
 //! What a function of a plugin returned, in koi's terms.
 
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{Hook, HookError, Observed, Outcome, StatusReport};
+use koi_plugin_api::{Hook, HookError, NamedProcess, Observed, Outcome, StatusReport};
 
 use crate::backend::native::helper::protocol::FunctionResult;
 
@@ -60,8 +60,13 @@ fn done(hook: Hook, ended: FunctionResult) -> Outcome {
 }
 
 fn report(observed: Observed, ended: FunctionResult) -> Outcome {
-    let FunctionResult { message, score, details, .. } = ended;
-    Outcome::Status(StatusReport { observed, message, score, details })
+    let FunctionResult { message, score, details, processes, .. } = ended;
+    let named = |(id, path): (i64, String)| match path.is_empty() {
+        true => NamedProcess::Id(id.to_string()),
+        false => NamedProcess::File(path),
+    };
+    let processes = processes.into_iter().map(named).collect();
+    Outcome::Status(StatusReport { observed, message, score, details, processes })
 }
 
 fn error(function: &str, ended: &FunctionResult) -> HookError {

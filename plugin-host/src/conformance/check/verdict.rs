@@ -92,7 +92,7 @@ pub(crate) fn judge(case: Case, ran: &CallReport) -> (Verdict, String) {
 
 fn went_well(case: Case, outcome: &Outcome) -> (Verdict, String) {
     let said = match outcome {
-        Outcome::Done => "done".to_owned(),
+        Outcome::Done | Outcome::Started(_) => "done".to_owned(),
         Outcome::Status(report) => status(report),
     };
     match (case.expected, outcome) {
@@ -155,7 +155,7 @@ fn went_wrong(case: Case, error: &HookError, ran: &CallReport) -> (Verdict, Stri
 fn has_nameless_detail(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Status(report) => report.details.iter().any(|(key, _)| key.trim().is_empty()),
-        Outcome::Done => false,
+        Outcome::Done | Outcome::Started(_) => false,
     }
 }
 
@@ -233,12 +233,7 @@ mod tests {
     }
 
     fn saw(observed: Observed) -> Result<Outcome, HookError> {
-        Ok(Outcome::Status(StatusReport {
-            observed,
-            message: String::new(),
-            score: None,
-            details: Vec::new(),
-        }))
+        Ok(Outcome::Status(observed.into()))
     }
 
     #[test]
@@ -298,8 +293,7 @@ mod tests {
     fn a_detail_has_a_name() {
         let with = |key: &str| {
             let details = vec![("lag".into(), "0".into()), (key.to_owned(), "7".into())];
-            let (observed, message) = (Observed::Standby, String::new());
-            ran(Ok(Outcome::Status(StatusReport { observed, message, score: None, details })))
+            ran(Ok(Outcome::Status(StatusReport { details, ..Observed::Standby.into() })))
         };
         let started = Case { expected: Expectation::Status(TrialState::Started), ..CASE };
         let (verdict, said) = judge(started, &with(" "));

@@ -165,7 +165,9 @@ pub(crate) fn record(
         let (outcome, message) = compare::outcome(&ran);
         let report = match &ran.end {
             CallEnd::Result(Ok(Outcome::Status(report))) => Some(report.clone()),
-            CallEnd::Result(Ok(Outcome::Done) | Err(_)) | CallEnd::Hung | CallEnd::Panicked => None,
+            CallEnd::Result(Ok(Outcome::Done | Outcome::Started(_)) | Err(_))
+            | CallEnd::Hung
+            | CallEnd::Panicked => None,
         };
         let details = report.iter().flat_map(|report| report.details.clone());
         let log = ran.lines.iter().filter(|(level, _)| *level >= LogLevel::Warn);

@@ -33,12 +33,16 @@ const FAST: [(&str, &str); 4] = [
     ("timing.demote_grace", "\"100ms\""),
 ];
 
+/// The defaults, a `status` every 10 s among them, and a service that runs in a process.
+const PROCESS: &str = "defaults, a process";
+
 /// What happens to the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Killed,
     Stopped,
     StatusFails,
+    ProcessKilled,
     SwitchedOver,
     CutOff,
     Lost,
@@ -62,9 +66,9 @@ struct Row {
     claim: Option<(Since, f64)>,
 }
 
-/// The lines, first for koi's defaults and then for [`FAST`].
-fn tables() -> [(&'static str, Vec<Row>); 2] {
-    use Fault::{CutOff, Hangs, Killed, Lost, StatusFails, Stopped, SwitchedOver};
+/// The lines: for koi's defaults, for [`FAST`], and for [`PROCESS`].
+fn tables() -> [(&'static str, Vec<Row>); 3] {
+    use Fault::{CutOff, Hangs, Killed, Lost, ProcessKilled, StatusFails, Stopped, SwitchedOver};
     let row = |fault, leads, claim| Row { fault, leads, claim };
     let (fault, demote) = (|s: f64| Some((Since::Fault, s)), |s: f64| Some((Since::Demote, s)));
     let both = |kind, claim| [row(kind, false, claim), row(kind, true, claim)];
@@ -79,7 +83,8 @@ fn tables() -> [(&'static str, Vec<Row>); 2] {
     let mut defaults: Vec<Row> = defaults.into_iter().flatten().collect();
     defaults.insert(6, row(SwitchedOver, false, None));
     let fast = [both(Killed, None), both(CutOff, fault(0.4)), both(Lost, fault(0.4))];
-    [("defaults", defaults), ("20 ms", fast.into_iter().flatten().collect())]
+    let process = both(ProcessKilled, fault(0.1)).into_iter().collect();
+    [("defaults", defaults), ("20 ms", fast.into_iter().flatten().collect()), (PROCESS, process)]
 }
 
 impl Row {
@@ -88,6 +93,7 @@ impl Row {
             Fault::Killed => "kill -9 of koid",
             Fault::Stopped => "clean stop",
             Fault::StatusFails => "status fails",
+            Fault::ProcessKilled => "process killed",
             Fault::SwitchedOver => "switch-over by hand",
             Fault::CutOff => "machine cut off",
             Fault::Lost => "machine lost",
@@ -219,8 +225,10 @@ fn progress(row: &Row, done: usize, runs: usize) {
 }
 
 fn start(builder: Builder, settings: &str) -> Option<World> {
-    let always = [("services.auto_recover_time", "\"1s\""), ("timing.status_interval", "\"200ms\"")];
-    let fast: &[_] = if settings == "defaults" { &[] } else { &FAST };
+    let interval = if settings == PROCESS { "\"10s\"" } else { "\"200ms\"" };
+    let always = [("services.auto_recover_time", "\"1s\""), ("timing.status_interval", interval)];
+    let fast: &[_] = if settings == "20 ms" { &FAST } else { &[] };
+    let builder = if settings == PROCESS { builder.with_server() } else { builder };
     let set = |builder: Builder, (key, value): &(&str, &str)| builder.set(key, value);
     let world = always.iter().chain(fast).fold(builder, set).start()?;
     world.settle();
@@ -256,6 +264,12 @@ fn bring_about(world: &World, fault: Fault, master: &str) -> Option<f64> {
         Fault::Killed => node.signal(Signal::SIGKILL),
         Fault::Stopped => node.signal(Signal::SIGTERM),
         Fault::Hangs => node.signal(Signal::SIGSTOP),
+        Fault::ProcessKilled => {
+            let server = world.server(master)?;
+            let at = now();
+            nix::sys::signal::kill(server, Signal::SIGKILL).ok()?;
+            return Some(at);
+        }
         Fault::CutOff => return Some(world.cut_off(&[master])),
         Fault::Lost => return Some(world.lose(master)),
         Fault::SwitchedOver => {
@@ -291,6 +305,7 @@ fn mend(world: &World, fault: Fault, master: &str) {
             node.set_status("10-address", 0, "");
             node.koi(&["recover", master]);
         }
+        Fault::ProcessKilled => drop(node.koi(&["recover", master])),
         Fault::SwitchedOver | Fault::CutOff | Fault::Lost => {}
     }
     world.heal();

@@ -75,6 +75,11 @@ impl Real {
         Real { endings: [(Hook::Status, HookEnd::Done)].into(), ..Real::default() }
     }
 
+    /// Its process ends by itself.
+    pub fn crash(&mut self) {
+        (self.started, self.promoted) = (false, false);
+    }
+
     /// A hook begins: a promotion counts from then on.
     pub(super) fn begins(&mut self, run: &HookRun) {
         if run.hook == Hook::Promote {
@@ -117,7 +122,7 @@ impl Real {
             whim => whim,
         };
         if whim == Whim::Crashing {
-            (self.started, self.promoted) = (false, false);
+            self.crash();
         }
         match (whim, self.promoted, self.started) {
             (Whim::PromotedAfterDemote, false, true) | (Whim::PromotedForEver, false, _) if self.demoted => {

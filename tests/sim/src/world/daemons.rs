@@ -9,7 +9,7 @@ use koi_core::message::{Body, Message, Obituary};
 
 use super::queue::Happening;
 use super::{MS, World, versions};
-use crate::machine::Whim;
+use crate::machine::{Real, Whim};
 
 impl World {
     /// Starts a daemon, if none runs.
@@ -156,6 +156,21 @@ impl World {
             self.later(left.saturating_add(1), Happening::GuardianChecks { machine, life });
         }
         self.later(span, Happening::Wake { machine, life });
+    }
+
+    /// A process of a service crashes, and the daemon is told. Of some it is told again and again, though nothing ends.
+    pub fn crash(&mut self, machine: usize) {
+        let Some(name) = self.a_service(machine) else { return };
+        self.tell(format!("m{machine}: a process of {name} ends"));
+        if self.rng.percent(50) {
+            self.machines[machine].services.entry(name.clone()).and_modify(Real::crash);
+        }
+        let times = if self.rng.percent(30) { self.rng.between(2, 60) } else { 1 };
+        for _ in 0..times {
+            let delay = self.rng.between(1, times * 40 * MS);
+            let input = Box::new(Input::ProcessEnded { service: name.clone() });
+            self.later(delay, Happening::Tell { machine, input });
+        }
     }
 
     /// A service of a machine, or its status, takes to something.

@@ -18,6 +18,8 @@ pub(crate) const DETAILS: usize = 16;
 pub(crate) const DETAIL_KEY_BYTES: usize = 64;
 /// Bytes of a detail's value.
 pub(crate) const DETAIL_VALUE_BYTES: usize = 1024;
+/// Bytes of the path of a pidfile.
+pub(crate) const PATH_BYTES: usize = 4096;
 
 /// From koid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,6 +148,8 @@ pub(crate) struct FunctionResult {
     pub(crate) message: String,
     pub(crate) score: Option<i64>,
     pub(crate) details: Vec<(String, String)>,
+    /// Processes: an id, or a path where there is one.
+    pub(crate) processes: Vec<(i64, String)>,
 }
 
 /// A plugin's table.

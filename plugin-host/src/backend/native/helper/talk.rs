@@ -1,14 +1,15 @@
 //! One call's conversation with a helper.
 
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{Abort, CallLog, Hook, LogLevel, NewestEpoch};
+use koi_plugin_api::{Abort, CallLog, Hook, LogLevel, NamedProcess, NewestEpoch};
 use tokio::time::Instant;
 
 use crate::backend::helper::output::for_people;
 use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, CallTimers, EarlyEnd, until};
 use crate::backend::helper::{HelperProcess, LINE_BYTES, MESSAGE_BYTES, ReplyError, cut};
 use crate::backend::native::helper::protocol::{
-    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, encode,
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, PATH_BYTES,
+    encode,
 };
 use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::verdict;
@@ -114,10 +115,13 @@ fn bounded(ended: FunctionResult) -> FunctionResult {
     let details = ended.details.iter().take(DETAILS);
     let details =
         details.map(|(key, value)| (text(key, DETAIL_KEY_BYTES), text(value, DETAIL_VALUE_BYTES))).collect();
+    let processes = ended.processes.iter().take(NamedProcess::MOST + 1);
+    let processes = processes.map(|(id, path)| (*id, cut(path, PATH_BYTES).to_owned())).collect();
     FunctionResult {
         code: ended.code,
         message: text(&ended.message, MESSAGE_BYTES),
         score: ended.score,
         details,
+        processes,
     }
 }

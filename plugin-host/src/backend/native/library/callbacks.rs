@@ -7,11 +7,12 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use koi_plugin_api::NamedProcess;
 use koi_plugin_api::native::abi;
 
 use crate::backend::helper::{LINE_BYTES, MESSAGE_BYTES, cut};
 use crate::backend::native::helper::protocol::{
-    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, encode, millis,
+    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, PATH_BYTES, encode, millis,
 };
 
 /// How long koid's answer about the epoch is waited for. It comes in microseconds; while no call is under way, never.
@@ -71,6 +72,9 @@ impl Link {
             abi::PUT_DETAIL if put.details.len() < DETAILS => {
                 put.details
                     .push((cut(key, DETAIL_KEY_BYTES).to_owned(), cut(value, DETAIL_VALUE_BYTES).to_owned()));
+            }
+            abi::PUT_PROCESS if put.processes.len() <= NamedProcess::MOST => {
+                put.processes.push((number, cut(value, PATH_BYTES).to_owned()));
             }
             // One too many, or of a later minor version.
             _ => {}

@@ -35,10 +35,7 @@ pub(crate) fn own_details(layers: Option<Layers>, dangerous: bool) -> Vec<(Strin
 /// What a hook that a handler does not have gives. `own` is for a status.
 pub(crate) fn not_there(hook: Hook, own: Vec<(String, String)>) -> Outcome {
     match hook {
-        Hook::Status => {
-            let (message, details) = (String::new(), own);
-            Outcome::Status(StatusReport { observed: Observed::Healthy, message, score: None, details })
-        }
+        Hook::Status => Outcome::Status(StatusReport { details: own, ..Observed::Healthy.into() }),
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
     }
 }
@@ -71,6 +68,7 @@ pub(crate) fn of(
                 message: for_people(&message, MESSAGE_CHARS),
                 score,
                 details: said.take(DETAILS).map(of_people).chain(own).collect(),
+                processes: Vec::new(),
             }))
         }
         HookEnding::Status { .. } => {
