@@ -11,7 +11,7 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Vote,
 };
-use koi_core::record::{Durable, MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{Durable, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
 use koi_proto::seal::Sealer;
@@ -155,6 +155,17 @@ fn long_score() -> Report {
     Report { runner: Some(runner), ..report() }
 }
 
+/// All is promoted, by hooks that were given this epoch.
+fn promoted() -> Report {
+    Report { runner: Some(RunnerSummary { promoted_under: Some(Epoch(65_545)), ..runner() }), ..report() }
+}
+
+/// A record that knows which mastership was promoted in full last, and which was before the one of now.
+fn promoted_record() -> Record {
+    let previous = PastMastership { node: NodeId(0x1006), epoch: Epoch(65_535) };
+    Record { promoted: Some(Epoch(65_536)), previous: Some(previous), ..record() }
+}
+
 fn pre_vote_answer() -> PreVoteAnswer {
     PreVoteAnswer {
         term: Term(40),
@@ -211,6 +222,8 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("report", Body::Report(report())),
         ("report-bare", Body::Report(bare)),
         ("report-long-score", Body::Report(long_score())),
+        ("report-promoted", Body::Report(promoted())),
+        ("heartbeat-promoted", Body::Heartbeat(Heartbeat { record: promoted_record(), ..heartbeat() })),
         ("answer", Body::Answer(answer)),
         (
             "answer-bare",
