@@ -1,19 +1,18 @@
-//! Messages of every kind: any, the smallest, and the largest.
+//! Messages of every kind in a cluster with one group: any, the smallest, and the largest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
-    SharedSettings, StaleTerm, Verdict, Vote,
+    SharedSettings, StaleTerm, Vote,
 };
 use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -82,12 +81,6 @@ prop_compose! {
     }
 }
 
-/// A group beside `main`.
-fn group() -> impl Strategy<Value = GroupName> {
-    prop::sample::select(vec!["web", "a-very-long-name-of-32-bytes-xxxx", "m"])
-        .prop_map(|name| name.chars().take(limits::GROUP_NAME_BYTES).collect::<String>().parse().unwrap())
-}
-
 prop_compose! {
     fn group_record()(
         master in option::of(master()), target in option::of(node()), manual: bool,
@@ -108,13 +101,10 @@ prop_compose! {
     fn record()(
         version in version(), main in group_record(),
         maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
-        add in option::of(node()), remove in option::of(node()), needs: u16,
-        others in btree_map(group(), group_record(), 0..=2)
+        add in option::of(node()), remove in option::of(node()), needs: u16
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
-        let mut others: BTreeMap<GroupName, GroupRecord> = others;
-        // A group of which there is nothing to remember is not kept.
-        others.retain(|_, group| *group != GroupRecord::default());
+        let others = BTreeMap::new();
         Record { version, main, others, maintenance, last_epoch, members, change, needs }
     }
 }
@@ -131,9 +121,9 @@ prop_compose! {
 prop_compose! {
     fn heartbeat()(
         info in info(), term in term(), number: u64, lease in span(), record in record(), committed in version(),
-        master_address in option::of(address()), address in option::of(address()),
-        other_masters in btree_map(group(), address(), 0..=2)
+        master_address in option::of(address()), address in option::of(address())
     ) -> Heartbeat {
+        let other_masters = BTreeMap::new();
         Heartbeat { info, term, number, lease, record, committed, master_address, address, other_masters }
     }
 }
@@ -191,9 +181,9 @@ prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary()), uptime in span(),
-        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES)),
-        others in btree_map(group(), summary(), 0..=2)
+        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
+        let others = BTreeMap::new();
         Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others }
     }
 }
@@ -207,15 +197,10 @@ prop_compose! {
 prop_compose! {
     fn answer()(
         term in term(), report: u64, lease in option::of(lease()), release in option::of(epoch()),
-        record in option::of(record()), others in btree_map(group(), verdict(), 0..=2)
+        record in option::of(record())
     ) -> Answer {
+        let others = BTreeMap::new();
         Answer { term, report, lease, release, record, others }
-    }
-}
-
-prop_compose! {
-    fn verdict()(lease in option::of(lease()), release in option::of(epoch())) -> Verdict {
-        Verdict { lease, release }
     }
 }
 
@@ -252,11 +237,11 @@ fn body() -> impl Strategy<Value = Body> {
         vote().prop_map(Body::Vote).boxed(),
         term().prop_map(|newest| Body::StaleTerm(StaleTerm { newest })).boxed(),
         term().prop_map(|term| Body::Resign(Resign { term })).boxed(),
-        (option::of(epoch()), btree_map(group(), epoch(), 0..=2))
-            .prop_map(|(released, others)| Body::Farewell(Farewell { released, others }))
+        option::of(epoch())
+            .prop_map(|released| Body::Farewell(Farewell { released, ..Farewell::default() }))
             .boxed(),
-        (any::<bool>(), btree_set(group(), 0..=2))
-            .prop_map(|(all_down, down)| Body::Obituary(Obituary { all_down, down }))
+        any::<bool>()
+            .prop_map(|all_down| Body::Obituary(Obituary { all_down, ..Obituary::default() }))
             .boxed(),
         (session(), span(), span())
             .prop_map(|(session, uptime, silent)| Body::OtherRun(OtherRun { session, uptime, silent }))

@@ -40,7 +40,7 @@ fn a_farewell_with_more_in_it_is_read() {
     begin_message(&mut e);
     // The body: its kind, and the kind's fields: what it carries, and one more.
     e.array(2).unwrap().u32(10).unwrap().array(2).unwrap();
-    e.array(3).unwrap().u64(65_537).unwrap();
+    e.array(4).unwrap().u64(65_537).unwrap().map(0).unwrap();
     unknown(&mut e);
     unknown(&mut e);
     unknown(&mut e);
@@ -105,14 +105,14 @@ fn a_report_with_more_at_every_level_is_read() {
     let mut e = Encoder::new(Vec::new());
     begin_message(&mut e);
     e.array(2).unwrap().u32(2).unwrap().array(1).unwrap();
-    e.array(13).unwrap();
+    e.array(14).unwrap();
     info(&mut e);
     e.u64(8).unwrap().u64(21).unwrap().null().unwrap();
     e.array(2).unwrap().u64(8).unwrap().u64(1).unwrap();
     e.array(3).unwrap().u64(7).unwrap().u64(6).unwrap();
     unknown(&mut e);
     e.null().unwrap().u64(1_000_000).unwrap();
-    e.null().unwrap().null().unwrap().null().unwrap().null().unwrap();
+    e.null().unwrap().null().unwrap().null().unwrap().null().unwrap().map(0).unwrap();
     unknown(&mut e);
     end_message(&mut e);
 

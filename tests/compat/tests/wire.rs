@@ -6,12 +6,15 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use koi_compat_tests::{as_recorded, from_hex, hex};
+use koi_core::group::GroupName;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
-    SharedSettings, StaleTerm, Vote,
+    SharedSettings, StaleTerm, Verdict, Vote,
 };
-use koi_core::record::{Durable, GroupRecord, MasterEntry, MemberChange, Record, StateOrigin};
+use koi_core::record::{
+    Durable, GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin,
+};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
 use koi_proto::seal::Sealer;
@@ -160,6 +163,65 @@ fn long_score() -> Report {
     Report { runner: Some(runner), ..report() }
 }
 
+/// All is promoted, by hooks that were given this epoch.
+fn promoted() -> Report {
+    Report { runner: Some(RunnerSummary { promoted_under: Some(Epoch(65_545)), ..runner() }), ..report() }
+}
+
+/// A record that knows which mastership was promoted in full last, and which was before the one of now.
+fn promoted_record() -> Record {
+    let previous = PastMastership { node: NodeId(0x1006), epoch: Epoch(65_535) };
+    let main = GroupRecord { promoted: Some(Epoch(65_536)), previous: Some(previous), ..record().main };
+    Record { main, ..record() }
+}
+
+fn web() -> GroupName {
+    "web".parse().expect("it is a name")
+}
+
+/// A record with another group than `main` (R14).
+fn grouped_record() -> Record {
+    let group =
+        GroupRecord { stopped: BTreeSet::from([NodeId(0x1007)]), manual: false, ..promoted_record().main };
+    Record { others: BTreeMap::from([(web(), group)]), needs: 14, ..record() }
+}
+
+/// What is said of another group than `main` (R14).
+fn grouped() -> Vec<(&'static str, Body)> {
+    let verdict = Verdict {
+        lease: Some(Lease { epoch: Epoch(65_546), remaining: us(8_000_018) }),
+        release: Some(Epoch(65_547)),
+    };
+    let address = "192.0.2.9:42004".parse().expect("an address");
+    vec![
+        (
+            "heartbeat-groups",
+            Body::Heartbeat(Heartbeat {
+                record: grouped_record(),
+                other_masters: BTreeMap::from([(web(), address)]),
+                ..heartbeat()
+            }),
+        ),
+        ("report-groups", Body::Report(Report { others: BTreeMap::from([(web(), runner())]), ..report() })),
+        (
+            "answer-groups",
+            Body::Answer(Answer {
+                term: Term(37),
+                report: 38,
+                lease: None,
+                release: None,
+                record: None,
+                others: BTreeMap::from([(web(), verdict)]),
+            }),
+        ),
+        (
+            "farewell-groups",
+            Body::Farewell(Farewell { released: None, others: BTreeMap::from([(web(), Epoch(65_548))]) }),
+        ),
+        ("obituary-groups", Body::Obituary(Obituary { all_down: false, down: BTreeSet::from([web()]) })),
+    ]
+}
+
 fn pre_vote_answer() -> PreVoteAnswer {
     PreVoteAnswer {
         term: Term(40),
@@ -217,6 +279,8 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("report", Body::Report(report())),
         ("report-bare", Body::Report(bare)),
         ("report-long-score", Body::Report(long_score())),
+        ("report-promoted", Body::Report(promoted())),
+        ("heartbeat-promoted", Body::Heartbeat(Heartbeat { record: promoted_record(), ..heartbeat() })),
         ("answer", Body::Answer(answer)),
         (
             "answer-bare",
@@ -267,7 +331,7 @@ fn states() -> Vec<(String, Message)> {
 }
 
 fn messages() -> Vec<(String, Message)> {
-    let kinds = bodies().into_iter().map(|(name, body)| (name.to_owned(), message(body)));
+    let kinds = bodies().into_iter().chain(grouped()).map(|(name, body)| (name.to_owned(), message(body)));
     let to_all = Message { to: None, ..message(Body::Resign(Resign { term: Term(48) })) };
     kinds.chain(states()).chain([("to-everyone".to_owned(), to_all)]).collect()
 }
@@ -322,6 +386,14 @@ fn datagrams_of_every_kind_are_what_they_were() {
 fn the_state_on_disk_is_what_it_was() {
     let mut wrong = Vec::new();
     is_as_ever("state-on-disk.json", "durable", &durable(), &mut wrong);
+    let grouped = Durable {
+        record: grouped_record(),
+        applied: grouped_record(),
+        held_elsewhere: BTreeMap::from([(web(), Epoch(65_549))]),
+        rules: 14,
+        ..durable()
+    };
+    is_as_ever("state-on-disk.json", "durable-groups", &grouped, &mut wrong);
     is_as_ever("state-on-disk.json", "durable-new", &Durable::default(), &mut wrong);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

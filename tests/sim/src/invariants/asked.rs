@@ -17,6 +17,8 @@ impl Asked {
         match (run.hook, end) {
             (Hook::Demote, HookEnd::Done) => drop(self.unasked.insert(key)),
             (Hook::Status, HookEnd::Done | HookEnd::Status(_)) => drop(self.unasked.remove(&key)),
+            // In maintenance what is stopped is presumed to be started, and well.
+            (Hook::Stop, HookEnd::Done) => drop(self.unasked.remove(&key)),
             _ => {}
         }
     }
