@@ -128,8 +128,7 @@ impl Naming {
             looked.gone.push(id);
             return Err(ProcessProblem::Zombie { place: place.clone(), id });
         }
-        if let Some(file) = file.filter(|file| is_younger(&watch, file)) {
-            drop(file);
+        if file.is_some_and(|file| is_younger(&watch, &file)) {
             let program = watch.seen().name.clone();
             return Err(ProcessProblem::Stranger { place: place.clone(), id, program });
         }
