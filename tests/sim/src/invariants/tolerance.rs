@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use koi_core::event::Event;
 use koi_core::io::{HookEnd, ServiceSpec};
 use koi_core::reason::NodeFailure;
-use koi_core::types::Hook;
+use koi_core::types::{Hook, ServiceState};
 
 /// Bad statuses in a row, by machine and service.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,9 @@ impl Tolerance {
             Event::HookEnded { hook: Hook::Status, how: HookEnd::Aborted | HookEnd::NoRoom(_), .. } => None,
             // They are in a row whatever moves in between, until it is down.
             Event::HookEnded { hook: Hook::Promote | Hook::Demote, .. } => None,
-            Event::HookEnded { service, .. } => {
+            // Down it begins anew, also where what went down is only presumed to be up again: in maintenance.
+            Event::ServiceChanged { service, to: ServiceState::Failed | ServiceState::Stopped, .. }
+            | Event::HookEnded { service, .. } => {
                 self.bad.remove(&(machine, service.clone()));
                 None
             }
