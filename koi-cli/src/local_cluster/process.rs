@@ -81,17 +81,19 @@ pub(crate) fn kill_all() {
 }
 
 /// Kills everything below a process, but for what is started meanwhile. What has a parent yet is reaped by that one, and its number may be given away:
-/// so a handle is opened first, and then it is looked at whether that is a descendant.
+/// so a handle is opened first, and then it is looked at whether that is a descendant. All are looked at before the first is killed: a process
+/// whose parent has died is nobody's descendant any more.
 fn kill_below(root: i32) {
-    let mut killed = HashMap::new();
+    let (mut noted, mut handles) = (HashMap::new(), Vec::new());
     for process in descendants(root) {
         // Whoever is gone meanwhile has left its children to this process, where the next look finds them.
         let Some(handle) = ProcessHandle::open(process.id) else { continue };
-        if handle.seen().descends(root, &killed) {
-            handle.signal(Signal::SIGKILL);
-            killed.insert(process.id, handle.seen().started);
+        if handle.seen().descends(root, &noted) {
+            noted.insert(process.id, handle.seen().started);
+            handles.push(handle);
         }
     }
+    handles.iter().for_each(|handle| handle.signal(Signal::SIGKILL));
 }
 
 /// Waits for every child that has ended.
