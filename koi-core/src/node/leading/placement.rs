@@ -8,7 +8,7 @@ use crate::group::GroupName;
 use crate::leader::placement::{Choice, MasterDecision, Wait};
 use crate::leader::reports::GroupReport;
 use crate::limits;
-use crate::message::GROUPS_RULE;
+use crate::message::{GROUPS_RULE, RunnerSummary};
 use crate::node::group_ref::GroupRef;
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
@@ -89,13 +89,8 @@ impl LeadershipHandler<'_> {
                 let name = all.name_of(node);
                 let Some(seen) = all.group(group).latest_report(node) else { return };
                 let (session, grace) = (seen.session, seen.summary.grace);
-                let of_group = all.group(group).newest_epoch();
+                let newest = all.group(group).newest_epoch(next.last_epoch);
                 let Some(lead) = self.lead else { return };
-                // R9: greater than all before. With quorum off another half may have given more.
-                let summaries = lead.runners().iter().flat_map(|(_, s)| s.summaries.values());
-                let given = summaries.flat_map(|s| [s.released, s.holds.unwrap_or_default()]);
-                let newest = given.chain([next.last_epoch]).max().unwrap_or(next.last_epoch);
-                let newest = if mutant!(EpochOfGroup) { of_group } else { newest };
                 let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term()) };
                 let hold = self.ctx.settings.hold(grace);
                 next.last_epoch = epoch;
@@ -269,11 +264,16 @@ impl GroupRef<'_> {
         !self.group.is_main() && self.durable.record.needs < GROUPS_RULE
     }
 
-    /// The newest epoch that runners know of the group. Other groups may have newer ones: a broken rule counts by it.
-    fn newest_epoch(&self) -> Epoch {
-        let known =
-            self.all_reports().flat_map(|(_, s)| [s.summary.released, s.summary.holds.unwrap_or_default()]);
-        known.max().unwrap_or_default()
+    /// R9: the newest epoch that was given, in any group; the next is greater. With quorum off another half may have given more than the record
+    /// knows. `last`: what the record knows.
+    fn newest_epoch(&self, last: Epoch) -> Epoch {
+        let of = |s: &RunnerSummary| [s.released, s.holds.unwrap_or_default()];
+        if mutant!(EpochOfGroup) {
+            return self.all_reports().flat_map(|(_, s)| of(s.summary)).max().unwrap_or_default();
+        }
+        let runners = self.lead.iter().flat_map(|lead| lead.runners().iter());
+        let given = runners.flat_map(|(_, seen)| seen.summaries.values()).flat_map(of);
+        given.chain([last]).max().unwrap_or(last)
     }
 
     /// Whom to make master now (R9).
