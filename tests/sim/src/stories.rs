@@ -171,8 +171,12 @@ fn a_process_ends(world: &mut World) -> Story {
         world.machines[machine].folders.insert(GroupName::MAIN, folder.clone());
         world.say(machine, Input::Services { group: GroupName::MAIN, specs: folder });
     }
-    // The status that was due before has been asked.
+    // The status that was due before has been asked, and has answered: one may hang.
     world.run_for(3000 * MS);
+    let quiet = |w: &World| w.running_hooks().iter().all(|(machine, ..)| *machine != master);
+    if !world.run_until(40_000 * MS, quiet) {
+        return Err("a status of the master never ends".to_owned());
+    }
     let Some((name, service)) = world.machines[master].services.iter_mut().next() else {
         return Err("the master has no services".to_owned());
     };
