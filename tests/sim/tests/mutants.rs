@@ -8,8 +8,10 @@ use koi_sim::survey;
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
 
-/// A seed that shows what few others do, a campaign that does not wait for disks. It is tried after the first thousand.
-const RARE: u64 = 4771;
+/// Seeds that show what few others do: a campaign that does not wait for disks, a lease that is counted from its answer, and a farewell that is
+/// taken for another group's. They are tried
+/// after the first thousand.
+const RARE: [u64; 3] = [4771, 5647, 5693];
 
 /// Whoever looks up a rule finds what shows that it is kept.
 #[test]
@@ -32,7 +34,7 @@ fn every_broken_rule_is_found_out() {
     for (n, mutant) in hunted.iter().enumerate() {
         let (name, at) = (format!("{mutant:?}"), format!("{:2} of {}", n + 1, hunted.len()));
         break_rule(Some(*mutant));
-        let rare = || survey::survey(RARE..RARE + 1, |_| {});
+        let rare = || RARE.into_iter().find_map(|seed| survey::survey(seed..seed + 1, |_| {}));
         match survey::survey(0..1000, |_| {}).or_else(rare).or_else(|| survey::survey(1000..BUDGET, |_| {})) {
             Some(report) => {
                 let violation = report.violations.first().cloned().unwrap_or_default();
