@@ -335,3 +335,54 @@ fn what_a_killed_daemon_left_is_taken_down_group_by_group() {
     assert!(!began.contains(&"db.demote".to_owned()), "nothing of main was promoted there: {began:?}");
     cluster.run_until(20_000, "all is well", |c| c.is_well());
 }
+
+#[test]
+fn a_group_that_comes_back_does_not_take_what_it_has_given_back() {
+    let mut cluster = apart();
+    let before = epoch(&cluster, &web());
+    let with = cluster.machines[1].settings.clone();
+    let mut without = with.clone();
+    without.groups.clear();
+    cluster.input(1, Input::Configure(Box::new(without)));
+    let took =
+        cluster.run_until(3000, "web elsewhere", |c| matches!(c.masters_of(&web())[..], [m] if m != 1));
+    assert!(
+        took < 500,
+        "the leader has heard that it was given back, and does not wait for the lease: {took} ms"
+    );
+    cluster.run(200);
+    assert_eq!(cluster.machines[1].core.as_ref().expect("it runs").groups(), [GroupName::MAIN]);
+
+    // It is configured again, and reports at once what it has released.
+    let sent = cluster.sent().len();
+    cluster.input(1, Input::Configure(Box::new(with)));
+    cluster.group_folder(1, &web(), &[service("nginx")]);
+    cluster.run(50);
+    let released = cluster.sent()[sent..].iter().filter(|(m, _)| *m == 1).find_map(|(_, message)| {
+        let Body::Report(report) = &message.body else { return None };
+        report.others.get(&web()).map(|summary| summary.released.0)
+    });
+    assert_eq!(released, Some(before), "an old lease would be refused");
+}
+
+#[test]
+fn a_group_of_which_only_the_past_is_known_makes_room_for_one_that_is_there() {
+    let mut cluster = started();
+    // One group after the other, as operators rename them.
+    for n in 0..10 {
+        let group: GroupName = format!("g{n}").parse().expect("it is a name");
+        for m in 0..3 {
+            let mut settings = cluster.machines[m].settings.clone();
+            settings.groups = [group.clone()].into();
+            cluster.machines[m].settings = settings.clone();
+            cluster.input(m, Input::Configure(Box::new(settings)));
+            cluster.group_folder(m, &group, &[service(&format!("s{n}"))]);
+        }
+        cluster.run_until(5000, "a master of it", |c| c.masters_of(&group).len() == 1);
+        cluster.run(300);
+    }
+    let record = cluster.record();
+    assert!(record.others.len() < koi_core::limits::GROUPS, "{}", record.others.len());
+    let bytes = minicbor::to_vec(&record).expect("it is written");
+    assert_eq!(minicbor::decode::<koi_core::record::Record>(&bytes).expect("it is read"), record);
+}

@@ -198,9 +198,14 @@ impl Record {
         }
     }
 
-    /// Forgets groups of which there is nothing to remember any more.
+    /// Forgets groups of which there is nothing to remember any more, and where there is no room, those of which only the past is known.
     pub(crate) fn tidy(&mut self) {
         self.others.retain(|_, group| *group != UNKNOWN);
+        while self.others.len() >= limits::GROUPS {
+            let past = self.others.iter().find(|(_, group)| !group.is_alive()).map(|(name, _)| name.clone());
+            let Some(past) = past else { return };
+            self.others.remove(&past);
+        }
     }
 
     /// `main`, and the other groups of which there is something to remember.

@@ -123,13 +123,20 @@ impl NodeRef<'_> {
             Command::ConfirmDown(node) => self.confirm_down(&node),
             Command::Electors(change) => self.change_electors(&change),
             Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
-            command => {
-                self.knows_group(group)?;
-                let (changed, answered) = self.group(group).changed(command)?;
-                *next.group_mut(group) = changed;
-                Ok((next, answered))
-            }
+            Command::Promote { node, .. } => self.change_group(group, |of| of.promote(&node)),
+            Command::Demote => self.change_group(group, |of| Ok(of.demote())),
+            Command::Elect => self.change_group(group, |of| Ok(of.elect())),
+            Command::Start(node) => self.change_group(group, |of| of.start(&node)),
+            Command::Stop(node) => self.change_group(group, |of| of.stop(&node)),
         }
+    }
+
+    fn change_group(&self, group: &GroupName, change: impl FnOnce(GroupRef<'_>) -> GroupChange) -> Change {
+        self.knows_group(group)?;
+        let (changed, answered) = change(self.group(group))?;
+        let mut next = self.durable.record.clone();
+        *next.group_mut(group) = changed;
+        Ok((next, answered))
     }
 
     /// Refuses what is said of a group that no node runs and of which the record says nothing.
@@ -212,46 +219,38 @@ impl NodeRef<'_> {
 }
 
 impl GroupRef<'_> {
-    fn changed(&self, command: Command) -> GroupChange {
-        let mut next = self.durable.record.group(self.group).clone();
-        let said = |message: String| Answered { message, steps: Vec::new() };
-        match command {
-            Command::Promote { node, .. } => self.promote(&node),
-            Command::Demote => {
-                next.manual = true;
-                next.target = None;
-                let what = match &next.master {
-                    Some(m) => {
-                        format!("{} is being demoted; no master is chosen until told otherwise", m.name)
-                    }
-                    None => "no master is chosen until told otherwise".to_owned(),
-                };
-                Ok((next, said(what)))
-            }
-            Command::Elect => {
-                next.manual = false;
-                next.target = None;
-                Ok((next, said("masters are chosen again".to_owned())))
-            }
-            Command::Start(node) => {
-                let node = self.resolve(&node)?;
-                // Nor is a stop of what it was before its disk was lost carried over to it any more.
-                next.stopped.retain(|id| *id != node && !self.was_before(*id, node));
-                Ok((next, said(format!("services may run on {}", self.name_of(node)))))
-            }
-            Command::Stop(node) => self.stop(&node),
-            Command::Maintenance(_)
-            | Command::ConfirmDown(_)
-            | Command::Electors(_)
-            | Command::Bootstrap { .. }
-            | Command::Recover => Ok((next, Answered::default())),
-        }
+    /// What the record says of the group.
+    fn record(&self) -> GroupRecord {
+        self.of(&self.durable.record).clone()
+    }
+
+    fn demote(&self) -> (GroupRecord, Answered) {
+        let next = GroupRecord { manual: true, target: None, ..self.record() };
+        let message = match &next.master {
+            Some(m) => format!("{} is being demoted; no master is chosen until told otherwise", m.name),
+            None => "no master is chosen until told otherwise".to_owned(),
+        };
+        (next, Answered { message, steps: Vec::new() })
+    }
+
+    fn elect(&self) -> (GroupRecord, Answered) {
+        let next = GroupRecord { manual: false, target: None, ..self.record() };
+        (next, Answered { message: "masters are chosen again".to_owned(), steps: Vec::new() })
+    }
+
+    fn start(&self, node: &str) -> GroupChange {
+        let node = self.resolve(node)?;
+        let mut next = self.record();
+        // Nor is a stop of what it was before its disk was lost carried over to it any more.
+        next.stopped.retain(|id| *id != node && !self.was_before(*id, node));
+        let message = format!("services may run on {}", self.name_of(node));
+        Ok((next, Answered { message, steps: Vec::new() }))
     }
 
     fn promote(&self, node: &str) -> GroupChange {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
-        let mut next = self.durable.record.group(self.group).clone();
+        let mut next = self.record();
         self.promotable(node, &next)?;
         next.manual = false;
         if next.master.as_ref().is_some_and(|m| m.node == node) {
@@ -300,7 +299,7 @@ impl GroupRef<'_> {
     fn stop(&self, node: &str) -> GroupChange {
         let node = self.resolve(node)?;
         let name = self.name_of(node);
-        let mut next = self.durable.record.group(self.group).clone();
+        let mut next = self.record();
         if next.stopped.len() >= limits::STOPPED && !next.stopped.contains(&node) {
             return Err(NotNowReason::TooManyStopped.into());
         }
@@ -321,7 +320,7 @@ impl GroupRef<'_> {
         let (next, answered) = self.promote(node)?;
         let name = self.name_of(id);
         let mut steps = Vec::new();
-        if self.durable.record.group(self.group).manual {
+        if self.of(&self.durable.record).manual {
             steps.push("manual mode ends".to_owned());
         }
         if next.target == Some(id) {

@@ -77,7 +77,9 @@ impl ServiceHandler<'_> {
             return;
         }
         self.runners.names().iter().for_each(|group| self.advance_group(group));
-        self.runners.configure(&self.ctx.settings.groups);
+        let (id, applied) = (self.ctx.id, &self.durable.applied);
+        let named = |group: &GroupName| applied.group(group).master.as_ref().is_some_and(|m| m.node == id);
+        self.runners.forget_over(&self.ctx.settings.groups, named);
     }
 
     fn advance_group(&mut self, group: &GroupName) {

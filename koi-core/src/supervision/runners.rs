@@ -13,25 +13,17 @@ use crate::types::Epoch;
 pub(crate) struct Runners {
     main: ServiceSupervisor,
     others: BTreeMap<GroupName, ServiceSupervisor>,
-    /// Whether the fence is armed, and if not, why.
-    armed: Readiness,
-    /// Whether a guardian stands, and if not, why (R8).
-    guarded: Readiness,
     /// How many supervisors there have been: each names its hooks otherwise.
     made: u64,
+    /// Every mastership up to this one that a group held which is forgotten was given back. It never counts again, though the group comes back (R6).
+    given_back: Epoch,
 }
 
 impl Runners {
     /// The groups that are configured, and those of which an earlier run may have left something promoted (`left`).
     pub(crate) fn new(configured: &BTreeSet<GroupName>, left: &BTreeMap<GroupName, Epoch>) -> Runners {
         let main = ServiceSupervisor::new(GroupName::MAIN, 0, left.get(&GroupName::MAIN).copied());
-        let mut runners = Runners {
-            main,
-            others: BTreeMap::new(),
-            armed: Readiness::NotReady { why: "the watchdog is not armed yet".to_owned() },
-            guarded: Readiness::Ready,
-            made: 0,
-        };
+        let mut runners = Runners { main, others: BTreeMap::new(), made: 0, given_back: Epoch(0) };
         configured.iter().for_each(|group| runners.add(group, left.get(group).copied()));
         left.iter().for_each(|(group, epoch)| runners.add(group, Some(*epoch)));
         runners
@@ -43,15 +35,31 @@ impl Runners {
         }
         self.made += 1;
         let mut supervisor = ServiceSupervisor::new(group.clone(), self.made, left);
-        supervisor.note_armed(self.armed.clone());
-        supervisor.note_guarded(self.guarded.clone());
+        supervisor.stands_by_like(&self.main);
+        supervisor.give_back(self.given_back);
         self.others.insert(group.clone(), supervisor);
     }
 
-    /// These groups are configured beside `main`. One that is no more is forgotten once everything of it is down.
+    /// These groups are configured beside `main`.
     pub(crate) fn configure(&mut self, configured: &BTreeSet<GroupName>) {
         configured.iter().for_each(|group| self.add(group, None));
-        self.others.retain(|group, supervisor| configured.contains(group) || !supervisor.is_over());
+    }
+
+    /// Forgets the groups that are not configured any more, once everything of them is down and the record does not name this node their master:
+    /// until then the leader is to hear what was given back. `named`: whether the record does.
+    pub(crate) fn forget_over(
+        &mut self,
+        configured: &BTreeSet<GroupName>,
+        named: impl Fn(&GroupName) -> bool,
+    ) {
+        let given_back = &mut self.given_back;
+        self.others.retain(|group, supervisor| {
+            let stays = configured.contains(group) || !supervisor.is_over() || named(group);
+            if !stays {
+                *given_back = (*given_back).max(supervisor.released());
+            }
+            stays
+        });
     }
 
     /// The supervisor of `main`.
@@ -100,19 +108,17 @@ impl Runners {
 
     /// Whether the fence is armed, and if not, why.
     pub(crate) fn note_armed(&mut self, armed: &Readiness) {
-        self.armed = armed.clone();
         self.all_mut().for_each(|supervisor| supervisor.note_armed(armed.clone()));
     }
 
     /// Whether a guardian stands, and if not, why.
     pub(crate) fn note_guarded(&mut self, guarded: &Readiness) {
-        self.guarded = guarded.clone();
         self.all_mut().for_each(|supervisor| supervisor.note_guarded(guarded.clone()));
     }
 
     /// Why no guardian stands, if none does.
     pub(crate) fn unguarded(&self) -> Option<&str> {
-        self.guarded.why_not()
+        self.main.unguarded()
     }
 
     /// A process of this service has ended. No two services of a node have one name.

@@ -242,6 +242,17 @@ impl ServiceSupervisor {
         self.guarded = guarded;
     }
 
+    /// Fence and guardian are the node's, as the supervisor of another group knows them.
+    pub(crate) fn stands_by_like(&mut self, other: &ServiceSupervisor) {
+        self.armed = other.armed.clone();
+        self.guarded = other.guarded.clone();
+    }
+
+    /// Every mastership up to this one was given back before.
+    pub(crate) fn give_back(&mut self, epoch: Epoch) {
+        self.released = self.released.max(epoch);
+    }
+
     /// Why no guardian stands, if none does.
     pub(crate) fn unguarded(&self) -> Option<&str> {
         self.guarded.why_not()
