@@ -67,7 +67,9 @@ impl NodeRef<'_> {
 
     /// The groups that there are, as far as this node knows.
     fn all_groups(&self) -> BTreeSet<GroupName> {
-        let applied = self.durable.applied.groups().map(|(group, _)| group.clone());
+        // Of a group that nobody runs any more the record keeps what went before.
+        let alive = self.durable.applied.groups().filter(|(name, group)| name.is_main() || group.is_alive());
+        let applied = alive.map(|(group, _)| group.clone());
         let own = self.runners.names().into_iter().filter(|_| self.settings.runner);
         let around = self.peers.iter().flat_map(|(_, peer)| peer.others.keys().cloned());
         self.known_groups().into_iter().chain(applied).chain(own).chain(around).collect()
