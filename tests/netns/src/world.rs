@@ -21,7 +21,7 @@ use crate::network::{self, Network};
 use crate::{processes, service};
 
 /// The group of the services folder.
-const MAIN: &str = "main";
+pub const MAIN: &str = "main";
 /// The group that a world may have beside it.
 pub const WEB: &str = "web";
 
@@ -310,6 +310,14 @@ impl World {
             [one] => Some(one.node.clone()),
             _ => None,
         }
+    }
+
+    /// This node, which is master of the group of the address, is master of [`WEB`] too, and all is well.
+    #[track_caller]
+    pub fn unite_groups(&self, master: &str) {
+        self.cluster.any().order(&["promote", master, "--group", WEB]).exits(0);
+        self.wait_some("one node has both groups", |world| (world.promoted_in(WEB)? == master).then_some(()));
+        self.settle();
     }
 
     /// The group of the address is promoted on one node and [`WEB`] on another, and all is well: their names.

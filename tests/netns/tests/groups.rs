@@ -61,9 +61,7 @@ fn whoever_is_master_of_both_groups_gives_both_up() {
     ];
     for (what, fault) in faults {
         let master = world.settle();
-        world.cluster.any().order(&["promote", &master, "--group", WEB]).exits(0);
-        world.wait_some("one node has both", |world| (world.promoted_in(WEB)? == master).then_some(()));
-        world.settle();
+        world.unite_groups(&master);
         fault(&world, &master);
         for group in ["main", WEB] {
             world.wait_some(&format!("{what}: another node has {group}"), |world| {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use koi_netns::{Builder, Faults, World, checker, now};
+use koi_netns::{Builder, Faults, MAIN, WEB, World, checker, now};
 use koi_testkit::met_within;
 use nix::sys::signal::Signal;
 
@@ -35,6 +35,9 @@ const FAST: [(&str, &str); 4] = [
 
 /// The defaults, a `status` every 10 s among them, and a service that runs in a process.
 const PROCESS: &str = "defaults, a process";
+
+/// The defaults, and two groups that are promoted on the same node: both must be elsewhere.
+const GROUPS: &str = "defaults, two groups";
 
 /// What happens to the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +69,8 @@ struct Row {
     claim: Option<(Since, f64)>,
 }
 
-/// The lines: for koi's defaults, for [`FAST`], and for [`PROCESS`].
-fn tables() -> [(&'static str, Vec<Row>); 3] {
+/// The lines: for koi's defaults, for [`FAST`], for [`PROCESS`] and for [`GROUPS`].
+fn tables() -> [(&'static str, Vec<Row>); 4] {
     use Fault::{CutOff, Hangs, Killed, Lost, ProcessKilled, StatusFails, Stopped, SwitchedOver};
     let row = |fault, leads, claim| Row { fault, leads, claim };
     let (fault, demote) = (|s: f64| Some((Since::Fault, s)), |s: f64| Some((Since::Demote, s)));
@@ -84,7 +87,9 @@ fn tables() -> [(&'static str, Vec<Row>); 3] {
     defaults.insert(6, row(SwitchedOver, false, None));
     let fast = [both(Killed, None), both(CutOff, fault(0.4)), both(Lost, fault(0.4))];
     let process = both(ProcessKilled, fault(0.1)).into_iter().collect();
-    [("defaults", defaults), ("20 ms", fast.into_iter().flatten().collect()), (PROCESS, process)]
+    let groups = [both(Killed, fault(0.15)), both(Lost, fault(2.2))].into_iter().flatten().collect();
+    let fast = fast.into_iter().flatten().collect();
+    [("defaults", defaults), ("20 ms", fast), (PROCESS, process), (GROUPS, groups)]
 }
 
 impl Row {
@@ -148,8 +153,8 @@ fn main() -> ExitCode {
             let (mut tries, mut theirs) = (Vec::new(), Vec::new());
             for done in 0..runs {
                 progress(&row, done, runs);
-                tries.push(measure(&world, &row));
-                theirs.extend(other.as_ref().map(|other| measure(other, &row)));
+                tries.push(measure(&world, settings, &row));
+                theirs.extend(other.as_ref().map(|other| measure(other, settings, &row)));
             }
             progress(&row, runs, runs);
             missed += usize::from(!print(&row, &tries, &theirs));
@@ -228,7 +233,11 @@ fn start(builder: Builder, settings: &str) -> Option<World> {
     let interval = if settings == PROCESS { "\"10s\"" } else { "\"200ms\"" };
     let always = [("services.auto_recover_time", "\"1s\""), ("timing.status_interval", interval)];
     let fast: &[_] = if settings == "20 ms" { &FAST } else { &[] };
-    let builder = if settings == PROCESS { builder.with_server() } else { builder };
+    let builder = match settings {
+        PROCESS => builder.with_server(),
+        GROUPS => builder.with_web(),
+        _ => builder,
+    };
     let set = |builder: Builder, (key, value): &(&str, &str)| builder.set(key, value);
     let world = always.iter().chain(fast).fold(builder, set).start()?;
     world.settle();
@@ -236,15 +245,24 @@ fn start(builder: Builder, settings: &str) -> Option<World> {
 }
 
 /// Brings the fault about, waits for the promotion elsewhere, and mends everything.
-fn measure(world: &World, row: &Row) -> Measured {
+fn measure(world: &World, settings: &str, row: &Row) -> Measured {
     let master = if row.leads { world.unite() } else { world.part().1 };
+    let groups: &[&str] = if settings == GROUPS { &[MAIN, WEB] } else { &[MAIN] };
+    if groups.contains(&WEB) {
+        world.unite_groups(&master);
+    }
     std::thread::sleep(CALM);
-    let before = checker::duals(&world.masterships()).len();
+    let duals =
+        || groups.iter().map(|group| checker::duals(&world.masterships_of(group)).len()).sum::<usize>();
+    let before = duals();
     world.allow_two(); // counted, and shown
     let fault = bring_about(world, row.fault, &master);
     let mut failover = None;
     met_within(LIMIT, || {
-        failover = fault.and_then(|fault| checker::failover(&world.masterships(), &master, fault));
+        let of_group = |group| checker::failover(&world.masterships_of(group), &master, fault?);
+        let all: Option<Vec<_>> = groups.iter().map(|group| of_group(group)).collect();
+        // The last of them counts.
+        failover = all.and_then(|all| all.into_iter().max_by(|a, b| a.after_fault.total_cmp(&b.after_fault)));
         failover.is_some()
     });
     mend(world, row.fault, &master);
@@ -252,7 +270,7 @@ fn measure(world: &World, row: &Row) -> Measured {
         after_fault: failover.as_ref().map(|f| f.after_fault),
         // What is lost with its machine does not demote.
         after_demote: failover.filter(|_| row.fault != Fault::Lost).and_then(|f| f.after_demote),
-        duals: checker::duals(&world.masterships()).len() - before,
+        duals: duals() - before,
     }
 }
 
