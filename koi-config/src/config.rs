@@ -1,15 +1,19 @@
 //! The settings, each with its default (docs/configuration.md). Paths are absolute once loaded.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_artifact::signature::TrustedKeys;
+use koi_core::group::GroupName;
 
 /// Electors that a cluster may have: more make it slower, not safer.
 pub const ELECTORS: u16 = 15;
 /// Bytes that a node's name may have.
 pub const NAME_BYTES: usize = 63;
+/// Where the services of groups are that say nothing else.
+const GROUPS_FOLDER: &str = "/etc/koi/groups";
 /// The port of a cluster that says nothing else.
 pub(crate) const DEFAULT_PORT: u16 = 42012;
 /// The password of a classic cluster that says nothing else.
@@ -28,6 +32,8 @@ pub struct Config {
     pub services: Services,
     /// `[plugins]`.
     pub plugins: Plugins,
+    /// `[groups.NAME]`: `main` is here if the file says something of it.
+    pub groups: BTreeMap<GroupName, Group>,
 }
 
 impl Config {
@@ -43,6 +49,13 @@ impl Config {
     /// How many electors the cluster has; zero: unknown.
     pub fn elector_count(&self) -> u16 {
         self.cluster.electors.as_ref().map_or(0, Electors::count)
+    }
+
+    /// Every group of this node with the folder of its services, `main` first.
+    pub fn service_folders(&self) -> impl Iterator<Item = (GroupName, &Path)> {
+        let others = self.groups.iter().filter(|(name, _)| !name.is_main());
+        let others = others.map(|(name, group)| (name.clone(), group.folder.as_path()));
+        [(GroupName::MAIN, self.services.folder.as_path())].into_iter().chain(others)
     }
 }
 
@@ -243,6 +256,20 @@ pub struct Policy {
     pub restart_timeout: Duration,
     /// Whether the node has failed when a service has.
     pub critical: bool,
+}
+
+/// `[groups.NAME]`: a set of services that are promoted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Where its services are; of `main` it is the services folder.
+    pub folder: PathBuf,
+}
+
+impl Group {
+    /// What a group has of which only the name is known.
+    pub(crate) fn new(name: &GroupName) -> Group {
+        Group { folder: Path::new(GROUPS_FOLDER).join(name.as_str()) }
+    }
 }
 
 /// `[plugins]`.

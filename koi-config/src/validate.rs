@@ -1,5 +1,8 @@
 //! What must hold between the values, whatever the format.
 
+mod groups;
+
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -32,7 +35,7 @@ pub struct ConfigDiagnostic {
     /// How bad it is.
     pub severity: Severity,
     /// The keys that it is about (`timing.heartbeat`), the one to look at first in front.
-    pub keys: Vec<&'static str>,
+    pub keys: Vec<Cow<'static, str>>,
     /// What is wrong: one line.
     pub message: String,
     /// What to do; may be empty.
@@ -59,6 +62,7 @@ pub(crate) fn check(config: &Config, format: Format, identity: Identity<'_>) -> 
     validator.durations();
     validator.services();
     validator.plugins();
+    validator.problems.extend(groups::check(config));
     validator.problems
 }
 
@@ -79,7 +83,8 @@ impl Validator<'_> {
     }
 
     fn add(&mut self, severity: Severity, keys: &[&'static str], message: String, hint: String) {
-        self.problems.push(ConfigDiagnostic { severity, keys: keys.to_vec(), message, hint });
+        let keys = keys.iter().map(|key| Cow::Borrowed(*key)).collect();
+        self.problems.push(ConfigDiagnostic { severity, keys, message, hint });
     }
 
     fn node(&mut self) {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::{ClusterKey, Config, Electors, Quorum};
-use crate::keys::{CLASSIC_SECTIONS, Draft, KEYS, Key, PASSWORD, SECTIONS, split};
+use crate::config::{ClusterKey, Config, Electors, Group, Quorum};
+use crate::keys::{CLASSIC_SECTIONS, Draft, GROUP_KEYS, GROUPS, KEYS, Key, PASSWORD, SECTIONS, split};
 use crate::source::Format;
 use crate::value::{Escapes, quote};
 
@@ -17,8 +17,15 @@ pub fn to_toml(config: &Config) -> String {
     let (mut draft, mut default) = (Draft::for_config(config, Format::Toml), Draft::new(Format::Toml));
     let mut out =
         String::from("# koi's configuration. What is commented out has its default, or is unset.\n");
-    write_toml(&mut out, |key| {
+    write_sections(&mut out, |key| {
         let (value, usual) = (key.field.toml(&mut draft), key.field.toml(&mut default));
+        match value {
+            Some(value) if Some(&value) != usual.as_ref() => format!("{} = {value}", key.name()),
+            Some(_) | None => format!("# {} = {}", key.name(), usual.as_deref().unwrap_or(key.unset)),
+        }
+    });
+    write_groups(&mut out, config, |key, group, default| {
+        let (value, usual) = (key.field.toml(group), key.field.toml(default));
         match value {
             Some(value) if Some(&value) != usual.as_ref() => format!("{} = {value}", key.name()),
             Some(_) | None => format!("# {} = {}", key.name(), usual.as_deref().unwrap_or(key.unset)),
@@ -31,15 +38,35 @@ pub fn to_toml(config: &Config) -> String {
 pub fn show(config: &Config) -> String {
     let mut draft = Draft::full(config);
     let mut out = String::new();
-    write_toml(&mut out, |key| match key.field.toml(&mut draft) {
+    write_sections(&mut out, |key| match key.field.toml(&mut draft) {
         Some(_) if key.path == PASSWORD => "password = \"…\"".to_owned(),
+        Some(value) => format!("{} = {value}", key.name()),
+        None => format!("# {} is not set", key.name()),
+    });
+    write_groups(&mut out, config, |key, group, _| match key.field.toml(group) {
         Some(value) => format!("{} = {value}", key.name()),
         None => format!("# {} is not set", key.name()),
     });
     out
 }
 
-fn write_toml(out: &mut String, mut line: impl FnMut(&Key) -> String) {
+/// A section for each group. `line` gets the group, and one of its name of which nothing else is said.
+fn write_groups(
+    out: &mut String,
+    config: &Config,
+    mut line: impl FnMut(&Key<Group>, &mut Group, &mut Group) -> String,
+) {
+    for (name, group) in &config.groups {
+        let (mut group, mut default) = (group.clone(), Group::new(name));
+        out.push_str(&format!("\n[{GROUPS}.{name}]\n"));
+        let is_said = |key: &&Key<Group>| !name.is_main() || key.name() != "folder";
+        for key in GROUP_KEYS.iter().filter(is_said) {
+            out.push_str(&commented(&line(key, &mut group, &mut default), key.meaning));
+        }
+    }
+}
+
+fn write_sections(out: &mut String, mut line: impl FnMut(&Key) -> String) {
     for section in SECTIONS {
         if !out.is_empty() {
             out.push('\n');
@@ -99,6 +126,7 @@ fn lost_in_classic(config: &Config) -> Vec<String> {
             lost.push(format!("{} = {value}: koi.conf has no such key", key.path));
         }
     }
+    lost.extend(config.groups.keys().map(|name| format!("[{GROUPS}.{name}]: koi.conf has no groups")));
     if let ClusterKey::File(path) = &config.cluster.key {
         let file = path.display();
         lost.push(format!(

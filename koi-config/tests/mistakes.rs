@@ -17,6 +17,55 @@ fn warnings(loaded: Result<Loaded, ConfigError>) -> String {
 }
 
 #[test]
+fn groups_that_cannot_be() {
+    let text = r#"
+[cluster]
+electors = 3
+key_file = "cluster.key"
+[services]
+folder = "/srv/koi"
+[groups]
+stray = 3
+[groups.main]
+folder = "/srv/main"
+[groups."a b"]
+[groups.web]
+folder = "/srv/koi/web"
+foldr = "/srv/web"
+[groups.web]
+"#;
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:8: groups.stray is not a group
+        write it below [groups.NAME]; the keys are: folder
+    /etc/koi/koi.toml:10: groups.main.folder cannot be set: `main` is the group of the services folder
+        set services.folder
+    /etc/koi/koi.toml:11: groups."a b": not a name of a group: 1 to 32 letters, digits, `-` and `_` are expected
+    /etc/koi/koi.toml:14: unknown key groups.web.foldr; did you mean groups.web.folder?
+        the keys of a group are: folder
+    /etc/koi/koi.toml:15: web is set a second time
+    "#);
+    let too_many: String = (0..8).map(|n| format!("[groups.g{n}]\n")).collect();
+    let text = format!(
+        "[cluster]\nelectors = 3\nkey_file = \"k\"\n{too_many}[groups.h]\nfolder = \"/etc/koi/groups/g0\"\n"
+    );
+    insta::assert_snapshot!(toml_error(&text), @r#"
+    /etc/koi/koi.toml:11: there are 9 groups beside `main`, and a node may have at most 7
+        join groups that move together
+    /etc/koi/koi.toml:13: the groups g0 and h have the same folder, /etc/koi/groups/g0: each service belongs to one group
+        give each group a folder of its own, beside the others
+    "#);
+    let text = "[groups.web]\nfolder = 7\n[cluster]\nelectors = 3\nkey_file = \"k\"\n";
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:2: groups.web.folder must be a path, not the number 7
+        write it in double quotes
+    "#);
+    insta::assert_snapshot!(toml_error(&text.replace("[groups.web]\nfolder = 7", "groups = 7")), @r#"
+    /etc/koi/koi.toml:1: groups is a section, not a key
+        write [groups.NAME] on a line of its own, and the group's keys below
+    "#);
+}
+
+#[test]
 fn a_toml_file_with_many_mistakes() {
     let text = r#"
 port = 42012
@@ -55,7 +104,7 @@ dirs = "/usr/lib/koi/plugins"
     /etc/koi/koi.toml:2: port stands in no section; did you mean node.port?
         write it below [node]
     /etc/koi/koi.toml:3: unknown section [nodes]; did you mean [node]?
-        the sections are: [node] [cluster] [timing] [services] [services.timeouts] [services.policy] [plugins]
+        the sections are: [node] [cluster] [timing] [services] [services.timeouts] [services.policy] [plugins] [groups.NAME]
     /etc/koi/koi.toml:6: unknown key node.prot; did you mean node.port?
         the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level
     /etc/koi/koi.toml:7: node.port must be a whole number from 1 to 65535, not the number 70000

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use koi_artifact::signature::TrustedKeys;
 use koi_config::{
-    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Node, OnStopFailure, Plugins, Policy,
-    Quorum, Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic, to_toml,
+    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Group, Node, OnStopFailure, Plugins,
+    Policy, Quorum, Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic,
+    to_toml,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -133,8 +134,18 @@ prop_compose! {
 prop_compose! {
     fn config()(
         node in node(), cluster in cluster(), timing in timing(), services in services(), plugins in plugins(),
+        names in btree_set(prop_oneof![Just("main".to_owned()), "[a-zA-Z0-9_-]{1,32}"], 0..=7), usual in any::<bool>(),
     ) -> Config {
-        Config { node, cluster, timing, services, plugins }
+        let groups = names.iter().map(|name| {
+            let folder = match (name.as_str(), usual) {
+                ("main", _) => services.folder.clone(),
+                (_, true) => Path::new("/etc/koi/groups").join(name),
+                // No other path of these has so long a name.
+                (_, false) => Path::new("/folders-of-groups").join(name),
+            };
+            (name.parse().expect("a name of a group"), Group { folder })
+        });
+        Config { groups: groups.collect(), node, cluster, timing, services, plugins }
     }
 }
 
@@ -148,6 +159,7 @@ fn as_classic_can_say(mut config: Config) -> Config {
         ..default.timing
     };
     config.node.fence = Fence::None;
+    config.groups.clear();
     config.node.watchdog = "/dev/watchdog".into();
     config.services.on_stop_failure = default.services.on_stop_failure;
     config.services.max_parallel = default.services.max_parallel;

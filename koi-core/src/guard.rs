@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::group::GroupName;
 use crate::io::{DownReason, Effect, Input, ServiceSpec};
 use crate::outbox::Effects;
 use crate::settings::Settings;
@@ -34,7 +35,20 @@ pub enum Watch {
     },
 }
 
-/// Takes services down without a cluster around: demote, then stop, by priority, with what R7 wants when that fails.
+/// What of a group is to be taken down, and by when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeardownOrder {
+    /// The group.
+    pub group: GroupName,
+    /// Another number for each group: each names its hooks otherwise.
+    pub ordinal: u64,
+    /// When the grace is over; what hangs then is killed. None: nothing limits it.
+    pub by: Option<Time>,
+    /// The mastership that hooks are told.
+    pub epoch: Epoch,
+}
+
+/// Takes the services of a group down without a cluster around: demote, then stop, by priority, with what R7 wants when that fails.
 #[derive(Clone, Debug)]
 pub struct Teardown {
     services: Services,
@@ -45,19 +59,18 @@ pub struct Teardown {
 }
 
 impl Teardown {
-    /// Of these services, as far as `levels` has them. `by`: when the grace is over; what hangs then is killed. `epoch`: what
-    /// the hooks are told.
+    /// Of these services, as far as `levels` has them.
     pub fn new(
         settings: Settings,
+        order: TeardownOrder,
         specs: Vec<ServiceSpec>,
         levels: &BTreeMap<String, ServiceLevel>,
-        by: Option<Time>,
-        epoch: Epoch,
         now: Time,
     ) -> Teardown {
         // That they are found is no news.
         let mut unsaid = Effects::default();
-        let mut services = Services::default();
+        let TeardownOrder { group, ordinal, by, epoch } = order;
+        let mut services = Services::new(group, ordinal);
         services.update(
             specs.into_iter().filter(|s| levels.contains_key(&s.name)).collect(),
             false,

@@ -322,6 +322,22 @@ fn a_group_that_is_not_configured_any_more_is_taken_down_in_order() {
 }
 
 #[test]
+fn of_a_group_that_no_node_runs_any_more_no_status_speaks() {
+    let mut cluster = apart();
+    for m in 0..cluster.machines.len() {
+        let mut settings = cluster.machines[m].settings.clone();
+        settings.groups.clear();
+        cluster.machines[m].settings = settings.clone();
+        cluster.input(m, Input::Configure(Box::new(settings)));
+    }
+    cluster.run_until(3000, "nobody has web", |c| c.masters_of(&web()).is_empty());
+    cluster.run(5000);
+    let leader = cluster.leader().expect("someone leads");
+    let view = cluster.view(leader);
+    assert!(view.healthy && view.groups.is_empty(), "{:?} {:?}", view.concerns, view.groups);
+}
+
+#[test]
 fn what_a_killed_daemon_left_is_taken_down_group_by_group() {
     let mut cluster = apart();
     let held = |c: &Cluster, m: usize| c.machines[m].disk.synced.as_ref().map(|d| d.marks().count());

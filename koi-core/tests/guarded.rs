@@ -1,6 +1,7 @@
 //! Without a guardian nothing is newly promoted (R8), and what is promoted stays so.
 
-use koi_core::guard::{ServiceLevel, Teardown};
+use koi_core::group::GroupName;
+use koi_core::guard::{ServiceLevel, Teardown, TeardownOrder};
 use koi_core::io::{DownReason, Effect, Input, Readiness};
 use koi_core::types::{Epoch, Hook, NodeState, ServiceState, Time};
 use koi_sim::scripted::{Solo, ms, service, settings};
@@ -49,8 +50,9 @@ fn a_master_that_loses_its_guardian_goes_on() {
 fn what_a_guardian_takes_down_is_told_that_the_lease_is_lost_and_what_is_left_of_the_grace() {
     let now = Time(5_000_000);
     let up = [("web".to_owned(), ServiceLevel::Promoted)].into();
-    let by = Some(now + ms(800));
-    let mut down = Teardown::new(settings("a", 3), vec![service("web")], &up, by, Epoch(7), now);
+    let order =
+        TeardownOrder { group: GroupName::MAIN, ordinal: 0, by: Some(now + ms(800)), epoch: Epoch(7) };
+    let mut down = Teardown::new(settings("a", 3), order, vec![service("web")], &up, now);
     let calls = std::iter::from_fn(|| down.poll_effect()).filter_map(|effect| match effect {
         Effect::RunHook(run) => Some((run.hook, run.epoch, run.reason, run.left)),
         _ => None,

@@ -16,6 +16,7 @@ pub mod api;
 pub mod client;
 mod header;
 pub mod key;
+pub mod parts;
 pub mod replay;
 pub mod seal;
 pub mod stream;

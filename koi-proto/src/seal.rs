@@ -1,4 +1,4 @@
-//! A message into a sealed datagram and back.
+//! A message into a sealed datagram and back. One that does not fit goes in [`crate::parts`].
 //!
 //! | bytes | |
 //! |---|---|
@@ -16,9 +16,13 @@ use zeroize::Zeroizing;
 
 use crate::header::{HEADER_BYTES, Header, HeaderError};
 use crate::key::{KEY_BYTES, KeyId, Keyring};
+use crate::parts::{Opened, Part};
 
 /// Bytes of the largest datagram: what passes every link of today without being fragmented.
 pub const DATAGRAM_BYTES: usize = 1200;
+
+/// The major type of a tagged value in CBOR (RFC 8949 §3.1).
+const TAGGED: u8 = 6;
 
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
@@ -123,13 +127,39 @@ impl Sealer {
     /// # Errors
     /// See [`SealError`].
     pub fn seal(&self, message: &Message) -> Result<Vec<u8>, SealError> {
+        self.seal_text(|datagram| minicbor::encode(message, datagram).map_err(encoding))
+    }
+
+    /// Makes the datagrams of a message: one, or its parts if it does not fit one.
+    ///
+    /// # Errors
+    /// See [`SealError`]. It is too long for [`PARTS`](crate::parts::PARTS) datagrams.
+    pub fn seal_whole(&self, message: &Message) -> Result<Vec<Vec<u8>>, SealError> {
+        match self.seal(message) {
+            Ok(datagram) => Ok(vec![datagram]),
+            Err(SealError::TooLong { bytes }) => {
+                let text = minicbor::to_vec(message).map_err(encoding)?;
+                let parts = Part::of(message, &text).ok_or(SealError::TooLong { bytes })?;
+                let seal = |part: &Part| {
+                    self.seal_text(|datagram| minicbor::encode(part, datagram).map_err(encoding))
+                };
+                parts.iter().map(seal).collect()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn seal_text(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), SealError>,
+    ) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(SealError::Random)?;
         let header = self.header.to_bytes();
         let mut datagram = Vec::with_capacity(DATAGRAM_BYTES);
         datagram.extend_from_slice(&header);
         datagram.extend_from_slice(&nonce);
-        minicbor::encode(message, &mut datagram).map_err(|e| SealError::Encoding(e.to_string()))?;
+        write(&mut datagram)?;
         let bytes = datagram.len() + TAG_BYTES;
         if bytes > DATAGRAM_BYTES {
             return Err(SealError::TooLong { bytes });
@@ -142,11 +172,11 @@ impl Sealer {
         Ok(datagram)
     }
 
-    /// Gets the message out of a datagram. Whether it is new is for [`crate::replay`] to say.
+    /// Gets a message, or a part of one, out of a datagram. Whether it is new is for [`crate::replay`] to say.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(&self, datagram: &[u8]) -> Result<Message, OpenError> {
+    pub fn open(&self, datagram: &[u8]) -> Result<Opened, OpenError> {
         if datagram.len() > DATAGRAM_BYTES {
             return Err(OpenError::TooLong);
         }
@@ -167,7 +197,11 @@ impl Sealer {
                 &Tag::from(*tag),
             )
             .map_err(|_| OpenError::Forged)?;
-        decode(&text)
+        let is_part = text.first().is_some_and(|byte| byte >> 5 == TAGGED);
+        Ok(match is_part {
+            true => Opened::Part(decode(&text)?),
+            false => Opened::Message(Box::new(decode(&text)?)),
+        })
     }
 }
 
@@ -177,9 +211,14 @@ impl std::fmt::Debug for Sealer {
     }
 }
 
-fn decode(text: &[u8]) -> Result<Message, OpenError> {
+fn encoding(error: impl std::fmt::Display) -> SealError {
+    SealError::Encoding(error.to_string())
+}
+
+/// Reads the whole text.
+pub(crate) fn decode<'t, T: minicbor::Decode<'t, ()>>(text: &'t [u8]) -> Result<T, OpenError> {
     let mut decoder = minicbor::Decoder::new(text);
-    let message: Message = decoder.decode().map_err(|e| OpenError::Malformed(e.to_string()))?;
+    let message: T = decoder.decode().map_err(|e| OpenError::Malformed(e.to_string()))?;
     match text.len() - decoder.position() {
         0 => Ok(message),
         n => Err(OpenError::Malformed(format!("{n} bytes follow the message"))),

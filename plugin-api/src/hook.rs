@@ -60,6 +60,8 @@ pub struct Circumstances {
     pub promoted_epoch: u64,
     /// The node that was master before, and its epoch, as far as this node knows.
     pub previous: Option<(String, u64)>,
+    /// The group that the service is promoted with; none: `main`.
+    pub group: Option<String>,
 }
 
 /// Why [`Hook::Failed`] is called.

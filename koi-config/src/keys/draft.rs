@@ -1,7 +1,10 @@
 //! A configuration while it is read or written: what depends on something else may still be unset.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use koi_core::group::GroupName;
 
 use crate::config::{
     Cluster, ClusterKey, Config, DEFAULT_PORT, Fence, NAME_BYTES, Node, OnStopFailure, Plugins, Policy,
@@ -133,6 +136,9 @@ impl Draft {
         config.node.socket = self.socket.unwrap_or(by_port.socket);
         config.node.log_level = self.log_level.map(|level| level.0.to_owned());
         config.services.workingdir = self.workingdir.unwrap_or_else(|| config.services.folder.clone());
+        if let Some(main) = config.groups.get_mut(&GroupName::MAIN) {
+            main.folder.clone_from(&config.services.folder);
+        }
         (config.node.bind, config.node.bind_zone) = (self.bind.ip, self.bind.zone);
         config.cluster.transport = self.transport.into_iter().map(|d| d.resolve(port)).collect();
         config.cluster.key = match (self.key_file, self.password) {
@@ -211,5 +217,6 @@ fn defaults() -> Config {
             trusted_keys: Default::default(),
             require_signature: false,
         },
+        groups: BTreeMap::new(),
     }
 }

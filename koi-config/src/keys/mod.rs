@@ -6,4 +6,6 @@ mod table;
 
 pub(crate) use draft::Draft;
 pub(crate) use replaced::{REPLACED, classic_names};
-pub(crate) use table::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, display_name, nearest, split};
+pub(crate) use table::{
+    CLASSIC_SECTIONS, GROUP_KEYS, GROUPS, KEYS, Key, PASSWORD, SECTIONS, display_name, nearest, split,
+};

@@ -6,20 +6,23 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::draft::Draft;
+use crate::config::Group;
 use crate::source::Format;
 use crate::value::{Setting, ValueErrors};
 
 /// The sections of `koi.toml`, in the order in which they are written.
 pub(crate) const SECTIONS: [&str; 7] =
     ["node", "cluster", "timing", "services", "services.timeouts", "services.policy", "plugins"];
+/// The section in which each group has one of its own.
+pub(crate) const GROUPS: &str = "groups";
 /// The sections of `koi.conf`.
 pub(crate) const CLASSIC_SECTIONS: [&str; 4] = ["node", "cluster", "service", "time"];
 
 /// The key whose value is never repeated.
 pub(crate) const PASSWORD: &str = "cluster.password";
 
-/// A key.
-pub(crate) struct Key {
+/// A key; its value lies in a `D`.
+pub(crate) struct Key<D: 'static = Draft> {
     /// `section.name` in `koi.toml`. This is also how the code names a key.
     pub(crate) path: &'static str,
     /// `section.name` in `koi.conf`; none: it has no such key.
@@ -29,10 +32,10 @@ pub(crate) struct Key {
     /// One line for people.
     pub(crate) meaning: &'static str,
     /// The value.
-    pub(crate) field: &'static dyn Field,
+    pub(crate) field: &'static dyn Field<D>,
 }
 
-impl Key {
+impl<D> Key<D> {
     /// Its section in `koi.toml`.
     pub(crate) fn section(&self) -> &'static str {
         split(self.path).0
@@ -68,48 +71,48 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
 }
 
 /// A value within a draft, of whatever type.
-pub(crate) trait Field: Sync {
+pub(crate) trait Field<D>: Sync {
     /// Takes the value from `koi.toml`.
-    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors>;
+    fn read_toml(&self, draft: &mut D, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors>;
     /// Takes the value from `koi.conf`.
-    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Result<(), ValueErrors>;
+    fn read_classic(&self, draft: &mut D, text: &str, folder: &Path) -> Result<(), ValueErrors>;
     /// The value for `koi.toml`; none: it is unset.
-    fn toml(&self, draft: &mut Draft) -> Option<String>;
+    fn toml(&self, draft: &mut D) -> Option<String>;
     /// The value for `koi.conf`; none: it is unset, or cannot be said there.
-    fn classic(&self, draft: &mut Draft) -> Option<String>;
+    fn classic(&self, draft: &mut D) -> Option<String>;
 }
 
 /// The way to a value of a certain type.
-struct Accessor<T: 'static>(fn(&mut Draft) -> &mut T);
+struct Accessor<D: 'static, T: 'static>(fn(&mut D) -> &mut T);
 
-impl<T: Setting> Field for Accessor<T> {
-    fn read_toml(&self, draft: &mut Draft, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors> {
+impl<D, T: Setting> Field<D> for Accessor<D, T> {
+    fn read_toml(&self, draft: &mut D, value: &DeValue<'_>, folder: &Path) -> Result<(), ValueErrors> {
         *(self.0)(draft) = T::from_toml(value, folder)?;
         Ok(())
     }
 
-    fn read_classic(&self, draft: &mut Draft, text: &str, folder: &Path) -> Result<(), ValueErrors> {
+    fn read_classic(&self, draft: &mut D, text: &str, folder: &Path) -> Result<(), ValueErrors> {
         *(self.0)(draft) = T::from_classic(text, folder)?;
         Ok(())
     }
 
-    fn toml(&self, draft: &mut Draft) -> Option<String> {
+    fn toml(&self, draft: &mut D) -> Option<String> {
         (self.0)(draft).toml()
     }
 
-    fn classic(&self, draft: &mut Draft) -> Option<String> {
+    fn classic(&self, draft: &mut D) -> Option<String> {
         (self.0)(draft).classic()
     }
 }
 
 macro_rules! keys {
-    ($($path:literal, $classic:expr, $unset:literal, $meaning:literal, $at:expr;)*) => {
-        &[$(Key { path: $path, classic: $classic, unset: $unset, meaning: $meaning, field: &Accessor($at) }),*]
+    ($values:ty: $($path:literal, $classic:expr, $unset:literal, $meaning:literal, $at:expr;)*) => {
+        &[$(Key { path: $path, classic: $classic, unset: $unset, meaning: $meaning, field: &Accessor::<$values, _>($at) }),*]
     };
 }
 
 /// All of them, in the order in which they are written.
-pub(crate) static KEYS: &[Key] = keys! {
+pub(crate) static KEYS: &[Key] = keys! { Draft:
     "node.name", Some("node.name"), "\"<host name>\"",
         "what people call this node", |d| &mut d.name;
     "node.elector", Some("node.elector"), "",
@@ -212,6 +215,12 @@ pub(crate) static KEYS: &[Key] = keys! {
         "refuse plugins that none of these keys has signed; scripts have no signatures", |d| &mut d.rest.plugins.require_signature;
 };
 
+/// The keys of each `[groups.NAME]`, in the order in which they are written. Their paths are those of a group called NAME.
+pub(crate) static GROUP_KEYS: &[Key<Group>] = keys! { Group:
+    "groups.NAME.folder", None, "\"/etc/koi/groups/NAME\"",
+        "where the group's services are; `main` has `services.folder`", |group| &mut group.folder;
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,11 +238,18 @@ mod tests {
         format!("| `{}` | {default} | {classic} | {} |", key.name(), key.meaning)
     }
 
+    fn group_row(key: &Key<Group>) -> String {
+        let value = key.field.toml(&mut Group::new(&"NAME".parse().unwrap()));
+        let default = value.as_deref().unwrap_or(key.unset);
+        format!("| `{}` | `{default}` | – | {} |", key.name(), key.meaning)
+    }
+
     #[test]
     fn the_documentation_has_every_key_as_it_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
         let text = std::fs::read_to_string(path).unwrap();
-        let rows: Vec<String> = KEYS.iter().map(row).collect();
+        let of_groups = GROUP_KEYS.iter().map(group_row);
+        let rows: Vec<String> = KEYS.iter().map(row).chain(of_groups).collect();
         let missing: Vec<&String> = rows.iter().filter(|row| !text.contains(*row)).collect();
         assert!(missing.is_empty(), "these lines belong into docs/configuration.md: {missing:#?}");
         for replaced in crate::keys::REPLACED {

@@ -22,9 +22,9 @@ pub(crate) struct Reading<'f> {
     redaction: Redaction,
     pub(crate) draft: Draft,
     /// Where each key was set, by its path.
-    set: HashMap<&'static str, Place>,
+    set: HashMap<String, Place>,
     /// Keys with a value that could not be read: nothing more is said of them.
-    broken: HashSet<&'static str>,
+    broken: HashSet<String>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -56,13 +56,13 @@ impl<'f> Reading<'f> {
     }
 
     /// A key is set here.
-    pub(crate) fn mark_set(&mut self, key: &'static str, place: Place) {
-        self.set.insert(key, place);
+    pub(crate) fn mark_set(&mut self, key: &str, place: Place) {
+        self.set.insert(key.to_owned(), place);
     }
 
     /// A key's value could not be read.
-    pub(crate) fn mark_broken(&mut self, key: &'static str) {
-        self.broken.insert(key);
+    pub(crate) fn mark_broken(&mut self, key: &str) {
+        self.broken.insert(key.to_owned());
     }
 
     /// Whether something was wrong on this line already.
@@ -147,7 +147,7 @@ impl<'f> Reading<'f> {
     }
 
     fn add(&mut self, problem: ConfigDiagnostic) {
-        if problem.keys.iter().any(|key| self.broken.contains(key)) {
+        if problem.keys.iter().any(|key| self.broken.contains(&**key)) {
             return;
         }
         let place = problem.keys.iter().find_map(|key| self.place_of(key));

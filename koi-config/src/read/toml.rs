@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
+use koi_core::group::{GroupName, NotAGroupName};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reading::Reading;
 use super::redaction::REDACTED_HINT;
+use crate::config::Group;
 use crate::diagnostic::ConfigError;
-use crate::keys::{CLASSIC_SECTIONS, KEYS, Key, PASSWORD, SECTIONS, nearest, split};
+use crate::keys::{
+    CLASSIC_SECTIONS, Draft, GROUP_KEYS, GROUPS, KEYS, Key, PASSWORD, SECTIONS, nearest, split,
+};
 use crate::source::{Format, Identity, Loaded, Place};
-use crate::value::excerpt_name;
+use crate::value::{ValueErrors, excerpt_name};
 
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
@@ -55,6 +59,11 @@ impl TomlReader<'_> {
             let name: &str = key.get_ref();
             match value.get_ref() {
                 DeValue::Table(section) if SECTIONS.contains(&name) => self.section(name, section),
+                DeValue::Table(groups) if name == GROUPS => self.groups(groups),
+                _ if name == GROUPS => {
+                    let hint = "write [groups.NAME] on a line of its own, and the group's keys below";
+                    self.error(key.span().start, "groups is a section, not a key".to_owned(), hint);
+                }
                 DeValue::Table(_) => self.unknown_section(name, key.span().start),
                 _ if SECTIONS.contains(&name) => {
                     let hint = format!("write [{name}] on a line of its own, and its keys below");
@@ -70,7 +79,9 @@ impl TomlReader<'_> {
             let name: &str = key.get_ref();
             let path = format!("{section}.{name}");
             if let Some(known) = KEYS.iter().find(|k| k.path == path) {
-                self.value(known, key, value);
+                self.value(known.path, key, value, |draft, value, folder| {
+                    known.field.read_toml(draft, value, folder)
+                });
                 continue;
             }
             match value.get_ref() {
@@ -88,33 +99,81 @@ impl TomlReader<'_> {
         }
     }
 
+    /// `[groups]`: a section for each group.
+    fn groups(&mut self, groups: &DeTable<'_>) {
+        for (key, value) in groups {
+            let (name, at) = (key.get_ref(), key.span().start);
+            let DeValue::Table(section) = value.get_ref() else {
+                let hint = format!("write it below [groups.NAME]; the keys are: {}", group_keys());
+                self.error(at, format!("groups.{} is not a group", excerpt_name(name)), hint);
+                continue;
+            };
+            match name.parse() {
+                Ok(name) => self.group(name, section, at),
+                Err(error @ NotAGroupName) => {
+                    self.error(at, format!("groups.{}: {error}", excerpt_name(name)), "");
+                }
+            }
+        }
+    }
+
+    fn group(&mut self, name: GroupName, section: &DeTable<'_>, at: usize) {
+        let mut group = Group::new(&name);
+        self.reading.mark_set(&format!("{GROUPS}.{name}"), place(self.text, at));
+        for (key, value) in section {
+            let own: &str = key.get_ref();
+            let path = format!("{GROUPS}.{name}.{own}");
+            match GROUP_KEYS.iter().find(|known| known.name() == own) {
+                Some(_) if name.is_main() && own == "folder" => self.error(
+                    key.span().start,
+                    format!("{path} cannot be set: `main` is the group of the services folder"),
+                    "set services.folder",
+                ),
+                Some(known) => self.value(&path, key, value, |_, value, folder| {
+                    known.field.read_toml(&mut group, value, folder)
+                }),
+                None => {
+                    let meant = nearest(own, GROUP_KEYS.iter().map(Key::name));
+                    self.error(
+                        key.span().start,
+                        format!(
+                            "unknown key {GROUPS}.{name}.{}; did you mean {GROUPS}.{name}.{meant}?",
+                            excerpt_name(own)
+                        ),
+                        format!("the keys of a group are: {}", group_keys()),
+                    );
+                }
+            }
+        }
+        self.reading.draft.rest.groups.insert(name, group);
+    }
+
     fn value(
         &mut self,
-        key: &'static Key,
+        path: &str,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
+        read: impl FnOnce(&mut Draft, &DeValue<'_>, &Path) -> Result<(), ValueErrors>,
     ) {
         let folder = self.reading.folder();
-        self.reading.mark_set(key.path, place(self.text, name.span().start));
+        self.reading.mark_set(path, place(self.text, name.span().start));
         let span = value.span();
         let (first, last) = (place(self.text, span.start).line, place(self.text, span.end).line);
-        let hidden = key.path != PASSWORD && self.reading.may_hold_password(first, last);
-        if key.path != PASSWORD && last > first && holds_a_long_text(self.text, value) {
+        let hidden = path != PASSWORD && self.reading.may_hold_password(first, last);
+        if path != PASSWORD && last > first && holds_a_long_text(self.text, value) {
             // A quote is missing: what this value has swallowed would be repeated wherever it is.
-            self.reading.mark_broken(key.path);
-            return self.swallowed(key.path, span.start);
+            self.reading.mark_broken(path);
+            return self.swallowed(path, span.start);
         }
-        let Err(errors) = key.field.read_toml(&mut self.reading.draft, value.get_ref(), folder) else {
-            return;
-        };
-        self.reading.mark_broken(key.path);
+        let Err(errors) = read(&mut self.reading.draft, value.get_ref(), folder) else { return };
+        self.reading.mark_broken(path);
         if hidden {
-            return self.swallowed(key.path, span.start);
+            return self.swallowed(path, span.start);
         }
         for error in errors {
             let at = error.span.map_or(value.span().start, |span| span.start);
-            let message = format!("{} {}", key.path, error.message);
-            match key.path {
+            let message = format!("{path} {}", error.message);
+            match path {
                 // What is said of the password itself repeats nothing.
                 PASSWORD => self.reading.error(Some(place(self.text, at)), message, error.hint),
                 _ => self.error(at, message, error.hint),
@@ -135,13 +194,13 @@ impl TomlReader<'_> {
         let nearest = match name {
             "time" => "timing",
             "service" => "services",
-            _ => nearest(name, SECTIONS.into_iter()),
+            _ => nearest(name, SECTIONS.into_iter().chain([GROUPS])),
         };
         let hint = if CLASSIC_SECTIONS.contains(&name) {
             "this is a section of the classic koi.conf: `koi config convert` turns one into koi.toml"
                 .to_owned()
         } else {
-            format!("the sections are: {}", SECTIONS.map(|s| format!("[{s}]")).join(" "))
+            format!("the sections are: {} [{GROUPS}.NAME]", SECTIONS.map(|s| format!("[{s}]")).join(" "))
         };
         self.error(at, format!("unknown section [{}]; did you mean [{nearest}]?", excerpt_name(name)), hint);
     }
@@ -191,6 +250,11 @@ impl TomlReader<'_> {
             false => self.reading.error(Some(place), message, hint),
         }
     }
+}
+
+/// The names of a group's keys.
+fn group_keys() -> String {
+    GROUP_KEYS.iter().map(Key::name).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a text of several lines is in this value.

@@ -145,9 +145,10 @@ impl Node {
         self.read().watches()
     }
 
-    /// The services that are up, by name; those that are not in it are down.
-    pub fn service_levels(&self) -> BTreeMap<String, ServiceLevel> {
-        self.runners.iter().flat_map(|(_, supervisor)| supervisor.services().levels()).collect()
+    /// The services of each group that are up, by name; those that are not in it are down.
+    pub fn service_levels(&self) -> BTreeMap<GroupName, BTreeMap<String, ServiceLevel>> {
+        let all = self.runners.iter();
+        all.map(|(group, supervisor)| (group.clone(), supervisor.services().levels())).collect()
     }
 
     /// The groups that this node runs, or of which something may be up here although they are not configured any more: `main` first.

@@ -70,6 +70,15 @@ pub struct View {
     pub healthy: bool,
 }
 
+impl View {
+    /// The services of this node with their groups: those of `main` first.
+    pub fn own_services(&self) -> impl Iterator<Item = (&GroupName, &ServiceView)> {
+        let main = self.services.iter().map(|service| (&GroupName::MAIN, service));
+        let own = self.groups.iter().filter_map(|group| Some((&group.name, group.own.as_ref()?)));
+        main.chain(own.flat_map(|(name, own)| own.services.iter().map(move |service| (name, service))))
+    }
+}
+
 /// What a node knows of a group other than `main`; the record says the rest.
 #[derive(Clone, Debug)]
 pub struct GroupView {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
-    SharedSettings, StaleTerm, Vote,
+    SharedSettings, StaleTerm, Verdict, Vote,
 };
 use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
@@ -368,6 +369,42 @@ fn largest_summary() -> RunnerSummary {
         long_score: Some(i64::MIN),
         promoted_under: Some(Epoch(u64::MAX)),
     }
+}
+
+/// The names of all groups beside `main` that there may be, each as long as it may be.
+fn longest_names() -> impl Iterator<Item = GroupName> {
+    (1..limits::GROUPS).map(|n| format!("{n:0width$}", width = limits::GROUP_NAME_BYTES).parse().unwrap())
+}
+
+/// The largest messages of those kinds that grow with the number of groups.
+pub(crate) fn largest_of_many_groups() -> Vec<Message> {
+    let mut record = largest_record();
+    record.others = longest_names().map(|name| (name, record.main.clone())).collect();
+    let mut summary = largest_summary();
+    let mut all = largest();
+    for message in &mut all {
+        match &mut message.body {
+            Body::Heartbeat(heartbeat) => {
+                heartbeat.record = record.clone();
+                let addresses = longest_names().filter_map(|name| Some((name, longest_address()?)));
+                heartbeat.other_masters = addresses.collect();
+            }
+            Body::Report(report) => {
+                summary.grace = LONGEST;
+                report.others = longest_names().map(|name| (name, summary.clone())).collect();
+            }
+            Body::Answer(answer) => {
+                answer.record = Some(record.clone());
+                let verdict = Verdict { lease: answer.lease, release: answer.release };
+                answer.others = longest_names().map(|name| (name, verdict)).collect();
+            }
+            Body::PreVoteAnswer(answer) => answer.record = Some(record.clone()),
+            Body::Vote(vote) => vote.record = record.clone(),
+            _ => {}
+        }
+    }
+    all.retain(|message| !matches!(message.body, Body::Hello(_) | Body::PreVote(_) | Body::RequestVote(_)));
+    all
 }
 
 fn longest_address() -> Option<SocketAddr> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use koi_config::Fence;
 use koi_core::group::GroupName;
-use koi_core::guard::Watch;
 use koi_core::io::{Answered, Boot, CommandId, Effect, Input};
 use koi_core::node::Node;
 use koi_core::settings::Settings;
@@ -270,7 +269,7 @@ impl EventLoop {
         if std::mem::take(&mut self.moved) {
             self.guardian.services(self.node.service_levels());
         }
-        self.guardian.watch(self.node.watches().remove(&GroupName::MAIN).unwrap_or(Watch::Nothing));
+        self.guardian.watch(self.node.watches());
     }
 
     /// The core states to the others where this node is reached.
@@ -287,7 +286,8 @@ impl EventLoop {
             return;
         }
         self.route_due = now + ROUTE_EVERY;
-        if let Some(obituaries) = self.transport.obituaries() {
+        let groups = Some(self.node.groups()).filter(|groups| groups.len() > 1).unwrap_or_default();
+        if let Some(obituaries) = self.transport.obituaries(&groups) {
             self.guardian.route(obituaries, &self.transport.everyone(now));
         }
     }

@@ -6,12 +6,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::task::Poll;
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::io::Destination;
 use koi_core::message::{Body, Message, Obituary};
 use koi_core::types::{NodeId, Session, Time};
 use koi_proto::key::Keyring;
+use koi_proto::parts::{Assembler, Opened};
 use koi_proto::replay::{Filter, GUARDIAN_SEQ, Verdict};
-use koi_proto::seal::{DATAGRAM_BYTES, Sealer};
+use koi_proto::seal::{DATAGRAM_BYTES, SealError, Sealer};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -49,6 +51,7 @@ pub(crate) struct Transport {
     own: BTreeSet<SocketAddr>,
     sealer: Sealer,
     filter: Filter,
+    assembler: Assembler,
     peers: Peers,
     dropped: BTreeMap<&'static str, u64>,
     complaints: Throttle<Option<IpAddr>>,
@@ -75,6 +78,7 @@ impl Transport {
             own: BTreeSet::new(),
             sealer: Sealer::new(wire.cluster_id, &wire.keyring),
             filter: Filter::new(),
+            assembler: Assembler::new(),
             peers: Peers::default(),
             dropped: BTreeMap::new(),
             complaints: Throttle::new(COMPLAIN_EVERY),
@@ -140,15 +144,10 @@ impl Transport {
 
     /// Seals a message and sends it to every address of its destination.
     pub(crate) fn send(&mut self, to: Destination, message: &Message, now: Time) {
-        let datagram = match self.sealer.seal(message) {
-            Ok(datagram) if datagram.len() <= DATAGRAM_BYTES => datagram,
-            Ok(datagram) => {
-                self.complain("too-long-to-send", None, now, || {
-                    format!(
-                        "a message of {} bytes was not sent: a datagram has at most {DATAGRAM_BYTES}",
-                        datagram.len()
-                    )
-                });
+        let datagrams = match self.sealer.seal_whole(message) {
+            Ok(datagrams) => datagrams,
+            Err(error @ SealError::TooLong { .. }) => {
+                self.complain("too-long-to-send", None, now, || format!("a message was not sent: {error}"));
                 return;
             }
             Err(error) => {
@@ -158,13 +157,15 @@ impl Transport {
         };
         let addresses = self.addresses_of(to, now);
         self.peers.sent(&addresses.unicast);
-        for address in &addresses.unicast {
-            let result = self.send_from_own_family(&datagram, *address);
-            self.note_sent(result, *address, now);
-        }
-        if addresses.groups {
-            for (group, result) in self.groups.send(&datagram, &self.sockets) {
-                self.note_sent(result, group, now);
+        for datagram in &datagrams {
+            for address in &addresses.unicast {
+                let result = self.send_from_own_family(datagram, *address);
+                self.note_sent(result, *address, now);
+            }
+            if addresses.groups {
+                for (group, result) in self.groups.send(datagram, &self.sockets) {
+                    self.note_sent(result, group, now);
+                }
             }
         }
     }
@@ -210,14 +211,21 @@ impl Transport {
         }
     }
 
-    /// What this node's guardian says in its name, sealed: that the daemon is dead, and that all is down (R8).
-    pub(crate) fn obituaries(&self) -> Option<[Vec<u8>; 2]> {
-        let seal = |all_down| {
-            let body = Body::Obituary(Obituary { all_down, ..Obituary::default() });
-            let seq = GUARDIAN_SEQ + u64::from(all_down);
+    /// What this node's guardian says in its name (R8), with a word for each of these groups.
+    pub(crate) fn obituaries(&self, groups: &[GroupName]) -> Option<SealedObituaries> {
+        let seal = |number: u64, obituary| {
+            let (seq, body) = (GUARDIAN_SEQ + number, Body::Obituary(obituary));
             self.sealer.seal(&Message { from: self.me.0, session: self.me.1, seq, to: None, body }).ok()
         };
-        Some([seal(false)?, seal(true)?])
+        let down = |(number, group): (u64, &GroupName)| {
+            let down = [group.clone()].into();
+            Some((group.clone(), seal(number, Obituary { all_down: false, down })?))
+        };
+        Some(SealedObituaries {
+            dead: seal(0, Obituary::default())?,
+            all_down: seal(1, Obituary { all_down: true, ..Obituary::default() })?,
+            down: (2..).zip(groups).map(down).collect::<Option<_>>()?,
+        })
     }
 
     /// Every address that a word to everyone goes to.
@@ -255,8 +263,14 @@ impl Transport {
         source: SocketAddr,
         now: Time,
     ) -> Option<(Message, Option<SocketAddr>)> {
-        let message = match self.sealer.open(datagram) {
-            Ok(message) => message,
+        let opened = self.sealer.open(datagram).and_then(|opened| match opened {
+            Opened::Message(message) => Ok(Some(*message)),
+            Opened::Part(part) => self.assembler.take(part),
+        });
+        let message = match opened {
+            Ok(Some(message)) => message,
+            // Other parts of it are still to come.
+            Ok(None) => return None,
             Err(error) => {
                 // Every datagram that is dropped is counted and reported.
                 self.refuse(RefusedDatagram::Unopened { source, error }, source.ip(), now);
@@ -359,6 +373,17 @@ impl Transport {
     pub(crate) fn dropped(&self) -> Dropped {
         self.dropped.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
     }
+}
+
+/// What a guardian may have to say, sealed beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SealedObituaries {
+    /// The daemon is dead.
+    pub(crate) dead: Vec<u8>,
+    /// Nothing is promoted here any more.
+    pub(crate) all_down: Vec<u8>,
+    /// Nothing of this group is.
+    pub(crate) down: Vec<(GroupName, Vec<u8>)>,
 }
 
 struct Addresses {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use koi_config::{Config, Loaded};
-use koi_plugin_host::{Host, Registry, Severity, check_service, discover};
+use koi_plugin_host::{Host, Registry, Severity, check_service};
 
 use crate::args::Args;
 use crate::config::current::ActiveConfig;
 use crate::config::exposure;
 use crate::config::load;
 use crate::reporting::say;
+use crate::services::discovery::{KnownGroups, discover_all};
 use crate::services::plugins::sources;
 use crate::services::protected;
 
@@ -81,16 +82,14 @@ fn check_services(config: &Config, path: &Path, report: &mut Report) -> usize {
         .with_progress(Arc::new(|sentence| say::error(&format!("koid: {sentence}"))))
         .load(sources(config), config.services.workingdir.clone());
     exposure::exposures(path, config, Some(&registry)).into_iter().for_each(|told| report.warning(told));
-    let discovery = match discover(&config.services.folder, &registry) {
-        Ok(discovery) => discovery,
-        Err(error) => {
-            report.problem(format_args!("{}: {error}", path.display()));
-            return 0;
-        }
-    };
-    let opened = discovery.services.iter().filter(|found| found.problem.is_none());
+    let discovery = discover_all(config, &registry, &KnownGroups::new());
+    for why in discovery.unreadable.values() {
+        report.problem(format_args!("{}: {why}", path.display()));
+    }
+    let services = || discovery.services.iter().map(|(_, found)| found);
+    let opened = services().filter(|found| found.problem.is_none());
     let opened: Vec<_> = opened.map(|found| (found, registry.open(found))).collect();
-    let own = discovery.services.iter().flat_map(check_service);
+    let own = services().flat_map(check_service);
     for finding in registry.warnings().into_iter().chain(discovery.warnings.iter().cloned()).chain(own) {
         match finding.severity {
             Severity::Error => report.problem(finding),

@@ -153,9 +153,11 @@ pub(crate) fn exposures(file: &Path, config: &Config, registry: Option<&Registry
     }
     if config.node.runner {
         told.look(&config.services.workingdir);
-        told.look_into(&config.services.folder, |told, service| {
-            told.look_into(service, |told, file| told.look_at(file));
-        });
+        for (_, folder) in config.service_folders() {
+            told.look_into(folder, |told, service| {
+                told.look_into(service, |told, file| told.look_at(file));
+            });
+        }
         // A service may name a plugin that is anywhere. What was pulled lies in the state folder, and is known by its digest.
         let plugins = registry.map(Registry::plugins).unwrap_or_default();
         let paths = plugins.iter().filter_map(|info| info.path.as_ref());

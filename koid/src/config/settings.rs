@@ -1,7 +1,5 @@
 //! What the configuration says, in the words of the core.
 
-use std::collections::BTreeSet;
-
 use koi_config::{Config, Electors, Fence, OnStopFailure, Quorum};
 use koi_core::settings::{self as core, Settings};
 
@@ -35,7 +33,7 @@ pub(crate) fn for_core(config: &Config) -> Settings {
         max_parallel: usize::try_from(config.services.max_parallel).unwrap_or(usize::MAX),
         fenced: config.node.fence != Fence::None,
         arms: config.node.fence == Fence::Watchdog,
-        groups: BTreeSet::new(),
+        groups: config.groups.keys().filter(|name| !name.is_main()).cloned().collect(),
     }
 }
 

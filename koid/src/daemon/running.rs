@@ -234,7 +234,7 @@ fn unfinished(view: &View) -> String {
     let running = |s: &koi_core::view::ServiceView| {
         s.hook.map(|(hook, since)| format!("{} of {} (for {} s)", hook.as_str(), s.name, since.as_secs()))
     };
-    let mut all: Vec<String> = view.services.iter().filter_map(running).collect();
+    let mut all: Vec<String> = view.own_services().map(|(_, service)| service).filter_map(running).collect();
     all.extend(view.waiting.iter().map(waiting::sentence));
     if all.is_empty() { "the farewell; SIGKILL ends it at once".to_owned() } else { all.join("; ") }
 }

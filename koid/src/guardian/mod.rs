@@ -19,7 +19,7 @@ use std::time::Duration;
 use self::state::GuardedState;
 use self::watchdog::Watchdog;
 use crate::args::Args;
-use crate::guardian_client::protocol::{GuardianMessage, HERE, MESSAGE_BYTES, STANDS, Watching};
+use crate::guardian_client::protocol::{GuardianMessage, HERE, MESSAGE_BYTES, STANDS};
 use crate::os::sys;
 use crate::reporting::log;
 
@@ -68,7 +68,7 @@ fn guard() -> io::Result<Option<(GuardedState, TakeoverCause)>> {
     let mut state = GuardedState {
         setup: None,
         route: None,
-        watching: Watching::Nothing,
+        watching: BTreeMap::new(),
         services: BTreeMap::new(),
         groups: BTreeMap::new(),
         grace: Duration::ZERO,

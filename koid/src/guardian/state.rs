@@ -1,10 +1,11 @@
 //! What the guardian knows: what it guards, and until when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use koi_child::group::NotedGroup;
 use koi_config::{Config, Fence};
+use koi_core::group::GroupName;
 use koi_core::guard::ServiceLevel;
 use koi_core::types::{Epoch, Time};
 
@@ -18,8 +19,10 @@ use crate::os::sys;
 pub(super) struct GuardedState {
     pub(super) setup: Option<Box<Setup>>,
     pub(super) route: Option<Route>,
-    pub(super) watching: Watching,
-    pub(super) services: BTreeMap<String, ServiceLevel>,
+    /// By group; of a group that is not in it there is nothing to watch.
+    pub(super) watching: BTreeMap<GroupName, Watching>,
+    /// The services that are up, by name.
+    pub(super) services: BTreeMap<String, GuardedService>,
     /// By the hook's number and the group's. Who reaps their leaders when koid is dead says nothing.
     pub(super) groups: BTreeMap<(u64, i32), (NotedGroup, GroupKind)>,
     /// The grace of this node, for deadlines.
@@ -37,13 +40,14 @@ impl GuardedState {
     pub(super) fn apply(&mut self, message: GuardianMessage) {
         match message {
             GuardianMessage::Route(route) => self.route = Some(route),
-            GuardianMessage::Watch(watching) => self.watching = watching,
+            GuardianMessage::Watch(group, watching) => drop(self.watching.insert(group, watching)),
             GuardianMessage::Service(service) => {
-                match service.promoted {
-                    None => self.services.remove(&service.name),
-                    Some(false) => self.services.insert(service.name, ServiceLevel::Started),
-                    Some(true) => self.services.insert(service.name, ServiceLevel::Promoted),
+                let level = match service.promoted {
+                    None => return drop(self.services.remove(&service.name)),
+                    Some(false) => ServiceLevel::Started,
+                    Some(true) => ServiceLevel::Promoted,
                 };
+                self.services.insert(service.name, GuardedService { group: service.group, level });
             }
             GuardianMessage::Group(group) => {
                 let named = (group.run, group.group);
@@ -88,53 +92,88 @@ impl GuardedState {
 
     /// Pets the watchdog as far as the lease allows.
     pub(super) fn tend_watchdog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
-        let must_end = match self.watching {
+        let must_end = self.promoted_groups().filter_map(|group| match self.watched(group) {
             Watching::Frozen => None,
-            _ if !promoted => None,
             // Promoted, and without a lease: it could not be taken down (R7).
             Watching::Nothing => Some(Time(0)),
-            Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(),
-        };
+            Watching::Lease { .. } | Watching::Demoting { .. } => self.grace_ends(group),
+        });
+        let must_end = must_end.min();
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.tend(must_end, sys::now());
         }
     }
 
-    /// Disarms the watchdog, if nothing is promoted here or maintenance mode is on; otherwise it goes on counting.
+    /// Disarms the watchdog, if nothing is promoted here but what maintenance mode leaves so; otherwise it goes on counting.
     pub(super) fn release_watchdog(&mut self) {
-        let promoted = self.services.values().any(|s| *s == ServiceLevel::Promoted);
+        let frozen = self.promoted_groups().all(|group| self.watched(group) == Watching::Frozen);
         if let Some(mut watchdog) = self.watchdog.take()
-            && (!promoted || self.watching == Watching::Frozen)
+            && frozen
         {
             watchdog.disarm();
         }
     }
 
-    /// When koid has hung for too long. At the end of a lease koid begins to demote by itself, and says so: it gets a part of
-    /// the grace for that.
+    /// When koid has hung for too long, in the group whose time comes first. At the end of a lease koid begins to demote by itself, and says
+    /// so: it gets a part of the grace for that.
     pub(super) fn deadline(&self) -> Option<Time> {
-        match self.watching {
+        let of_group = |watching: &Watching| match watching {
             Watching::Nothing | Watching::Frozen => None,
-            Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace / 4),
-            Watching::Demoting { by_us, .. } => Some(Time(by_us) + self.grace / 4),
-        }
+            Watching::Lease { ends_us, .. } => Some(Time(*ends_us) + self.grace / 4),
+            Watching::Demoting { by_us, .. } => Some(Time(*by_us) + self.grace / 4),
+        };
+        self.watching.values().filter_map(of_group).min()
     }
 
-    /// The mastership that koid held, for hooks.
-    pub(super) fn epoch(&self) -> Epoch {
-        match self.watching {
+    /// What is watched of a group.
+    pub(super) fn watched(&self, group: &GroupName) -> Watching {
+        self.watching.get(group).copied().unwrap_or(Watching::Nothing)
+    }
+
+    /// The groups of which something is up, or was.
+    pub(super) fn groups(&self) -> BTreeSet<GroupName> {
+        let up = self.services.values().map(|service| &service.group);
+        self.watching.keys().chain(up).cloned().collect()
+    }
+
+    /// How far up the services of a group are.
+    pub(super) fn levels(&self, group: &GroupName) -> BTreeMap<String, ServiceLevel> {
+        let of_group = self.services.iter().filter(|(_, service)| service.group == *group);
+        of_group.map(|(name, service)| (name.clone(), service.level)).collect()
+    }
+
+    /// Nothing of a group is up any more.
+    pub(super) fn is_down(&mut self, group: &GroupName) {
+        self.services.retain(|_, service| service.group != *group);
+    }
+
+    /// The groups of which something is promoted, one of them perhaps several times.
+    fn promoted_groups(&self) -> impl Iterator<Item = &GroupName> {
+        let promoted = self.services.values().filter(|service| service.level == ServiceLevel::Promoted);
+        promoted.map(|service| &service.group)
+    }
+
+    /// The mastership of a group that koid held, for hooks.
+    pub(super) fn epoch(&self, group: &GroupName) -> Epoch {
+        match self.watched(group) {
             Watching::Nothing | Watching::Frozen => Epoch(0),
             Watching::Lease { epoch, .. } | Watching::Demoting { epoch, .. } => Epoch(epoch),
         }
     }
 
-    /// When everything promoted must be down, whoever does the work (R7).
-    pub(super) fn grace_ends(&self) -> Option<Time> {
-        match self.watching {
+    /// When everything promoted of a group must be down, whoever does the work (R7).
+    pub(super) fn grace_ends(&self, group: &GroupName) -> Option<Time> {
+        match self.watched(group) {
             Watching::Nothing | Watching::Frozen => None,
             Watching::Lease { ends_us, .. } => Some(Time(ends_us) + self.grace),
             Watching::Demoting { by_us, .. } => Some(Time(by_us)),
         }
     }
+}
+
+/// A service that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GuardedService {
+    pub(super) group: GroupName,
+    pub(super) level: ServiceLevel,
 }

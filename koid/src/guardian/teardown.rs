@@ -1,12 +1,15 @@
 //! What the guardian does when koid cannot: ends koid and its hooks, tells the others, takes services down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use koi_child::group::NotedGroup;
 use koi_config::Config;
-use koi_core::guard::Teardown;
+use koi_core::group::GroupName;
+use koi_core::guard::{Teardown, TeardownOrder};
 use koi_core::io::{Effect, Input, ServiceSpec};
+use koi_core::types::Time;
 use koi_plugin_api::NewestEpoch;
 use koi_plugin_host::{Host, Registry};
 use nix::sys::signal::Signal;
@@ -36,6 +39,8 @@ const BROKERS_END: Duration = Duration::from_secs(1);
 /// How often, and how many times, the last obituary is sent: datagrams may get lost.
 const OBITUARY_EVERY: Duration = Duration::from_millis(30);
 const OBITUARIES: u32 = 10;
+/// How many times in a row it is said that one group is down while others are not.
+const OBITUARIES_AT_ONCE: u32 = 3;
 
 /// Does all that is left to be done on this machine.
 pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i32) {
@@ -50,7 +55,8 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
     let obituary = ObituarySender::new(route.as_ref());
     obituary.send_dead();
     end_hooks(&state);
-    if state.watching == Watching::Frozen {
+    let groups = state.groups();
+    if !groups.is_empty() && groups.iter().all(|group| state.watched(group) == Watching::Frozen) {
         state.release_watchdog();
         tracing::warn!(
             "maintenance mode is on: services are left as they are; the next start of koid adopts them"
@@ -68,7 +74,6 @@ pub(super) fn take_down(mut state: GuardedState, cause: TakeoverCause, daemon: i
     };
     let promoted = runtime.block_on(take_services_down(&mut state, &config, &id, &obituary));
     if !promoted {
-        state.services.clear();
         state.release_watchdog();
     }
 }
@@ -138,38 +143,54 @@ async fn take_services_down(
         }
         .run(),
     );
-    let core_settings = settings::for_core(config);
-    let mut down =
-        Teardown::new(core_settings, specs, &state.services, state.grace_ends(), state.epoch(), sys::now());
+    let mut down = teardowns(state, config, &specs);
+    let promoted = |down: &BTreeMap<GroupName, Teardown>| down.values().any(Teardown::promoted);
+    let mut told = BTreeSet::new();
     let mut repeats_left = OBITUARIES;
     loop {
-        while let Some(effect) = down.poll_effect() {
+        while let Some(effect) = down.values_mut().find_map(Teardown::poll_effect) {
             carry_out(effect, &orders);
         }
-        if !down.promoted() {
-            state.services.clear();
+        for (group, _) in down.iter().filter(|(_, down)| !down.promoted()) {
+            state.is_down(group);
         }
         state.tend_watchdog();
-        let free = !down.promoted() && repeats_left > 0;
-        if free {
+        let all_are_free = !promoted(&down);
+        // Each group that is down while another is not: its next master need not wait for that one.
+        let free = down.iter().filter(|(group, down)| !down.promoted() && !told.contains(*group));
+        let free: Vec<GroupName> = free.map(|(group, _)| group.clone()).filter(|_| !all_are_free).collect();
+        for group in free {
+            (0..OBITUARIES_AT_ONCE).for_each(|_| obituary.send_down(&group));
+            told.insert(group);
+        }
+        let repeats = all_are_free && repeats_left > 0;
+        if repeats {
             obituary.send_all_down();
             repeats_left -= 1;
         }
-        if down.done() && (repeats_left == 0 || down.promoted()) {
+        if down.values().all(Teardown::done) && (repeats_left == 0 || !all_are_free) {
             break;
         }
-        let deadline = down.next_deadline(sys::now()).since(sys::now()).min(Duration::from_secs(3600));
-        let mut pause = if free { OBITUARY_EVERY.min(deadline) } else { deadline };
+        let deadline = down.values().map(|down| down.next_deadline(sys::now())).min().unwrap_or(Time::NEVER);
+        let deadline = deadline.since(sys::now()).min(Duration::from_secs(3600));
+        let mut pause = if repeats { OBITUARY_EVERY.min(deadline) } else { deadline };
         if let Some(watchdog) = &state.watchdog {
             pause = pause.min(watchdog.next().since(sys::now()));
         }
-        let input = tokio::select! {
-            Some((run, ended)) = ends.recv() => Input::HookFinished { run, ended },
-            () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => Input::Tick,
+        let ended = tokio::select! {
+            Some(ended) = ends.recv() => Some(ended),
+            () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => None,
         };
-        down.handle(sys::now(), input);
+        // Each knows which hooks are its own.
+        for down in down.values_mut() {
+            let input = match &ended {
+                Some((run, ended)) => Input::HookFinished { run: *run, ended: ended.clone() },
+                None => Input::Tick,
+            };
+            down.handle(sys::now(), input);
+        }
     }
-    match down.promoted() {
+    match promoted(&down) {
         false => tracing::info!("the guardian has taken everything down"),
         true => tracing::error!(
             "something promoted could not be stopped: nobody is promoted elsewhere until it is mended and koid started again, or \
@@ -177,11 +198,28 @@ async fn take_services_down(
             config.node.name
         ),
     }
-    down.promoted()
+    promoted(&down)
+}
+
+/// What is to be taken down of each group that maintenance mode does not leave as it is.
+fn teardowns(state: &GuardedState, config: &Config, specs: &[ServiceSpec]) -> BTreeMap<GroupName, Teardown> {
+    let core_settings = settings::for_core(config);
+    let teardown = |(ordinal, group): (u64, GroupName)| {
+        let levels = state.levels(&group);
+        let order = TeardownOrder {
+            group: group.clone(),
+            ordinal,
+            by: state.grace_ends(&group),
+            epoch: state.epoch(&group),
+        };
+        (group, Teardown::new(core_settings.clone(), order, specs.to_vec(), &levels, sys::now()))
+    };
+    let groups = state.groups().into_iter().filter(|group| state.watched(group) != Watching::Frozen);
+    (0..).zip(groups).map(teardown).collect()
 }
 
 /// The services that stand, with the handlers that the manifest names, whatever has become of their files since. Services that
-/// the manifest lacks are looked for in the services folder. None: it is not known what there is to take down.
+/// the manifest lacks are looked for in the folders of all groups. None: it is not known what there is to take down.
 async fn known_services(
     state: &GuardedState,
     config: &Config,
@@ -200,16 +238,14 @@ async fn known_services(
     }
     // Loads no plugin: compiling one takes long.
     let registry = Registry::new(host, config.services.workingdir.clone());
-    let seen = match scan(config, &registry, None) {
-        Ok(seen) => seen,
-        Err(error) => {
-            tracing::error!("the guardian cannot take services down: {error}");
-            return None;
-        }
-    };
+    let seen = scan(config, &registry, &BTreeMap::new(), None);
+    seen.unreadable.values().for_each(|why| tracing::error!("the guardian cannot take services down: {why}"));
+    if !seen.unreadable.is_empty() {
+        return None;
+    }
     let is_new = |name: &str| !kept.contains_key(name);
     handlers.update(seen.runnables.into_iter().filter(|(name, _)| is_new(name)));
-    specs.extend(seen.specs.into_iter().map(|(spec, _)| spec).filter(|spec| is_new(&spec.name)));
+    specs.extend(seen.services.into_iter().map(|seen| seen.spec).filter(|spec| is_new(&spec.name)));
     Some(specs)
 }
 
@@ -231,7 +267,6 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
@@ -240,6 +275,7 @@ mod tests {
     use koi_core::types::{Hook, HookSet};
 
     use super::*;
+    use crate::guardian::state::GuardedService;
     use crate::services::teardown_manifest::TeardownManifest;
     use crate::testing::config;
 
@@ -253,11 +289,12 @@ mod tests {
     }
 
     fn state(services: &[&str]) -> GuardedState {
-        let services = services.iter().map(|name| ((*name).to_owned(), ServiceLevel::Promoted)).collect();
+        let promoted = GuardedService { group: GroupName::MAIN, level: ServiceLevel::Promoted };
+        let services = services.iter().map(|name| ((*name).to_owned(), promoted.clone())).collect();
         GuardedState {
             setup: None,
             route: None,
-            watching: Watching::Nothing,
+            watching: BTreeMap::new(),
             services,
             groups: BTreeMap::new(),
             grace: Duration::ZERO,
@@ -274,7 +311,7 @@ mod tests {
         service(folder.path(), "20-idle");
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
         let mut manifest = TeardownManifest::default();
-        manifest.update(scan(&config, &registry, None).unwrap().kept);
+        manifest.update(scan(&config, &registry, &BTreeMap::new(), None).kept);
         manifest.write(&host).unwrap();
         // Meanwhile one was broken, and another one begun of which koid has left no word.
         fs::write(folder.path().join("services/10-web/service.toml"), "handler = \"gone\"\n").unwrap();

@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use koi_child::group::NotedGroup;
 use koi_config::{ClusterKey, Config};
+use koi_core::group::GroupName;
 use koi_core::guard::{ServiceLevel, Watch};
 use koi_core::types::Time;
 use tokio::sync::mpsc;
 
 use super::protocol::{
-    self, ARMED, GroupBegan, GroupUpdate, GuardianMessage, HERE, MESSAGE_BYTES, NAME, ROOM_BYTES, Route,
-    ServiceUpdate, Setup, UNARMED, Watching,
+    self, ARMED, GroupBegan, GroupDown, GroupUpdate, GuardianMessage, HERE, MESSAGE_BYTES, NAME, ROOM_BYTES,
+    Route, ServiceUpdate, Setup, UNARMED, Watching,
 };
 use crate::args::Args;
+use crate::cluster::transport::SealedObituaries;
 use crate::hooks::process_groups::GroupKind;
 use crate::os::sys;
 
@@ -84,8 +86,8 @@ struct ToldState {
     socket: Option<OwnedFd>,
     setup: Option<Box<Setup>>,
     route: Option<Route>,
-    watch: Option<Watching>,
-    services: BTreeMap<String, ServiceLevel>,
+    watches: BTreeMap<GroupName, Watching>,
+    services: BTreeMap<String, (GroupName, ServiceLevel)>,
     groups: BTreeMap<(u64, i32), (NotedGroup, GroupKind)>,
     leaving: bool,
 }
@@ -104,9 +106,11 @@ impl ToldState {
         let mut messages: Vec<GuardianMessage> = Vec::new();
         messages.extend(self.setup.clone().map(GuardianMessage::Setup));
         messages.extend(self.route.clone().map(GuardianMessage::Route));
-        messages.extend(self.services.iter().map(|(name, standing)| service(name, Some(*standing))));
+        let services = self.services.iter();
+        messages.extend(services.map(|(name, (group, standing))| service(name, group, Some(*standing))));
         messages.extend(self.groups.iter().map(|((run, _), (group, kind))| began(*run, *group, *kind)));
-        messages.extend(self.watch.map(GuardianMessage::Watch));
+        let watches = self.watches.iter();
+        messages.extend(watches.map(|(group, watching)| GuardianMessage::Watch(group.clone(), *watching)));
         messages.iter().for_each(|message| self.send(message));
     }
 }
@@ -236,30 +240,46 @@ impl Guardian {
     }
 
     /// Whom to tell what.
-    pub(crate) fn route(&self, [dead, all_down]: [Vec<u8>; 2], to: &[std::net::SocketAddr]) {
-        let route = Route { dead, all_down, to: to.iter().map(ToString::to_string).collect() };
+    pub(crate) fn route(&self, obituaries: SealedObituaries, to: &[std::net::SocketAddr]) {
+        let SealedObituaries { dead, all_down, down } = obituaries;
+        let down = down.into_iter().map(|(group, sealed)| GroupDown { group, sealed }).collect();
+        let route = Route { dead, all_down, down, to: to.iter().map(ToString::to_string).collect() };
         let mut told = self.lock();
         told.route = Some(route.clone());
         told.send(&GuardianMessage::Route(route));
     }
 
-    /// What is to be watched from now on, if that has changed.
-    pub(crate) fn watch(&self, watch: Watch) {
-        let watching = Watching::from(watch);
+    /// What is to be watched of each group from now on, as far as that has changed.
+    pub(crate) fn watch(&self, watches: BTreeMap<GroupName, Watch>) {
+        let watches: BTreeMap<_, _> =
+            watches.into_iter().map(|(group, watch)| (group, Watching::from(watch))).collect();
         let mut told = self.lock();
-        if told.watch.replace(watching) != Some(watching) {
-            told.send(&GuardianMessage::Watch(watching));
+        if told.watches == watches {
+            return;
         }
+        let before = std::mem::replace(&mut told.watches, watches);
+        let over = before.keys().filter(|group| !told.watches.contains_key(*group));
+        let changed = told.watches.iter().filter(|(group, watching)| before.get(*group) != Some(*watching));
+        let over = over.map(|group| (group, &Watching::Nothing));
+        let messages =
+            over.chain(changed).map(|(group, watching)| GuardianMessage::Watch(group.clone(), *watching));
+        let messages: Vec<_> = messages.collect();
+        messages.iter().for_each(|message| told.send(message));
     }
 
-    /// How far up each service is; said before a hook that changes it begins.
-    pub(crate) fn services(&self, standing: BTreeMap<String, ServiceLevel>) {
+    /// How far up each service of each group is; said before a hook that changes it begins.
+    pub(crate) fn services(&self, standing: BTreeMap<GroupName, BTreeMap<String, ServiceLevel>>) {
+        let of_group = |(group, levels): (GroupName, BTreeMap<String, ServiceLevel>)| {
+            levels.into_iter().map(move |(name, level)| (name, (group.clone(), level)))
+        };
+        let standing = standing.into_iter().flat_map(of_group).collect();
         let mut told = self.lock();
         let before = std::mem::replace(&mut told.services, standing);
         let mut messages: Vec<GuardianMessage> = Vec::new();
-        messages.extend(before.keys().filter(|n| !told.services.contains_key(*n)).map(|n| service(n, None)));
+        let down = before.iter().filter(|(name, _)| !told.services.contains_key(*name));
+        messages.extend(down.map(|(name, (group, _))| service(name, group, None)));
         let changed = told.services.iter().filter(|(name, standing)| before.get(*name) != Some(standing));
-        messages.extend(changed.map(|(name, standing)| service(name, Some(*standing))));
+        messages.extend(changed.map(|(name, (group, standing))| service(name, group, Some(*standing))));
         messages.iter().for_each(|message| told.send(message));
     }
 
@@ -321,9 +341,10 @@ fn began(run: u64, group: NotedGroup, kind: GroupKind) -> GuardianMessage {
     GuardianMessage::Group(GroupUpdate { run, group: group.id(), began: Some(began) })
 }
 
-fn service(name: &str, standing: Option<ServiceLevel>) -> GuardianMessage {
+fn service(name: &str, group: &GroupName, standing: Option<ServiceLevel>) -> GuardianMessage {
     GuardianMessage::Service(ServiceUpdate {
         name: name.to_owned(),
+        group: group.clone(),
         promoted: standing.map(|s| s == ServiceLevel::Promoted),
     })
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use koi_core::group::GroupName;
 use koi_core::types::{Epoch, Time};
 use minicbor::{Decode, Encode};
 
@@ -36,9 +37,9 @@ pub(crate) enum GuardianMessage {
     /// Whom to tell when the daemon is dead.
     #[n(1)]
     Route(#[n(0)] Route),
-    /// What is to be watched from now on.
+    /// What is to be watched of a group from now on.
     #[n(2)]
-    Watch(#[n(0)] Watching),
+    Watch(#[n(0)] GroupName, #[n(1)] Watching),
     /// How far up a service is has changed.
     #[n(3)]
     Service(#[n(0)] ServiceUpdate),
@@ -76,6 +77,20 @@ pub(crate) struct Route {
     /// `ip:port`.
     #[n(2)]
     pub(crate) to: Vec<String>,
+    /// Sealed, for each group where there are several: nothing of it is promoted here any more.
+    #[n(3)]
+    pub(crate) down: Vec<GroupDown>,
+}
+
+/// See [`Route::down`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct GroupDown {
+    /// The group.
+    #[n(0)]
+    pub(crate) group: GroupName,
+    /// What is said.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) sealed: Vec<u8>,
 }
 
 impl Route {
@@ -127,6 +142,9 @@ impl From<koi_core::guard::Watch> for Watching {
 pub(crate) struct ServiceUpdate {
     #[n(0)]
     pub(crate) name: String,
+    /// Its group.
+    #[n(2)]
+    pub(crate) group: GroupName,
     /// None: it is down. False: it runs. True: it is, or may be, promoted.
     #[n(1)]
     pub(crate) promoted: Option<bool>,

@@ -36,6 +36,7 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
             left: Some(hook.left),
             promoted_epoch: hook.promoted_epoch.0,
             previous: hook.previous.map(|(name, epoch)| (name, epoch.0)),
+            group: (!hook.group.is_main()).then(|| hook.group.to_string()),
         },
     }
 }

@@ -1,5 +1,6 @@
-//! The services folder: what lies in it, who handles it, and what changes.
+//! The folders of services, one for each group: what lies in them, who handles it, and what changes.
 
+pub(crate) mod discovery;
 pub(crate) mod load_error;
 pub(crate) mod plugins;
 pub(crate) mod protected;

@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use koi_artifact::{SCHEME, Store};
 use koi_config::Config;
-use koi_plugin_host::{DiscoverError, Host, PluginInfo, Registry, Sources, discover};
+use koi_plugin_host::{Host, PluginInfo, Registry, Sources};
 use tokio::sync::Mutex;
 
+use super::discovery::{KnownGroups, discover_all};
 use super::load_error::PluginLoadError;
 use super::protected;
 
@@ -84,11 +85,15 @@ impl Plugins {
         let (before, config) = (self.get(), config.clone());
         let staged = tokio::task::spawn_blocking(move || {
             let would = before.load(sources(&config), config.services.workingdir.clone());
-            for found in &discover(&config.services.folder, &would)?.services {
+            let seen = discover_all(&config, &would, &KnownGroups::new());
+            for (_, found) in &seen.services {
                 // What is wrong is found again in what is known of the plugin.
                 let _ = would.open(found);
             }
-            Ok(would)
+            match seen.unreadable.into_values().next() {
+                Some(why) => Err(StagingError::Services(why)),
+                None => Ok(would),
+            }
         });
         staged.await?
     }
@@ -117,9 +122,9 @@ impl Plugins {
 /// Why nobody can say what a load would take.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StagingError {
-    /// The services folder cannot be read.
-    #[error(transparent)]
-    Services(#[from] DiscoverError),
+    /// A folder of services cannot be read: a sentence.
+    #[error("{0}")]
+    Services(String),
     /// It broke off.
     #[error("looking at the plugins broke off: {0}")]
     Broken(#[from] tokio::task::JoinError),

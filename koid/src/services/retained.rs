@@ -6,7 +6,7 @@ use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::types::HookSet;
 use koi_core::view::View;
 
-use super::scan::{Fingerprint, FolderScan};
+use super::scan::{Fingerprint, FolderScan, ScannedService};
 use super::teardown_manifest::{ManifestEntry, TeardownManifest};
 
 /// What is said of a service that is retained.
@@ -15,7 +15,8 @@ pub(crate) const GOES_ON: &str = "goes on as it was until it is stopped, and cou
 impl FolderScan {
     /// A broken service may still run: it keeps the hooks of the handler that it had.
     pub(super) fn use_recorded_hooks(&mut self, manifest: &TeardownManifest) {
-        for (spec, _) in self.specs.iter_mut().filter(|(spec, _)| spec.problem.is_some()) {
+        for ScannedService { spec, .. } in self.services.iter_mut().filter(|seen| seen.spec.problem.is_some())
+        {
             let Some(kept) = manifest.entry(&spec.name).map(|kept| kept.spec(&spec.name)) else {
                 spec.hooks = HookSet::default();
                 continue;
@@ -25,12 +26,18 @@ impl FolderScan {
         }
     }
 
+    /// Adds services of groups that are not configured any more. They are taken down with what the manifest keeps of them.
+    pub(super) fn add_over(&mut self, over: Vec<ScannedService>) {
+        self.broken.extend(over.iter().map(|seen| seen.spec.name.clone()));
+        self.services.extend(over);
+    }
+
     /// At the first scan the core does not know yet what runs: each service is reported with the handler that the earlier run of the
     /// daemon recorded. The next scan follows at once.
     pub(super) fn retain_left_over(&mut self, manifest: &TeardownManifest) -> RetainedServices {
-        let good = self.specs.iter().filter(|(spec, _)| spec.problem.is_none());
+        let good = self.services.iter().filter(|seen| seen.spec.problem.is_none());
         let left: Vec<RunningService> = good
-            .filter_map(|(spec, fingerprint)| {
+            .filter_map(|ScannedService { spec, fingerprint, .. }| {
                 let left = manifest.entry(&spec.name)?.spec(&spec.name);
                 Some(RunningService { spec: left, fingerprint: *fingerprint, maybe_promoted: true })
             })
@@ -46,8 +53,9 @@ impl FolderScan {
         manifest: &TeardownManifest,
         running: Option<&BTreeMap<String, (HandlerInstance, bool)>>,
     ) {
-        let instance =
-            |name: &str| self.specs.iter().find(|(spec, _)| spec.name == name).map(|(spec, _)| spec.instance);
+        let instance = |name: &str| {
+            self.services.iter().find(|seen| seen.spec.name == name).map(|seen| seen.spec.instance)
+        };
         let is_other = |name: &str, kept: &ManifestEntry| match running.map(|running| running.get(name)) {
             // Down, or taken over already.
             Some(None) => false,
@@ -66,7 +74,7 @@ impl FolderScan {
     /// core refuses such a change as well; here handler, hooks and manifest entry stay as they were.
     pub(super) fn retain_running(&mut self, in_force: &[RunningService]) -> RetainedServices {
         let mut retained = RetainedServices::new();
-        for (spec, fingerprint) in &mut self.specs {
+        for ScannedService { spec, fingerprint, .. } in &mut self.services {
             let Some(before) = in_force.iter().find(|before| before.spec.name == spec.name) else { continue };
             if !before.spec.would_orphan(spec, before.maybe_promoted) {
                 continue;
@@ -86,7 +94,7 @@ impl FolderScan {
 /// The services that are not down, as the core knows them, whatever lies in the folder: which instance of its handler runs each, and whether it is
 /// promoted, or perhaps. None: the core does not answer.
 pub(super) fn running(view: Option<&View>) -> Option<BTreeMap<String, (HandlerInstance, bool)>> {
-    let running = view?.services.iter().filter(|service| !service.down);
+    let running = view?.own_services().map(|(_, service)| service).filter(|service| !service.down);
     Some(running.map(|service| (service.name.clone(), (service.instance, service.maybe_promoted))).collect())
 }
 

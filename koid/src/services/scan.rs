@@ -1,18 +1,18 @@
-//! One look at the services folder: what lies in it, and how it is run.
+//! One look at the folders of services: what lies in them, and how it is run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use koi_config::{Config, Policy};
+use koi_core::group::GroupName;
 use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::policy::ServicePolicy;
 use koi_core::settings::Timeouts;
 use koi_core::types::{Hook, HookSet};
-use koi_plugin_host::{
-    DiscoverError, Found, OutputLimit, PolicySettings, Registry, Warning, discover, stirring,
-};
+use koi_plugin_host::{Found, OutputLimit, PolicySettings, Registry, Warning, stirring};
 
+use super::discovery::{KnownGroups, discover_all, workingdir};
 use super::settling::Settling;
 use super::teardown_manifest::{FROM_MANIFEST, ManifestEntry};
 use crate::config::settings;
@@ -21,9 +21,22 @@ use crate::hooks::handlers::Runnable;
 /// Of what lies in a service's folder.
 pub(crate) type Fingerprint = u64;
 
-/// What one look at the folder found.
+/// A service as a look found it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ScannedService {
+    pub(crate) group: GroupName,
+    pub(crate) spec: ServiceSpec,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What one look at the folders found.
 pub(crate) struct FolderScan {
-    pub(crate) specs: Vec<(ServiceSpec, Fingerprint)>,
+    /// Group by group; no two have one name.
+    pub(crate) services: Vec<ScannedService>,
+    /// The groups whose folder could not be looked at, and why: a sentence each.
+    pub(crate) unreadable: BTreeMap<GroupName, String>,
+    /// Some service waits until it is down in another group.
+    pub(super) awaits: bool,
     /// Of the services that can be run.
     pub(crate) runnables: Vec<(String, Runnable)>,
     /// What it takes to run them elsewhere.
@@ -33,25 +46,32 @@ pub(crate) struct FolderScan {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Scans the folder; blocks. A service that is not among `known` is left out until it has settled. Without `known` all are taken.
+/// Scans the folders of all groups; blocks. `groups`: in which group each service is known. A service that is not among `known` is left out
+/// until it has settled. Without `known` all are taken.
 pub(crate) fn scan(
     config: &Config,
     registry: &Registry,
+    groups: &KnownGroups,
     known: Option<(BTreeSet<String>, &mut Settling)>,
-) -> Result<FolderScan, DiscoverError> {
-    let mut discovery = discover(&config.services.folder, registry)?;
+) -> FolderScan {
+    let mut discovery = discover_all(config, registry, groups);
     if let Some((known, settling)) = known {
         leave_out_unsettled(&mut discovery.services, &known, settling);
     }
-    registry.keep_only(&discovery.services.iter().map(|found| found.name.as_str()).collect());
+    // A folder that cannot be read says nothing of what is in it.
+    let unseen = groups.iter().filter(|(_, group)| discovery.unreadable.contains_key(*group));
+    let seen = discovery.services.iter().map(|(_, found)| found.name.as_str());
+    registry.keep_only(&seen.chain(unseen.map(|(name, _)| name.as_str())).collect());
     let mut seen = FolderScan {
-        specs: Vec::new(),
+        services: Vec::new(),
+        unreadable: discovery.unreadable,
+        awaits: discovery.awaits,
         runnables: Vec::new(),
         kept: Vec::new(),
         broken: Vec::new(),
         warnings: registry.warnings().into_iter().chain(discovery.warnings).collect(),
     };
-    for found in discovery.services {
+    for (group, found) in discovery.services {
         let mut spec = spec(&found, registry, config);
         match registry.open(&found) {
             Ok(ready) => {
@@ -60,14 +80,15 @@ pub(crate) fn scan(
                     instance: spec.instance,
                     handler: ready.opened.handler,
                     home: found.home().to_owned(),
-                    workdir: found.workdir(&config.services.workingdir).to_owned(),
+                    workdir: found.workdir(workingdir(config, &group)).to_owned(),
                     config: ready.config,
                     plugin_hash: ready.snapshot.hash().map(str::to_owned),
                     output: Arc::new(OutputLimit::default()),
                     status_lines: Arc::default(),
                     counters: Arc::default(),
                 };
-                seen.kept.push((found.name.clone(), ManifestEntry::new(&spec, &runnable, ready.snapshot)));
+                let kept = ManifestEntry::new(&group, &spec, &runnable, ready.snapshot);
+                seen.kept.push((found.name.clone(), kept));
                 seen.runnables.push((found.name.clone(), runnable));
             }
             Err(error) => {
@@ -76,14 +97,18 @@ pub(crate) fn scan(
                 seen.broken.push(found.name.clone());
             }
         }
-        seen.specs.push((spec, found.fingerprint));
+        seen.services.push(ScannedService { group, spec, fingerprint: found.fingerprint });
     }
-    Ok(seen)
+    seen
 }
 
-fn leave_out_unsettled(found: &mut Vec<Found>, known: &BTreeSet<String>, settling: &mut Settling) {
+fn leave_out_unsettled(
+    found: &mut Vec<(GroupName, Found)>,
+    known: &BTreeSet<String>,
+    settling: &mut Settling,
+) {
     let (now, mut waiting) = (Instant::now(), BTreeSet::new());
-    found.retain(|found| {
+    found.retain(|(_, found)| {
         let taken =
             known.contains(&found.name) || settling.is_settled(&found.name, stirring(found.path()), now);
         if !taken {

@@ -10,6 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::policy::ServicePolicy;
 use koi_core::settings::Timeouts;
@@ -18,6 +19,7 @@ use koi_files::{Durability, Temporary, WriteOptions};
 use koi_plugin_host::{HandlerSnapshot, Host};
 use serde::{Deserialize, Serialize};
 
+use super::scan::{Fingerprint, ScannedService};
 use crate::hooks::handlers::Runnable;
 
 /// The file's format; another one is not read.
@@ -51,6 +53,9 @@ pub(crate) struct ManifestEntry {
     workdir: PathBuf,
     config: Vec<(String, String)>,
     pin: HandlerSnapshot,
+    /// None: `main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +66,12 @@ struct ManifestFile {
 
 impl ManifestEntry {
     /// Of a service that was found good.
-    pub(crate) fn new(spec: &ServiceSpec, runnable: &Runnable, pin: HandlerSnapshot) -> ManifestEntry {
+    pub(crate) fn new(
+        group: &GroupName,
+        spec: &ServiceSpec,
+        runnable: &Runnable,
+        pin: HandlerSnapshot,
+    ) -> ManifestEntry {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         ManifestEntry {
             priority: spec.priority,
@@ -76,7 +86,13 @@ impl ManifestEntry {
             workdir: runnable.workdir.clone(),
             config: runnable.config.clone(),
             pin,
+            group: (!group.is_main()).then(|| group.to_string()),
         }
+    }
+
+    /// Its group.
+    pub(crate) fn group(&self) -> GroupName {
+        self.group.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default()
     }
 
     /// For the core.
@@ -127,6 +143,17 @@ impl TeardownManifest {
             BTreeMap::new()
         });
         TeardownManifest { services, written: Vec::new() }
+    }
+
+    /// The services of these groups, as they were when they were last found good.
+    pub(crate) fn of_groups(&self, groups: &BTreeSet<GroupName>) -> Vec<ScannedService> {
+        let of_groups = self.services.iter().filter(|(_, kept)| groups.contains(&kept.group()));
+        let seen = |(name, kept): (&String, &ManifestEntry)| ScannedService {
+            group: kept.group(),
+            spec: kept.spec(name),
+            fingerprint: Fingerprint::default(),
+        };
+        of_groups.map(seen).collect()
     }
 
     /// How `service` was when it was last found good.
@@ -205,7 +232,7 @@ mod tests {
         let config = config(folder.path());
         let host = Host::for_daemon(&config.node.state_dir);
         let registry = Registry::new(host.clone(), config.services.workingdir.clone());
-        let look = || crate::services::scan::scan(&config, &registry, None).unwrap();
+        let look = || crate::services::scan::scan(&config, &registry, &BTreeMap::new(), None);
 
         let mut manifest = TeardownManifest::default();
         manifest.update(look().kept);
@@ -215,7 +242,7 @@ mod tests {
 
         fs::write(service.join("service.toml"), "handler = \"gone\"\n").unwrap();
         let broken = look();
-        assert!(broken.specs[0].0.problem.is_some() && broken.kept.is_empty());
+        assert!(broken.services[0].spec.problem.is_some() && broken.kept.is_empty());
         manifest.update(broken.kept);
         assert!(!manifest.write(&host).unwrap());
         let kept = &read(&host).unwrap()["web"];

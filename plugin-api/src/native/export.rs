@@ -262,6 +262,7 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 reason: context.reason.string().as_deref().and_then(reason_of),
                 left: has_deadline(context.size).then(|| Duration::from_millis(context.deadline_ms)),
                 promoted_epoch: context.promoted_epoch,
+                group: None,
                 previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
             },
         }
@@ -335,7 +336,10 @@ mod tests {
         let left = Some(Duration::from_millis(900));
         let previous = Some(("b".to_owned(), 4));
         let reason = Some(DownReason::LeaseLost);
-        assert_eq!(told.circumstances, Circumstances { reason, left, promoted_epoch: 5, previous });
+        assert_eq!(
+            told.circumstances,
+            Circumstances { reason, left, promoted_epoch: 5, previous, group: None }
+        );
     }
 
     #[test]

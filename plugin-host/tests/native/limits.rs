@@ -49,6 +49,7 @@ async fn why_it_is_called_and_what_went_before_comes_along() {
         left: Some(Duration::from_millis(900)),
         promoted_epoch: 7,
         previous: Some(("c".into(), 6)),
+        group: None,
     };
     let log = demote.log.clone();
     assert_eq!(demote.run().await, Ok(Outcome::Done));

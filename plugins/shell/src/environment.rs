@@ -23,8 +23,9 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     add("KOI_EPOCH", &context.epoch.to_string());
     add("KOI_MASTER_NAME", &master_name);
     add("KOI_MASTER_ADDR", &master_addr);
-    let Circumstances { reason, promoted_epoch, previous, left: _ } = &context.circumstances;
+    let Circumstances { reason, promoted_epoch, previous, group, left: _ } = &context.circumstances;
     let (previous_name, previous_epoch) = previous.clone().unwrap_or_default();
+    add("KOI_GROUP", group.as_deref().unwrap_or("main"));
     add("KOI_REASON", reason.map(DownReason::as_str).unwrap_or_default());
     add("KOI_DEADLINE_MS", &context.time_left().as_millis().to_string());
     add("KOI_PROMOTED_EPOCH", &promoted_epoch.to_string());

@@ -116,6 +116,7 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         left: Some(Duration::from_millis(870)),
         promoted_epoch: 65536,
         previous: Some(("c".into(), 65535)),
+        group: Some("web".into()),
     };
     service.script("promote", "env");
     service.run(Hook::Promote).await.unwrap();
@@ -125,6 +126,7 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         "KOI_STATE=Slave",
         &format!("KOI_SERVICE_HOME={}", service.folder().display()),
         "KOI_SERVICE=vip",
+        "KOI_GROUP=web",
         "KOI_EVENT=promote",
         "KOI_NODE=a",
         "KOI_NODE_ID=id-of-a",
@@ -150,9 +152,12 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
 #[tokio::test]
 async fn without_a_master_its_name_is_there_and_empty() {
     let service = Service::new();
-    service.script("start", "echo \"${KOI_MASTER_NAME-unset}|${KOI_MASTER_ADDR-unset}|$KOI_IS_PROMOTED\"");
+    service.script(
+        "start",
+        "echo \"${KOI_MASTER_NAME-unset}|${KOI_MASTER_ADDR-unset}|$KOI_IS_PROMOTED|$KOI_GROUP\"",
+    );
     service.run(Hook::Start).await.unwrap();
-    assert_eq!(service.lines(LogLevel::Info), ["||0"]);
+    assert_eq!(service.lines(LogLevel::Info), ["||0|main"]);
 }
 
 #[tokio::test]

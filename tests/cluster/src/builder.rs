@@ -32,12 +32,16 @@ pub enum Format {
     Classic,
 }
 
+/// The group of the services folder.
+const MAIN: &str = "main";
+
 /// Builds a [`Cluster`].
 #[derive(Default)]
 pub struct Builder {
     nodes: usize,
     format: Format,
-    services: Vec<(String, Service)>,
+    /// With their groups.
+    services: Vec<(String, String, Service)>,
     tunes: Vec<Tune>,
     within: Option<Within>,
     programs: Option<PathBuf>,
@@ -58,7 +62,13 @@ impl Builder {
 
     /// A service on every node; the name may have a priority.
     pub fn service(mut self, name: &str, service: Service) -> Builder {
-        self.services.push((name.to_owned(), service));
+        self.services.push((MAIN.to_owned(), name.to_owned(), service));
+        self
+    }
+
+    /// The same in a group other than `main`, which every node then has.
+    pub fn service_of(mut self, group: &str, name: &str, service: Service) -> Builder {
+        self.services.push((group.to_owned(), name.to_owned(), service));
         self
     }
 
@@ -143,13 +153,16 @@ impl Builder {
         let mut node = self.places(&letter.to_string(), ports[number], own, folder.path());
         node.within = self.within.as_ref().map(|command| command(number)).unwrap_or_default();
         common(&mut settings, &node, id, folder.path(), ports);
+        for (group, ..) in self.services.iter().filter(|(group, ..)| group != MAIN) {
+            settings.set_text(&format!("groups.{group}.folder"), node.group_folder(group).display());
+        }
         self.tunes.iter().for_each(|tune| tune(&mut settings, number, ports));
         node.settings.replace(settings);
         match self.format {
             Format::Toml => node.write_config(),
             Format::Classic => node.write_config_text(&classic(&node, ports, number)),
         }
-        self.services.iter().for_each(|(name, service)| node.add(name, service));
+        self.services.iter().for_each(|(group, name, service)| node.add_to(group, name, service));
         node
     }
 

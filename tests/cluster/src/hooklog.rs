@@ -23,6 +23,8 @@ pub struct Entry {
     pub epoch: u64,
     /// `KOI_STATE`.
     pub state: String,
+    /// `KOI_GROUP`.
+    pub group: String,
 }
 
 impl FromStr for Entry {
@@ -30,7 +32,7 @@ impl FromStr for Entry {
 
     fn from_str(line: &str) -> Result<Entry, String> {
         let words: Vec<&str> = line.split(' ').collect();
-        let [at, node, service, hook, what, promoted, epoch, state] = words[..] else {
+        let [at, node, service, hook, what, promoted, epoch, state, group] = words[..] else {
             return Err(format!("not a line of the hook log: {line:?}"));
         };
         let number = |text: &str| text.parse().map_err(|e| format!("{text} in {line:?}: {e}"));
@@ -43,6 +45,7 @@ impl FromStr for Entry {
             promoted: promoted == "1",
             epoch: number(epoch)?,
             state: state.into(),
+            group: group.into(),
         })
     }
 }
@@ -104,18 +107,27 @@ impl HookLog {
     }
 
     /// The promise (docs/safety.md): from the beginning of the first promote to the end of the last demote (or stop)
-    /// nobody else promotes. Returns the nodes that are promoted at the end.
+    /// nobody else promotes in the same group. Returns the nodes that are promoted at the end, in whatever group.
     ///
     /// # Panics
     /// If it was broken.
     #[track_caller]
     pub fn assert_one_promoted(&self) -> Vec<String> {
-        let mut up: BTreeSet<(&str, &str)> = BTreeSet::new();
+        let up = self.assert_promise();
+        let nodes: BTreeSet<String> = up.iter().map(|(node, ..)| (*node).to_owned()).collect();
+        nodes.into_iter().collect()
+    }
+
+    /// Node, service and group of all that is promoted at the end.
+    #[track_caller]
+    fn assert_promise(&self) -> BTreeSet<(&str, &str, &str)> {
+        let mut up: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
         for entry in &self.0 {
-            let place = (entry.node.as_str(), entry.service.as_str());
+            let place = (entry.node.as_str(), entry.service.as_str(), entry.group.as_str());
             match (entry.hook.as_str(), entry.ended) {
                 ("promote", false) => {
-                    let other = up.iter().find(|(node, _)| *node != entry.node);
+                    let other =
+                        up.iter().find(|(node, _, group)| *node != entry.node && *group == entry.group);
                     assert!(other.is_none(), "{place:?} promotes while {other:?} is promoted:\n{self}");
                     up.insert(place);
                 }
@@ -123,7 +135,18 @@ impl HookLog {
                 _ => {}
             }
         }
-        let nodes: BTreeSet<String> = up.iter().map(|(node, _)| (*node).to_owned()).collect();
+        up
+    }
+
+    /// As [`HookLog::assert_one_promoted`], of one group.
+    ///
+    /// # Panics
+    /// If the promise was broken, in whatever group.
+    #[track_caller]
+    pub fn assert_promoted_in(&self, group: &str) -> Vec<String> {
+        let up = self.assert_promise();
+        let nodes: BTreeSet<String> =
+            up.iter().filter(|(_, _, of)| *of == group).map(|(node, ..)| (*node).to_owned()).collect();
         nodes.into_iter().collect()
     }
 
@@ -158,7 +181,7 @@ mod tests {
     use super::*;
 
     fn log(lines: &[&str]) -> HookLog {
-        let line = |l: &&str| format!("1.00 {l} 0 1 Slave\n");
+        let line = |l: &&str| format!("1.00 {l} 0 1 Slave main\n");
         HookLog::read(&lines.iter().map(line).collect::<String>())
     }
 
@@ -167,6 +190,17 @@ mod tests {
         let log = log(&["a db promote begin", "a db promote end", "a db demote end", "b db promote begin"]);
         assert_eq!(log.assert_one_promoted(), ["b"]);
         assert_eq!(log.of("a"), ["db:promote"]);
+    }
+
+    #[test]
+    fn each_group_may_be_promoted_elsewhere() {
+        let log =
+            HookLog::read("1.00 a db promote begin 1 1 Slave main\n1.00 b web promote begin 1 2 Slave web\n");
+        assert_eq!(log.assert_one_promoted(), ["a", "b"]);
+        assert_eq!(
+            (log.assert_promoted_in("main"), log.assert_promoted_in("web")),
+            (vec!["a".into()], vec!["b".into()])
+        );
     }
 
     #[test]

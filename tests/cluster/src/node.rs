@@ -283,6 +283,24 @@ impl Node {
         service.install(&self.services.join(name), &self.hooklog);
     }
 
+    /// Puts a service into the folder of a group, which is made if it is not there.
+    ///
+    /// # Panics
+    /// If that cannot be.
+    pub fn add_to(&self, group: &str, name: &str, service: &Service) {
+        let folder = self.group_folder(group);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        service.install(&folder.join(name), &self.hooklog);
+    }
+
+    /// Where the services of a group are.
+    pub fn group_folder(&self, group: &str) -> PathBuf {
+        match group {
+            "main" => self.services.clone(),
+            other => self.folder.join("groups").join(other),
+        }
+    }
+
     /// Takes a service away as someone does who removes a package.
     pub fn remove(&self, name: &str) {
         let path = self.services.join(name);

@@ -12,7 +12,7 @@ const LOG: &str = "@HOOKLOG@";
 const RECORD: &str = r#"#!/bin/sh
 say() {
     read -r up rest < /proc/uptime
-    echo "$up $KOI_NODE $KOI_SERVICE $KOI_EVENT $1 $KOI_IS_PROMOTED $KOI_EPOCH $KOI_STATE" >> @HOOKLOG@
+    echo "$up $KOI_NODE $KOI_SERVICE $KOI_EVENT $1 $KOI_IS_PROMOTED $KOI_EPOCH $KOI_STATE ${KOI_GROUP-main}" >> @HOOKLOG@
 }
 say begin
 trap 'say end' EXIT

@@ -69,9 +69,10 @@ impl fmt::Display for Dual {
     }
 }
 
-/// Every time that a node was promoted, by the time that it began.
-pub fn masterships(log: &HookLog) -> Vec<Mastership> {
-    let mut entries: Vec<&Entry> = log.0.iter().collect();
+/// Every time that a node was promoted in this group, by the time that it began.
+pub fn masterships(log: &HookLog, group: &str) -> Vec<Mastership> {
+    // A node that is gone is so for every group.
+    let mut entries: Vec<&Entry> = log.0.iter().filter(|e| e.group == group || e.hook == GONE).collect();
     // The clock is read before the line is written: two nodes' lines may stand the other way round.
     entries.sort_by(|a, b| a.at.total_cmp(&b.at));
     let mut done: Vec<Mastership> = Vec::new();
@@ -155,9 +156,13 @@ mod tests {
     fn log(lines: &[&str]) -> HookLog {
         let entry = |line: &&str| {
             let (line, epoch) = line.rsplit_once(' ').unwrap();
-            format!("{line} 1 {epoch} Slave").parse().unwrap()
+            format!("{line} 1 {epoch} Slave main").parse().unwrap()
         };
         HookLog(lines.iter().map(entry).collect())
+    }
+
+    fn masterships(log: &HookLog) -> Vec<Mastership> {
+        super::masterships(log, "main")
     }
 
     fn told(log: &HookLog) -> Vec<(String, f64, Option<f64>)> {

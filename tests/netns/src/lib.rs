@@ -21,4 +21,4 @@ mod world;
 
 pub use clock::now;
 pub use faults::Faults;
-pub use world::{Builder, World};
+pub use world::{Builder, WEB, World};

@@ -12,6 +12,9 @@ pub(crate) const NAME: &str = "10-address";
 /// The name of the one with a process.
 pub(crate) const SERVER: &str = "20-server";
 
+/// The name of the one in another group.
+pub(crate) const PLAIN: &str = "30-plain";
+
 /// What the harness replaces by the hook log's path.
 const LOG: &str = "@HOOKLOG@";
 
@@ -60,6 +63,17 @@ pub(crate) fn server() -> Service {
         service.script(name, &format!("#!/bin/sh\n{mark} {LOG} begin\n{work}\n{mark} {LOG} end\n"))
     });
     service.script("status", &format!("#!/bin/sh\necho pidfile=server.pid\n{runs}\n"))
+}
+
+/// A service of another group: its hooks do nothing but log.
+pub(crate) fn plain() -> Service {
+    let mark = marker();
+    let mark = mark.display();
+    let hooks = ["start", "promote", "demote", "stop", "failed"];
+    let service = hooks.iter().fold(Service::empty(), |service, name| {
+        service.script(name, &format!("#!/bin/sh\n{mark} {LOG} begin\n{mark} {LOG} end\n"))
+    });
+    service.script("status", "#!/bin/sh\n")
 }
 
 fn status(mark: &Path) -> String {

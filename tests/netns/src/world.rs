@@ -20,6 +20,11 @@ use crate::faults::Faults;
 use crate::network::{self, Network};
 use crate::{processes, service};
 
+/// The group of the services folder.
+const MAIN: &str = "main";
+/// The group that a world may have beside it.
+pub const WEB: &str = "web";
+
 /// One world at a time on a machine.
 const LOCK: &str = "/tmp/koi-netns.lock";
 
@@ -32,6 +37,8 @@ pub struct Builder {
     programs: Option<PathBuf>,
     /// A service with a process runs beside the one with the address.
     with_server: bool,
+    /// There is the group [`WEB`] beside `main`.
+    with_web: bool,
     /// The lock of a world that it is made beside.
     beside: Option<Rc<File>>,
 }
@@ -68,6 +75,11 @@ impl Builder {
         Builder { with_server: true, ..self }
     }
 
+    /// With the group [`WEB`] beside `main`, whose service has no address.
+    pub fn with_web(self) -> Builder {
+        Builder { with_web: true, ..self }
+    }
+
     /// At the same time as another world, for comparing the two: only one of them is to be busy at any moment.
     pub fn beside(self, other: &World) -> Builder {
         Builder { beside: Some(other.one_at_a_time.clone()), ..self }
@@ -99,6 +111,10 @@ impl Builder {
         };
         let builder = match self.with_server {
             true => builder.service(service::SERVER, service::server()),
+            false => builder,
+        };
+        let builder = match self.with_web {
+            true => builder.service_of(WEB, service::PLAIN, service::plain()),
             false => builder,
         };
         let builder = builder
@@ -146,6 +162,7 @@ impl World {
             settings: Vec::new(),
             programs: None,
             with_server: false,
+            with_web: false,
             beside: None,
         }
     }
@@ -243,7 +260,7 @@ impl World {
         assert!(ended, "something on {name} cannot be killed");
         self.cluster.node(name).wait_end();
         self.network.drop_address(number);
-        self.write(&format!("{gone:.6} {name} * {GONE} end 0 0 -\n"));
+        self.write(&format!("{gone:.6} {name} * {GONE} end 0 0 - *\n"));
         gone
     }
 
@@ -275,9 +292,44 @@ impl World {
         !processes::named(&self.network.processes(self.number(name)), word).is_empty()
     }
 
-    /// Everything that the hook log says of promotions.
+    /// Everything that the hook log says of promotions in the group of the address.
     pub fn masterships(&self) -> Vec<Mastership> {
-        checker::masterships(&self.cluster.hooks())
+        self.masterships_of(MAIN)
+    }
+
+    /// The same of another group.
+    pub fn masterships_of(&self, group: &str) -> Vec<Mastership> {
+        checker::masterships(&self.cluster.hooks(), group)
+    }
+
+    /// Who is promoted in this group now, and nobody else is; none: nobody, or nobody alone.
+    pub fn promoted_in(&self, group: &str) -> Option<String> {
+        let masterships = self.masterships_of(group);
+        let open: Vec<&Mastership> = masterships.iter().filter(|m| m.until.is_none()).collect();
+        match open[..] {
+            [one] => Some(one.node.clone()),
+            _ => None,
+        }
+    }
+
+    /// The group of the address is promoted on one node and [`WEB`] on another, and all is well: their names.
+    #[track_caller]
+    pub fn part_groups(&self) -> (String, String) {
+        let parted = self.wait_some("each group is on a node of its own", |world| {
+            let master = world.settle();
+            let web = world.promoted_in(WEB)?;
+            if master != web {
+                return Some((master, web));
+            }
+            let other = world.cluster.others(&master).next()?.name.clone();
+            world.cluster.any().order(&["promote", &other, "--group", WEB]).exits(0);
+            world.wait_some("the order is carried out", |world| {
+                (world.promoted_in(WEB)? == other).then_some(())
+            });
+            None
+        });
+        self.settle();
+        parted
     }
 
     /// How many promotions there were so far: one too many is a false failover.
@@ -356,9 +408,10 @@ impl World {
     /// If it was broken, with all that is known.
     #[track_caller]
     pub fn check(&self) {
-        let masterships = self.masterships();
-        let duals = checker::duals(&masterships);
-        let stale = checker::stale_epochs(&masterships);
+        let of_each = [MAIN, WEB].map(|group| self.masterships_of(group));
+        let duals: Vec<_> = of_each.iter().flat_map(|masterships| checker::duals(masterships)).collect();
+        let stale: Vec<_> =
+            of_each.iter().flat_map(|masterships| checker::stale_epochs(masterships)).collect();
         let text: Vec<String> = duals.iter().map(ToString::to_string).collect();
         let broken = !duals.is_empty() && !self.lenient.get();
         assert!(!broken, "THE PROMISE IS BROKEN: {}\n{}", text.join("; "), self.cluster.report());

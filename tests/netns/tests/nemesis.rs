@@ -11,6 +11,7 @@ fn whatever_happens_never_two_are_promoted_and_in_the_end_one_is() {
     let nodes = usize::try_from(nodes).expect("a small number");
     // Shown when the test fails; the seed brings the same faults, not the same instants.
     println!("KOI_NEMESIS_SEED={seed} KOI_NEMESIS_SECONDS={seconds} KOI_NEMESIS_NODES={nodes}");
-    let Some((world, _)) = World::start(nodes) else { return };
+    let Some(world) = World::builder(nodes).with_web().start() else { return };
+    world.settle();
     nemesis::run(&world, seed, Duration::from_secs(seconds));
 }

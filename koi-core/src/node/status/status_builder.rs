@@ -67,7 +67,8 @@ impl NodeRef<'_> {
 
     /// The groups that there are, as far as this node knows.
     fn all_groups(&self) -> BTreeSet<GroupName> {
-        let alive = self.durable.applied.groups().filter(|(_, record)| record.is_alive());
+        // Of a group that nobody runs any more the record keeps what went before.
+        let alive = self.durable.applied.groups().filter(|(name, group)| name.is_main() || group.is_alive());
         let applied = alive.map(|(group, _)| group.clone());
         let own = self.runners.names().into_iter().filter(|_| self.settings.runner);
         let around = self.peers.iter().flat_map(|(_, peer)| peer.others.keys().cloned());

@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     let of = |name: &str| env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| "-".into());
     let [node, service, event, promoted, epoch, state] =
         ["KOI_NODE", "KOI_SERVICE", "KOI_EVENT", "KOI_IS_PROMOTED", "KOI_EPOCH", "KOI_STATE"].map(of);
-    let line = format!("{now:.6} {node} {service} {event} {what} {promoted} {epoch} {state}\n");
+    // A koid from before there were groups says nothing of them.
+    let group = env::var("KOI_GROUP").unwrap_or_else(|_| "main".into());
+    let line = format!("{now:.6} {node} {service} {event} {what} {promoted} {epoch} {state} {group}\n");
     // One write: lines of several hooks do not mix.
     let written = OpenOptions::new()
         .append(true)

@@ -76,7 +76,7 @@ pub(crate) struct CallRequest {
 impl CallRequest {
     pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
         let deadline_ms = millis(context.time_left().min(left));
-        let Circumstances { reason, promoted_epoch, previous, left: _ } = context.circumstances;
+        let Circumstances { reason, promoted_epoch, previous, left: _, group: _ } = context.circumstances;
         CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
