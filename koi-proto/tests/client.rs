@@ -136,7 +136,7 @@ async fn over_tcp(theirs: u8) -> Client {
 
 /// What must be the same over either endpoint.
 async fn everyday_work(client: &Client) {
-    let promote = Promote { node: "a".into(), dry_run: false };
+    let promote = Promote { node: "a".into(), ..Promote::default() };
     let done: Done = client.post("/v1/promote", &promote).await.unwrap();
     assert_eq!(done.message, "a is master");
 

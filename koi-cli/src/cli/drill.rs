@@ -1,6 +1,7 @@
 //! `koi drill`.
 
 use clap::{Args, Subcommand};
+use koi_proto::api::Group;
 
 /// A drill, and how it is begun.
 #[derive(Debug, Args)]
@@ -13,6 +14,9 @@ pub(crate) struct Drill {
     /// Do not ask
     #[arg(long, global = true, conflicts_with = "dry_run")]
     pub(crate) yes: bool,
+    /// Of which group; needed where there are several
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) group: Option<Group>,
 }
 
 /// What is drilled.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use koi_proto::api::Group;
 
 mod artifacts;
 mod drill;
@@ -31,6 +32,7 @@ Examples:
   koi status db1                 one node with each of its services
   koi promote db2 --dry-run      what would happen?
   koi promote db2 --wait         make db2 the master, and return when it is promoted
+  koi promote db2 --group web    the same for one of several groups; `koi status` lists them
   koi drill switch-over          move the role to another node and back: what takes how long?
   koi wait --for master          return when a master is promoted with all its critical services
   koi maintenance on             run no hooks and elect nobody, while you work on it
@@ -154,7 +156,7 @@ pub(crate) enum Command {
     /// Show what happens as it happens
     Events(Events),
     /// Show recent failures
-    Failures,
+    Failures(OfGroup),
     /// Wait until the cluster has a master, has a leader, or is healthy
     Wait(Wait),
     /// Make a node the master, and leave manual mode
@@ -168,15 +170,15 @@ pub(crate) enum Command {
     )]
     Drill(Drill),
     /// Demote the master and choose none until `promote` or `elect` (manual mode)
-    Demote,
+    Demote(ForGroup),
     /// Leave manual mode: let the leader choose the master
-    Elect,
+    Elect(ForGroup),
     /// Allow services on a node again
-    Start(OnNode),
+    Start(OnNodeForGroup),
     /// Forbid services on a node: they are demoted and stopped
-    Stop(OnNode),
+    Stop(OnNodeForGroup),
     /// Forget a node's failures and let it try again
-    Recover(OnNode),
+    Recover(OnNodeForGroup),
     /// Switch maintenance mode: no hook runs anywhere, nobody is elected or demoted
     Maintenance {
         /// on or off
@@ -290,6 +292,8 @@ pub(crate) struct PromoteNode {
     /// Return when it is promoted with all its critical services, and say what took how long; -t is then for the whole wait [default: 60s]
     #[arg(long)]
     pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) of: ForGroup,
 }
 
 /// A command for one node.
@@ -297,6 +301,31 @@ pub(crate) struct PromoteNode {
 pub(crate) struct OnNode {
     /// Name or UUID [default: the asked node]
     pub(crate) node: Option<String>,
+}
+
+/// A command for one node, as far as a group goes.
+#[derive(Debug, Args)]
+pub(crate) struct OnNodeForGroup {
+    #[command(flatten)]
+    pub(crate) on: OnNode,
+    #[command(flatten)]
+    pub(crate) of: ForGroup,
+}
+
+/// A change of one group.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ForGroup {
+    /// Of which group; needed where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<Group>,
+}
+
+/// A question about one group, or all.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct OfGroup {
+    /// Only of this group [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<Group>,
 }
 
 /// `koi init`.
@@ -328,6 +357,8 @@ pub(crate) struct Events {
     /// Only those with a number from N on
     #[arg(long, value_name = "N")]
     pub(crate) since: Option<u64>,
+    #[command(flatten)]
+    pub(crate) of: OfGroup,
 }
 
 /// `koi wait`. Its `--timeout` is for the whole wait; `-t` stays what it is everywhere, the time for one answer.
@@ -339,6 +370,8 @@ pub(crate) struct Wait {
     /// How long to wait in all [default: 60s]
     #[arg(id = "wait_timeout", long = "timeout", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) of: OfGroup,
     /// Stands in for the global option, whose long name is taken here; clap copies the value to it.
     #[arg(id = "timeout", short = 't', value_name = "TIME", value_parser = duration, help = "How long one answer may take [default: 6s]")]
     _answer_timeout: Option<Duration>,

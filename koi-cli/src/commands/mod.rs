@@ -5,13 +5,11 @@ pub(crate) mod cluster;
 mod machine;
 mod plugins;
 
-use koi_proto::api::OnNode;
-
 use self::cluster::{drill, electors, events, operate, promote, show, wait, watch};
 use self::machine::{check, completions, config, identity, init, keygen};
 use self::plugins::manage;
 use crate::cli::{Cli, Command};
-use crate::connect::{self, Daemon};
+use crate::connect;
 use crate::demo;
 use crate::error::{CommandError, exit};
 use crate::output::Out;
@@ -26,22 +24,22 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
         Command::Status { node: None } => show::status(&daemon()?, out).await,
         Command::Status { node: Some(node) } => show::node(&daemon()?, node, out).await,
         Command::Tree => show::tree(&daemon()?, out).await,
-        Command::Failures => show::failures(&daemon()?, out).await,
+        Command::Failures(args) => show::failures(&daemon()?, args.group.as_ref(), out).await,
         Command::Watch => watch::watch(&daemon()?, out).await,
         Command::Events(args) => events::events(&daemon()?, args, out).await,
         Command::Wait(args) => wait::wait(&daemon()?, args, out).await,
         Command::Promote(args) => promote::promote(&daemon()?, args, out).await,
         Command::Drill(args) => drill::drill(&daemon()?, args, out).await,
-        Command::Demote => operate::order(&daemon()?, "demote", out).await,
-        Command::Elect => operate::order(&daemon()?, "elect", out).await,
+        Command::Demote(args) => operate::order(&daemon()?, "demote", args, out).await,
+        Command::Elect(args) => operate::order(&daemon()?, "elect", args, out).await,
         Command::Electors(args) => electors::electors(&daemon()?, args, out).await,
         Command::Bootstrap { dry_run, yes } => electors::bootstrap(&daemon()?, *dry_run, *yes, out).await,
         Command::ResetIdentity => identity::reset(options, out),
-        Command::Start(args) => on_node(&daemon()?, "start", args.node.as_deref(), out).await,
-        Command::Stop(args) => on_node(&daemon()?, "stop", args.node.as_deref(), out).await,
-        Command::Recover(args) => on_node(&daemon()?, "recover", args.node.as_deref(), out).await,
+        Command::Start(args) => operate::on_node(&daemon()?, "start", args, out).await,
+        Command::Stop(args) => operate::on_node(&daemon()?, "stop", args, out).await,
+        Command::Recover(args) => operate::on_node(&daemon()?, "recover", args, out).await,
         Command::Reconfigure(args) => operate::reconfigure(&daemon()?, args.node.as_deref(), out).await,
-        Command::ConfirmDown { node } => on_node(&daemon()?, "confirm-down", Some(node), out).await,
+        Command::ConfirmDown { node } => operate::confirm_down(&daemon()?, node, out).await,
         Command::Maintenance { state } => operate::maintenance(&daemon()?, *state, out).await,
         Command::Check => check::check(options, out),
         Command::Config(args) => config::config(options, args, out),
@@ -56,8 +54,4 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
         Command::Demo(args) => demo::demo(args, out).await,
         Command::Completions { shell } => completions::completions(*shell, out),
     }
-}
-
-async fn on_node(daemon: &Daemon, verb: &str, node: Option<&str>, out: Out) -> Result<u8, CommandError> {
-    operate::with(daemon, verb, &OnNode { node: node.map(str::to_owned) }, out).await
 }

@@ -177,7 +177,7 @@ async fn fail_service(cluster: &mut Cluster) -> StepResult {
         Journal::of(cluster).since(failed).into_iter().find(|n| n.node == master && n.is("status", "broken"));
     let seen = seen.ok_or_else(|| broken("a failover, but no status script saw the failure"))?;
     mend_database(cluster, &master)?;
-    cluster.command(&master, "recover", &OnNode { node: Some(master.clone()) }).await?;
+    cluster.command(&master, "recover", &OnNode { node: Some(master.clone()), ..OnNode::default() }).await?;
     healthy(cluster).await?;
     Ok(format!(
         "{master}'s database: {} begins to promote {} after its status saw it; recovered",

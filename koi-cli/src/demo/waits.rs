@@ -108,7 +108,7 @@ pub(crate) async fn promoted_elsewhere(
 /// Promotes a node by hand; how long it took until all its services were promoted.
 pub(crate) async fn move_to(cluster: &Cluster, target: &str) -> Result<String, CommandError> {
     let asked = now();
-    let order = Promote { node: target.to_owned(), dry_run: false };
+    let order = Promote { node: target.to_owned(), ..Promote::default() };
     cluster.command("a", "promote", &order).await?;
     until(cluster, &format!("{target} to be master"), |status| {
         verdict::master(status).filter(|node| node.name == target).map(drop)

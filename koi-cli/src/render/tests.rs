@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use koi_proto::api::{
-    ClusterStatus, Done, Event, Failure, Failures, Local, NodeStatus, ServiceStatus, Status, WaitReason,
-    Waiting,
+    ClusterStatus, Done, Event, Failure, Failures, Group, Local, NodeStatus, ServiceStatus, Status,
+    WaitReason, Waiting,
 };
 
 use super::cluster::{done, drill, event, failures, local, node, promoted, status, tree};
@@ -15,11 +15,11 @@ use crate::commands::cluster::drill::Report;
 use crate::commands::cluster::drill::phases::{Bound, Phase};
 use crate::commands::cluster::promotion::{Promoted, Times};
 
-const PLAIN: View = View { width: 80, paint: Paint(false) };
+pub(super) const PLAIN: View = View { width: 80, paint: Paint(false) };
 const COLOUR: View = View { width: 80, paint: Paint(true) };
 const DAY_MS: u64 = 86_400_000;
 
-fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
+pub(super) fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
     ServiceStatus {
         name: name.into(),
         priority: Some(priority),
@@ -32,7 +32,7 @@ fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
 }
 
 /// A node with the services `vip`, `db` and `web` in one state.
-fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
+pub(super) fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
     let number = u32::from(name.as_bytes()[0] - b'a') + 1;
     NodeStatus {
         name: name.into(),
@@ -53,7 +53,7 @@ fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
     }
 }
 
-fn healthy() -> Status {
+pub(super) fn healthy() -> Status {
     Status {
         cluster: ClusterStatus {
             id: 13,
@@ -74,6 +74,7 @@ fn healthy() -> Status {
             runner("b", "Master", "Promoted"),
             runner("c", "Standby", "Started"),
         ],
+        groups: Vec::new(),
     }
 }
 
@@ -99,9 +100,10 @@ fn failed() -> Status {
     status
 }
 
-fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
+pub(super) fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
     Failure {
         node: node.into(),
+        group: Group::default(),
         service: service.into(),
         hook: "start".into(),
         message: "exit 2: RTNETLINK answers: Operation not permitted".into(),
@@ -180,12 +182,12 @@ fn five_hundred() -> Status {
     status
 }
 
-fn seen(value: &Status) -> String {
+pub(super) fn seen(value: &Status) -> String {
     fits(status::status(value, &PLAIN))
 }
 
 /// No line is longer than the screen is wide.
-fn fits(page: String) -> String {
+pub(super) fn fits(page: String) -> String {
     for line in page.lines() {
         assert!(text::width(line) <= PLAIN.width, "too long: {line:?}");
         assert_eq!(line.trim_end(), line, "a line ends in spaces");
@@ -426,6 +428,7 @@ fn what_happens() {
         kind: "hook-finished".into(),
         message: "vip: start ended after 12 ms: exit 2".into(),
         level: "error".into(),
+        group: Group::default(),
         service: Some("vip".into()),
         state: None,
     };
@@ -435,6 +438,8 @@ fn what_happens() {
     );
     (value.level, value.service, value.message) = ("info".into(), None, "a leads in term 2".into());
     assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c info    a leads in term 2\n");
+    (value.group, value.message) = ("web".parse().unwrap(), "c is to be master, epoch 7".into());
+    assert_eq!(event::event(&value, &PLAIN), "12:03:04.123Z c info    web: c is to be master, epoch 7\n");
 }
 
 fn measured(took_ms: u64) -> Option<Measured> {
@@ -446,7 +451,10 @@ fn a_promotion_that_is_done() {
     let times = Times { demoted: measured(21), granted: measured(34), promoted: measured(1_061) };
     let page = |from: Option<&str>, already, times| {
         let (node, from) = ("c".to_owned(), from.map(str::to_owned));
-        promoted::promoted(&Promoted { node, epoch: 65_538, from, already, times }, &PLAIN)
+        promoted::promoted(
+            &Promoted { node, group: Group::default(), epoch: 65_538, from, already, times },
+            &PLAIN,
+        )
     };
     assert_snapshot!(fits(
         page(Some("b"), false, times)

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use koi_proto::api::{Done, ErrorCode};
+use koi_proto::api::{ApiError, Done, ErrorBody, ErrorCode, Group, GroupOnNode, GroupStatus, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -78,18 +78,25 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 #[test]
 fn each_command_asks_for_its_own_thing() {
     let fake = Fake::saying(&Done { message: "it is done".into(), ..Done::default() });
-    let cases: [(&[&str], &str, serde_json::Value); 15] = [
-        (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false })),
-        (&["demote"], "POST /v1/demote", json!({})),
-        (&["elect"], "POST /v1/elect", json!({})),
+    let cases: [(&[&str], &str, serde_json::Value); 18] = [
+        (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false, "sole_group": true })),
+        (&["demote"], "POST /v1/demote", json!({ "sole_group": true })),
+        (&["elect"], "POST /v1/elect", json!({ "sole_group": true })),
+        (&["elect", "--group", "main"], "POST /v1/elect", json!({ "group": "main" })),
+        (&["demote", "--group", "web"], "POST /v1/groups/web/demote", json!({ "group": "web" })),
+        (
+            &["stop", "b", "--group", "web"],
+            "POST /v1/groups/web/stop",
+            json!({ "node": "b", "group": "web" }),
+        ),
         (&["bootstrap", "--yes"], "POST /v1/bootstrap", json!({ "dry_run": false })),
         (&["bootstrap", "--dry-run"], "POST /v1/bootstrap", json!({ "dry_run": true })),
         (&["electors", "add", "d"], "POST /v1/electors", json!({ "add": "d" })),
         (&["electors", "remove", "c"], "POST /v1/electors", json!({ "remove": "c" })),
         (&["electors", "replace", "c", "d"], "POST /v1/electors", json!({ "replace": "c", "by": "d" })),
-        (&["start"], "POST /v1/start", json!({ "node": null })),
-        (&["stop", "b"], "POST /v1/stop", json!({ "node": "b" })),
-        (&["recover", "b"], "POST /v1/recover", json!({ "node": "b" })),
+        (&["start"], "POST /v1/start", json!({ "node": null, "sole_group": true })),
+        (&["stop", "b"], "POST /v1/stop", json!({ "node": "b", "sole_group": true })),
+        (&["recover", "b"], "POST /v1/recover", json!({ "node": "b", "sole_group": true })),
         (&["reconfigure"], "POST /v1/reconfigure", json!({ "node": null, "wait_ms": 4500 })),
         (&["confirm-down", "b"], "POST /v1/confirm-down", json!({ "node": "b" })),
         (&["maintenance", "on"], "POST /v1/maintenance", json!({ "on": true })),
@@ -102,6 +109,67 @@ fn each_command_asks_for_its_own_thing() {
         assert_eq!(asked, request);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap(), body, "{args:?}");
     }
+}
+
+/// `b` is master of `main`, and `a` of `web`.
+fn two_groups() -> Status {
+    let mut status = healthy();
+    let web: Group = "web".parse().unwrap();
+    let main = GroupStatus { master: Some("b".into()), epoch: 65_537, ..GroupStatus::default() };
+    let other =
+        GroupStatus { name: web.clone(), master: Some("a".into()), epoch: 65_538, ..GroupStatus::default() };
+    status.groups = vec![main, other];
+    for (node, states) in status.nodes.iter_mut().zip([["Standby", "Master"], ["Master", "Standby"]]) {
+        let names = [Group::default(), web.clone()];
+        let on_node =
+            |(name, state): (Group, &str)| GroupOnNode { name, state: state.into(), ..Default::default() };
+        node.groups = names.into_iter().zip(states).map(on_node).collect();
+    }
+    status
+}
+
+#[test]
+fn where_there_are_several_groups_one_is_named() {
+    let fake = Fake::saying(&two_groups());
+    for args in [&["promote", "a", "--wait"][..], &["drill", "switch-over", "--yes"]] {
+        let ran = fake.koi(args);
+        assert_eq!(ran.code, Some(1), "{args:?}: {ran:?}");
+        assert!(
+            ran.stderr.contains("there are several groups, and this is for one of them: main, web"),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("--group web"), "{ran:?}");
+    }
+    let ran = fake.koi(&["drill", "switch-over", "--yes", "--group", "mail"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "koi: there is no group mail\n     the groups are main, web\n")
+    );
+    assert!(fake.asked().iter().all(|(asked, _)| asked == "GET /v1/status"), "nothing was ordered");
+
+    let ran = fake.koi(&["wait", "--for", "master"]);
+    assert_eq!(ran.stdout, "b is master (epoch 65537), a is master of web (epoch 65538)\n", "{ran:?}");
+    let ran = fake.koi(&["wait", "--for", "master", "--group", "web"]);
+    assert_eq!(ran.stdout, "a is master of web (epoch 65538)\n", "{ran:?}");
+    let ran = fake.koi(&["wait", "--for", "master", "--group", "mail", "--timeout", "60s"]);
+    assert_eq!(ran.code, Some(1), "a cluster that is well knows all its groups: {ran:?}");
+    let ran = fake.koi(&["wait", "--for", "leader", "--group", "web"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let ran = fake.koi(&["demote", "--group", "a/b"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("not a name of a group"), "{ran:?}");
+}
+
+#[test]
+fn a_koid_that_knows_no_groups_is_named_as_the_reason() {
+    let fake = Fake::new(|asked| {
+        let path = asked.trim_start_matches("POST ");
+        Answer::Whole(404, serde_json::to_string(&ErrorBody { error: ApiError::no_command(path) }).unwrap())
+    });
+    let ran = fake.koi(&["demote", "--group", "web"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("knows no groups of services"), "{ran:?}");
+    assert_eq!(fake.asked()[0].0, "POST /v1/groups/web/demote", "it has no such path, so it does nothing");
 }
 
 #[test]

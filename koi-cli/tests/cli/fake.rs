@@ -143,6 +143,7 @@ pub(crate) fn healthy() -> Status {
             ..ClusterStatus::default()
         },
         nodes: vec![node("a", "Standby", "Started"), node("b", "Master", "Promoted")],
+        groups: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::limits;
 use crate::message::FailureNote;
 use crate::types::Time;
@@ -16,6 +17,7 @@ pub(crate) struct Failed {
     pub(crate) at: Time,
     /// The node's name.
     pub(crate) node: String,
+    pub(crate) group: GroupName,
     pub(crate) note: FailureNote,
 }
 
@@ -24,11 +26,12 @@ pub(crate) struct Failed {
 pub(crate) struct Failures(VecDeque<Failed>);
 
 impl Failures {
-    /// A node tells its last failure, with each report.
-    pub(crate) fn note(&mut self, node: &str, note: FailureNote, now: Time) {
+    /// A node tells its last failure in a group, with each report.
+    pub(crate) fn note(&mut self, node: &str, group: &GroupName, note: FailureNote, now: Time) {
         let at = now - note.ago;
         let same = |old: &Failed| {
             old.node == node
+                && old.group == *group
                 && old.note.service == note.service
                 && old.note.hook == note.hook
                 && at.since(old.at) < NEAR
@@ -40,7 +43,7 @@ impl Failures {
         if self.0.len() >= limits::FAILURES {
             self.0.pop_front();
         }
-        self.0.push_back(Failed { at, node: node.to_owned(), note });
+        self.0.push_back(Failed { at, node: node.to_owned(), group: group.clone(), note });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Failed> {

@@ -277,7 +277,11 @@ impl GroupRef<'_> {
             return Err(NotNowReason::NoRunner { node: name }.into());
         }
         let Some(seen) = self.recent_report(node) else {
-            return Err(NotNowReason::NotThere { node: name }.into());
+            let refusal = match self.seen_lately(node) {
+                Some(_) => NotNowReason::NoSuchGroup { node: name, group: self.group.clone() },
+                None => NotNowReason::NotThere { node: name },
+            };
+            return Err(refusal.into());
         };
         if record.stopped.contains(&node) {
             return Err(NotNowReason::StoppedByHand { node: name }.into());
@@ -316,6 +320,7 @@ impl GroupRef<'_> {
         if !self.acting() {
             return Err(CommandError::NotLeader { leader: self.known_leader() });
         }
+        self.knows_group(self.group)?;
         let id = self.resolve(node)?;
         let (next, answered) = self.promote(node)?;
         let name = self.name_of(id);

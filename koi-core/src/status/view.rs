@@ -90,6 +90,8 @@ pub struct GroupView {
     pub waiting: Vec<Waiting>,
     /// How the group is on each node that runs it.
     pub states: BTreeMap<NodeId, NodeState>,
+    /// Why it has failed, or what it waits for, on each node that says so.
+    pub reasons: BTreeMap<NodeId, String>,
     /// What this node does with it; none: it does not run it.
     pub own: Option<GroupRunnerView>,
 }
@@ -267,6 +269,8 @@ impl From<WaitReason> for Waiting {
 pub struct FailureView {
     /// The node's name.
     pub node: String,
+    /// The group.
+    pub group: GroupName,
     /// What happened, with service and hook.
     pub message: String,
     /// The service; empty: the node as a whole.

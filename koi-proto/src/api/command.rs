@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Scope;
+
 /// `POST /v1/promote`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -10,6 +12,9 @@ pub struct Promote {
     pub node: String,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// Of which group.
+    #[serde(flatten)]
+    pub scope: Scope,
 }
 
 /// A command for one node.
@@ -18,6 +23,9 @@ pub struct Promote {
 pub struct OnNode {
     /// Name or UUID; none: the node that is asked.
     pub node: Option<String>,
+    /// Of which group, for `start`, `stop` and `recover`.
+    #[serde(flatten)]
+    pub scope: Scope,
 }
 
 /// `POST /v1/reconfigure`.

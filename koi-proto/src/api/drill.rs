@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Group;
 use super::word::words;
 
 /// koid kills itself so long after it has answered [`DrillAction::Crash`]: the answer is on its way by then.
@@ -19,6 +20,9 @@ pub struct Drill {
     pub action: DrillAction,
     /// For `begin` and `end`: what is written into the node's events, at most 1000 characters.
     pub message: String,
+    /// For `begin` and `end`: the group that it is about.
+    #[serde(skip_serializing_if = "Group::is_main")]
+    pub group: Group,
     /// For `end`: it did not go as it should.
     pub amiss: bool,
     /// For `fail-status`: which service.

@@ -23,12 +23,27 @@ pub struct ApiError {
     pub hint: String,
 }
 
+/// How koid begins to say that it has no such command.
+const NO_COMMAND: &str = "there is no POST ";
+
+impl ApiError {
+    /// That there is no such command: an older koid answers so to one of a newer version.
+    pub fn no_command(path: &str) -> ApiError {
+        ApiError { code: ErrorCode::NotFound, message: format!("{NO_COMMAND}{path}"), hint: String::new() }
+    }
+
+    /// Whether it says so.
+    pub fn is_unknown_command(&self) -> bool {
+        self.code == ErrorCode::NotFound && self.message.starts_with(NO_COMMAND)
+    }
+}
+
 words! {
     /// What went wrong, for programs. The daemon answers the first eight; the others are said by the command itself.
     pub enum ErrorCode {
         /// The request is not understood (HTTP status 400, exit code 2).
         BadRequest = "bad-request",
-        /// No such path, or no such node (404, exit 1).
+        /// No such path, node or group (404, exit 1).
         NotFound = "not-found",
         /// The state of things does not allow it (409, exit 1).
         Refused = "refused",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Group;
 use super::status::ServiceState;
 use super::word::words;
 
@@ -21,6 +22,8 @@ pub struct Event {
     pub message: String,
     /// How grave it is.
     pub level: EventLevel,
+    /// The group that it is about; `main` where it is about none.
+    pub group: Group,
     /// The service it is about.
     pub service: Option<String>,
     /// The state that the service is in from now on; none: the event is no change of it, or an older koid does not say.

@@ -5,8 +5,9 @@
 //! | `GET /v1/status` | | [`Status`], the leader's view |
 //! | `GET /v1/local` | | [`Local`], the asked node itself (with `?node=NAME`: that node) |
 //! | `POST /v1/promote` | [`Promote`] | [`Done`] |
-//! | `POST /v1/demote`, `POST /v1/elect` | | [`Done`] |
+//! | `POST /v1/demote`, `POST /v1/elect` | [`Scope`] | [`Done`] |
 //! | `POST /v1/start`, `/v1/stop`, `/v1/recover` | [`OnNode`] | [`Done`] |
+//! | `POST /v1/groups/GROUP/promote`, `demote`, `elect`, `start`, `stop`, `recover` | as without `groups/GROUP` | [`Done`]; a koid that knows no groups does nothing |
 //! | `POST /v1/reconfigure` | [`Reconfigure`] | [`Done`] |
 //! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
 //! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
@@ -14,12 +15,14 @@
 //! | `POST /v1/electors` | [`ElectorsChange`] | [`Done`] |
 //! | `POST /v1/bootstrap` | [`Bootstrap`] | [`Done`], the asked node itself; its steps are the electors' names |
 //! | `POST /v1/drill` | [`Drill`] | [`Done`] |
-//! | `GET /v1/failures` | | [`Failures`] |
+//! | `GET /v1/failures` | | [`Failures`] (with `?group=NAME`: those of that group) |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
 //! | `GET /metrics` | | what the hooks of the asked node have cost, in the text format of Prometheus |
 //! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
-//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept, and then `?node=` as above |
+//! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept, and then `?node=` as above; `&group=NAME`: only those of that group |
+//!
+//! A command is for the group that its body names ([`Scope`]), and for `main` where it names none.
 //!
 //! A node that is not the leader passes on what only the leader can do. Errors are [`ErrorBody`] with a fitting status.
 //!
@@ -31,6 +34,7 @@ mod drill;
 mod electors;
 mod error;
 mod event;
+mod group;
 mod plugin;
 mod statistics;
 mod status;
@@ -42,6 +46,7 @@ pub use drill::{CRASH_AFTER, Drill, DrillAction};
 pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use event::{Event, EventLevel};
+pub use group::{Group, GroupOnNode, GroupStatus, Scope};
 pub use plugin::{
     Grant, OnDisk, Plugin, PluginCompiled, PluginConfigKey, PluginDetail, PluginKind, PluginSignature,
     PluginState, PluginUse, ServiceProblem, SignatureState,

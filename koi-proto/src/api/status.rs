@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::group::{Group, GroupOnNode, GroupStatus};
 use super::statistics::HandlerStatistics;
 use super::waiting::Waiting;
 use super::word::words;
@@ -13,6 +14,9 @@ pub struct Status {
     pub cluster: ClusterStatus,
     /// Each node that is known, by name.
     pub nodes: Vec<NodeStatus>,
+    /// Each group, `main` first, the others by name; empty: an older koid does not say, and there is `main` alone.
+    #[serde(default)]
+    pub groups: Vec<GroupStatus>,
 }
 
 /// The cluster as a whole.
@@ -23,11 +27,11 @@ pub struct ClusterStatus {
     pub id: u32,
     /// The leader's name.
     pub leader: Option<String>,
-    /// The master's name.
+    /// The name of the master of `main`.
     pub master: Option<String>,
-    /// The name of the node that is wanted as master and is not yet.
+    /// The name of the node that is wanted as master of `main` and is not yet.
     pub target: Option<String>,
-    /// The newest mastership's number.
+    /// The number of the newest mastership of `main`.
     pub epoch: u64,
     /// The leader's term.
     pub term: u64,
@@ -37,11 +41,11 @@ pub struct ClusterStatus {
     pub electors: u16,
     /// How many electors are heard from now, the asked one included.
     pub electors_seen: u16,
-    /// No master is chosen until an operator says so.
+    /// No master of `main` is chosen until an operator says so.
     pub manual: bool,
     /// No hook runs anywhere.
     pub maintenance: bool,
-    /// All is well: a leader acts, a master is promoted with all its critical services, no node has failed, is unclean or missing, every elector is
+    /// All is well: a leader acts, a master of each group is promoted with all its critical services, no node has failed, is unclean or missing, every elector is
     /// heard and hears, another runner could take over if there is one, maintenance mode is off, nothing is waited for, and there is no
     /// warning.
     pub healthy: bool,
@@ -49,9 +53,9 @@ pub struct ClusterStatus {
     pub warnings: Vec<String>,
     /// What the configuration, and what was measured, mean for a bad day, a sentence each: no fault, and it may stand where all is well.
     pub advice: Vec<String>,
-    /// The name of the node that would be master next; none: nobody could.
+    /// The name of the node that would be master of `main` next; none: nobody could.
     pub takeover: Option<String>,
-    /// What the cluster waits for before the next step, a sentence each: which node, until when, by which rule.
+    /// What the cluster, or `main`, waits for before the next step, a sentence each: which node, until when, by which rule.
     pub waiting: Vec<Waiting>,
     /// The name of the node that says all this. Without a leader that is only what this node sees.
     pub seen_by: String,
@@ -69,8 +73,10 @@ pub struct NodeStatus {
     pub id: String,
     /// `ip:port` that it was last heard from.
     pub address: Option<String>,
-    /// Its state.
+    /// Its state, as far as `main` goes.
     pub state: NodeState,
+    /// How it is in each group that it runs, `main` first; empty: it runs none, or an older koid does not say.
+    pub groups: Vec<GroupOnNode>,
     /// Whether it votes.
     pub elector: bool,
     /// Whether it runs services.
@@ -85,7 +91,7 @@ pub struct NodeStatus {
     pub last_failure: Option<Failure>,
     /// The version of koi that it runs.
     pub version: String,
-    /// An operator has stopped it.
+    /// An operator has stopped it, as far as `main` goes.
     pub stopped: bool,
     /// Stays out by its own configuration, or the whole cluster is in maintenance.
     pub maintenance: bool,
@@ -99,7 +105,7 @@ pub struct NodeStatus {
     pub message: String,
     /// Milliseconds until it tries again by itself after a failure; none: it does not.
     pub recovers_in_ms: Option<u64>,
-    /// Its services in the order of their priorities; none: it did not answer.
+    /// Its services, those of `main` first, of each group in the order of their priorities; none: it did not answer.
     pub services: Option<Vec<ServiceStatus>>,
 }
 
@@ -109,6 +115,8 @@ pub struct NodeStatus {
 pub struct ServiceStatus {
     /// Its name, without the priority.
     pub name: String,
+    /// The group that it belongs to.
+    pub group: Group,
     /// Its priority; none: independent.
     pub priority: Option<u8>,
     /// Which handler runs it.
@@ -202,9 +210,9 @@ pub struct Local {
     pub leader: Option<String>,
     /// The leader's API address (`ip:port`); none: it is itself, or unknown.
     pub leader_address: Option<String>,
-    /// Milliseconds that its lease on the mastership lasts; none: it has none.
+    /// Milliseconds that its lease on the mastership of `main` lasts; none: it has none.
     pub lease_ms: Option<u64>,
-    /// The mastership that it holds.
+    /// The mastership of `main` that it holds.
     pub epoch: Option<u64>,
     /// The newest term that it knows.
     pub term: u64,
@@ -233,6 +241,8 @@ pub struct Failures {
 pub struct Failure {
     /// The node.
     pub node: String,
+    /// The group.
+    pub group: Group,
     /// The service; empty: the node as a whole.
     pub service: String,
     /// The hook.

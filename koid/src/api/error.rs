@@ -1,6 +1,8 @@
 //! What is answered when something is not done: a code for programs, a sentence for people, and what to do next.
 
+use koi_core::group::GroupName;
 use koi_core::io::CommandError;
+use koi_core::reason::NotNowReason;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, ErrorCode};
 
@@ -46,6 +48,9 @@ pub(crate) fn from_request_error(failed: RequestError, view: Option<&View>) -> A
     match failed {
         RequestError::Refused(CommandError::NotLeader { .. }) => no_leader(view),
         RequestError::Refused(CommandError::UnknownNode(name)) => unknown_node(&name),
+        RequestError::Refused(CommandError::NotNow(why @ NotNowReason::UnknownGroup { .. })) => {
+            error(ErrorCode::NotFound, why.to_string(), why.hint())
+        }
         RequestError::Refused(CommandError::NotNow(why)) => {
             error(ErrorCode::Refused, why.to_string(), why.hint())
         }
@@ -67,13 +72,17 @@ pub(crate) fn from_request_error(failed: RequestError, view: Option<&View>) -> A
             failed.to_string(),
             "nothing has changed; give the command again, and `-t` more time",
         ),
+        RequestError::SeveralGroups(ref groups) => {
+            let other = groups.iter().find(|group| !group.is_main()).unwrap_or(&GroupName::MAIN);
+            error(ErrorCode::Refused, failed.to_string(), format!("say which, as `--group {other}`"))
+        }
         RequestError::Ending => error(ErrorCode::Refused, failed.to_string(), "ask another node"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
+    use koi_core::reason::{UnsafeReason, WaitReason};
 
     use super::super::endpoints::view::tests::view;
     use super::*;
@@ -89,6 +98,12 @@ mod tests {
             (CommandError::NotLeader { leader: None }, ErrorCode::NoLeader, 503),
             (CommandError::UnknownNode(text("x")), ErrorCode::NotFound, 404),
             (CommandError::NotNow(NotNowReason::Maintenance), ErrorCode::Refused, 409),
+            (
+                NotNowReason::UnknownGroup { group: "web".parse().unwrap(), known: vec![GroupName::MAIN] }
+                    .into(),
+                ErrorCode::NotFound,
+                404,
+            ),
             (CommandError::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), ErrorCode::Unsafe, 409),
             (CommandError::LostLeadership, ErrorCode::Timeout, 504),
         ];

@@ -202,7 +202,7 @@ async fn wrong_requests_are_refused_with_their_code() {
     let folder = tempfile::tempdir().unwrap();
     let (leader, other) = pair(folder.path()).await;
     for client in [&leader.local, &other.sealed] {
-        let unknown = Promote { node: "nobody".into(), dry_run: false };
+        let unknown = Promote { node: "nobody".into(), ..Promote::default() };
         let refused = [
             (client.post::<_, Done>("/v1/promote", &unknown).await, (404, "not-found")),
             (client.post::<_, Done>("/v1/promote", &json!({})).await, (400, "bad-request")),

@@ -15,7 +15,7 @@ use koi_core::types::Time;
 use koi_plugin_api::NewestEpoch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::{Cluster, REQUESTS, Request, RequestError, Snapshot};
+use super::handle::{Cluster, CommandScope, REQUESTS, Request, RequestError, Snapshot};
 use super::transport::{Transport, Wire};
 use crate::guardian_client::client::Guardian;
 use crate::hooks::executor::HookCommand;
@@ -215,11 +215,15 @@ impl EventLoop {
                 // Whoever asked may have gone.
                 let _ = reply.send(Err(RequestError::NotBegun));
             }
-            Request::Command { command, reply, .. } => {
+            Request::Command { scope, reply, .. } if scope.sole && self.has_several_groups() => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(RequestError::SeveralGroups(self.groups())));
+            }
+            Request::Command { scope: CommandScope { group, .. }, command, reply, .. } => {
                 let id = CommandId(self.next_command);
                 self.next_command += 1;
                 self.waiting.insert(id, reply);
-                self.handle(Input::Command { id, group: GroupName::MAIN, command });
+                self.handle(Input::Command { id, group, command });
             }
             Request::Snapshot { reply } => {
                 let now = sys::now();
@@ -235,6 +239,15 @@ impl EventLoop {
                 self.handle(Input::Configure(settings));
             }
         }
+    }
+
+    fn groups(&self) -> Vec<GroupName> {
+        let others = self.node.view(sys::now()).groups.into_iter().map(|group| group.name);
+        [GroupName::MAIN].into_iter().chain(others).collect()
+    }
+
+    fn has_several_groups(&self) -> bool {
+        self.groups().len() > 1
     }
 
     /// One input, then all that follows from it.
@@ -293,11 +306,11 @@ impl EventLoop {
                     let _ = reply.send(result.map_err(RequestError::Refused));
                 }
             }
-            Effect::Event { event, .. } => {
+            Effect::Event { group, event } => {
                 use koi_core::event::Event::{ServiceChanged, ServiceFound, ServiceGone};
                 self.moved |=
                     matches!(event, ServiceChanged { .. } | ServiceFound { .. } | ServiceGone { .. });
-                self.hub.push(&self.name, &event);
+                self.hub.push(&self.name, &group, &event);
             }
             Effect::Fence { reason } => fence::fence(self.fence, &reason),
             Effect::Finished => self.finished = true,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use koi_config::Fence;
+use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, HookEnd, Input, RunId};
 use koi_core::settings::Settings;
 use koi_core::view::View;
@@ -45,17 +46,43 @@ pub(crate) enum RequestError {
     Timeout(Duration),
     #[error("it was not begun: by the time it could be, nobody waited for it any more")]
     NotBegun,
+    #[error("there are several groups, and this is for one of them: {}", listed(.0))]
+    SeveralGroups(Vec<GroupName>),
     #[error("the daemon is ending")]
     Ending,
+}
+
+/// For which group a command is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommandScope {
+    /// The group that it is about, where that matters.
+    pub(crate) group: GroupName,
+    /// It is refused where there are several.
+    pub(crate) sole: bool,
+}
+
+fn listed(groups: &[GroupName]) -> String {
+    groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What is asked of the loop.
 #[derive(Debug)]
 pub(super) enum Request {
     Input(Input),
-    Command { command: Command, requester: Requester, reply: oneshot::Sender<Result<Answered, RequestError>> },
-    Snapshot { reply: oneshot::Sender<Snapshot> },
-    Configure { settings: Box<Settings>, wire: Box<Wire>, fence: Fence },
+    Command {
+        scope: CommandScope,
+        command: Command,
+        requester: Requester,
+        reply: oneshot::Sender<Result<Answered, RequestError>>,
+    },
+    Snapshot {
+        reply: oneshot::Sender<Snapshot>,
+    },
+    Configure {
+        settings: Box<Settings>,
+        wire: Box<Wire>,
+        fence: Fence,
+    },
 }
 
 impl Cluster {
@@ -82,13 +109,13 @@ impl Cluster {
     /// Carries out an operator's command, if its requester waits for it when it is its turn.
     pub(crate) async fn command(
         &self,
+        scope: &CommandScope,
         command: Command,
         requester: &Requester,
     ) -> Result<Answered, RequestError> {
         let (reply, answer) = oneshot::channel();
-        let asked =
-            self.requests.send(Request::Command { command, requester: requester.clone(), reply }).await;
-        asked.map_err(|_| RequestError::Ending)?;
+        let request = Request::Command { scope: scope.clone(), command, requester: requester.clone(), reply };
+        self.requests.send(request).await.map_err(|_| RequestError::Ending)?;
         let wait = requester.at_most(COMMAND_TIMEOUT);
         match tokio::time::timeout(wait, answer).await {
             Ok(Ok(result)) => result,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use koi_core::event::{Event, Level};
+use koi_core::group::GroupName;
 use koi_proto::api;
 use tokio::sync::broadcast;
 
@@ -34,10 +35,10 @@ impl EventHub {
         EventHub { ring: Arc::new(Mutex::new(Ring { kept: VecDeque::new(), next: 1, followers })) }
     }
 
-    /// Keeps an event of the node called `node`, tells the followers, and logs it. Routine is logged only: it would push
+    /// Keeps an event of the node called `node` about a group, tells the followers, and logs it. Routine is logged only: it would push
     /// out what people look for.
-    pub(crate) fn push(&self, node: &str, event: &Event) {
-        log(event);
+    pub(crate) fn push(&self, node: &str, group: &GroupName, event: &Event) {
+        log(group, event);
         if event.is_routine() {
             return;
         }
@@ -46,6 +47,7 @@ impl EventHub {
             kind: event.kind().to_owned(),
             message: event.to_string(),
             level: crate::api::states::event_level(event.level()),
+            group: group.into(),
             service: event.service().map(str::to_owned),
             state: match event {
                 Event::ServiceChanged { to, .. } => Some(crate::api::states::service_state(*to)),
@@ -56,7 +58,7 @@ impl EventHub {
     }
 
     /// The same for what is said of a drill.
-    pub(crate) fn push_drill(&self, node: &str, message: &str, level: api::EventLevel) {
+    pub(crate) fn push_drill(&self, node: &str, group: api::Group, message: &str, level: api::EventLevel) {
         match level {
             api::EventLevel::Warning | api::EventLevel::Error => tracing::warn!("{message}"),
             api::EventLevel::Info | api::EventLevel::Unknown(_) => tracing::info!("{message}"),
@@ -66,6 +68,7 @@ impl EventHub {
             kind: DRILL.to_owned(),
             message: message.to_owned(),
             level,
+            group,
             ..api::Event::default()
         });
     }
@@ -96,13 +99,14 @@ impl EventHub {
     }
 }
 
-fn log(event: &Event) {
+fn log(group: &GroupName, event: &Event) {
     let service = event.service();
+    let group = (!group.is_main()).then(|| group.as_str());
     match event.level() {
-        Level::Error => tracing::error!(service, "{event}"),
-        Level::Warning => tracing::warn!(service, "{event}"),
-        Level::Info if event.is_routine() => tracing::debug!(service, "{event}"),
-        Level::Info => tracing::info!(service, "{event}"),
+        Level::Error => tracing::error!(service, group, "{event}"),
+        Level::Warning => tracing::warn!(service, group, "{event}"),
+        Level::Info if event.is_routine() => tracing::debug!(service, group, "{event}"),
+        Level::Info => tracing::info!(service, group, "{event}"),
     }
 }
 
@@ -121,14 +125,14 @@ mod tests {
         let hub = EventHub::new();
         assert_eq!(hub.newest(), 0);
         for n in 0..KEPT + 5 {
-            hub.push("a", &Event::NodeSeen { node: format!("n{n}") });
+            hub.push("a", &GroupName::MAIN, &Event::NodeSeen { node: format!("n{n}") });
         }
         let (kept, mut following) = hub.follow(0);
         assert_eq!(kept.len(), KEPT);
         assert_eq!((kept[0].number, kept[0].kind.as_str()), (6, "node-seen"));
         let (late, _) = hub.follow(KEPT as u64 + 5);
         assert_eq!((late.len(), late[0].number), (1, hub.newest()));
-        hub.push("a", &Event::Joined { votes: true });
+        hub.push("a", &GroupName::MAIN, &Event::Joined { votes: true });
         assert_eq!(following.recv().await.unwrap().number, KEPT as u64 + 6);
     }
 }

@@ -61,7 +61,15 @@ pub(crate) fn line(view: &View) -> String {
     };
     let master =
         view.record.main.master.as_ref().map_or("no master".to_owned(), |m| format!("{} is master", m.name));
+    let others = view.groups.iter().map(|group| {
+        let master = view.record.group(&group.name).master.as_ref();
+        master.map_or_else(
+            || format!("; {}: no master", group.name),
+            |m| format!("; {}: {} is master", group.name, m.name),
+        )
+    });
+    let others: String = others.collect();
     let waiting_for =
         view.waiting.first().map(|w| format!("; waiting: {}", waiting::sentence(w))).unwrap_or_default();
-    format!("{own}; {leader}; {master}{waiting_for}")
+    format!("{own}; {leader}; {master}{others}{waiting_for}")
 }

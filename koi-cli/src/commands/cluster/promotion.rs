@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use koi_proto::api::{Done, ErrorCode, NodeStatus, Promote, ServiceState, Status};
+use koi_proto::api::{ErrorCode, Group, NodeStatus, Promote, Scope, ServiceState, Status};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::chronicle::{Chronicle, Entry, Measured, Moment};
+use super::operate;
 use super::show::{self, STATUS};
 use crate::cli::ANSWER_TIMEOUT;
 use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
 use crate::output::PassingLine;
+use crate::render::cluster::group::GroupIn;
 use crate::render::cluster::verdict::{self, Reason, Verdict};
 use crate::render::layout::clock::span_of;
 
@@ -22,6 +24,8 @@ pub(crate) struct Promotion<'p> {
     pub(crate) daemon: &'p Daemon,
     /// Name or UUID of the node.
     pub(crate) node: &'p str,
+    /// Of which group; none: of the only one.
+    pub(crate) group: Option<&'p Group>,
     pub(crate) within: Duration,
     pub(crate) progress: &'p PassingLine,
 }
@@ -30,6 +34,7 @@ pub(crate) struct Promotion<'p> {
 #[derive(Debug)]
 pub(crate) struct Promoted {
     pub(crate) node: String,
+    pub(crate) group: Group,
     pub(crate) epoch: u64,
     /// Who was master before; none: nobody.
     pub(crate) from: Option<String>,
@@ -58,6 +63,7 @@ pub(crate) struct Times {
 /// What was so when the order was given.
 struct Order {
     to: String,
+    group: Group,
     /// The newest mastership by then.
     epoch: u64,
     from: Option<String>,
@@ -90,34 +96,39 @@ impl Promotion<'_> {
     pub(crate) async fn carry_out(&self) -> Result<(Promoted, Account), CommandError> {
         let deadline = Instant::now() + self.within;
         let before = self.leaders_view(deadline).await?;
+        let group = show::group(&before, self.group)?;
         let Some(node) = before.nodes.iter().find(|node| show::is(node, self.node)) else {
             return Err(show::unknown(&before.nodes, self.node));
         };
         let chronicle = Chronicle::begin(self.daemon, &before.nodes).await;
         let order = Order {
             to: node.name.clone(),
-            epoch: before.cluster.epoch,
-            from: before.cluster.master.clone(),
+            group: group.name(),
+            epoch: group.epoch(),
+            from: group.master().cloned(),
             given: Instant::now(),
         };
         let given = chronicle.now();
         self.give(&order, deadline).await?;
         let status = self.until_promoted(&order, deadline, (&chronicle, given)).await?;
-        let already = status.cluster.epoch == order.epoch;
-        let told = if already { Vec::new() } else { chronicle.since(given).await };
+        let epoch = GroupIn::find(&status, &order.group).map_or(order.epoch, |group| group.epoch());
+        let already = epoch == order.epoch;
+        let mut told = if already { Vec::new() } else { chronicle.since(given).await };
+        told.retain(|entry| entry.event.group == order.group);
         let times = Times::read(&told, &order, given);
-        let epoch = status.cluster.epoch;
-        let promoted = Promoted { node: order.to, epoch, from: order.from, already, times };
+        let Order { to: node, group, from, .. } = order;
+        let promoted = Promoted { node, group, epoch, from, already, times };
         Ok((promoted, Account { told, ordered: given }))
     }
 
     /// Gives the order until it is taken. A leader that is lost meanwhile may have taken it, or not: the next one knows.
     async fn give(&self, order: &Order, deadline: Instant) -> Result<(), CommandError> {
-        let body = Promote { node: self.node.to_owned(), dry_run: false };
+        let scope = Scope::named(self.group);
+        let body = Promote { node: self.node.to_owned(), dry_run: false, scope };
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let asked = self.daemon.within(left.min(ANSWER_TIMEOUT));
-            let failed = match asked.post::<Done>("/v1/promote", &body).await {
+            let failed = match operate::give(&asked, "promote", &body.scope, &body).await {
                 Ok(_) => return Ok(()),
                 Err(failed) if failed.may_pass() => failed,
                 Err(refused) => return Err(refused),
@@ -128,8 +139,7 @@ impl Promotion<'_> {
             self.draw(deadline, failed.message());
             sleep(PERIOD).await;
             let Ok(status) = self.leaders_view(deadline).await else { return Err(failed) };
-            let wanted = Some(&order.to);
-            if status.cluster.target.as_ref() == wanted || status.cluster.master.as_ref() == wanted {
+            if order.group_in(&status).is_some_and(|group| order.is_wanted(group)) {
                 return Ok(());
             }
         }
@@ -208,37 +218,50 @@ impl Promotion<'_> {
 }
 
 impl Order {
+    fn group_in<'s>(&self, status: &'s Status) -> Option<GroupIn<'s>> {
+        GroupIn::find(status, &self.group)
+    }
+
+    fn is_wanted(&self, group: GroupIn<'_>) -> bool {
+        let wanted = Some(&self.to);
+        group.target() == wanted || group.master() == wanted
+    }
+
     fn progress(&self, status: &Status) -> Progress {
         if !is_leaders(status) {
             return Progress::Waits(waits(status));
         }
+        let Some(group) = self.group_in(status) else {
+            return Progress::Waits(format!("no node tells of the group {}", self.group));
+        };
         // Who is silent says nothing of its services.
-        if verdict::master(status).is_some_and(|master| master.name == self.to && master.services.is_some()) {
+        if group.promoted_master().is_some_and(|master| master.name == self.to && master.services.is_some()) {
             return Progress::Promoted;
         }
-        let cluster = &status.cluster;
-        let node = status.nodes.iter().find(|node| node.name == self.to);
-        if let Some(master) =
-            cluster.master.as_ref().filter(|master| **master != self.to && cluster.epoch > self.epoch)
-        {
+        let (epoch, node) = (group.epoch(), status.nodes.iter().find(|node| node.name == self.to));
+        if let Some(master) = group.master().filter(|master| **master != self.to && epoch > self.epoch) {
             let why = node.and_then(|node| self.failure(node));
-            return Progress::Overtaken { master: master.clone(), epoch: cluster.epoch, why };
+            return Progress::Overtaken { master: master.clone(), epoch, why };
         }
-        let wanted = Some(&self.to);
-        let is_wanted = cluster.target.as_ref() == wanted || cluster.master.as_ref() == wanted;
         // Nobody is master for a moment, between it and the next one.
-        if !is_wanted && cluster.epoch == self.epoch {
+        if !self.is_wanted(group) && epoch == self.epoch {
             return Progress::Withdrawn;
         }
         match node.and_then(|node| self.failure(node)) {
             Some(why) => Progress::Failed(why),
-            None => Progress::Waits(format!("{}{}", waits(status), node.map(unready).unwrap_or_default())),
+            None => {
+                let unready = node.map(|node| unready(node, group)).unwrap_or_default();
+                Progress::Waits(format!("{}{unready}", waits_in(status, group)))
+            }
         }
     }
 
     /// How the node has failed since the order.
     fn failure(&self, node: &NodeStatus) -> Option<String> {
         let failure = node.last_failure.as_ref()?;
+        if failure.group != self.group {
+            return None;
+        }
         let is_new = Duration::from_millis(failure.ago_ms) < self.given.elapsed();
         let at = match failure.service.is_empty() {
             true => String::new(),
@@ -259,9 +282,14 @@ pub(crate) fn waits(status: &Status) -> String {
     said.unwrap_or_else(|| Reason::for_verdict(status, Verdict::from_status(status)).text)
 }
 
+/// The same as far as a group goes.
+fn waits_in(status: &Status, group: GroupIn<'_>) -> String {
+    group.waiting().first().map_or_else(|| waits(status), verdict::waiting)
+}
+
 /// What the services say that keep a node from being promoted: `; vip: still syncing`.
-fn unready(node: &NodeStatus) -> String {
-    let services = node.services.iter().flatten().filter(|service| !service.promotable);
+fn unready(node: &NodeStatus, group: GroupIn<'_>) -> String {
+    let services = group.services(node).into_iter().filter(|service| !service.promotable);
     let said =
         services.filter_map(|service| Some(format!("; {}: {}", service.name, service.message.as_ref()?)));
     said.collect()
@@ -271,25 +299,30 @@ fn overtaken(order: &Order, failure: Option<&str>, master: &str, epoch: u64) -> 
     let again = if order.from.as_deref() == Some(master) { " again" } else { "" };
     let why = failure.map_or_else(|| format!("{} was not promoted", order.to), str::to_owned);
     let message = format!("{why}; {master} is master{again} (epoch {epoch})");
+    let option = if order.group.is_main() { String::new() } else { format!(" --group {}", order.group) };
     let hint = format!(
-        "`koi status {0}` and `koi failures` say more; `koi recover {0}` when it is mended",
+        "`koi status {0}` and `koi failures` say more; `koi recover{option} {0}` when it is mended",
         order.to
     );
     CommandError::local(message, hint)
 }
 
 fn withdrawn(order: &Order, status: &Status, failure: Option<&str>, told: &[Entry]) -> CommandError {
-    let stands = match (&status.cluster.target, &status.cluster.master) {
+    let group = order.group_in(status).unwrap_or(GroupIn::main(status));
+    let stands = match (group.target(), group.master()) {
         (Some(target), _) => format!("{target} is to become master"),
         (None, Some(master)) => format!("{master} is master"),
         (None, None) => "there is no master".to_owned(),
     };
     let own = format!("{} is to be master", order.to);
-    let said = told.iter().map(|entry| &entry.event).rfind(|event| match event.kind.as_str() {
-        "target-dropped" => true,
-        "commanded" => !event.message.starts_with(&own),
-        _ => false,
-    });
+    let said =
+        told.iter().map(|entry| &entry.event).filter(|event| event.group == order.group).rfind(|event| {
+            match event.kind.as_str() {
+                "target-dropped" => true,
+                "commanded" => !event.message.starts_with(&own),
+                _ => false,
+            }
+        });
     let why =
         said.map(|event| format!("{}: {}", event.node, event.message)).or_else(|| failure.map(str::to_owned));
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();

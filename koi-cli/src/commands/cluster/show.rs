@@ -1,12 +1,13 @@
 //! Commands that ask once and show the answer.
 
-use koi_proto::api::{ErrorCode, Failures, Local, NodeState, NodeStatus, Status};
+use koi_proto::api::{ErrorCode, Failures, Group, Local, NodeState, NodeStatus, Status};
 use serde_json::Value;
 
 use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
 use crate::output::Out;
 use crate::render;
+use crate::render::cluster::group::{self, GroupIn};
 use crate::render::cluster::verdict::Verdict;
 
 /// Where the leader's view is.
@@ -32,7 +33,9 @@ pub(crate) async fn node(daemon: &Daemon, wanted: &str, out: Out) -> Result<u8, 
     let node = &nodes[index];
     let raw = answer.raw.pointer(&format!("/nodes/{index}")).unwrap_or(&Value::Null);
     out.show(raw, |view| render::cluster::node::node(node, view))?;
-    let amiss = node.unclean || matches!(node.state, NodeState::Failed | NodeState::Disconnected);
+    let is_amiss = |state: &NodeState| matches!(state, NodeState::Failed | NodeState::Disconnected);
+    let mut states = node.groups.iter().map(|of| &of.state).chain([&node.state]);
+    let amiss = node.unclean || states.any(is_amiss);
     Ok(if amiss { exit::DEGRADED } else { exit::WELL })
 }
 
@@ -46,6 +49,32 @@ pub(crate) fn unknown(nodes: &[NodeStatus], wanted: &str) -> CommandError {
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let hint = format!("known are: {}", names.join(", "));
     CommandError::new(exit::FAILED, ErrorCode::NotFound, format!("no node {wanted} is known"), hint)
+}
+
+/// The group that a command names. Where none is named and there are several, that is a mistake.
+pub(crate) fn group<'s>(status: &'s Status, wanted: Option<&Group>) -> Result<GroupIn<'s>, CommandError> {
+    let Some(wanted) = wanted else {
+        if !group::are_several(status) {
+            return Ok(GroupIn::main(status));
+        }
+        let message =
+            format!("there are several groups, and this is for one of them: {}", group::names(status));
+        let other = status.groups.iter().find(|group| !group.name.is_main());
+        let example = other.map(|group| group.name.clone()).unwrap_or_default();
+        let hint = format!("say which, as `--group {example}`");
+        return Err(CommandError::new(exit::FAILED, ErrorCode::Refused, message, hint));
+    };
+    GroupIn::find(status, wanted).ok_or_else(|| unknown_group(status, wanted))
+}
+
+/// There is no such group.
+pub(crate) fn unknown_group(status: &Status, wanted: &Group) -> CommandError {
+    let hint = match status.groups.is_empty() {
+        true => "koid of the leader is older than this koi, and knows no groups of services: upgrade it"
+            .to_owned(),
+        false => format!("the groups are {}", group::names(status)),
+    };
+    CommandError::new(exit::FAILED, ErrorCode::NotFound, format!("there is no group {wanted}"), hint)
 }
 
 /// `koi tree`.
@@ -63,8 +92,9 @@ pub(crate) async fn local(daemon: &Daemon, out: Out) -> Result<u8, CommandError>
 }
 
 /// `koi failures`.
-pub(crate) async fn failures(daemon: &Daemon, out: Out) -> Result<u8, CommandError> {
-    let answer = daemon.get::<Failures>("/v1/failures").await?;
+pub(crate) async fn failures(daemon: &Daemon, group: Option<&Group>, out: Out) -> Result<u8, CommandError> {
+    let path = group.map_or_else(|| "/v1/failures".to_owned(), |group| format!("/v1/failures?group={group}"));
+    let answer = daemon.get::<Failures>(&path).await?;
     out.show(&answer.raw, |view| render::cluster::failures::failures(&answer.value, view))?;
     Ok(exit::WELL)
 }

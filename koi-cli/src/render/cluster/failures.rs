@@ -16,15 +16,22 @@ pub(crate) fn failures(failures: &Failures, view: &View) -> String {
         return "no failures\n".to_owned();
     }
     let mut table = Table::new(0, NAME);
-    table.heads(&["AGO", "NODE", "SERVICE", "HOOK", "WHAT"]);
+    let several = failures.failures.iter().any(|failure| !failure.group.is_main());
+    match several {
+        true => table.heads(&["AGO", "NODE", "GROUP", "SERVICE", "HOOK", "WHAT"]),
+        false => table.heads(&["AGO", "NODE", "SERVICE", "HOOK", "WHAT"]),
+    }
     for failure in &failures.failures {
-        table.row(vec![
-            span(failure.ago_ms).into(),
-            Cell::new(&failure.node),
+        let mut row = vec![span(failure.ago_ms).into(), Cell::new(&failure.node)];
+        if several {
+            row.push(Cell::new(failure.group.as_str()));
+        }
+        row.extend([
             Cell::new(&failure.service),
             Cell::new(&failure.hook),
             Cell::new(&failure.message).tone(Tone::Bad),
         ]);
+        table.row(row);
     }
     table.draw_wrapped(view)
 }

@@ -5,6 +5,7 @@ pub(crate) mod drill;
 pub(crate) mod electors;
 pub(crate) mod event;
 pub(crate) mod failures;
+pub(crate) mod group;
 pub(crate) mod local;
 pub(crate) mod node;
 mod problems;

@@ -1,6 +1,6 @@
 //! `koi status NODE`: one node with all its services.
 
-use koi_proto::api::{Failure, NodeAction, NodeState, NodeStatus, ServiceStatus};
+use koi_proto::api::{Failure, GroupOnNode, NodeAction, NodeState, NodeStatus, ServiceStatus};
 
 use super::service;
 use crate::render::layout::Tone;
@@ -21,8 +21,8 @@ pub(crate) fn flags(node: &NodeStatus) -> String {
 }
 
 /// The tone of a node's state.
-pub(crate) fn tone(node: &NodeStatus) -> Tone {
-    match node.state {
+pub(crate) fn tone(state: &NodeState) -> Tone {
+    match state {
         NodeState::Failed | NodeState::Disconnected => Tone::Bad,
         NodeState::Master => Tone::Good,
         NodeState::Live => Tone::Warn,
@@ -43,8 +43,20 @@ pub(crate) fn node(node: &NodeStatus, view: &View) -> String {
 pub(crate) fn title(node: &NodeStatus, view: &View) -> String {
     let paint = view.paint;
     let name = paint.head(&text::clean(&node.name));
-    let state = paint.tone(tone(node), &text::clean(node.state.as_str()));
+    let state = match runs_several(node) {
+        true => {
+            let states: Vec<String> =
+                node.groups.iter().map(|of| format!("{} {}", of.name, of.state)).collect();
+            text::clean(&states.join(", "))
+        }
+        false => paint.tone(tone(&node.state), &text::clean(node.state.as_str())),
+    };
     format!("{name}: {state} {}\n", flags(node))
+}
+
+/// Whether it runs more groups than one.
+pub(crate) fn runs_several(node: &NodeStatus) -> bool {
+    node.groups.len() > 1
 }
 
 /// What is known of the node itself.
@@ -75,7 +87,26 @@ pub(crate) fn facts(node: &NodeStatus, view: &View) -> String {
     say("seen", &seen(node.seen_ms), Tone::Plain);
     say("up", &span(node.uptime_ms), Tone::Plain);
     say("action", node.action.as_ref().map(NodeAction::as_str).unwrap_or_default(), Tone::Plain);
+    for of in node.groups.iter().filter(|of| !of.name.is_main()) {
+        lines.push_str(&fact(of.name.as_str(), &group(of), tone(&of.state), view));
+    }
     lines
+}
+
+/// How a node is in a group other than `main`.
+fn group(of: &GroupOnNode) -> String {
+    let mut parts = vec![of.state.to_string()];
+    if of.stopped {
+        parts.push(format!("stopped by hand, until `koi start --group {}`", of.name));
+    }
+    parts.extend(of.epoch.map(|epoch| format!("epoch {epoch}")));
+    parts.extend(of.lease_ms.map(|ms| format!("its lease lasts {} more", span(ms))));
+    parts.extend(of.action.as_ref().map(|action| format!("action {action}")));
+    if !of.message.is_empty() {
+        parts.push(of.message.clone());
+    }
+    parts.extend(of.recovers_in_ms.map(|ms| format!("tries again in {}", span(ms))));
+    parts.join(", ")
 }
 
 fn last_failure(failure: &Failure) -> String {
@@ -93,17 +124,29 @@ pub(crate) fn services(node: &NodeStatus, view: &View) -> String {
         return "\nno services\n".to_owned();
     }
     let mut table = Table::new(0, NAME);
-    table.heads(&["PRIO", "SERVICE", "STATE", "", "HANDLER", "SCORE", "HOOK"]);
+    let several = runs_several(node);
+    let heads = ["PRIO", "SERVICE", "STATE", "", "HANDLER", "SCORE", "HOOK"];
+    table.heads(
+        &heads
+            .into_iter()
+            .take(2)
+            .chain(several.then_some("GROUP"))
+            .chain(heads.into_iter().skip(2))
+            .collect::<Vec<_>>(),
+    );
     for service in services {
-        table.row(vec![
-            Cell::new(service::priority(service)).tone(Tone::Dim),
-            Cell::new(&service.name),
+        let mut row = vec![Cell::new(service::priority(service)).tone(Tone::Dim), Cell::new(&service.name)];
+        if several {
+            row.push(Cell::new(service.group.as_str()));
+        }
+        row.extend([
             Cell::new(&service.state).tone(service::tone(service)),
             service::mark(service).into(),
             Cell::new(&service.handler).tone(Tone::Dim),
             service.score.map(|score| score.to_string()).unwrap_or_default().into(),
             service::doing(service).into(),
         ]);
+        table.row(row);
     }
     format!("\n{}", with_remarks(&table.draw(view), services, view))
 }

@@ -1,8 +1,8 @@
 //! What is below the table of nodes: why nodes and services are not as they should be.
 
-use koi_proto::api::{NodeState, NodeStatus, ServiceStatus, Status};
+use koi_proto::api::{GroupOnNode, NodeState, NodeStatus, ServiceStatus, Status};
 
-use super::service;
+use super::{node, service};
 use crate::render::layout::Tone;
 use crate::render::layout::clock::span;
 use crate::render::layout::table::{Cell, Table, hanging};
@@ -23,12 +23,12 @@ pub(crate) fn problems(status: &Status, view: &View) -> String {
 }
 
 fn messages(status: &Status, view: &View) -> String {
-    let messages: Vec<(&NodeStatus, String)> =
-        status.nodes.iter().map(|node| (node, message(node))).filter(|(_, said)| !said.is_empty()).collect();
+    let messages: Vec<(String, String, Tone)> =
+        status.nodes.iter().flat_map(of_node).filter(|(_, said, _)| !said.is_empty()).collect();
     let mut drawn: String = messages
         .iter()
         .take(NODES)
-        .map(|(node, said)| hanging(&format!("  {}: ", text::clean(&node.name)), said, tone(node), view))
+        .map(|(who, said, tone)| hanging(&format!("  {}: ", text::clean(who)), said, *tone, view))
         .collect();
     let more = messages.len().saturating_sub(NODES);
     if more > 0 {
@@ -37,18 +37,30 @@ fn messages(status: &Status, view: &View) -> String {
     drawn
 }
 
+/// Who needs what: a node, in each group where it runs several.
+fn of_node(node: &NodeStatus) -> Vec<(String, String, Tone)> {
+    let tone = |state: &NodeState| {
+        if node.unclean || *state == NodeState::Failed { Tone::Bad } else { Tone::Plain }
+    };
+    if !node::runs_several(node) {
+        let said = message(&node.message, node.recovers_in_ms);
+        return vec![(node.name.clone(), said, tone(&node.state))];
+    }
+    let of_group = |of: &GroupOnNode| {
+        let who = format!("{}, {}", node.name, of.name);
+        (who, message(&of.message, of.recovers_in_ms), tone(&of.state))
+    };
+    node.groups.iter().map(of_group).collect()
+}
+
 /// What a node needs, and when it tries again by itself.
-fn message(node: &NodeStatus) -> String {
-    let again = node.recovers_in_ms.map(|ms| format!("tries again in {}", span(ms)));
-    let parts: Vec<&str> = [text::open(&node.message), again.as_deref().unwrap_or_default()]
+fn message(message: &str, recovers_in_ms: Option<u64>) -> String {
+    let again = recovers_in_ms.map(|ms| format!("tries again in {}", span(ms)));
+    let parts: Vec<&str> = [text::open(message), again.as_deref().unwrap_or_default()]
         .into_iter()
         .filter(|p| !p.is_empty())
         .collect();
     parts.join("; ")
-}
-
-fn tone(node: &NodeStatus) -> Tone {
-    if node.unclean || node.state == NodeState::Failed { Tone::Bad } else { Tone::Plain }
 }
 
 fn services(status: &Status, view: &View) -> String {

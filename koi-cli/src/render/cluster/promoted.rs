@@ -11,13 +11,14 @@ use crate::render::layout::table::hanging;
 
 /// Who is master, and how long after the order each step was done.
 pub(crate) fn promoted(promoted: &Promoted, view: &View) -> String {
-    let Promoted { node, epoch, from, already, times } = promoted;
+    let Promoted { node, group, epoch, from, already, times } = promoted;
+    let of = if group.is_main() { String::new() } else { format!(" of {group}") };
     let place = match (already, from) {
         (true, _) => " already, with all its critical services".to_owned(),
         (false, Some(from)) if from != node => format!(", in place of {from}"),
         (false, _) => String::new(),
     };
-    let mut page = hanging("", &format!("{node} is master (epoch {epoch}){place}"), Tone::Plain, view);
+    let mut page = hanging("", &format!("{node} is master{of} (epoch {epoch}){place}"), Tone::Plain, view);
     if *already {
         return page;
     }

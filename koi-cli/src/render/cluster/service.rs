@@ -19,7 +19,7 @@ const STATES: [ServiceState; 9] = [
 ];
 
 /// How a node's services are: `3 promoted`, or `1 failed, 2 stopped`.
-pub(crate) fn counts(services: &[ServiceStatus]) -> String {
+pub(crate) fn counts(services: &[&ServiceStatus]) -> String {
     let count = |word: &str, n: usize| (n > 0).then(|| format!("{n} {}", word.to_lowercase()));
     let disabled = services.iter().filter(|s| s.disabled).count();
     let enabled = || services.iter().filter(|s| !s.disabled);
@@ -32,12 +32,13 @@ pub(crate) fn counts(services: &[ServiceStatus]) -> String {
     if parts.is_empty() { "no services".to_owned() } else { parts.join(", ") }
 }
 
-/// Whether nothing needs to be said of a service, given what its node is.
+/// Whether nothing needs to be said of a service, given what its node is in its group.
 pub(crate) fn is_fine(service: &ServiceStatus, node: &NodeStatus) -> bool {
     if service.failed || service.disabled {
         return false;
     }
-    match node.state {
+    let of = node.groups.iter().find(|of| of.name == service.group);
+    match of.map_or(&node.state, |of| &of.state) {
         NodeState::Master => service.state == ServiceState::Promoted,
         NodeState::Standby | NodeState::Live => service.state == ServiceState::Started && service.promotable,
         NodeState::Stopped | NodeState::Disconnected | NodeState::Failed => {

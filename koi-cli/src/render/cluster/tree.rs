@@ -27,24 +27,37 @@ fn branch(node: &NodeStatus, last: bool, names: usize, view: &View) -> String {
     head.row(vec![
         format!("{twig}{}", text::pad(&text::clean(&node.name), names)).into(),
         node::flags(node).into(),
-        Cell::new(&node.state).tone(node::tone(node)),
+        state(node),
     ]);
     let mut drawn = head.draw(view);
     let mut leaves = Table::new(0, NAME);
     let services = node.services.as_deref().unwrap_or_default();
     for (index, service) in services.iter().enumerate() {
         let twig = if index + 1 == services.len() { "└─ " } else { "├─ " };
-        leaves.row(vec![
-            format!("{stem}{twig}{:>2} {}", service::priority(service), service.name).into(),
+        let mut row = vec![format!("{stem}{twig}{:>2} {}", service::priority(service), service.name).into()];
+        if node::runs_several(node) {
+            row.push(Cell::new(service.group.as_str()).tone(Tone::Dim));
+        }
+        row.extend([
             Cell::new(&service.state).tone(service::tone(service)),
             service::mark(service).into(),
             service::doing(service).into(),
             Cell::new(service::said(service)).tone(Tone::Dim),
         ]);
+        leaves.row(row);
     }
     drawn.push_str(&leaves.draw(view));
     if node.services.is_none() && node.runner {
         drawn.push_str(&format!("{stem}└─ {}\n", view.paint.dim("services unknown: it did not answer")));
     }
     drawn
+}
+
+/// Its state, in each group where it runs several.
+fn state(node: &NodeStatus) -> Cell {
+    if !node::runs_several(node) {
+        return Cell::new(&node.state).tone(node::tone(&node.state));
+    }
+    let states: Vec<String> = node.groups.iter().map(|of| format!("{} {}", of.name, of.state)).collect();
+    Cell::new(states.join(", "))
 }

@@ -1,8 +1,8 @@
 //! Is all well, and if not, why: the first line of a status and the exit code of `koi status`.
 
-use koi_proto::api::{
-    ClusterStatus, NodeAction, NodeState, NodeStatus, ServiceState, ServiceStatus, Status, Waiting,
-};
+use koi_proto::api::{ClusterStatus, NodeAction, NodeState, NodeStatus, ServiceState, Status, Waiting};
+
+use super::group::{self, GroupIn, are_several};
 
 use crate::render::layout::clock::span;
 use crate::render::layout::text;
@@ -16,7 +16,7 @@ pub(crate) enum Verdict {
     Warned,
     /// There is a master, and something is amiss.
     Degraded,
-    /// A leader, but no master.
+    /// A leader, and a group without a master.
     NoMaster,
     /// No leader. Whether there is a master cannot be known from here.
     NoLeader,
@@ -25,15 +25,14 @@ pub(crate) enum Verdict {
 impl Verdict {
     pub(crate) fn from_status(status: &Status) -> Verdict {
         let cluster = &status.cluster;
-        match (&cluster.leader, &cluster.master) {
+        let all_have_one = GroupIn::all(status).iter().all(|group| group.master().is_some());
+        match (&cluster.leader, all_have_one) {
             (None, _) => Verdict::NoLeader,
-            (Some(_), None) => Verdict::NoMaster,
-            (Some(_), Some(_)) if cluster.healthy && cluster.warnings.is_empty() => Verdict::Well,
-            (Some(_), Some(_)) if cluster.healthy => Verdict::Warned,
-            (Some(_), Some(_)) if degraded(status).is_none() && !cluster.warnings.is_empty() => {
-                Verdict::Warned
-            }
-            (Some(_), Some(_)) => Verdict::Degraded,
+            (Some(_), false) => Verdict::NoMaster,
+            (Some(_), true) if cluster.healthy && cluster.warnings.is_empty() => Verdict::Well,
+            (Some(_), true) if cluster.healthy => Verdict::Warned,
+            (Some(_), true) if degraded(status).is_none() && !cluster.warnings.is_empty() => Verdict::Warned,
+            (Some(_), true) => Verdict::Degraded,
         }
     }
 }
@@ -76,19 +75,34 @@ impl Reason {
             Verdict::Degraded => {
                 degraded(status).unwrap_or_else(|| Reason::own("the cluster is not as it should be"))
             }
-            Verdict::NoMaster if cluster.manual => {
-                Reason::own("manual mode, until `koi promote` or `koi elect`")
+            Verdict::NoMaster => {
+                let without = GroupIn::all(status).into_iter().find(|group| group.master().is_none());
+                no_master(status, without.unwrap_or_else(|| GroupIn::main(status)))
             }
-            Verdict::NoMaster if cluster.maintenance => {
-                Reason::own("maintenance, until `koi maintenance off`")
-            }
-            Verdict::NoMaster => first_wait(cluster).unwrap_or_else(|| no_candidate(&status.nodes)),
             Verdict::NoLeader => {
                 let short = short_of_quorum(cluster);
                 short.or_else(|| first_wait(cluster)).unwrap_or_else(|| Reason::own("none is elected yet"))
             }
         }
     }
+}
+
+/// Why a group has no master.
+fn no_master(status: &Status, group: GroupIn<'_>) -> Reason {
+    let mark = group::mark(status, group);
+    if group.manual() {
+        let option = group::option(status, group);
+        return Reason::own(format!("{mark}manual mode, until `koi promote{option}` or `koi elect{option}`"));
+    }
+    if status.cluster.maintenance {
+        return Reason::own("maintenance, until `koi maintenance off`");
+    }
+    let reason = match are_several(status) {
+        false => first_wait(&status.cluster),
+        // The group's own line has the hint.
+        true => group.waiting().first().map(|wait| Reason::own(format!("{mark}{}", waiting(wait)))),
+    };
+    reason.unwrap_or_else(|| Reason::own(format!("{mark}{}", no_candidate(status, group))))
 }
 
 fn first_wait(cluster: &ClusterStatus) -> Option<Reason> {
@@ -100,18 +114,20 @@ fn short_of_quorum(cluster: &ClusterStatus) -> Option<Reason> {
     (seen < needed).then(|| Reason::own(format!("{} heard, {needed} needed", electors(cluster))))
 }
 
-fn no_candidate(nodes: &[NodeStatus]) -> Reason {
-    if nodes.iter().any(|n| n.runner && n.state == NodeState::Standby) {
-        Reason::own("one is about to be chosen")
+/// Why there is none, where nothing is waited for.
+pub(crate) fn no_candidate(status: &Status, group: GroupIn<'_>) -> &'static str {
+    if status.nodes.iter().any(|n| n.runner && group.state(n) == Some(&NodeState::Standby)) {
+        "one is about to be chosen"
     } else {
-        Reason::own("no runner can be promoted")
+        "no runner can be promoted"
     }
 }
 
 /// What is amiss beyond what is warned of.
 fn degraded(status: &Status) -> Option<Reason> {
     let cluster = &status.cluster;
-    let amiss: Vec<String> = status.nodes.iter().filter_map(amiss).collect();
+    let groups = GroupIn::all(status);
+    let amiss: Vec<String> = status.nodes.iter().filter_map(|node| amiss(status, node, &groups)).collect();
     if !amiss.is_empty() {
         return Some(Reason::own(amiss.join(", ")));
     }
@@ -119,32 +135,53 @@ fn degraded(status: &Status) -> Option<Reason> {
         let text = "maintenance, until `koi maintenance off`".to_owned();
         return Some(Reason { text, source: Source::Maintenance });
     }
-    if let Some(target) = &cluster.target {
-        return Some(Reason { text: format!("{target} is to become master"), source: Source::Target });
+    for group in &groups {
+        if let Some(target) = group.target() {
+            let text = format!("{}{target} is to become master", group::mark(status, *group));
+            return Some(Reason { text, source: Source::Target });
+        }
     }
-    if let Some(doing) =
-        status.nodes.iter().filter(|n| cluster.master.as_ref() == Some(&n.name)).find_map(moving)
-    {
-        return Some(Reason::own(doing));
+    for group in &groups {
+        if let Some(doing) = moving(status, *group) {
+            return Some(Reason::own(format!("{}{doing}", group::mark(status, *group))));
+        }
     }
     if cluster.electors_seen < cluster.electors {
         return Some(Reason::own(electors(cluster)));
     }
-    first_wait(cluster)
+    if !are_several(status) {
+        return first_wait(cluster);
+    }
+    let waits = |group: &GroupIn<'_>| {
+        let first = group.waiting().first()?;
+        Some(Reason::own(format!("{}{}", group::mark(status, *group), waiting(first))))
+    };
+    groups.iter().find_map(waits)
 }
 
 /// What is wrong with a node, in a few words; none: nothing is.
-fn amiss(node: &NodeStatus) -> Option<String> {
+fn amiss(status: &Status, node: &NodeStatus, groups: &[GroupIn<'_>]) -> Option<String> {
     let name = &node.name;
     if node.unclean {
         return Some(format!("{name} is unclean"));
     }
-    match node.state {
-        NodeState::Failed => Some(format!("{name} has failed{}", failed_services(node))),
-        NodeState::Disconnected if node.deaf => Some(format!("{name} hears nobody")),
-        NodeState::Disconnected => Some(format!("{name} is missing")),
-        NodeState::Live if !node.stopped => Some(format!("{name} is not ready yet")),
+    if node.state == NodeState::Disconnected {
+        return Some(format!("{name} {}", if node.deaf { "hears nobody" } else { "is missing" }));
+    }
+    let amiss: Vec<String> = groups.iter().filter_map(|group| amiss_in(status, node, *group)).collect();
+    (!amiss.is_empty()).then(|| amiss.join(", "))
+}
+
+/// What is wrong with a node as far as a group goes.
+fn amiss_in(status: &Status, node: &NodeStatus, group: GroupIn<'_>) -> Option<String> {
+    let name = &node.name;
+    let place = if are_several(status) { format!(" in {}", group.name()) } else { String::new() };
+    let stopped = group.of(node).map_or(node.stopped, |of| of.stopped);
+    match group.state(node)? {
+        NodeState::Failed => Some(format!("{name} has failed{place}{}", failed_services(node, group))),
+        NodeState::Live if !stopped => Some(format!("{name} is not ready yet{place}")),
         NodeState::Live
+        | NodeState::Disconnected
         | NodeState::Stopped
         | NodeState::Standby
         | NodeState::Master
@@ -154,9 +191,9 @@ fn amiss(node: &NodeStatus) -> Option<String> {
 }
 
 /// ` (vip, db)`.
-fn failed_services(node: &NodeStatus) -> String {
+fn failed_services(node: &NodeStatus, group: GroupIn<'_>) -> String {
     const NAMED: usize = 2;
-    let services = node.services.as_deref().unwrap_or_default();
+    let services = group.services(node);
     let failed: Vec<&str> =
         services.iter().filter(|s| s.failed || s.disabled).map(|s| s.name.as_str()).collect();
     match failed.len() {
@@ -166,27 +203,22 @@ fn failed_services(node: &NodeStatus) -> String {
     }
 }
 
-/// What the master is doing before it is one with all its services, or none any more.
-fn moving(master: &NodeStatus) -> Option<String> {
-    let services = master.services.as_deref().unwrap_or_default();
-    if promoted(master) {
+/// What the master of a group is doing before it is one with all its services, or none any more.
+pub(crate) fn moving(status: &Status, group: GroupIn<'_>) -> Option<String> {
+    let master = status.nodes.iter().find(|node| group.master() == Some(&node.name))?;
+    if group.is_promoted(master) {
         return None;
     }
-    let down = master.action == Some(NodeAction::Demote)
-        || services.iter().any(|s| s.state == ServiceState::Demoting);
-    Some(format!("{} is being {}", master.name, if down { "demoted" } else { "promoted" }))
+    let action = group.of(master).map_or(master.action.as_ref(), |of| of.action.as_ref());
+    let down = action == Some(&NodeAction::Demote)
+        || group.services(master).iter().any(|s| s.state == ServiceState::Demoting);
+    let doing = if down { "demoted" } else { "promoted" };
+    Some(format!("{} is being {doing}", master.name))
 }
 
-/// Whether a node is master with all its critical services promoted, as far as its services are known.
-pub(crate) fn promoted(node: &NodeStatus) -> bool {
-    let is_up = |s: &ServiceStatus| s.critical == Some(false) || s.state == ServiceState::Promoted;
-    node.state == NodeState::Master && node.services.iter().flatten().all(is_up)
-}
-
-/// The node that is master, with all its critical services.
+/// The node that is master of `main`, with all its critical services.
 pub(crate) fn master(status: &Status) -> Option<&NodeStatus> {
-    let name = status.cluster.master.as_ref()?;
-    status.nodes.iter().find(|node| node.name == *name && promoted(node))
+    GroupIn::main(status).promoted_master()
 }
 
 /// What is waited for: `b may still be promoted — 1.4s left (R6)`.

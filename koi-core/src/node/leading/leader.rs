@@ -252,8 +252,10 @@ impl LeadershipHandler<'_> {
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report) {
         let now = self.ctx.now;
         self.peers.note_report(from, session, report, now);
-        for note in report.summaries().filter_map(|(_, told)| told.failure.clone()) {
-            self.failures.note(&report.info.name, note, now);
+        for (group, note) in
+            report.summaries().filter_map(|(group, told)| Some((group, told.failure.clone()?)))
+        {
+            self.failures.note(&report.info.name, group, note, now);
         }
     }
 

@@ -169,6 +169,7 @@ impl NodeRef<'_> {
             .iter()
             .map(|failed| FailureView {
                 node: failed.node.clone(),
+                group: failed.group.clone(),
                 message: failed.note.message.clone(),
                 service: failed.note.service.clone(),
                 hook: failed.note.hook.clone(),
@@ -222,6 +223,7 @@ impl GroupRef<'_> {
             takeover: self.takeover().filter(|_| acting),
             waiting: if acting && !maintenance { self.waiting() } else { Vec::new() },
             states: self.states(),
+            reasons: self.reasons(),
             own: self.runner_view(self.group).filter(|_| self.settings.runner),
         }
     }
@@ -237,6 +239,15 @@ impl GroupRef<'_> {
             Some((id, if silent { NodeState::Disconnected } else { summary.state }))
         };
         self.peers.iter().filter_map(state).chain(own).collect()
+    }
+
+    /// What the nodes that have failed say of it.
+    fn reasons(&self) -> BTreeMap<NodeId, String> {
+        let own = self.runners.get(self.group).filter(|_| self.settings.runner);
+        let own = own.map(|supervisor| (self.id, supervisor.reason(self.settings)));
+        let said = |(id, peer): (NodeId, &Peer)| Some((id, peer.others.get(self.group)?.reason.clone()));
+        let all = self.peers.iter().filter_map(said).chain(own);
+        all.filter(|(_, reason)| !reason.is_empty()).collect()
     }
 
     /// What the next step of the group waits for, on the leader.

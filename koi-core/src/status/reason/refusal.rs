@@ -44,9 +44,9 @@ pub enum NotNowReason {
         /// This node.
         node: String,
     },
-    /// Recover: this node does not run the group.
+    /// Promote, recover: the node does not run the group.
     NoSuchGroup {
-        /// This node.
+        /// The node.
         node: String,
         /// The group.
         group: GroupName,

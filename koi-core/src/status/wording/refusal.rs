@@ -120,7 +120,7 @@ impl NotNowReason {
             }
             NotNowReason::MembershipUnknown { node } => return format!("upgrade {node}"),
             NotNowReason::NoSuchGroup { group, .. } => {
-                return format!("say it on a node that has [groups.{group}] in its koi.toml");
+                return format!("say it of a node that has [groups.{group}] in its koi.toml");
             }
             NotNowReason::UnknownGroup { known, .. } => {
                 let known: Vec<&str> = known.iter().map(|group| group.as_str()).collect();

@@ -7,16 +7,16 @@ use hyper::Response;
 use koi_core::io::{Answered, Command, CommandError, ElectorChange};
 use koi_core::view::View;
 use koi_proto::api::{
-    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure,
+    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure, Scope,
 };
 use tokio::sync::oneshot;
 
-use super::view;
+use super::{groups, view};
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, from_request_error, silent_core};
 use crate::api::request::ApiRequest;
 use crate::api::{Api, ReloadError, ReloadRequest};
-use crate::cluster::handle::RequestError;
+use crate::cluster::handle::{CommandScope, RequestError};
 use crate::cluster::requester::Requester;
 use crate::reporting::say;
 
@@ -34,6 +34,20 @@ pub(in crate::api) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How long a look at the services folder may take before services are tried again as they were seen last.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What stands before the group in the path of a command for one.
+pub(in crate::api) const GROUPS: &str = "/v1/groups/";
+/// What stands before every command.
+const VERSION: &str = "/v1/";
+
+/// A command, as it was asked for.
+struct Order {
+    /// Its path where no group is named in it.
+    path: String,
+    /// It is about a group.
+    grouped: bool,
+    scope: CommandScope,
+}
+
 /// Who carries out a command.
 enum CommandTarget {
     /// The leader; with the body to pass on.
@@ -47,25 +61,28 @@ enum CommandTarget {
 impl Api {
     /// Carries out `POST /v1/…`.
     pub(in crate::api) async fn post(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
-        let place = self.place(asked)?;
+        let order = Order::read(asked)?;
+        let place = self.place(asked, &order.path)?;
         tracing::info!(
             "{} asks for {} {}",
             asked.caller,
-            asked.path.trim_start_matches("/v1/"),
+            asked.path.trim_start_matches(VERSION),
             say::short(String::from_utf8_lossy(&asked.body).trim(), SAID_CHARS)
         );
+        // Whoever it is passed on to and knows no groups has no such path.
+        let asked = &ApiRequest { path: order.passed_path(), ..asked.clone() };
         match place {
-            CommandTarget::Here(command) => self.here(command, &asked.requester).await,
-            CommandTarget::Leader(command, body) => self.by_leader(asked, command, body).await,
-            CommandTarget::Node(name) => self.on_node(asked, &name).await,
+            CommandTarget::Here(command) => self.here(&order, command, &asked.requester).await,
+            CommandTarget::Leader(command, body) => self.by_leader(asked, &order, command, body).await,
+            CommandTarget::Node(name) => self.on_node(asked, &order, &name).await,
         }
     }
 
-    fn place(&self, asked: &ApiRequest) -> Result<CommandTarget, ApiError> {
+    fn place(&self, asked: &ApiRequest, path: &str) -> Result<CommandTarget, ApiError> {
         let leader = |command| Ok(CommandTarget::Leader(command, asked.body.clone()));
-        match asked.path.as_str() {
+        match path {
             "/v1/promote" => {
-                let Promote { node, dry_run } = asked.json()?;
+                let Promote { node, dry_run, .. } = asked.json()?;
                 if node.is_empty() {
                     return Err(bad_request("which node is to be promoted? {\"node\": \"NAME\"}"));
                 }
@@ -86,7 +103,7 @@ impl Api {
                 let Bootstrap { dry_run, electors } = asked.json()?;
                 Ok(CommandTarget::Here(Command::Bootstrap { dry_run, electors }))
             }
-            other => Err(error(ErrorCode::NotFound, format!("there is no POST {other}"), "")),
+            other => Err(ApiError::no_command(other)),
         }
     }
 
@@ -97,8 +114,8 @@ impl Api {
         command: fn(String) -> Command,
     ) -> Result<CommandTarget, ApiError> {
         let node = self.node_or_own(asked)?;
-        let body = serde_json::to_vec(&OnNode { node: Some(node.clone()) })
-            .expect("a name and its key are always JSON");
+        let named = OnNode { node: Some(node.clone()), ..asked.json()? };
+        let body = serde_json::to_vec(&named).expect("names and their keys are always JSON");
         Ok(CommandTarget::Leader(command(node), body.into()))
     }
 
@@ -108,12 +125,13 @@ impl Api {
 
     async fn here(
         &self,
+        order: &Order,
         command: Command,
         requester: &Requester,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        match self.cluster.command(command, requester).await {
-            Ok(done) => Ok(json(&answer(done))),
-            Err(failed) => Err(from_request_error(failed, self.view().await.as_ref())),
+        match self.cluster.command(&order.scope, command, requester).await {
+            Ok(done) => Ok(json(&self.done(order, done).await)),
+            Err(failed) => Err(self.refusal(order, failed).await),
         }
     }
 
@@ -121,32 +139,38 @@ impl Api {
     async fn by_leader(
         &self,
         asked: &ApiRequest,
+        order: &Order,
         command: Command,
         body: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        let leader = match self.cluster.command(command, &asked.requester).await {
-            Ok(done) => return Ok(json(&answer(done))),
+        let leader = match self.cluster.command(&order.scope, command, &asked.requester).await {
+            Ok(done) => return Ok(json(&self.done(order, done).await)),
             Err(RequestError::Refused(CommandError::NotLeader { leader: Some(leader) }))
                 if leader != self.me && asked.passed == 0 =>
             {
                 leader
             }
-            Err(failed) => return Err(from_request_error(failed, self.view().await.as_ref())),
+            Err(failed) => return Err(self.refusal(order, failed).await),
         };
         let Some(view) = self.view().await else { return Err(silent_core()) };
         self.pass(asked, body, &view::name_of(&view, leader), view::address_of(&view, leader)).await
     }
 
-    async fn on_node(&self, asked: &ApiRequest, name: &str) -> Result<Response<ResponseBody>, ApiError> {
+    async fn on_node(
+        &self,
+        asked: &ApiRequest,
+        order: &Order,
+        name: &str,
+    ) -> Result<Response<ResponseBody>, ApiError> {
         let Some(view) = self.view().await else { return Err(silent_core()) };
         match self.pass_to_node(asked, &view, name).await {
             Some(elsewhere) => elsewhere,
-            None if asked.path == "/v1/recover" => {
+            None if order.path == "/v1/recover" => {
                 // What was mended a moment ago is what is to be tried.
                 let _ = tokio::time::timeout(LOOK_TIMEOUT, self.scan_trigger.scan()).await;
-                self.here(Command::Recover, &asked.requester).await
+                self.here(order, Command::Recover, &asked.requester).await
             }
-            None if asked.path == DRILL => self.drill(asked).await,
+            None if order.path == DRILL => self.drill(asked).await,
             None => self.reconfigure(asked).await,
         }
     }
@@ -166,6 +190,25 @@ impl Api {
                 "the old configuration stays in force; mend the file",
             )),
         }
+    }
+
+    /// What was done. Where there are several groups it names the one that it was done to.
+    async fn done(&self, order: &Order, done: Answered) -> Done {
+        let view = if order.grouped { self.view().await } else { None };
+        let message = match view {
+            Some(view) => groups::about(&view, &order.scope.group, &done.message),
+            None => done.message,
+        };
+        Done { message, steps: done.steps, ..Done::default() }
+    }
+
+    /// Why it was not done, with the group in the commands that the refusal names.
+    async fn refusal(&self, order: &Order, failed: RequestError) -> ApiError {
+        let view = self.view().await;
+        let refusal = from_request_error(failed, view.as_ref());
+        let Some(view) = view.filter(|_| order.grouped) else { return refusal };
+        let worded = |text: &str| groups::worded(&view, &order.scope.group, text);
+        ApiError { message: worded(&refusal.message), hint: worded(&refusal.hint), ..refusal }
     }
 
     /// The core's view; none: the loop does not answer.
@@ -191,8 +234,37 @@ fn elector_change(change: ElectorsChange) -> Result<ElectorChange, ApiError> {
     }
 }
 
-fn answer(done: Answered) -> Done {
-    Done { message: done.message, steps: done.steps, ..Done::default() }
+impl Order {
+    fn read(asked: &ApiRequest) -> Result<Order, ApiError> {
+        let in_path = asked.path.strip_prefix(GROUPS).and_then(|rest| rest.split_once('/'));
+        let path = in_path.map_or_else(|| asked.path.clone(), |(_, verb)| format!("{VERSION}{verb}"));
+        if !groups::VERBS.iter().any(|verb| path.strip_prefix(VERSION) == Some(*verb)) {
+            // As it was asked for: no such path has a group.
+            return Ok(Order { path: asked.path.clone(), grouped: false, scope: CommandScope::default() });
+        }
+        let Scope { group: in_body, sole_group } = asked.json()?;
+        let in_body = in_body.map(|group| groups::named(group.as_str())).transpose()?;
+        let in_path = in_path.map(|(group, _)| groups::named(group)).transpose()?;
+        if let (Some(path), Some(body)) = (&in_path, &in_body)
+            && path != body
+        {
+            return Err(bad_request(format!(
+                "for which group? The path says {path}, and the body says {body}"
+            )));
+        }
+        let named = in_path.or(in_body);
+        let scope = CommandScope { sole: sole_group && named.is_none(), group: named.unwrap_or_default() };
+        Ok(Order { path, grouped: true, scope })
+    }
+
+    /// Its path for other nodes: one that knows no groups has none but those of `main`.
+    fn passed_path(&self) -> String {
+        let Order { path, scope: CommandScope { group, .. }, .. } = self;
+        match path.strip_prefix(VERSION).filter(|_| !group.is_main()) {
+            Some(verb) => format!("{GROUPS}{group}/{verb}"),
+            None => path.clone(),
+        }
+    }
 }
 
 /// How long the answer to a request may wait for plugins.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use hyper::Response;
 use koi_core::types::ServiceState;
 use koi_core::view::View;
-use koi_proto::api::{ApiError, CRASH_AFTER, Done, Drill, DrillAction, ErrorCode, EventLevel};
+use koi_proto::api::{ApiError, CRASH_AFTER, Done, Drill, DrillAction, ErrorCode, EventLevel, Group};
 
+use super::groups;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, from_request_error, silent_core};
@@ -26,10 +27,11 @@ impl Api {
             return Err(from_request_error(RequestError::NotBegun, None));
         }
         let message = match drill.action {
-            DrillAction::Begin => self.note(&drill.message, EventLevel::Info),
+            DrillAction::Begin => self.note(drill.group, &drill.message, EventLevel::Info),
             DrillAction::End => {
                 self.drilled.clear();
-                self.note(&drill.message, if drill.amiss { EventLevel::Warning } else { EventLevel::Info })
+                let level = if drill.amiss { EventLevel::Warning } else { EventLevel::Info };
+                self.note(drill.group, &drill.message, level)
             }
             DrillAction::FailStatus => self.fail_status(drill.service.as_deref()).await?,
             DrillAction::Crash => self.crash().await?,
@@ -42,10 +44,10 @@ impl Api {
         Ok(json(&Done { message, ..Done::default() }))
     }
 
-    /// Writes into the events; what was written.
-    fn note(&self, message: &str, level: EventLevel) -> String {
+    /// Writes into the events of a group; what was written.
+    fn note(&self, group: Group, message: &str, level: EventLevel) -> String {
         let message = say::short(&say::one_line(message), MESSAGE_CHARS).into_owned();
-        self.hub.push_drill(&self.shared.get().config.node.name, &message, level);
+        self.hub.push_drill(&self.shared.get().config.node.name, group, &message, level);
         message
     }
 
@@ -67,20 +69,21 @@ impl Api {
         };
         let view = self.drillable().await?;
         let is_promoted = |state| state == ServiceState::Promoted;
-        if !view.services.iter().any(|service| service.name == name && is_promoted(service.state)) {
+        let mut services = groups::services(&view);
+        let Some((group, _)) = services.find(|(_, of)| of.name == name && is_promoted(of.state)) else {
             return Err(refused(
                 format!("no service {name} is promoted here"),
                 "`koi status` says which are, and where",
             ));
-        }
+        };
         let Some(patience) = self.findings.patience(name) else {
             return Err(refused(format!("{name} has no status"), "choose a service that has one"));
         };
         let times = patience.policy.status_failures;
         self.drilled.fail(name, times);
         let which = if times == 1 { "next status".to_owned() } else { format!("next {times} statuses") };
-        Ok(self
-            .note(&format!("a drill: the {which} of {name} will be counted as failed"), EventLevel::Warning))
+        let message = format!("a drill: the {which} of {name} will be counted as failed");
+        Ok(self.note(group.into(), &message, EventLevel::Warning))
     }
 
     /// Never two masters: it is a crash like any other, and the guardian takes down what runs (R8).
@@ -94,7 +97,7 @@ impl Api {
         };
         tokio::spawn(crash_after(CRASH_AFTER));
         let message = format!("a drill: koid kills itself now; {restarted_by} starts it again");
-        Ok(self.note(&message, EventLevel::Warning))
+        Ok(self.note(Group::default(), &message, EventLevel::Warning))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use hyper::Response;
-use koi_proto::api::{ApiError, Event, EventLevel};
+use koi_proto::api::{ApiError, Event, EventLevel, Group};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
+use super::groups;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, line, lines};
 use crate::api::error::{bad_request, silent_core};
@@ -35,16 +36,29 @@ impl Api {
                 return elsewhere;
             }
         }
+        let group = match asked.parameter("group")? {
+            None => None,
+            Some(group) => {
+                let Some(view) = self.view().await else { return Err(silent_core()) };
+                Some(groups::known(&view, &group)?)
+            }
+        };
         let (kept, following) = self.hub.follow(since);
         let (sender, receiver) = mpsc::channel(LINES_WAITING);
-        tokio::spawn(send_events(kept, follow.then_some(following), sender));
+        tokio::spawn(send_events(kept, follow.then_some(following), group, sender));
         Ok(lines(receiver))
     }
 }
 
-/// Ends when the other side has gone, or there is nothing more to come.
-async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: mpsc::Sender<Bytes>) {
-    for event in &kept {
+/// Sends the events of a group, or all. Ends when the other side has gone, or there is nothing more to come.
+async fn send_events(
+    kept: Vec<Event>,
+    following: Option<Receiver<Event>>,
+    group: Option<Group>,
+    to: mpsc::Sender<Bytes>,
+) {
+    let is_meant = |event: &Event| group.as_ref().is_none_or(|group| event.group == *group);
+    for event in kept.iter().filter(|event| is_meant(event)) {
         if to.send(line(event)).await.is_err() {
             return;
         }
@@ -56,6 +70,7 @@ async fn send_events(kept: Vec<Event>, following: Option<Receiver<Event>>, to: m
             () = to.closed() => return,
         };
         let text = match event {
+            Ok(event) if !is_meant(&event) => continue,
             Ok(event) => line(&event),
             Err(RecvError::Lagged(missed)) => line(&Event {
                 kind: "missed".into(),

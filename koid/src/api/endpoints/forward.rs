@@ -8,14 +8,14 @@ use bytes::Bytes;
 use hyper::Response;
 use koi_core::types::NodeState;
 use koi_core::view::View;
-use koi_proto::api::{ApiError, ErrorCode, Local};
+use koi_proto::api::{ApiError, ErrorBody, ErrorCode, Local};
 use koi_proto::client::{Client, ClientError, Endpoint};
 use tokio::task::JoinSet;
 
 use super::view;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, raw};
-use crate::api::endpoints::commands::{LONGEST_WAIT, RECONFIGURE, wait};
+use crate::api::endpoints::commands::{GROUPS, LONGEST_WAIT, RECONFIGURE, wait};
 use crate::api::error::{error, from_request_error, unknown_node};
 use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
 use crate::cluster::handle::RequestError;
@@ -75,6 +75,9 @@ impl Api {
         let passed = (asked.passed + 1).to_string();
         let headers = [(PASSED, passed.as_str()), ("content-type", "application/json")];
         match client.raw(asked.method.clone(), &path, body, &headers).await {
+            Ok((status, answer)) if asked.path.starts_with(GROUPS) && is_unknown_path(status, &answer) => {
+                Err(knows_no_groups(name))
+            }
             Ok((status, answer)) => Ok(raw(status, answer)),
             Err(failed) => Err(not_passed(&failed, name, address)),
         }
@@ -144,6 +147,17 @@ pub(in crate::api) struct GatherError {
     name: String,
     port: u16,
     failed: ClientError,
+}
+
+/// Whether an answer is that there is no such command.
+fn is_unknown_path(status: u16, answer: &[u8]) -> bool {
+    let said = serde_json::from_slice::<ErrorBody>(answer).map(|said| said.error).unwrap_or_default();
+    status == ErrorCode::NotFound.http_status() && said.is_unknown_command()
+}
+
+fn knows_no_groups(name: &str) -> ApiError {
+    let message = format!("{name} must do this, and its koid knows no groups of services");
+    error(ErrorCode::Refused, message, format!("nothing has changed; upgrade koid on {name}"))
 }
 
 fn not_passed(failed: &ClientError, name: &str, address: SocketAddr) -> ApiError {

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use hyper::Response;
-use koi_proto::api::{HandlerStatistics, Hook, HookStatistics};
+use koi_core::group::GroupName;
+use koi_proto::api::{HandlerStatistics, HookStatistics};
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, metrics};
-use crate::api::endpoints::statistics;
+use crate::api::endpoints::{groups, statistics};
 
 /// One metric of a hook: its name, its kind, what it says, and its value.
 type HookMetric = (&'static str, &'static str, &'static str, fn(&HookStatistics) -> f64);
@@ -37,22 +38,40 @@ fn seconds(microseconds: u64) -> f64 {
 
 impl Api {
     /// What the hooks of this node's services have cost since koid was started.
-    pub(super) fn metrics(&self) -> Response<ResponseBody> {
+    pub(super) async fn metrics(&self) -> Response<ResponseBody> {
+        let view = self.view().await;
+        let group_of = |service: &str| {
+            let mut all = view.iter().flat_map(groups::services);
+            all.find(|(_, of)| of.name == service).map(|(group, _)| group.clone()).unwrap_or_default()
+        };
         let counted = self.statistics.all().into_iter();
-        let services: Vec<_> =
-            counted.map(|(name, counted)| (name, statistics::of_handler(&counted.current))).collect();
+        let services: Vec<_> = counted
+            .map(|(name, counted)| Counted {
+                group: group_of(&name),
+                service: name,
+                of: statistics::of_handler(&counted.current),
+            })
+            .collect();
         metrics(text(&services))
     }
 }
 
+/// What a service has cost.
+struct Counted {
+    service: String,
+    group: GroupName,
+    of: HandlerStatistics,
+}
+
 /// Of services by name.
-fn text(services: &[(String, HandlerStatistics)]) -> String {
+fn text(services: &[Counted]) -> String {
     let mut out = String::new();
     for (name, kind, help, value) in OF_HOOKS {
         head(&mut out, name, kind, help);
-        for (service, of) in services {
-            for (hook, counted) in &of.hooks {
-                let labels = labels(service, &of.version, Some(hook));
+        for counted in services {
+            let labelled = labels(counted);
+            for (hook, counted) in &counted.of.hooks {
+                let labels = format!("{labelled},hook=\"{}\"", hook.as_str());
                 // Writing to a text does not fail.
                 let _ = writeln!(out, "{name}{{{labels}}} {}", value(counted));
             }
@@ -60,9 +79,9 @@ fn text(services: &[(String, HandlerStatistics)]) -> String {
     }
     for (name, help, value) in OF_HANDLERS {
         head(&mut out, name, "gauge", help);
-        for (service, of) in services {
-            if let Some(bytes) = value(of) {
-                let _ = writeln!(out, "{name}{{{}}} {bytes}", labels(service, &of.version, None));
+        for counted in services {
+            if let Some(bytes) = value(&counted.of) {
+                let _ = writeln!(out, "{name}{{{}}} {bytes}", labels(counted));
             }
         }
     }
@@ -73,12 +92,11 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn labels(service: &str, version: &str, hook: Option<&Hook>) -> String {
-    let mut labels = format!("service=\"{}\",version=\"{}\"", escaped(service), escaped(version));
-    if let Some(hook) = hook {
-        let _ = write!(labels, ",hook=\"{}\"", hook.as_str());
-    }
-    labels
+/// Those of `main` name no group: there may be no other.
+fn labels(counted: &Counted) -> String {
+    let Counted { service, group, of } = counted;
+    let group = if group.is_main() { String::new() } else { format!(",group=\"{group}\"") };
+    format!("service=\"{}\"{group},version=\"{}\"", escaped(service), escaped(&of.version))
 }
 
 /// What a handler calls its version is any text.
@@ -88,6 +106,8 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use koi_proto::api::Hook;
+
     use super::*;
 
     #[test]
@@ -99,13 +119,24 @@ mod tests {
             memory_peak_bytes: Some(4096),
             ..HandlerStatistics::default()
         };
-        let said = text(&[("db".to_owned(), of), ("web".to_owned(), HandlerStatistics::default())]);
+        let counted = |service: &str, group: &str, of: &HandlerStatistics| Counted {
+            service: service.to_owned(),
+            group: group.parse().unwrap(),
+            of: of.clone(),
+        };
+        let none = HandlerStatistics::default();
+        let said = text(&[
+            counted("db", "main", &of),
+            counted("web", "main", &none),
+            counted("nginx", "front", &of),
+        ]);
         let expected = [
             "# HELP koi_hook_calls_total Calls that have ended.",
             "# TYPE koi_hook_calls_total counter",
             r#"koi_hook_calls_total{service="db",version="1.0 \"beta\"\n",hook="status"} 3"#,
             r#"koi_hook_seconds_total{service="db",version="1.0 \"beta\"\n",hook="status"} 1.5"#,
             r#"koi_handler_memory_peak_bytes{service="db",version="1.0 \"beta\"\n"} 4096"#,
+            r#"koi_hook_calls_total{service="nginx",group="front",version="1.0 \"beta\"\n",hook="status"} 3"#,
         ];
         for line in expected {
             assert_eq!(said.lines().filter(|said| *said == line).count(), 1, "{line}\n{said}");

@@ -4,6 +4,7 @@ pub(in crate::api) mod commands;
 mod drill;
 mod events;
 pub(in crate::api) mod forward;
+pub(in crate::api) mod groups;
 mod metrics;
 pub(crate) mod plugins;
 mod routes;

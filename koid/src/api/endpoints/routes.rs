@@ -36,7 +36,7 @@ impl Api {
             (&Method::GET, "/v1/electors") => self.electors(asked).await,
             (&Method::GET, "/v1/failures") => self.failures(asked).await,
             (&Method::GET, "/v1/events") => self.events(asked).await,
-            (&Method::GET, "/metrics") => Ok(self.metrics()),
+            (&Method::GET, "/metrics") => Ok(self.metrics().await),
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::GET, STAGED) => self.staged(asked).await,
             (&Method::POST, _) => self.post(asked).await,

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use hyper::Response;
 use koi_core::types::ServiceState;
-use koi_proto::api::{ApiError, NodeStatus, Patience, Status, Timing};
+use koi_proto::api::{ApiError, GroupOnNode, NodeStatus, Patience, Status, Timing};
 
 use super::view::ms;
-use super::{statistics, view};
+use super::{groups, statistics, view};
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::silent_core;
@@ -115,13 +115,15 @@ impl Api {
 
     pub(super) async fn failures(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let view = self.look().await?.view;
+        let group = asked.parameter("group")?;
+        let group = group.map(|group| groups::known(&view, &group)).transpose()?;
         if let Some(leader) = view.leader.filter(|id| *id != self.me && asked.passed == 0) {
             let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
             if let Ok(response) = self.pass(asked, Bytes::new(), &name, address).await {
                 return Ok(response);
             }
         }
-        Ok(json(&view::failures(&view)))
+        Ok(json(&view::failures(&view, group.as_ref())))
     }
 }
 
@@ -179,6 +181,13 @@ fn merge(status: &mut Status, local: koi_proto::api::Local) {
         }
         if node.last_failure.is_none() {
             node.last_failure = local.node.last_failure;
+        }
+        for of in &mut node.groups {
+            let Some(own) = local.node.groups.iter().find(|own| own.name == of.name) else { continue };
+            let state = std::mem::take(&mut of.state);
+            let message =
+                if own.message.is_empty() { std::mem::take(&mut of.message) } else { own.message.clone() };
+            *of = GroupOnNode { state, stopped: of.stopped, message, ..own.clone() };
         }
     }
 }

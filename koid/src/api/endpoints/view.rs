@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::settings::Settings;
 use koi_core::types::NodeId;
 use koi_core::view::{FailureView, NodeView, ServiceView, View, Waiting};
 use koi_proto::api;
 
+use super::groups;
 use crate::api::states;
 
 /// The cluster as this node sees it. Services are those of this node only; the others' are asked of them.
@@ -17,7 +19,7 @@ pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::
         leader: leader(view).map(name),
         master: view.record.main.master.as_ref().map(|master| master.name.clone()),
         target: view.record.main.target.map(name),
-        epoch: view.record.last_epoch.0,
+        epoch: groups::epoch(view, &GroupName::MAIN),
         term: view.term.0,
         quorum: view.quorum,
         electors: view.electors_known,
@@ -28,13 +30,13 @@ pub(crate) fn status(view: &View, cluster_id: u32, settings: &Settings) -> api::
         warnings: view.warnings.clone(),
         advice: view.advice.clone(),
         takeover: view.takeover.map(name),
-        waiting: view.waiting.iter().map(waiting).collect(),
+        waiting: groups::waits(view, &GroupName::MAIN, &view.waiting),
         seen_by: settings.name.clone(),
         record: view.record.version.to_string(),
     };
     let mut nodes: Vec<_> = view.nodes.iter().map(|n| node(view, n)).collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
-    api::Status { cluster, nodes }
+    api::Status { cluster, nodes, groups: groups::groups(view) }
 }
 
 /// Adds what the core cannot know. Nothing is well where something is warned of.
@@ -88,9 +90,12 @@ pub(crate) fn electors(view: &View) -> api::Electors {
     api::Electors { electors, quorum: view.quorum }
 }
 
-/// The failures that this node knows of, the newest last.
-pub(crate) fn failures(view: &View) -> api::Failures {
-    api::Failures { failures: view.failures.iter().map(failure).collect() }
+/// The failures that this node knows of, the newest last: in this group, or in all.
+pub(crate) fn failures(view: &View, group: Option<&api::Group>) -> api::Failures {
+    let all = view.failures.iter().map(failure);
+    api::Failures {
+        failures: all.filter(|failed| group.is_none_or(|group| failed.group == *group)).collect(),
+    }
 }
 
 /// The node that leads: this one only while its lease holds.
@@ -125,6 +130,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         id: node.id.to_string(),
         address: node.address.map(|a| a.to_string()),
         state: states::node_state(node.state),
+        groups: groups::on_node(view, node),
         elector: node.elector,
         runner: node.runner,
         leader: leader(view) == Some(node.id),
@@ -137,15 +143,16 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         unclean: node.unclean,
         deaf: node.deaf,
         action: view.action.filter(|_| own).map(states::node_action),
-        message: if own { view.reason.clone() } else { node.reason.clone() },
+        message: groups::worded(view, &GroupName::MAIN, if own { &view.reason } else { &node.reason }),
         recovers_in_ms: view.recovers_in.filter(|_| own).map(ms),
-        services: own.then(|| view.services.iter().map(service).collect()),
+        services: own.then(|| groups::services(view).map(|(group, of)| service(group, of)).collect()),
     }
 }
 
-fn service(service: &ServiceView) -> api::ServiceStatus {
+fn service(group: &GroupName, service: &ServiceView) -> api::ServiceStatus {
     api::ServiceStatus {
         name: service.name.clone(),
+        group: group.into(),
         priority: service.priority,
         handler: service.handler.clone(),
         state: states::service_state(service.state),
@@ -167,7 +174,7 @@ fn service(service: &ServiceView) -> api::ServiceStatus {
     }
 }
 
-fn waiting(waiting: &Waiting) -> api::Waiting {
+pub(super) fn waiting(waiting: &Waiting) -> api::Waiting {
     api::Waiting {
         what: waiting.reason.to_string(),
         reason: Some(states::wait_reason(&waiting.reason)),
@@ -181,6 +188,7 @@ fn waiting(waiting: &Waiting) -> api::Waiting {
 fn failure(failure: &FailureView) -> api::Failure {
     api::Failure {
         node: failure.node.clone(),
+        group: (&failure.group).into(),
         service: failure.service.clone(),
         hook: failure.hook.clone(),
         message: failure.message.clone(),

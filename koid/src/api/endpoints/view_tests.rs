@@ -72,6 +72,7 @@ pub(crate) fn view() -> View {
         slowest_demote: None,
         failures: vec![FailureView {
             node: "b".into(),
+            group: GroupName::MAIN,
             message: "vip: start failed".into(),
             service: "vip".into(),
             hook: "start".into(),
@@ -100,7 +101,7 @@ fn node_view(id: u128, name: &str, state: NodeState) -> NodeView {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         name: "a".into(),
         version: "0.1.0".into(),

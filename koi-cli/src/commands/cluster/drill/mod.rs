@@ -20,6 +20,7 @@ use crate::error::{CommandError, exit};
 use crate::local_cluster::interrupt::Interrupt;
 use crate::output::{Out, PassingLine};
 use crate::render;
+use crate::render::cluster::group::GroupIn;
 use crate::render::layout::clock::span_of;
 
 /// What came of a drill.
@@ -45,10 +46,10 @@ enum Ended<T> {
 pub(crate) async fn drill(daemon: &Daemon, args: &Drill, out: Out) -> Result<u8, CommandError> {
     let within = daemon.asked_timeout().unwrap_or(WAIT_TIMEOUT);
     let daemon = daemon.within(within.min(ANSWER_TIMEOUT));
-    let mut plan = Plan::make(&daemon, &args.kind).await?;
+    let mut plan = Plan::make(&daemon, &args.kind, args.group.as_ref()).await?;
     let steps = plan.steps();
     if args.dry_run {
-        let said = json!({ "drill": plan.fault.as_str(), "from": plan.from, "to": plan.to, "steps": steps, "done": false });
+        let said = json!({ "drill": plan.fault.as_str(), "group": plan.group, "from": plan.from, "to": plan.to, "steps": steps, "done": false });
         out.show(&said, |view| render::cluster::drill::plan(&plan.to_string(), &steps, view))?;
         return Ok(exit::WELL);
     }
@@ -56,7 +57,11 @@ pub(crate) async fn drill(daemon: &Daemon, args: &Drill, out: Out) -> Result<u8,
         out.write(&render::cluster::drill::plan(&plan.to_string(), &steps, &out.view()))?;
     }
     if !args.yes {
-        let remedy = format!("say `koi drill {} --yes` if that is what you want", plan.fault.as_str());
+        let remedy = format!(
+            "say `koi drill {}{} --yes` if that is what you want",
+            plan.fault.as_str(),
+            plan.option()
+        );
         ask::agreed(out, &plan.to_string(), plan.cost(), (&remedy, "nothing was begun"))?;
         plan = still(&daemon, args, &plan).await?;
     }
@@ -70,7 +75,7 @@ pub(crate) async fn drill(daemon: &Daemon, args: &Drill, out: Out) -> Result<u8,
 
 /// The cluster may have changed while the question stood.
 async fn still(daemon: &Daemon, args: &Drill, agreed: &Plan) -> Result<Plan, CommandError> {
-    let now = Plan::make(daemon, &args.kind).await?;
+    let now = Plan::make(daemon, &args.kind, args.group.as_ref()).await?;
     if now.steps() != agreed.steps() {
         let message = "the cluster has changed since this was shown, and the drill would be another one";
         return Err(CommandError::local(message, "nothing was begun; give the command again"));
@@ -149,6 +154,7 @@ fn said(plan: &Plan, report: &Report, back: &Back) -> serde_json::Value {
     let phases: Vec<serde_json::Value> = report.phases.iter().map(Phase::json).collect();
     json!({
         "drill": plan.fault.as_str(),
+        "group": plan.group,
         "from": plan.from,
         "phases": phases,
         "back_ms": back.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
@@ -181,7 +187,8 @@ async fn unless_interrupted<T>(
 async fn left(run: &Run<'_>, why: &str, out: Out) -> CommandError {
     let plan = run.plan;
     let status = run.daemon.get::<Status>(STATUS).await.ok().map(|answer| answer.value);
-    let master = status.and_then(|status| status.cluster.master);
+    let group = status.as_ref().and_then(|status| GroupIn::find(status, &plan.group));
+    let master = group.and_then(|group| group.master().cloned());
     let stands = match master {
         Some(master) if master == plan.from => format!("{master} is master as before"),
         Some(master) => format!("{master} is master"),
@@ -190,8 +197,9 @@ async fn left(run: &Run<'_>, why: &str, out: Out) -> CommandError {
     let message = format!("{why}; {stands}");
     write_end(run, &format!("{plan}: {message}"), true, out).await;
     let hint = format!(
-        "`koi status` says how things are; `koi promote {0}` brings the role back, after `koi recover {0}` if it has failed",
-        plan.from
+        "`koi status` says how things are; `koi promote{1} {0}` brings the role back, after `koi recover{1} {0}` if it has failed",
+        plan.from,
+        plan.option()
     );
     CommandError::local(message, hint)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use koi_proto::api::{
-    ErrorCode, Local, NodeState, NodeStatus, Patience, ServiceState, ServiceStatus, Status, Timing,
+    ErrorCode, Group, Local, NodeState, NodeStatus, Patience, ServiceState, ServiceStatus, Status, Timing,
 };
 
 use crate::cli::DrillKind;
@@ -13,6 +13,7 @@ use crate::commands::cluster::show::{self, STATUS};
 use crate::commands::plugins::paths::at_node;
 use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
+use crate::render::cluster::group::{self, GroupIn};
 use crate::render::cluster::verdict::{self, Reason, Verdict};
 use crate::render::layout::clock::span;
 
@@ -20,6 +21,10 @@ use crate::render::layout::clock::span;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) fault: Fault,
+    /// The group whose role moves.
+    pub(crate) group: Group,
+    /// Other groups of the same master that move too, and go back.
+    pub(crate) also: Vec<Group>,
     /// The master, who gets its role back in the end.
     pub(crate) from: String,
     /// Who takes over by then. A leader may choose otherwise when it comes to it, unless the drill is a switch-over.
@@ -66,18 +71,24 @@ impl From<&Timing> for Bounds {
     }
 }
 
-/// `drill switch-over of b`.
+/// `drill switch-over of b`, `drill switch-over of b in web`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "drill {} of {}", self.fault.as_str(), self.from)
+        write!(f, "drill {} of {}", self.fault.as_str(), self.from)?;
+        if self.group.is_main() { Ok(()) } else { write!(f, " in {}", self.group) }
     }
 }
 
 impl Plan {
     /// Looks at the cluster, and refuses what would not show anything, or would cost more than a drill may.
-    pub(super) async fn make(daemon: &Daemon, kind: &DrillKind) -> Result<Plan, CommandError> {
+    pub(super) async fn make(
+        daemon: &Daemon,
+        kind: &DrillKind,
+        wanted: Option<&Group>,
+    ) -> Result<Plan, CommandError> {
         let status = daemon.get::<Status>(STATUS).await?.value;
-        let master = fit(&status)?;
+        let group = show::group(&status, wanted)?;
+        let master = fit(&status, group)?;
         let local = daemon.get::<Local>(&at_node("/v1/local", Some(&master.name))).await?.value;
         let Some(timing) = &local.timing else {
             let message = format!("koid of {} is older than this koi, and knows no drills", master.name);
@@ -86,15 +97,38 @@ impl Plan {
         let fault = match kind {
             DrillKind::SwitchOver { .. } => Fault::SwitchOver,
             DrillKind::DaemonCrash => crash(&status, master, &local)?,
-            DrillKind::ServiceFailure { service } => failure(master, service.as_deref())?,
+            DrillKind::ServiceFailure { service } => failure(master, group, service.as_deref())?,
         };
         let wanted = match kind {
             DrillKind::SwitchOver { to } => to.as_deref(),
             DrillKind::DaemonCrash | DrillKind::ServiceFailure { .. } => None,
         };
-        let to = successor(&status, master, wanted)?;
-        let epoch = status.cluster.epoch;
-        Ok(Plan { fault, from: master.name.clone(), to, epoch, bounds: Bounds::from(timing) })
+        let to = successor(&status, group, master, wanted)?;
+        let others = GroupIn::all(&status).into_iter().filter(|other| {
+            matches!(fault, Fault::DaemonCrash { .. })
+                && other.name() != group.name()
+                && other.master() == Some(&master.name)
+        });
+        let (from, epoch, bounds) = (master.name.clone(), group.epoch(), Bounds::from(timing));
+        Ok(Plan {
+            also: others.map(|other| other.name()).collect(),
+            fault,
+            group: group.name(),
+            from,
+            to,
+            epoch,
+            bounds,
+        })
+    }
+
+    /// The groups that move, and go back.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.group].into_iter().chain(&self.also)
+    }
+
+    /// What `koi promote` needs for the group; empty: it is `main`, and perhaps the only one.
+    pub(super) fn option(&self) -> String {
+        if self.group.is_main() { String::new() } else { format!(" --group {}", self.group) }
     }
 
     /// Whether the role is to move to another node, and back.
@@ -144,7 +178,13 @@ impl Plan {
                 format!("another node, {to} as things are, becomes master and promotes its services")
             }
         });
-        let back = format!("{from} is made master again");
+        let mut back = format!("{from} is made master again");
+        if !self.also.is_empty() {
+            let also: Vec<&str> = self.also.iter().map(Group::as_str).collect();
+            let also = also.join(", ");
+            steps.push(format!("the other groups of {from} move as well: {also}"));
+            back.push_str(&format!(", of these groups too: {also}"));
+        }
         steps.push(match self.fault {
             Fault::SwitchOver => back,
             Fault::DaemonCrash { .. } => format!("when {from} is standby, {back}"),
@@ -167,7 +207,7 @@ fn refused(message: impl Into<String>, remedy: impl Into<String>) -> CommandErro
 }
 
 /// The master of a cluster in which a drill may be begun: all is well.
-fn fit(status: &Status) -> Result<&NodeStatus, CommandError> {
+fn fit<'s>(status: &'s Status, group: GroupIn<'s>) -> Result<&'s NodeStatus, CommandError> {
     let cluster = &status.cluster;
     if cluster.leader.is_none() || !is_leaders(status) {
         let message = "no node leads now: a drill needs a cluster that is well";
@@ -184,16 +224,21 @@ fn fit(status: &Status) -> Result<&NodeStatus, CommandError> {
             "`koi maintenance off` first",
         ));
     }
-    if cluster.manual {
+    let option = group::option(status, group);
+    if group.manual() {
+        let what = match group::are_several(status) {
+            true => format!("the group {}", group.name()),
+            false => "the cluster".to_owned(),
+        };
         return Err(refused(
-            "the cluster is in manual mode, in which nobody takes over",
-            "`koi elect` or `koi promote` first",
+            format!("{what} is in manual mode, in which nobody takes over"),
+            format!("`koi elect{option}` or `koi promote{option}` first"),
         ));
     }
-    if let Some(target) = &cluster.target {
+    if let Some(target) = group.target() {
         return Err(refused(
             format!("{target} is to become master, and is not yet"),
-            "`koi wait --for healthy` first, or `koi elect`",
+            format!("`koi wait --for healthy` first, or `koi elect{option}`"),
         ));
     }
     let missing = |node: &&NodeStatus| node.state == NodeState::Disconnected;
@@ -210,7 +255,7 @@ fn fit(status: &Status) -> Result<&NodeStatus, CommandError> {
         ));
     }
     let found = Verdict::from_status(status);
-    let Some(master) = verdict::master(status).filter(|_| found == Verdict::Well) else {
+    let Some(master) = group.promoted_master().filter(|_| found == Verdict::Well) else {
         let why = Reason::for_verdict(status, found).text;
         return Err(refused(
             format!("the cluster is not well: {why}"),
@@ -221,24 +266,28 @@ fn fit(status: &Status) -> Result<&NodeStatus, CommandError> {
 }
 
 /// Who takes over.
-fn successor(status: &Status, master: &NodeStatus, wanted: Option<&str>) -> Result<String, CommandError> {
+fn successor(
+    status: &Status,
+    group: GroupIn<'_>,
+    master: &NodeStatus,
+    wanted: Option<&str>,
+) -> Result<String, CommandError> {
     let remedy = "`koi status` says what it waits for";
     let name = match wanted {
         Some(wanted) => {
             let node = status.nodes.iter().find(|node| show::is(node, wanted));
             &node.ok_or_else(|| show::unknown(&status.nodes, wanted))?.name
         }
-        None => status
-            .cluster
-            .takeover
-            .as_ref()
-            .ok_or_else(|| refused("no other node could take over", remedy))?,
+        None => group.takeover().ok_or_else(|| refused("no other node could take over", remedy))?,
     };
     if *name == master.name {
         return Err(refused(format!("{name} is master already"), "name another node, or none"));
     }
-    let ready =
-        status.nodes.iter().find(|node| node.name == *name).filter(|node| node.state == NodeState::Standby);
+    let ready = status
+        .nodes
+        .iter()
+        .find(|node| node.name == *name)
+        .filter(|node| group.state(node) == Some(&NodeState::Standby));
     match ready {
         Some(_) => Ok(name.clone()),
         None => Err(refused(format!("{name} could not take over: it is no standby"), remedy)),
@@ -262,9 +311,9 @@ fn crash(status: &Status, master: &NodeStatus, local: &Local) -> Result<Fault, C
     Ok(Fault::DaemonCrash { restarted_by })
 }
 
-fn failure(master: &NodeStatus, wanted: Option<&str>) -> Result<Fault, CommandError> {
+fn failure(master: &NodeStatus, group: GroupIn<'_>, wanted: Option<&str>) -> Result<Fault, CommandError> {
     let name = &master.name;
-    let services = || master.services.iter().flatten();
+    let services = || group.services(master).into_iter();
     let drillable = |service: &ServiceStatus| service.patience.clone().filter(|_| why_not(service).is_none());
     if let Some(wanted) = wanted {
         let Some(service) = services().find(|service| service.name == *wanted) else {
@@ -349,6 +398,7 @@ mod tests {
                 ..ClusterStatus::default()
             },
             nodes: vec![node("a", "Standby"), node("b", "Master"), node("c", "Standby")],
+            groups: Vec::new(),
         }
     }
 
@@ -364,7 +414,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Status)| {
             let mut status = well();
             change(&mut status);
-            said(fit(&status))
+            said(fit(&status, GroupIn::main(&status)))
         };
         assert_eq!(with(&|_| ()), "nothing");
         let leaderless = with(&|s| s.cluster.leader = None);
@@ -387,7 +437,8 @@ mod tests {
     #[test]
     fn the_next_one_is_a_standby_and_not_the_master() {
         let status = well();
-        let next = |wanted: Option<&str>| successor(&status, &status.nodes[1], wanted);
+        let next =
+            |wanted: Option<&str>| successor(&status, GroupIn::main(&status), &status.nodes[1], wanted);
         assert_eq!(next(None).ok().as_deref(), Some("c"));
         assert_eq!(next(Some("a")).ok().as_deref(), Some("a"));
         assert_eq!(said(next(Some("b"))), "b is master already");
@@ -395,11 +446,14 @@ mod tests {
         let mut status = well();
         status.nodes[2].state = "Live".into();
         assert_eq!(
-            said(successor(&status, &status.nodes[1], None)),
+            said(successor(&status, GroupIn::main(&status), &status.nodes[1], None)),
             "c could not take over: it is no standby"
         );
         status.cluster.takeover = None;
-        assert_eq!(said(successor(&status, &status.nodes[1], None)), "no other node could take over");
+        assert_eq!(
+            said(successor(&status, GroupIn::main(&status), &status.nodes[1], None)),
+            "no other node could take over"
+        );
     }
 
     #[test]
@@ -418,7 +472,9 @@ mod tests {
 
     #[test]
     fn the_service_is_one_whose_failure_moves_the_role() {
-        let chosen = |wanted: Option<&str>| match failure(&node("b", "Master"), wanted) {
+        let status = well();
+        let main = GroupIn::main(&status);
+        let chosen = |wanted: Option<&str>| match failure(&node("b", "Master"), main, wanted) {
             Ok(Fault::ServiceFailure { service, .. }) => service,
             Ok(other) => other.as_str().to_owned(),
             Err(error) => error.message().to_owned(),

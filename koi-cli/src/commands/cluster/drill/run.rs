@@ -3,18 +3,20 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use koi_proto::api::{CRASH_AFTER, Done, Drill, DrillAction, ErrorCode, NodeState, OnNode, Status};
+use koi_proto::api::{CRASH_AFTER, Done, Drill, DrillAction, ErrorCode, NodeState, OnNode, Scope, Status};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::phases::{self, Phase};
 use super::plan::{Fault, Plan};
-use crate::commands::cluster::chronicle::{Chronicle, Moment};
+use crate::commands::cluster::chronicle::{Chronicle, Entry, Moment};
+use crate::commands::cluster::operate;
 use crate::commands::cluster::promotion::{Promotion, find, is_leaders, waits};
 use crate::commands::cluster::show::STATUS;
 use crate::connect::Daemon;
 use crate::error::{CommandError, exit};
 use crate::output::PassingLine;
-use crate::render::cluster::verdict::{self, Reason, Verdict};
+use crate::render::cluster::group::GroupIn;
+use crate::render::cluster::verdict::{Reason, Verdict};
 use crate::render::layout::clock::span_of;
 
 /// Time between two looks.
@@ -62,7 +64,7 @@ impl Run<'_> {
             if has_moved(plan, status) {
                 return Look::Reached(());
             }
-            if may_restart && find(&chronicle.since(given).await, &plan.from, "restarted").is_some() {
+            if may_restart && find(&self.told(&chronicle, given).await, &plan.from, "restarted").is_some() {
                 return Look::Reached(());
             }
             Look::Waiting(waits(status))
@@ -72,7 +74,14 @@ impl Run<'_> {
             // Whoever is asked may have been the one that was killed: the nodes tell when all of them are back.
             self.until_standby().await?;
         }
-        Ok(phases::read(plan, &chronicle.since(given).await, given))
+        Ok(phases::read(plan, &self.told(&chronicle, given).await, given))
+    }
+
+    /// What the nodes tell of the group, and of each other.
+    async fn told(&self, chronicle: &Chronicle<'_>, given: Moment) -> Vec<Entry> {
+        let mut told = chronicle.since(given).await;
+        told.retain(|entry| entry.event.group == self.plan.group || entry.event.kind == "node-dead");
+        told
     }
 
     async fn bring_about(&self, chronicle: &Chronicle<'_>) -> Result<Moment, CommandError> {
@@ -101,17 +110,23 @@ impl Run<'_> {
         if let Fault::ServiceFailure { service, .. } = &plan.fault {
             let message = format!("{plan} is over: every status of {service} counts as it is");
             let node = Some(plan.from.clone());
-            self.post(&Drill { node, action: DrillAction::End, message, ..Drill::default() }).await?;
+            let group = plan.group.clone();
+            self.post(&Drill { node, action: DrillAction::End, message, group, ..Drill::default() }).await?;
         }
         let status = self.until_standby().await?;
-        let is_master = verdict::master(&status).is_some_and(|master| master.name == plan.from);
-        let took = match is_master && status.cluster.target.is_none() {
-            true => None,
-            false => {
-                let (promoted, _) = self.promotion(&plan.from).carry_out().await?;
-                promoted.times.promoted.map(|time| time.took)
+        let mut took = None;
+        for group in plan.groups() {
+            let has_it = GroupIn::find(&status, group).is_some_and(|group| {
+                let is_master = group.promoted_master().is_some_and(|master| master.name == plan.from);
+                is_master && group.target().is_none()
+            });
+            if !has_it {
+                let promotion = Promotion { group: Some(group), ..self.promotion(&plan.from) };
+                let (promoted, _) = promotion.carry_out().await?;
+                let time = promoted.times.promoted.map(|time| time.took);
+                took = took.or(time.filter(|_| *group == plan.group));
             }
-        };
+        }
         let well = self.until(self.within, "the cluster is not well", async |status| {
             let found = Verdict::from_status(status);
             match found {
@@ -140,17 +155,25 @@ impl Run<'_> {
                 return Look::Waiting(format!("koid of {} is not started again yet", plan.from));
             }
             let drilled = matches!(plan.fault, Fault::ServiceFailure { .. });
-            match node.state {
-                NodeState::Standby => Look::Reached(status.clone()),
-                NodeState::Master if verdict::promoted(node) => Look::Reached(status.clone()),
-                NodeState::Failed if drilled && !recovered.get() => {
-                    // Whether it has tried again by itself meanwhile makes no difference.
-                    let order = OnNode { node: Some(plan.from.clone()) };
-                    recovered.set(self.daemon.post::<Done>("/v1/recover", &order).await.is_ok());
-                    Look::Waiting(format!("{} recovers", plan.from))
+            for name in plan.groups() {
+                let group = GroupIn::find(status, name);
+                let state = group.and_then(|group| group.state(node));
+                match state {
+                    Some(NodeState::Standby) => {}
+                    Some(NodeState::Master) if group.is_some_and(|group| group.is_promoted(node)) => {}
+                    Some(NodeState::Failed) if drilled && !recovered.get() => {
+                        // Whether it has tried again by itself meanwhile makes no difference.
+                        let scope = Scope::named(Some(name));
+                        let order = OnNode { node: Some(plan.from.clone()), scope };
+                        recovered
+                            .set(operate::give(self.daemon, "recover", &order.scope, &order).await.is_ok());
+                        return Look::Waiting(format!("{} recovers", plan.from));
+                    }
+                    Some(state) => return Look::Waiting(format!("{} is {state}", plan.from)),
+                    None => return Look::Waiting(format!("{} does not run {name}", plan.from)),
                 }
-                _ => Look::Waiting(format!("{} is {}", plan.from, node.state)),
             }
+            Look::Reached(status.clone())
         })
         .await
     }
@@ -162,7 +185,8 @@ impl Run<'_> {
         message: &str,
         amiss: bool,
     ) -> Result<(), CommandError> {
-        self.post(&Drill { action, message: message.to_owned(), amiss, ..Drill::default() }).await
+        let (message, group) = (message.to_owned(), self.plan.group.clone());
+        self.post(&Drill { action, message, group, amiss, ..Drill::default() }).await
     }
 
     async fn post(&self, drill: &Drill) -> Result<(), CommandError> {
@@ -170,7 +194,8 @@ impl Run<'_> {
     }
 
     fn promotion<'p>(&'p self, node: &'p str) -> Promotion<'p> {
-        Promotion { daemon: self.daemon, node, within: self.within, progress: self.progress }
+        let Run { daemon, plan, within, progress, .. } = *self;
+        Promotion { daemon, node, group: Some(&plan.group), within, progress }
     }
 
     fn deadline(&self) -> Instant {
@@ -226,7 +251,9 @@ impl Run<'_> {
 
 /// Another node is promoted with all its critical services.
 fn has_moved(plan: &Plan, status: &Status) -> bool {
-    let master =
-        verdict::master(status).filter(|master| master.name != plan.from && master.services.is_some());
-    master.is_some() && status.cluster.epoch > plan.epoch
+    GroupIn::find(status, &plan.group).is_some_and(|group| {
+        let master = group.promoted_master();
+        let master = master.filter(|master| master.name != plan.from && master.services.is_some());
+        master.is_some() && group.epoch() > plan.epoch
+    })
 }

@@ -106,7 +106,11 @@ impl Steps<'_> {
 
     /// Has a node that has failed try again.
     async fn recover(&self, node: &str) -> Result<(), Trouble> {
-        match self.daemon.post::<Done>("/v1/recover", &OnNode { node: Some(node.to_owned()) }).await {
+        match self
+            .daemon
+            .post::<Done>("/v1/recover", &OnNode { node: Some(node.to_owned()), ..OnNode::default() })
+            .await
+        {
             Ok(_) => Ok(()),
             // It has tried again by itself, and there is nothing to recover from.
             Err(CommandError::Reported { error, .. }) if error.code == ErrorCode::Refused => Ok(()),
@@ -120,7 +124,7 @@ impl Steps<'_> {
     }
 
     async fn switch(&self, to: &str) -> Result<(), Trouble> {
-        let order = Promote { node: to.to_owned(), dry_run: false };
+        let order = Promote { node: to.to_owned(), ..Promote::default() };
         let began = Instant::now();
         self.daemon.post::<Done>("/v1/promote", &order).await?;
         self.until_well(|status| {

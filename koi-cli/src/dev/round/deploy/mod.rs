@@ -132,7 +132,7 @@ impl Deployment {
             // One that was killed comes back, and has forgotten.
             let Ok(local) = node.local().await else { continue };
             if local.node.state == NodeState::Failed || local.node.unclean {
-                node.order("recover", &OnNode { node: None }).await?;
+                node.order("recover", &OnNode::default()).await?;
             }
         }
         Ok(())
@@ -176,7 +176,7 @@ impl Deployment {
 
     /// Makes a node the master.
     pub(super) async fn promote(&mut self, master: &str, stop: &mut Stop) -> Result<Running, DeployError> {
-        let order = Promote { node: master.to_owned(), dry_run: false };
+        let order = Promote { node: master.to_owned(), ..Promote::default() };
         self.order("promote", serde_json::to_value(&order).unwrap_or_default(), stop).await?;
         self.until(&format!("it was not promoted on {master}"), stop, |local, service| {
             well(local, service)?;
