@@ -266,15 +266,16 @@ impl Cluster {
     }
 }
 
-/// The name of the master that is promoted with all its critical services.
+/// The name of the master of `main` that is promoted with all its critical services of that group.
 fn promoted(status: &Status) -> Option<String> {
     let master = status.cluster.master.as_ref()?;
     let is = |n: &NodeStatus| {
         let services = n.services.as_deref();
         n.name == *master
             && n.state == "Master"
-            && services
-                .is_some_and(|all| all.iter().all(|s| s.state == "Promoted" || s.critical == Some(false)))
+            && services.is_some_and(|all| {
+                all.iter().all(|s| !s.group.is_main() || s.state == "Promoted" || s.critical == Some(false))
+            })
     };
     status.nodes.iter().any(is).then(|| master.clone())
 }
