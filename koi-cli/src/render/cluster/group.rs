@@ -1,7 +1,7 @@
 //! A status as far as one group goes. A daemon of an older version knows `main` alone.
 
 use koi_proto::api::{
-    Group, GroupOnNode, GroupStatus, NodeState, NodeStatus, ServiceState, ServiceStatus, Status, Waiting,
+    Group, GroupOnNode, GroupStatus, NodeAction, NodeState, NodeStatus, ServiceState, ServiceStatus, Status, Waiting,
 };
 
 /// A group in a status.
@@ -77,6 +77,14 @@ impl<'s> GroupIn<'s> {
         match self.other {
             None => Some(&node.state),
             Some(_) => self.of(node).map(|group| &group.state),
+        }
+    }
+
+    /// What a node does with its services in it, as far as it says.
+    pub(crate) fn action<'n>(&self, node: &'n NodeStatus) -> Option<&'n NodeAction> {
+        match self.other {
+            None => node.action.as_ref(),
+            Some(_) => self.of(node).and_then(|group| group.action.as_ref()),
         }
     }
 

@@ -209,7 +209,7 @@ pub(crate) fn moving(status: &Status, group: GroupIn<'_>) -> Option<String> {
     if group.is_promoted(master) {
         return None;
     }
-    let action = group.of(master).map_or(master.action.as_ref(), |of| of.action.as_ref());
+    let action = group.action(master);
     let down = action == Some(&NodeAction::Demote)
         || group.services(master).iter().any(|s| s.state == ServiceState::Demoting);
     let doing = if down { "demoted" } else { "promoted" };

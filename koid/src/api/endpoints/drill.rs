@@ -7,7 +7,6 @@ use koi_core::types::ServiceState;
 use koi_core::view::View;
 use koi_proto::api::{ApiError, CRASH_AFTER, Done, Drill, DrillAction, ErrorCode, EventLevel, Group};
 
-use super::groups;
 use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, from_request_error, silent_core};
@@ -69,7 +68,7 @@ impl Api {
         };
         let view = self.drillable().await?;
         let is_promoted = |state| state == ServiceState::Promoted;
-        let mut services = groups::services(&view);
+        let mut services = view.own_services();
         let Some((group, _)) = services.find(|(_, of)| of.name == name && is_promoted(of.state)) else {
             return Err(refused(
                 format!("no service {name} is promoted here"),

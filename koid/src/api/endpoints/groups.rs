@@ -2,7 +2,7 @@
 
 use koi_core::group::GroupName;
 use koi_core::types::NodeState;
-use koi_core::view::{GroupView, NodeView, ServiceView, View, Waiting};
+use koi_core::view::{GroupView, NodeView, View, Waiting};
 use koi_proto::api::{self, ApiError, ErrorCode};
 
 use super::view::{ms, name_of, waiting};
@@ -123,13 +123,6 @@ fn other_on_node(view: &View, node: &NodeView, group: &GroupView, state: NodeSta
         lease_ms: own.and_then(|own| own.lease).map(ms),
         epoch: own.and_then(|own| own.holds).map(|epoch| epoch.0),
     }
-}
-
-/// This node's services of all groups, each with its group.
-pub(in crate::api) fn services(view: &View) -> impl Iterator<Item = (&GroupName, &ServiceView)> {
-    let main = view.services.iter().map(|service| (&GroupName::MAIN, service));
-    let own = view.groups.iter().filter_map(|group| Some((&group.name, &group.own.as_ref()?.services)));
-    main.chain(own.flat_map(|(group, services)| services.iter().map(move |service| (group, service))))
 }
 
 #[cfg(test)]

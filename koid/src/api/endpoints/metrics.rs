@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use hyper::Response;
 use koi_core::group::GroupName;
+use koi_core::view::View;
 use koi_proto::api::{HandlerStatistics, HookStatistics};
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, metrics};
-use crate::api::endpoints::{groups, statistics};
+use crate::api::endpoints::statistics;
 
 /// One metric of a hook: its name, its kind, what it says, and its value.
 type HookMetric = (&'static str, &'static str, &'static str, fn(&HookStatistics) -> f64);
@@ -41,7 +42,7 @@ impl Api {
     pub(super) async fn metrics(&self) -> Response<ResponseBody> {
         let view = self.view().await;
         let group_of = |service: &str| {
-            let mut all = view.iter().flat_map(groups::services);
+            let mut all = view.iter().flat_map(View::own_services);
             all.find(|(_, of)| of.name == service).map(|(group, _)| group.clone()).unwrap_or_default()
         };
         let counted = self.statistics.all().into_iter();

@@ -145,7 +145,7 @@ fn node(view: &View, node: &NodeView) -> api::NodeStatus {
         action: view.action.filter(|_| own).map(states::node_action),
         message: groups::worded(view, &GroupName::MAIN, if own { &view.reason } else { &node.reason }),
         recovers_in_ms: view.recovers_in.filter(|_| own).map(ms),
-        services: own.then(|| groups::services(view).map(|(group, of)| service(group, of)).collect()),
+        services: own.then(|| view.own_services().map(|(group, of)| service(group, of)).collect()),
     }
 }
 
