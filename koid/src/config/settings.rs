@@ -1,6 +1,6 @@
 //! What the configuration says, in the words of the core.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use koi_config::{Config, Electors, Fence, OnStopFailure, Quorum};
 use koi_core::settings::{self as core, Settings};
@@ -36,6 +36,7 @@ pub(crate) fn for_core(config: &Config) -> Settings {
         fenced: config.node.fence != Fence::None,
         arms: config.node.fence == Fence::Watchdog,
         groups: BTreeSet::new(),
+        placement: BTreeMap::new(),
     }
 }
 
