@@ -1,12 +1,13 @@
 //! The settings, each with its default (docs/configuration.md). Paths are absolute once loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_artifact::signature::TrustedKeys;
 use koi_core::group::GroupName;
+use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 
 /// Electors that a cluster may have: more make it slower, not safer.
 pub const ELECTORS: u16 = 15;
@@ -263,13 +264,50 @@ pub struct Policy {
 pub struct Group {
     /// Where its services are; of `main` it is the services folder.
     pub folder: PathBuf,
+    /// How gladly this node is made its master.
+    pub preference: Preference,
+    /// Its master is not where a master of these is, if another node can be master.
+    pub apart_from: BTreeSet<GroupName>,
+    /// Its master is where this group's is, and nowhere else.
+    pub together_with: Option<GroupName>,
+    /// Whether its master moves to a node of higher preference.
+    pub failback: Failback,
+    /// Scores that differ by no more count as equal.
+    pub score_slack: u64,
 }
 
 impl Group {
     /// What a group has of which only the name is known.
-    pub(crate) fn new(name: &GroupName) -> Group {
-        Group { folder: Path::new(GROUPS_FOLDER).join(name.as_str()) }
+    pub fn new(name: &GroupName) -> Group {
+        Group {
+            folder: Path::new(GROUPS_FOLDER).join(name.as_str()),
+            preference: Preference::default(),
+            apart_from: BTreeSet::new(),
+            together_with: None,
+            failback: Failback::Off,
+            score_slack: 0,
+        }
     }
+
+    /// Where its master is wanted, in the words of the core.
+    pub fn placement(&self) -> GroupPlacement {
+        let failback = match self.failback {
+            Failback::Off => None,
+            Failback::After(time) => Some(time),
+        };
+        let (apart_from, together_with) = (self.apart_from.clone(), self.together_with.clone());
+        let policy = PlacementPolicy::new(apart_from, together_with, failback, self.score_slack);
+        GroupPlacement { preference: self.preference, policy }
+    }
+}
+
+/// `failback` of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// It stays where it is.
+    Off,
+    /// It moves to a node of higher preference once that one has been ready for so long.
+    After(Duration),
 }
 
 /// `[plugins]`.

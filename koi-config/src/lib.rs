@@ -19,8 +19,8 @@ mod value;
 mod write;
 
 pub use config::{
-    Cluster, ClusterKey, Config, ELECTORS, Electors, Fence, Group, NAME_BYTES, Node, OnStopFailure, Plugins,
-    Policy, Quorum, Services, Timeouts, Timing, TransportAddress,
+    Cluster, ClusterKey, Config, ELECTORS, Electors, Failback, Fence, Group, NAME_BYTES, Node, OnStopFailure,
+    Plugins, Policy, Quorum, Services, Timeouts, Timing, TransportAddress,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use files::{must_be_file, open_file};

@@ -36,12 +36,12 @@ foldr = "/srv/web"
 "#;
     insta::assert_snapshot!(toml_error(text), @r#"
     /etc/koi/koi.toml:8: groups.stray is not a group
-        write it below [groups.NAME]; the keys are: folder
+        write it below [groups.NAME]; the keys are: folder, preference, apart_from, together_with, failback, score_slack
     /etc/koi/koi.toml:10: groups.main.folder cannot be set: `main` is the group of the services folder
         set services.folder
     /etc/koi/koi.toml:11: groups."a b": not a name of a group: 1 to 32 letters, digits, `-` and `_` are expected
     /etc/koi/koi.toml:14: unknown key groups.web.foldr; did you mean groups.web.folder?
-        the keys of a group are: folder
+        the keys of a group are: folder, preference, apart_from, together_with, failback, score_slack
     /etc/koi/koi.toml:15: web is set a second time
     "#);
     let too_many: String = (0..8).map(|n| format!("[groups.g{n}]\n")).collect();
@@ -62,6 +62,58 @@ foldr = "/srv/web"
     insta::assert_snapshot!(toml_error(&text.replace("[groups.web]\nfolder = 7", "groups = 7")), @r#"
     /etc/koi/koi.toml:1: groups is a section, not a key
         write [groups.NAME] on a line of its own, and the group's keys below
+    "#);
+}
+
+#[test]
+fn places_of_groups_that_cannot_be() {
+    let text = r#"
+[cluster]
+electors = 3
+key_file = "cluster.key"
+[groups.main]
+preference = 1001
+apart_from = ["web", 7]
+[groups.web]
+together_with = "dB"
+failback = 10
+score_slack = -1
+[groups.db]
+preference = "high"
+failback = "1ms"
+"#;
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:6: groups.main.preference must be a whole number from 0 (never master here) to 1000, not the number 1001
+    /etc/koi/koi.toml:7: groups.main.apart_from must be the name of a group, not the number 7
+        write it in double quotes
+    /etc/koi/koi.toml:10: groups.web.failback must be "off", or a time such as "10m", not the number 10
+    /etc/koi/koi.toml:11: groups.web.score_slack must be a whole number from 0 to 18446744073709551615, not the number -1
+    /etc/koi/koi.toml:13: groups.db.preference must be a whole number from 0 (never master here) to 1000, not the text "high"
+    /etc/koi/koi.toml:14: groups.db.failback is 1ms, and must be "off", or from 1s to 168h
+    "#);
+    let text = "[groups.a]\ntogether_with = \"b\"\n[groups.b]\ntogether_with = \"a\"\n[cluster]\nelectors = 3\nkey_file = \"k\"\n";
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:2: groups go together in a circle: a, b
+        one of them must come first, and has no together_with
+    "#);
+    let text = "[groups.a]\ntogether_with = \"main\"\napart_from = [\"main\"]\n[cluster]\nelectors = 3\nkey_file = \"k\"\n";
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:3: group a is apart from main, and goes together with it
+        leave one of the two out
+    "#);
+    let text = "[groups.a]\ntogether_with = \"main\"\nfailback = \"10m\"\n[cluster]\nelectors = 3\nkey_file = \"k\"\n";
+    insta::assert_snapshot!(toml_error(text), @r#"
+    /etc/koi/koi.toml:3: group a goes together with main and moves after it
+        leave failback out, and say it of group main
+    "#);
+    let text = "[groups.a]\napart_from = [\"man\"]\n[groups.b]\ntogether_with = \"man\"\n[cluster]\nelectors = 3\nkey_file = \"k\"\n";
+    insta::assert_snapshot!(warnings(parse_toml(text, Path::new("/etc/koi/koi.toml"))), @r#"
+    /etc/koi/koi.toml:2: groups.a.apart_from names the group man, which this node does not have
+        it holds where other nodes have that group; if none has, mend the name
+    /etc/koi/koi.toml:4: groups.b.together_with names the group man, which this node does not have
+        this node is never master of the one, for it is never master of the other; add the group, or mend the name
+    /etc/koi/koi.toml: cluster.transport is empty: this node sends to nobody
+        list the addresses of the other nodes, or a multicast group
     "#);
 }
 

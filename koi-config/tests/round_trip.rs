@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use koi_artifact::signature::TrustedKeys;
 use koi_config::{
-    Cluster, ClusterKey, Config, Electors, ExampleSettings, Fence, Group, Node, OnStopFailure, Plugins,
-    Policy, Quorum, Services, Timeouts, Timing, example, parse_classic, parse_toml, show, to_classic,
-    to_toml,
+    Cluster, ClusterKey, Config, Electors, ExampleSettings, Failback, Fence, Group, Node, OnStopFailure,
+    Plugins, Policy, Quorum, Services, Timeouts, Timing, example, parse_classic, parse_toml, show,
+    to_classic, to_toml,
 };
+use koi_core::group::GroupName;
+use koi_core::placing::Preference;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -135,6 +137,7 @@ prop_compose! {
     fn config()(
         node in node(), cluster in cluster(), timing in timing(), services in services(), plugins in plugins(),
         names in btree_set(prop_oneof![Just("main".to_owned()), "[a-zA-Z0-9_-]{1,32}"], 0..=7), usual in any::<bool>(),
+        preference in 0_u64..=1000, failback in ms(1_000..600_000_000), score_slack in 0..=i64::MAX as u64,
     ) -> Config {
         let groups = names.iter().map(|name| {
             let folder = match (name.as_str(), usual) {
@@ -143,7 +146,18 @@ prop_compose! {
                 // No other path of these has so long a name.
                 (_, false) => Path::new("/folders-of-groups").join(name),
             };
-            (name.parse().expect("a name of a group"), Group { folder })
+            let name = name.parse().expect("a name of a group");
+            let preference = Preference::new(preference).expect("in its range");
+            let group = Group { folder, preference, score_slack, ..Group::new(&name) };
+            let group = match (name.is_main(), usual) {
+                (true, _) => group,
+                (false, true) => Group { together_with: Some(GroupName::MAIN), ..group },
+                (false, false) => {
+                    let apart_from = [GroupName::MAIN].into();
+                    Group { apart_from, failback: Failback::After(failback), ..group }
+                }
+            };
+            (name, group)
         });
         Config { groups: groups.collect(), node, cluster, timing, services, plugins }
     }

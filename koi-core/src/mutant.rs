@@ -120,11 +120,25 @@ pub enum Mutant {
     MarkOfAnyGroup,
     /// R9: each group counts its epochs for itself.
     EpochOfGroup,
+    /// R15: a node of preference 0 is named master.
+    PreferenceZeroIgnored,
+    /// R15: a group is promoted where it does not go together with another.
+    TogetherIgnored,
+    /// R15: a master is demoted in order before what goes together with it.
+    FollowerLast,
+    /// R15: a master moves back from where an operator has put it.
+    FailbackUnpins,
+    /// R15: a master moves back to where it failed of late.
+    FailbackToFailed,
+    /// R15: a master moves back to where it is not apart.
+    FailbackBreaksApart,
+    /// R15: a master moves to a node that is preferred no more than its own.
+    FailbackSwaps,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 57] = [
+    pub const ALL: [Mutant; 64] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -182,6 +196,13 @@ impl Mutant {
         Mutant::FarewellOfAnyGroup,
         Mutant::MarkOfAnyGroup,
         Mutant::EpochOfGroup,
+        Mutant::PreferenceZeroIgnored,
+        Mutant::TogetherIgnored,
+        Mutant::FollowerLast,
+        Mutant::FailbackUnpins,
+        Mutant::FailbackToFailed,
+        Mutant::FailbackBreaksApart,
+        Mutant::FailbackSwaps,
     ];
 }
 

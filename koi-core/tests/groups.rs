@@ -285,9 +285,9 @@ fn a_part_of_the_record_is_no_copy_of_it() {
     let stripped = cluster.machines[old].disk.synced.as_ref().map(|d| (d.record.others.len(), d.rules));
     assert_eq!(stripped, Some((0, 0)), "what an older koi keeps");
     let before = cluster.sent().len();
-    cluster.machines[old].disk_delay = 300_000;
+    cluster.machines[old].disk_delay = 3_000_000;
     cluster.start(old);
-    cluster.run(3000);
+    cluster.run(10_000);
     let own = cluster.sent()[before..].iter().filter(|(m, _)| *m == old);
     let first = own.filter_map(|(_, message)| match &message.body {
         Body::Report(report) => Some(report.durable.n),

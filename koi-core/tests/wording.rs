@@ -98,6 +98,9 @@ fn waits() -> Vec<WaitReason> {
             W::StillPromoted { .. },
             W::CandidateRests { .. },
             W::GroupsUnknown { .. },
+            W::AwaitsPartner { .. },
+            W::NowhereElse { .. },
+            W::FollowerFirst { .. },
             W::NoRunner,
             W::NoCandidate { .. }
         ],
@@ -125,6 +128,13 @@ fn waits() -> Vec<WaitReason> {
             W::StillPromoted { node: b(), state },
             W::CandidateRests { node: b() },
             W::GroupsUnknown { nodes: vec![name("a"), b()] },
+            W::AwaitsPartner { with: GroupName::MAIN },
+            W::NowhereElse { with: GroupName::MAIN, node: b() },
+            W::FollowerFirst {
+                follower: GroupName::MAIN,
+                node: b(),
+                why: DropReason::OtherTarget { node: name("a") },
+            },
             W::NoRunner,
             W::NoCandidate { obstacles: obstacles() },
         ]
@@ -138,8 +148,12 @@ fn web() -> GroupName {
 fn obstacles() -> Vec<CandidateObstacle> {
     use CandidateObstacle as C;
     samples_of!(
-        [C::State { .. }, C::NameTaken { .. }],
-        vec![C::State { node: b(), state: NodeState::Failed }, C::NameTaken { id: NodeId(7), name: b() }]
+        [C::State { .. }, C::NameTaken { .. }, C::NeverHere { .. }],
+        vec![
+            C::State { node: b(), state: NodeState::Failed },
+            C::NameTaken { id: NodeId(7), name: b() },
+            C::NeverHere { node: b() }
+        ]
     )
 }
 
@@ -155,7 +169,10 @@ fn drops() -> Vec<DropReason> {
             D::DemotedByHand,
             D::CannotPromote { .. },
             D::NotPromotable { .. },
-            D::Released
+            D::Released,
+            D::Preferred { .. },
+            D::NeverHere,
+            D::GoesTogether { .. }
         ],
         vec![
             D::NotThere,
@@ -167,6 +184,9 @@ fn drops() -> Vec<DropReason> {
             D::CannotPromote { why: name("its disk hangs") },
             D::NotPromotable { state: NodeState::Live },
             D::Released,
+            D::Preferred { node: name("a") },
+            D::NeverHere,
+            D::GoesTogether { with: GroupName::MAIN },
         ]
     )
 }
@@ -212,6 +232,8 @@ fn not_now() -> Vec<NotNowReason> {
             N::TooManyStopped,
             N::NothingToRecover { .. },
             N::NoSuchGroup { .. },
+            N::NeverHere { .. },
+            N::GoesTogether { .. },
             N::GroupsUnknown { .. },
             N::UnknownGroup { .. },
             N::NoElector,
@@ -246,6 +268,8 @@ fn not_now() -> Vec<NotNowReason> {
             N::NothingToRecover { node: b() },
             N::GroupsUnknown { nodes: vec![name("a"), b()] },
             N::GroupsUnknown { nodes: Vec::new() },
+            N::NeverHere { node: b() },
+            N::GoesTogether { group: "web".parse().expect("it is a name"), with: GroupName::MAIN, node: b() },
             N::NoSuchGroup { node: b(), group: web() },
             N::UnknownGroup { group: web(), known: vec![GroupName::MAIN, web()] },
             N::NoElector,

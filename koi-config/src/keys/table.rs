@@ -219,6 +219,16 @@ pub(crate) static KEYS: &[Key] = keys! { Draft:
 pub(crate) static GROUP_KEYS: &[Key<Group>] = keys! { Group:
     "groups.NAME.folder", None, "\"/etc/koi/groups/NAME\"",
         "where the group's services are; `main` has `services.folder`", |group| &mut group.folder;
+    "groups.NAME.preference", None, "",
+        "how gladly this node is made its master, 0 to 1000; 0: never", |group| &mut group.preference;
+    "groups.NAME.apart_from", None, "",
+        "its master is not where the masters of these groups are, if another node can be master", |group| &mut group.apart_from;
+    "groups.NAME.together_with", None, "\"main\"",
+        "its master is where this group's master is, and nowhere else; unset: wherever", |group| &mut group.together_with;
+    "groups.NAME.failback", None, "",
+        "how long a node of higher preference has been ready before the master moves back to it; or off", |group| &mut group.failback;
+    "groups.NAME.score_slack", None, "",
+        "scores that differ by no more count as equal", |group| &mut group.score_slack;
 };
 
 #[cfg(test)]
@@ -240,8 +250,8 @@ mod tests {
 
     fn group_row(key: &Key<Group>) -> String {
         let value = key.field.toml(&mut Group::new(&"NAME".parse().unwrap()));
-        let default = value.as_deref().unwrap_or(key.unset);
-        format!("| `{}` | `{default}` | – | {} |", key.name(), key.meaning)
+        let default = value.map_or("none".to_owned(), |value| format!("`{value}`"));
+        format!("| `{}` | {default} | – | {} |", key.name(), key.meaning)
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod address;
 mod choice;
 mod error;
 mod excerpt;
+mod group;
 mod keys;
 mod network;
 mod path;

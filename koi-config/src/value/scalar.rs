@@ -63,7 +63,7 @@ macro_rules! number {
 }
 
 // The only u16 is a port, and port 0 does not exist.
-number!(u16 => 1, u32 => u32::MIN, i32 => i32::MIN);
+number!(u16 => 1, u32 => u32::MIN, u64 => u64::MIN, i32 => i32::MIN);
 
 impl Setting for String {
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Parsed<Self> {

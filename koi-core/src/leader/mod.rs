@@ -1,7 +1,9 @@
 //! What a leader knows: its leadership, the reports of runners, who hears it, and the masterships of late.
 
+pub(crate) mod choice;
 pub(crate) mod hearing;
 pub(crate) mod leadership;
 pub(crate) mod masterships;
 pub(crate) mod placement;
+pub(crate) mod preferred;
 pub(crate) mod reports;

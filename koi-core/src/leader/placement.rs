@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::group::GroupName;
+use crate::leader::preferred::PreferenceMoves;
 use crate::reason::{DropReason, WaitReason};
 use crate::types::{Epoch, NodeId, Term, Time, Version};
 use crate::view::Waiting;
@@ -65,11 +66,20 @@ pub(crate) struct Placement {
     cold: bool,
     /// The mastership that is wanted back.
     wanted_back: Option<Epoch>,
+    /// What the places of the group build on (R15).
+    moves: PreferenceMoves,
 }
 
 impl Placement {
     fn new(term: Term, inherited: Option<Time>, cold: bool) -> Placement {
-        Placement { act_since: Version { term, n: 0 }, inherited, granted: None, cold, wanted_back: None }
+        Placement {
+            act_since: Version { term, n: 0 },
+            inherited,
+            granted: None,
+            cold,
+            wanted_back: None,
+            moves: PreferenceMoves::default(),
+        }
     }
 
     /// A lease was granted on this basis, or is counted as if it had been.
@@ -90,6 +100,17 @@ impl Placement {
     pub(crate) fn begin(&mut self) {
         self.cold = false;
         self.wanted_back = None;
+        self.moves.stay();
+    }
+
+    /// What the places of the group build on (R15).
+    pub(crate) fn moves(&self) -> &PreferenceMoves {
+        &self.moves
+    }
+
+    /// The same, for whoever decides.
+    pub(crate) fn moves_mut(&mut self) -> &mut PreferenceMoves {
+        &mut self.moves
     }
 
     /// Wants a mastership back. False: it wanted that already.

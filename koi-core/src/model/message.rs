@@ -10,6 +10,7 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use crate::group::GroupName;
+use crate::placing::GroupPlacement;
 use crate::record::{Record, StateOrigin};
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span, sparse};
 
@@ -343,6 +344,10 @@ pub struct RunnerSummary {
     /// has promoted it.
     #[n(21)]
     pub promoted_under: Option<Epoch>,
+    /// Where the group's master is wanted, by this node's configuration (R15).
+    #[n(22)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub placement: GroupPlacement,
 }
 
 impl RunnerSummary {

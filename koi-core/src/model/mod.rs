@@ -4,6 +4,7 @@ pub mod group;
 pub mod limits;
 pub mod message;
 pub(crate) mod patience;
+pub mod placing;
 pub mod policy;
 pub mod record;
 pub mod settings;

@@ -271,6 +271,10 @@ pub struct MasterEntry {
     /// The node's name, for scripts and people.
     #[n(6)]
     pub name: String,
+    /// An operator has named it by `koi promote`: it does not move for a preference (R15). Said only of a group that moves for one.
+    #[n(7)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub by_hand: bool,
 }
 
 /// What a node has on disk. Written whole; read at the next start.

@@ -1,10 +1,11 @@
 //! What the configuration asks of the brain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::group::GroupName;
 use crate::message::SharedSettings;
+use crate::placing::GroupPlacement;
 use crate::types::Hook;
 
 /// By how many percent the rates of any two machines' clocks may differ (`ρ`).
@@ -59,6 +60,9 @@ pub struct Settings {
     pub arms: bool,
     /// The groups of services that this node runs beside `main`; at most [`crate::limits::GROUPS`] with it.
     pub groups: BTreeSet<GroupName>,
+    /// Where the masters of groups are wanted (R15); a group that is not in it has the defaults.
+    /// [`crate::placing::check_placements`] has passed it.
+    pub placement: BTreeMap<GroupName, GroupPlacement>,
 }
 
 impl Settings {

@@ -234,7 +234,9 @@ impl GroupRef<'_> {
     }
 
     fn elect(&self) -> (GroupRecord, Answered) {
-        let next = GroupRecord { manual: false, target: None, ..self.record() };
+        let mut next = GroupRecord { manual: false, target: None, ..self.record() };
+        // R15: what an operator has asked for by `koi promote` may move again.
+        next.master.iter_mut().for_each(|master| master.by_hand = false);
         (next, Answered { message: "masters are chosen again".to_owned(), steps: Vec::new() })
     }
 
@@ -253,11 +255,14 @@ impl GroupRef<'_> {
         let mut next = self.record();
         self.promotable(node, &next)?;
         next.manual = false;
-        if next.master.as_ref().is_some_and(|m| m.node == node) {
+        let pins = self.speaks_of_failback();
+        if let Some(master) = next.master.as_mut().filter(|m| m.node == node) {
             next.target = None;
+            master.by_hand |= pins;
             return Ok((next, Answered { message: format!("{name} is master already"), steps: Vec::new() }));
         }
-        next.target = Some(node);
+        // R15: what goes together with another is chosen where that one's master is.
+        next.target = self.partner().is_none().then_some(node);
         let message = match &next.master {
             Some(master) => format!("{name} is to be master; {} is demoted first", master.name),
             None => format!("{name} is to be master"),
@@ -285,6 +290,16 @@ impl GroupRef<'_> {
         };
         if record.stopped.contains(&node) {
             return Err(NotNowReason::StoppedByHand { node: name }.into());
+        }
+        if self.is_never(node) {
+            return Err(NotNowReason::NeverHere { node: name }.into());
+        }
+        if let Some(with) = self.partner() {
+            let place = self.entry_of(with);
+            if place != Some(node) {
+                let (group, with) = (self.group.clone(), with.clone());
+                return Err(NotNowReason::GoesTogether { group, with, node: name }.into());
+            }
         }
         match seen.summary.state {
             NodeState::Failed => {
@@ -334,6 +349,10 @@ impl GroupRef<'_> {
                 steps.push(format!("wait until {name} is promotable; until then things stay as they are"));
             }
             if let Some(master) = &next.master {
+                let followers = self.followers_on(master.node).into_iter();
+                steps.extend(followers.map(|group| {
+                    format!("group {group} goes along: it is demoted before, and promoted after")
+                }));
                 steps.push(format!("{} demotes its services, highest priority number first", master.name));
                 steps.push(format!("{} says that nothing is promoted there any more", master.name));
             }

@@ -65,7 +65,17 @@ impl NodeRef<'_> {
             epoch: record.last_epoch,
             unfit: self.unfit(),
             busy_beside: self.runners.busy_beside(group),
+            followed: self.is_followed(group),
         }
+    }
+
+    /// R15: a group that goes together with this one is promoted here, and has not failed.
+    fn is_followed(&self, group: &GroupName) -> bool {
+        let follows = |name: &GroupName| {
+            let placement = self.settings.placement.get(name);
+            placement.is_some_and(|placement| placement.policy.together_with.as_ref() == Some(group))
+        };
+        self.runners.iter().any(|(name, s)| follows(name) && s.maybe_promoted() && s.failed().is_none())
     }
 
     /// The services of this group are to be down here: by an operator's word, because the group is not configured here, or because another

@@ -123,6 +123,12 @@ pub enum Concern {
         other: String,
         keys: Vec<&'static str>,
     },
+    /// Two runners of a group that say different things of its place: none of that is kept (R15).
+    PlacementDiffers {
+        one: String,
+        other: String,
+        keys: Vec<&'static str>,
+    },
     SameName {
         name: String,
     },
@@ -172,6 +178,7 @@ impl Concern {
             | Concern::Unasked { .. }
             | Concern::Clock { .. }
             | Concern::Disagreement { .. }
+            | Concern::PlacementDiffers { .. }
             | Concern::SameName { .. }
             | Concern::Flapping { .. }
             | Concern::Restless { .. }
@@ -272,6 +279,11 @@ impl fmt::Display for Concern {
                     keys.join(", ")
                 )
             }
+            Concern::PlacementDiffers { one, other, keys } => write!(
+                f,
+                "{one} and {other} disagree on {} of this group: none of them is kept until their configurations agree",
+                keys.join(", ")
+            ),
             Concern::SameName { name } => {
                 write!(f, "two nodes are called {name}: give each its own node.name")
             }

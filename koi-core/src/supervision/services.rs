@@ -81,6 +81,11 @@ pub(crate) struct Services {
 const RUNS: u64 = 1 << 48;
 
 impl Services {
+    /// Whose services they are.
+    pub(crate) fn group(&self) -> &GroupName {
+        &self.group
+    }
+
     /// Of this group, which is the node's `ordinal`th.
     pub(crate) fn new(group: GroupName, ordinal: u64) -> Services {
         Services { group, last_run: ordinal.saturating_mul(RUNS), ..Services::default() }

@@ -42,6 +42,8 @@ pub(crate) struct NodeContext {
     pub(crate) unfit: Option<UnfitReason>,
     /// Hooks of other groups that run.
     pub(crate) busy_beside: usize,
+    /// A group that goes together with this one is still promoted here, and goes down first (R15).
+    pub(crate) followed: bool,
 }
 
 /// A mastership that ended within this of its beginning, because its own services would not have it, was in vain.
@@ -344,7 +346,7 @@ impl ServiceSupervisor {
         let in_maintenance = self.is_in_maintenance(settings, around);
         if self.has_failed() {
             Action::Fail
-        } else if self.phase != Phase::Joined || around.stopped || around.leaving || !self.met_leader {
+        } else if self.phase != Phase::Joined || self.is_stopping(around) || !self.met_leader {
             Action::Stop
         } else if (self.may_be_master(around.now) || (in_maintenance && self.lease.is_some()))
             && self.all_promotable(settings)
@@ -355,6 +357,11 @@ impl ServiceSupervisor {
         } else {
             Action::Start
         }
+    }
+
+    /// It goes down in order. R15: after what goes together with it, for as long as its lease lasts.
+    fn is_stopping(&self, around: &NodeContext) -> bool {
+        (around.stopped || around.leaving) && !(around.followed && self.may_be_master(around.now))
     }
 
     /// The node's state.
@@ -809,6 +816,7 @@ impl ServiceSupervisor {
             unasked: self.services.unasked(),
             long_score,
             promoted_under: self.services.promoted_under().filter(|_| state == NodeState::Master),
+            placement: settings.placement.get(self.services.group()).cloned().unwrap_or_default(),
         }
     }
 }

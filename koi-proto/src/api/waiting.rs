@@ -71,6 +71,12 @@ words! {
         CandidateRests = "candidate-rests",
         /// Not every elector has said that it knows groups of services (R14).
         GroupsUnknown = "groups-unknown",
+        /// The group goes together with another, which has no promoted master that stays where it is (R15).
+        AwaitsPartner = "awaits-partner",
+        /// The group goes together with another, and cannot have its master where that one's is (R15).
+        NowhereElse = "nowhere-else",
+        /// The master is to be demoted, after that of a group that goes together with this one (R15).
+        FollowerFirst = "follower-first",
         /// No runner reports.
         NoRunner = "no-runner",
         /// No runner can be promoted.

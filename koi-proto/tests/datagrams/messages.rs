@@ -11,6 +11,7 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Verdict, Vote,
 };
+use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
@@ -76,9 +77,9 @@ prop_compose! {
 prop_compose! {
     fn master()(
         node in node(), session in session(), epoch in epoch(), hold in span(), in_maintenance: bool, unclean: bool,
-        name in text(limits::NAME_BYTES)
+        name in text(limits::NAME_BYTES), by_hand: bool
     ) -> MasterEntry {
-        MasterEntry { node, session, epoch, hold, in_maintenance, unclean, name }
+        MasterEntry { node, session, epoch, hold, in_maintenance, unclean, name, by_hand }
     }
 }
 
@@ -144,13 +145,27 @@ prop_compose! {
         holds in option::of(epoch()), released in epoch(), maybe_promoted: bool, promotable: bool, unclean: bool,
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
-        restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch())
+        restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch()),
+        placement in placement().boxed()
     ) -> RunnerSummary {
         let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
             state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
             grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score, promoted_under,
+            placement,
         }
+    }
+}
+
+prop_compose! {
+    fn placement()(
+        preference in 0..=u64::from(Preference::MOST), apart in prop::bool::ANY, together in prop::bool::ANY,
+        failback in option::of(span()), slack: u64
+    ) -> GroupPlacement {
+        let other: GroupName = "other".parse().unwrap();
+        let apart_from = apart.then(|| other.clone()).into_iter().collect();
+        let policy = PlacementPolicy::new(apart_from, together.then_some(other), failback, slack);
+        GroupPlacement { preference: Preference::new(preference).unwrap(), policy }
     }
 }
 
@@ -181,7 +196,7 @@ fn node_state() -> impl Strategy<Value = NodeState> {
 prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
-        applied in version(), runner in option::of(summary()), uptime in span(),
+        applied in version(), runner in option::of(summary().boxed()), uptime in span(),
         (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
         let others = BTreeMap::new();
@@ -314,6 +329,7 @@ fn largest_record() -> Record {
         in_maintenance: true,
         unclean: true,
         name: "m".repeat(limits::NAME_BYTES),
+        by_hand: true,
     };
     let main = GroupRecord {
         master: Some(master),
@@ -368,6 +384,11 @@ fn largest_summary() -> RunnerSummary {
         unasked: true,
         long_score: Some(i64::MIN),
         promoted_under: Some(Epoch(u64::MAX)),
+        // It grows with the number of groups, and a cluster with several does not fit one datagram anyway.
+        placement: GroupPlacement {
+            preference: Preference::NEVER,
+            policy: PlacementPolicy::new(BTreeSet::new(), None, Some(LONGEST), u64::MAX),
+        },
     }
 }
 

@@ -97,6 +97,9 @@ pub(crate) fn wait_reason(reason: &WaitReason) -> api::WaitReason {
         WaitReason::StillPromoted { .. } => api::WaitReason::StillPromoted,
         WaitReason::CandidateRests { .. } => api::WaitReason::CandidateRests,
         WaitReason::GroupsUnknown { .. } => api::WaitReason::GroupsUnknown,
+        WaitReason::AwaitsPartner { .. } => api::WaitReason::AwaitsPartner,
+        WaitReason::NowhereElse { .. } => api::WaitReason::NowhereElse,
+        WaitReason::FollowerFirst { .. } => api::WaitReason::FollowerFirst,
         WaitReason::NoRunner => api::WaitReason::NoRunner,
         WaitReason::NoCandidate { .. } => api::WaitReason::NoCandidate,
     }

@@ -34,6 +34,7 @@ pub(crate) fn for_core(config: &Config) -> Settings {
         fenced: config.node.fence != Fence::None,
         arms: config.node.fence == Fence::Watchdog,
         groups: config.groups.keys().filter(|name| !name.is_main()).cloned().collect(),
+        placement: config.groups.iter().map(|(name, group)| (name.clone(), group.placement())).collect(),
     }
 }
 

@@ -137,8 +137,9 @@ mod tests {
         for group in ["services", "web"] {
             fs::create_dir_all(folder.path().join(group)).unwrap();
         }
-        let web = koi_config::Group { folder: folder.path().join("web") };
-        config.groups.insert("web".parse().unwrap(), web);
+        let name = "web".parse().unwrap();
+        let web = koi_config::Group { folder: folder.path().join("web"), ..koi_config::Group::new(&name) };
+        config.groups.insert(name, web);
         let registry =
             Registry::new(Host::for_daemon(&config.node.state_dir), config.services.workingdir.clone());
         Node { folder, config, registry }

@@ -12,11 +12,13 @@ use koi_core::message::{
     OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Verdict, Vote,
 };
+use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{
     Durable, GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin,
 };
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
+use koi_proto::parts::Opened;
 use koi_proto::seal::Sealer;
 
 /// The cluster whose sealed datagram is recorded.
@@ -64,6 +66,7 @@ fn record() -> Record {
         in_maintenance: true,
         unclean: false,
         name: "db2".to_owned(),
+        by_hand: false,
     };
     let main = GroupRecord {
         master: Some(master),
@@ -112,7 +115,17 @@ fn runner() -> RunnerSummary {
         unasked: false,
         long_score: None,
         promoted_under: None,
+        placement: GroupPlacement::default(),
     }
+}
+
+/// One whose place is configured.
+fn placed() -> RunnerSummary {
+    let apart = BTreeSet::from([web()]);
+    let policy =
+        PlacementPolicy::new(apart, Some("db".parse().expect("it is a name")), Some(us(600_000_007)), 16);
+    let preference = Preference::new(700).expect("it is in range");
+    RunnerSummary { placement: GroupPlacement { preference, policy }, ..runner() }
 }
 
 fn hello() -> Hello {
@@ -203,6 +216,7 @@ fn grouped() -> Vec<(&'static str, Body)> {
             }),
         ),
         ("report-groups", Body::Report(Report { others: BTreeMap::from([(web(), runner())]), ..report() })),
+        ("report-placement", Body::Report(Report { runner: Some(placed()), ..report() })),
         (
             "answer-groups",
             Body::Answer(Answer {
@@ -394,6 +408,10 @@ fn the_state_on_disk_is_what_it_was() {
         ..durable()
     };
     is_as_ever("state-on-disk.json", "durable-groups", &grouped, &mut wrong);
+    let mut by_hand = record();
+    by_hand.main.master.iter_mut().for_each(|master| master.by_hand = true);
+    let by_hand = Durable { record: by_hand.clone(), applied: by_hand, ..durable() };
+    is_as_ever("state-on-disk.json", "durable-by-hand", &by_hand, &mut wrong);
     is_as_ever("state-on-disk.json", "durable-new", &Durable::default(), &mut wrong);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -411,7 +429,7 @@ fn a_sealed_datagram_of_then_is_opened_and_its_header_is_what_it_was() {
         let message = message(Body::Resign(Resign { term: Term(47) }));
         let now = sealer.seal(&message).unwrap();
         let then = from_hex(&recorded("sealed.json", &format!("with-{name}"), &hex(&now)));
-        assert_eq!(sealer.open(&then), Ok(message), "{name}");
+        assert_eq!(sealer.open(&then), Ok(Opened::Message(Box::new(message))), "{name}");
         assert_eq!(now[..HEADER_BYTES], then[..HEADER_BYTES], "{name}");
         assert_eq!(now.len(), then.len(), "{name}");
     }

@@ -27,10 +27,10 @@ pub struct Report {
 
 /// The clusters that seeds are tried on, by turns.
 pub const SHAPES: [Shape; 4] = [
-    Shape { runners: 3, voters: 0, services: 2, spares: 2, groups: 0 },
-    Shape { runners: 2, voters: 1, services: 3, spares: 2, groups: 0 },
-    Shape { runners: 5, voters: 0, services: 1, spares: 2, groups: 0 },
-    Shape { runners: 2, voters: 0, services: 2, spares: 2, groups: 0 },
+    Shape { runners: 3, voters: 0, services: 2, spares: 2, groups: 0, placed: false },
+    Shape { runners: 2, voters: 1, services: 3, spares: 2, groups: 0, placed: false },
+    Shape { runners: 5, voters: 0, services: 1, spares: 2, groups: 0, placed: false },
+    Shape { runners: 2, voters: 0, services: 2, spares: 2, groups: 0, placed: false },
 ];
 
 /// One whole run of a seed: most are wars, every fourth is a calm story.
@@ -40,9 +40,16 @@ pub fn run(seed: u64) -> Report {
 
 /// Start, faults for a minute, healing.
 fn war(seed: u64) -> Report {
-    let shape = Shape { groups: (seed / 16) as usize % 3, ..SHAPES[(seed / 4) as usize % SHAPES.len()] };
+    let groups = (seed / 16) as usize % 3;
+    let placed = seed % 5 < 2;
+    let shape = Shape { groups, placed, ..SHAPES[(seed / 4) as usize % SHAPES.len()] };
     let mut world = World::new(seed, shape);
     let total = shape.founders();
+    // One koi at a time is exchanged for one that knows no groups, by mistake, and back.
+    let downgrades = shape.groups > 0 && seed / 48 % 3 == 1 && total > 2;
+    // A koi that knows no groups knows nothing of their places either.
+    let groupless = shape.groups > 0 && (seed / 48).is_multiple_of(3);
+    world.invariants.watch_places(placed && !downgrades && !groupless);
     let wild_clocks = seed % 16 == 6;
     world.wild_clocks = wild_clocks;
     for machine in 0..total {
@@ -51,7 +58,7 @@ fn war(seed: u64) -> Report {
         }
         // A rolling upgrade is under way in some worlds.
         world.machines[machine].newer = seed % 8 == 4 && world.rng().percent(50);
-        if shape.groups > 0 && (seed / 48).is_multiple_of(3) {
+        if groupless {
             let groupless = world.rng().percent(40);
             world.machines[machine].set_groupless(groupless);
         }
@@ -65,9 +72,10 @@ fn war(seed: u64) -> Report {
     if !started {
         world.invariants.violations.push("no first master within a minute".to_owned());
     }
+    if placed && seed % 4 == 1 {
+        fail_where_preferred(&mut world);
+    }
     let mut backups = members::Backups::default();
-    // One koi at a time is exchanged for one that knows no groups, by mistake, and back.
-    let downgrades = shape.groups > 0 && seed / 48 % 3 == 1 && total > 2;
     let faults = world.rng().between(5, 40);
     for _ in 0..faults {
         // Some faults strike while the one before is dealt with, others when it was.
@@ -107,6 +115,20 @@ fn rough_start(world: &mut World, total: usize) {
     world.run_for(4000 * MS);
     world.trap = None;
     world.network.cut.clear();
+}
+
+/// The master of `main` fails, is mended at once, and is ready again after a while: it stays where it went (R15).
+fn fail_where_preferred(world: &mut World) {
+    let [master] = world.masters()[..] else { return };
+    world.tell(format!("m{master}: all services of main break, and are mended when they have failed"));
+    let breaks = |world: &mut World, broken: bool| {
+        let services = world.machines[master].services.values_mut();
+        services.filter(|s| s.group.is_main()).for_each(|s| s.broken = broken);
+    };
+    breaks(world, true);
+    world.run_until(10_000 * MS, |w| !w.masters().contains(&master));
+    breaks(world, false);
+    world.run_for(20_000 * MS);
 }
 
 /// One fault, or one operator.
@@ -280,8 +302,8 @@ fn heal(world: &mut World, total: usize, seed: u64) {
         // Nodes that disagree are never all well.
         let electors = u16::try_from(total).unwrap_or(u16::MAX);
         let m = &world.machines[machine];
-        let groups = m.settings.groups.clone();
-        let usual = Settings { groups, ..usual_settings(machine, electors, m.settings.runner) };
+        let (groups, placement) = (m.settings.groups.clone(), m.settings.placement.clone());
+        let usual = Settings { groups, placement, ..usual_settings(machine, electors, m.settings.runner) };
         world.machines[machine].settings = usual.clone();
         world.say(machine, Input::Configure(Box::new(usual)));
     }

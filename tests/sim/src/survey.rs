@@ -39,7 +39,7 @@ pub fn survey(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Option<Report
 fn run(seed: u64) -> Report {
     std::panic::catch_unwind(|| nemesis::run(seed)).unwrap_or_else(|_| Report {
         seed,
-        shape: Shape { runners: 0, voters: 0, services: 0, spares: 0, groups: 0 },
+        shape: Shape { runners: 0, voters: 0, services: 0, spares: 0, groups: 0, placed: false },
         violations: vec!["a panic; its message stands above".to_owned()],
         story: Vec::new(),
     })

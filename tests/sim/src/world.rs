@@ -7,6 +7,7 @@ mod disks;
 mod effects;
 mod looks;
 mod network;
+mod places;
 mod queue;
 mod recorder;
 mod tempo;
@@ -51,6 +52,8 @@ pub struct Shape {
     pub spares: usize,
     /// Groups beside `main`; the second of them is not on the first machine.
     pub groups: usize,
+    /// Something is said of the places of groups (R15).
+    pub placed: bool,
 }
 
 impl Shape {
@@ -117,6 +120,9 @@ impl World {
                 }
                 let mut settings = usual_settings(index, electors, runner);
                 settings.groups = folders.keys().filter(|group| !group.is_main()).cloned().collect();
+                if runner {
+                    settings.placement = places::places(shape, seed, index);
+                }
                 Machine::new(index, clock, settings, folders)
             })
             .collect();

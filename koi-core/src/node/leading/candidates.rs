@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crate::leader::choice::best_of;
 use crate::leader::placement::Wait;
 use crate::leader::reports::GroupReport;
 use crate::node::group_ref::GroupRef;
 use crate::reason::{CandidateObstacle, WaitReason};
 use crate::record::GroupRecord;
-use crate::types::{NodeId, NodeState};
+use crate::types::NodeId;
 
 impl GroupRef<'_> {
     /// A new leader learns how everyone is before it decides anything.
@@ -70,17 +71,23 @@ impl GroupRef<'_> {
 
     /// Every candidate has been master in vain of late: the next try waits.
     pub(super) fn resting(&self, record: &GroupRecord) -> Option<Wait> {
-        let candidates = self.latest_of_all().filter(|(id, _)| self.is_candidate(*id, record));
-        let (until, id) = candidates.map(|(id, s)| (self.rests_until(id, &s), id)).min()?;
+        let (until, id) = self.candidates(record).map(|(id, s)| (self.rests_until(id, &s), id)).min()?;
         let reason = WaitReason::CandidateRests { node: self.name_of(id) };
         (until > self.now).then(|| Wait::until(reason, until))
     }
 
     pub(super) fn no_candidate(&self) -> WaitReason {
+        if let Some(with) = self.partner() {
+            return match self.partner_place(with).filter(|place| place.promoted) {
+                Some(place) => WaitReason::NowhereElse { with: with.clone(), node: self.name_of(place.node) },
+                None => WaitReason::AwaitsPartner { with: with.clone() },
+            };
+        }
         if self.latest_of_all().next().is_none() {
             return WaitReason::NoRunner;
         }
         let obstacle = |(id, s): (NodeId, GroupReport<'_>)| match self.bears_its_name(id) {
+            _ if self.is_never(id) => CandidateObstacle::NeverHere { node: self.name_of(id) },
             true => CandidateObstacle::State { node: self.name_of(id), state: s.summary.state },
             false => CandidateObstacle::NameTaken { id, name: self.name_of(id) },
         };
@@ -97,6 +104,7 @@ impl GroupRef<'_> {
                 && !s.unclean
                 && !s.maintenance
                 && !record.stopped.contains(&node)
+                && !self.is_never(node)
                 && self.bears_its_name(node)
                 // A new master must write its mark (R8). One that is promoted has done so.
                 && (s.unfit.is_none() || s.maybe_promoted)
@@ -106,24 +114,24 @@ impl GroupRef<'_> {
         })
     }
 
-    /// R9: already promoted, then the promotion score (no opinion counts as 0), then uptime; ties by who was seen last.
+    /// R9 and R15: who is best of those that can be master, and go together with what the group goes together with. Whoever failed of late, or
+    /// was master in vain, is passed over where there is another.
     pub(crate) fn best_candidate(&self, record: &GroupRecord, but: Option<NodeId>) -> Option<NodeId> {
         let now = self.now;
-        let others = || self.latest_of_all().filter(move |(id, _)| Some(*id) != but);
-        let candidates = || others().filter(|(id, _)| self.is_candidate(*id, record));
+        let candidates = || self.candidates(record).filter(move |(id, _)| Some(*id) != but);
         let calm = |id: NodeId, s: &GroupReport<'_>| self.is_calm(id, s);
         let any_calm = candidates().any(|(id, s)| calm(id, &s));
         let rests = |id: NodeId, s: &GroupReport<'_>| self.rests_until(id, s) > now;
-        let key = |id: NodeId, s: &GroupReport<'_>| {
-            let promoted = s.summary.state == NodeState::Master || s.summary.holds.is_some();
-            // Seconds, so that a report's way does not decide between nodes that started together.
-            let uptime: Duration = s.uptime + now.since(s.at);
-            (promoted, s.summary.score().unwrap_or(0), uptime.as_secs(), s.at, id)
-        };
-        candidates()
+        let contenders: Vec<_> = candidates()
             .filter(|(id, s)| (calm(*id, s) || !any_calm) && !rests(*id, s))
-            .max_by_key(|(id, s)| key(*id, s))
-            .map(|(id, _)| id)
+            .map(|(id, s)| self.contender(id, &s))
+            .collect();
+        best_of(&contenders, self.policy().map(|policy| policy.score_slack).unwrap_or_default())
+    }
+
+    /// Who could be promoted now, where the group may be.
+    fn candidates(&self, record: &GroupRecord) -> impl Iterator<Item = (NodeId, GroupReport<'_>)> {
+        self.latest_of_all().filter(|(id, _)| self.is_candidate(*id, record) && self.goes_to(*id))
     }
 
     /// Of several nodes that answer to one name the first bears it: the master, then a member, then the one that runs longest. The others are

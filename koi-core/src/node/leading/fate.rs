@@ -52,9 +52,14 @@ impl<'a> GroupRef<'a> {
         }
         let recent = |seen: &GroupReport<'_>| self.now.since(seen.at) <= self.lately();
         if let Some(seen) = self.report_of(entry.node, entry.session).filter(recent) {
-            return self
-                .reason_to_drop(entry, &seen, record)
-                .map_or(MasterDecision::Keep, MasterDecision::Order);
+            let Some(why) = self.reason_to_drop(entry, &seen, record) else { return MasterDecision::Keep };
+            return match self.follower_first(entry, &why) {
+                Some(follower) => {
+                    let node = entry.name.clone();
+                    MasterDecision::Wait(Box::new(WaitReason::FollowerFirst { follower, node, why }.into()))
+                }
+                None => MasterDecision::Order(why),
+            };
         }
         match self.successor(entry).filter(recent) {
             Some(seen) => MasterDecision::Wait(Box::new(restarted(entry, &seen).into())),
@@ -104,6 +109,10 @@ impl<'a> GroupRef<'a> {
         if summary.state == NodeState::Failed {
             return Some(DropReason::Failed { reason: summary.reason.clone() });
         }
+        // R15: what goes together with a master that ends comes down with it.
+        if let Some(parted) = self.parted(entry) {
+            return Some(parted);
+        }
         let target = record.target.filter(|t| *t != entry.node);
         if let Some(target) = target.filter(|t| self.is_candidate(*t, record)) {
             return Some(DropReason::OtherTarget { node: self.name_of(target) });
@@ -115,6 +124,12 @@ impl<'a> GroupRef<'a> {
         if let Some(why) = summary.unfit.as_ref().filter(|_| !summary.maybe_promoted && summary.services > 0)
         {
             return Some(DropReason::CannotPromote { why: why.clone() });
+        }
+        if self.is_never(entry.node) && self.best_candidate(record, Some(entry.node)).is_some() {
+            return Some(DropReason::NeverHere);
+        }
+        if let Some(node) = self.placement().and_then(|placement| placement.moves().moving_to()) {
+            return Some(DropReason::Preferred { node: self.name_of(node) });
         }
         // Its earlier reports may have been on their way before it knew of its mastership.
         (!summary.promotable).then_some(DropReason::NotPromotable { state: summary.state })

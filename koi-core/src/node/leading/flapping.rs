@@ -44,7 +44,8 @@ impl MastershipHandler<'_> {
             || maintenance
             || record.target.is_some()
             || record.stopped.contains(&current.node)
-            || seen.is_some_and(|s| s.summary.leaving);
+            || seen.is_some_and(|s| s.summary.leaving)
+            || self.lead.as_ref().is_some_and(|l| l.placement(group).moves().is_displaced(current.epoch));
         self.masterships.of_mut(group).note_current(current);
     }
 }

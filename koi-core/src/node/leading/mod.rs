@@ -6,5 +6,8 @@ mod flapping;
 mod hearing;
 mod leader;
 mod placement;
+mod places;
+mod preferences;
 
 pub(crate) use leader::propose;
+pub(crate) use places::PlacementDispute;

@@ -21,6 +21,8 @@ impl LeadershipHandler<'_> {
     pub(crate) fn decide(&mut self) {
         let Some(lead) = self.lead else { return };
         lead.placements_mut().decide_again(Time::NEVER);
+        self.note_ready();
+        let Some(lead) = self.lead else { return };
         let settled = lead.committed() == self.durable.record.version;
         if !settled || !self.node().acting() {
             return;
@@ -39,7 +41,10 @@ impl LeadershipHandler<'_> {
             }
             self.decide_about(&GroupName::MAIN, &mut next, &mut wake);
         } else {
-            groups.iter().for_each(|group| self.decide_about(group, &mut next, &mut wake));
+            let mut groups: Vec<&GroupName> = groups.iter().collect();
+            // R15: what goes together with another is decided about after it.
+            groups.sort_by_key(|group| self.node().group(group).depth());
+            groups.into_iter().for_each(|group| self.decide_about(group, &mut next, &mut wake));
         }
         next.tidy();
         if let Some(lead) = self.lead {
@@ -57,6 +62,7 @@ impl LeadershipHandler<'_> {
             return self.readopt_master(group, next);
         }
         self.drop_target(group, next.group_mut(group));
+        self.move_to_preferred(group, next, wake);
         self.end_mastership(group, next.group_mut(group), wake);
         if next.group(group).master.is_none() {
             self.begin_mastership(group, next, wake);
@@ -69,6 +75,9 @@ impl LeadershipHandler<'_> {
             MasterDecision::Keep => {}
             MasterDecision::Order(reason) => {
                 let Some(lead) = self.lead else { return };
+                if reason.is_of_place() {
+                    lead.placement_mut(group).moves_mut().displace(entry.epoch);
+                }
                 if lead.placement_mut(group).want_back(entry.epoch) {
                     let dropped =
                         Event::MasterDropped { node: entry.name.clone(), epoch: entry.epoch, reason };
@@ -90,6 +99,7 @@ impl LeadershipHandler<'_> {
                 let Some(seen) = all.group(group).latest_report(node) else { return };
                 let (session, grace) = (seen.session, seen.summary.grace);
                 let newest = all.group(group).newest_epoch(next.last_epoch);
+                let by_hand = next.group(group).target == Some(node) && all.group(group).speaks_of_failback();
                 let Some(lead) = self.lead else { return };
                 let epoch = if mutant!(EpochStands) { newest } else { newest.next_in(lead.term()) };
                 let hold = self.ctx.settings.hold(grace);
@@ -103,6 +113,7 @@ impl LeadershipHandler<'_> {
                     in_maintenance: false,
                     unclean: false,
                     name,
+                    by_hand,
                 });
                 if record.target == Some(node) {
                     record.target = None;
@@ -173,7 +184,10 @@ impl LeadershipHandler<'_> {
                 next.target = None;
                 return;
             }
-            Some(_) => return,
+            Some(_) => match node.group(group).bars_target(target) {
+                Some(reason) => reason,
+                None => return,
+            },
         };
         next.target = None;
         let node = node.name_of(target);
@@ -250,8 +264,11 @@ impl NodeRef<'_> {
         let keeps = |group: &GroupName| {
             let of = record.group(group);
             let own = of.master.as_ref().is_some_and(|m| m.node == self.id);
-            let ready = |(id, s): (NodeId, GroupReport<'_>)| id != self.id && s.summary.promotable;
-            let others = self.group(group).latest_of_all().any(ready);
+            let all = self.group(group);
+            let ready = |(id, s): (NodeId, GroupReport<'_>)| {
+                id != self.id && s.summary.promotable && !all.is_never(id) && all.goes_to(id)
+            };
+            let others = all.latest_of_all().any(ready);
             own || of.master.is_none() && others && !of.manual && !record.maintenance
         };
         lead.committed() == record.version && !self.known_groups().iter().any(keeps)
@@ -288,7 +305,9 @@ impl GroupRef<'_> {
         if let Some(blocked) = self.starting(record) {
             return wait(blocked);
         }
-        let best = record.target.filter(|t| self.is_candidate(*t, record));
+        let moving = self.placement().and_then(|placement| placement.moves().moving_to());
+        let wanted = [record.target, moving].into_iter().flatten();
+        let best = wanted.into_iter().find(|node| self.is_candidate(*node, record) && self.goes_to(*node));
         let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
             return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
         };

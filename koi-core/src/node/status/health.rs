@@ -9,6 +9,7 @@ use crate::contact::peers::Peer;
 use crate::group::GroupName;
 use crate::message::{NodeInfo, SharedSettings};
 use crate::node::group_ref::GroupRef;
+use crate::node::leading::PlacementDispute;
 use crate::node::node_ref::NodeRef;
 use crate::record::{GroupRecord, StateOrigin};
 use crate::types::{NodeId, NodeState, Time};
@@ -270,7 +271,11 @@ impl GroupRef<'_> {
         if self.durable.applied.maintenance || record.manual {
             return None;
         }
-        self.best_candidate(record, record.master.as_ref().map(|m| m.node))
+        let master = record.master.as_ref().map(|m| m.node);
+        match self.partner() {
+            Some(_) => self.follows_to(record, master),
+            None => self.best_candidate(record, master),
+        }
     }
 
     /// What is amiss in a group other than `main`.
@@ -302,6 +307,9 @@ impl GroupRef<'_> {
     }
 
     fn look_at_runners(&self, concerns: &mut Vec<Concern>) {
+        if let Some(PlacementDispute { one, other, keys }) = self.dispute() {
+            concerns.push(Concern::PlacementDiffers { one, other, keys });
+        }
         for (id, _) in self.latest_of_all() {
             let Some(seen) = self.recent_report(id) else { continue };
             let node = self.name_of(id);
@@ -325,14 +333,15 @@ impl GroupRef<'_> {
         if self.durable.applied.maintenance || self.takeover().is_some() {
             return;
         }
-        let runs = |p: &Peer| match self.group.is_main() {
-            true => p.info.runner,
-            false => p.others.contains_key(self.group),
+        let runs = |id: NodeId, p: &Peer| match self.group.is_main() {
+            true => p.info.runner && !self.is_never(id),
+            false => p.others.contains_key(self.group) && !self.is_never(id),
         };
-        let there = |p: &Peer| runs(p) && !p.gone.as_ref().is_some_and(Gone::said_farewell);
-        let other = |(id, p): &(NodeId, &Peer)| *id != master && there(p) && !self.superseded(*id, p);
+        let there = |id: NodeId, p: &Peer| runs(id, p) && !p.gone.as_ref().is_some_and(Gone::said_farewell);
+        let other = |(id, p): &(NodeId, &Peer)| *id != master && there(*id, p) && !self.superseded(*id, p);
         let others = self.peers.iter().filter(other).map(|(id, _)| id);
-        let runs_here = self.settings.runner && self.runners.get(self.group).is_some();
+        let runs_here =
+            self.settings.runner && self.runners.get(self.group).is_some() && !self.is_never(self.id);
         let own = (runs_here && self.id != master).then_some(self.id);
         let mut why: Vec<String> = others.chain(own).map(|id| self.why_not_master(id, record)).collect();
         why.truncate(NAMED);
@@ -357,6 +366,8 @@ impl GroupRef<'_> {
             format!("{name} is {}", summary.state.as_str())
         } else if self.rests_until(node, &seen) > self.now {
             format!("{name} has been master in vain of late")
+        } else if let Some(with) = self.partner() {
+            format!("{name} would not be master of group {with}, with which this one goes")
         } else {
             format!("{name} cannot be master")
         }

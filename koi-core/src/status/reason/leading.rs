@@ -1,5 +1,6 @@
 //! Reasons of the end of a mastership, of a target, of a leadership.
 
+use crate::group::GroupName;
 use crate::types::{NodeState, Term};
 
 /// Why a node is not to be master, or not an operator's target, any longer.
@@ -35,6 +36,25 @@ pub enum DropReason {
     },
     /// The record names it no more.
     Released,
+    /// Another node is preferred to it, and has been ready for long enough (R15).
+    Preferred {
+        /// The other.
+        node: String,
+    },
+    /// Its preference is 0: it is never made master (R15).
+    NeverHere,
+    /// The group that this one goes together with is not, or does not stay, where it is (R15).
+    GoesTogether {
+        /// That group.
+        with: GroupName,
+    },
+}
+
+impl DropReason {
+    /// It is about where the group's master is to be (R15), and its node has done nothing.
+    pub(crate) fn is_of_place(&self) -> bool {
+        matches!(self, DropReason::Preferred { .. } | DropReason::NeverHere | DropReason::GoesTogether { .. })
+    }
 }
 
 /// Why a leader leads no more.

@@ -58,6 +58,20 @@ pub enum NotNowReason {
         /// Those that there are.
         known: Vec<GroupName>,
     },
+    /// Promote: the preference of the node is 0 (R15).
+    NeverHere {
+        /// The node.
+        node: String,
+    },
+    /// Promote: the group goes together with another, whose master is not there (R15).
+    GoesTogether {
+        /// The group.
+        group: GroupName,
+        /// The other group.
+        with: GroupName,
+        /// The node.
+        node: String,
+    },
     /// Of another group than `main`: not every elector has said that it knows groups (R14).
     GroupsUnknown {
         /// Those that have not.

@@ -2,6 +2,7 @@
 
 use super::DropReason;
 
+use crate::group::GroupName;
 use crate::types::{NodeId, NodeState};
 
 /// Why the next step is not taken yet. Nodes are called by their names.
@@ -115,6 +116,27 @@ pub enum WaitReason {
         /// Their names.
         nodes: Vec<String>,
     },
+    /// The group goes together with another, which has no promoted master that stays where it is (R15).
+    AwaitsPartner {
+        /// The other group.
+        with: GroupName,
+    },
+    /// The group goes together with another, and cannot have its master where that one's is (R15).
+    NowhereElse {
+        /// The other group.
+        with: GroupName,
+        /// Where that one's master is.
+        node: String,
+    },
+    /// The master is to be demoted, after that of a group that goes together with this one (R15).
+    FollowerFirst {
+        /// The other group.
+        follower: GroupName,
+        /// The master of both.
+        node: String,
+        /// Why this one has to be demoted.
+        why: DropReason,
+    },
     /// No runner reports.
     NoRunner,
     /// No runner can be promoted.
@@ -193,5 +215,10 @@ pub enum CandidateObstacle {
         id: NodeId,
         /// The name.
         name: String,
+    },
+    /// Its preference is 0 (R15).
+    NeverHere {
+        /// The runner.
+        node: String,
     },
 }

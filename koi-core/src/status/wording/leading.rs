@@ -16,6 +16,13 @@ impl fmt::Display for DropReason {
             DropReason::CannotPromote { why } => write!(f, "it cannot promote anything: {why}"),
             DropReason::NotPromotable { state } => write!(f, "it is {}, not promotable", state.as_str()),
             DropReason::Released => f.write_str("it is released"),
+            DropReason::Preferred { node } => {
+                write!(f, "{node} is preferred to it, and has been ready for long enough")
+            }
+            DropReason::NeverHere => f.write_str("its preference is 0: it is never made master"),
+            DropReason::GoesTogether { with } => {
+                write!(f, "the group goes together with {with}, whose master is not to be there")
+            }
         }
     }
 }

@@ -24,6 +24,12 @@ impl fmt::Display for NotNowReason {
             NotNowReason::TooManyStopped => f.write_str("too many nodes are stopped by hand"),
             NotNowReason::NoSuchGroup { node, group } => write!(f, "{node} does not run the group {group}"),
             NotNowReason::UnknownGroup { group, .. } => write!(f, "there is no group {group}"),
+            NotNowReason::NeverHere { node } => {
+                write!(f, "{node} is never made master: its preference is 0")
+            }
+            NotNowReason::GoesTogether { group, with, node } => {
+                write!(f, "group {group} goes together with {with}, whose master is not on {node}")
+            }
             NotNowReason::GroupsUnknown { nodes } if nodes.is_empty() => {
                 f.write_str("the record does not say yet that all electors know groups of services")
             }
@@ -101,6 +107,12 @@ impl NotNowReason {
             NotNowReason::LastElector => "stop the cluster instead",
             NotNowReason::TooManyElectors => "replace one: koi electors replace OLD NEW",
             NotNowReason::NameNotUnique { .. } => "say which by its id; give each its own node.name",
+            NotNowReason::NeverHere { .. } => {
+                "promote another, or raise its preference and say koi reconfigure there"
+            }
+            NotNowReason::GoesTogether { with, node, .. } => {
+                return format!("koi promote {node} of group {with} moves both");
+            }
             NotNowReason::HasRecord | NotNowReason::NothingToRecover { .. } => "",
             NotNowReason::NotThere { node } => {
                 return format!("start koid on {node}, or promote another");

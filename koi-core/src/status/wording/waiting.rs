@@ -65,6 +65,22 @@ impl fmt::Display for WaitReason {
                 let nodes = nodes.join(", ");
                 write!(f, "not every elector has said that it knows groups of services: {nodes}")
             }
+            WaitReason::AwaitsPartner { with } => {
+                write!(
+                    f,
+                    "the group goes together with {with}, and waits until that one has a promoted master"
+                )
+            }
+            WaitReason::NowhereElse { with, node } => write!(
+                f,
+                "the group goes together with {with}, whose master is {node}: it cannot be promoted there, and is not promoted elsewhere"
+            ),
+            WaitReason::FollowerFirst { follower, node, why } => {
+                write!(
+                    f,
+                    "{node} is to demote, after the group {follower}, which goes together with this one: {why}"
+                )
+            }
             WaitReason::NoRunner => f.write_str("no runner is there"),
             WaitReason::NoCandidate { obstacles } => {
                 let why: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
@@ -89,6 +105,8 @@ impl WaitReason {
             | WaitReason::NoReportYet { node }
             | WaitReason::PromotedUnbidden { node, .. }
             | WaitReason::StillPromoted { node, .. }
+            | WaitReason::NowhereElse { node, .. }
+            | WaitReason::FollowerFirst { node, .. }
             | WaitReason::CandidateRests { node } => Some(node),
             WaitReason::Maintenance
             | WaitReason::RecordNotCommitted
@@ -101,6 +119,7 @@ impl WaitReason {
             | WaitReason::StartElectorsMissing { .. }
             | WaitReason::StartRunnerNotReady { .. }
             | WaitReason::GroupsUnknown { .. }
+            | WaitReason::AwaitsPartner { .. }
             | WaitReason::NoRunner
             | WaitReason::NoCandidate { .. } => None,
         }
@@ -120,6 +139,9 @@ impl WaitReason {
             WaitReason::RestartedTakesDown { .. } => Some("R8"),
             WaitReason::Founding(_) => Some("R10"),
             WaitReason::GroupsUnknown { .. } => Some("R14"),
+            WaitReason::AwaitsPartner { .. }
+            | WaitReason::NowhereElse { .. }
+            | WaitReason::FollowerFirst { .. } => Some("R15"),
             WaitReason::Maintenance
             | WaitReason::Demoting { .. }
             | WaitReason::Promoting { .. }
@@ -165,7 +187,16 @@ impl WaitReason {
             WaitReason::CandidateRests { node } => {
                 return format!("koi promote {node} does not wait; koi failures");
             }
+            WaitReason::AwaitsPartner { with } => {
+                return format!(
+                    "see what group {with} waits for; without together_with it waits for nothing"
+                );
+            }
+            WaitReason::NowhereElse { with, node } => {
+                return format!("mend it on {node}, or move group {with} with koi promote");
+            }
             WaitReason::RecordNotCommitted
+            | WaitReason::FollowerFirst { .. }
             | WaitReason::Demoting { .. }
             | WaitReason::Promoting { .. }
             | WaitReason::LeadershipNotConfirmed
@@ -232,6 +263,7 @@ impl fmt::Display for CandidateObstacle {
         match self {
             CandidateObstacle::State { node, state } => write!(f, "{node} is {}", state.as_str()),
             CandidateObstacle::NameTaken { id, name } => write!(f, "{id} is called {name} as another is"),
+            CandidateObstacle::NeverHere { node } => write!(f, "{node} is never master (preference = 0)"),
         }
     }
 }

@@ -27,6 +27,7 @@ fn two_groups() -> View {
         in_maintenance: false,
         unclean: false,
         name: "a".into(),
+        by_hand: false,
     };
     view.record
         .others

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use koi_core::io::HandlerInstance;
@@ -30,6 +30,7 @@ pub(crate) fn view() -> View {
                     in_maintenance: false,
                     unclean: false,
                     name: "b".into(),
+                    by_hand: false,
                 }),
                 target: Some(NodeId(9)),
                 ..GroupRecord::default()
@@ -126,6 +127,7 @@ pub(crate) fn settings() -> Settings {
         fenced: false,
         arms: false,
         groups: BTreeSet::new(),
+        placement: BTreeMap::new(),
     }
 }
 

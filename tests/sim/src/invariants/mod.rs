@@ -15,6 +15,7 @@ pub mod leaders;
 mod maintenance;
 mod once;
 mod pace;
+mod places;
 mod promises;
 mod promoted_epochs;
 mod restarts;
@@ -30,6 +31,7 @@ pub struct Invariants {
     promises: promises::Promises,
     promoted_epochs: promoted_epochs::PromotedEpochs,
     pace: pace::Pace,
+    places: places::Places,
     terms: terms::Terms,
     restarts: restarts::Restarts,
     tolerance: tolerance::Tolerance,
@@ -45,6 +47,7 @@ impl Invariants {
         self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
         self.violations.extend(self.asked.check(now, machine, life, run));
         self.violations.extend(self.pace.check(now, machine, run));
+        self.violations.extend(self.places.check(now, machine, run, machines));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
         self.violations.extend(turns::check(now, &machines[machine], run));
     }
@@ -66,13 +69,16 @@ impl Invariants {
         group: &GroupName,
         event: &Event,
         specs: &[ServiceSpec],
+        machines: &[Machine],
     ) {
+        self.violations.extend(self.places.told(now, machine, group, event, machines));
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
         self.violations.extend(self.restarts.check(now, (machine, group), event, specs));
     }
 
     pub(crate) fn booted(&mut self, machine: usize) {
         self.tolerance.booted(machine);
+        self.places.booted(machine);
         self.restarts.booted(machine);
     }
 
@@ -89,9 +95,15 @@ impl Invariants {
         command: &Command,
         result: &Result<Answered, CommandError>,
     ) {
-        if result.is_ok() {
+        if let Ok(answered) = result {
             self.promises.answered(group, command);
+            self.places.answered(group, command, answered);
         }
+    }
+
+    /// Every koi of this world knows where masters are wanted (R15).
+    pub fn watch_places(&mut self, watched: bool) {
+        self.places.watched = watched;
     }
 
     /// Starts of the service that was started most often, and masterships, since [`Invariants::restart_pace`].

@@ -1,6 +1,6 @@
 //! A service and a configuration as they usually are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use koi_core::io::{HandlerInstance, ServiceSpec};
@@ -55,5 +55,6 @@ pub fn settings(name: &str, electors: u16) -> Settings {
         fenced: false,
         arms: false,
         groups: BTreeSet::new(),
+        placement: BTreeMap::new(),
     }
 }

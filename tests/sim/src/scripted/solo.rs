@@ -108,6 +108,7 @@ impl Solo {
             in_maintenance: false,
             unclean: false,
             name: "a".to_owned(),
+            by_hand: false,
         };
         self.change(|record| {
             record.main.master = Some(entry);

@@ -84,7 +84,7 @@ impl World {
             }
             Effect::Event { group, event } => {
                 let specs = self.machines[machine].folders.get(&group).map(Vec::as_slice).unwrap_or_default();
-                self.invariants.told(self.now, machine, &group, &event, specs);
+                self.invariants.told(self.now, machine, &group, &event, specs, &self.machines);
                 if let Event::LeadershipGained { term, .. } = event {
                     self.invariants.elected(self.now, machine, self.machines[machine].life, term);
                 }

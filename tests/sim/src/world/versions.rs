@@ -1,6 +1,7 @@
 //! A rolling upgrade: newer nodes put fields into their messages that older ones do not know.
 
 use koi_core::message::{Body, MEMBERS_RULE, Message};
+use koi_core::placing::GroupPlacement;
 use koi_core::record::{Durable, Record};
 use minicbor::{Decoder, Encoder};
 
@@ -27,6 +28,7 @@ pub(crate) fn state_without_groups(durable: &mut Durable) {
 fn forget_groups(record: &mut Record) {
     record.others.clear();
     record.needs = 0;
+    record.main.master.iter_mut().for_each(|master| master.by_hand = false);
 }
 
 /// What a koi that knows no groups reads of a message.
@@ -38,6 +40,7 @@ pub(crate) fn without_groups(mut message: Message) -> Message {
         }
         Body::Report(report) => {
             report.others.clear();
+            report.runner.iter_mut().for_each(|main| main.placement = GroupPlacement::default());
             None
         }
         Body::Answer(answer) => {
