@@ -15,11 +15,11 @@ use crate::commands::cluster::drill::Report;
 use crate::commands::cluster::drill::phases::{Bound, Phase};
 use crate::commands::cluster::promotion::{Promoted, Times};
 
-pub(super) const PLAIN: View = View { width: 80, paint: Paint(false) };
+const PLAIN: View = View { width: 80, paint: Paint(false) };
 const COLOUR: View = View { width: 80, paint: Paint(true) };
 const DAY_MS: u64 = 86_400_000;
 
-pub(super) fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
+fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
     ServiceStatus {
         name: name.into(),
         priority: Some(priority),
@@ -32,7 +32,7 @@ pub(super) fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
 }
 
 /// A node with the services `vip`, `db` and `web` in one state.
-pub(super) fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
+fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
     let number = u32::from(name.as_bytes()[0] - b'a') + 1;
     NodeStatus {
         name: name.into(),
@@ -53,7 +53,7 @@ pub(super) fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
     }
 }
 
-pub(super) fn healthy() -> Status {
+fn healthy() -> Status {
     Status {
         cluster: ClusterStatus {
             id: 13,
@@ -100,7 +100,7 @@ fn failed() -> Status {
     status
 }
 
-pub(super) fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
+fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
     Failure {
         node: node.into(),
         group: Group::default(),
@@ -182,12 +182,12 @@ fn five_hundred() -> Status {
     status
 }
 
-pub(super) fn seen(value: &Status) -> String {
+fn seen(value: &Status) -> String {
     fits(status::status(value, &PLAIN))
 }
 
 /// No line is longer than the screen is wide.
-pub(super) fn fits(page: String) -> String {
+fn fits(page: String) -> String {
     for line in page.lines() {
         assert!(text::width(line) <= PLAIN.width, "too long: {line:?}");
         assert_eq!(line.trim_end(), line, "a line ends in spaces");

@@ -1,7 +1,8 @@
 //! A status as far as one group goes. A daemon of an older version knows `main` alone.
 
 use koi_proto::api::{
-    Group, GroupOnNode, GroupStatus, NodeAction, NodeState, NodeStatus, ServiceState, ServiceStatus, Status, Waiting,
+    Group, GroupOnNode, GroupStatus, NodeAction, NodeState, NodeStatus, ServiceState, ServiceStatus, Status,
+    Waiting,
 };
 
 /// A group in a status.
