@@ -39,6 +39,21 @@ fn a_change_runs_on_all_three_nodes_and_what_goes_wrong_changes_nothing() {
 }
 
 #[test]
+fn what_a_language_brings_along_is_compiled_by_itself_and_kept() {
+    let author = Author::new();
+    let much = format!("(func {})", "(drop (i64.const 0x7777777777777777))".repeat(20_000));
+    author.put("one.wasm", &db("1.0").item(&much).build());
+    let mut dev = author.dev(&[]);
+    dev.hear("✓ running after", 1);
+    dev.runs("1.0");
+    let compiled = author.place.path().join("cache/koi/compiled");
+    let entries = fs::read_dir(&compiled).expect("code is kept there").flatten();
+    let runtimes = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("runtime-"));
+    assert_eq!(runtimes.count(), 1);
+    dev.ends_and_leaves_nothing();
+}
+
+#[test]
 fn a_change_while_it_is_built_begins_anew() {
     let author = Author::new();
     author.put("source", b"slow");

@@ -1,6 +1,6 @@
 //! One node of the cluster, as one that deploys sees it.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, DirEntry};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 const TAKE_TIME: Duration = Duration::from_secs(60);
 /// How long a node may be away that was killed.
 const BACK_TIME: Duration = Duration::from_secs(15);
+
+/// What the names of the code of languages' runtimes begin with. Components share it.
+const RUNTIME: &str = "runtime-";
+/// A component that has just been loaded has used its runtime's code no longer ago; the file's time says when.
+const JUST_USED: Duration = Duration::from_secs(60);
 
 /// Nothing of it has to outlive the machine.
 const FILE: WriteOptions<'static> =
@@ -69,7 +74,7 @@ impl DeployNode {
         for entry in fs::read_dir(compiled)?.flatten() {
             let name = entry.file_name();
             let target = own.join(&name);
-            if name.to_string_lossy().starts_with(hash) && !target.exists() {
+            if belongs_to(&entry, hash) && !target.exists() {
                 fs::hard_link(entry.path(), &target)
                     .or_else(|_| fs::copy(entry.path(), &target).map(drop))?;
             }
@@ -79,7 +84,8 @@ impl DeployNode {
 
     /// Removes machine code of other versions than these.
     pub(super) fn tidy(&self, hashes: &[String]) {
-        remove(&self.compiled(), |name| !hashes.iter().any(|hash| name.starts_with(hash.as_str())));
+        let is_needed = |name: &str| hashes.iter().any(|hash| name.starts_with(hash.as_str()));
+        remove(&self.compiled(), |name| !is_needed(name) && !name.starts_with(RUNTIME));
     }
 
     fn compiled(&self) -> PathBuf {
@@ -112,6 +118,14 @@ impl DeployNode {
         let wait_ms = u64::try_from(TAKE_TIME.as_millis()).ok();
         self.patient.post("/v1/reconfigure", &Reconfigure { node: None, wait_ms }).await
     }
+}
+
+/// Whether a file with compiled code is of the component with this hash, which has just been loaded.
+fn belongs_to(file: &DirEntry, hash: &str) -> bool {
+    let name = file.file_name();
+    let name = name.to_string_lossy();
+    let used = || file.metadata().and_then(|meta| meta.modified()).ok()?.elapsed().ok();
+    name.starts_with(hash) || name.starts_with(RUNTIME) && used().is_none_or(|used| used < JUST_USED)
 }
 
 /// Removes the files whose names are such.

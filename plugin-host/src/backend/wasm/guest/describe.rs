@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use koi_plugin_api::{LogLevel, abort_pair};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime_wasi::WasiCtx;
 
 use crate::backend::wasm::grants::Grants;
@@ -12,6 +12,7 @@ use crate::backend::wasm::guest::imports::output::LogStream;
 use crate::backend::wasm::guest::imports::{host_functions, wasi};
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::call::{new_guest, new_store};
+use crate::backend::wasm::guest::run::code::LoadedComponent;
 use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::data::GuestCall;
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
@@ -46,13 +47,10 @@ pub(crate) enum DescribeError {
 /// Tells koid the component's interfaces, and asks it.
 pub(crate) async fn describe(
     machine: &Machine,
-    component: &Component,
+    component: &LoadedComponent,
     link: &Arc<Link>,
 ) -> Result<GuestMessage, DescribeError> {
-    let outside = component.component_type();
-    let imports = outside.imports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
-    let exports = outside.exports(&machine.engine).map(|(name, _)| name.to_owned()).collect();
-    link.send(&GuestMessage::Interfaces { imports, exports });
+    link.send(&GuestMessage::Interfaces { imports: component.imports(), exports: component.exports() });
 
     let linked = link_all(machine, component)?;
     let lines = Arc::new(LastLines::default());
@@ -97,11 +95,11 @@ async fn ask(
 
 /// Everything is there that koid can offer, for a language's library may call some of it to begin with, and none of it leads
 /// anywhere. (Traps in its place would be of other resource types.)
-fn link_all(machine: &Machine, component: &Component) -> Result<LinkedComponent, DescribeError> {
+fn link_all(machine: &Machine, component: &LoadedComponent) -> Result<LinkedComponent, DescribeError> {
     let mut linker = Linker::new(&machine.engine);
     let linked = host_functions::link(&mut linker)
         .and_then(|()| wasi::link_all(&mut linker))
-        .and_then(|()| linker.instantiate_pre(component))
+        .and_then(|()| component.link(linker))
         .and_then(LinkedComponent::new);
     linked.map_err(DescribeError::Link)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use koi_plugin_api::{Abort, abort_pair};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::socket::ReadHalf;
@@ -22,7 +22,7 @@ use crate::backend::wasm::guest::describe::describe;
 use crate::backend::wasm::guest::imports::host_functions;
 use crate::backend::wasm::guest::link::Link;
 use crate::backend::wasm::guest::run::call::{GuestService, run};
-use crate::backend::wasm::guest::run::code::from_sealed;
+use crate::backend::wasm::guest::run::code::LoadedComponent;
 use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::machine::Machine;
 use crate::backend::wasm::guest::run::stacks::Stacks;
@@ -57,8 +57,7 @@ type Messages = FrameReader<ReadHalf>;
 
 /// Serves koid at the other end of `socket` until that is closed.
 pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
-    let (_, mut descriptors) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(ServeError::NoCode)?;
-    let code = descriptors.pop().ok_or(ServeError::NoCode)?;
+    let (_, code) = koi_child::receive_descriptors(socket.as_fd())?.ok_or(ServeError::NoCode)?;
     let budget = Budget::begin()?;
     socket.set_nonblocking(true)?;
     let spoken = socket.try_clone()?;
@@ -83,7 +82,7 @@ pub(crate) fn serve(socket: StdStream) -> Result<(), ServeError> {
 async fn serve_all(
     mut messages: Messages,
     spoken: StdStream,
-    code: OwnedFd,
+    code: Vec<OwnedFd>,
     budget: Budget,
 ) -> Result<(), ServeError> {
     let Ok(HostMessage::Setup(setup)) = messages.next().await else { return Err(ServeError::NotKoid) };
@@ -164,10 +163,9 @@ async fn stay(messages: &mut Messages) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn load(setup: &GuestSetup, code: OwnedFd) -> Result<(Component, Machine), LoadError> {
-    // Once it is mapped the descriptor is not needed.
-    let path = format!("/proc/self/fd/{}", code.as_raw_fd());
-    let from = |engine: Engine| Ok((from_sealed(&engine, path.as_ref())?, engine));
+/// Once it is mapped the descriptors are not needed.
+fn load(setup: &GuestSetup, code: Vec<OwnedFd>) -> Result<(LoadedComponent, Machine), LoadError> {
+    let from = |engine: Engine| Ok((LoadedComponent::from_sealed(&engine, &code)?, engine));
     let keeping = match setup {
         // It runs once.
         GuestSetup::Describe => None,
@@ -182,12 +180,16 @@ fn load(setup: &GuestSetup, code: OwnedFd) -> Result<(Component, Machine), LoadE
     Ok((component, Machine::new(engine)?))
 }
 
-fn prepare(machine: Machine, component: &Component, setup: ServiceSetup) -> wasmtime::Result<GuestService> {
+fn prepare(
+    machine: Machine,
+    component: &LoadedComponent,
+    setup: ServiceSetup,
+) -> wasmtime::Result<GuestService> {
     let ServiceSetup { grants, variables, limits, user: _ } = setup;
     let mut linker = Linker::new(&machine.engine);
     host_functions::link(&mut linker)?;
     grants.link(&mut linker)?;
-    let component = LinkedComponent::new(linker.instantiate_pre(component)?)?;
+    let component = LinkedComponent::new(component.link(linker)?)?;
     Ok(GuestService { machine, component, grants: Arc::new(grants), variables, limits })
 }
 

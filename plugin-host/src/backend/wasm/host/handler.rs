@@ -17,7 +17,7 @@ use crate::backend::wasm::host::helper::GuestHelper;
 use crate::backend::wasm::host::talk::{Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
-use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::sealed::ComponentCode;
 use crate::backend::wasm::protocol::{HookEnding, HookRequest, HostMessage, SecretText, TestClock};
 use crate::stand_in::StandIn;
 
@@ -36,7 +36,7 @@ pub(crate) struct WasmService {
     /// koid's program.
     pub(crate) program: PathBuf,
     pub(crate) name: String,
-    pub(crate) code: Arc<SealedCode>,
+    pub(crate) code: Arc<ComponentCode>,
     /// What each of its helpers is told first.
     pub(crate) setup: HostMessage,
     pub(crate) desk: Desk,

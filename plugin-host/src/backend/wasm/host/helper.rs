@@ -13,14 +13,14 @@ use crate::backend::helper::{HelperProcess, Killed, RequestSender};
 use crate::backend::wasm::confine::Layers;
 use crate::backend::wasm::engine;
 use crate::backend::wasm::host::exec::programs::Programs;
-use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::sealed::ComponentCode;
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestSetup, HostMessage, encode};
 use crate::subcommand::WASM;
 
 /// How much nicer than koid a helper is in hooks that nobody waits for.
 const NICENESS: i32 = 10;
 
-/// The word that the code's descriptor comes with.
+/// The word that the code's descriptors come with.
 const CODE: u8 = b'c';
 
 /// A process that runs one service's guests. Dropped, it is killed.
@@ -42,11 +42,11 @@ impl GuestHelper {
     pub(crate) fn start(
         program: &Path,
         service: &str,
-        (code, setup): (&SealedCode, &HostMessage),
+        (code, setup): (&ComponentCode, &HostMessage),
         runs_programs: bool,
     ) -> io::Result<GuestHelper> {
         let (body, socket) = HelperProcess::start(command(program, service))?;
-        match koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()]) {
+        match koi_child::send_descriptors(socket.as_fd(), CODE, &code.descriptors()) {
             // It has ended already: whoever calls it finds that, and how.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             sent => sent?,
@@ -106,10 +106,10 @@ pub(crate) fn command(program: &Path, service: impl AsRef<OsStr>) -> Command {
 /// Hands code and setup to a helper through a socket that blocks.
 pub(crate) fn set_up(
     socket: &mut std::os::unix::net::UnixStream,
-    code: &SealedCode,
+    code: &ComponentCode,
     setup: &HostMessage,
 ) -> io::Result<()> {
-    koi_child::send_descriptors(socket.as_fd(), CODE, &[code.as_fd()])?;
+    koi_child::send_descriptors(socket.as_fd(), CODE, &code.descriptors())?;
     socket.write_all(&encode(setup))
 }
 

@@ -78,6 +78,11 @@ impl CacheKey {
     pub(crate) fn new(component: FileHash, compatibility: &str) -> CacheKey {
         CacheKey(format!("{component}-{}-{compatibility}-", env!("CARGO_PKG_VERSION")))
     }
+
+    /// For the runtime of a component that was [parted](super::parts). Of those `koi plugins dev` knows the names by their beginning.
+    pub(crate) fn of_runtime(runtime: FileHash, compatibility: &str) -> CacheKey {
+        CacheKey(format!("runtime-{}", CacheKey::new(runtime, compatibility).0))
+    }
 }
 
 /// The right to make the code for one key. Dropped, somebody else has it.

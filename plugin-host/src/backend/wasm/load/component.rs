@@ -23,7 +23,7 @@ use crate::backend::wasm::load::describe::{DescribeError, describe};
 use crate::backend::wasm::load::machine_code;
 use crate::backend::wasm::load::machine_code::{MachineCode, MachineCodeError};
 use crate::backend::wasm::load::placeholders;
-use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::sealed::ComponentCode;
 use crate::backend::wasm::load::versions::Outside;
 use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup, user_of};
 use crate::config::secret::Secrets;
@@ -43,7 +43,7 @@ pub enum ComponentError {
 
 /// A component that can be made the handler of any number of services.
 pub(crate) struct WasmCode {
-    code: Arc<SealedCode>,
+    code: Arc<ComponentCode>,
     host: Host,
     facts: Facts,
 }
@@ -56,7 +56,7 @@ impl WasmCode {
         let took = began.elapsed();
         let (outside, metadata) = describe(host, &found.code)?;
         let MachineCode { code, cached, lacking } = found;
-        let compiled = Compiled { size_bytes: code.size_bytes, cached, took, lacking };
+        let compiled = Compiled { size_bytes: code.size_bytes(), cached, took, lacking };
         let Outside { api, api_version, imports } = outside;
         let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
         Ok(WasmCode { code: Arc::new(code), host: host.clone(), facts })
@@ -70,7 +70,8 @@ impl WasmCode {
         facts: Facts,
     ) -> Result<WasmCode, ComponentError> {
         let found = machine_code::for_component(host, bytes, hash)?;
-        Ok(WasmCode { code: Arc::new(found.code), host: host.clone(), facts })
+        let code = Arc::new(found.code);
+        Ok(WasmCode { code, host: host.clone(), facts })
     }
 }
 
@@ -97,7 +98,7 @@ impl Code for WasmCode {
         };
         let granted = grants.granted();
         let resolved = grants.resolved();
-        let (setup_for_guests, grants) = setup_for(setup.service, grants, (limits, &self.host))?;
+        let (setup_for_guests, grants) = self.setup_for(setup.service, grants, limits)?;
         let store = self.host.store_file(setup.service);
         let allowance = Arc::new(Allowance::new());
         let lookups = Lookups::new(store.clone(), self.host.resolver.clone(), allowance.clone());
@@ -127,21 +128,24 @@ impl Code for WasmCode {
     }
 }
 
-/// What a service's helpers are told, and the grants that they are told of.
-fn setup_for(
-    service: &str,
-    grants: Grants,
-    (limits, host): (Limits, &Host),
-) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
-    let value = |name: &String| match &host.stand_in {
-        Some(stand_in) => stand_in.machine().variable(name),
-        None => std::env::var(name).ok(),
-    };
-    let variable = |name: &String| Some((name.clone(), value(name)?));
-    let variables = grants.variables().iter().filter_map(variable).collect();
-    let setup =
-        GuestSetup::Serve(Box::new(ServiceSetup { grants, variables, limits, user: user_of(service) }));
-    let message = helper::message(&setup).map_err(HandlerError::Setup)?;
-    let GuestSetup::Serve(setup) = setup else { return Ok((message, Arc::default())) };
-    Ok((message, Arc::new(setup.grants)))
+impl WasmCode {
+    /// What a service's helpers are told, and the grants that they are told of.
+    fn setup_for(
+        &self,
+        service: &str,
+        grants: Grants,
+        limits: Limits,
+    ) -> Result<(HostMessage, Arc<Grants>), HandlerError> {
+        let value = |name: &String| match &self.host.stand_in {
+            Some(stand_in) => stand_in.machine().variable(name),
+            None => std::env::var(name).ok(),
+        };
+        let variable = |name: &String| Some((name.clone(), value(name)?));
+        let variables = grants.variables().iter().filter_map(variable).collect();
+        let setup = ServiceSetup { grants, variables, limits, user: user_of(service) };
+        let setup = GuestSetup::Serve(Box::new(setup));
+        let message = helper::message(&setup).map_err(HandlerError::Setup)?;
+        let GuestSetup::Serve(setup) = setup else { return Ok((message, Arc::default())) };
+        Ok((message, Arc::new(setup.grants)))
+    }
 }

@@ -13,7 +13,7 @@ use crate::backend::helper::process::Process;
 use crate::backend::wasm::host::helper;
 use crate::backend::wasm::last_lines::LastLines;
 use crate::backend::wasm::load::metadata::{MetadataError, metadata};
-use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::sealed::ComponentCode;
 use crate::backend::wasm::load::versions::{InterfaceError, Outside};
 use crate::backend::wasm::protocol::{FrameReader, GUEST_FRAME_BYTES, GuestMessage, GuestSetup, level_of};
 use crate::host::Host;
@@ -55,7 +55,7 @@ pub enum DescribeError {
 }
 
 /// Asks the component with this code. Blocks.
-pub(crate) fn describe(host: &Host, code: &SealedCode) -> Result<(Outside, Metadata), DescribeError> {
+pub(crate) fn describe(host: &Host, code: &ComponentCode) -> Result<(Outside, Metadata), DescribeError> {
     let cannot_start = |source| DescribeError::Start { program: host.program.clone(), source };
     let setup = helper::message(&GuestSetup::Describe).map_err(|error| cannot_start(error.into()))?;
     let until = Instant::now() + TIME;

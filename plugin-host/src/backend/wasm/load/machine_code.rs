@@ -3,10 +3,13 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use crate::backend::wasm::engine;
 use crate::backend::wasm::load::cache::{Cache, CacheKey};
 use crate::backend::wasm::load::compile;
 use crate::backend::wasm::load::compile::CompileError;
-use crate::backend::wasm::load::sealed::SealedCode;
+use crate::backend::wasm::load::parts;
+use crate::backend::wasm::load::parts::Parts;
+use crate::backend::wasm::load::sealed::{ComponentCode, SealedCode};
 use crate::host::Host;
 use crate::plugin::FileHash;
 
@@ -23,7 +26,7 @@ pub enum MachineCodeError {
 
 /// The code of a component.
 pub(crate) struct MachineCode {
-    pub(crate) code: SealedCode,
+    pub(crate) code: ComponentCode,
     /// It was compiled before.
     pub(crate) cached: bool,
     /// What did not confine the process that compiled it now, as this machine does not give it, for people.
@@ -38,26 +41,52 @@ pub(crate) fn for_component(
 ) -> Result<MachineCode, MachineCodeError> {
     // What is none is told before anything is started for it.
     compile::check_form(bytes)?;
-    let key = CacheKey::new(hash, &compatibility(host)?);
+    let compatibility = compatibility(host)?;
+    let key = CacheKey::new(hash, &compatibility);
+    let parts = if engine::is_quick() { parts::split(bytes) } else { None };
+    let in_parts = |parts: Parts| {
+        let runtime_key = CacheKey::of_runtime(FileHash::from_bytes(&parts.runtime), &compatibility);
+        let runtime = find_or_make(host, &parts.runtime, &runtime_key)?;
+        Ok((find_or_make(host, &parts.rest, &key)?, Some(runtime)))
+    };
+    let found: Result<_, MachineCodeError> = parts.map(in_parts).transpose();
+    let (component, runtime) = match found {
+        Ok(Some(made)) => made,
+        // What is refused is refused as it is.
+        Ok(None) | Err(_) => (find_or_make(host, bytes, &key)?, None),
+    };
+    let lacking = component.lacking.or(runtime.as_ref().and_then(|runtime| runtime.lacking.clone()));
+    let code = ComponentCode { component: component.code, runtime: runtime.map(|runtime| runtime.code) };
+    Ok(MachineCode { code, cached: component.cached, lacking })
+}
+
+/// Code of a component, or of a part of one.
+struct Made {
+    code: SealedCode,
+    cached: bool,
+    lacking: Option<String>,
+}
+
+fn find_or_make(host: &Host, bytes: &[u8], key: &CacheKey) -> Result<Made, MachineCodeError> {
     let cache = Cache::open(&host.compiled_dir()).map_err(|error| tracing::warn!("{error}")).ok();
-    if let Some(code) = cache.as_ref().and_then(|cache| cache.find(&key)) {
-        return Ok(MachineCode { code, cached: true, lacking: None });
+    if let Some(code) = cache.as_ref().and_then(|cache| cache.find(key)) {
+        return Ok(Made { code, cached: true, lacking: None });
     }
-    let claim = cache.as_ref().and_then(|cache| cache.claim(&key, compile::WALL));
+    let claim = cache.as_ref().and_then(|cache| cache.claim(key, compile::WALL));
     // Made meanwhile, if somebody had to be waited for.
-    if let Some(code) = cache.as_ref().and_then(|cache| cache.find(&key)) {
-        return Ok(MachineCode { code, cached: true, lacking: None });
+    if let Some(code) = cache.as_ref().and_then(|cache| cache.find(key)) {
+        return Ok(Made { code, cached: true, lacking: None });
     }
     let compiled = compile::compile(&host.program, bytes)?;
     let lacking = compiled.layers.lacking();
     if let Some(lacking) = &lacking {
         tracing::info!("a component was compiled in a process {lacking}: this machine does not give it");
     }
-    if let Some(Err(error)) = cache.map(|cache| cache.put(&key, &compiled.bytes)) {
+    if let Some(Err(error)) = cache.map(|cache| cache.put(key, &compiled.bytes)) {
         tracing::warn!("compiled code cannot be kept in {}: {error}", host.compiled_dir().display());
     }
     drop(claim);
-    Ok(MachineCode { code: SealedCode::from_bytes(&compiled.bytes)?, cached: false, lacking })
+    Ok(Made { code: SealedCode::from_bytes(&compiled.bytes)?, cached: false, lacking })
 }
 
 /// Tells apart engines that cannot run each other's code. The program that compiles is asked once: this process has no engine.

@@ -6,6 +6,8 @@ pub(crate) mod component;
 mod describe;
 pub(crate) mod machine_code;
 mod metadata;
+mod parts;
 pub(crate) mod placeholders;
 pub(crate) mod sealed;
+mod sections;
 mod versions;

@@ -46,6 +46,26 @@ impl Write for UnsealedCode {
     }
 }
 
+/// All compiled code of a component.
+#[derive(Debug)]
+pub(crate) struct ComponentCode {
+    pub(crate) component: SealedCode,
+    /// What it imports modules from, if it was [parted](super::parts).
+    pub(crate) runtime: Option<SealedCode>,
+}
+
+impl ComponentCode {
+    /// Its bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.component.size_bytes + self.runtime.as_ref().map_or(0, |runtime| runtime.size_bytes)
+    }
+
+    /// As a helper takes them: the component's, and the runtime's if there is one.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        std::iter::once(&self.component).chain(&self.runtime).map(AsFd::as_fd).collect()
+    }
+}
+
 /// Compiled code.
 #[derive(Debug)]
 pub(crate) struct SealedCode {

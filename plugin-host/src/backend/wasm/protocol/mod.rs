@@ -4,7 +4,8 @@
 //! frame = length of the rest (4 bytes, little-endian), CBOR of one message
 //! ```
 //!
-//! The socket's first byte comes with a descriptor, the component's compiled code. Then koid sends [`HostMessage::Setup`], and from
+//! The socket's first byte comes with a descriptor, the component's compiled code; with a second one where the component imports its
+//! language's runtime. Then koid sends [`HostMessage::Setup`], and from
 //! then on calls, one at a time. While a call runs the helper may ask; it has one question open at most, and beside it a bounded number
 //! of look-ups of names, which have numbers.
 //!
