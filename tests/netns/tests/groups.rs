@@ -5,6 +5,9 @@ use std::time::Duration;
 use koi_netns::{Faults, WEB, World};
 use nix::sys::signal::Signal;
 
+/// Something that befalls a node.
+type Fault = fn(&World, &str);
+
 /// Does something to the node that is master of `WEB` alone, and has it undone by [`World::heal`] and [`World::start_all`].
 fn befalls(what: &str, world: &World, fault: impl FnOnce(&World, &str)) {
     let (main, web) = world.part_groups();
@@ -50,7 +53,7 @@ fn whatever_befalls_the_master_of_one_group_the_other_goes_on() {
 #[test]
 fn whoever_is_master_of_both_groups_gives_both_up() {
     let Some(world) = World::builder(3).with_web().start() else { return };
-    let faults: [(&str, fn(&World, &str)); 3] = [
+    let faults: [(&str, Fault); 3] = [
         ("cut off", |world, node| {
             world.cut_off(&[node]);
         }),
