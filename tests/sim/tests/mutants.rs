@@ -8,10 +8,9 @@ use koi_sim::survey;
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
 
-/// Seeds that show what few others do: a campaign that does not wait for disks, a lease that is counted from its answer, and a farewell that is
-/// taken for another group's. They are tried
-/// after the first thousand.
-const RARE: [u64; 3] = [4771, 5647, 5693];
+/// Seeds that show what few others do: a campaign that does not wait for disks, a farewell that is taken for another group's, and a lease that is
+/// counted from its answer. They are tried after the first thousand.
+const RARE: [u64; 3] = [1027, 5393, 5647];
 
 /// Whoever looks up a rule finds what shows that it is kept.
 #[test]
