@@ -114,6 +114,8 @@ fn each_command_asks_for_its_own_thing() {
 /// `b` is master of `main`, and `a` of `web`.
 fn two_groups() -> Status {
     let mut status = healthy();
+    // The leader itself says so.
+    status.cluster.seen_by = status.cluster.leader.clone().unwrap();
     let web: Group = "web".parse().unwrap();
     let main = GroupStatus { master: Some("b".into()), epoch: 65_537, ..GroupStatus::default() };
     let other =
