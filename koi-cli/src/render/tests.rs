@@ -15,11 +15,11 @@ use crate::commands::cluster::drill::Report;
 use crate::commands::cluster::drill::phases::{Bound, Phase};
 use crate::commands::cluster::promotion::{Promoted, Times};
 
-const PLAIN: View = View { width: 80, paint: Paint(false) };
+pub(super) const PLAIN: View = View { width: 80, paint: Paint(false) };
 const COLOUR: View = View { width: 80, paint: Paint(true) };
 const DAY_MS: u64 = 86_400_000;
 
-fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
+pub(super) fn service(priority: u8, name: &str, state: &str) -> ServiceStatus {
     ServiceStatus {
         name: name.into(),
         priority: Some(priority),
@@ -53,7 +53,7 @@ fn runner(name: &str, state: &str, services: &str) -> NodeStatus {
     }
 }
 
-fn healthy() -> Status {
+pub(super) fn healthy() -> Status {
     Status {
         cluster: ClusterStatus {
             id: 13,
@@ -100,7 +100,7 @@ fn failed() -> Status {
     status
 }
 
-fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
+pub(super) fn failure(node: &str, service: &str, ago_ms: u64) -> Failure {
     Failure {
         node: node.into(),
         group: Group::default(),
@@ -182,12 +182,12 @@ fn five_hundred() -> Status {
     status
 }
 
-fn seen(value: &Status) -> String {
+pub(super) fn seen(value: &Status) -> String {
     fits(status::status(value, &PLAIN))
 }
 
 /// No line is longer than the screen is wide.
-fn fits(page: String) -> String {
+pub(super) fn fits(page: String) -> String {
     for line in page.lines() {
         assert!(text::width(line) <= PLAIN.width, "too long: {line:?}");
         assert_eq!(line.trim_end(), line, "a line ends in spaces");
