@@ -402,3 +402,55 @@ fn a_group_of_which_only_the_past_is_known_makes_room_for_one_that_is_there() {
     let bytes = minicbor::to_vec(&record).expect("it is written");
     assert_eq!(minicbor::decode::<koi_core::record::Record>(&bytes).expect("it is read"), record);
 }
+
+#[test]
+fn that_groups_are_known_replaces_nothing_that_counts() {
+    let mut cluster = off();
+    cluster.machines[2].set_groupless(true);
+    cluster.machines[0].settings.priority = 10;
+    cluster.start_all();
+    cluster.run_until(10_000, "a master of main", |c| c.masters().len() == 1 && c.leader() == Some(0));
+    cluster.run(1000);
+    // The last elector is upgraded, and the leader writes down that all know groups; nobody hears of it.
+    cluster.kill_daemon(2, Some(true));
+    cluster.machines[2].take_down();
+    cluster.machines[2].set_groupless(false);
+    let before = cluster.sent().len();
+    cluster.start(2);
+    let needs = |c: &Cluster, m: usize| c.machines[m].disk.synced.as_ref().map(|d| d.record.needs);
+    cluster
+        .run_until(5000, "it is there", |c| c.sent()[before..].iter().filter(|(m, _)| *m == 2).count() >= 3);
+    for other in [1, 2] {
+        cluster.cut(0, other);
+    }
+    cluster.run_until(400, "it is noted", |c| needs(c, 0) == Some(GROUPS_RULE));
+    for other in [1, 2] {
+        cluster.cut(other, 0);
+    }
+    // Those who go on are started anew, and have never heard of it since.
+    for m in [1, 2] {
+        cluster.kill_daemon(m, Some(true));
+        cluster.machines[m].take_down();
+        cluster.start(m);
+    }
+    cluster.run_until(20_000, "another leader", |c| [Some(1), Some(2)].contains(&c.leader()));
+    let leader = cluster.leader().expect("someone leads");
+    cluster.run_until(20_000, "another master", |c| c.masters().iter().any(|m| *m != 0));
+    cluster.run(1000);
+    let counted = cluster.machines[leader].core.as_ref().expect("it runs").applied().clone();
+    println!("{counted:?}");
+    assert_eq!(counted.needs, 0);
+    // Now this leader is cut off, and the earlier one is back.
+    cluster.network.cut.clear();
+    let other = 3 - leader;
+    for to in [0, other] {
+        cluster.cut(leader, to);
+        cluster.cut(to, leader);
+    }
+    cluster.run_until(20_000, "a third leader", |c| [Some(0), Some(other)].contains(&c.leader()));
+    let third = cluster.leader().expect("someone leads");
+    cluster.run(2000);
+    let record = cluster.machines[third].core.as_ref().expect("it runs").applied().clone();
+    println!("{record:?}");
+    assert!(record.last_epoch >= counted.last_epoch, "{record:?} forgets {counted:?}");
+}

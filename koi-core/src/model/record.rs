@@ -30,6 +30,8 @@ pub struct Record {
     /// The newest rule that whoever votes, leads or holds a copy must know, as [`crate::message::RULES`] (R14); 0: none beyond R13. It only
     /// grows.
     pub needs: u16,
+    /// It was proposed by a koi that knows groups, and nobody has kept a part of it only since: what is not known is left out.
+    pub whole: bool,
 }
 
 /// What the cluster agrees on about one group.
@@ -123,6 +125,9 @@ struct WireRecord {
     #[n(12)]
     #[cbor(default, with = "sparse", has_nil)]
     needs: u16,
+    #[n(13)]
+    #[cbor(default, with = "sparse", has_nil)]
+    whole: bool,
 }
 
 impl<C> Encode<C> for Record {
@@ -131,7 +136,8 @@ impl<C> Encode<C> for Record {
         e: &mut minicbor::Encoder<W>,
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let Record { version, main, others, maintenance, last_epoch, members, change, needs } = self.clone();
+        let Record { version, main, others, maintenance, last_epoch, members, change, needs, whole } =
+            self.clone();
         let GroupRecord { master, target, manual, stopped, promoted, previous } = main;
         let wire = WireRecord {
             version,
@@ -147,6 +153,7 @@ impl<C> Encode<C> for Record {
             previous,
             others,
             needs,
+            whole,
         };
         wire.encode(e, context)
     }
@@ -165,8 +172,8 @@ impl<'b, C> Decode<'b, C> for Record {
             ));
         }
         others.retain(|_, group| *group != UNKNOWN);
-        let (members, change, needs) = (wire.members, wire.change, wire.needs);
-        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs })
+        let (members, change, needs, whole) = (wire.members, wire.change, wire.needs, wire.whole);
+        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs, whole })
     }
 }
 
@@ -235,14 +242,17 @@ impl Record {
     }
 
     /// Whether this record replaces `other`: the newer version does, but no record without members replaces one that has some (R13), and what a
-    /// koi that knows no groups keeps of a record replaces none that is whole (R14): no such copy has counted.
+    /// koi that knows no groups may have kept of a record replaces none that speaks of groups (R14).
     pub fn supersedes(&self, other: &Record) -> bool {
         let loses_members = self.members.is_empty() && !other.members.is_empty();
-        let age = |record: &Record| match mutant!(GroupsForgotten) {
-            true => (0, record.version),
-            false => (record.needs, record.version),
-        };
-        age(self) > age(other) && !loses_members
+        let loses_groups = other.needs > 0 && self.may_be_a_part();
+        let age = |record: &Record| (record.version, record.whole);
+        age(self) > age(other) && !loses_members && !loses_groups
+    }
+
+    /// R14: a koi that knows no groups may have kept only a part of it, or may have proposed it.
+    pub(crate) fn may_be_a_part(&self) -> bool {
+        !self.whole && self.needs == 0 && !mutant!(GroupsForgotten)
     }
 }
 

@@ -103,11 +103,11 @@ prop_compose! {
     fn record()(
         version in version(), main in group_record(),
         maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
-        add in option::of(node()), remove in option::of(node()), needs: u16
+        add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
         let others = BTreeMap::new();
-        Record { version, main, others, maintenance, last_epoch, members, change, needs }
+        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole }
     }
 }
 
@@ -347,6 +347,7 @@ fn largest_record() -> Record {
         members: largest_members(),
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
         needs: u16::MAX,
+        whole: true,
         ..Record::default()
     }
 }

@@ -320,16 +320,16 @@ impl World {
         self.settle();
     }
 
-    /// The group of the address is promoted on one node and [`WEB`] on another, and all is well: their names.
+    /// The group of the address is promoted on one node, [`WEB`] on another that does not lead, and all is well: their names.
     #[track_caller]
     pub fn part_groups(&self) -> (String, String) {
         let parted = self.wait_some("each group is on a node of its own", |world| {
             let master = world.settle();
-            let web = world.promoted_in(WEB)?;
-            if master != web {
+            let (web, leader) = (world.promoted_in(WEB)?, world.cluster.leader()?);
+            if master != web && leader != web {
                 return Some((master, web));
             }
-            let other = world.cluster.others(&master).next()?.name.clone();
+            let other = world.cluster.others(&master).find(|node| node.name != leader)?.name.clone();
             world.cluster.any().order(&["promote", &other, "--group", WEB]).exits(0);
             world.wait_some("the order is carried out", |world| {
                 (world.promoted_in(WEB)? == other).then_some(())

@@ -53,6 +53,27 @@ fn members(world: &World) -> BTreeSet<NodeId> {
     newest.map(|r| r.members.clone()).unwrap_or_default().into_iter().chain(after).collect()
 }
 
+/// Every member has the newest record, all of it, on a disk that takes more.
+pub fn all_have_the_newest(world: &World) -> bool {
+    let newest = world.machines.iter().filter_map(record_of).map(|d| d.record.version).max();
+    let has = |m: &Machine| record_of(m).is_some_and(|d| Some(d.record.version) == newest);
+    let sound = |m: &Machine| has(m) && !m.disk.is_full() && !has_a_part(world, m);
+    let has = |id: NodeId| world.machines.iter().any(|m| m.disk.id == Some(id) && sound(m));
+    members(world).into_iter().all(has)
+}
+
+/// Some member has only a part of its record: it ran a koi that knows no groups. That is a copy less, as when a disk is lost.
+pub fn some_have_a_part(world: &World) -> bool {
+    let members = members(world);
+    let is_member = |m: &&Machine| m.disk.id.is_some_and(|id| members.contains(&id));
+    world.machines.iter().filter(is_member).any(|m| has_a_part(world, m))
+}
+
+fn has_a_part(world: &World, machine: &Machine) -> bool {
+    let needed = world.machines.iter().filter_map(record_of).any(|d| d.record.needs > 0);
+    needed && (machine.groupless || record_of(machine).is_some_and(|d| !d.record.whole))
+}
+
 /// One disk at a time: every member has a record on its disk, and there are enough without this one. Two lost disks of three are beyond any
 /// promise.
 pub fn may_lose_a_disk(world: &World, machine: usize) -> bool {
@@ -65,7 +86,13 @@ pub fn may_lose_a_disk(world: &World, machine: usize) -> bool {
     let copied = world.machines[machine].disk.id.is_some_and(|id| own(&id).count() > 1);
     // A change of the members that is under way is a fault already.
     let changing = world.machines.iter().filter_map(record_of).any(|d| d.record.change.is_some());
-    members.len() > 2 && members.iter().all(sound) && !copied && !changing && world.leader().is_some()
+    let whole = !some_have_a_part(world);
+    members.len() > 2
+        && members.iter().all(sound)
+        && whole
+        && !copied
+        && !changing
+        && world.leader().is_some()
 }
 
 /// An operator changes the electors: with a spare machine, or one whose disk was wiped.

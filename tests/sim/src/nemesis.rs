@@ -210,18 +210,31 @@ fn strike(world: &mut World, total: usize) {
 fn downgrade_or_upgrade(world: &mut World, total: usize) {
     let old = (0..total).find(|m| world.machines[*m].groupless);
     let machine = old.unwrap_or_else(|| world.rng().between(0, total as u64 - 1) as usize);
+    // What it has is a part of the record from then on: a copy less, as when a disk is lost.
+    if old.is_none() && !members::all_have_the_newest(world) {
+        return;
+    }
     let what = if old.is_some() { "upgraded" } else { "downgraded to a koi that knows no groups" };
     world.tell(format!("m{machine} is {what}"));
     world.lose_power(machine);
     world.machines[machine].set_groupless(old.is_none());
     let delay = world.rng().between(10 * MS, 3000 * MS);
     world.boot_later(machine, delay);
+    if old.is_none() && world.rng().percent(50) {
+        // What it has is not to become the truth while whoever leads is away.
+        world.run_for(5000 * MS);
+        let Some(leader) = world.leader().filter(|leader| *leader != machine) else { return };
+        world.lose_power(leader);
+        world.run_for(5000 * MS);
+        world.boot_later(leader, 0);
+    }
 }
 
 /// One disk at a time is full.
 fn fill_or_mend(world: &mut World, machine: usize, total: usize) {
     match (0..total).find(|m| world.machines[*m].disk.is_full()) {
         Some(full) => world.mend_disk(full),
+        None if members::some_have_a_part(world) => {}
         None => world.fill_disk(machine),
     }
 }

@@ -138,14 +138,25 @@ impl NodeRef<'_> {
         let quorum = self.quorum_by(newest);
         let founds =
             |ballot: &Ballot| !matches!(quorum, Quorum::Every(_)) || ballot.record.members == newest.members;
-        quorum.is_met_by(&votes.iter().filter(|(_, b)| founds(b)).map(|(id, _)| *id).collect())
+        // R14: whoever may have kept only a part of something newer proves that the newest is not here.
+        let needed = newest.needs > 0;
+        let lacks = |ballot: &Ballot| {
+            needed && ballot.record.may_be_a_part() && ballot.record.version > newest.version
+        };
+        let counts = votes.iter().filter(|(_, ballot)| founds(ballot) && !lacks(ballot));
+        quorum.is_met_by(&counts.map(|(id, _)| *id).collect())
     }
 
     /// The newest record of this node and of its voters.
     pub(crate) fn newest_record<'a>(&'a self, votes: &'a BTreeMap<NodeId, Ballot>) -> &'a Record {
         let own = &self.durable.record;
         let others = votes.values().map(|ballot| &ballot.record).filter(|_| !mutant!(OwnRecordKept));
-        others.fold(own, |newest, record| if record.supersedes(newest) { record } else { newest })
+        let all: Vec<&Record> = [own].into_iter().chain(others).collect();
+        // R14: where one of them speaks of groups, what may be a part of a record is none.
+        let needed = all.iter().any(|record| record.needs > 0);
+        let whole = all.into_iter().filter(|record| !needed || !record.may_be_a_part());
+        let newest = whole.reduce(|newest, record| if record.supersedes(newest) { record } else { newest });
+        newest.unwrap_or(own)
     }
 
     /// Electors heard from now, this node included.

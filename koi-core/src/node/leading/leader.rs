@@ -417,6 +417,6 @@ impl NodeRef<'_> {
 pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, mut record: Record, now: Time) {
     record.tidy();
     let version = lead.next_version(record.version.n.max(durable.record.version.n), now);
-    durable.take_record(Record { version, ..record });
+    durable.take_record(Record { version, whole: true, ..record });
     durable.defer(Deferred::Record);
 }

@@ -28,6 +28,7 @@ pub(crate) fn state_without_groups(durable: &mut Durable) {
 fn forget_groups(record: &mut Record) {
     record.others.clear();
     record.needs = 0;
+    record.whole = false;
     record.main.master.iter_mut().for_each(|master| master.by_hand = false);
 }
 
