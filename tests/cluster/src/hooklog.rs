@@ -32,7 +32,12 @@ impl FromStr for Entry {
 
     fn from_str(line: &str) -> Result<Entry, String> {
         let words: Vec<&str> = line.split(' ').collect();
-        let [at, node, service, hook, what, promoted, epoch, state, group] = words[..] else {
+        // A native plugin is not told its group.
+        let (words, group) = match words[..] {
+            [.., group] if words.len() == 9 => (&words[..8], group),
+            _ => (&words[..], "main"),
+        };
+        let [at, node, service, hook, what, promoted, epoch, state] = *words else {
             return Err(format!("not a line of the hook log: {line:?}"));
         };
         let number = |text: &str| text.parse().map_err(|e| format!("{text} in {line:?}: {e}"));
