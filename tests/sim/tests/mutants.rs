@@ -5,16 +5,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use koi_core::group::GroupName;
+use koi_core::io::Command;
 use koi_core::mutant::{Mutant, break_rule};
-use koi_sim::scripted::{Cluster, service};
+use koi_core::types::Hook;
+use koi_sim::scripted::{Cluster, fails, service};
 use koi_sim::survey;
 
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
 
-/// Seeds that show what few others do: a campaign that does not wait for disks, a farewell that is taken for another group's, and a lease that is
-/// counted from its answer. They are tried after the first thousand.
-const RARE: [u64; 3] = [1027, 5393, 5647];
+/// Seeds that show what few others do: a campaign that does not wait for disks, and a lease that is counted from its answer. They are tried
+/// first.
+const RARE: [u64; 2] = [1027, 5647];
 
 /// Whoever looks up a rule finds what shows that it is kept.
 #[test]
@@ -42,7 +44,7 @@ fn every_broken_rule_is_found_out() {
             continue;
         }
         let rare = || RARE.into_iter().find_map(|seed| survey::survey(seed..seed + 1, |_| {}));
-        match survey::survey(0..1000, |_| {}).or_else(rare).or_else(|| survey::survey(1000..BUDGET, |_| {})) {
+        match rare().or_else(|| survey::survey(0..BUDGET, |_| {})) {
             Some(report) => {
                 let violation = report.violations.first().cloned().unwrap_or_default();
                 println!("{at}  {name:24} seed {:6}  {violation}", report.seed);
@@ -62,22 +64,57 @@ fn every_broken_rule_is_found_out() {
 fn story(mutant: Mutant) -> Option<String> {
     match mutant {
         Mutant::GroupsForgotten => an_older_koi_leads(),
+        Mutant::FarewellOfAnyGroup => one_group_is_left_unclean(),
         _ => None,
+    }
+}
+
+/// Three machines with `main` and the group `web`, and a master of each.
+fn two_groups(web: &GroupName) -> Cluster {
+    let mut cluster = Cluster::off(3);
+    for machine in 0..3 {
+        cluster.folder(machine, &[service("db")]);
+        cluster.machines[machine].settings.groups.insert(web.clone());
+        cluster.group_folder(machine, web, &[service("nginx")]);
+    }
+    cluster.start_all();
+    let has_both = |c: &Cluster| c.all_masters().values().all(|masters| masters.len() == 1) && c.is_well();
+    cluster.run_until(10_000, "two masters", has_both);
+    cluster
+}
+
+/// R7, R14: a node leaves in order, and could take one group down and not the other: nobody else may have that one.
+fn one_group_is_left_unclean() -> Option<String> {
+    let web: GroupName = "web".parse().expect("it is a name");
+    let mut cluster = two_groups(&web);
+    cluster.run(500);
+    let master = cluster.masters_of(&web)[0];
+    // Its mastership of main is the later one.
+    for to in [(master + 1) % 3, master] {
+        let node = cluster.name(to);
+        let leader = cluster.leader().expect("someone leads");
+        cluster.command_about(leader, GroupName::MAIN, Command::Promote { node, dry_run: false });
+        cluster.run_until(5000, "main has moved", |c| c.masters() == [to] && c.is_well());
+    }
+    for hook in [Hook::Demote, Hook::Stop] {
+        cluster.ending(master, "nginx", hook, fails());
+    }
+    let next = catch_unwind(AssertUnwindSafe(|| {
+        cluster.shut_down(master);
+        cluster.run(20_000);
+        cluster.masters_of(&web).into_iter().find(|machine| *machine != master)
+    }));
+    match next {
+        Ok(None) => None,
+        Ok(Some(machine)) => Some(format!("m{machine} has web, and m{master} has left it promoted")),
+        Err(_) => Some("two have web, and one of them has left it promoted".to_owned()),
     }
 }
 
 /// R14: an elector is exchanged for one that knows no groups, and the leader is lost: nobody may lead with a part of the record.
 fn an_older_koi_leads() -> Option<String> {
     let web: GroupName = "web".parse().expect("it is a name");
-    let mut cluster = Cluster::off(3);
-    for machine in 0..3 {
-        cluster.folder(machine, &[service("db")]);
-        cluster.machines[machine].settings.groups.insert(web.clone());
-        cluster.group_folder(machine, &web, &[service("nginx")]);
-    }
-    cluster.start_all();
-    let has_both = |c: &Cluster| c.all_masters().values().all(|masters| masters.len() == 1) && c.is_well();
-    cluster.run_until(10_000, "two masters", has_both);
+    let mut cluster = two_groups(&web);
     let leader = cluster.leader().expect("someone leads");
     let old = (0..3).find(|machine| *machine != leader).expect("there are three");
     cluster.shut_down(old);
