@@ -197,9 +197,11 @@ impl Services {
                 scan(&current.config, &registry, &groups, known.map(|known| (known, &mut settling)));
             let mut retained = seen.retain_running(&in_force);
             if is_first {
-                let is_there =
-                    |name: &str| seen.services.iter().chain(&over).any(|seen| seen.spec.name == name);
-                manifest.keep_only(is_there);
+                // What lies in a folder that cannot be read may still be promoted.
+                let unseen = manifest.of_groups(&seen.unreadable.keys().cloned().collect());
+                let known = seen.services.iter().chain(&over).chain(&unseen);
+                let known: BTreeSet<&str> = known.map(|seen| seen.spec.name.as_str()).collect();
+                manifest.keep_only(|name| known.contains(name));
                 retained = seen.retain_left_over(&manifest);
             }
             seen.use_recorded_hooks(&manifest);
