@@ -30,7 +30,7 @@ pub struct Record {
     /// The newest rule that whoever votes, leads or holds a copy must know, as [`crate::message::RULES`] (R14); 0: none beyond R13. It only
     /// grows.
     pub needs: u16,
-    /// It was proposed by a koi that knows groups, and nobody has kept a part of it only since: what is not known is left out.
+    /// A koi that knows groups has proposed it, and no older koi has kept it since: an older one drops this mark with what it does not know.
     pub whole: bool,
 }
 
