@@ -134,11 +134,27 @@ pub enum Mutant {
     FailbackBreaksApart,
     /// R15: a master moves to a node that is preferred no more than its own.
     FailbackSwaps,
+    /// R16: a record is taken, and counts as a copy, without the attributes that it names.
+    CopyWithoutAttributes,
+    /// R16: a promote does not wait for the version of the record that gave the lease.
+    PromoteActsOnOld,
+    /// R16: a write is made though a later one was.
+    LowerWriteTaken,
+    /// R16: whoever has been master writes.
+    OldEpochWrites,
+    /// R16: what waits to be written is made before anything is decided.
+    WritesFirst,
+    /// R16: a write is answered before it counts.
+    WriteAnsweredAlone,
+    /// R16: a write waits on when the lease is lost.
+    WritesOutliveLease,
+    /// R16: a leader, a vote or a copy of a koid that knows no attributes counts like any other.
+    AttributesForgotten,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 64] = [
+    pub const ALL: [Mutant; 72] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -203,6 +219,14 @@ impl Mutant {
         Mutant::FailbackToFailed,
         Mutant::FailbackBreaksApart,
         Mutant::FailbackSwaps,
+        Mutant::CopyWithoutAttributes,
+        Mutant::PromoteActsOnOld,
+        Mutant::LowerWriteTaken,
+        Mutant::OldEpochWrites,
+        Mutant::WritesFirst,
+        Mutant::WriteAnsweredAlone,
+        Mutant::WritesOutliveLease,
+        Mutant::AttributesForgotten,
     ];
 }
 

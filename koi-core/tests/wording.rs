@@ -194,12 +194,21 @@ fn drops() -> Vec<DropReason> {
 fn step_downs() -> Vec<StepDownReason> {
     use StepDownReason as S;
     samples_of!(
-        [S::NoQuorum, S::OtherLeader { .. }, S::NoElector, S::LeaseChanged, S::IdNotUnique, S::Stopping],
+        [
+            S::NoQuorum,
+            S::OtherLeader { .. },
+            S::NoElector,
+            S::LeaseChanged,
+            S::AttributesMissing,
+            S::IdNotUnique,
+            S::Stopping
+        ],
         vec![
             S::NoQuorum,
             S::OtherLeader { node: b(), term: Term(7) },
             S::NoElector,
             S::LeaseChanged,
+            S::AttributesMissing,
             S::IdNotUnique,
             S::Stopping,
         ]
@@ -254,6 +263,10 @@ fn not_now() -> Vec<NotNowReason> {
             N::RecordNotThere { .. },
             N::LastElector,
             N::TooManyElectors,
+            N::NotMaster { .. },
+            N::TooManyWrites,
+            N::TooManyAttributes,
+            N::AttributesUnknown { .. },
             N::NameNotUnique { .. }
         ],
         vec![
@@ -290,6 +303,11 @@ fn not_now() -> Vec<NotNowReason> {
             N::RecordNotThere { node: b() },
             N::LastElector,
             N::TooManyElectors,
+            N::NotMaster { group: web() },
+            N::TooManyWrites,
+            N::TooManyAttributes,
+            N::AttributesUnknown { nodes: vec![name("a"), b()] },
+            N::AttributesUnknown { nodes: Vec::new() },
             N::NameNotUnique { name: b(), ids: vec![NodeId(7), NodeId(8)] },
         ]
     )

@@ -10,6 +10,7 @@ use koi_core::mutant::{Mutant, break_rule};
 use koi_core::types::Hook;
 use koi_sim::scripted::{Cluster, fails, service};
 use koi_sim::survey;
+use koi_sim::world::{Lacks, change};
 
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
@@ -65,6 +66,8 @@ fn story(mutant: Mutant) -> Option<String> {
     match mutant {
         Mutant::GroupsForgotten => an_older_koi_leads(),
         Mutant::FarewellOfAnyGroup => one_group_is_left_unclean(),
+        Mutant::AttributesForgotten => an_elector_forgets_attributes(),
+        Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
         _ => None,
     }
 }
@@ -132,4 +135,45 @@ fn an_older_koi_leads() -> Option<String> {
         Ok(Some(machine)) => Some(format!("m{machine} leads, though of two electors one knows no groups")),
         Err(_) => Some("a promise is broken while an older koi leads".to_owned()),
     }
+}
+
+/// R16: an elector is exchanged for one that knows no attributes, and the leader is lost: nobody may lead with what that one has.
+fn an_elector_forgets_attributes() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    cluster.write(master, "k", "v").expect("it is written");
+    let old = (0..3).find(|m| *m != leader && *m != master).expect("there are three");
+    cluster.shut_down(old);
+    cluster.run(1500);
+    cluster.machines[old].set_lacks(Some(Lacks::Attributes));
+    cluster.start(old);
+    cluster.run(3000);
+    cluster.lose_power(leader);
+    let leads = catch_unwind(AssertUnwindSafe(|| {
+        cluster.run(20_000);
+        cluster.leader()
+    }));
+    match leads {
+        Ok(None) => None,
+        Ok(Some(machine)) => {
+            Some(format!("m{machine} leads, though of two electors one has lost the attributes"))
+        }
+        Err(_) => Some("a promise is broken while an elector has lost the attributes".to_owned()),
+    }
+}
+
+/// R16: operators write without a pause, and the master is lost: another is promoted all the same.
+fn operators_write_while_a_master_is_lost() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    cluster.force("k", Some("0")).expect("it is written");
+    cluster.lose_power(master);
+    for _ in 0..10_000 {
+        for _ in cluster.open_commands()..2 {
+            cluster.ask(leader, Command::ForceAttribute(change("k", Some("x"))));
+        }
+        cluster.run(1);
+        if cluster.masters().iter().any(|m| *m != master) {
+            return None;
+        }
+    }
+    Some("nobody is promoted for 10 s, while operators write".to_owned())
 }

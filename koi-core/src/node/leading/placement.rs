@@ -27,6 +27,9 @@ impl LeadershipHandler<'_> {
         if !settled || !self.node().acting() {
             return;
         }
+        if mutant!(WritesFirst) && self.lead.as_ref().is_some_and(|lead| !lead.writes().is_empty()) {
+            return self.make_writes();
+        }
         let mut next = self.durable.record.clone();
         let mut wake = Time::NEVER;
         if self.members_moved(&mut next) {
@@ -35,7 +38,7 @@ impl LeadershipHandler<'_> {
         let groups = self.node().known_groups();
         if groups.len() > 1 && next.needs < GROUPS_RULE {
             // Nothing else before that counts: a leader that knows no groups would lose what this one decides about them.
-            if self.node().all_electors_know_groups() {
+            if self.node().all_electors_know(GROUPS_RULE) {
                 next.needs = GROUPS_RULE;
                 return self.propose(next);
             }
@@ -51,8 +54,9 @@ impl LeadershipHandler<'_> {
             lead.placements_mut().decide_again(if wake > self.ctx.now { wake } else { Time::NEVER });
         }
         if next != self.durable.record {
-            self.propose(next);
+            return self.propose(next);
         }
+        self.make_writes(); // R16: when nothing else is to be decided
     }
 
     fn decide_about(&mut self, group: &GroupName, next: &mut Record, wake: &mut Time) {
@@ -211,8 +215,12 @@ impl NodeRef<'_> {
 
     /// Electors that have not said that they know groups: while there are any, only `main` has a master.
     pub(crate) fn know_no_groups(&self) -> Vec<String> {
-        let knows =
-            |id: &NodeId| *id == self.id || self.peers.get(*id).is_some_and(|p| p.info.rules >= GROUPS_RULE);
+        self.know_not(GROUPS_RULE)
+    }
+
+    /// Electors that have not said that they know this rule.
+    pub(crate) fn know_not(&self, rule: u16) -> Vec<String> {
+        let knows = |id: &NodeId| *id == self.id || self.peers.get(*id).is_some_and(|p| p.info.rules >= rule);
         match self.knows_members() {
             true => self.names_of(self.durable.record.members_after().iter().filter(|id| !knows(id))),
             false => {
@@ -223,11 +231,11 @@ impl NodeRef<'_> {
         }
     }
 
-    /// Every elector has said that it knows groups. Of one that was never heard nobody knows.
-    fn all_electors_know_groups(&self) -> bool {
+    /// Every elector has said that it knows this rule. Of one that was never heard nobody knows.
+    pub(crate) fn all_electors_know(&self, rule: u16) -> bool {
         // Without members the configuration says how many there are; with quorum off nobody is counted.
         let counted = self.knows_members() || self.electors_seen() >= self.electors_known();
-        counted && self.know_no_groups().is_empty()
+        counted && self.know_not(rule).is_empty()
     }
 
     /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.

@@ -8,6 +8,7 @@ use koi_core::types::{Hook, Term};
 use crate::machine::Machine;
 
 mod asked;
+pub mod attributes;
 mod backlog;
 mod epochs;
 pub mod healing;
@@ -27,6 +28,7 @@ mod turns;
 #[derive(Clone, Debug, Default)]
 pub struct Invariants {
     asked: asked::Asked,
+    attributes: attributes::Attributes,
     epochs: epochs::Epochs,
     promises: promises::Promises,
     promoted_epochs: promoted_epochs::PromotedEpochs,
@@ -46,6 +48,7 @@ impl Invariants {
         let life = machines[machine].life;
         self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
         self.violations.extend(self.asked.check(now, machine, life, run));
+        self.violations.extend(self.attributes.hook_began(now, &machines[machine], run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(self.places.check(now, machine, run, machines));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
@@ -71,6 +74,7 @@ impl Invariants {
         specs: &[ServiceSpec],
         machines: &[Machine],
     ) {
+        self.attributes.told(now, machine, group, event);
         self.violations.extend(self.places.told(now, machine, group, event, machines));
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
         self.violations.extend(self.restarts.check(now, (machine, group), event, specs));
@@ -89,12 +93,18 @@ impl Invariants {
         }
     }
 
+    pub(crate) fn writes(&mut self, now: u64, machine: usize, group: &GroupName, command: &Command) {
+        self.attributes.asked(now, machine, group, command);
+    }
+
     pub(crate) fn answered(
         &mut self,
+        now: u64,
         group: &GroupName,
         command: &Command,
         result: &Result<Answered, CommandError>,
     ) {
+        self.violations.extend(self.attributes.answered(now, group, command, result));
         if let Ok(answered) = result {
             self.promises.answered(group, command);
             self.places.answered(group, command, answered);
@@ -124,5 +134,6 @@ impl Invariants {
     /// At the end, when the cluster has healed: what was answered "done" is so.
     pub fn check_promises(&mut self, machines: &[Machine], leader: usize) {
         self.violations.extend(self.promises.check(machines, leader));
+        self.violations.extend(self.attributes.check(&machines[leader]));
     }
 }

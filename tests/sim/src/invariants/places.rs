@@ -89,7 +89,9 @@ impl Places {
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
-            | Command::Electors(_) => {}
+            | Command::Electors(_)
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => {}
         }
     }
 

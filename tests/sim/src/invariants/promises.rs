@@ -29,7 +29,9 @@ impl Promises {
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
             | Command::Electors(_)
-            | Command::Recover => {}
+            | Command::Recover
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => {}
         }
     }
 
@@ -48,7 +50,9 @@ impl Promises {
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
             | Command::Electors(_)
-            | Command::Recover => {}
+            | Command::Recover
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => {}
         }
     }
 

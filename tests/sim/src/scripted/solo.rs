@@ -170,7 +170,7 @@ impl Solo {
             _ => None,
         });
         let (Some(report), Some(core)) = (report, &self.cluster.machines[0].core) else { return };
-        let lease = self.grants.map(|epoch| Lease { epoch, remaining: ms(1000) });
+        let lease = self.grants.map(|epoch| Lease { epoch, remaining: ms(1000), since: None });
         if lease.is_none() && self.wants_back.is_none() {
             return;
         }

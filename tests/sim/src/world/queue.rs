@@ -6,6 +6,7 @@ use koi_core::group::GroupName;
 use koi_core::io::{Input, RunId};
 use koi_core::message::Message;
 use koi_core::record::Durable;
+use koi_core::types::Epoch;
 
 /// Something that is to happen at one instant.
 pub(super) enum Happening {
@@ -55,6 +56,13 @@ pub(super) enum Happening {
         power: u64,
         last: Box<Message>,
     },
+    /// What is promoted writes an attribute.
+    Writes {
+        machine: usize,
+        life: u64,
+        group: GroupName,
+        epoch: Epoch,
+    },
     /// The guardian finds that the daemon hangs past the lease.
     GuardianChecks {
         machine: usize,
@@ -70,6 +78,7 @@ impl Happening {
             | Happening::Synced { machine, .. }
             | Happening::HookOver { machine, .. }
             | Happening::Wake { machine, .. }
+            | Happening::Writes { machine, .. }
             | Happening::Tell { machine, .. } => Some(*machine),
             Happening::Sprung { .. }
             | Happening::Boot { .. }
