@@ -1,12 +1,14 @@
 //! Attributes of groups (R16): what a master writes counts when a quorum has it on disk, and the next one sees it.
 
-use koi_core::attributes::{AttributeWrite, WriteNumber};
+use koi_core::attributes::{
+    AttributeWrite, Attributes, AttributesCopy, AttributesVersion, GroupAttributes, WriteNumber,
+};
 use koi_core::group::GroupName;
 use koi_core::io::{Command, CommandError};
 use koi_core::message::{ATTRIBUTES_RULE, Body};
 use koi_core::reason::NotNowReason;
-use koi_core::types::{Epoch, Hook};
-use koi_sim::scripted::{Cluster, service};
+use koi_core::types::{Epoch, Hook, ServiceState};
+use koi_sim::scripted::{Cluster, Solo, service};
 use koi_sim::world::{Lacks, change};
 
 fn not_master() -> CommandError {
@@ -146,18 +148,23 @@ fn the_next_master_sees_what_was_written_though_its_node_lacked_it() {
 }
 
 #[test]
-fn a_lease_that_overtakes_the_record_promotes_nothing_yet() {
-    let (mut cluster, leader, master) = Cluster::apart(3);
-    let other = third(leader, master);
-    cluster.write(master, "sync", "old").expect("it is written");
-    cluster.run(200);
-    // What carries the attributes to it is slow; answers are not: both come from the same node, so the record is what is held up.
-    cluster.slow(master, "web", Hook::Demote);
-    cluster.order(Command::Promote { node: cluster.name(other), dry_run: false });
-    cluster.run(300);
-    cluster.write(master, "sync", "new").expect("it is written");
-    cluster.finish(master, "web", Hook::Demote, koi_core::io::HookEnd::Done);
-    assert_eq!(promoted_with(&mut cluster, other, "sync").as_deref(), Some("new"));
+fn a_lease_promotes_nothing_before_the_node_acts_on_the_version_that_gave_it() {
+    let mut solo = Solo::standby(&[service("db")]);
+    solo.appoint();
+    let written = WriteNumber { epoch: Epoch(7), n: 1 };
+    let changed = solo.record.version;
+    solo.change(|record| record.main.attributes = Some(AttributesVersion { changed, written }));
+    solo.since = Some(solo.record.version);
+    solo.pass(1000);
+    assert_eq!(solo.is("db"), ServiceState::Started, "it holds the lease, and lacks the attributes");
+    assert!(solo.sent().iter().any(|(_, message)| matches!(message.body, Body::AttributesWanted(_))));
+    let mut attributes = Attributes::default();
+    attributes.change(change("sync", Some("I go on alone"))).expect("there is room");
+    let copy = AttributesCopy { changed, attributes };
+    solo.tells(Body::Attributes(GroupAttributes { group: GroupName::MAIN, copy }));
+    solo.run(10);
+    assert_eq!(solo.is("db"), ServiceState::Promoted);
+    assert_eq!(solo.attribute(0, "sync").as_deref(), Some("I go on alone"));
 }
 
 #[test]

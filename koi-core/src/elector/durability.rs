@@ -325,6 +325,10 @@ impl Durability {
         if what.is_hasty() || self.is_on_disk() {
             return self.deferred.push_front((self.written_number, what));
         }
+        // Only the newest record is counted: while a disk takes nothing, others may make many count.
+        if matches!(what, Deferred::Record) {
+            self.deferred.retain(|(_, other)| !matches!(other, Deferred::Record));
+        }
         // A disk that hangs must not pile up what waits for it: these are asked for again, and the oldest is worth least.
         if self.deferred.len() >= limits::IN_FLIGHT
             && let Some(oldest) = self.deferred.iter().position(|(_, what)| what.is_repeated())

@@ -4,11 +4,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use koi_core::attributes::{AttributeWrite, AttributesVersion, WriteNumber};
 use koi_core::group::GroupName;
 use koi_core::io::Command;
+use koi_core::message::Body;
 use koi_core::mutant::{Mutant, break_rule};
-use koi_core::types::Hook;
-use koi_sim::scripted::{Cluster, fails, service};
+use koi_core::types::{Epoch, Hook, ServiceState};
+use koi_sim::scripted::{Cluster, Solo, fails, service};
 use koi_sim::survey;
 use koi_sim::world::{Lacks, change};
 
@@ -67,6 +69,9 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::GroupsForgotten => an_older_koi_leads(),
         Mutant::FarewellOfAnyGroup => one_group_is_left_unclean(),
         Mutant::AttributesForgotten => an_elector_forgets_attributes(),
+        Mutant::OldEpochWrites => a_write_of_the_past_comes_late(),
+        Mutant::LowerWriteTaken => a_write_is_overtaken(),
+        Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
         Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
         _ => None,
     }
@@ -176,4 +181,47 @@ fn operators_write_while_a_master_is_lost() -> Option<String> {
         }
     }
     Some("nobody is promoted for 10 s, while operators write".to_owned())
+}
+
+/// R16: a lease comes, and the attributes that count with it are not there yet: nothing is promoted.
+fn a_lease_overtakes_the_attributes() -> Option<String> {
+    let mut solo = Solo::standby(&[service("db")]);
+    solo.appoint();
+    let (changed, written) = (solo.record.version, WriteNumber { epoch: Epoch(7), n: 1 });
+    solo.change(|record| record.main.attributes = Some(AttributesVersion { changed, written }));
+    solo.since = Some(solo.record.version);
+    solo.pass(1000);
+    let state = solo.is("db");
+    (state != ServiceState::Started).then(|| format!("db is {} without the attributes", state.as_str()))
+}
+
+/// R16: a write is on its way for so long that another is master meanwhile.
+fn a_write_of_the_past_comes_late() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let epoch = cluster.epoch_of(&GroupName::MAIN);
+    cluster.write(master, "k", "old").expect("it is written");
+    let other = (0..3).find(|m| *m != leader && *m != master).expect("there are three");
+    cluster.promote(&cluster.name(other)).expect("it is done");
+    cluster.run_until(3000, "the new master", |c| c.master() == Some(other));
+    says_late(&mut cluster, master, WriteNumber { epoch, n: 2 });
+    let said = cluster.attribute(leader, "k");
+    (said.as_deref() == Some("late")).then(|| "who was master writes, and another is".to_owned())
+}
+
+/// R16: a write is on its way for so long that a later one has counted.
+fn a_write_is_overtaken() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let epoch = cluster.epoch_of(&GroupName::MAIN);
+    for n in 0..3 {
+        cluster.write(master, "k", &n.to_string()).expect("it is written");
+    }
+    says_late(&mut cluster, master, WriteNumber { epoch, n: 2 });
+    let said = cluster.attribute(leader, "k");
+    (said.as_deref() == Some("late")).then(|| "an earlier write replaces a later one".to_owned())
+}
+
+fn says_late(cluster: &mut Cluster, master: usize, number: WriteNumber) {
+    let write = AttributeWrite { group: GroupName::MAIN, number, change: change("k", Some("late")) };
+    cluster.say(master, Body::AttributeWrite(write));
+    cluster.run(500);
 }
