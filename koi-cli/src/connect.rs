@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use koi_config::{Config, candidates};
 use koi_proto::api::ErrorCode;
-use koi_proto::client::{Client, ClientError, Endpoint};
+use koi_proto::client::{Client, ClientError, Endpoint, Method, TOKEN as TOKEN_HEADER, read};
 use koi_proto::key::{Key, Keyring};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cli::{ANSWER_TIMEOUT, Options};
+use crate::cli::{ANSWER_TIMEOUT, Options, Secret};
 use crate::error::{CommandError, exit};
 use crate::output::Out;
 
@@ -26,6 +26,9 @@ const CLUSTER_ID: u32 = 13;
 const UNKNOWN: &str = "it may have been begun, and take effect yet: look at `koi status`. What was not begun by now is not begun any more";
 /// The environment variable for what `--secret` says.
 const SECRET: &str = "KOI_SECRET";
+/// What koid gives to the scripts of hooks: the secret of the call, and its socket.
+const TOKEN: &str = "KOI_TOKEN";
+const HOOK_SOCKET: &str = "KOI_SOCKET";
 
 /// What a daemon answered: as it came, fields of newer versions included, and as we understand it.
 pub(crate) struct Answer<T> {
@@ -41,6 +44,8 @@ pub(crate) struct Daemon {
     asked_timeout: Option<Duration>,
     /// What may help when it cannot be reached.
     guess: &'static str,
+    /// The secret of the hook call that runs this; none: no hook does, or another machine is asked, which it is not for.
+    token: Option<Secret>,
     debug: Option<Out>,
 }
 
@@ -58,7 +63,7 @@ impl Daemon {
     /// The same one, with an answer waited for so long.
     pub(crate) fn within(&self, timeout: Duration) -> Daemon {
         let client = Client::new(self.client.endpoint().clone(), timeout);
-        Daemon { client, timeout, ..*self }
+        Daemon { client, timeout, token: self.token.clone(), ..*self }
     }
 
     /// `GET path`.
@@ -79,6 +84,45 @@ impl Daemon {
         let answer = self.client.post::<_, Value>(path, body).await;
         self.trace("POST", path, began);
         understood(answer.map_err(|e| self.not_answered(e))?)
+    }
+
+    /// Whether a hook's call asks.
+    pub(crate) fn is_in_hook(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// As an operator, whatever the environment says.
+    pub(crate) fn without_token(&self) -> Daemon {
+        Daemon { token: None, ..self.within(self.timeout) }
+    }
+
+    /// `GET path`, with the token of the hook's call where there is one.
+    pub(crate) async fn get_in_hook<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Answer<T>, CommandError> {
+        let answer = self.ask_in_hook(Method::GET, path, Vec::new()).await;
+        understood(answer.map_err(|e| self.fail(e))?)
+    }
+
+    /// `POST path`, the same.
+    pub(crate) async fn post_in_hook<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, CommandError> {
+        let body = serde_json::to_vec(body).map_err(|e| CommandError::local(e.to_string(), ""))?;
+        let answer = self.ask_in_hook(Method::POST, path, body).await;
+        understood(answer.map_err(|e| self.not_answered(e))?)
+    }
+
+    async fn ask_in_hook(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, ClientError> {
+        let began = Instant::now();
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(self.token.as_ref().map(|token| (TOKEN_HEADER, token.0.as_str())));
+        let answer = self.client.raw(method.clone(), path, body.into(), &headers).await;
+        self.trace(method.as_str(), path, began);
+        answer.and_then(|(status, answer)| read(status, &answer))
     }
 
     /// `GET path`, line by line.
@@ -154,9 +198,10 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, CommandError
     let mut guess = "";
     let endpoint = match (&options.socket, &options.host, options.port) {
         (Some(socket), ..) => Endpoint::Socket(socket.clone()),
-        (None, None, None) => Endpoint::Socket(match configuration(options, out)? {
-            Some(config) => config.node.socket,
-            None => {
+        (None, None, None) => Endpoint::Socket(match (of_hook(options), options_config(options, out)?) {
+            (Some(socket), _) => socket,
+            (None, Some(config)) => config.node.socket,
+            (None, None) => {
                 guess = "there is no configuration that you may read, so this is a guess: -f FILE or --socket PATH says where";
                 PathBuf::from(SOCKET)
             }
@@ -166,7 +211,21 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, CommandError
     let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
     let client = Client::new(endpoint, timeout);
     let debug = options.debug.then_some(out);
-    Ok(Daemon { client, timeout, asked_timeout: options.timeout, guess, debug })
+    // A token is good on its own machine alone, and stays there.
+    let is_here = matches!(client.endpoint(), Endpoint::Socket(_));
+    let token = std::env::var(TOKEN).ok().filter(|token| is_here && !token.is_empty()).map(Secret);
+    Ok(Daemon { client, timeout, asked_timeout: options.timeout, guess, token, debug })
+}
+
+/// The socket of the koid whose hook runs this; none: no hook does, or a file says which daemon is meant.
+fn of_hook(options: &Options) -> Option<PathBuf> {
+    let socket = std::env::var_os(HOOK_SOCKET).filter(|socket| !socket.is_empty() && options.file.is_none());
+    socket.map(PathBuf::from)
+}
+
+/// The configuration, where it is needed to find the daemon.
+fn options_config(options: &Options, out: Out) -> Result<Option<Config>, CommandError> {
+    if of_hook(options).is_some() { Ok(None) } else { configuration(options, out) }
 }
 
 fn sealed(options: &Options, host: &str, port: Option<u16>, out: Out) -> Result<Endpoint, CommandError> {

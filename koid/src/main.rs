@@ -6,6 +6,7 @@
 
 mod api;
 mod args;
+mod attributes;
 mod cluster;
 mod config;
 mod daemon;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::ScriptAccess;
 use koi_hook::{DownReason, Hook, NamedProcess, StatusReport, TargetRole};
 
 /// Everything that koi knows about one call.
@@ -40,6 +41,8 @@ pub struct Context {
     pub cause: Option<Failure>,
     /// Why it is called, and what went before.
     pub circumstances: Circumstances,
+    /// What a script needs to use the attributes of its group; none: there is nobody to ask.
+    pub access: Option<ScriptAccess>,
 }
 
 impl Context {

@@ -7,6 +7,9 @@
 
 #![deny(unsafe_code)]
 
+mod access;
+#[cfg(feature = "host")]
+mod attributes;
 #[cfg(feature = "host")]
 mod call;
 #[cfg(feature = "host")]
@@ -18,6 +21,9 @@ mod metadata;
 #[allow(unsafe_code)] // The boundary to C.
 pub mod native;
 
+pub use access::{CallToken, ScriptAccess};
+#[cfg(feature = "host")]
+pub use attributes::{AttributesError, AttributesRead, BoxFuture, CallAttributes, NoCluster};
 #[cfg(feature = "host")]
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]

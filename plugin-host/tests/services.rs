@@ -294,6 +294,7 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
         config: ready.config.clone(),
         cause: None,
         circumstances: Circumstances::default(),
+        access: None,
     };
     let log = Arc::new(LimitedLog::new(memory.clone(), Arc::default()));
     let call = Call { hook: Hook::Start, context, log, abort, newest_epoch: NewestEpoch::default() };

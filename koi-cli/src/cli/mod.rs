@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use koi_proto::api::Group;
 
 mod artifacts;
+mod attr;
 mod drill;
 mod plugins;
 mod time;
@@ -15,6 +16,7 @@ use self::time::duration;
 pub(crate) use artifacts::{
     KeyPassword, Load, PluginKeygen, PluginVersion, Pull, Push, ReachRegistry, Rollout, Save, Sign, Verify,
 };
+pub(crate) use attr::{Attr, AttrRead, AttrWait, AttrWrite};
 pub(crate) use drill::{Drill, DrillKind};
 pub(crate) use plugins::{
     Capability, CheckPlugin, Dev, HookName, Inspect, Language, New, Plugins, RunHook, ShowGrants, TestPlugin,
@@ -157,6 +159,13 @@ pub(crate) enum Command {
     Events(Events),
     /// Show recent failures
     Failures(OfGroup),
+    /// Read and write the attributes of a group: a few texts that its master writes and every node reads
+    #[command(
+        subcommand,
+        long_about = "Read and write the attributes of a group: a few texts that its master writes and every node reads.\n\n\
+        A hook's script needs no options: KOI_TOKEN names its group and its mastership. Attributes are no place for secrets."
+    )]
+    Attr(Attr),
     /// Wait until the cluster has a master, has a leader, or is healthy
     Wait(Wait),
     /// Make a node the master, and leave manual mode

@@ -5,7 +5,7 @@ pub(crate) mod cluster;
 mod machine;
 mod plugins;
 
-use self::cluster::{drill, electors, events, operate, promote, show, wait, watch};
+use self::cluster::{attr, drill, electors, events, operate, promote, show, wait, watch};
 use self::machine::{check, completions, config, identity, init, keygen};
 use self::plugins::manage;
 use crate::cli::{Cli, Command};
@@ -27,6 +27,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
         Command::Failures(args) => show::failures(&daemon()?, args.group.as_ref(), out).await,
         Command::Watch => watch::watch(&daemon()?, out).await,
         Command::Events(args) => events::events(&daemon()?, args, out).await,
+        Command::Attr(args) => attr::attr(&daemon()?, args, out).await,
         Command::Wait(args) => wait::wait(&daemon()?, args, out).await,
         Command::Promote(args) => promote::promote(&daemon()?, args, out).await,
         Command::Drill(args) => drill::drill(&daemon()?, args, out).await,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use koi_core::group::{GroupName, NotAGroupName};
 use serde::{Deserialize, Serialize};
 
+use super::attribute::AttributesState;
 use super::status::{NodeAction, NodeState};
 use super::waiting::Waiting;
 
@@ -97,6 +98,9 @@ pub struct GroupStatus {
     pub waiting: Vec<Waiting>,
     /// The name of the node that would be master next; none: nobody could.
     pub takeover: Option<String>,
+    /// What its attributes say; none: it has none, or an older koid does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<AttributesState>,
 }
 
 /// A group on one of the nodes that run it.

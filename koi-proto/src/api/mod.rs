@@ -18,6 +18,8 @@
 //! | `GET /v1/failures` | | [`Failures`] (with `?group=NAME`: those of that group) |
 //! | `GET /v1/plugins` | | an array of [`Plugin`], the asked node's (with `?node=NAME`: that node's) |
 //! | `GET /v1/plugins/NAME` | | [`PluginDetail`]; the name, or the path of its file, percent-encoded; `?node=` as above |
+//! | `GET /v1/attributes?group=NAME` | | [`GroupAttributes`], as the asked node acts on them; `&fresh=true`: as the leader knows them; `&after=VERSION&wait_ms=N`: as soon as they are in another state than VERSION, or N ms have passed |
+//! | `POST /v1/attributes`, `/v1/groups/GROUP/attributes` | [`WriteAttribute`] | [`Done`], when it counts; of a hook with its token ([`crate::client::TOKEN`]), of an operator with `force` |
 //! | `GET /metrics` | | what the hooks of the asked node have cost, in the text format of Prometheus |
 //! | `GET /v1/staged` | | an array of [`Plugin`] as `POST /v1/reconfigure` would have them; `?node=` as above; slow when something is to be compiled |
 //! | `GET /v1/events?since=N` | | a line of JSON per [`Event`], those kept first, then each as it happens, without end; `&follow=false`: only those kept, and then `?node=` as above; `&group=NAME`: only those of that group |
@@ -29,6 +31,7 @@
 //! A request may say how long its answer is waited for (`x-koi-within-ms: 6000`, [`crate::client::WITHIN`]): no command is begun after
 //! that, on whatever node. Nor is one whose connection was closed before it was begun.
 
+mod attribute;
 mod command;
 mod drill;
 mod electors;
@@ -41,6 +44,7 @@ mod status;
 mod waiting;
 mod word;
 
+pub use attribute::{AttributesState, GroupAttributes, WriteAttribute};
 pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
 pub use drill::{CRASH_AFTER, Drill, DrillAction};
 pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};

@@ -37,6 +37,9 @@ pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The header that says for how many milliseconds more an answer is waited for. A command is not begun after that.
 pub const WITHIN: &str = "x-koi-within-ms";
 
+/// The header in which a hook says the token of its call. It is sent to the daemon on this machine alone.
+pub const TOKEN: &str = "x-koi-token";
+
 /// Characters of an answer that is no JSON, shown in an error.
 const SHOWN_CHARS: usize = 200;
 

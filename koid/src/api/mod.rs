@@ -3,8 +3,8 @@
 mod body;
 mod connection;
 pub(crate) mod endpoints;
-mod error;
-mod request;
+pub(crate) mod error;
+pub(crate) mod request;
 pub(crate) mod states;
 
 use std::net::SocketAddr;
@@ -17,6 +17,8 @@ use koi_proto::api::Done;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
+use crate::attributes::live_calls::LiveCalls;
+use crate::attributes::store::AttributesStore;
 use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Requester;
 use crate::config::current::{SharedConfig, UnusableConfigError};
@@ -84,6 +86,10 @@ pub(crate) struct Api {
     pub(crate) findings: ScanResults,
     /// Statuses that a drill counts as failed.
     pub(crate) drilled: DrilledStatuses,
+    /// The hook calls that run now.
+    pub(crate) live_calls: LiveCalls,
+    /// The attributes of groups.
+    pub(crate) attributes: AttributesStore,
     /// The configuration.
     pub(crate) file: PathBuf,
     /// The node's UDP and TCP port.

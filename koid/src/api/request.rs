@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper::Method;
+use koi_plugin_api::CallToken;
 use koi_proto::api::ApiError;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,8 @@ pub(crate) struct ApiRequest {
     /// How often other nodes passed it on.
     pub(crate) passed: u8,
     pub(crate) caller: Caller,
+    /// The secret of the hook call that asks; none: no hook does.
+    pub(crate) token: Option<CallToken>,
     /// Until when it may be begun.
     pub(crate) requester: Requester,
 }
@@ -80,6 +83,7 @@ mod tests {
             body: Bytes::from_static(body.as_bytes()),
             passed: 0,
             caller: Caller::Local { uid: 0 },
+            token: None,
             requester: Requester::default(),
         }
     }

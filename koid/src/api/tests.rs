@@ -12,6 +12,7 @@ use koi_proto::client::{Client, ClientError, Endpoint, Lines};
 use serde_json::json;
 
 use super::*;
+use crate::attributes::board::board;
 use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::sockets;
 use crate::config::current::ActiveConfig;
@@ -44,6 +45,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     let (id, session) = (opened.id, opened.session);
     let (orders, _orders) = mpsc::unbounded_channel();
     let hub = EventHub::new();
+    let (writer, board) = board();
     let (cluster, _) = event_loop::start(LoopParts {
         guardian: crate::guardian_client::client::Guardian::absent(),
         settings: current.settings.clone(),
@@ -54,6 +56,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         fence: koi_config::Fence::None,
         hub: hub.clone(),
         newest_epoch: koi_plugin_api::NewestEpoch::default(),
+        board: writer,
         orders,
     })
     .unwrap();
@@ -72,8 +75,12 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     plugins.load(config).await;
     let shared = SharedConfig::new(current);
     let (reload, reloads) = mpsc::channel(1);
+    let live_calls = LiveCalls::new("/nowhere/koid.sock".into());
+    let attributes = AttributesStore { me: id, cluster: cluster.clone(), board, shared: shared.clone() };
     let api = Api {
         me: id,
+        live_calls: live_calls.clone(),
+        attributes,
         cluster,
         hub,
         shared: shared.clone(),

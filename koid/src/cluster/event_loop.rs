@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Cluster, CommandScope, REQUESTS, Request, RequestError, Snapshot};
 use super::transport::{Transport, Wire};
+use crate::attributes::board::BoardWriter;
 use crate::guardian_client::client::Guardian;
 use crate::hooks::executor::HookCommand;
 use crate::os::fence;
@@ -43,6 +44,8 @@ pub(crate) struct LoopParts<D> {
     pub(crate) orders: mpsc::UnboundedSender<HookCommand>,
     /// For handlers that ask.
     pub(crate) newest_epoch: NewestEpoch,
+    /// Shows what the attributes say.
+    pub(crate) board: BoardWriter,
 }
 
 /// How the loop has ended.
@@ -111,6 +114,8 @@ struct EventLoop {
     fence: Fence,
     /// For handlers that ask.
     newest_epoch: NewestEpoch,
+    /// Shows what the attributes say.
+    board: BoardWriter,
     /// Where this node says that it is reached.
     address: Option<SocketAddr>,
     finished: bool,
@@ -154,6 +159,7 @@ impl EventLoop {
             next_command: 1,
             fence: parts.fence,
             newest_epoch: parts.newest_epoch,
+            board: parts.board,
             address: None,
             finished: false,
             begins_again: false,
@@ -257,6 +263,8 @@ impl EventLoop {
     }
 
     fn drain(&mut self) {
+        // Before hooks begin and writes are answered: whoever is told looks at once.
+        self.board.show(&self.node);
         while let Some(effect) = self.node.poll_effect() {
             self.carry_out(effect);
         }

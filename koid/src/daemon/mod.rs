@@ -20,6 +20,7 @@ use self::resources::{Fatal, Resources};
 use self::running::{BEGIN_AGAIN, Daemon};
 use self::startup_retry::Signals;
 use crate::args::Args;
+use crate::attributes::board::board;
 use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::handle::Cluster;
 use crate::config::current::{ActiveConfig, SharedConfig};
@@ -99,6 +100,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (id, session) = (opened.id, opened.session);
     let (heard, hearing) = mpsc::unbounded_channel();
     let (guardian, wait_for_guardian) = Guardian::start(args, config, id.to_string(), heard)?;
+    let (writer, board) = board();
     let (cluster, end) = event_loop::start(LoopParts {
         settings: current.settings.clone(),
         boot: Boot {
@@ -116,6 +118,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         guardian: guardian.clone(),
         orders,
         newest_epoch: newest_epoch.clone(),
+        board: writer,
     })?;
     runtime.spawn(report_guardian(hearing, cluster.clone()));
     let identity = Arc::new(RwLock::new(NodeIdentity::from_config(config, &id.to_string())));
@@ -134,7 +137,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         plugins,
     };
     let follows = opened.before.follows;
-    let daemon = Daemon { id, port: bound.port, hub, newest_epoch, follows, reload };
+    let daemon = Daemon { id, port: bound.port, hub, newest_epoch, board, follows, reload };
     let asked = (hooks_wanted, scan_requests);
     let code = daemon.run(&runtime, asked, bound.tcp, socket, (end, wait_for_guardian), signals);
     let again = code == ExitCode::from(BEGIN_AGAIN);

@@ -1,6 +1,7 @@
 //! The daemon while it runs: its tasks, its signals, and how it ends.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,9 +17,14 @@ use super::reload::Reloader;
 use super::reload_queue::answer_reloads;
 use super::startup_retry::Signals;
 use crate::api::{self, Api, LocalListener, ReloadRequest};
+use crate::attributes::board::Board;
+use crate::attributes::live_calls::LiveCalls;
+use crate::attributes::store::AttributesStore;
 use crate::cluster::event_loop::LoopEnd;
 use crate::cluster::handle::Cluster;
 use crate::cluster::requester::Requester;
+use crate::config::current::SharedConfig;
+use crate::hooks::attributes::HookAttributes;
 use crate::hooks::details::Details;
 use crate::hooks::drilled::DrilledStatuses;
 use crate::hooks::executor::{HookCommand, HookExecutor};
@@ -48,6 +54,8 @@ pub(super) struct Daemon {
     pub(super) port: u16,
     pub(super) hub: EventHub,
     pub(super) newest_epoch: NewestEpoch,
+    /// What the attributes say.
+    pub(super) board: Board,
     /// The run before this one on this machine.
     pub(super) follows: Option<Session>,
     pub(super) reload: Reloader,
@@ -72,12 +80,22 @@ impl Daemon {
         let drilled = DrilledStatuses::default();
         let (processes, process_ends) = Processes::new();
         runtime.spawn(cluster.clone().report_process_ends(process_ends));
+        let attributes = HookAttributes {
+            calls: LiveCalls::new(api_socket(&shared)),
+            store: AttributesStore {
+                me: self.id,
+                cluster: cluster.clone(),
+                board: self.board.clone(),
+                shared: shared.clone(),
+            },
+        };
         let hooks = HookParts {
             handlers: handlers.clone(),
             groups,
             details: details.clone(),
             drilled: drilled.clone(),
             processes: processes.clone(),
+            attributes: attributes.clone(),
         };
         self.spawn_hooks(runtime, hooks_wanted, hooks);
         let (reloads, wanted) = mpsc::channel(RELOADS);
@@ -94,6 +112,8 @@ impl Daemon {
             statistics: handlers.statistics(),
             findings: findings.clone(),
             drilled,
+            live_calls: attributes.calls,
+            attributes: attributes.store,
             file: self.reload.path.clone(),
             port: self.port,
             started_at: unix_ms() / 1000,
@@ -131,7 +151,7 @@ impl Daemon {
         &self,
         runtime: &Runtime,
         orders: mpsc::UnboundedReceiver<HookCommand>,
-        HookParts { handlers, groups, details, drilled, processes }: HookParts,
+        HookParts { handlers, groups, details, drilled, processes, attributes }: HookParts,
     ) {
         let (ended, ends) = mpsc::unbounded_channel();
         let executor = HookExecutor {
@@ -145,6 +165,7 @@ impl Daemon {
             drilled,
             processes: Some(processes),
             guardian: Some(self.reload.guardian.clone()),
+            attributes: Some(attributes),
         };
         runtime.spawn(executor.run());
         runtime.spawn(self.reload.cluster.clone().report_hooks(ends));
@@ -246,6 +267,13 @@ struct HookParts {
     details: Details,
     drilled: DrilledStatuses,
     processes: Processes,
+    attributes: HookAttributes,
+}
+
+/// Where scripts find the API, wherever they run.
+fn api_socket(shared: &SharedConfig) -> PathBuf {
+    let socket = shared.get().config.node.socket.clone();
+    std::path::absolute(&socket).unwrap_or(socket)
 }
 
 /// Watches services once a guardian stands (R8). `follows` is the run before this one on this machine.

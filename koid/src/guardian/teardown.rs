@@ -140,6 +140,7 @@ async fn take_services_down(
             drilled: DrilledStatuses::default(),
             processes: None,
             guardian: None,
+            attributes: None,
         }
         .run(),
     );

@@ -38,5 +38,6 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
             previous: hook.previous.map(|(name, epoch)| (name, epoch.0)),
             group: (!hook.group.is_main()).then(|| hook.group.to_string()),
         },
+        access: None,
     }
 }

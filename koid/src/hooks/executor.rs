@@ -8,12 +8,14 @@ use koi_core::io::{HookEnd, HookRun, RunId};
 use koi_core::types::Hook;
 use koi_plugin_api as plugin;
 use koi_plugin_api::{
-    Abort, AbortSignal, Aborter, HookError, NamedProcess, NewestEpoch, Observed, Outcome, StatusReport,
+    Abort, AbortSignal, Aborter, Context, HookError, NamedProcess, NewestEpoch, Observed, Outcome,
+    StatusReport,
 };
 use koi_plugin_host::LimitedLog;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::attributes::HookAttributes;
 use super::call::failed;
 use super::call::{PATIENCE, RetriedCall, within};
 use super::call_log::HookLog;
@@ -62,6 +64,8 @@ pub(crate) struct HookExecutor {
     pub(crate) processes: Option<Processes>,
     /// Is told of each process group: no hook outlives its daemon (R8). None: this is the guardian.
     pub(crate) guardian: Option<Guardian>,
+    /// Opens the attributes to calls. None: this is the guardian, and koid is dead.
+    pub(crate) attributes: Option<HookAttributes>,
 }
 
 impl HookExecutor {
@@ -122,6 +126,7 @@ impl HookExecutor {
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         let drilled = self.drilled.clone();
         let processes = self.processes.clone();
+        let live = self.attributes.as_ref().and_then(|attributes| attributes.begin(&hook));
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
@@ -146,7 +151,10 @@ impl HookExecutor {
             let limits = (hook.timeout, abort.clone());
             let call = RetriedCall {
                 hook: hook.hook,
-                context: context(hook, &runnable, &identity),
+                context: Context {
+                    access: live.as_ref().map(|(live, _)| live.access()),
+                    ..context(hook, &runnable, &identity)
+                },
                 log: Arc::new(log),
                 abort,
                 newest_epoch,
@@ -190,6 +198,8 @@ impl HookExecutor {
                 result
             });
             let ended = within(call, limits.0, PATIENCE, limits.1).await;
+            // Its token opens nothing any more.
+            drop(live);
             // The folder is gone, so the status says nothing about the service. The next scan finds that out.
             let gone = || matches!(std::fs::exists(&home), Ok(false));
             let ended = match ended {

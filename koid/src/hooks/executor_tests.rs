@@ -96,6 +96,7 @@ fn runner_with(
             drilled: DrilledStatuses::default(),
             processes: None,
             guardian: None,
+            attributes: None,
         }
         .run(),
     );

@@ -1,5 +1,6 @@
 //! Runs the hooks that the core asks for.
 
+pub(crate) mod attributes;
 pub(crate) mod call;
 pub(crate) mod call_log;
 pub(crate) mod context;

@@ -12,8 +12,10 @@ use tokio::sync::broadcast;
 /// Events that are kept; a follower that falls further behind than this misses some, and is told.
 const KEPT: usize = 1024;
 
-/// The kind of what is said of drills: all other kinds are the core's.
+/// The kind of what is said of drills.
 const DRILL: &str = "drill";
+/// The kind of a write of an attribute that an operator has forced. All other kinds are the core's.
+const FORCED: &str = "attribute-forced";
 
 /// Where events go. Clones share everything.
 #[derive(Clone, Debug)]
@@ -63,9 +65,19 @@ impl EventHub {
             api::EventLevel::Warning | api::EventLevel::Error => tracing::warn!("{message}"),
             api::EventLevel::Info | api::EventLevel::Unknown(_) => tracing::info!("{message}"),
         }
+        self.keep_own(DRILL, node, group, message, level);
+    }
+
+    /// The same for a write of an attribute that an operator has forced: who, and which, and never what it says.
+    pub(crate) fn push_forced(&self, node: &str, group: api::Group, message: &str) {
+        tracing::warn!(%group, "{message}");
+        self.keep_own(FORCED, node, group, message, api::EventLevel::Warning);
+    }
+
+    fn keep_own(&self, kind: &str, node: &str, group: api::Group, message: &str, level: api::EventLevel) {
         self.keep(api::Event {
             node: node.to_owned(),
-            kind: DRILL.to_owned(),
+            kind: kind.to_owned(),
             message: message.to_owned(),
             level,
             group,

@@ -265,6 +265,7 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 group: None,
                 previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
             },
+            access: None,
         }
     }
 }

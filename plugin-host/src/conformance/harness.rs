@@ -176,6 +176,7 @@ impl<'t> Harness<'t> {
             config: config.to_vec(),
             cause: None,
             circumstances: Circumstances::default(),
+            access: None,
         }
     }
 

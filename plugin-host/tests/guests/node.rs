@@ -125,6 +125,7 @@ impl Ask {
             config: Vec::new(),
             cause: None,
             circumstances: Circumstances::default(),
+            access: None,
         };
         let (_, abort) = abort_pair();
         Ask {

@@ -134,6 +134,7 @@ impl Service {
             config: self.config.clone(),
             cause: None,
             circumstances: Circumstances::default(),
+            access: None,
         };
         let log = Arc::new(Recorder::default());
         let call = Call { hook, context, log: log.clone(), abort, newest_epoch: NewestEpoch::default() };

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use koi_plugin_api::{Circumstances, Context, DownReason, Hook, Role};
+use koi_plugin_api::{Circumstances, Context, DownReason, Hook, Role, ScriptAccess};
 
 /// Bytes of one value. The kernel refuses to run a script with a string of 128 KiB or more.
 const VALUE_BYTES: usize = 4096;
@@ -38,8 +38,14 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     for (key, value) in &context.config {
         add(&config_name(key), value);
     }
+    if let Some(ScriptAccess { token, .. }) = &context.access {
+        add("KOI_TOKEN", token.reveal());
+    }
     // A path is handed on to the byte: not clean()ed, it need not be UTF-8.
     all.push(("KOI_SERVICE_HOME".into(), context.home.clone().into_os_string()));
+    if let Some(ScriptAccess { socket, .. }) = &context.access {
+        all.push(("KOI_SOCKET".into(), socket.clone().into_os_string()));
+    }
     all
 }
 
@@ -60,7 +66,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use koi_plugin_api::Failure;
+    use koi_plugin_api::{CallToken, Failure};
 
     use super::*;
 
@@ -89,6 +95,10 @@ mod tests {
             config: vec![("name".into(), "x".into())],
             cause: Some(failed),
             circumstances: Circumstances::default(),
+            access: Some(ScriptAccess {
+                socket: "/run/koi/koid.sock".into(),
+                token: CallToken::new("secret".into()),
+            }),
         };
         let names = variables(hook, &context).into_iter().map(|(name, _)| name.into_string().unwrap());
         names.filter(|name| name.starts_with("KOI_")).collect()

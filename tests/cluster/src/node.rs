@@ -330,6 +330,16 @@ impl Node {
         run_koi(&self.programs, &self.folder, &all)
     }
 
+    /// Runs `koi` as a script does that has this token.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn koi_in_hook(&self, token: &str, args: &[&str]) -> Ran {
+        let mut command = koi_command(&self.programs, &self.folder, args);
+        command.env("KOI_TOKEN", token).env("KOI_SOCKET", &self.socket);
+        ran(format!("koi {}", args.join(" ")), &command.output().expect("koi can be run"))
+    }
+
     /// Begins to run `koi` against this node, with these arguments alone and its configuration.
     ///
     /// # Panics
@@ -418,6 +428,7 @@ fn koi_command(programs: &Path, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(programs.join("koi"));
     command.args(args).current_dir(folder).stdin(Stdio::null());
     command.env("NO_COLOR", "1").env("COLUMNS", "200").env_remove("KOI_SECRET");
+    command.env_remove("KOI_TOKEN").env_remove("KOI_SOCKET");
     command
 }
 

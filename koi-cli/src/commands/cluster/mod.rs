@@ -1,5 +1,6 @@
 //! Commands that ask a daemon.
 
+pub(crate) mod attr;
 pub(crate) mod chronicle;
 pub(crate) mod drill;
 pub(crate) mod electors;

@@ -13,8 +13,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use koi_core::types::Time;
+use koi_plugin_api::CallToken;
 use koi_proto::api::{ApiError, ErrorCode};
-use koi_proto::client::WITHIN;
+use koi_proto::client::{TOKEN, WITHIN};
 use koi_proto::key::Keyring;
 use koi_proto::stream::{self, OPENING_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use super::admission::{Admission, ClientSource, Credibility, Eviction, RequestKind, Slot, WaitingTicket};
 use super::stream::{Connection, RawSocket};
 use crate::api::body::{ResponseBody, refusal};
+use crate::api::endpoints::attributes::{ATTRIBUTES, waits};
 use crate::api::endpoints::commands::{RECONFIGURE, wait};
 use crate::api::error::{bad_request, error};
 use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
@@ -210,6 +212,7 @@ impl ApiConnection {
             body: body.to_bytes(),
             passed: head.headers.get(PASSED).map_or(0, passed),
             caller: self.caller,
+            token: head.headers.get(TOKEN).map(token).transpose()?,
             requester: Requester::new(until, is_connected),
         })
     }
@@ -219,6 +222,7 @@ fn kind_of(asked: &ApiRequest) -> RequestKind {
     let ends = || matches!(asked.parameter("follow"), Ok(Some(follow)) if follow == "false");
     match (&asked.method, asked.path.as_str()) {
         (&Method::GET, "/v1/events") if !ends() => RequestKind::Follow,
+        (&Method::GET, ATTRIBUTES) if waits(asked) => RequestKind::Follow,
         (&Method::POST, RECONFIGURE) if wait(asked) > LONG_WAIT => RequestKind::Follow,
         (&Method::POST, _) => RequestKind::Command,
         _ => RequestKind::Look,
@@ -237,6 +241,12 @@ fn busy(kind: RequestKind) -> ApiError {
 /// A count that cannot be read is the highest.
 fn passed(value: &HeaderValue) -> u8 {
     value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(MOST_PASSED)
+}
+
+/// A hook's secret, which no error repeats.
+fn token(value: &HeaderValue) -> Result<CallToken, ApiError> {
+    let text = value.to_str().map_err(|_| bad_request(format!("{TOKEN} is no token of koid's")))?;
+    Ok(CallToken::new(text.to_owned()))
 }
 
 /// How much longer an answer is waited for.

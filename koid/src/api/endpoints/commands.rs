@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
+use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, ElectorChange};
 use koi_core::view::View;
 use koi_proto::api::{
@@ -11,6 +12,7 @@ use koi_proto::api::{
 };
 use tokio::sync::oneshot;
 
+use super::attributes::{ATTRIBUTES, read_write};
 use super::{groups, view};
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::{bad_request, error, from_request_error, silent_core};
@@ -40,12 +42,14 @@ pub(in crate::api) const GROUPS: &str = "/v1/groups/";
 const VERSION: &str = "/v1/";
 
 /// A command, as it was asked for.
-struct Order {
+pub(super) struct Order {
     /// Its path where no group is named in it.
     path: String,
     /// It is about a group.
     grouped: bool,
-    scope: CommandScope,
+    pub(super) scope: CommandScope,
+    /// The group that was named; none: nobody named one.
+    pub(super) named: Option<GroupName>,
 }
 
 /// Who carries out a command.
@@ -62,6 +66,10 @@ impl Api {
     /// Carries out `POST /v1/…`.
     pub(in crate::api) async fn post(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {
         let order = Order::read(asked)?;
+        if order.path == ATTRIBUTES {
+            // What is written is nobody's but the readers': it is not logged.
+            return self.write_attribute(asked, &order).await;
+        }
         let place = self.place(asked, &order.path)?;
         tracing::info!(
             "{} asks for {} {}",
@@ -193,7 +201,7 @@ impl Api {
     }
 
     /// What was done. Where there are several groups it names the one that it was done to.
-    async fn done(&self, order: &Order, done: Answered) -> Done {
+    pub(super) async fn done(&self, order: &Order, done: Answered) -> Done {
         let view = if order.grouped { self.view().await } else { None };
         let message = match view {
             Some(view) => groups::about(&view, &order.scope.group, &done.message),
@@ -203,7 +211,7 @@ impl Api {
     }
 
     /// Why it was not done, with the group in the commands that the refusal names.
-    async fn refusal(&self, order: &Order, failed: RequestError) -> ApiError {
+    pub(super) async fn refusal(&self, order: &Order, failed: RequestError) -> ApiError {
         let view = self.view().await;
         let refusal = from_request_error(failed, view.as_ref());
         let Some(view) = view.filter(|_| order.grouped) else { return refusal };
@@ -238,11 +246,16 @@ impl Order {
     fn read(asked: &ApiRequest) -> Result<Order, ApiError> {
         let in_path = asked.path.strip_prefix(GROUPS).and_then(|rest| rest.split_once('/'));
         let path = in_path.map_or_else(|| asked.path.clone(), |(_, verb)| format!("{VERSION}{verb}"));
-        if !groups::VERBS.iter().any(|verb| path.strip_prefix(VERSION) == Some(*verb)) {
+        let is_of_group = groups::VERBS.iter().any(|verb| path.strip_prefix(VERSION) == Some(*verb));
+        if !is_of_group && path != ATTRIBUTES {
             // As it was asked for: no such path has a group.
-            return Ok(Order { path: asked.path.clone(), grouped: false, scope: CommandScope::default() });
+            let scope = CommandScope::default();
+            return Ok(Order { path: asked.path.clone(), grouped: false, scope, named: None });
         }
-        let Scope { group: in_body, sole_group } = asked.json()?;
+        let Scope { group: in_body, sole_group } = match path == ATTRIBUTES {
+            true => read_write(asked)?.scope,
+            false => asked.json()?,
+        };
         let in_body = in_body.map(|group| groups::named(group.as_str())).transpose()?;
         let in_path = in_path.map(|(group, _)| groups::named(group)).transpose()?;
         if let (Some(path), Some(body)) = (&in_path, &in_body)
@@ -253,12 +266,13 @@ impl Order {
             )));
         }
         let named = in_path.or(in_body);
-        let scope = CommandScope { sole: sole_group && named.is_none(), group: named.unwrap_or_default() };
-        Ok(Order { path, grouped: true, scope })
+        let scope =
+            CommandScope { sole: sole_group && named.is_none(), group: named.clone().unwrap_or_default() };
+        Ok(Order { path, grouped: true, scope, named })
     }
 
     /// Its path for other nodes: one that knows no groups has none but those of `main`.
-    fn passed_path(&self) -> String {
+    pub(super) fn passed_path(&self) -> String {
         let Order { path, scope: CommandScope { group, .. }, .. } = self;
         match path.strip_prefix(VERSION).filter(|_| !group.is_main()) {
             Some(verb) => format!("{GROUPS}{group}/{verb}"),

@@ -20,6 +20,9 @@ use crate::api::error::{error, from_request_error, unknown_node};
 use crate::api::request::{ApiRequest, MOST_PASSED, PASSED};
 use crate::cluster::handle::RequestError;
 
+/// How the path of a write of an attribute ends.
+const ATTRIBUTES_VERB: &str = "/attributes";
+
 /// What would be taken: the one question whose answer may have to be compiled.
 pub(in crate::api) const STAGED: &str = "/v1/staged";
 
@@ -75,8 +78,13 @@ impl Api {
         let passed = (asked.passed + 1).to_string();
         let headers = [(PASSED, passed.as_str()), ("content-type", "application/json")];
         match client.raw(asked.method.clone(), &path, body, &headers).await {
+            Ok((status, answer))
+                if asked.path.ends_with(ATTRIBUTES_VERB) && is_unknown_path(status, &answer) =>
+            {
+                Err(knows_not(name, "attributes"))
+            }
             Ok((status, answer)) if asked.path.starts_with(GROUPS) && is_unknown_path(status, &answer) => {
-                Err(knows_no_groups(name))
+                Err(knows_not(name, "groups of services"))
             }
             Ok((status, answer)) => Ok(raw(status, answer)),
             Err(failed) => Err(not_passed(&failed, name, address)),
@@ -155,8 +163,8 @@ fn is_unknown_path(status: u16, answer: &[u8]) -> bool {
     status == ErrorCode::NotFound.http_status() && said.is_unknown_command()
 }
 
-fn knows_no_groups(name: &str) -> ApiError {
-    let message = format!("{name} must do this, and its koid knows no groups of services");
+fn knows_not(name: &str, what: &str) -> ApiError {
+    let message = format!("{name} must do this, and its koid knows no {what}");
     error(ErrorCode::Refused, message, format!("nothing has changed; upgrade koid on {name}"))
 }
 

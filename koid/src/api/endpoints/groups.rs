@@ -83,6 +83,8 @@ pub(super) fn groups(view: &View) -> Vec<api::GroupStatus> {
             manual: record.manual,
             waiting: waits(view, group, waiting),
             takeover: Option::map(takeover, |id| name_of(view, id)),
+            // The core's view does not have them: they are added where they are known.
+            attributes: None,
         }
     };
     let main = status(&GroupName::MAIN, &view.waiting, view.takeover);

@@ -1,5 +1,6 @@
 //! What is answered, path by path.
 
+pub(in crate::api) mod attributes;
 pub(in crate::api) mod commands;
 mod drill;
 mod events;

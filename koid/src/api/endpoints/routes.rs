@@ -5,6 +5,7 @@ use koi_proto::api::{ApiError, ErrorCode};
 
 use crate::api::Api;
 use crate::api::body::{ResponseBody, refusal};
+use crate::api::endpoints::attributes::ATTRIBUTES;
 use crate::api::endpoints::forward::STAGED;
 use crate::api::error::error;
 use crate::api::request::ApiRequest;
@@ -36,6 +37,7 @@ impl Api {
             (&Method::GET, "/v1/electors") => self.electors(asked).await,
             (&Method::GET, "/v1/failures") => self.failures(asked).await,
             (&Method::GET, "/v1/events") => self.events(asked).await,
+            (&Method::GET, ATTRIBUTES) => self.read_attributes(asked).await,
             (&Method::GET, "/metrics") => Ok(self.metrics().await),
             (&Method::GET, "/v1/plugins") => self.plugins(asked).await,
             (&Method::GET, STAGED) => self.staged(asked).await,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::Response;
 use koi_core::types::ServiceState;
-use koi_proto::api::{ApiError, GroupOnNode, NodeStatus, Patience, Status, Timing};
+use koi_proto::api::{ApiError, GroupOnNode, GroupStatus, NodeStatus, Patience, Status, Timing};
 
 use super::view::ms;
 use super::{groups, statistics, view};
@@ -11,6 +11,7 @@ use crate::api::Api;
 use crate::api::body::{ResponseBody, json};
 use crate::api::error::silent_core;
 use crate::api::request::ApiRequest;
+use crate::attributes::store;
 use crate::cluster::handle::Snapshot;
 use crate::os::restarts::restarted_by;
 use crate::os::sys;
@@ -35,6 +36,7 @@ impl Api {
         let current = self.shared.get();
         let mut status = view::status(&view, current.config.cluster.id, &current.settings);
         status.nodes.iter_mut().for_each(|node| self.add_details(node));
+        status.groups.iter_mut().for_each(|group| self.add_attributes(group));
         let name = &current.config.node.name;
         warn_of(&mut status, name, self.findings.exposed());
         warn_of(&mut status, name, refused.warnings);
@@ -100,6 +102,12 @@ impl Api {
             (service.processes, service.unwatched) = (watched.ids, watched.problem);
             service.held = self.findings.retained(&service.name).map(|why| why.to_string());
         }
+    }
+
+    /// Adds what the group's attributes say, where it has some.
+    fn add_attributes(&self, status: &mut GroupStatus) {
+        let copy = status.name.as_str().parse().ok().and_then(|group| self.attributes.board.read(&group));
+        status.attributes = copy.map(|copy| store::state(&copy)).filter(|state| !state.values.is_empty());
     }
 
     pub(super) async fn electors(&self, asked: &ApiRequest) -> Result<Response<ResponseBody>, ApiError> {

@@ -69,6 +69,7 @@ impl Service {
             config: Vec::new(),
             cause: None,
             circumstances: Circumstances::default(),
+            access: None,
         };
         Service { dir, handler, log: Arc::default(), context }
     }

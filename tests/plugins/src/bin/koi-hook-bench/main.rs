@@ -300,6 +300,7 @@ fn context(subject: &Subject) -> Context {
         config: subject.config.clone(),
         cause: None,
         circumstances: Circumstances::default(),
+        access: None,
     }
 }
 
