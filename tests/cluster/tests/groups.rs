@@ -107,8 +107,9 @@ fn a_folder_that_is_away_when_koid_starts_takes_no_note_of_what_was_left_promote
     assert!(notes().contains("\"www\""), "{}", notes());
 
     fs::rename(&aside, &folder).expect("a folder can be moved");
-    cluster.wait_healthy();
-    master_of(&cluster, "web");
-    cluster.wait_for("the note is that of the folder again", |_| notes().contains("\"www\""));
-    cluster.hooks().assert_promoted_in("web");
+    node.order(&["reconfigure"]).exits(0);
+    cluster.wait_for("the service is known again", |c| {
+        c.status_of(&master).and_then(|node| node.services).into_iter().flatten().any(|s| s.name == "www")
+    });
+    assert!(notes().contains("\"www\""), "{}", notes());
 }
