@@ -99,6 +99,8 @@ fn each_command_asks_for_its_own_thing() {
         (&["recover", "b"], "POST /v1/recover", json!({ "node": "b", "sole_group": true })),
         (&["reconfigure"], "POST /v1/reconfigure", json!({ "node": null, "wait_ms": 4500 })),
         (&["confirm-down", "b"], "POST /v1/confirm-down", json!({ "node": "b" })),
+        (&["fence", "b"], "POST /v1/fence", json!({ "node": "b", "dry_run": false })),
+        (&["fence", "b", "--dry-run"], "POST /v1/fence", json!({ "node": "b", "dry_run": true })),
         (&["maintenance", "on"], "POST /v1/maintenance", json!({ "on": true })),
         (&["maintenance", "off"], "POST /v1/maintenance", json!({ "on": false })),
     ];

@@ -89,7 +89,8 @@ impl Places {
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
-            | Command::Electors(_) => {}
+            | Command::Electors(_)
+            | Command::Fence { .. } => {}
         }
     }
 
