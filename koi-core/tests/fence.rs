@@ -8,7 +8,7 @@ use koi_core::event::Event;
 use koi_core::fence::{FenceOutcome, FenceRun};
 use koi_core::group::GroupName;
 use koi_core::io::{Command, CommandError, Input};
-use koi_core::message::FENCES_RULE;
+use koi_core::message::{FENCES_RULE, GROUPS_RULE};
 use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
 use koi_core::types::Hook;
 use koi_core::view::Waiting;
@@ -236,6 +236,42 @@ fn nobody_is_fenced_before_every_elector_knows_fences() {
         let refused = cluster.command(leader, Command::Fence { node, dry_run: false });
         assert_eq!(refused, Err(NotNowReason::FencesUnknown { nodes: vec![cluster.name(2)] }.into()));
     }
+}
+
+#[test]
+fn a_leader_says_which_node_it_cannot_turn_off_and_which_it_does_not_know() {
+    let (mut cluster, leader, master) = apart();
+    let advises = |c: &Cluster, what: &str| c.view(leader).advice.iter().any(|a| a.contains(what));
+    assert!(!advises(&cluster, "fence"), "{:?}", cluster.view(leader).advice);
+    let mut settings = cluster.machines[leader].settings.clone();
+    let name = cluster.name(master);
+    settings.fences.remove(&name);
+    settings.fences.insert("typo".to_owned(), LIMIT);
+    cluster.input(leader, Input::Configure(Box::new(settings)));
+    assert!(advises(&cluster, "names typo, and no node of that name was heard"));
+    assert!(advises(&cluster, &format!("cannot turn off {name}: there is no [fence.nodes.NAME]")));
+}
+
+/// A koi that knows groups and no fences keeps the record without the intent.
+#[test]
+fn an_elector_that_has_lost_the_intent_frees_nothing() {
+    let (mut cluster, leader, master) = apart();
+    nginx_is_stuck(&mut cluster, master);
+    cluster.run_until(20_000, "the fence", |c| !fencing(c, leader).is_empty());
+    let other = 3 - leader - master;
+    cluster.kill_daemon(other, None);
+    let state = cluster.machines[other].disk.synced.as_mut().expect("it has a record");
+    for record in [&mut state.record, &mut state.applied] {
+        record.fence = None;
+    }
+    state.rules = GROUPS_RULE;
+    cluster.start(other);
+    cluster.isolate(leader);
+    cluster.run_until(5000, "another leader", |c| c.leader().is_some_and(|l| l != leader));
+    device_says(&mut cluster, leader, FenceOutcome::Off);
+    cluster.network.cut.clear();
+    cluster.run(10_000);
+    assert_eq!(cluster.masters_of(&web()), [master], "{}", cluster.diagnosis());
 }
 
 #[test]

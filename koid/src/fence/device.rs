@@ -256,7 +256,7 @@ impl Device {
                 // A program that reads nothing is no worse for that.
                 let _ = input.write_all(lines.as_bytes()).await;
             }
-            group.exited().await
+            group.exited_with_all().await
         };
         let result = tokio::select! {
             biased;
@@ -360,6 +360,13 @@ mod tests {
         Device::of(Some(fences), "b").expect("it has a fence")
     }
 
+    /// The process of which this file has the id is more than a zombie.
+    fn runs(pid: &Path) -> bool {
+        let id = fs::read_to_string(pid).expect("it was started");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    }
+
     #[tokio::test]
     async fn an_agent_reads_its_options_from_standard_input_and_off_is_verified() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -425,9 +432,17 @@ mod tests {
         };
         let error = device(&fences).turn_off(LONG, running).await.expect_err("it was ended");
         assert!(matches!(error, FenceError::Ended));
-        let id = fs::read_to_string(pid).expect("it was run");
-        let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "it runs on: {stat}");
+        assert!(!runs(&pid), "it runs on");
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_behind_ends_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pid = folder.path().join("pid");
+        let text = format!("sleep 1000 & echo $! > {}; exit 2", pid.display());
+        let error = device(&agent(folder.path(), &text)).turn_off(LONG, std::future::pending()).await;
+        assert!(matches!(error, Err(FenceError::Failed { .. })), "{error:?}");
+        assert!(!runs(&pid), "it runs on");
     }
 
     #[tokio::test]

@@ -137,7 +137,7 @@ impl LeadershipHandler<'_> {
         lead.fencing_mut().forget();
         let failure = match outcome {
             FenceOutcome::Failed(why) => Some(why),
-            FenceOutcome::Off => spoilt.filter(|_| !mutant!(FenceOfAnotherRun)),
+            FenceOutcome::Off => spoilt,
         };
         if let Some(why) = failure {
             let again_in = lead.fencing_mut().note_failure(intent.node, why.clone(), now).since(now);
@@ -300,11 +300,52 @@ impl NodeRef<'_> {
         }
     }
 
+    /// Fences that do nothing, and nodes that have none.
+    pub(crate) fn advise_of_fences(&self, advice: &mut Vec<String>) {
+        let fences = &self.settings.fences;
+        if fences.is_empty() {
+            return;
+        }
+        if self.settings.quorum == 0 || self.electors_known() == 2 {
+            advice.push(
+                "[fence] turns nothing off: that takes a leader with a quorum when a node is lost; a third elector is the remedy"
+                    .to_owned(),
+            );
+        }
+        if !self.may_fence() {
+            return;
+        }
+        let runners = self.peers.iter().filter(|(_, p)| p.info.runner).map(|(id, _)| self.name_of(id));
+        let runners: BTreeSet<String> =
+            runners.chain(self.settings.runner.then(|| self.settings.name.clone())).collect();
+        let known =
+            |name: &&String| runners.contains(*name) || self.durable.names.values().any(|n| n == *name);
+        let strange: Vec<&str> = fences.keys().filter(|name| !known(name)).map(String::as_str).collect();
+        let without: Vec<&str> =
+            runners.iter().filter(|name| !fences.contains_key(*name)).map(String::as_str).collect();
+        let own = &self.settings.name;
+        if !strange.is_empty() {
+            let strange = strange.join(", ");
+            advice.push(format!(
+                "[fence.nodes] in the koi.toml of {own} names {strange}, and no node of that name was heard: the name there must be node.name"
+            ));
+        }
+        if !without.is_empty() {
+            let without = without.join(", ");
+            advice.push(format!(
+                "{own} cannot turn off {without}: there is no [fence.nodes.NAME] of that name in its koi.toml"
+            ));
+        }
+    }
+
     /// Why a fence that stands is not to begin, go on or count.
     fn spoils(&self, intent: &FenceIntent) -> Option<String> {
         let name = &intent.name;
         if self.durable.record.maintenance {
             return Some("maintenance mode has begun".to_owned());
+        }
+        if mutant!(FenceOfAnotherRun) {
+            return None;
         }
         if self.newest_run(intent.node) > intent.session {
             return Some(format!("{name} was started again meanwhile"));

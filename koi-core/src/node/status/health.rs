@@ -97,6 +97,7 @@ impl NodeRef<'_> {
                 grace.as_millis()
             ));
         }
+        self.advise_of_fences(&mut advice);
         advice
     }
 
