@@ -50,14 +50,14 @@ impl NodeRef<'_> {
         if self.durable.record.maintenance {
             return Err(NotNowReason::Maintenance.into());
         }
+        if !self.may_be_turned_off(node, &name) {
+            return Err(CommandError::Unsafe(UnsafeReason::FencedAnswers { node: name }));
+        }
         if self.durable.record.needs < FENCES_RULE {
             return Err(NotNowReason::FencesUnknown { nodes: self.lacking(FENCES_RULE) }.into());
         }
         if let Some(fence) = &self.durable.record.fence {
             return Err(NotNowReason::FenceRuns { node: fence.name.clone() }.into());
-        }
-        if !self.may_be_turned_off(node, &name) {
-            return Err(CommandError::Unsafe(UnsafeReason::FencedAnswers { node: name }));
         }
         Ok((name, limit))
     }
