@@ -6,12 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use koi_files::trust;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::NAME_BYTES;
+use crate::keys::nearest;
 use crate::value::{Escapes, Setting, excerpt_name, quote};
 
+/// What `[fence]` may say.
+const KEYS: [&str; 4] = ["command", "agent", "timeout", "nodes"];
 /// How long a fence may take, if nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A fence takes no less: an agent that is started has just begun by then.
@@ -89,11 +93,13 @@ pub(crate) fn read(
             "agent" => how.extend(reader.agent(at, value.get_ref())),
             "timeout" => timeout = reader.timeout(at, value.get_ref()),
             "nodes" => nodes = reader.nodes(at, value.get_ref()),
-            _ => reader.faults.push(fault(
-                at,
-                format!("unknown key fence.{}", excerpt_name(name)),
-                "the keys of [fence] are: command, agent, timeout, nodes",
-            )),
+            _ => {
+                let meant = nearest(name, KEYS.into_iter());
+                let message =
+                    format!("unknown key fence.{}; did you mean fence.{meant}?", excerpt_name(name));
+                let hint = format!("the keys of [fence] are: {}", KEYS.join(", "));
+                reader.faults.push(fault(at, message, hint));
+            }
         }
     }
     let says = |name: &str| table.iter().any(|(key, _)| key.get_ref() == name);
@@ -108,7 +114,8 @@ pub(crate) fn read(
             "set one: command = [\"/etc/koi/fence\"], or agent = \"fence_ipmilan\"",
         ));
     }
-    if nodes.is_empty() && !says("nodes") {
+    // A section that was misspelt is said already.
+    if nodes.is_empty() && !says("nodes") && reader.faults.is_empty() {
         reader.faults.push(fault(
             at,
             "[fence] has no nodes",
@@ -169,6 +176,33 @@ impl Reader<'_> {
         self.faults.push(fault(at, message, hint));
     }
 
+    /// The file is there, and nobody else reads or changes it.
+    fn must_be_secret(&mut self, at: usize, key: &str, file: &Path) {
+        if !self.look {
+            return;
+        }
+        let shown = file.display();
+        let (message, hint) = match std::fs::metadata(file) {
+            Err(error) => (
+                format!("{key}: {shown} cannot be read: {error}"),
+                format!(
+                    "write the password into it, one line; before that: install -m 600 /dev/null {shown}"
+                ),
+            ),
+            Ok(found) => match trust::check_metadata(file, &found) {
+                Some(untrusted) => {
+                    (format!("{key}: {untrusted}"), format!("chown root {shown}; chmod 600 {shown}"))
+                }
+                None if found.permissions().mode() & 0o077 != 0 => (
+                    format!("{key}: {shown} may be read by others than its owner"),
+                    format!("chmod 600 {shown}"),
+                ),
+                None => return,
+            },
+        };
+        self.faults.push(fault(at, message, hint));
+    }
+
     fn timeout(&mut self, at: usize, value: &DeValue<'_>) -> Duration {
         match Duration::from_toml(value, self.folder) {
             Ok(timeout) if (SHORTEST..=LONGEST).contains(&timeout) => return timeout,
@@ -223,7 +257,11 @@ impl Reader<'_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name == "password_file" {
             match text_of(value).filter(|text| !text.is_empty()) {
-                Some(file) => into.password_file = Some(self.folder.join(file)),
+                Some(file) => {
+                    let file = self.folder.join(file);
+                    self.must_be_secret(at, &path, &file);
+                    into.password_file = Some(file);
+                }
                 None => self.faults.push(fault(at, format!("{path} must be the name of a file"), "")),
             }
         } else if ["password", "passwd"].contains(&name) {
@@ -293,6 +331,11 @@ mod tests {
 
     const BASE: &str = "[cluster]\nelectors = 3\ntransport = [\"192.0.2.1\"]\npassword = \"long enough, and nobody guesses it\"\n";
 
+    fn secret(path: &Path, mode: u32) {
+        std::fs::write(path, "geheim\n").expect("it is written");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+
     fn parsed(fence: &str) -> Result<Option<Fences>, String> {
         let text = format!("{BASE}{fence}");
         parse_toml(&text, Path::new("/etc/koi/koi.toml"))
@@ -302,14 +345,18 @@ mod tests {
 
     #[test]
     fn it_is_read_and_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let password = folder.path().join("b.password");
+        secret(&password, 0o600);
         let fence = "[fence]\ncommand = [\"/bin/true\", \"x\"]\ntimeout = \"20s\"\n[fence.nodes.b]\nip = \"192.0.2.12\"\nport = 3\n\
-                     lanplus = true\npassword_file = \"b.password\"\n[fence.nodes.\"c d\"]\n";
+                     lanplus = true\npassword_file = \"PASSWORD\"\n[fence.nodes.\"c d\"]\n";
+        let fence = &fence.replace("PASSWORD", &password.display().to_string());
         let fences = parsed(fence).expect("it is good").expect("it is there");
         assert_eq!(fences.how, FenceMethod::Command(vec!["/bin/true".into(), "x".into()]));
         assert_eq!(fences.timeout, Duration::from_secs(20));
         let options = fences.nodes["b"].options.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
         assert_eq!(options, ["ip=192.0.2.12", "lanplus=true", "port=3"]);
-        assert_eq!(fences.nodes["b"].password_file, Some("/etc/koi/b.password".into()));
+        assert_eq!(fences.nodes["b"].password_file, Some(password));
         assert!(fences.nodes["c d"].options.is_empty());
         let loaded =
             parse_toml(&format!("{BASE}{fence}"), Path::new("/etc/koi/koi.toml")).expect("it is good");
@@ -335,6 +382,27 @@ mod tests {
     }
 
     #[test]
+    fn a_password_file_that_is_missing_or_that_others_may_read_is_named_with_its_line_and_a_remedy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("b.password");
+        let fence = format!(
+            "[fence]\ncommand = [\"/bin/true\"]\n[fence.nodes.b]\npassword_file = \"{}\"\n",
+            path.display()
+        );
+        let error = parsed(&fence).expect_err("it is missing");
+        assert!(
+            error.contains(":8: fence.nodes.b.password_file: ") && error.contains("install -m 600"),
+            "{error}"
+        );
+        secret(&path, 0o644);
+        let error = parsed(&fence).expect_err("others may read it");
+        assert!(error.contains("may be read by others") && error.contains("chmod 600"), "{error}");
+        assert!(!error.contains("geheim"), "{error}");
+        secret(&path, 0o600);
+        assert!(parsed(&fence).is_ok());
+    }
+
+    #[test]
     fn whatever_is_wrong_is_said_with_its_line() {
         let cases = [
             ("[fence]\n[fence.nodes.b]\n", ":5: [fence] has neither command nor agent"),
@@ -343,7 +411,7 @@ mod tests {
             ("[fence]\ncommand = [\"/bin/true\"]\n", "has no nodes"),
             (
                 "[fence]\ncommand = [\"/bin/true\"]\ntimout = \"1s\"\n[fence.nodes.b]\n",
-                ":7: unknown key fence.timout",
+                ":7: unknown key fence.timout; did you mean fence.timeout?",
             ),
             (
                 "[fence]\ncommand = [\"/bin/true\"]\ntimeout = \"10ms\"\n[fence.nodes.b]\n",

@@ -1,6 +1,6 @@
 //! The fence of other nodes (R12): who is turned off, when, and what that frees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use koi_core::concern::Concern;
@@ -250,6 +250,27 @@ fn a_leader_says_which_node_it_cannot_turn_off_and_which_it_does_not_know() {
     cluster.input(leader, Input::Configure(Box::new(settings)));
     assert!(advises(&cluster, "names typo, and no node of that name was heard"));
     assert!(advises(&cluster, &format!("cannot turn off {name}: there is no [fence.nodes.NAME]")));
+}
+
+/// What it frees could never count.
+#[test]
+fn nobody_is_turned_off_without_whom_there_is_no_quorum() {
+    let (mut cluster, leader, master) = apart();
+    let other = 3 - leader - master;
+    cluster.lose_power(other);
+    cluster.run(2000);
+    nginx_is_stuck(&mut cluster, master);
+    cluster.run(20_000);
+    assert_eq!(fencing(&cluster, leader), [], "{}", cluster.diagnosis());
+    let (node, missing) = (cluster.name(master), vec![cluster.name(master), cluster.name(other)]);
+    let refused = cluster.command(leader, Command::Fence { node, dry_run: true });
+    let Err(CommandError::Unsafe(UnsafeReason::QuorumLost { afterwards: true, missing: named })) = refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), missing.into_iter().collect());
+    cluster.start(other);
+    cluster.run_until(20_000, "the fence", |c| !fencing(c, leader).is_empty());
 }
 
 /// A koi that knows groups and no fences keeps the record without the intent.

@@ -25,13 +25,17 @@ impl CommandHandler<'_> {
 impl NodeRef<'_> {
     /// The record with the fence of this node in it. It frees whatever this node is master of.
     pub(super) fn fence_by_hand(&self, node: &str) -> Change {
+        self.intent_by_hand(node, "is being")
+    }
+
+    fn intent_by_hand(&self, node: &str, verb: &str) -> Change {
         let id = self.resolve_dead(node)?;
         let (name, limit) = self.may_be_fenced_by_hand(id)?;
         let intent = self.intent(id, (name.clone(), limit), |_, _| true);
-        let message = match intent.epochs.len() {
-            0 => format!("{name} is being turned off by its fence; it is master of nothing"),
-            _ => format!(
-                "{name} is being turned off by its fence; once it is off, what it was master of is free"
+        let message = match intent.epochs.is_empty() {
+            true => format!("{name} {verb} turned off by its fence; it is master of nothing"),
+            false => format!(
+                "{name} {verb} turned off by its fence; once it is off, what it was master of is free"
             ),
         };
         let next = Record { fence: Some(intent), ..self.durable.record.clone() };
@@ -53,6 +57,10 @@ impl NodeRef<'_> {
         if !self.may_be_turned_off(node, &name) {
             return Err(CommandError::Unsafe(UnsafeReason::FencedAnswers { node: name }));
         }
+        if let Some(missing) = self.missing_without(node) {
+            let missing = self.names_of(&missing);
+            return Err(CommandError::Unsafe(UnsafeReason::QuorumLost { afterwards: true, missing }));
+        }
         if self.durable.record.needs < FENCES_RULE {
             return Err(NotNowReason::FencesUnknown { nodes: self.lacking(FENCES_RULE) }.into());
         }
@@ -67,7 +75,7 @@ impl NodeRef<'_> {
         if !self.acting() {
             return Err(CommandError::NotLeader { leader: self.known_leader() });
         }
-        let (next, answered) = self.fence_by_hand(node)?;
+        let (next, answered) = self.intent_by_hand(node, "would be")?;
         let Some(intent) = next.fence else { return Ok(answered) };
         let name = &intent.name;
         let mut steps = vec![

@@ -209,10 +209,13 @@ impl fmt::Display for Concern {
             Concern::Waiting => write!(f, "the next step waits for something"),
             Concern::Failed { node } => write!(f, "{node} has failed"),
             Concern::Missing { node } => write!(f, "{node} is missing"),
-            Concern::FenceFailed { node, times, why } => write!(
-                f,
-                "the fence of {node} has failed {times} times of late, and nobody is promoted for that: {why}"
-            ),
+            Concern::FenceFailed { node, times, why } => {
+                let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+                write!(
+                    f,
+                    "the fence of {node} has failed {often} of late, and nobody is promoted for that: {why}"
+                )
+            }
             Concern::FencesUnknown { nodes } => write!(
                 f,
                 "no node is fenced before every elector knows fences, and these have not said so: {}",

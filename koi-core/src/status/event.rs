@@ -76,7 +76,7 @@ pub enum Event {
     Fenced { reason: GraceOver },
     FenceBegun { node: String, cause: FenceCause, masterships: Vec<FencedMastership> },
     FenceDone { node: String, masterships: Vec<FencedMastership> },
-    FenceFailed { node: String, why: String, again_in: Duration },
+    FenceFailed { node: String, why: String, again_in: Option<Duration> },
     Maintenance { on: bool },
     Manual { on: bool },
     NewCluster { electors: Vec<String> },
@@ -278,11 +278,13 @@ impl fmt::Display for Event {
                     Meant(masterships)
                 )
             }
-            Event::FenceFailed { node, why, again_in } => write!(
-                f,
-                "the fence of {node} has failed: {why}; nobody is promoted for that, and it is tried again in {} s",
-                again_in.as_secs()
-            ),
+            Event::FenceFailed { node, why, again_in } => {
+                write!(f, "the fence of {node} has failed: {why}; nobody is promoted for that")?;
+                match again_in {
+                    Some(again_in) => write!(f, ", and it is tried again in {} s", again_in.as_secs()),
+                    None => f.write_str("; `koi fence` tries it again"),
+                }
+            }
             Event::Maintenance { on: true } => f.write_str("maintenance mode is on: no hook runs"),
             Event::Maintenance { on: false } => f.write_str("maintenance mode is off"),
             Event::Manual { on: true } => {

@@ -315,7 +315,9 @@ impl Said {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let text = String::from_utf8_lossy(&all);
         let text = password.map_or_else(|| text.to_string(), |password| password.redacted(&text));
-        let Some(line) = text.lines().rev().map(str::trim).find(|line| !line.is_empty()) else {
+        // What fence-agents say below each mistake.
+        let helps = |line: &&str| !line.is_empty() && !line.ends_with("Please use '-h' for usage");
+        let Some(line) = text.lines().rev().map(str::trim).find(helps) else {
             return String::new();
         };
         let line: String = line.chars().take(SHOWN_CHARS.min(limits::REASON_BYTES)).collect();

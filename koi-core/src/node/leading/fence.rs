@@ -131,7 +131,7 @@ impl LeadershipHandler<'_> {
         next: &mut Record,
     ) {
         let now = self.ctx.now;
-        let node = intent.name.clone();
+        let (node, cause) = (intent.name.clone(), self.node().fence_cause(intent));
         next.fence = None;
         let Some(lead) = self.lead.as_mut() else { return };
         lead.fencing_mut().forget();
@@ -140,7 +140,9 @@ impl LeadershipHandler<'_> {
             FenceOutcome::Off => spoilt,
         };
         if let Some(why) = failure {
-            let again_in = lead.fencing_mut().note_failure(intent.node, why.clone(), now).since(now);
+            let until = lead.fencing_mut().note_failure(intent.node, why.clone(), now);
+            // What an operator has begun is an operator's to repeat.
+            let again_in = (cause != FenceCause::ByHand).then(|| until.since(now));
             return self.ctx.event(Event::FenceFailed { node, why, again_in });
         }
         lead.fencing_mut().forgive(intent.node);
@@ -217,7 +219,8 @@ impl NodeRef<'_> {
             .known_groups()
             .iter()
             .any(|group| self.group(group).recent_report(node).is_some_and(|seen| seen.is_unbidden()));
-        if !unbidden && !self.is_stuck(node) || !self.may_be_turned_off(node, &name) {
+        let keeps_waiting = unbidden || self.is_stuck(node);
+        if !keeps_waiting || !self.may_be_turned_off(node, &name) || self.missing_without(node).is_some() {
             return None;
         }
         // What is well there moves away first.
@@ -268,6 +271,23 @@ impl NodeRef<'_> {
         !answers
             && !self.is_twice(node)
             && (!self.hears(node) || self.says_unclean(node) && self.name_of(node) == name)
+    }
+
+    /// The electors that are missing if this node is turned off: those who acknowledge now are no quorum without it. It would be off, and what
+    /// that frees could never count.
+    pub(crate) fn missing_without(&self, node: NodeId) -> Option<BTreeSet<NodeId>> {
+        let lead = self.lead.as_ref()?;
+        if !self.knows_members() {
+            return None;
+        }
+        let there = |id: &NodeId| {
+            *id != node
+                && (*id == self.id || lead.acknowledged_within(*id, self.settings.leader_lease, self.now))
+        };
+        let record = &self.durable.record;
+        let all = record.members.iter().chain(record.change.iter().filter_map(|change| change.add.as_ref()));
+        let (there, missing): (BTreeSet<NodeId>, BTreeSet<NodeId>) = all.partition(|id| there(id));
+        (!self.quorum().is_met_by(&there)).then_some(missing)
     }
 
     /// Some run of this node was heard lately.

@@ -77,14 +77,16 @@ impl World {
         let name = self.machines[target].settings.name.clone();
         let same: Vec<usize> =
             self.machines.iter().filter(|m| m.settings.name == name).map(|m| m.index).collect();
-        for machine in same {
+        for &machine in &same {
+            let ran = self.machines[machine].core.is_some();
             self.tell(format!("the fence of m{by} turns m{machine} off"));
             self.lose_power(machine);
             let delay = match self.rng.percent(40) {
                 true => self.rng.between(10 * MS, 300 * MS),
                 false => self.rng.between(1000 * MS, 8000 * MS),
             };
-            if machine < self.founders {
+            // Nobody starts a copy again.
+            if machine < self.founders || ran && same.len() == 1 {
                 self.boot_later(machine, delay);
             }
         }
