@@ -78,7 +78,7 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 #[test]
 fn each_command_asks_for_its_own_thing() {
     let fake = Fake::saying(&Done { message: "it is done".into(), ..Done::default() });
-    let cases: [(&[&str], &str, serde_json::Value); 18] = [
+    let cases: [(&[&str], &str, serde_json::Value); 20] = [
         (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false, "sole_group": true })),
         (&["demote"], "POST /v1/demote", json!({ "sole_group": true })),
         (&["elect"], "POST /v1/elect", json!({ "sole_group": true })),
