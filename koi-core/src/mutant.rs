@@ -134,11 +134,25 @@ pub enum Mutant {
     FailbackBreaksApart,
     /// R15: a master moves to a node that is preferred no more than its own.
     FailbackSwaps,
+    /// R12: a fence begins before it counts in the record.
+    FenceUncounted,
+    /// R12: a fence frees whatever its node is master of.
+    FenceFreesAll,
+    /// R12: the success of a fence counts in a later term.
+    FenceOfAnyTerm,
+    /// R12: the success of a fence counts though its node was started anew, or is heard again.
+    FenceOfAnotherRun,
+    /// R12: whoever leads no more does not kill what it began.
+    FenceGoesOn,
+    /// R12: a node that is heard is fenced.
+    HeardFenced,
+    /// R12: a node that is being fenced is made master.
+    FencedIsCandidate,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 64] = [
+    pub const ALL: [Mutant; 71] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -203,6 +217,13 @@ impl Mutant {
         Mutant::FailbackToFailed,
         Mutant::FailbackBreaksApart,
         Mutant::FailbackSwaps,
+        Mutant::FenceUncounted,
+        Mutant::FenceFreesAll,
+        Mutant::FenceOfAnyTerm,
+        Mutant::FenceOfAnotherRun,
+        Mutant::FenceGoesOn,
+        Mutant::HeardFenced,
+        Mutant::FencedIsCandidate,
     ];
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod cluster;
 mod config;
 mod daemon;
+mod fence;
 mod guardian;
 mod guardian_client;
 mod hooks;

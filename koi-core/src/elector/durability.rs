@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::group::GroupName;
 use crate::limits;
-use crate::message::{GROUPS_RULE, RULES};
+use crate::message::RULES;
 use crate::record::{Durable, Record, StateOrigin};
 use crate::types::{Epoch, NodeId, Session, Term, Time, Version};
 
@@ -92,7 +92,7 @@ impl Durability {
     /// `state` is on disk.
     pub(crate) fn new(mut state: Durable, now: Time) -> Durability {
         // R14: an older koi has kept a part of the record only. It is no copy before a leader has said the whole once more.
-        let is_whole = state.rules >= GROUPS_RULE || mutant!(GroupsForgotten);
+        let is_whole = state.rules >= RULES || mutant!(GroupsForgotten);
         state.rules = RULES;
         Durability {
             dirty: false,

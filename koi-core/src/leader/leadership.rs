@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::elector::election::Ballot;
 use crate::group::GroupName;
 use crate::io::{Answered, CommandId};
+use crate::leader::fence::Fencing;
 use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
 use crate::limits;
@@ -40,6 +41,8 @@ pub(crate) struct Leadership {
     reclaim: Option<Reclaim>,
     /// What its decisions about masterships build on.
     placements: Placements,
+    /// The fence of another node that it runs (R12).
+    fencing: Fencing,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -72,6 +75,7 @@ impl Leadership {
             commands: VecDeque::new(),
             reclaim: None,
             placements: Placements::new(term, inherited, cold),
+            fencing: Fencing::default(),
         }
     }
 
@@ -113,6 +117,16 @@ impl Leadership {
     /// The same of all groups.
     pub(crate) fn placements_mut(&mut self) -> &mut Placements {
         &mut self.placements
+    }
+
+    /// The fence of another node that it runs.
+    pub(crate) fn fencing(&self) -> &Fencing {
+        &self.fencing
+    }
+
+    /// The same, for whoever runs it.
+    pub(crate) fn fencing_mut(&mut self) -> &mut Fencing {
+        &mut self.fencing
     }
 
     /// Its timers, but for the end of the leadership.

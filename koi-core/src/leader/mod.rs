@@ -1,6 +1,7 @@
 //! What a leader knows: its leadership, the reports of runners, who hears it, and the masterships of late.
 
 pub(crate) mod choice;
+pub(crate) mod fence;
 pub(crate) mod hearing;
 pub(crate) mod leadership;
 pub(crate) mod masterships;

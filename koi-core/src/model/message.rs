@@ -113,11 +113,13 @@ pub struct SharedSettings {
 }
 
 /// The newest rule that this version of koi knows.
-pub const RULES: u16 = GROUPS_RULE;
+pub const RULES: u16 = FENCES_RULE;
 /// R13: who votes is in the record.
 pub const MEMBERS_RULE: u16 = 13;
 /// R14: a cluster may have several groups of services, each with a master of its own.
 pub const GROUPS_RULE: u16 = 14;
+/// R12: the record says which node is being fenced. It came after R14.
+pub const FENCES_RULE: u16 = 15;
 
 /// Who speaks, in a form for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use crate::fence::FenceIntent;
 use crate::group::GroupName;
 use crate::limits;
 use crate::types::{Epoch, NodeId, Session, Term, Version, span, sparse};
@@ -32,6 +33,8 @@ pub struct Record {
     pub needs: u16,
     /// A koi that knows groups has proposed it, and no older koi has kept it since: an older one drops this mark with what it does not know.
     pub whole: bool,
+    /// The fence of another node that is under way (R12); one at a time.
+    pub fence: Option<FenceIntent>,
 }
 
 /// What the cluster agrees on about one group.
@@ -128,6 +131,8 @@ struct WireRecord {
     #[n(13)]
     #[cbor(default, with = "sparse", has_nil)]
     whole: bool,
+    #[n(14)]
+    fence: Option<FenceIntent>,
 }
 
 impl<C> Encode<C> for Record {
@@ -136,7 +141,7 @@ impl<C> Encode<C> for Record {
         e: &mut minicbor::Encoder<W>,
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let Record { version, main, others, maintenance, last_epoch, members, change, needs, whole } =
+        let Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence } =
             self.clone();
         let GroupRecord { master, target, manual, stopped, promoted, previous } = main;
         let wire = WireRecord {
@@ -154,6 +159,7 @@ impl<C> Encode<C> for Record {
             others,
             needs,
             whole,
+            fence,
         };
         wire.encode(e, context)
     }
@@ -172,8 +178,9 @@ impl<'b, C> Decode<'b, C> for Record {
             ));
         }
         others.retain(|_, group| *group != UNKNOWN);
-        let (members, change, needs, whole) = (wire.members, wire.change, wire.needs, wire.whole);
-        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs, whole })
+        let (members, change, needs) = (wire.members, wire.change, wire.needs);
+        let (whole, fence) = (wire.whole, wire.fence);
+        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence })
     }
 }
 

@@ -9,6 +9,7 @@
 mod commands;
 mod contact;
 mod elections;
+mod fencing;
 mod group_ref;
 mod handlers;
 mod inputs;

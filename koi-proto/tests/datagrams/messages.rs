@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use koi_core::fence::FenceIntent;
 use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
@@ -100,14 +101,24 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn fence()(
+        node in node(), session in session(), epochs in btree_set(epoch(), 0..=1), limit in span(), term in term(), number: u64,
+        name in text(limits::NAME_BYTES)
+    ) -> FenceIntent {
+        FenceIntent { node, session, epochs, limit, term, number, name }
+    }
+}
+
+prop_compose! {
     fn record()(
         version in version(), main in group_record(),
         maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
-        add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool
+        add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool,
+        fence in option::of(fence())
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
         let others = BTreeMap::new();
-        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole }
+        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence }
     }
 }
 
@@ -348,6 +359,15 @@ fn largest_record() -> Record {
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
         needs: u16::MAX,
         whole: true,
+        fence: Some(FenceIntent {
+            node: NodeId(u128::MAX),
+            session: Session { count: u64::MAX, random: u64::MAX },
+            epochs: BTreeSet::from([Epoch(u64::MAX)]),
+            limit: Duration::from_micros(u64::MAX),
+            term: Term(u64::MAX),
+            number: u64::MAX,
+            name: "n".repeat(limits::NAME_BYTES),
+        }),
         ..Record::default()
     }
 }

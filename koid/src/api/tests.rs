@@ -55,6 +55,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         hub: hub.clone(),
         newest_epoch: koi_plugin_api::NewestEpoch::default(),
         orders,
+        fences: mpsc::unbounded_channel().0,
     })
     .unwrap();
     let timeout = Duration::from_secs(15);

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod fate;
+mod fence;
 mod flapping;
 mod hearing;
 mod leader;

@@ -89,7 +89,8 @@ impl Places {
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
-            | Command::Electors(_) => {}
+            | Command::Electors(_)
+            | Command::Fence { .. } => {}
         }
     }
 
@@ -139,7 +140,10 @@ impl Places {
     ) -> Option<String> {
         match reason {
             DropReason::Preferred { node } => self.moved_back(now, leader, group, epoch, node, machines),
-            DropReason::OtherTarget { .. } | DropReason::StoppedByHand | DropReason::DemotedByHand => None,
+            DropReason::OtherTarget { .. }
+            | DropReason::StoppedByHand
+            | DropReason::DemotedByHand
+            | DropReason::ToBeFenced => None,
             _ => return None,
         }
         .or_else(|| self.out_of_turn(now, leader, group, machines))

@@ -27,6 +27,7 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
+            | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
             | Command::Recover => {}
@@ -46,6 +47,7 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
+            | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
             | Command::Recover => {}

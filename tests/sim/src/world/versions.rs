@@ -30,6 +30,7 @@ fn forget_groups(record: &mut Record) {
     record.needs = 0;
     record.whole = false;
     record.main.master.iter_mut().for_each(|master| master.by_hand = false);
+    record.fence = None;
 }
 
 /// What a koi that knows no groups reads of a message.
