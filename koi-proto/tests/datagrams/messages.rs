@@ -359,16 +359,20 @@ fn largest_record() -> Record {
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
         needs: u16::MAX,
         whole: true,
-        fence: Some(FenceIntent {
-            node: NodeId(u128::MAX),
-            session: Session { count: u64::MAX, random: u64::MAX },
-            epochs: BTreeSet::from([Epoch(u64::MAX)]),
-            limit: Duration::from_micros(u64::MAX),
-            term: Term(u64::MAX),
-            number: u64::MAX,
-            name: "n".repeat(limits::NAME_BYTES),
-        }),
         ..Record::default()
+    }
+}
+
+/// Of one mastership: a node has no more in a cluster with one group.
+fn largest_fence() -> FenceIntent {
+    FenceIntent {
+        node: NodeId(u128::MAX),
+        session: SESSION,
+        epochs: BTreeSet::from([Epoch(u64::MAX)]),
+        limit: LONGEST,
+        term: Term(u64::MAX),
+        number: u64::MAX,
+        name: "n".repeat(limits::NAME_BYTES),
     }
 }
 
@@ -420,7 +424,7 @@ fn longest_names() -> impl Iterator<Item = GroupName> {
 
 /// The largest messages of those kinds that grow with the number of groups.
 pub(crate) fn largest_of_many_groups() -> Vec<Message> {
-    let mut record = largest_record();
+    let mut record = Record { fence: Some(largest_fence()), ..largest_record() };
     record.others = longest_names().map(|name| (name, record.main.clone())).collect();
     let mut summary = largest_summary();
     let mut all = largest();
@@ -454,6 +458,22 @@ fn longest_address() -> Option<SocketAddr> {
 }
 
 /// The largest message of every kind that can grow, of a cluster with one group.
+/// What carries the record, while a node is fenced.
+pub(crate) fn largest_while_fencing() -> Vec<Message> {
+    let mut all = largest();
+    all.retain_mut(|message| {
+        let record = match &mut message.body {
+            Body::Heartbeat(heartbeat) => Some(&mut heartbeat.record),
+            Body::Answer(answer) => answer.record.as_mut(),
+            Body::PreVoteAnswer(answer) => answer.record.as_mut(),
+            Body::Vote(vote) => Some(&mut vote.record),
+            _ => None,
+        };
+        record.map(|record| record.fence = Some(largest_fence())).is_some()
+    });
+    all
+}
+
 pub(crate) fn largest() -> Vec<Message> {
     let (info, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
     let bodies = [
