@@ -54,6 +54,16 @@ pub enum FenceMethod {
     },
 }
 
+impl FenceMethod {
+    /// What is run.
+    pub fn program(&self) -> &Path {
+        match self {
+            FenceMethod::Command(words) => Path::new(words.first().map_or("", String::as_str)),
+            FenceMethod::Agent { path, .. } => path,
+        }
+    }
+}
+
 /// `[fence.nodes.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FenceNode {
@@ -193,7 +203,7 @@ impl Reader<'_> {
                 Some(untrusted) => {
                     (format!("{key}: {untrusted}"), format!("chown root {shown}; chmod 600 {shown}"))
                 }
-                None if found.permissions().mode() & 0o077 != 0 => (
+                None if trust::is_open_to_others(&found) => (
                     format!("{key}: {shown} may be read by others than its owner"),
                     format!("chmod 600 {shown}"),
                 ),

@@ -8,7 +8,7 @@ use crate::patience::Patience;
 use crate::types::{NodeId, Time};
 
 /// How long a command that was ended may take to be gone.
-const ENDING: Duration = Duration::from_secs(10);
+pub(crate) const ENDING: Duration = Duration::from_secs(10);
 
 /// What a leader runs, and what came of what it ran.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,7 @@ use koi_child::group::{GroupSignal, ProcessGroup};
 use koi_config::{FenceMethod, FenceNode, Fences};
 use koi_core::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::password::{Password, PasswordError};
@@ -249,7 +250,7 @@ impl Device {
             watcher.began(group.id());
         }
         let said = Said::default();
-        let readers = [out.map(|out| said.read(out)), err.map(|err| said.read(err))];
+        let readers = [out.map(|out| Tail::fill(&said.out, out)), err.map(|err| Tail::fill(&said.err, err))];
         let lines = self.input(action);
         let course = async {
             if let Some(mut input) = input {
@@ -291,35 +292,54 @@ impl Device {
     }
 }
 
-/// What a program has said, bounded.
+/// What a program has said on each of its outputs, bounded. A password that stood half on one and half on the other would not be known.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+struct Said {
+    out: Arc<Mutex<Tail>>,
+    err: Arc<Mutex<Tail>>,
+}
 
-impl Said {
-    /// Reads one of its outputs to the end; what is beyond the limit is dropped from the front.
-    fn read(&self, mut from: impl AsyncRead + Unpin + Send + 'static) -> tokio::task::JoinHandle<()> {
-        let said = self.0.clone();
+/// The end of what was said.
+#[derive(Clone, Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    /// There was more before.
+    is_cut: bool,
+}
+
+impl Tail {
+    /// Reads an output to its end.
+    fn fill(tail: &Arc<Mutex<Tail>>, mut from: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
+        let tail = tail.clone();
         tokio::spawn(async move {
             let mut piece = [0; 1024];
             while let Ok(count @ 1..) = from.read(&mut piece).await {
-                let mut all = said.lock().unwrap_or_else(PoisonError::into_inner);
-                all.extend_from_slice(&piece[..count]);
-                let beyond = all.len().saturating_sub(SAID_BYTES);
-                all.drain(..beyond);
+                let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+                tail.bytes.extend_from_slice(&piece[..count]);
+                let beyond = tail.bytes.len().saturating_sub(SAID_BYTES);
+                tail.bytes.drain(..beyond);
+                tail.is_cut |= beyond > 0;
             }
         })
     }
 
-    /// Its last line behind a colon, fit to be shown; empty: it said nothing.
-    fn last_line(&self, password: Option<&Password>) -> String {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let text = String::from_utf8_lossy(&all);
-        let text = password.map_or_else(|| text.to_string(), |password| password.redacted(&text));
+    /// Its last line that tells something.
+    fn last_line(&self, password: Option<&Password>) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text =
+            password.map_or_else(|| text.to_string(), |password| password.redacted(&text, self.is_cut));
         // What fence-agents say below each mistake.
         let helps = |line: &&str| !line.is_empty() && !line.ends_with("Please use '-h' for usage");
-        let Some(line) = text.lines().rev().map(str::trim).find(helps) else {
-            return String::new();
-        };
+        text.lines().rev().map(str::trim).find(helps).map(str::to_owned)
+    }
+}
+
+impl Said {
+    /// The last line behind a colon, fit to be shown, of the errors if there are any; empty: it said nothing.
+    fn last_line(&self, password: Option<&Password>) -> String {
+        let last =
+            |tail: &Mutex<Tail>| tail.lock().unwrap_or_else(PoisonError::into_inner).last_line(password);
+        let Some(line) = last(&self.err).or_else(|| last(&self.out)) else { return String::new() };
         let line: String = line.chars().take(SHOWN_CHARS.min(limits::REASON_BYTES)).collect();
         format!(": {}", koi_text::escaped(&line, &[]))
     }
@@ -407,6 +427,20 @@ mod tests {
             device(&fences).turn_off(LONG, std::future::pending()).await.expect_err("it fails").to_string();
         assert!(error.starts_with("fence_test off has failed (exit status: 1): login as …"), "{error}");
         assert!(!error.contains("geheim") && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_cut_or_stands_among_other_output_is_not_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let line = format!("geheim {}", "x".repeat(SAID_BYTES - 4));
+        for text in [
+            format!("printf '{line}' >&2"),
+            "printf 'as geh' >&2; echo more; printf 'eim refused' >&2".to_owned(),
+        ] {
+            let fences = agent(folder.path(), &format!("cat > /dev/null; {text}; exit 1"));
+            let error = device(&fences).turn_off(LONG, std::future::pending()).await.expect_err("it fails");
+            assert!(!error.to_string().contains("eim"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! The password of a fence: in a file that nobody else may read, and in nothing that people see.
 
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use koi_files::trust::{self, TrustError};
@@ -42,7 +41,7 @@ impl Password {
         if let Some(untrusted) = trust::check_metadata(path, &found) {
             return Err(PasswordError::Untrusted(untrusted));
         }
-        if found.permissions().mode() & 0o077 != 0 {
+        if trust::is_open_to_others(&found) {
             return Err(PasswordError::Exposed(path.to_owned()));
         }
         let mut text = String::new();
@@ -60,15 +59,20 @@ impl Password {
         &self.0
     }
 
-    /// The text, with the password taken out.
-    pub(super) fn redacted(&self, text: &str) -> String {
-        text.replace(&self.0, "…")
+    /// The text, with the password taken out. `is_cut`: something stood before it, and it may begin in the middle of the password.
+    pub(super) fn redacted(&self, text: &str, is_cut: bool) -> String {
+        // A character that was cut is none any more.
+        let text = if is_cut { text.trim_start_matches('\u{fffd}') } else { text };
+        let ends = self.0.char_indices().skip(1).map(|(at, _)| &self.0[at..]);
+        let rest = ends.filter(|_| is_cut).find_map(|end| text.strip_prefix(end));
+        rest.unwrap_or(text).replace(&self.0, "…")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

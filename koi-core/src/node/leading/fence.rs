@@ -12,7 +12,7 @@ use crate::event::{Event, FencedMastership};
 use crate::fence::{FenceId, FenceIntent, FenceOutcome, FenceRun};
 use crate::group::GroupName;
 use crate::io::Effect;
-use crate::leader::fence::FenceState;
+use crate::leader::fence::{ENDING, FenceState};
 use crate::leader::placement::MasterDecision;
 use crate::leader::reports::GroupReport;
 use crate::message::FENCES_RULE;
@@ -23,9 +23,6 @@ use crate::reason::{DropReason, FenceCause, StepDownReason, WaitReason};
 use crate::record::{MasterEntry, Record};
 use crate::settings::DRIFT_PERCENT;
 use crate::types::{NodeId, NodeState, Session, Time, stretched};
-
-/// A later leader waits so much longer than the limit: until what was killed is gone.
-const ENDING: Duration = Duration::from_secs(10);
 
 impl LeadershipHandler<'_> {
     /// Whether the record changes by a fence: nothing else is decided before that counts.

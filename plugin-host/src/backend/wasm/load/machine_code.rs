@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
@@ -52,8 +53,7 @@ pub(crate) fn for_component(
             // To read so much code takes as long as to compile what an author has written.
             let runtime = scope.spawn(|| runtime_code(host, &parts.runtime, &runtime_key));
             let rest = find_or_make(host, &parts.rest, &key);
-            let runtime =
-                runtime.join().map_err(|_| io::Error::other("the thread that reads it has ended"))??;
+            let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             Ok((rest?, Some(runtime)))
         })
     };
