@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub use koi_hook::{DownReason, Observed, StatusReport, TargetRole};
 
+use crate::attributes::AttributeChange;
 use crate::event::Event;
 use crate::fence::{FenceId, FenceOutcome, FenceRun};
 use crate::group::GroupName;
@@ -346,6 +347,15 @@ pub enum Command {
     },
     /// Forget failures and try again. For the node itself.
     Recover,
+    /// A service of this node writes an attribute of its group (R16). Answered when it counts, and this node acts on it.
+    WriteAttribute {
+        /// The mastership that it does so under.
+        epoch: Epoch,
+        /// What it writes.
+        change: AttributeChange,
+    },
+    /// An operator writes an attribute of the group, whoever is master.
+    ForceAttribute(AttributeChange),
 }
 
 /// A change of the electors. Members and newcomers are called by name or UUID.
@@ -394,6 +404,9 @@ pub enum CommandError {
     /// The leadership was lost before the change counted; it may yet take effect.
     #[error("leadership was lost before the change was confirmed; it may yet take effect")]
     LostLeadership,
+    /// The lease on the mastership was lost before the write counted; it may yet take effect.
+    #[error("the lease on the mastership was lost before the write was confirmed; it may yet take effect")]
+    LostLease,
 }
 
 impl From<NotNowReason> for CommandError {

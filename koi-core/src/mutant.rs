@@ -148,11 +148,27 @@ pub enum Mutant {
     HeardFenced,
     /// R12: a node that is being fenced is made master.
     FencedIsCandidate,
+    /// R16: a record is taken, and counts as a copy, without the attributes that it names.
+    CopyWithoutAttributes,
+    /// R16: a promote does not wait for the version of the record that gave the lease.
+    PromoteActsOnOld,
+    /// R16: a write is made though a later one was.
+    LowerWriteTaken,
+    /// R16: whoever has been master writes.
+    OldEpochWrites,
+    /// R16: what waits to be written is made before anything is decided.
+    WritesFirst,
+    /// R16: a write is answered before it counts.
+    WriteAnsweredAlone,
+    /// R16: a write waits on when the lease is lost.
+    WritesOutliveLease,
+    /// R16: a leader, a vote or a copy of a koid that knows no attributes counts like any other.
+    AttributesForgotten,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 71] = [
+    pub const ALL: [Mutant; 79] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -224,6 +240,14 @@ impl Mutant {
         Mutant::FenceGoesOn,
         Mutant::HeardFenced,
         Mutant::FencedIsCandidate,
+        Mutant::CopyWithoutAttributes,
+        Mutant::PromoteActsOnOld,
+        Mutant::LowerWriteTaken,
+        Mutant::OldEpochWrites,
+        Mutant::WritesFirst,
+        Mutant::WriteAnsweredAlone,
+        Mutant::WritesOutliveLease,
+        Mutant::AttributesForgotten,
     ];
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::time::Duration;
 
+use crate::attributes::AttributesCopy;
 use crate::group::GroupName;
 use crate::limits;
 use crate::message::RULES;
@@ -91,8 +92,8 @@ impl Deref for Durability {
 impl Durability {
     /// `state` is on disk.
     pub(crate) fn new(mut state: Durable, now: Time) -> Durability {
-        // R14: an older koi has kept a part of the record only. It is no copy before a leader has said the whole once more.
-        let is_whole = state.rules >= RULES || mutant!(GroupsForgotten);
+        // R14, R16: an older koi has kept a part of the record only. It is no copy before a leader has said the whole once more.
+        let is_whole = state.is_whole();
         state.rules = RULES;
         Durability {
             dirty: false,
@@ -136,14 +137,43 @@ impl Durability {
         }
     }
 
-    /// A record is taken. It takes effect only when it counts (R4).
+    /// A record is taken. It takes effect only when it counts (R4). The attributes that it names are here (R16).
     pub(crate) fn take_record(&mut self, record: Record) {
         self.change().record = record;
+        self.forget_attributes();
+    }
+
+    /// A state of a group's attributes is kept: a record that names it is taken, or counts, right after.
+    pub(crate) fn keep_attributes(&mut self, group: &GroupName, copy: AttributesCopy) {
+        if self.copy_of(group, copy.changed).is_none() {
+            self.change().attributes.entry(group.clone()).or_default().push(copy);
+        }
+    }
+
+    /// What a group's attributes say in the newest record.
+    pub(crate) fn copy_named(&self, group: &GroupName) -> Option<AttributesCopy> {
+        let changed = self.record.group(group).attributes?.changed;
+        let attributes = self.copy_of(group, changed)?.clone();
+        Some(AttributesCopy { changed, attributes })
+    }
+
+    /// Of attributes only what the newest record and the one that counts name is kept.
+    fn forget_attributes(&mut self) {
+        let Durable { record, applied, attributes, .. } = &mut self.state;
+        let named = |group: &GroupName, changed: Version| {
+            let of = |record: &Record| record.group(group).attributes.map(|which| which.changed);
+            [of(record), of(applied)].contains(&Some(changed))
+        };
+        attributes.retain(|group, copies| {
+            copies.retain(|copy| named(group, copy.changed));
+            !copies.is_empty()
+        });
     }
 
     /// A record counts; returns the one that counted before.
     pub(crate) fn apply(&mut self, record: Record) -> Record {
         let before = std::mem::replace(&mut self.change().applied, record);
+        self.forget_attributes();
         if before.maintenance != self.applied.maintenance {
             self.watched_since = self.applied.version;
         }
@@ -175,6 +205,7 @@ impl Durability {
         state.term = state.term.max(term);
         state.record = record;
         state.origin = StateOrigin::Member;
+        self.forget_attributes();
     }
 
     /// The lease says how long an unknown promise may bind after a restart. It grows at once, and shrinks only when no promise of the longer one
@@ -231,6 +262,10 @@ impl Durability {
             return None;
         }
         self.issued_number += 1;
+        if self.issued.len() >= limits::IN_FLIGHT {
+            // A disk that takes nothing must not pile them up. This one stands for the one before it, of which nothing is claimed then.
+            self.issued.pop_back();
+        }
         self.issued.push_back(Issued {
             number: self.issued_number,
             version: self.record.version,
@@ -289,6 +324,10 @@ impl Durability {
     pub(crate) fn defer(&mut self, what: Deferred) {
         if what.is_hasty() || self.is_on_disk() {
             return self.deferred.push_front((self.written_number, what));
+        }
+        // Only the newest record is counted: while a disk takes nothing, others may make many count.
+        if matches!(what, Deferred::Record) {
+            self.deferred.retain(|(_, other)| !matches!(other, Deferred::Record));
         }
         // A disk that hangs must not pile up what waits for it: these are asked for again, and the oldest is worth least.
         if self.deferred.len() >= limits::IN_FLIGHT

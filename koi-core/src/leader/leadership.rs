@@ -10,8 +10,10 @@ use crate::io::{Answered, CommandId};
 use crate::leader::fence::Fencing;
 use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
+use crate::leader::writes::WriteQueue;
 use crate::limits;
 use crate::message::Report;
+use crate::record::Record;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version};
 
@@ -43,6 +45,10 @@ pub(crate) struct Leadership {
     placements: Placements,
     /// The fence of another node that it runs (R12).
     fencing: Fencing,
+    /// R16: the newest record of its voters, while attributes that it names are not here yet.
+    adopting: Option<Record>,
+    /// Writes of attributes that are not made yet.
+    writes: WriteQueue,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -76,7 +82,29 @@ impl Leadership {
             reclaim: None,
             placements: Placements::new(term, inherited, cold),
             fencing: Fencing::default(),
+            adopting: None,
+            writes: WriteQueue::default(),
         }
+    }
+
+    /// R16: the newest record of its voters, while attributes that it names are not here yet.
+    pub(crate) fn adopting(&self) -> Option<&Record> {
+        self.adopting.as_ref()
+    }
+
+    /// The newest record of its voters waits for attributes, or nothing does any more.
+    pub(crate) fn set_adopting(&mut self, record: Option<Record>) {
+        self.adopting = record;
+    }
+
+    /// Writes of attributes that are not made yet.
+    pub(crate) fn writes(&self) -> &WriteQueue {
+        &self.writes
+    }
+
+    /// The same, to change them.
+    pub(crate) fn writes_mut(&mut self) -> &mut WriteQueue {
+        &mut self.writes
     }
 
     /// Its term.
@@ -258,14 +286,15 @@ impl Leadership {
         self.commands.push_back((id, version, answered));
     }
 
-    /// How many commands wait for a version to count.
+    /// How many commands wait for a version to count, or to be made.
     pub(crate) fn waiting_commands(&self) -> usize {
-        self.commands.len()
+        self.commands.len() + self.writes.commands().count()
     }
 
     /// The commands that will never be answered: the leadership is over.
     pub(crate) fn into_commands(self) -> impl Iterator<Item = CommandId> {
-        self.commands.into_iter().map(|(id, _, _)| id)
+        let written: Vec<CommandId> = self.writes.commands().collect();
+        self.commands.into_iter().map(|(id, _, _)| id).chain(written)
     }
 
     // --- claiming again above a term that was spent in vain (R11) ---
@@ -336,7 +365,7 @@ impl Leadership {
     }
 
     pub(crate) fn backlog(&self) -> usize {
-        self.sent.len() + self.commands.len()
+        self.sent.len() + self.commands.len() + self.writes.backlog()
     }
 
     /// Whether this elector has acknowledged a heartbeat that was sent within the last `span`.

@@ -1,4 +1,5 @@
-//! What a leader knows: its leadership, the reports of runners, who hears it, and the masterships of late.
+//! What a leader knows: its leadership, the reports of runners, who hears it, and the masterships of late, and what waits to
+//! be written.
 
 pub(crate) mod choice;
 pub(crate) mod fence;
@@ -8,3 +9,4 @@ pub(crate) mod masterships;
 pub(crate) mod placement;
 pub(crate) mod preferred;
 pub(crate) mod reports;
+pub(crate) mod writes;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use crate::attributes::{AttributeWrite, AttributesWanted, GroupAttributes, WriteRefused};
 use crate::group::GroupName;
 use crate::placing::GroupPlacement;
 use crate::record::{Record, StateOrigin};
@@ -87,6 +88,18 @@ pub enum Body {
     /// I know another run of your node.
     #[n(12)]
     OtherRun(#[n(0)] OtherRun),
+    /// A state of a group's attributes (R16). Said only to nodes that know attributes, as the three that follow.
+    #[n(13)]
+    Attributes(#[n(0)] GroupAttributes),
+    /// I lack these states of attributes.
+    #[n(14)]
+    AttributesWanted(#[n(0)] AttributesWanted),
+    /// A master writes an attribute.
+    #[n(15)]
+    AttributeWrite(#[n(0)] AttributeWrite),
+    /// The leader's answer to a write that it does not make.
+    #[n(16)]
+    WriteRefused(#[n(0)] WriteRefused),
 }
 
 /// The parts of the settings on which all nodes must agree.
@@ -113,13 +126,15 @@ pub struct SharedSettings {
 }
 
 /// The newest rule that this version of koi knows.
-pub const RULES: u16 = FENCES_RULE;
+pub const RULES: u16 = ATTRIBUTES_RULE;
 /// R13: who votes is in the record.
 pub const MEMBERS_RULE: u16 = 13;
 /// R14: a cluster may have several groups of services, each with a master of its own.
 pub const GROUPS_RULE: u16 = 14;
 /// R12: the record says which node is being fenced. It came after R14.
 pub const FENCES_RULE: u16 = 15;
+/// R16: the record names states of attributes, which whoever has it has too.
+pub const ATTRIBUTES_RULE: u16 = 16;
 
 /// Who speaks, in a form for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -480,6 +495,9 @@ pub struct Lease {
     #[n(1)]
     #[cbor(with = "span")]
     pub remaining: Duration,
+    /// R16: nothing is promoted under it before the node acts on this version of the record, attributes included. None: the group has no attributes.
+    #[n(2)]
+    pub since: Option<Version>,
 }
 
 /// See [`Body::PreVote`].

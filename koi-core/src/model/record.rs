@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use crate::attributes::{Attributes, AttributesCopy, AttributesVersion};
 use crate::fence::FenceIntent;
 use crate::group::GroupName;
 use crate::limits;
+use crate::message::{ATTRIBUTES_RULE, GROUPS_RULE};
 use crate::types::{Epoch, NodeId, Session, Term, Version, span, sparse};
 
 /// What the cluster agrees on. Only a leader changes it; a change counts when a quorum has it on disk.
@@ -35,6 +37,9 @@ pub struct Record {
     pub whole: bool,
     /// The fence of another node that is under way (R12); one at a time.
     pub fence: Option<FenceIntent>,
+    /// The newest rule that the koi knew which has proposed it, as [`crate::message::RULES`], if that is R16 or later; 0: it is older, or an older one
+    /// has kept it since.
+    pub known: u16,
 }
 
 /// What the cluster agrees on about one group.
@@ -59,6 +64,9 @@ pub struct GroupRecord {
     /// The mastership before this one; while there is none, the last. Dropped as [`GroupRecord::promoted`] is.
     #[n(5)]
     pub previous: Option<PastMastership>,
+    /// Which state of the group's attributes counts with this record (R16); none: nothing was ever written. Whoever has the record has them too.
+    #[n(6)]
+    pub attributes: Option<AttributesVersion>,
 }
 
 /// A mastership that is over.
@@ -94,6 +102,7 @@ static UNKNOWN: GroupRecord = GroupRecord {
     stopped: BTreeSet::new(),
     promoted: None,
     previous: None,
+    attributes: None,
 };
 
 /// The record as it is on the wire and on disk. What concerns `main` stands where it stood before there were other groups.
@@ -133,6 +142,11 @@ struct WireRecord {
     whole: bool,
     #[n(14)]
     fence: Option<FenceIntent>,
+    #[n(15)]
+    #[cbor(default, with = "sparse", has_nil)]
+    known: u16,
+    #[n(16)]
+    attributes: Option<AttributesVersion>,
 }
 
 impl<C> Encode<C> for Record {
@@ -141,9 +155,20 @@ impl<C> Encode<C> for Record {
         e: &mut minicbor::Encoder<W>,
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence } =
-            self.clone();
-        let GroupRecord { master, target, manual, stopped, promoted, previous } = main;
+        let Record {
+            version,
+            main,
+            others,
+            maintenance,
+            last_epoch,
+            members,
+            change,
+            needs,
+            whole,
+            fence,
+            known,
+        } = self.clone();
+        let GroupRecord { master, target, manual, stopped, promoted, previous, attributes } = main;
         let wire = WireRecord {
             version,
             master,
@@ -160,6 +185,8 @@ impl<C> Encode<C> for Record {
             needs,
             whole,
             fence,
+            known,
+            attributes,
         };
         wire.encode(e, context)
     }
@@ -169,8 +196,8 @@ impl<'b, C> Decode<'b, C> for Record {
     fn decode(d: &mut minicbor::Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
         let wire = WireRecord::decode(d, context)?;
         let WireRecord { version, master, target, manual, maintenance, stopped, last_epoch, .. } = wire;
-        let (promoted, previous) = (wire.promoted, wire.previous);
-        let main = GroupRecord { master, target, manual, stopped, promoted, previous };
+        let (promoted, previous, attributes) = (wire.promoted, wire.previous, wire.attributes);
+        let main = GroupRecord { master, target, manual, stopped, promoted, previous, attributes };
         let mut others = wire.others;
         if others.remove(&GroupName::MAIN).is_some() || others.len() >= limits::GROUPS {
             return Err(minicbor::decode::Error::message(
@@ -179,8 +206,20 @@ impl<'b, C> Decode<'b, C> for Record {
         }
         others.retain(|_, group| *group != UNKNOWN);
         let (members, change, needs) = (wire.members, wire.change, wire.needs);
-        let (whole, fence) = (wire.whole, wire.fence);
-        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence })
+        let (whole, fence, known) = (wire.whole, wire.fence, wire.known);
+        Ok(Record {
+            version,
+            main,
+            others,
+            maintenance,
+            last_epoch,
+            members,
+            change,
+            needs,
+            whole,
+            fence,
+            known,
+        })
     }
 }
 
@@ -216,7 +255,9 @@ impl Record {
     pub(crate) fn tidy(&mut self) {
         self.others.retain(|_, group| *group != UNKNOWN);
         while self.others.len() >= limits::GROUPS {
-            let past = self.others.iter().find(|(_, group)| !group.is_alive()).map(|(name, _)| name.clone());
+            // What has attributes is forgotten last.
+            let past = self.others.iter().filter(|(_, group)| !group.is_alive());
+            let past = past.min_by_key(|(_, group)| group.attributes.is_some()).map(|(name, _)| name.clone());
             let Some(past) = past else { return };
             self.others.remove(&past);
         }
@@ -249,17 +290,24 @@ impl Record {
     }
 
     /// Whether this record replaces `other`: the newer version does, but no record without members replaces one that has some (R13), and what a
-    /// koi that knows no groups may have kept of a record replaces none that speaks of groups (R14).
+    /// koi that does not know a rule may have kept of a record replaces none that needs the rule (R14, R16).
     pub fn supersedes(&self, other: &Record) -> bool {
         let loses_members = self.members.is_empty() && !other.members.is_empty();
-        let loses_groups = other.needs > 0 && self.may_be_a_part();
-        let age = |record: &Record| (record.version, record.whole);
-        age(self) > age(other) && !loses_members && !loses_groups
+        let age = |record: &Record| (record.version, record.whole, record.known);
+        age(self) > age(other) && !loses_members && !self.may_be_a_part(other.needs)
     }
 
-    /// R14: a koi that knows no groups may have kept only a part of it, or may have proposed it.
-    pub(crate) fn may_be_a_part(&self) -> bool {
-        !self.whole && self.needs == 0 && !mutant!(GroupsForgotten)
+    /// R14, R16: a koi that does not know the rule `needed` may have kept only a part of it, or may have proposed it. One from before R14 drops what
+    /// it does not know; a later one keeps [`Record::needs`] and [`Record::whole`], and drops [`Record::known`].
+    pub(crate) fn may_be_a_part(&self, needed: u16) -> bool {
+        let of_groups = needed > 0 && !self.whole && self.needs == 0 && !mutant!(GroupsForgotten);
+        let of_attributes = needed >= ATTRIBUTES_RULE && self.known < needed && !mutant!(AttributesForgotten);
+        of_groups || of_attributes
+    }
+
+    /// The states of attributes that count with this record, group by group.
+    pub fn attributes(&self) -> impl Iterator<Item = (&GroupName, AttributesVersion)> {
+        self.groups().filter_map(|(name, group)| Some((name, group.attributes?)))
     }
 }
 
@@ -340,6 +388,10 @@ pub struct Durable {
     #[n(11)]
     #[cbor(default, with = "sparse", has_nil)]
     pub rules: u16,
+    /// The attributes of each group that [`Durable::record`] and [`Durable::applied`] name (R16).
+    #[n(12)]
+    #[cbor(default, with = "sparse", has_nil)]
+    pub attributes: BTreeMap<GroupName, Vec<AttributesCopy>>,
 }
 
 /// What an elector's state on disk is worth (R10).
@@ -369,6 +421,21 @@ impl Durable {
     pub fn clear_marks(&mut self) {
         self.held = None;
         self.held_elsewhere.clear();
+    }
+
+    /// The koi that wrote this knew all that its record needs (R14, R16): it has kept the whole of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rules >= GROUPS_RULE.max(self.record.needs) || mutant!(GroupsForgotten)
+    }
+
+    /// What a group's attributes say in this state; none: it is not here.
+    pub fn attributes_of(&self, group: &GroupName, which: AttributesVersion) -> Option<&Attributes> {
+        self.copy_of(group, which.changed)
+    }
+
+    pub(crate) fn copy_of(&self, group: &GroupName, changed: Version) -> Option<&Attributes> {
+        let copies = self.attributes.get(group)?;
+        copies.iter().find(|copy| copy.changed == changed).map(|copy| &copy.attributes)
     }
 
     /// What is left of a state that was restored from a backup: it may have voted and acknowledged since, and begins as an elector without

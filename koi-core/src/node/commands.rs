@@ -22,6 +22,8 @@ impl CommandHandler<'_> {
         let result = match command {
             Command::Bootstrap { dry_run, electors } => self.bootstrap(dry_run, &electors),
             Command::Recover => self.recover(group),
+            Command::WriteAttribute { epoch, change } => return self.write(id, group, epoch, change),
+            Command::ForceAttribute(change) => return self.force(id, group, change),
             Command::Promote { node, dry_run: true } => self.node().group(group).rehearse(&node),
             Command::Fence { node, dry_run: true } => self.node().rehearse_fence(&node),
             Command::Promote { .. }
@@ -126,7 +128,10 @@ impl NodeRef<'_> {
             Command::ConfirmDown(node) => self.confirm_down(&node),
             Command::Fence { node, .. } => self.fence_by_hand(&node),
             Command::Electors(change) => self.change_electors(&change),
-            Command::Bootstrap { .. } | Command::Recover => Ok((next, Answered::default())),
+            Command::Bootstrap { .. }
+            | Command::Recover
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => Ok((next, Answered::default())),
             Command::Promote { node, .. } => self.change_group(group, |of| of.promote(&node)),
             Command::Demote => self.change_group(group, |of| Ok(of.demote())),
             Command::Elect => self.change_group(group, |of| Ok(of.elect())),
@@ -144,7 +149,7 @@ impl NodeRef<'_> {
     }
 
     /// Refuses what is said of a group that no node runs and of which the record says nothing.
-    fn knows_group(&self, group: &GroupName) -> Result<(), CommandError> {
+    pub(crate) fn knows_group(&self, group: &GroupName) -> Result<(), CommandError> {
         let known = self.known_groups();
         if !known.contains(group) {
             let known = known.into_iter().collect();

@@ -10,6 +10,7 @@ use crate::contact::following::Following;
 use crate::contact::greeting::Greeting;
 use crate::contact::identity::Identity;
 use crate::contact::peers::Peers;
+use crate::elector::copies::Copies;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
 use crate::event::Event;
@@ -22,6 +23,7 @@ use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::local::told::Told;
+use crate::local::writes::Writes;
 use crate::message::{Body, Recipient};
 use crate::node::Node;
 use crate::node::node_ref::NodeRef;
@@ -98,6 +100,8 @@ macro_rules! part {
     (fitness) => { Fitness };
     (failures) => { Failures };
     (leaving) => { Leaving };
+    (copies) => { Copies };
+    (writes) => { Writes };
 }
 
 /// A handler, and how a node makes it: the parts that it changes, those that nobody else sees, and those that it reads.
@@ -105,12 +109,12 @@ macro_rules! handler {
     (
         $(#[$doc:meta])*
         $Handler:ident of $name:ident
-        changes [$($changed:ident),+] $(owns [$($owned:ident),+])? reads [$($read:ident),+]
+        changes [$($changed:ident),*] $(owns [$($owned:ident),+])? reads [$($read:ident),+]
     ) => {
         $(#[$doc])*
         pub(crate) struct $Handler<'a> {
             pub(crate) ctx: Context<'a>,
-            $(pub(super) $changed: &'a mut part!($changed),)+
+            $(pub(super) $changed: &'a mut part!($changed),)*
             $($(pub(super) $owned: &'a mut part!($owned),)+)?
             $(pub(super) $read: &'a part!($read),)+
         }
@@ -130,7 +134,7 @@ macro_rules! handler {
                         },
                         outbox: &mut self.outbox,
                     },
-                    $($changed: &mut self.$changed,)+
+                    $($changed: &mut self.$changed,)*
                     $($($owned: &mut self.$owned,)+)?
                     $($read: &self.$read,)+
                 }
@@ -142,7 +146,7 @@ macro_rules! handler {
             pub(super) fn node(&self) -> NodeRef<'_> {
                 NodeRef {
                     own: self.ctx.own,
-                    $($changed: &*self.$changed,)+
+                    $($changed: &*self.$changed,)*
                     $($read: self.$read,)+
                 }
             }
@@ -154,6 +158,7 @@ handler! {
     /// Who leads: polls, claims and votes (R1, R2, R10, R13).
     ElectionHandler of election_handler
     changes [durable, election, following, peers]
+    owns [copies]
     reads [lead, hearing, masterships, identity, greeting, runners, fitness, failures, leaving]
 }
 
@@ -161,6 +166,7 @@ handler! {
     /// The leader's lease, its record, and what it decides (R3 to R6, R9).
     LeadershipHandler of leadership_handler
     changes [lead, durable, election, following, peers, hearing, failures]
+    owns [copies]
     reads [masterships, identity, greeting, runners, fitness, leaving]
 }
 
@@ -175,6 +181,7 @@ handler! {
     /// A follower's side of a leadership: heartbeats in, reports out (R1, R4, R5, R10).
     FollowingHandler of following_handler
     changes [following, durable, election]
+    owns [copies]
     reads [lead, hearing, masterships, peers, identity, greeting, runners, fitness, failures, leaving]
 }
 
@@ -201,9 +208,18 @@ handler! {
 }
 
 handler! {
+    /// What the services of this node write (R16).
+    WritingHandler of writing_handler
+    changes []
+    owns [writes]
+    reads [durable, election, lead, hearing, masterships, following, peers, identity, greeting, runners, fitness, failures, leaving]
+}
+
+handler! {
     /// What operators say.
     CommandHandler of command_handler
     changes [lead, durable, runners]
+    owns [writes]
     reads [election, hearing, masterships, following, peers, identity, greeting, fitness, failures, leaving]
 }
 

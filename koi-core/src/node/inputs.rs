@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::attributes::{AttributesCopy, AttributesWanted, GroupAttributes};
 use crate::contact::gone::Gone;
 use crate::elector::durability::Deferred;
 use crate::event::Event;
-use crate::io::{Effect, Input};
-use crate::message::{Body, Message};
+use crate::io::{Destination, Effect, Input};
+use crate::message::{Body, Message, Recipient};
 use crate::node::Node;
 use crate::node::contact::identity::{CallEnd, IdVerdict};
 use crate::node::contact::receiving::{LastWord, Proof, info_of, last_word};
@@ -50,6 +51,7 @@ impl Node {
             self.advance_leadership();
             self.election_handler().advance_election();
             self.service_handler().advance();
+            self.writing_handler().advance_writes();
             self.leadership_handler().decide();
             self.mastership_handler().notice_masterships();
             self.tell_changes();
@@ -214,7 +216,11 @@ impl Node {
             | Body::Resign(_)
             | Body::Farewell(_)
             | Body::Obituary(_)
-            | Body::OtherRun(_) => {}
+            | Body::OtherRun(_)
+            | Body::Attributes(_)
+            | Body::AttributesWanted(_)
+            | Body::AttributeWrite(_)
+            | Body::WriteRefused(_) => {}
         }
     }
 
@@ -249,10 +255,29 @@ impl Node {
                 let verdict = self.contact_handler().on_other_run(&other);
                 self.give_way(verdict);
             }
+            Body::Attributes(GroupAttributes { group, copy }) => {
+                self.copies.note(group, copy);
+                self.leadership_handler().adopt_when_whole();
+                self.following_handler().attributes_came();
+            }
+            Body::AttributesWanted(wanted) => self.send_attributes(from, session, &wanted),
+            Body::AttributeWrite(write) => self.leadership_handler().on_write(from, session, write),
+            Body::WriteRefused(refused) => self.writing_handler().on_write_refused(from, &refused),
             // Last words were heard before.
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
         }
         self.do_deferred();
+    }
+
+    /// R16: another node lacks states of attributes that this one may have.
+    fn send_attributes(&mut self, to: NodeId, session: Session, wanted: &AttributesWanted) {
+        for (group, changed) in &wanted.states {
+            let Some(attributes) = self.durable.copy_of(group, *changed).cloned() else { continue };
+            let copy = AttributesCopy { changed: *changed, attributes };
+            let told = Body::Attributes(GroupAttributes { group: group.clone(), copy });
+            let recipient = Recipient { node: to, session };
+            self.outbox.send(Destination::Node(to), Some(recipient), told);
+        }
     }
 
     // --- this node's identity ---

@@ -6,6 +6,7 @@
 //! `Node` itself only says who acts, in which order. What is done is done by `handlers`, each of which may change some parts; what
 //! is only looked up is asked of `NodeRef`.
 
+mod attributes;
 mod commands;
 mod contact;
 mod elections;
@@ -22,10 +23,12 @@ mod status;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::attributes::{Attributes, AttributesVersion};
 use crate::contact::following::Following;
 use crate::contact::greeting::Greeting;
 use crate::contact::identity::Identity;
 use crate::contact::peers::Peers;
+use crate::elector::copies::Copies;
 use crate::elector::durability::Durability;
 use crate::elector::election::Election;
 use crate::group::GroupName;
@@ -38,6 +41,7 @@ use crate::local::failures::Failures;
 use crate::local::fitness::Fitness;
 use crate::local::leaving::Leaving;
 use crate::local::told::Told;
+use crate::local::writes::Writes;
 use crate::node::handlers::Own;
 use crate::node::node_ref::NodeRef;
 use crate::outbox::Outbox;
@@ -76,6 +80,8 @@ pub struct Node {
     fitness: Fitness,
     failures: Failures,
     leaving: Leaving,
+    copies: Copies,
+    writes: Writes,
 }
 
 impl Node {
@@ -110,6 +116,8 @@ impl Node {
             fitness: Fitness::default(),
             failures: Failures::default(),
             leaving: Leaving::default(),
+            copies: Copies::default(),
+            writes: Writes::default(),
             settings,
         };
         node.advance();
@@ -165,6 +173,8 @@ impl Node {
             + self.durable.backlog()
             + self.following.backlog()
             + self.failures.len()
+            + self.copies.backlog()
+            + self.writes.backlog()
             + commands
     }
 
@@ -181,6 +191,12 @@ impl Node {
     /// The record that this node acts on.
     pub fn applied(&self) -> &Record {
         &self.durable.applied
+    }
+
+    /// The attributes of a group that this node acts on (R16), and which state of them it is; none: nothing was ever written.
+    pub fn attributes(&self, group: &GroupName) -> Option<(AttributesVersion, &Attributes)> {
+        let which = self.durable.applied.group(group).attributes?;
+        Some((which, self.durable.attributes_of(group, which)?))
     }
 
     /// The whole node, to read, at `now`.

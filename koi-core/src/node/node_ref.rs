@@ -66,6 +66,7 @@ impl NodeRef<'_> {
             unfit: self.unfit(),
             busy_beside: self.runners.busy_beside(group),
             followed: self.is_followed(group),
+            applied: record.version,
         }
     }
 

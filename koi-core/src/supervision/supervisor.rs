@@ -19,7 +19,7 @@ use crate::settings::Settings;
 use crate::supervision::service::Consequence;
 use crate::supervision::services::{Goal, Services, Summary};
 use crate::timers::{Timer, Timers};
-use crate::types::{Epoch, Hook, NodeState, Time};
+use crate::types::{Epoch, Hook, NodeState, Time, Version};
 use crate::view::Action;
 
 /// What the runner must know of the rest of the node.
@@ -44,6 +44,8 @@ pub(crate) struct NodeContext {
     pub(crate) busy_beside: usize,
     /// A group that goes together with this one is still promoted here, and goes down first (R15).
     pub(crate) followed: bool,
+    /// The version of the record that the node acts on.
+    pub(crate) applied: Version,
 }
 
 /// A mastership that ended within this of its beginning, because its own services would not have it, was in vain.
@@ -72,6 +74,8 @@ pub(crate) struct MasterLease {
     grace: Duration,
     /// The mark is on disk: promotion may begin.
     marked: bool,
+    /// Promotion begins when the node acts on this version of the record (R16); none: it need not wait for one.
+    acts_from: Option<Version>,
     /// The leader wants it back (switch-over, stop): demote, in no hurry.
     demote_requested: bool,
     /// The lease ran out: everything must be down by this instant (R7).
@@ -107,12 +111,18 @@ impl MasterLease {
         self.fenced
     }
 
+    /// R16: a promote sees what was written under earlier masterships.
+    fn acts_on(&self, applied: Version) -> bool {
+        self.acts_from.is_none_or(|since| applied >= since) || mutant!(PromoteActsOnOld)
+    }
+
     fn new(epoch: Epoch, ends: Time, grace: Duration, now: Time) -> MasterLease {
         MasterLease {
             epoch,
             ends,
             grace,
             marked: false,
+            acts_from: None,
             demote_requested: false,
             lost: None,
             fenced: false,
@@ -409,7 +419,8 @@ impl ServiceSupervisor {
                 false
             }
             Some(_) | None => {
-                self.lease = Some(MasterLease::new(lease.epoch, ends, grace, now));
+                let new = MasterLease::new(lease.epoch, ends, grace, now);
+                self.lease = Some(MasterLease { acts_from: lease.since, ..new });
                 out.event(Event::LeaseGained { epoch: lease.epoch });
                 true
             }
@@ -596,7 +607,7 @@ impl ServiceSupervisor {
             overdue: lost.filter(|deadline| *deadline <= around.now),
             deadline: lost,
             reason: self.down_reason(around),
-            may_promote: self.lease.is_some_and(|h| h.marked),
+            may_promote: self.lease.is_some_and(|h| h.marked && h.acts_on(around.applied)),
             in_maintenance,
             may_ask: self.unreadable.is_none(),
             block_on_stop_failure: settings.block_on_stop_failure,

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use koi_core::attributes::{
+    AttributeChange, AttributeWrite, Attributes, AttributesCopy, AttributesVersion, AttributesWanted,
+    GroupAttributes, WriteNumber, WriteRefusal, WriteRefused,
+};
 use koi_core::fence::FenceIntent;
 use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
-    OtherRun, PreVote, PreVoteAnswer, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
+    OtherRun, PreVote, PreVoteAnswer, RULES, Recipient, Report, RequestVote, Resign, Restless, RunnerSummary,
     SharedSettings, StaleTerm, Verdict, Vote,
 };
 use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
@@ -88,9 +92,9 @@ prop_compose! {
     fn group_record()(
         master in option::of(master()), target in option::of(node()), manual: bool,
         stopped in btree_set(node(), 0..=limits::STOPPED), promoted in option::of(epoch()),
-        previous in option::of(past())
+        previous in option::of(past()), attributes in option::of(attributes_version())
     ) -> GroupRecord {
-        GroupRecord { master, target, manual, stopped, promoted, previous }
+        GroupRecord { master, target, manual, stopped, promoted, previous, attributes }
     }
 }
 
@@ -114,11 +118,11 @@ prop_compose! {
         version in version(), main in group_record(),
         maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
         add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool,
-        fence in option::of(fence())
+        fence in option::of(fence()), known: u16
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
         let others = BTreeMap::new();
-        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence }
+        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence, known }
     }
 }
 
@@ -216,8 +220,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn lease()(epoch in epoch(), remaining in span()) -> Lease {
-        Lease { epoch, remaining }
+    fn lease()(epoch in epoch(), remaining in span(), since in option::of(version())) -> Lease {
+        Lease { epoch, remaining, since }
     }
 }
 
@@ -238,6 +242,45 @@ prop_compose! {
     ) -> Vote {
         Vote { term, granted, newest, record, acknowledged_ago_us, followed, wait }
     }
+}
+
+prop_compose! {
+    fn write_number()(epoch in epoch(), n: u64) -> WriteNumber {
+        WriteNumber { epoch, n }
+    }
+}
+
+prop_compose! {
+    fn attributes_version()(changed in version(), written in write_number()) -> AttributesVersion {
+        AttributesVersion { changed, written }
+    }
+}
+
+prop_compose! {
+    fn change()(key in "[a-z0-9._-]{1,64}", value in option::of(text(limits::ATTRIBUTE_VALUE_BYTES))) -> AttributeChange {
+        AttributeChange { key: key.parse().unwrap(), value: value.map(|text| text.try_into().unwrap()) }
+    }
+}
+
+fn refusal() -> impl Strategy<Value = WriteRefusal> {
+    prop::sample::select(vec![
+        WriteRefusal::NotMaster,
+        WriteRefusal::NoRoom,
+        WriteRefusal::Unknown,
+        WriteRefusal::QuorumOff,
+    ])
+}
+
+/// As many attributes as a group may have, each as long as it may be.
+fn largest_attributes() -> GroupAttributes {
+    let mut attributes = Attributes::default();
+    for n in 0..limits::ATTRIBUTES {
+        let key = format!("{n:0width$}", width = limits::ATTRIBUTE_KEY_BYTES).parse().unwrap();
+        let value = Some("v".repeat(limits::ATTRIBUTE_VALUE_BYTES).try_into().unwrap());
+        attributes.change(AttributeChange { key, value }).unwrap();
+    }
+    let group = longest_names().next().unwrap();
+    GroupAttributes { group, copy: AttributesCopy { changed: VERSION, attributes } }
 }
 
 fn members() -> impl Strategy<Value = BTreeSet<NodeId>> {
@@ -272,6 +315,29 @@ fn body() -> impl Strategy<Value = Body> {
             .boxed(),
         (session(), span(), span())
             .prop_map(|(session, uptime, silent)| Body::OtherRun(OtherRun { session, uptime, silent }))
+            .boxed(),
+        (version(), vec(change(), 0..3))
+            .prop_map(|(changed, changes)| {
+                let mut attributes = Attributes::default();
+                changes.into_iter().for_each(|change| attributes.change(change).unwrap());
+                let copy = AttributesCopy { changed, attributes };
+                Body::Attributes(GroupAttributes { group: GroupName::MAIN, copy })
+            })
+            .boxed(),
+        version()
+            .prop_map(|version| {
+                Body::AttributesWanted(AttributesWanted {
+                    states: BTreeMap::from([(GroupName::MAIN, version)]),
+                })
+            })
+            .boxed(),
+        (write_number(), change())
+            .prop_map(|(number, change)| {
+                Body::AttributeWrite(AttributeWrite { group: GroupName::MAIN, number, change })
+            })
+            .boxed(),
+        (write_number(), refusal())
+            .prop_map(|(number, why)| Body::WriteRefused(WriteRefused { number, why }))
             .boxed(),
     ])
 }
@@ -310,6 +376,7 @@ pub(crate) fn hello_from(name: String) -> Message {
 const LONGEST: Duration = Duration::from_micros(u64::MAX);
 const SESSION: Session = Session { count: u64::MAX, random: u64::MAX };
 const VERSION: Version = Version { term: Term(u64::MAX), n: u64::MAX };
+const WRITE: WriteNumber = WriteNumber { epoch: Epoch(u64::MAX), n: u64::MAX };
 
 fn largest_card() -> NodeInfo {
     NodeInfo {
@@ -349,6 +416,8 @@ fn largest_record() -> Record {
         stopped: (0..limits::STOPPED as u128).map(|n| NodeId(u128::MAX - n)).collect::<BTreeSet<_>>(),
         promoted: Some(Epoch(u64::MAX)),
         previous: Some(PastMastership { node: NodeId(u128::MAX), epoch: Epoch(u64::MAX) }),
+        // A record that names some may need a second datagram, if many nodes are stopped by hand.
+        attributes: None,
     };
     Record {
         version: VERSION,
@@ -359,6 +428,7 @@ fn largest_record() -> Record {
         change: Some(MemberChange { add: Some(NodeId(u128::MAX)), remove: Some(NodeId(u128::MAX)) }),
         needs: u16::MAX,
         whole: true,
+        known: RULES,
         ..Record::default()
     }
 }
@@ -425,6 +495,7 @@ fn longest_names() -> impl Iterator<Item = GroupName> {
 /// The largest messages of those kinds that grow with the number of groups.
 pub(crate) fn largest_of_many_groups() -> Vec<Message> {
     let mut record = Record { fence: Some(largest_fence()), ..largest_record() };
+    record.main.attributes = Some(AttributesVersion { changed: VERSION, written: WRITE });
     record.others = longest_names().map(|name| (name, record.main.clone())).collect();
     let mut summary = largest_summary();
     let mut all = largest();
@@ -449,7 +520,19 @@ pub(crate) fn largest_of_many_groups() -> Vec<Message> {
             _ => {}
         }
     }
-    all.retain(|message| !matches!(message.body, Body::Hello(_) | Body::PreVote(_) | Body::RequestVote(_)));
+    let attributes = Body::Attributes(largest_attributes());
+    all.push(Message { body: attributes, ..all[0].clone() });
+    let fits = |body: &Body| {
+        matches!(
+            body,
+            Body::Hello(_)
+                | Body::PreVote(_)
+                | Body::RequestVote(_)
+                | Body::AttributesWanted(_)
+                | Body::AttributeWrite(_)
+        )
+    };
+    all.retain(|message| !fits(&message.body));
     all
 }
 
@@ -514,10 +597,21 @@ pub(crate) fn largest() -> Vec<Message> {
         Body::Answer(Answer {
             term,
             report: u64::MAX,
-            lease: Some(Lease { epoch: Epoch(u64::MAX), remaining: LONGEST }),
+            lease: Some(Lease { epoch: Epoch(u64::MAX), remaining: LONGEST, since: Some(VERSION) }),
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
             others: BTreeMap::new(),
+        }),
+        Body::AttributesWanted(AttributesWanted {
+            states: longest_names().chain([GroupName::MAIN]).map(|name| (name, VERSION)).collect(),
+        }),
+        Body::AttributeWrite(AttributeWrite {
+            group: longest_names().next().unwrap(),
+            number: WRITE,
+            change: AttributeChange {
+                key: "k".repeat(limits::ATTRIBUTE_KEY_BYTES).parse().unwrap(),
+                value: Some("v".repeat(limits::ATTRIBUTE_VALUE_BYTES).try_into().unwrap()),
+            },
         }),
         Body::PreVote(PreVote { info: info.clone(), term, founding: largest_members() }),
         Body::RequestVote(RequestVote { info, term, founding: largest_members() }),

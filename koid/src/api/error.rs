@@ -57,7 +57,7 @@ pub(crate) fn from_request_error(failed: RequestError, view: Option<&View>) -> A
         RequestError::Refused(CommandError::Unsafe(why)) => {
             error(ErrorCode::Unsafe, why.to_string(), why.hint())
         }
-        RequestError::Refused(refusal @ CommandError::LostLeadership) => error(
+        RequestError::Refused(refusal @ (CommandError::LostLeadership | CommandError::LostLease)) => error(
             ErrorCode::Timeout,
             refusal.to_string(),
             "look at `koi status`, and give the command again if it did not take effect",
@@ -106,6 +106,7 @@ mod tests {
             ),
             (CommandError::Unsafe(UnsafeReason::NodeAnswers { node: text("a") }), ErrorCode::Unsafe, 409),
             (CommandError::LostLeadership, ErrorCode::Timeout, 504),
+            (CommandError::LostLease, ErrorCode::Timeout, 504),
         ];
         for (refusal, code, status) in cases {
             let answered = refused(refusal);

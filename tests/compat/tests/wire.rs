@@ -6,6 +6,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use koi_compat_tests::{as_recorded, from_hex, hex};
+use koi_core::attributes::{
+    AttributeChange, AttributeWrite, Attributes, AttributesCopy, AttributesVersion, AttributesWanted,
+    GroupAttributes, WriteNumber, WriteRefusal, WriteRefused,
+};
 use koi_core::group::GroupName;
 use koi_core::message::{
     Answer, Body, FailureNote, Farewell, Heartbeat, Hello, InVain, Lease, Message, NodeInfo, Obituary,
@@ -202,7 +206,7 @@ fn grouped_record() -> Record {
 /// What is said of another group than `main` (R14).
 fn grouped() -> Vec<(&'static str, Body)> {
     let verdict = Verdict {
-        lease: Some(Lease { epoch: Epoch(65_546), remaining: us(8_000_018) }),
+        lease: Some(Lease { epoch: Epoch(65_546), remaining: us(8_000_018), since: None }),
         release: Some(Epoch(65_547)),
     };
     let address = "192.0.2.9:42004".parse().expect("an address");
@@ -236,6 +240,59 @@ fn grouped() -> Vec<(&'static str, Body)> {
     ]
 }
 
+/// A record that names attributes of `main` and of another group (R16).
+fn attributed_record() -> Record {
+    let written = WriteNumber { epoch: Epoch(65_550), n: 120 };
+    let mut record = grouped_record();
+    record.main.attributes = Some(AttributesVersion { changed: version(121), written });
+    let of_web = AttributesVersion { changed: version(123), written };
+    record.others.values_mut().for_each(|group| group.attributes = Some(of_web));
+    Record { needs: 16, whole: true, known: 16, ..record }
+}
+
+fn attribute(key: &str, value: Option<&str>) -> AttributeChange {
+    let value = value.map(|text| text.to_owned().try_into().expect("it is short"));
+    AttributeChange { key: key.parse().expect("a key"), value }
+}
+
+fn attributes_copy() -> AttributesCopy {
+    let mut attributes = Attributes::default();
+    for (key, value) in [("sync", "db3"), ("alone", "")] {
+        attributes.change(attribute(key, Some(value))).expect("there is room");
+    }
+    AttributesCopy { changed: version(121), attributes }
+}
+
+/// What is said of attributes (R16).
+fn attributed() -> Vec<(&'static str, Body)> {
+    let lease = Lease { epoch: Epoch(65_551), remaining: us(8_000_019), since: Some(version(125)) };
+    let number = WriteNumber { epoch: Epoch(65_552), n: 127 };
+    let write = |change| Body::AttributeWrite(AttributeWrite { group: web(), number, change });
+    let why = WriteRefusal::NoRoom;
+    vec![
+        ("heartbeat-attributes", Body::Heartbeat(Heartbeat { record: attributed_record(), ..heartbeat() })),
+        (
+            "answer-attributes",
+            Body::Answer(Answer {
+                term: Term(128),
+                report: 129,
+                lease: Some(lease),
+                release: None,
+                record: None,
+                others: BTreeMap::new(),
+            }),
+        ),
+        ("attributes", Body::Attributes(GroupAttributes { group: web(), copy: attributes_copy() })),
+        (
+            "attributes-wanted",
+            Body::AttributesWanted(AttributesWanted { states: BTreeMap::from([(web(), version(130))]) }),
+        ),
+        ("attribute-write", write(attribute("sync", Some("db2")))),
+        ("attribute-write-removes", write(attribute("sync", None))),
+        ("write-refused", Body::WriteRefused(WriteRefused { number, why })),
+    ]
+}
+
 fn pre_vote_answer() -> PreVoteAnswer {
     PreVoteAnswer {
         term: Term(40),
@@ -262,7 +319,7 @@ fn vote() -> Vote {
 /// Every kind of message with everything in it, and those kinds that may leave something out without it.
 fn bodies() -> Vec<(&'static str, Body)> {
     let founding = BTreeSet::from([NodeId(0x2001), NodeId(0x2002)]);
-    let lease = Lease { epoch: Epoch(65_541), remaining: us(8_000_014) };
+    let lease = Lease { epoch: Epoch(65_541), remaining: us(8_000_014), since: None };
     let answer = Answer {
         term: Term(33),
         report: 34,
@@ -345,7 +402,8 @@ fn states() -> Vec<(String, Message)> {
 }
 
 fn messages() -> Vec<(String, Message)> {
-    let kinds = bodies().into_iter().chain(grouped()).map(|(name, body)| (name.to_owned(), message(body)));
+    let all = bodies().into_iter().chain(grouped()).chain(attributed());
+    let kinds = all.map(|(name, body)| (name.to_owned(), message(body)));
     let to_all = Message { to: None, ..message(Body::Resign(Resign { term: Term(48) })) };
     kinds.chain(states()).chain([("to-everyone".to_owned(), to_all)]).collect()
 }
@@ -412,6 +470,14 @@ fn the_state_on_disk_is_what_it_was() {
     by_hand.main.master.iter_mut().for_each(|master| master.by_hand = true);
     let by_hand = Durable { record: by_hand.clone(), applied: by_hand, ..durable() };
     is_as_ever("state-on-disk.json", "durable-by-hand", &by_hand, &mut wrong);
+    let attributed = Durable {
+        record: attributed_record(),
+        applied: attributed_record(),
+        rules: 16,
+        attributes: BTreeMap::from([(web(), vec![attributes_copy()])]),
+        ..durable()
+    };
+    is_as_ever("state-on-disk.json", "durable-attributes", &attributed, &mut wrong);
     is_as_ever("state-on-disk.json", "durable-new", &Durable::default(), &mut wrong);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

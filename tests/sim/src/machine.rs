@@ -14,6 +14,8 @@ use koi_core::io::{Boot, HookEnd, HookRun, RunId, ServiceSpec};
 use koi_core::settings::Settings;
 use koi_core::types::{NodeId, Session, Time};
 
+use crate::world::Lacks;
+
 pub use clock::Clock;
 pub use defaults::{service, settings};
 pub use disk::{Disk, DiskFault};
@@ -52,8 +54,8 @@ pub struct Machine {
     pub hooks: BTreeMap<RunId, HookRun>,
     /// It runs the next version of koi.
     pub newer: bool,
-    /// It runs a version of koi that knows no groups.
-    pub groupless: bool,
+    /// It runs an older koi, which lacks this.
+    pub lacks: Option<Lacks>,
     /// An abort does not end its hooks; only a kill does.
     pub stubborn: bool,
     /// What the folder of each group shows.
@@ -91,7 +93,7 @@ impl Machine {
             disk_delay: 5000,
             earlier: None,
             newer: false,
-            groupless: false,
+            lacks: None,
             paused_until: 0,
             alarm: Time(0),
             wake: 0,
@@ -106,7 +108,8 @@ impl Machine {
 
     /// It can turn these nodes off, if its koi knows how.
     pub fn configure_fences(&mut self, fences: BTreeMap<String, Duration>) {
-        self.settings.fences = if self.groupless { BTreeMap::new() } else { fences.clone() };
+        self.settings.fences =
+            if self.lacks == Some(Lacks::Groups) { BTreeMap::new() } else { fences.clone() };
         self.fences = fences;
     }
 
@@ -136,7 +139,13 @@ impl Machine {
 
     /// It runs a koi that knows no groups, or one that does. Its daemon does not run.
     pub fn set_groupless(&mut self, groupless: bool) {
-        self.groupless = groupless;
+        self.set_lacks(groupless.then_some(Lacks::Groups));
+    }
+
+    /// The same of whatever an older koi lacks.
+    pub fn set_lacks(&mut self, lacks: Option<Lacks>) {
+        self.lacks = lacks;
+        let groupless = lacks == Some(Lacks::Groups);
         let groups = self.folders.keys().filter(|group| !group.is_main() && !groupless);
         self.settings.groups = groups.cloned().collect();
         self.configure_fences(self.fences.clone());

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use koi_core::io::{Command, ElectorChange, Input};
+use koi_core::message::ATTRIBUTES_RULE;
 use koi_core::record::{Durable, StateOrigin};
 use koi_core::settings::Electors;
 use koi_core::types::NodeId;
 
 use crate::machine::{Disk, Machine};
-use crate::world::{MS, World};
+use crate::world::{Lacks, MS, World};
 
 /// Disks as they once were.
 pub type Backups = BTreeMap<usize, Disk>;
@@ -62,7 +63,7 @@ pub fn all_have_the_newest(world: &World) -> bool {
     members(world).into_iter().all(has)
 }
 
-/// Some member has only a part of its record: it ran a koi that knows no groups. That is a copy less, as when a disk is lost.
+/// Some member has only a part of its record: it ran an older koi. That is a copy less, as when a disk is lost.
 pub fn some_have_a_part(world: &World) -> bool {
     let members = members(world);
     let is_member = |m: &&Machine| m.disk.id.is_some_and(|id| members.contains(&id));
@@ -70,8 +71,13 @@ pub fn some_have_a_part(world: &World) -> bool {
 }
 
 fn has_a_part(world: &World, machine: &Machine) -> bool {
-    let needed = world.machines.iter().filter_map(record_of).any(|d| d.record.needs > 0);
-    needed && (machine.groupless || record_of(machine).is_some_and(|d| !d.record.whole))
+    let needed =
+        world.machines.iter().filter_map(record_of).map(|d| d.record.needs).max().unwrap_or_default();
+    let record = record_of(machine).map(|d| &d.record);
+    let of_groups = machine.lacks == Some(Lacks::Groups) || record.is_some_and(|record| !record.whole);
+    let of_attributes =
+        machine.lacks.is_some() || record.is_some_and(|record| record.known < ATTRIBUTES_RULE);
+    needed > 0 && of_groups || needed >= ATTRIBUTES_RULE && of_attributes
 }
 
 /// One disk at a time: every member has a record on its disk, and there are enough without this one. Two lost disks of three are beyond any

@@ -11,7 +11,7 @@ use crate::invariants::healing;
 use crate::machine::{Machine, Whim};
 use crate::members;
 use crate::stories;
-use crate::world::{MS, Shape, Trap, World, usual_settings};
+use crate::world::{Lacks, MS, Shape, Trap, World, usual_settings};
 
 /// What came of one seed.
 #[derive(Clone, Debug)]
@@ -46,8 +46,10 @@ fn war(seed: u64) -> Report {
     let shape = Shape { groups, placed, ..SHAPES[(seed / 4) as usize % SHAPES.len()] };
     let mut world = World::new(seed, shape);
     let total = shape.founders();
-    // One koi at a time is exchanged for one that knows no groups, by mistake, and back.
-    let downgrades = shape.groups > 0 && seed / 48 % 3 == 1 && total > 2;
+    // What is promoted writes attributes.
+    world.writers = seed % 3 == 1;
+    // One koi at a time is exchanged for an older one, by mistake, and back.
+    let downgrades = (shape.groups > 0 || world.writers) && seed / 48 % 3 == 1 && total > 2;
     // A koi that knows no groups knows nothing of their places either.
     let groupless = shape.groups > 0 && (seed / 48).is_multiple_of(3);
     world.invariants.watch_places(placed && !downgrades && !groupless);
@@ -66,6 +68,8 @@ fn war(seed: u64) -> Report {
         if groupless {
             let groupless = world.rng().percent(40);
             world.machines[machine].set_groupless(groupless);
+        } else if world.writers && (seed / 48).is_multiple_of(3) && world.rng().percent(40) {
+            world.machines[machine].set_lacks(Some(Lacks::Attributes));
         }
         let delay = world.rng().between(0, 3000 * MS);
         world.boot_later(machine, delay);
@@ -213,18 +217,23 @@ fn strike(world: &mut World, total: usize) {
     }
 }
 
-/// One koi at a time is one that knows no groups. What it has taken down must be down: its marks say nothing to the older one.
+/// One koi at a time is an older one. What it has taken down must be down: its marks say nothing to the older one.
 fn downgrade_or_upgrade(world: &mut World, total: usize) {
-    let old = (0..total).find(|m| world.machines[*m].groupless);
+    let old = (0..total).find(|m| world.machines[*m].lacks.is_some());
     let machine = old.unwrap_or_else(|| world.rng().between(0, total as u64 - 1) as usize);
     // What it has is a part of the record from then on: a copy less, as when a disk is lost.
     if old.is_none() && !members::all_have_the_newest(world) {
         return;
     }
-    let what = if old.is_some() { "upgraded" } else { "downgraded to a koi that knows no groups" };
+    let groups = world.machines.iter().any(|m| m.folders.len() > 1);
+    let lacks = match world.writers && (!groups || world.rng().percent(50)) {
+        true => Lacks::Attributes,
+        false => Lacks::Groups,
+    };
+    let what = if old.is_some() { "upgraded".to_owned() } else { format!("downgraded: it lacks {lacks:?}") };
     world.tell(format!("m{machine} is {what}"));
     world.lose_power(machine);
-    world.machines[machine].set_groupless(old.is_none());
+    world.machines[machine].set_lacks(old.is_none().then_some(lacks));
     let delay = world.rng().between(10 * MS, 3000 * MS);
     world.boot_later(machine, delay);
     if old.is_none() && world.rng().percent(50) {
@@ -298,6 +307,9 @@ fn operate(world: &mut World, machine: usize, other: usize) {
     };
     let machine = world.leader().unwrap_or(machine);
     let group = a_group(world);
+    if world.writers && world.rng().percent(30) && world.machines[machine].paused_until <= world.now {
+        return world.force(machine, &group);
+    }
     world.command_about(machine, group, command);
 }
 
@@ -388,14 +400,14 @@ fn attest(world: &mut World) {
     }
 }
 
-/// Every machine runs a koi that knows groups: those that do not are upgraded, one after the other.
+/// Every machine runs the newest koi: those that do not are upgraded, one after the other.
 fn upgrade(world: &mut World) {
     for machine in 0..world.machines.len() {
-        if !world.machines[machine].groupless {
+        if world.machines[machine].lacks.is_none() {
             continue;
         }
         world.kill_daemon(machine);
-        world.machines[machine].set_groupless(false);
+        world.machines[machine].set_lacks(None);
         world.boot_later(machine, 800 * MS);
         world.run_for(3000 * MS);
     }

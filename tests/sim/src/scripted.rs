@@ -1,6 +1,7 @@
 //! A small cluster of which a story says all that happens: datagrams take a millisecond, disks and hooks no time, or as long as the story
 //! says, and nothing is left to chance. The core's own tests are told so.
 
+mod attributes;
 mod cluster;
 mod commands;
 mod looks;

@@ -13,6 +13,7 @@ mod queue;
 mod recorder;
 mod tempo;
 mod versions;
+mod writers;
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub use network::Network;
 use queue::{Due, Happening};
 pub use recorder::{Recorder, Seen};
 pub use tempo::Tempo;
+pub use versions::Lacks;
+pub use writers::change;
 
 /// A millisecond of the world's time, which is counted in µs.
 pub const MS: u64 = 1000;
@@ -86,6 +89,8 @@ pub struct World {
     pub answers: BTreeMap<CommandId, Result<Answered, CommandError>>,
     /// A trap that waits.
     pub trap: Option<Trap>,
+    /// What is promoted writes attributes.
+    pub writers: bool,
     /// A daemon that ends in order is started again.
     pub revive: bool,
     /// Clocks run as they like, and that alone is not held against anybody.
@@ -154,6 +159,7 @@ impl World {
             commands: BTreeMap::new(),
             answers: BTreeMap::new(),
             trap: None,
+            writers: false,
             revive: false,
             wild_clocks: false,
             tempo: Tempo::Rough,
@@ -229,10 +235,11 @@ impl World {
         }
         match what {
             Happening::Deliver { to, message } => {
-                let message = match self.machines[to].groupless {
-                    true => Box::new(versions::without_groups(*message)),
-                    false => message,
+                let message = match self.machines[to].lacks {
+                    Some(lacks) => lacks.reads(*message).map(Box::new),
+                    None => Some(message),
                 };
+                let Some(message) = message else { return };
                 if let (Body::Report(_), Some(_)) = (&message.body, &message.to) {
                     self.invariants.heard(to, message.from, message.session);
                 }
@@ -259,6 +266,9 @@ impl World {
                 if self.machines[machine].life == life && self.machines[machine].wake <= self.now {
                     self.wake(machine);
                 }
+            }
+            Happening::Writes { machine, life, group, epoch } => {
+                self.go_on_writing(machine, life, group, epoch);
             }
             Happening::Boot { machine } => self.boot(machine),
             Happening::Sprung { machine, power: true } => {

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use koi_core::attributes::{AttributeWrite, AttributesVersion, WriteNumber};
 use koi_core::event::Event;
 use koi_core::fence::{FenceId, FenceOutcome};
 use koi_core::group::GroupName;
 use koi_core::io::{Command, Input};
+use koi_core::message::Body;
 use koi_core::mutant::{Mutant, break_rule};
-use koi_core::types::Hook;
-use koi_sim::scripted::{Cluster, fails, service};
+use koi_core::types::{Epoch, Hook, ServiceState};
+use koi_sim::scripted::{Cluster, Solo, fails, service};
 use koi_sim::survey;
+use koi_sim::world::{Lacks, change};
 
 /// Seeds that no mutant may survive.
 const BUDGET: u64 = 20_000;
@@ -74,6 +77,11 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::FenceOfAnyTerm => the_word_of_a_fence_comes_a_term_later(),
         Mutant::FenceOfAnotherRun => the_word_of_a_fence_comes_a_run_later(),
         Mutant::FencedIsCandidate => a_node_is_wanted_that_is_being_fenced(),
+        Mutant::AttributesForgotten => an_elector_forgets_attributes(),
+        Mutant::OldEpochWrites => a_write_of_the_past_comes_late(),
+        Mutant::LowerWriteTaken => a_write_is_overtaken(),
+        Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
+        Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
         _ => None,
     }
 }
@@ -235,4 +243,88 @@ fn an_older_koi_leads() -> Option<String> {
         Ok(Some(machine)) => Some(format!("m{machine} leads, though of two electors one knows no groups")),
         Err(_) => Some("a promise is broken while an older koi leads".to_owned()),
     }
+}
+
+/// R16: an elector is exchanged for one that knows no attributes, and the leader is lost: nobody may lead with what that one has.
+fn an_elector_forgets_attributes() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    cluster.write(master, "k", "v").expect("it is written");
+    let old = (0..3).find(|m| *m != leader && *m != master).expect("there are three");
+    cluster.shut_down(old);
+    cluster.run(1500);
+    cluster.machines[old].set_lacks(Some(Lacks::Attributes));
+    cluster.start(old);
+    cluster.run(3000);
+    cluster.lose_power(leader);
+    let leads = catch_unwind(AssertUnwindSafe(|| {
+        cluster.run(20_000);
+        cluster.leader()
+    }));
+    match leads {
+        Ok(None) => None,
+        Ok(Some(machine)) => {
+            Some(format!("m{machine} leads, though of two electors one has lost the attributes"))
+        }
+        Err(_) => Some("a promise is broken while an elector has lost the attributes".to_owned()),
+    }
+}
+
+/// R16: operators write without a pause, and the master is lost: another is promoted all the same.
+fn operators_write_while_a_master_is_lost() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    cluster.force("k", Some("0")).expect("it is written");
+    cluster.lose_power(master);
+    for _ in 0..10_000 {
+        for _ in cluster.open_commands()..2 {
+            cluster.ask(leader, Command::ForceAttribute(change("k", Some("x"))));
+        }
+        cluster.run(1);
+        if cluster.masters().iter().any(|m| *m != master) {
+            return None;
+        }
+    }
+    Some("nobody is promoted for 10 s, while operators write".to_owned())
+}
+
+/// R16: a lease comes, and the attributes that count with it are not there yet: nothing is promoted.
+fn a_lease_overtakes_the_attributes() -> Option<String> {
+    let mut solo = Solo::standby(&[service("db")]);
+    solo.appoint();
+    let (changed, written) = (solo.record.version, WriteNumber { epoch: Epoch(7), n: 1 });
+    solo.change(|record| record.main.attributes = Some(AttributesVersion { changed, written }));
+    solo.since = Some(solo.record.version);
+    solo.pass(1000);
+    let state = solo.is("db");
+    (state != ServiceState::Started).then(|| format!("db is {} without the attributes", state.as_str()))
+}
+
+/// R16: a write is on its way for so long that another is master meanwhile.
+fn a_write_of_the_past_comes_late() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let epoch = cluster.epoch_of(&GroupName::MAIN);
+    cluster.write(master, "k", "old").expect("it is written");
+    let other = (0..3).find(|m| *m != leader && *m != master).expect("there are three");
+    cluster.promote(&cluster.name(other)).expect("it is done");
+    cluster.run_until(3000, "the new master", |c| c.master() == Some(other));
+    says_late(&mut cluster, master, WriteNumber { epoch, n: 2 });
+    let said = cluster.attribute(leader, "k");
+    (said.as_deref() == Some("late")).then(|| "who was master writes, and another is".to_owned())
+}
+
+/// R16: a write is on its way for so long that a later one has counted.
+fn a_write_is_overtaken() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let epoch = cluster.epoch_of(&GroupName::MAIN);
+    for n in 0..3 {
+        cluster.write(master, "k", &n.to_string()).expect("it is written");
+    }
+    says_late(&mut cluster, master, WriteNumber { epoch, n: 2 });
+    let said = cluster.attribute(leader, "k");
+    (said.as_deref() == Some("late")).then(|| "an earlier write replaces a later one".to_owned())
+}
+
+fn says_late(cluster: &mut Cluster, master: usize, number: WriteNumber) {
+    let write = AttributeWrite { group: GroupName::MAIN, number, change: change("k", Some("late")) };
+    cluster.say(master, Body::AttributeWrite(write));
+    cluster.run(500);
 }

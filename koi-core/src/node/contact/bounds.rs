@@ -83,6 +83,7 @@ impl NodeRef<'_> {
                 for lease in answer.verdicts().filter_map(|(_, verdict)| verdict.lease) {
                     at_most(lease.remaining, HOLD, Implausible::MasterLease)?;
                     epoch(lease.epoch, answer.term)?;
+                    lease.since.map_or(Ok(()), |since| self.version(since, Some(answer.term)))?;
                 }
                 answer.record.as_ref().map_or(Ok(()), |record| self.record(record, Some(answer.term)))
             }
@@ -97,6 +98,12 @@ impl NodeRef<'_> {
                 self.record(&vote.record, None)
             }
             Body::StaleTerm(refuse) => self.term(refuse.newest),
+            Body::Attributes(told) => self.version(told.copy.changed, None),
+            Body::AttributesWanted(wanted) => {
+                wanted.states.values().try_for_each(|version| self.version(*version, None))
+            }
+            Body::AttributeWrite(write) => epoch(write.number.epoch, Term(TERMS - 1)),
+            Body::WriteRefused(refused) => epoch(refused.number.epoch, Term(TERMS - 1)),
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) | Body::Hello(_) | Body::OtherRun(_) => {
                 Ok(())
             }
@@ -131,6 +138,10 @@ impl NodeRef<'_> {
         for (_, group) in record.groups() {
             let over = [group.promoted, group.previous.map(|past| past.epoch)];
             over.into_iter().flatten().try_for_each(|e| epoch(e, record.version.term))?;
+        }
+        for (_, which) in record.attributes() {
+            epoch(which.written.epoch, record.version.term)?;
+            self.version(which.changed, Some(record.version.term))?;
         }
         for (_, master) in record.masters() {
             epoch(master.epoch, record.version.term)?;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::attributes::AttributesWanted;
 use crate::contact::following::Leader;
+use crate::elector::copies::Awaiting;
 use crate::elector::durability::Deferred;
 use crate::event::Event;
 use crate::group::GroupName;
@@ -27,7 +29,7 @@ impl FollowingHandler<'_> {
             // R10: a heartbeat initialises nobody; the answer to this report does.
             return self.report(None);
         }
-        self.take_record(&heartbeat);
+        self.take_record(from, session, &heartbeat);
         if !self.node().is_established() {
             return;
         }
@@ -73,26 +75,36 @@ impl FollowingHandler<'_> {
     }
 
     /// R4: the newest record goes to disk; only the version that counts takes effect.
-    fn take_record(&mut self, heartbeat: &Heartbeat) {
+    fn take_record(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat) {
         if heartbeat.record.members.is_empty() && self.node().knows_members() {
             return; // R13: a leader from before membership; its copy is not acknowledged either
         }
-        // With quorum off the winner of two halves imposes its record; otherwise versions of one line only grow.
+        // With quorum off the winner of two halves imposes its record, once it has proposed it; otherwise versions of one line only grow.
+        let imposes = heartbeat.record.version.term == heartbeat.term;
         let same = heartbeat.record.version == self.durable.record.version;
         let newer = heartbeat.record.supersedes(&self.durable.record)
             || (same
                 && self.durable.all_written()
                 && self.durable.record_on_disk() != self.durable.record.version)
-            || (self.ctx.settings.quorum == 0 && heartbeat.record != self.durable.record);
-        if newer {
+            || (self.ctx.settings.quorum == 0 && imposes && heartbeat.record != self.durable.record);
+        let counts = heartbeat.record.version == heartbeat.committed;
+        // What an older koi has kept of the version that counts is said once more.
+        let again = heartbeat.committed == self.durable.applied.version
+            && heartbeat.record.supersedes(&self.durable.applied);
+        let known =
+            heartbeat.committed > self.durable.applied.version || again || self.ctx.settings.quorum == 0;
+        let applies = counts && known && heartbeat.record != self.durable.applied;
+        // R16: it is taken with the attributes that it names, or not yet.
+        let whole = !(newer || applies) || self.has_attributes(from, session, heartbeat);
+        if newer && whole {
             self.durable.take_record(heartbeat.record.clone());
         }
-        self.durable.set_origin(StateOrigin::Member);
+        if whole {
+            self.durable.set_origin(StateOrigin::Member);
+        }
         let may_shorten = self.election.may_shorten(self.ctx.now);
         self.durable.keep_promised_lease(heartbeat.lease, may_shorten);
-        let counts = heartbeat.record.version == heartbeat.committed;
-        let known = heartbeat.committed > self.durable.applied.version || self.ctx.settings.quorum == 0;
-        if counts && known && heartbeat.record != self.durable.applied {
+        if applies && whole {
             self.apply(heartbeat.record.clone());
         } else if heartbeat.committed > self.durable.applied.version
             && heartbeat.committed == self.durable.record.version
@@ -102,6 +114,39 @@ impl FollowingHandler<'_> {
         // A leader that has just begun has nothing that counts yet: what it says is not known to hold.
         if heartbeat.committed.term == heartbeat.term && self.durable.applied.version == heartbeat.committed {
             self.following.inform();
+        }
+    }
+
+    /// R16: whether the attributes that the record of a heartbeat names are here. What is not is asked for, and the heartbeat waits.
+    fn has_attributes(&mut self, from: NodeId, session: Session, heartbeat: &Heartbeat) -> bool {
+        let states = self.copies.missing(self.durable, &heartbeat.record);
+        if states.is_empty() {
+            self.copies.bring(self.durable, &heartbeat.record);
+            self.copies.stop_waiting();
+            return true;
+        }
+        self.copies.wait(Awaiting { from, session, heartbeat: heartbeat.clone() });
+        self.ctx.answer(from, session, Body::AttributesWanted(AttributesWanted { states }));
+        false
+    }
+
+    /// R16: attributes have come. If the record of a heartbeat has waited for them it is taken, and told when it is on disk.
+    pub(crate) fn attributes_came(&mut self) {
+        let Some(awaiting) = self.copies.stop_waiting() else { return };
+        let Awaiting { from, session, heartbeat } = *awaiting;
+        let follows = |l: &Leader| l.id == from && l.session == session && l.term == heartbeat.term;
+        if !self.following.leader().is_some_and(follows) {
+            return;
+        }
+        if !self.copies.missing(self.durable, &heartbeat.record).is_empty() {
+            return self.copies.wait(Awaiting { from, session, heartbeat });
+        }
+        self.take_record(from, session, &heartbeat);
+        if self.ctx.settings.elector && self.durable.term == heartbeat.term && self.node().is_established() {
+            let Heartbeat { term, number, lease, .. } = heartbeat;
+            self.durable.defer(Deferred::Acknowledge { leader: from, term, number, lease });
+        } else {
+            self.report(None);
         }
     }
 
@@ -167,6 +212,13 @@ impl FollowingHandler<'_> {
             return;
         }
         let Some(leader) = self.following.leader().filter(|l| l.id == from) else { return };
+        // R16: with the attributes that it names. The answer to another report brings it once more.
+        let states = self.copies.missing(self.durable, &record);
+        if !states.is_empty() {
+            let session = leader.session;
+            return self.ctx.answer(from, session, Body::AttributesWanted(AttributesWanted { states }));
+        }
+        self.copies.bring(self.durable, &record);
         let (to, lease) = ((from, leader.session, leader.term), leader.lease);
         self.durable.join(record, term, lease);
         // It may have acknowledged someone before its disk was wiped: as after a restart, count it as now.

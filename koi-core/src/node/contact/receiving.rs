@@ -131,7 +131,11 @@ pub(crate) fn last_word(body: &Body) -> Option<LastWord> {
         | Body::RequestVote(_)
         | Body::Vote(_)
         | Body::StaleTerm(_)
-        | Body::OtherRun(_) => None,
+        | Body::OtherRun(_)
+        | Body::Attributes(_)
+        | Body::AttributesWanted(_)
+        | Body::AttributeWrite(_)
+        | Body::WriteRefused(_) => None,
     }
 }
 
@@ -164,7 +168,11 @@ pub(crate) fn info_of(body: &Body) -> Option<&NodeInfo> {
         | Body::Resign(_)
         | Body::Farewell(_)
         | Body::Obituary(_)
-        | Body::OtherRun(_) => None,
+        | Body::OtherRun(_)
+        | Body::Attributes(_)
+        | Body::AttributesWanted(_)
+        | Body::AttributeWrite(_)
+        | Body::WriteRefused(_) => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::attributes::AttributesWanted;
 use crate::elector::durability::Deferred;
 use crate::elector::election::{Ballot, CampaignStep, ClaimKind, PollStep};
 use crate::event::Event;
@@ -20,11 +21,17 @@ const SLOWEST_DISKS: Duration = Duration::from_secs(2);
 
 impl ElectionHandler<'_> {
     /// The newest record, in the answer of or to one who is no member (R13). Its members are in force before it counts; nothing else of it is.
-    fn learn(&mut self, record: Record) {
+    fn learn(&mut self, from: NodeId, session: Session, record: Record) {
         // R10: an elector without state is initialised by the answer to its own report alone.
         if self.durable.origin == StateOrigin::Empty || !record.supersedes(&self.durable.record) {
             return;
         }
+        // R16: with the attributes that it names. Whoever has it is asked for them; the next poll brings the record once more.
+        let states = self.copies.missing(self.durable, &record);
+        if !states.is_empty() {
+            return self.ctx.answer(from, session, Body::AttributesWanted(AttributesWanted { states }));
+        }
+        self.copies.bring(self.durable, &record);
         self.durable.take_record(record);
         self.durable.set_origin(StateOrigin::Member);
         if !self.node().votes() {
@@ -125,7 +132,7 @@ impl ElectionHandler<'_> {
             if let Some(body) = self.node().passes_on_record(answer.term).filter(|_| behind) {
                 self.ctx.answer(from, session, body);
             }
-            self.learn(record.clone());
+            self.learn(from, session, record.clone());
             self.count_poll();
         }
         if !self.node().counts(from) {

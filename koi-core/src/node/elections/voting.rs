@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::elector::election::Ballot;
 use crate::elector::members::Quorum;
-use crate::message::{Body, MEMBERS_RULE, NodeInfo, PreVoteAnswer, RequestVote, Vote};
+use crate::message::{
+    ATTRIBUTES_RULE, Body, FENCES_RULE, MEMBERS_RULE, NodeInfo, PreVoteAnswer, RequestVote, Vote,
+};
 use crate::node::node_ref::NodeRef;
 use crate::record::{Record, StateOrigin};
 use crate::types::{NodeId, Rank, Session, Term};
@@ -76,7 +78,16 @@ impl NodeRef<'_> {
         let own = self.founding();
         let same_set = own.is_empty() || founding.is_empty() || *founding == own;
         let members = !self.knows_members() || info.rules >= MEMBERS_RULE;
-        same_set && members && (info.rules >= self.durable.record.needs || mutant!(GroupsForgotten))
+        same_set && members && self.knows_what_is_needed(info)
+    }
+
+    /// R14, R16: a node that knows less than the record needs would lose a part of it: it leads nobody, and its copy is none.
+    pub(crate) fn knows_what_is_needed(&self, info: &NodeInfo) -> bool {
+        let needed = match self.durable.record.needs {
+            ATTRIBUTES_RULE if mutant!(AttributesForgotten) => FENCES_RULE,
+            needed => needed,
+        };
+        info.rules >= needed || mutant!(GroupsForgotten)
     }
 
     /// R1: how long this elector may not vote for `candidate`, because of what it promised, or leads itself.
@@ -138,10 +149,9 @@ impl NodeRef<'_> {
         let quorum = self.quorum_by(newest);
         let founds =
             |ballot: &Ballot| !matches!(quorum, Quorum::Every(_)) || ballot.record.members == newest.members;
-        // R14: whoever may have kept only a part of something newer proves that the newest is not here.
-        let needed = newest.needs > 0;
+        // R14, R16: whoever may have kept only a part of something newer proves that the newest is not here.
         let lacks = |ballot: &Ballot| {
-            needed && ballot.record.may_be_a_part() && ballot.record.version > newest.version
+            ballot.record.may_be_a_part(newest.needs) && ballot.record.version > newest.version
         };
         let counts = votes.iter().filter(|(_, ballot)| founds(ballot) && !lacks(ballot));
         quorum.is_met_by(&counts.map(|(id, _)| *id).collect())
@@ -152,9 +162,9 @@ impl NodeRef<'_> {
         let own = &self.durable.record;
         let others = votes.values().map(|ballot| &ballot.record).filter(|_| !mutant!(OwnRecordKept));
         let all: Vec<&Record> = [own].into_iter().chain(others).collect();
-        // R14: where one of them speaks of groups, what may be a part of a record is none.
-        let needed = all.iter().any(|record| record.needs > 0);
-        let whole = all.into_iter().filter(|record| !needed || !record.may_be_a_part());
+        // R14, R16: where one of them needs a rule, what may be a part of a record is none.
+        let needed = all.iter().map(|record| record.needs).max().unwrap_or_default();
+        let whole = all.into_iter().filter(|record| !record.may_be_a_part(needed));
         let newest = whole.reduce(|newest, record| if record.supersedes(newest) { record } else { newest });
         newest.unwrap_or(own)
     }

@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::attributes::{Attributes, AttributesCopy, AttributesVersion, WriteNumber};
 use crate::elector::durability::{Deferred, Durability};
 use crate::elector::election::Ballot;
 use crate::event::Event;
 use crate::group::GroupName;
 use crate::io::{CommandError, Destination, Effect};
 use crate::leader::leadership::Leadership;
-use crate::message::{Answer, Body, Heartbeat, Lease, Recipient, Report, Resign, RunnerSummary, Verdict};
+use crate::message::{
+    Answer, Body, Heartbeat, Lease, RULES, Recipient, Report, Resign, RunnerSummary, Verdict,
+};
 use crate::node::handlers::LeadershipHandler;
 use crate::node::node_ref::NodeRef;
 use crate::reason::StepDownReason;
@@ -36,7 +39,7 @@ impl LeadershipHandler<'_> {
 
     fn adopt_newest(&mut self, votes: &BTreeMap<NodeId, Ballot>) {
         let record = self.node().newest_record(votes).clone();
-        self.propose(record);
+        self.adopt(record);
     }
 
     /// Changes the record. The change takes effect nowhere before it counts (R4).
@@ -75,10 +78,14 @@ impl LeadershipHandler<'_> {
             self.step_down(StepDownReason::NoQuorum);
             return false;
         }
+        if self.give_up_adopting() {
+            return false;
+        }
         let Some(lead) = self.lead else { return false };
         let claim = lead.repeat_claim(self.ctx.settings.heartbeat, now);
         let heartbeat = lead.heartbeat_is_due(now);
         if heartbeat {
+            self.ask_for_attributes();
             self.send_heartbeat();
         } else if lead.repeat_is_due(now) {
             self.repeat_heartbeat();
@@ -208,7 +215,14 @@ impl LeadershipHandler<'_> {
         let before = self.durable.apply(self.durable.record.clone());
         let changes = self.node().changes_since(&before);
         changes.into_iter().for_each(|(group, change)| self.ctx.event_of(&group, change));
-        let masters: BTreeSet<_> = self.durable.record.masters().map(|(_, m)| (m.node, m.session)).collect();
+        // Whoever is newly named hears it at once. Others are answered when they report: an answer to one that is lost would prolong the wait for it (R6)
+        // with each version.
+        let first = before.version.term < version.term;
+        let is_new = |(group, m): &(&GroupName, &MasterEntry)| {
+            first || before.group(group).master.as_ref() != Some(*m)
+        };
+        let masters = self.durable.record.masters().filter(is_new);
+        let masters: BTreeSet<_> = masters.map(|(_, m)| (m.node, m.session)).collect();
         masters.into_iter().for_each(|(master, session)| self.answer_runner(master, session));
     }
 
@@ -224,8 +238,8 @@ impl LeadershipHandler<'_> {
         let admitted = self.node().knows_members() || self.ctx.settings.electors.admits(&report.info.name);
         let masters = self.durable.record.masters().filter(|(_, m)| m.node == from);
         let master_runs: Vec<Session> = masters.map(|(_, m)| m.session).collect();
-        // R14: a copy that lacks what others may have decided about groups is none.
-        let whole = report.info.rules >= self.durable.record.needs || mutant!(GroupsForgotten);
+        // R14, R16: a copy that lacks what others may have decided is none.
+        let whole = self.node().knows_what_is_needed(&report.info);
         let Some(lead) = self.lead else { return };
         if report.term != lead.term() {
             return;
@@ -315,10 +329,12 @@ impl LeadershipHandler<'_> {
                 // the record, so the lease is no longer than that.
                 let lease = self.ctx.settings.master_lease.min(entry.hold.saturating_sub(summary.grace));
                 let remaining = (basis + lease).since(reported);
+                let since = record.attributes.map(|_| lead.committed());
                 let placement = lead.placement_mut(group);
                 placement.grant(entry.epoch, basis);
+                let lease = Lease { epoch: entry.epoch, remaining, since };
                 Verdict {
-                    lease: (!remaining.is_zero()).then_some(Lease { epoch: entry.epoch, remaining }),
+                    lease: (!remaining.is_zero()).then_some(lease),
                     release: placement.wanted_back().filter(|epoch| *epoch == entry.epoch),
                 }
             }
@@ -416,9 +432,27 @@ impl NodeRef<'_> {
 }
 
 /// Changes the record (R4).
-pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, mut record: Record, now: Time) {
-    record.tidy();
+pub(crate) fn propose(lead: &mut Leadership, durable: &mut Durability, record: Record, now: Time) {
+    propose_with(lead, durable, record, Changed::new(), now);
+}
+
+/// What attributes of groups are to say, and the number of the last write.
+pub(crate) type Changed = BTreeMap<GroupName, (Attributes, WriteNumber)>;
+
+/// The same, and what attributes say.
+pub(crate) fn propose_with(
+    lead: &mut Leadership,
+    durable: &mut Durability,
+    mut record: Record,
+    changed: Changed,
+    now: Time,
+) {
     let version = lead.next_version(record.version.n.max(durable.record.version.n), now);
-    durable.take_record(Record { version, whole: true, ..record });
+    for (group, (attributes, written)) in changed {
+        record.group_mut(&group).attributes = Some(AttributesVersion { changed: version, written });
+        durable.keep_attributes(&group, AttributesCopy { changed: version, attributes });
+    }
+    record.tidy();
+    durable.take_record(Record { version, whole: true, known: RULES, ..record });
     durable.defer(Deferred::Record);
 }

@@ -1,5 +1,6 @@
 //! What a leader does.
 
+mod attributes;
 mod candidates;
 mod fate;
 mod fence;

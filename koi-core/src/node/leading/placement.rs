@@ -27,6 +27,9 @@ impl LeadershipHandler<'_> {
         if !settled || !self.node().acting() {
             return;
         }
+        if mutant!(WritesFirst) && self.lead.as_ref().is_some_and(|lead| !lead.writes().is_empty()) {
+            return self.make_writes();
+        }
         let mut next = self.durable.record.clone();
         let mut wake = Time::NEVER;
         if self.members_moved(&mut next) {
@@ -54,8 +57,9 @@ impl LeadershipHandler<'_> {
             lead.placements_mut().decide_again(if wake > self.ctx.now { wake } else { Time::NEVER });
         }
         if next != self.durable.record {
-            self.propose(next);
+            return self.propose(next);
         }
+        self.make_writes(); // R16: when nothing else is to be decided
     }
 
     fn decide_about(&mut self, group: &GroupName, next: &mut Record, wake: &mut Time) {

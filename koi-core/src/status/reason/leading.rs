@@ -75,6 +75,8 @@ pub enum StepDownReason {
     NoElector,
     /// Its leader lease was changed, and electors have promised the old one.
     LeaseChanged,
+    /// Nobody has sent the attributes that the newest record of its voters names (R16).
+    AttributesMissing,
     /// Another machine has its id.
     IdNotUnique,
     /// Its daemon is stopping (R11).

@@ -161,6 +161,20 @@ pub enum NotNowReason {
     LastElector,
     /// Electors: the limit is reached.
     TooManyElectors,
+    /// Attributes: this node is not the group's master under the mastership that was named.
+    NotMaster {
+        /// The group.
+        group: GroupName,
+    },
+    /// Attributes: as many writes wait as may.
+    TooManyWrites,
+    /// Attributes: the group has as many as it may have.
+    TooManyAttributes,
+    /// Attributes: not every elector has said that it knows them (R16).
+    AttributesUnknown {
+        /// Those that have not, as far as this node knows.
+        nodes: Vec<String>,
+    },
     /// Several nodes have the name that was given.
     NameNotUnique {
         /// The name.

@@ -37,6 +37,9 @@ impl fmt::Display for StepDownReason {
             StepDownReason::OtherLeader { node, term } => write!(f, "{node} leads in term {}", term.0),
             StepDownReason::NoElector => f.write_str("this node is no elector any more"),
             StepDownReason::LeaseChanged => f.write_str("the leader lease was changed"),
+            StepDownReason::AttributesMissing => {
+                f.write_str("nobody has sent the attributes of the newest record")
+            }
             StepDownReason::IdNotUnique => f.write_str("another machine has this node's id"),
             StepDownReason::Stopping => f.write_str("this node is stopping"),
             StepDownReason::ToBeFenced => f.write_str(

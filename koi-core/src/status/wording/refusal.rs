@@ -84,6 +84,21 @@ impl fmt::Display for NotNowReason {
             NotNowReason::TooManyElectors => {
                 write!(f, "a cluster has at most {} electors", limits::MEMBERS)
             }
+            NotNowReason::NotMaster { group } => {
+                write!(f, "this node is not master of {group} under that epoch")
+            }
+            NotNowReason::TooManyWrites => {
+                write!(f, "{} writes of attributes are waiting already", limits::ATTRIBUTE_WRITES)
+            }
+            NotNowReason::TooManyAttributes => {
+                write!(f, "the group has {} attributes, and may have no more", limits::ATTRIBUTES)
+            }
+            NotNowReason::AttributesUnknown { nodes } if nodes.is_empty() => {
+                f.write_str("not every elector has said that it knows attributes")
+            }
+            NotNowReason::AttributesUnknown { nodes } => {
+                write!(f, "not every elector has said that it knows attributes: {}", nodes.join(", "))
+            }
             NotNowReason::NameNotUnique { name, ids } => {
                 let all: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 write!(f, "{} nodes are called {name}: {}", ids.len(), all.join(", "))
@@ -96,7 +111,14 @@ impl NotNowReason {
     /// What an operator can do; may be empty.
     pub fn hint(&self) -> String {
         let hint = match self {
-            NotNowReason::TooManyCommands | NotNowReason::RecordNotThere { .. } => "try again in a moment",
+            NotNowReason::TooManyCommands
+            | NotNowReason::RecordNotThere { .. }
+            | NotNowReason::TooManyWrites => "try again in a moment",
+            NotNowReason::AttributesUnknown { .. } => "upgrade koid there, and start it",
+            NotNowReason::NotMaster { .. } => {
+                "only the master's services write, while they hold the mastership"
+            }
+            NotNowReason::TooManyAttributes => "remove one first",
             NotNowReason::GroupsUnknown { nodes } if nodes.is_empty() => "try again in a moment",
             NotNowReason::GroupsUnknown { .. } => "upgrade koid there, and start it",
             NotNowReason::Maintenance => "koi maintenance off",

@@ -11,6 +11,7 @@ use koi_core::view::View;
 use crate::machine::Machine;
 
 mod asked;
+pub mod attributes;
 mod backlog;
 mod epochs;
 mod fences;
@@ -31,6 +32,7 @@ mod turns;
 #[derive(Clone, Debug, Default)]
 pub struct Invariants {
     asked: asked::Asked,
+    attributes: attributes::Attributes,
     epochs: epochs::Epochs,
     fences: fences::Fences,
     promises: promises::Promises,
@@ -52,6 +54,7 @@ impl Invariants {
         let life = machines[machine].life;
         self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
         self.violations.extend(self.asked.check(now, machine, life, run));
+        self.violations.extend(self.attributes.hook_began(now, &machines[machine], run));
         self.violations.extend(self.pace.check(now, machine, run));
         self.violations.extend(self.places.check(now, machine, run, machines));
         self.violations.extend(maintenance::check(now, &machines[machine], run));
@@ -77,6 +80,7 @@ impl Invariants {
         specs: &[ServiceSpec],
         machines: &[Machine],
     ) {
+        self.attributes.told(now, machine, group, event);
         self.violations.extend(self.places.told(now, machine, group, event, machines));
         self.violations.extend(self.fences.told(now, machine, event, machines));
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
@@ -127,12 +131,18 @@ impl Invariants {
         }
     }
 
+    pub(crate) fn writes(&mut self, now: u64, machine: usize, group: &GroupName, command: &Command) {
+        self.attributes.asked(now, machine, group, command);
+    }
+
     pub(crate) fn answered(
         &mut self,
+        now: u64,
         group: &GroupName,
         command: &Command,
         result: &Result<Answered, CommandError>,
     ) {
+        self.violations.extend(self.attributes.answered(now, group, command, result));
         if let Ok(answered) = result {
             self.promises.answered(group, command);
             self.places.answered(group, command, answered);
@@ -162,5 +172,6 @@ impl Invariants {
     /// At the end, when the cluster has healed: what was answered "done" is so.
     pub fn check_promises(&mut self, machines: &[Machine], leader: usize) {
         self.violations.extend(self.promises.check(machines, leader));
+        self.violations.extend(self.attributes.check(&machines[leader]));
     }
 }

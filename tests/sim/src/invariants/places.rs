@@ -90,6 +90,8 @@ impl Places {
             | Command::ConfirmDown(_)
             | Command::Bootstrap { .. }
             | Command::Electors(_)
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_)
             | Command::Fence { .. } => {}
         }
     }

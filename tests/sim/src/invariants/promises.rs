@@ -30,7 +30,9 @@ impl Promises {
             | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
-            | Command::Recover => {}
+            | Command::Recover
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => {}
         }
     }
 
@@ -50,7 +52,9 @@ impl Promises {
             | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
-            | Command::Recover => {}
+            | Command::Recover
+            | Command::WriteAttribute { .. }
+            | Command::ForceAttribute(_) => {}
         }
     }
 

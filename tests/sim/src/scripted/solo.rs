@@ -29,6 +29,8 @@ pub struct Solo {
     pub lease: Duration,
     /// The lease that the leader grants.
     pub grants: Option<Epoch>,
+    /// From which version of the record on its leases hold (R16).
+    pub since: Option<Version>,
     /// What the leader wants back.
     pub wants_back: Option<Epoch>,
     /// The leader is there.
@@ -59,7 +61,17 @@ impl Solo {
         let term = Term(5);
         let record = Record { version: Version { term, n: 1 }, last_epoch: Epoch(7), ..Record::default() };
         let lease = ms(500);
-        Solo { cluster, record, term, number: 0, lease, grants: None, wants_back: None, leader_speaks: true }
+        Solo {
+            cluster,
+            record,
+            term,
+            number: 0,
+            lease,
+            grants: None,
+            since: None,
+            wants_back: None,
+            leader_speaks: true,
+        }
     }
 
     /// The same, started, under a leader that has said nothing yet.
@@ -170,7 +182,7 @@ impl Solo {
             _ => None,
         });
         let (Some(report), Some(core)) = (report, &self.cluster.machines[0].core) else { return };
-        let lease = self.grants.map(|epoch| Lease { epoch, remaining: ms(1000) });
+        let lease = self.grants.map(|epoch| Lease { epoch, remaining: ms(1000), since: self.since });
         if lease.is_none() && self.wants_back.is_none() {
             return;
         }
@@ -184,6 +196,13 @@ impl Solo {
         };
         let to = Recipient { node: core.id(), session: core.session() };
         self.leader_says(Some(to), Body::Answer(answer));
+    }
+
+    /// The leader says something else.
+    pub fn tells(&mut self, body: Body) {
+        let core = self.cluster.machines[0].core.as_ref().expect("its daemon runs");
+        let to = Recipient { node: core.id(), session: core.session() };
+        self.leader_says(Some(to), body);
     }
 
     fn leader_says(&mut self, to: Option<Recipient>, body: Body) {

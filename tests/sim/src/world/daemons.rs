@@ -8,7 +8,7 @@ use koi_core::io::{Destination, Input};
 use koi_core::message::{Body, Message, Obituary};
 
 use super::queue::Happening;
-use super::{MS, World, versions};
+use super::{MS, World};
 use crate::machine::{Real, Whim};
 
 impl World {
@@ -28,10 +28,10 @@ impl World {
         let rebooted = self.machines[machine].rebooted;
         let same = !rebooted || self.tempo.knows_its_machine(&mut self.rng);
         self.machines[machine].paused_until = 0;
-        if let (true, Some(state)) =
-            (self.machines[machine].groupless, &mut self.machines[machine].disk.synced)
+        if let (Some(lacks), Some(state)) =
+            (self.machines[machine].lacks, &mut self.machines[machine].disk.synced)
         {
-            versions::state_without_groups(state);
+            lacks.keeps(state);
         }
         self.machines[machine].boot(now, random);
         self.machines[machine].earlier = earlier.filter(|_| same);

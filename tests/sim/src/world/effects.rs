@@ -1,13 +1,13 @@
 //! What the cores ask for, and what comes of it: datagrams, disks and hooks; and the traps that wait for one of these.
 
 use koi_core::event::Event;
-use koi_core::io::{Effect, HookEnd, HookRun, Input, RunId};
+use koi_core::io::{Command, Effect, HookEnd, HookRun, Input, RunId};
 use koi_core::message::Body;
 use koi_core::record::Durable;
 use koi_core::types::Hook;
 
 use super::queue::Happening;
-use super::{MS, Tempo, World, versions};
+use super::{MS, Tempo, World};
 use crate::machine::DiskFault;
 
 /// What a trap waits for: at that very moment the machine loses its power, or its daemon dies. Most of what must be on disk
@@ -78,8 +78,10 @@ impl World {
             Effect::AbortHook { .. } => {}
             Effect::Answer { id, result } => {
                 let (group, command) = self.commands.remove(&id).expect("a command is answered once");
-                self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
-                self.invariants.answered(&group, &command, &result);
+                if !matches!(command, Command::WriteAttribute { .. }) {
+                    self.tell(format!("m{machine}: {command:?} is answered {result:?}"));
+                }
+                self.invariants.answered(self.now, &group, &command, &result);
                 self.answers.insert(id, result);
             }
             Effect::Event { group, event } => {
@@ -123,8 +125,8 @@ impl World {
 
     fn persist(&mut self, machine: usize, number: u64, mut durable: Box<Durable>) {
         let m = &mut self.machines[machine];
-        if m.groupless {
-            versions::state_without_groups(&mut durable);
+        if let Some(lacks) = m.lacks {
+            lacks.keeps(&mut durable);
         }
         let (life, longest) = (m.life, m.disk_delay);
         match m.disk.fault {
@@ -155,6 +157,7 @@ impl World {
         self.invariants.hook_began(self.now, machine, &run, &self.machines);
         self.demotes += u64::from(run.hook == Hook::Demote);
         self.begun.insert(run.hook, self.now);
+        self.begin_to_write(machine, &run);
         let m = &self.machines[machine];
         if m.is_slow(&run) {
             return;

@@ -35,8 +35,9 @@ impl Default for Network {
 impl World {
     /// A datagram leaves a machine.
     pub fn send(&mut self, from: usize, to: Destination, mut message: Message) {
-        if self.machines[from].groupless {
-            message = versions::said_without_groups(message);
+        if let Some(lacks) = self.machines[from].lacks {
+            let Some(said) = lacks.says(message) else { return };
+            message = said;
         }
         for target in 0..self.machines.len() {
             let id = self.machines[target].core.as_ref().map(koi_core::Node::id);
@@ -108,8 +109,9 @@ impl World {
             let Some(target) = self.machines[to].core.as_ref().filter(|_| to != from) else { continue };
             let recipient = Some(Recipient { node: target.id(), session: target.session() });
             let mut message = Message { from: id, session, seq: 1 << 62, to: recipient, body: body.clone() };
-            if self.machines[from].groupless {
-                message = versions::said_without_groups(message);
+            if let Some(lacks) = self.machines[from].lacks {
+                let Some(said) = lacks.says(message) else { continue };
+                message = said;
             }
             self.transmit(from, to, &message);
         }

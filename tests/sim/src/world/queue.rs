@@ -7,6 +7,7 @@ use koi_core::group::GroupName;
 use koi_core::io::{Input, RunId};
 use koi_core::message::Message;
 use koi_core::record::Durable;
+use koi_core::types::Epoch;
 
 /// Something that is to happen at one instant.
 pub(super) enum Happening {
@@ -69,6 +70,13 @@ pub(super) enum Happening {
         id: FenceId,
         outcome: FenceOutcome,
     },
+    /// What is promoted writes an attribute.
+    Writes {
+        machine: usize,
+        life: u64,
+        group: GroupName,
+        epoch: Epoch,
+    },
     /// The guardian finds that the daemon hangs past the lease.
     GuardianChecks {
         machine: usize,
@@ -84,6 +92,7 @@ impl Happening {
             | Happening::Synced { machine, .. }
             | Happening::HookOver { machine, .. }
             | Happening::Wake { machine, .. }
+            | Happening::Writes { machine, .. }
             | Happening::Tell { machine, .. } => Some(*machine),
             Happening::Sprung { .. }
             | Happening::Boot { .. }

@@ -1,6 +1,6 @@
 //! A rolling upgrade: newer nodes put fields into their messages that older ones do not know.
 
-use koi_core::message::{Body, MEMBERS_RULE, Message};
+use koi_core::message::{Body, FENCES_RULE, MEMBERS_RULE, Message};
 use koi_core::placing::GroupPlacement;
 use koi_core::record::{Durable, Record};
 use minicbor::{Decoder, Encoder};
@@ -17,72 +17,108 @@ pub(crate) fn as_read_by_an_older(message: &Message) -> Message {
     minicbor::decode(&grown).expect("an older node skips the fields that it does not know")
 }
 
-/// What a koi that knows no groups reads of a state on disk, and writes.
-pub(crate) fn state_without_groups(durable: &mut Durable) {
-    forget_groups(&mut durable.record);
-    forget_groups(&mut durable.applied);
-    durable.held_elsewhere.clear();
-    durable.rules = 0;
+/// What an older koi does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacks {
+    /// Attributes (R16).
+    Attributes,
+    /// Groups (R14), fences of others (R12), and attributes.
+    Groups,
 }
 
-fn forget_groups(record: &mut Record) {
-    record.others.clear();
-    record.needs = 0;
-    record.whole = false;
-    record.main.master.iter_mut().for_each(|master| master.by_hand = false);
-    record.fence = None;
-}
+impl Lacks {
+    /// What such a koi reads of a state on disk, and writes.
+    pub(crate) fn keeps(self, durable: &mut Durable) {
+        self.forgets(&mut durable.record);
+        self.forgets(&mut durable.applied);
+        durable.attributes.clear();
+        durable.rules = FENCES_RULE;
+        if self == Lacks::Groups {
+            durable.held_elsewhere.clear();
+            durable.rules = 0;
+        }
+    }
 
-/// What a koi that knows no groups reads of a message.
-pub(crate) fn without_groups(mut message: Message) -> Message {
-    let record = match &mut message.body {
-        Body::Heartbeat(heartbeat) => {
-            heartbeat.other_masters.clear();
-            Some(&mut heartbeat.record)
+    fn forgets(self, record: &mut Record) {
+        record.known = 0;
+        record.main.attributes = None;
+        record.others.values_mut().for_each(|group| group.attributes = None);
+        if self == Lacks::Groups {
+            record.others.clear();
+            record.needs = 0;
+            record.whole = false;
+            record.fence = None;
+            record.main.master.iter_mut().for_each(|master| master.by_hand = false);
         }
-        Body::Report(report) => {
-            report.others.clear();
-            report.runner.iter_mut().for_each(|main| main.placement = GroupPlacement::default());
-            None
-        }
-        Body::Answer(answer) => {
-            answer.others.clear();
-            answer.record.as_mut()
-        }
-        Body::PreVoteAnswer(answer) => answer.record.as_mut(),
-        Body::Vote(vote) => Some(&mut vote.record),
-        Body::Farewell(farewell) => {
-            farewell.others.clear();
-            None
-        }
-        Body::Obituary(obituary) => {
-            obituary.down.clear();
-            None
-        }
-        Body::Hello(_)
-        | Body::PreVote(_)
-        | Body::RequestVote(_)
-        | Body::StaleTerm(_)
-        | Body::Resign(_)
-        | Body::OtherRun(_) => None,
-    };
-    record.into_iter().for_each(forget_groups);
-    message
-}
+    }
 
-/// What a koi that knows no groups says where one that does says this.
-pub(crate) fn said_without_groups(message: Message) -> Message {
-    let mut message = without_groups(message);
-    let info = match &mut message.body {
-        Body::Hello(hello) => &mut hello.info,
-        Body::Heartbeat(heartbeat) => &mut heartbeat.info,
-        Body::Report(report) => &mut report.info,
-        Body::PreVote(poll) => &mut poll.info,
-        Body::RequestVote(claim) => &mut claim.info,
-        _ => return message,
-    };
-    info.rules = MEMBERS_RULE;
-    message
+    /// What such a koi reads of a message; none: it knows no such message.
+    pub(crate) fn reads(self, mut message: Message) -> Option<Message> {
+        let record = match &mut message.body {
+            Body::Heartbeat(heartbeat) => {
+                if self == Lacks::Groups {
+                    heartbeat.other_masters.clear();
+                }
+                Some(&mut heartbeat.record)
+            }
+            Body::Answer(answer) => {
+                if self == Lacks::Groups {
+                    answer.others.clear();
+                }
+                let others = answer.others.values_mut().filter_map(|verdict| verdict.lease.as_mut());
+                others.chain(&mut answer.lease).for_each(|lease| lease.since = None);
+                answer.record.as_mut()
+            }
+            Body::PreVoteAnswer(answer) => answer.record.as_mut(),
+            Body::Vote(vote) => Some(&mut vote.record),
+            Body::Report(report) if self == Lacks::Groups => {
+                report.others.clear();
+                report.runner.iter_mut().for_each(|main| main.placement = GroupPlacement::default());
+                None
+            }
+            Body::Farewell(farewell) if self == Lacks::Groups => {
+                farewell.others.clear();
+                None
+            }
+            Body::Obituary(obituary) if self == Lacks::Groups => {
+                obituary.down.clear();
+                None
+            }
+            Body::Attributes(_)
+            | Body::AttributesWanted(_)
+            | Body::AttributeWrite(_)
+            | Body::WriteRefused(_) => return None,
+            Body::Report(_)
+            | Body::Farewell(_)
+            | Body::Obituary(_)
+            | Body::Hello(_)
+            | Body::PreVote(_)
+            | Body::RequestVote(_)
+            | Body::StaleTerm(_)
+            | Body::Resign(_)
+            | Body::OtherRun(_) => None,
+        };
+        record.into_iter().for_each(|record| self.forgets(record));
+        Some(message)
+    }
+
+    /// What such a koi says where a newer one says this; none: nothing.
+    pub(crate) fn says(self, message: Message) -> Option<Message> {
+        let mut message = self.reads(message)?;
+        let info = match &mut message.body {
+            Body::Hello(hello) => &mut hello.info,
+            Body::Heartbeat(heartbeat) => &mut heartbeat.info,
+            Body::Report(report) => &mut report.info,
+            Body::PreVote(poll) => &mut poll.info,
+            Body::RequestVote(claim) => &mut claim.info,
+            _ => return Some(message),
+        };
+        info.rules = match self {
+            Lacks::Attributes => FENCES_RULE,
+            Lacks::Groups => MEMBERS_RULE,
+        };
+        Some(message)
+    }
 }
 
 /// The message with one field more, and its body with one field more.
