@@ -158,6 +158,21 @@ impl ProcessGroup {
         exit
     }
 
+    /// Waits for the child's own end, and ends what it has left in the background.
+    ///
+    /// # Errors
+    /// Its exit was lost.
+    pub async fn exited_with_all(&mut self) -> io::Result<ExitStatus> {
+        let mut pause = FIRST_PAUSE;
+        while self.group.leader_runs() {
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+        // It is not reaped yet: no signal hits a stranger.
+        self.group.end(GroupSignal::Kill, std::future::pending()).await;
+        self.exited().await
+    }
+
     /// As [`Group::end`].
     pub async fn end(&mut self, signal: GroupSignal, hurry: impl Future<Output = ()>) -> GroupEnd {
         let end = self.group.end(signal, hurry).await;

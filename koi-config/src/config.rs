@@ -9,6 +9,8 @@ use koi_artifact::signature::TrustedKeys;
 use koi_core::group::GroupName;
 use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 
+use crate::fence::Fences;
+
 /// Electors that a cluster may have: more make it slower, not safer.
 pub const ELECTORS: u16 = 15;
 /// Bytes that a node's name may have.
@@ -35,6 +37,8 @@ pub struct Config {
     pub plugins: Plugins,
     /// `[groups.NAME]`: `main` is here if the file says something of it.
     pub groups: BTreeMap<GroupName, Group>,
+    /// `[fence]`: how others are turned off; none: they are not.
+    pub fence: Option<Fences>,
 }
 
 impl Config {

@@ -9,6 +9,7 @@
 
 mod config;
 mod diagnostic;
+mod fence;
 mod files;
 mod keys;
 mod load;
@@ -23,6 +24,7 @@ pub use config::{
     Plugins, Policy, Quorum, Services, Timeouts, Timing, TransportAddress,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
+pub use fence::{FenceMethod, FenceNode, Fences};
 pub use files::{must_be_file, open_file};
 pub use load::{Candidates, FILE_BYTES, SEARCHED, candidates, load, load_as, parse_classic, parse_toml};
 pub use source::{Format, Identity, Loaded};

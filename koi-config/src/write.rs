@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::{ClusterKey, Config, Electors, Group, Quorum};
+use crate::fence;
 use crate::keys::{CLASSIC_SECTIONS, Draft, GROUP_KEYS, GROUPS, KEYS, Key, PASSWORD, SECTIONS, split};
 use crate::source::Format;
 use crate::value::{Escapes, quote};
@@ -31,6 +32,7 @@ pub fn to_toml(config: &Config) -> String {
             Some(_) | None => format!("# {} = {}", key.name(), usual.as_deref().unwrap_or(key.unset)),
         }
     });
+    out.push_str(&fence::write(config.fence.as_ref()));
     out
 }
 
@@ -47,6 +49,7 @@ pub fn show(config: &Config) -> String {
         Some(value) => format!("{} = {value}", key.name()),
         None => format!("# {} is not set", key.name()),
     });
+    out.push_str(&fence::write(config.fence.as_ref()));
     out
 }
 
@@ -127,6 +130,9 @@ fn lost_in_classic(config: &Config) -> Vec<String> {
         }
     }
     lost.extend(config.groups.keys().map(|name| format!("[{GROUPS}.{name}]: koi.conf has no groups")));
+    if config.fence.is_some() {
+        lost.push("[fence]: koi.conf has no such section".to_owned());
+    }
     if let ClusterKey::File(path) = &config.cluster.key {
         let file = path.display();
         lost.push(format!(

@@ -156,7 +156,7 @@ dirs = "/usr/lib/koi/plugins"
     /etc/koi/koi.toml:2: port stands in no section; did you mean node.port?
         write it below [node]
     /etc/koi/koi.toml:3: unknown section [nodes]; did you mean [node]?
-        the sections are: [node] [cluster] [timing] [services] [services.timeouts] [services.policy] [plugins] [groups.NAME]
+        the sections are: [node] [cluster] [timing] [services] [services.timeouts] [services.policy] [plugins] [groups.NAME] [fence]
     /etc/koi/koi.toml:6: unknown key node.prot; did you mean node.port?
         the keys of [node] are: name, elector, runner, priority, bind, port, increment_port, state_dir, socket, fence, watchdog, maintenance, log_level
     /etc/koi/koi.toml:7: node.port must be a whole number from 1 to 65535, not the number 70000

@@ -159,7 +159,7 @@ prop_compose! {
             };
             (name, group)
         });
-        Config { groups: groups.collect(), node, cluster, timing, services, plugins }
+        Config { groups: groups.collect(), node, cluster, timing, services, plugins, fence: None }
     }
 }
 

@@ -7,6 +7,7 @@ pub use koi_hook::{DownReason, Observed, StatusReport, TargetRole};
 
 use crate::attributes::AttributeChange;
 use crate::event::Event;
+use crate::fence::{FenceId, FenceOutcome, FenceRun};
 use crate::group::GroupName;
 use crate::message::Message;
 use crate::policy::ServicePolicy;
@@ -75,6 +76,13 @@ pub enum Input {
     Armed(Readiness),
     /// Whether a guardian stands and answers; and if not, why.
     Guarded(Readiness),
+    /// What [`Effect::FenceNode`] asked for is over, and nothing of it runs any more.
+    FenceEnded {
+        /// Which.
+        id: FenceId,
+        /// What came of it.
+        outcome: FenceOutcome,
+    },
     /// The configuration changed.
     Configure(Box<Settings>),
     /// Take the services down, say farewell, end with [`Effect::Finished`].
@@ -128,6 +136,10 @@ pub enum Effect {
         /// A sentence.
         reason: String,
     },
+    /// Turn another node off, verify that it is off, then say [`Input::FenceEnded`] (R12).
+    FenceNode(Box<FenceRun>),
+    /// End what was begun for this fence, all of it, then say [`Input::FenceEnded`].
+    EndFence(FenceId),
     /// The shutdown is complete.
     Finished,
     /// The state on disk was restored from a backup: others know a run of this node with this count, which is over. Count this node's runs
@@ -317,6 +329,13 @@ pub enum Command {
     Maintenance(bool),
     /// The operator attests that nothing is promoted on this node (R6).
     ConfirmDown(String),
+    /// Turn this node off, and take what it was master of for over once it is (R12).
+    Fence {
+        /// Name or UUID.
+        node: String,
+        /// Only say what would happen.
+        dry_run: bool,
+    },
     /// Change who votes (R13).
     Electors(ElectorChange),
     /// Begin a cluster with this node and the electors around it that have no record (R10, R13). For the node itself.

@@ -5,7 +5,7 @@
 //!
 //! [`types`], [`settings`], [`record`] and [`message`] are the vocabulary (`model/`); [`event`], [`view`], [`concern`] and [`reason`] are what people
 //! are told (`status/`); [`io`] is what goes in and comes out. `elector`, `leader`, `contact`, `local` and `supervision` hold the parts of a node, each with a state of
-//! its own; [`node`] composes them, and its handlers do what concerns several. Rules R1 to R11 and R13 to R16 are named where they are kept.
+//! its own; [`node`] composes them, and its handlers do what concerns several. Rules R1 to R16 are named where they are kept.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,6 @@ mod supervision;
 pub mod timers;
 
 pub(crate) use model::patience;
-pub use model::{attributes, group, limits, message, placing, policy, record, settings, types};
+pub use model::{attributes, fence, group, limits, message, placing, policy, record, settings, types};
 pub use node::Node;
 pub use status::{concern, event, reason, view};

@@ -134,6 +134,20 @@ pub enum Mutant {
     FailbackBreaksApart,
     /// R15: a master moves to a node that is preferred no more than its own.
     FailbackSwaps,
+    /// R12: a fence begins before it counts in the record.
+    FenceUncounted,
+    /// R12: a fence frees whatever its node is master of.
+    FenceFreesAll,
+    /// R12: the success of a fence counts in a later term.
+    FenceOfAnyTerm,
+    /// R12: the success of a fence counts though its node was started anew, or is heard again.
+    FenceOfAnotherRun,
+    /// R12: whoever leads no more does not kill what it began.
+    FenceGoesOn,
+    /// R12: a node that is heard is fenced.
+    HeardFenced,
+    /// R12: a node that is being fenced is made master.
+    FencedIsCandidate,
     /// R16: a record is taken, and counts as a copy, without the attributes that it names.
     CopyWithoutAttributes,
     /// R16: a promote does not wait for the version of the record that gave the lease.
@@ -154,7 +168,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 72] = [
+    pub const ALL: [Mutant; 79] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -219,6 +233,13 @@ impl Mutant {
         Mutant::FailbackToFailed,
         Mutant::FailbackBreaksApart,
         Mutant::FailbackSwaps,
+        Mutant::FenceUncounted,
+        Mutant::FenceFreesAll,
+        Mutant::FenceOfAnyTerm,
+        Mutant::FenceOfAnotherRun,
+        Mutant::FenceGoesOn,
+        Mutant::HeardFenced,
+        Mutant::FencedIsCandidate,
         Mutant::CopyWithoutAttributes,
         Mutant::PromoteActsOnOld,
         Mutant::LowerWriteTaken,

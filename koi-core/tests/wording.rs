@@ -86,6 +86,7 @@ fn waits() -> Vec<WaitReason> {
             W::Election,
             W::MasterInMaintenance { .. },
             W::MasterUnclean { .. },
+            W::Fencing { .. },
             W::MasterSilent { .. },
             W::RestartedUnclean { .. },
             W::RestartedTakesDown { .. },
@@ -116,6 +117,7 @@ fn waits() -> Vec<WaitReason> {
             W::Election,
             W::MasterInMaintenance { node: b() },
             W::MasterUnclean { node: b() },
+            W::Fencing { node: b() },
             W::MasterSilent { node: b() },
             W::RestartedUnclean { node: b() },
             W::RestartedTakesDown { node: b() },
@@ -169,6 +171,7 @@ fn drops() -> Vec<DropReason> {
             D::DemotedByHand,
             D::CannotPromote { .. },
             D::NotPromotable { .. },
+            D::ToBeFenced,
             D::Released,
             D::Preferred { .. },
             D::NeverHere,
@@ -183,6 +186,7 @@ fn drops() -> Vec<DropReason> {
             D::DemotedByHand,
             D::CannotPromote { why: name("its disk hangs") },
             D::NotPromotable { state: NodeState::Live },
+            D::ToBeFenced,
             D::Released,
             D::Preferred { node: name("a") },
             D::NeverHere,
@@ -201,7 +205,8 @@ fn step_downs() -> Vec<StepDownReason> {
             S::LeaseChanged,
             S::AttributesMissing,
             S::IdNotUnique,
-            S::Stopping
+            S::Stopping,
+            S::ToBeFenced
         ],
         vec![
             S::NoQuorum,
@@ -211,6 +216,7 @@ fn step_downs() -> Vec<StepDownReason> {
             S::AttributesMissing,
             S::IdNotUnique,
             S::Stopping,
+            S::ToBeFenced,
         ]
     )
 }
@@ -267,7 +273,11 @@ fn not_now() -> Vec<NotNowReason> {
             N::TooManyWrites,
             N::TooManyAttributes,
             N::AttributesUnknown { .. },
-            N::NameNotUnique { .. }
+            N::NameNotUnique { .. },
+            N::FenceNeedsQuorum,
+            N::NoFence { .. },
+            N::FencesUnknown { .. },
+            N::FenceRuns { .. }
         ],
         vec![
             N::TooManyCommands,
@@ -309,15 +319,25 @@ fn not_now() -> Vec<NotNowReason> {
             N::AttributesUnknown { nodes: vec![name("a"), b()] },
             N::AttributesUnknown { nodes: Vec::new() },
             N::NameNotUnique { name: b(), ids: vec![NodeId(7), NodeId(8)] },
+            N::FenceNeedsQuorum,
+            N::NoFence { node: b(), leader: name("a") },
+            N::FencesUnknown { nodes: vec![b()] },
+            N::FencesUnknown { nodes: Vec::new() },
+            N::FenceRuns { node: b() },
         ]
     )
 }
 
 fn risky() -> Vec<UnsafeReason> {
     samples_of!(
-        [UnsafeReason::NodeAnswers { .. }, UnsafeReason::QuorumLost { .. }],
+        [
+            UnsafeReason::NodeAnswers { .. },
+            UnsafeReason::QuorumLost { .. },
+            UnsafeReason::FencedAnswers { .. }
+        ],
         vec![
             UnsafeReason::NodeAnswers { node: b() },
+            UnsafeReason::FencedAnswers { node: b() },
             UnsafeReason::QuorumLost { afterwards: false, missing: vec![name("a"), b()] },
             UnsafeReason::QuorumLost { afterwards: true, missing: vec![b()] },
         ]

@@ -87,6 +87,11 @@ pub fn check_metadata(path: &Path, found: &Metadata) -> Option<TrustError> {
         .then(|| TrustError::Writable { path: path.to_owned(), mode: found.mode() & 0o7777 })
 }
 
+/// Whether anybody but its owner may read or change what is found there, as far as its mode says. A password must not lie in such a file.
+pub fn is_open_to_others(found: &Metadata) -> bool {
+    found.mode() & 0o077 != 0
+}
+
 /// Whether anybody else may put something else in the place of `path`: the first folder on the way to it that others may write to, or
 /// the first link that belongs to somebody else. Each link is followed, and the way to where it leads looked at too. What is not there
 /// says nothing.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use koi_files::trust;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -160,7 +160,7 @@ impl Entry {
 pub fn read_password(path: &Path) -> Result<Zeroizing<String>, SettingsError> {
     let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let bytes = Zeroizing::new(limited(path, PASSWORD_BYTES).map_err(unreadable)?);
-    if fs::metadata(path).map_err(unreadable)?.mode() & 0o077 != 0 {
+    if trust::is_open_to_others(&fs::metadata(path).map_err(unreadable)?) {
         return Err(SettingsError::Exposed(path.to_owned()));
     }
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();

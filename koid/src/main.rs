@@ -10,6 +10,7 @@ mod attributes;
 mod cluster;
 mod config;
 mod daemon;
+mod fence;
 mod guardian;
 mod guardian_client;
 mod hooks;

@@ -184,6 +184,20 @@ async fn a_fresh_instance_serves_each_call_and_the_store_survives() {
 }
 
 #[tokio::test]
+async fn a_start_function_runs_within_its_call() {
+    let begins = "(global $left (mut i64) (i64.const 0))
+        (func $begin (global.set $left (call $remaining)))
+        (start $begin)";
+    let status = "(call $status (i32.const 0) %{} (i32.const 1) (i64.gt_u (global.get $left) (i64.const 0)))";
+    let node = Node::new();
+    let guest = Guest::new("begins").item(begins).hook("status", status);
+    let handler = node.handler("begins", &guest.build(), "");
+    for _ in 0..3 {
+        assert_eq!(score(Ask::new(&handler).hook(Hook::Status).await), Some(1), "it has the call's time");
+    }
+}
+
+#[tokio::test]
 async fn what_a_call_leaves_in_memory_and_tables_is_gone_whatever_its_end() {
     // Looks at the memory that it begins with, at what it grows by, and at its table; then leaves something there.
     let leaves = "(local.set $found (i32.add (i32.load (i32.const 40000)) (memory.size)))

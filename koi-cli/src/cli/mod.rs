@@ -205,6 +205,17 @@ pub(crate) enum Command {
         /// Name or UUID
         node: String,
     },
+    /// Turn a node off by its fence, so that another may be promoted
+    #[command(long_about = "Turn a node off by its fence, so that another may be promoted.\n\n\
+        The leader does what [fence] in its koi.toml says. When the node was seen to be off, what it was master of is free. A node that \
+        is heard is not turned off, unless it says itself that it could not stop something. `koi status` and `koi events` tell what comes of it.")]
+    Fence {
+        /// Name or UUID
+        node: String,
+        /// Only say what would happen
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show who votes, or change it
     #[command(subcommand)]
     Electors(Electors),

@@ -5,7 +5,7 @@ pub(crate) mod cluster;
 mod machine;
 mod plugins;
 
-use self::cluster::{attr, drill, electors, events, operate, promote, show, wait, watch};
+use self::cluster::{attr, drill, electors, events, fence, operate, promote, show, wait, watch};
 use self::machine::{check, completions, config, identity, init, keygen};
 use self::plugins::manage;
 use crate::cli::{Cli, Command};
@@ -41,6 +41,7 @@ pub(crate) async fn run(cli: &Cli, out: Out) -> Result<u8, CommandError> {
         Command::Recover(args) => operate::on_node(&daemon()?, "recover", args, out).await,
         Command::Reconfigure(args) => operate::reconfigure(&daemon()?, args.node.as_deref(), out).await,
         Command::ConfirmDown { node } => operate::confirm_down(&daemon()?, node, out).await,
+        Command::Fence { node, dry_run } => fence::fence(&daemon()?, node, *dry_run, out).await,
         Command::Maintenance { state } => operate::maintenance(&daemon()?, *state, out).await,
         Command::Check => check::check(options, out),
         Command::Config(args) => config::config(options, args, out),

@@ -78,7 +78,7 @@ fn a_refusal_has_its_own_exit_code_and_says_what_to_do() {
 #[test]
 fn each_command_asks_for_its_own_thing() {
     let fake = Fake::saying(&Done { message: "it is done".into(), ..Done::default() });
-    let cases: [(&[&str], &str, serde_json::Value); 18] = [
+    let cases: [(&[&str], &str, serde_json::Value); 20] = [
         (&["promote", "b"], "POST /v1/promote", json!({ "node": "b", "dry_run": false, "sole_group": true })),
         (&["demote"], "POST /v1/demote", json!({ "sole_group": true })),
         (&["elect"], "POST /v1/elect", json!({ "sole_group": true })),
@@ -99,6 +99,8 @@ fn each_command_asks_for_its_own_thing() {
         (&["recover", "b"], "POST /v1/recover", json!({ "node": "b", "sole_group": true })),
         (&["reconfigure"], "POST /v1/reconfigure", json!({ "node": null, "wait_ms": 4500 })),
         (&["confirm-down", "b"], "POST /v1/confirm-down", json!({ "node": "b" })),
+        (&["fence", "b"], "POST /v1/fence", json!({ "node": "b", "dry_run": false })),
+        (&["fence", "b", "--dry-run"], "POST /v1/fence", json!({ "node": "b", "dry_run": true })),
         (&["maintenance", "on"], "POST /v1/maintenance", json!({ "on": true })),
         (&["maintenance", "off"], "POST /v1/maintenance", json!({ "on": false })),
     ];

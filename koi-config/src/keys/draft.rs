@@ -218,5 +218,6 @@ fn defaults() -> Config {
             require_signature: false,
         },
         groups: BTreeMap::new(),
+        fence: None,
     }
 }

@@ -45,6 +45,11 @@ impl<'f> Reading<'f> {
         }
     }
 
+    /// Programs that the file names are looked for: it is the file of a node on this machine.
+    pub(crate) fn looks_at_this_machine(&self) -> bool {
+        self.identity != Identity::Client
+    }
+
     /// The folder that relative paths are relative to.
     pub(crate) fn folder(&self) -> &'f Path {
         self.path.parent().unwrap_or(Path::new(""))

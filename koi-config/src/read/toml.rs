@@ -10,11 +10,15 @@ use super::reading::Reading;
 use super::redaction::REDACTED_HINT;
 use crate::config::Group;
 use crate::diagnostic::ConfigError;
+use crate::fence;
 use crate::keys::{
     CLASSIC_SECTIONS, Draft, GROUP_KEYS, GROUPS, KEYS, Key, PASSWORD, SECTIONS, nearest, split,
 };
 use crate::source::{Format, Identity, Loaded, Place};
 use crate::value::{ValueErrors, excerpt_name};
+
+/// The section that the table of keys does not know.
+const FENCE: &str = "fence";
 
 /// Reads the text of `path`.
 pub(crate) fn read(text: &str, path: &Path, identity: Identity<'_>) -> Result<Loaded, ConfigError> {
@@ -64,12 +68,24 @@ impl TomlReader<'_> {
                     let hint = "write [groups.NAME] on a line of its own, and the group's keys below";
                     self.error(key.span().start, "groups is a section, not a key".to_owned(), hint);
                 }
+                DeValue::Table(fences) if name == FENCE => self.fence(key.span().start, fences),
                 DeValue::Table(_) => self.unknown_section(name, key.span().start),
                 _ if SECTIONS.contains(&name) => {
                     let hint = format!("write [{name}] on a line of its own, and its keys below");
                     self.error(key.span().start, format!("{name} is a section, not a key"), hint);
                 }
                 _ => self.key_outside(name, key.span().start),
+            }
+        }
+    }
+
+    /// `[fence]` has keys of its own.
+    fn fence(&mut self, at: usize, table: &DeTable<'_>) {
+        let look = self.reading.looks_at_this_machine();
+        match fence::read(at, table, self.reading.folder(), look) {
+            Ok(fences) => self.reading.draft.rest.fence = Some(fences),
+            Err(faults) => {
+                faults.into_iter().for_each(|fault| self.error(fault.at, fault.message, fault.hint))
             }
         }
     }
@@ -200,7 +216,10 @@ impl TomlReader<'_> {
             "this is a section of the classic koi.conf: `koi config convert` turns one into koi.toml"
                 .to_owned()
         } else {
-            format!("the sections are: {} [{GROUPS}.NAME]", SECTIONS.map(|s| format!("[{s}]")).join(" "))
+            format!(
+                "the sections are: {} [{GROUPS}.NAME] [{FENCE}]",
+                SECTIONS.map(|s| format!("[{s}]")).join(" ")
+            )
         };
         self.error(at, format!("unknown section [{}]; did you mean [{nearest}]?", excerpt_name(name)), hint);
     }

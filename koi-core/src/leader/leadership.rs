@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::elector::election::Ballot;
 use crate::group::GroupName;
 use crate::io::{Answered, CommandId};
+use crate::leader::fence::Fencing;
 use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
 use crate::leader::writes::WriteQueue;
@@ -42,6 +43,8 @@ pub(crate) struct Leadership {
     reclaim: Option<Reclaim>,
     /// What its decisions about masterships build on.
     placements: Placements,
+    /// The fence of another node that it runs (R12).
+    fencing: Fencing,
     /// R16: the newest record of its voters, while attributes that it names are not here yet.
     adopting: Option<Record>,
     /// Writes of attributes that are not made yet.
@@ -78,6 +81,7 @@ impl Leadership {
             commands: VecDeque::new(),
             reclaim: None,
             placements: Placements::new(term, inherited, cold),
+            fencing: Fencing::default(),
             adopting: None,
             writes: WriteQueue::default(),
         }
@@ -141,6 +145,16 @@ impl Leadership {
     /// The same of all groups.
     pub(crate) fn placements_mut(&mut self) -> &mut Placements {
         &mut self.placements
+    }
+
+    /// The fence of another node that it runs.
+    pub(crate) fn fencing(&self) -> &Fencing {
+        &self.fencing
+    }
+
+    /// The same, for whoever runs it.
+    pub(crate) fn fencing_mut(&mut self) -> &mut Fencing {
+        &mut self.fencing
     }
 
     /// Its timers, but for the end of the leadership.

@@ -2,6 +2,7 @@
 //! be written.
 
 pub(crate) mod choice;
+pub(crate) mod fence;
 pub(crate) mod hearing;
 pub(crate) mod leadership;
 pub(crate) mod masterships;

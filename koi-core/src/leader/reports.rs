@@ -32,6 +32,13 @@ pub(crate) struct GroupReport<'a> {
     pub(crate) uptime: Duration,
 }
 
+impl GroupReport<'_> {
+    /// R7: its status calls something promoted, and no mastership ever gave it the right to that.
+    pub(crate) fn is_unbidden(&self) -> bool {
+        self.summary.unclean && self.summary.suspect && self.summary.holds.is_none()
+    }
+}
+
 impl RunnerReport {
     /// What it says of this group; none: the node does not run it.
     pub(crate) fn about(&self, group: &GroupName) -> Option<GroupReport<'_>> {

@@ -131,6 +131,8 @@ pub const RULES: u16 = ATTRIBUTES_RULE;
 pub const MEMBERS_RULE: u16 = 13;
 /// R14: a cluster may have several groups of services, each with a master of its own.
 pub const GROUPS_RULE: u16 = 14;
+/// R12: the record says which node is being fenced. It came after R14.
+pub const FENCES_RULE: u16 = 15;
 /// R16: the record names states of attributes, which whoever has it has too.
 pub const ATTRIBUTES_RULE: u16 = 16;
 

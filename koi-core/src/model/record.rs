@@ -6,6 +6,7 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use crate::attributes::{Attributes, AttributesCopy, AttributesVersion};
+use crate::fence::FenceIntent;
 use crate::group::GroupName;
 use crate::limits;
 use crate::message::{ATTRIBUTES_RULE, GROUPS_RULE};
@@ -34,6 +35,8 @@ pub struct Record {
     pub needs: u16,
     /// A koi that knows groups has proposed it, and no older koi has kept it since: an older one drops this mark with what it does not know.
     pub whole: bool,
+    /// The fence of another node that is under way (R12); one at a time.
+    pub fence: Option<FenceIntent>,
     /// The newest rule that the koi knew which has proposed it, as [`crate::message::RULES`], if that is R16 or later; 0: it is older, or an older one
     /// has kept it since.
     pub known: u16,
@@ -137,6 +140,8 @@ struct WireRecord {
     #[n(13)]
     #[cbor(default, with = "sparse", has_nil)]
     whole: bool,
+    #[n(14)]
+    fence: Option<FenceIntent>,
     #[n(15)]
     #[cbor(default, with = "sparse", has_nil)]
     known: u16,
@@ -150,8 +155,19 @@ impl<C> Encode<C> for Record {
         e: &mut minicbor::Encoder<W>,
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, known } =
-            self.clone();
+        let Record {
+            version,
+            main,
+            others,
+            maintenance,
+            last_epoch,
+            members,
+            change,
+            needs,
+            whole,
+            fence,
+            known,
+        } = self.clone();
         let GroupRecord { master, target, manual, stopped, promoted, previous, attributes } = main;
         let wire = WireRecord {
             version,
@@ -168,6 +184,7 @@ impl<C> Encode<C> for Record {
             others,
             needs,
             whole,
+            fence,
             known,
             attributes,
         };
@@ -188,9 +205,21 @@ impl<'b, C> Decode<'b, C> for Record {
             ));
         }
         others.retain(|_, group| *group != UNKNOWN);
-        let (members, change, needs, whole) = (wire.members, wire.change, wire.needs, wire.whole);
-        let known = wire.known;
-        Ok(Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, known })
+        let (members, change, needs) = (wire.members, wire.change, wire.needs);
+        let (whole, fence, known) = (wire.whole, wire.fence, wire.known);
+        Ok(Record {
+            version,
+            main,
+            others,
+            maintenance,
+            last_epoch,
+            members,
+            change,
+            needs,
+            whole,
+            fence,
+            known,
+        })
     }
 }
 

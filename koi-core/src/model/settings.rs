@@ -63,6 +63,8 @@ pub struct Settings {
     /// Where the masters of groups are wanted (R15); a group that is not in it has the defaults.
     /// [`crate::placing::check_placements`] has passed it.
     pub placement: BTreeMap<GroupName, GroupPlacement>,
+    /// The nodes that a leader can turn off, by name, and how long that may take (R12). Empty: none.
+    pub fences: BTreeMap<String, Duration>,
 }
 
 impl Settings {

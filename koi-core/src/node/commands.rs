@@ -13,7 +13,7 @@ use crate::reason::{NotNowReason, UnsafeReason};
 use crate::record::{GroupRecord, MasterEntry, Record, StateOrigin};
 use crate::types::{NodeId, NodeState};
 
-type Change = Result<(Record, Answered), CommandError>;
+pub(crate) type Change = Result<(Record, Answered), CommandError>;
 type GroupChange = Result<(GroupRecord, Answered), CommandError>;
 
 impl CommandHandler<'_> {
@@ -25,6 +25,7 @@ impl CommandHandler<'_> {
             Command::WriteAttribute { epoch, change } => return self.write(id, group, epoch, change),
             Command::ForceAttribute(change) => return self.force(id, group, change),
             Command::Promote { node, dry_run: true } => self.node().group(group).rehearse(&node),
+            Command::Fence { node, dry_run: true } => self.node().rehearse_fence(&node),
             Command::Promote { .. }
             | Command::Demote
             | Command::Elect
@@ -32,6 +33,7 @@ impl CommandHandler<'_> {
             | Command::Stop(_)
             | Command::Maintenance(_)
             | Command::ConfirmDown(_)
+            | Command::Fence { .. }
             | Command::Electors(_) => return self.change(id, group, command),
         };
         self.ctx.effect(Effect::Answer { id, result });
@@ -50,7 +52,8 @@ impl CommandHandler<'_> {
         let maintenance_off = command == Command::Maintenance(false);
         match self.node().changed(group, command) {
             Err(refusal) => self.ctx.effect(Effect::Answer { id, result: Err(refusal) }),
-            Ok((record, answered)) => {
+            Ok((mut record, answered)) => {
+                self.number_fence(&mut record);
                 self.ctx.event_of(group, Event::Commanded { what: answered.message.clone() });
                 let Some(lead) = self.lead else { return };
                 if record != self.durable.record {
@@ -123,6 +126,7 @@ impl NodeRef<'_> {
                 Ok((next, said(format!("maintenance mode is {word}"))))
             }
             Command::ConfirmDown(node) => self.confirm_down(&node),
+            Command::Fence { node, .. } => self.fence_by_hand(&node),
             Command::Electors(change) => self.change_electors(&change),
             Command::Bootstrap { .. }
             | Command::Recover
@@ -190,7 +194,7 @@ impl NodeRef<'_> {
 
     /// The node that `koi confirm-down` means. A name is first of all that of the master which the cluster waits for, though its machine was
     /// replaced under the same name, or this leader never heard it.
-    fn resolve_dead(&self, node: &str) -> Result<NodeId, CommandError> {
+    pub(crate) fn resolve_dead(&self, node: &str) -> Result<NodeId, CommandError> {
         let awaited = |(group, master): &(&GroupName, &MasterEntry)| {
             let called = master.name == node || master.node.to_string() == node;
             called && !self.group(group).speaks_for(master)

@@ -116,6 +116,7 @@ impl Node {
             }
             Input::Armed(armed) => self.runners.note_armed(&armed),
             Input::Guarded(guarded) => self.runners.note_guarded(&guarded),
+            Input::FenceEnded { id, outcome } => self.leadership_handler().fence_ended(id, outcome),
             Input::Configure(settings) => self.configure(*settings),
             Input::Shutdown => self.leaving.begin(),
             Input::Tick => {}

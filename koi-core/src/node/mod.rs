@@ -10,6 +10,7 @@ mod attributes;
 mod commands;
 mod contact;
 mod elections;
+mod fencing;
 mod group_ref;
 mod handlers;
 mod inputs;

@@ -30,6 +30,16 @@ pub enum Concern {
     Missing {
         node: String,
     },
+    /// Its fence has failed, and how often; what it said.
+    FenceFailed {
+        node: String,
+        times: u32,
+        why: String,
+    },
+    /// Fences are configured, and these electors have not said that they know them (R12).
+    FencesUnknown {
+        nodes: Vec<String>,
+    },
     Unclean {
         node: String,
     },
@@ -160,6 +170,8 @@ impl Concern {
             | Concern::Missing { .. }
             | Concern::Unclean { .. } => false,
             Concern::ElectorsMissing { .. }
+            | Concern::FenceFailed { .. }
+            | Concern::FencesUnknown { .. }
             | Concern::NoMember { .. }
             | Concern::ElectorsDiffer { .. }
             | Concern::ElectorsNamedOtherwise { .. }
@@ -197,6 +209,18 @@ impl fmt::Display for Concern {
             Concern::Waiting => write!(f, "the next step waits for something"),
             Concern::Failed { node } => write!(f, "{node} has failed"),
             Concern::Missing { node } => write!(f, "{node} is missing"),
+            Concern::FenceFailed { node, times, why } => {
+                let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+                write!(
+                    f,
+                    "the fence of {node} has failed {often} of late, and nobody is promoted for that: {why}"
+                )
+            }
+            Concern::FencesUnknown { nodes } => write!(
+                f,
+                "no node is fenced before every elector knows fences, and these have not said so: {}",
+                nodes.join(", ")
+            ),
             Concern::Unclean { node } => write!(f, "{node} is unclean"),
             Concern::ElectorsMissing { missing, configured, names } if names.is_empty() => {
                 write!(f, "{missing} of {configured} electors are missing")

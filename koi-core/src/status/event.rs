@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::group::GroupName;
 use crate::io::HookEnd;
 use crate::reason::{
-    DropReason, GraceOver, IneligibleReason, NodeFailure, ServiceFailure, StepDownReason, TakeDownReason,
-    WarnReason,
+    DropReason, FenceCause, GraceOver, IneligibleReason, NodeFailure, ServiceFailure, StepDownReason,
+    TakeDownReason, WarnReason,
 };
 use crate::types::{Epoch, Hook, NodeState, ServiceState, Session, Term};
 
@@ -19,6 +20,25 @@ pub enum Level {
     Warning,
     /// Someone should look now.
     Error,
+}
+
+/// A mastership that is over once its node is off (R12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FencedMastership {
+    /// Its group.
+    pub group: GroupName,
+    /// Its number.
+    pub epoch: Epoch,
+}
+
+/// What a fence is about, behind a sentence.
+struct Meant<'a>(&'a [FencedMastership]);
+
+impl fmt::Display for Meant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meant: Vec<String> = self.0.iter().map(|m| format!("{} epoch {}", m.group, m.epoch.0)).collect();
+        if meant.is_empty() { Ok(()) } else { write!(f, " ({})", meant.join(", ")) }
+    }
 }
 
 /// Something that happened, as this node saw it. Nodes are named by their names.
@@ -54,6 +74,9 @@ pub enum Event {
     Restarted { service: String, took: Duration },
     Unclean { service: String },
     Fenced { reason: GraceOver },
+    FenceBegun { node: String, cause: FenceCause, masterships: Vec<FencedMastership> },
+    FenceDone { node: String, masterships: Vec<FencedMastership> },
+    FenceFailed { node: String, why: String, again_in: Option<Duration> },
     Maintenance { on: bool },
     Manual { on: bool },
     NewCluster { electors: Vec<String> },
@@ -99,6 +122,9 @@ impl Event {
             Event::Restarted { .. } => "restarted",
             Event::Unclean { .. } => "unclean",
             Event::Fenced { .. } => "fenced",
+            Event::FenceBegun { .. } => "fence-begun",
+            Event::FenceDone { .. } => "fence-done",
+            Event::FenceFailed { .. } => "fence-failed",
             Event::Maintenance { .. } => "maintenance",
             Event::Manual { .. } => "manual",
             Event::NewCluster { .. } => "new-cluster",
@@ -120,6 +146,7 @@ impl Event {
             | Event::Barred { .. }
             | Event::Unclean { .. }
             | Event::SameId { .. }
+            | Event::FenceFailed { .. }
             | Event::Fenced { .. } => Level::Error,
             Event::LeaderLost { .. }
             | Event::LeaseLost { .. }
@@ -131,6 +158,8 @@ impl Event {
             | Event::TargetDropped { .. }
             | Event::Restored { .. }
             | Event::TakingDown { .. }
+            | Event::FenceBegun { .. }
+            | Event::FenceDone { .. }
             | Event::Warned { .. } => Level::Warning,
             // Nobody is left who could demote or stop it.
             Event::ServiceGone { was, .. } if *was > ServiceState::Stopped => Level::Warning,
@@ -239,6 +268,23 @@ impl fmt::Display for Event {
                  or `koi confirm-down` said of this node"
             ),
             Event::Fenced { reason } => write!(f, "this node is to be fenced: {reason}"),
+            Event::FenceBegun { node, cause, masterships } => {
+                write!(f, "{node} is being turned off by its fence: {cause}{}", Meant(masterships))
+            }
+            Event::FenceDone { node, masterships } => {
+                write!(
+                    f,
+                    "the fence has turned {node} off, and has seen that it is off{}",
+                    Meant(masterships)
+                )
+            }
+            Event::FenceFailed { node, why, again_in } => {
+                write!(f, "the fence of {node} has failed: {why}; nobody is promoted for that")?;
+                match again_in {
+                    Some(again_in) => write!(f, ", and it is tried again in {} s", again_in.as_secs()),
+                    None => f.write_str("; `koi fence` tries it again"),
+                }
+            }
             Event::Maintenance { on: true } => f.write_str("maintenance mode is on: no hook runs"),
             Event::Maintenance { on: false } => f.write_str("maintenance mode is off"),
             Event::Manual { on: true } => {

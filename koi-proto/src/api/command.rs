@@ -17,6 +17,16 @@ pub struct Promote {
     pub scope: Scope,
 }
 
+/// `POST /v1/fence`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fence {
+    /// Name or UUID.
+    pub node: String,
+    /// Only say what would happen.
+    pub dry_run: bool,
+}
+
 /// A command for one node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

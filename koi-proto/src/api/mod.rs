@@ -10,6 +10,7 @@
 //! | `POST /v1/groups/GROUP/promote`, `demote`, `elect`, `start`, `stop`, `recover` | as without `groups/GROUP` | [`Done`]; a koid that knows no groups does nothing |
 //! | `POST /v1/reconfigure` | [`Reconfigure`] | [`Done`] |
 //! | `POST /v1/confirm-down` | [`OnNode`], the node required | [`Done`] |
+//! | `POST /v1/fence` | [`Fence`] | [`Done`] |
 //! | `POST /v1/maintenance` | [`Maintenance`] | [`Done`] |
 //! | `GET /v1/electors` | | [`Electors`] |
 //! | `POST /v1/electors` | [`ElectorsChange`] | [`Done`] |
@@ -45,7 +46,7 @@ mod waiting;
 mod word;
 
 pub use attribute::{AttributesState, GroupAttributes, WriteAttribute};
-pub use command::{Done, Maintenance, OnNode, Promote, Reconfigure};
+pub use command::{Done, Fence, Maintenance, OnNode, Promote, Reconfigure};
 pub use drill::{CRASH_AFTER, Drill, DrillAction};
 pub use electors::{Bootstrap, Elector, Electors, ElectorsChange, Membership};
 pub use error::{ApiError, ErrorBody, ErrorCode};

@@ -77,6 +77,8 @@ words! {
         NowhereElse = "nowhere-else",
         /// The master is to be demoted, after that of a group that goes together with this one (R15).
         FollowerFirst = "follower-first",
+        /// A node is being turned off by its fence (R12).
+        Fencing = "fencing",
         /// No runner reports.
         NoRunner = "no-runner",
         /// No runner can be promoted.

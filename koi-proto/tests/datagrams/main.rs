@@ -31,12 +31,21 @@ fn open_with(sealer: &Sealer, datagram: &[u8]) -> Result<Message, OpenError> {
     }
 }
 
+/// The message in these datagrams.
+fn put_together(datagrams: &[Vec<u8>]) -> Option<Message> {
+    let mut assembler = Assembler::new();
+    datagrams.iter().fold(None, |_, datagram| match sealer().open(datagram).unwrap() {
+        Opened::Message(message) => Some(*message),
+        Opened::Part(part) => assembler.take(part).unwrap(),
+    })
+}
+
 proptest! {
     #[test]
     fn every_message_comes_through_whole_and_fits(message in messages::any_message()) {
-        let datagram = sealer().seal(&message).unwrap();
-        prop_assert!(datagram.len() <= DATAGRAM_BYTES);
-        prop_assert_eq!(open(&datagram), Ok(message));
+        let datagrams = sealer().seal_whole(&message).unwrap();
+        prop_assert!(datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM_BYTES));
+        prop_assert_eq!(put_together(&datagrams), Some(message));
     }
 
     #[test]
@@ -71,6 +80,18 @@ fn the_largest_message_of_every_kind_fits() {
         println!("{:5} bytes: {:.30}", datagram.len(), format!("{:?}", message.body));
         assert!(datagram.len() <= DATAGRAM_BYTES);
         assert_eq!(open(&datagram), Ok(message));
+    }
+}
+
+/// A fence is in the record for a minute, and all that is in it is at its longest here.
+#[test]
+fn while_a_node_is_fenced_the_largest_message_goes_in_two_parts_at_most() {
+    let messages = messages::largest_while_fencing();
+    assert_eq!(messages.len(), 4);
+    for message in messages {
+        let datagrams = sealer().seal_whole(&message).unwrap();
+        assert!(datagrams.len() <= 2 && datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM_BYTES));
+        assert_eq!(put_together(&datagrams), Some(message));
     }
 }
 

@@ -8,6 +8,7 @@ use koi_core::attributes::{
     AttributeChange, AttributeWrite, Attributes, AttributesCopy, AttributesVersion, AttributesWanted,
     GroupAttributes, WriteNumber, WriteRefusal, WriteRefused,
 };
+use koi_core::fence::FenceIntent;
 use koi_core::group::GroupName;
 use koi_core::limits;
 use koi_core::message::{
@@ -104,14 +105,24 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn fence()(
+        node in node(), session in session(), epochs in btree_set(epoch(), 0..=1), limit in span(), term in term(), number: u64,
+        name in text(limits::NAME_BYTES)
+    ) -> FenceIntent {
+        FenceIntent { node, session, epochs, limit, term, number, name }
+    }
+}
+
+prop_compose! {
     fn record()(
         version in version(), main in group_record(),
         maintenance: bool, last_epoch in epoch(), members in btree_set(node(), 0..=limits::MEMBERS),
-        add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool, known: u16
+        add in option::of(node()), remove in option::of(node()), needs: u16, whole: bool,
+        fence in option::of(fence()), known: u16
     ) -> Record {
         let change = Some(MemberChange { add, remove }).filter(|_| main.manual);
         let others = BTreeMap::new();
-        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, known }
+        Record { version, main, others, maintenance, last_epoch, members, change, needs, whole, fence, known }
     }
 }
 
@@ -422,6 +433,19 @@ fn largest_record() -> Record {
     }
 }
 
+/// Of one mastership: a node has no more in a cluster with one group.
+fn largest_fence() -> FenceIntent {
+    FenceIntent {
+        node: NodeId(u128::MAX),
+        session: SESSION,
+        epochs: BTreeSet::from([Epoch(u64::MAX)]),
+        limit: LONGEST,
+        term: Term(u64::MAX),
+        number: u64::MAX,
+        name: "n".repeat(limits::NAME_BYTES),
+    }
+}
+
 fn largest_members() -> BTreeSet<NodeId> {
     (0..limits::MEMBERS as u128).map(|n| NodeId(u128::MAX - n)).collect()
 }
@@ -470,7 +494,7 @@ fn longest_names() -> impl Iterator<Item = GroupName> {
 
 /// The largest messages of those kinds that grow with the number of groups.
 pub(crate) fn largest_of_many_groups() -> Vec<Message> {
-    let mut record = largest_record();
+    let mut record = Record { fence: Some(largest_fence()), ..largest_record() };
     record.main.attributes = Some(AttributesVersion { changed: VERSION, written: WRITE });
     record.others = longest_names().map(|name| (name, record.main.clone())).collect();
     let mut summary = largest_summary();
@@ -517,6 +541,22 @@ fn longest_address() -> Option<SocketAddr> {
 }
 
 /// The largest message of every kind that can grow, of a cluster with one group.
+/// What carries the record, while a node is fenced.
+pub(crate) fn largest_while_fencing() -> Vec<Message> {
+    let mut all = largest();
+    all.retain_mut(|message| {
+        let record = match &mut message.body {
+            Body::Heartbeat(heartbeat) => Some(&mut heartbeat.record),
+            Body::Answer(answer) => answer.record.as_mut(),
+            Body::PreVoteAnswer(answer) => answer.record.as_mut(),
+            Body::Vote(vote) => Some(&mut vote.record),
+            _ => None,
+        };
+        record.map(|record| record.fence = Some(largest_fence())).is_some()
+    });
+    all
+}
+
 pub(crate) fn largest() -> Vec<Message> {
     let (info, record, term) = (largest_card(), largest_record(), Term(u64::MAX));
     let bodies = [

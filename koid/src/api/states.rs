@@ -88,6 +88,7 @@ pub(crate) fn wait_reason(reason: &WaitReason) -> api::WaitReason {
         WaitReason::MasterSilent { .. } => api::WaitReason::MasterSilent,
         WaitReason::RestartedUnclean { .. } => api::WaitReason::RestartedUnclean,
         WaitReason::RestartedTakesDown { .. } => api::WaitReason::RestartedTakesDown,
+        WaitReason::Fencing { .. } => api::WaitReason::Fencing,
         WaitReason::DemotedByHand => api::WaitReason::DemotedByHand,
         WaitReason::NoReportYet { .. } => api::WaitReason::NoReportYet,
         WaitReason::StartElectorsUnknown => api::WaitReason::StartElectorsUnknown,

@@ -58,6 +58,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
         newest_epoch: koi_plugin_api::NewestEpoch::default(),
         board: writer,
         orders,
+        fences: mpsc::unbounded_channel().0,
     })
     .unwrap();
     let timeout = Duration::from_secs(15);

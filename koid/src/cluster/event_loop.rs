@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::handle::{Cluster, CommandScope, REQUESTS, Request, RequestError, Snapshot};
 use super::transport::{Transport, Wire};
 use crate::attributes::board::BoardWriter;
+use crate::fence::executor::FenceOrder;
 use crate::guardian_client::client::Guardian;
 use crate::hooks::executor::HookCommand;
-use crate::os::fence;
+use crate::os::fence as own_fence;
 use crate::os::sys::{self, BootTimer};
 use crate::reporting::events::EventHub;
 use crate::storage::writer::{Disk, WriteOutcome, Writer};
@@ -42,6 +43,8 @@ pub(crate) struct LoopParts<D> {
     pub(crate) guardian: Guardian,
     /// Bounded by the core, which has at most `services.max_parallel` hooks running.
     pub(crate) orders: mpsc::UnboundedSender<HookCommand>,
+    /// Bounded by the core, which has one at a time.
+    pub(crate) fences: mpsc::UnboundedSender<FenceOrder>,
     /// For handlers that ask.
     pub(crate) newest_epoch: NewestEpoch,
     /// Shows what the attributes say.
@@ -102,6 +105,7 @@ struct EventLoop {
     inbox: mpsc::Receiver<Request>,
     writer: Writer,
     orders: mpsc::UnboundedSender<HookCommand>,
+    fences: mpsc::UnboundedSender<FenceOrder>,
     hub: EventHub,
     guardian: Guardian,
     /// A service has moved, and the guardian has not been told.
@@ -151,6 +155,7 @@ impl EventLoop {
             inbox,
             writer,
             orders: parts.orders,
+            fences: parts.fences,
             hub: parts.hub,
             guardian: parts.guardian,
             moved: true,
@@ -320,7 +325,10 @@ impl EventLoop {
                     matches!(event, ServiceChanged { .. } | ServiceFound { .. } | ServiceGone { .. });
                 self.hub.push(&self.name, &group, &event);
             }
-            Effect::Fence { reason } => fence::fence(self.fence, &reason),
+            Effect::Fence { reason } => own_fence::fence(self.fence, &reason),
+            // Whoever runs fences ends only after this loop.
+            Effect::FenceNode(run) => _ = self.fences.send(FenceOrder::Run(run)),
+            Effect::EndFence(id) => _ = self.fences.send(FenceOrder::End(id)),
             Effect::Finished => self.finished = true,
             Effect::CountUp { beyond } => {
                 self.writer.count_up(beyond);

@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::config::current::ActiveConfig;
 use crate::config::exposure;
 use crate::config::load;
+use crate::fence::trial;
 use crate::reporting::say;
 use crate::services::discovery::{KnownGroups, discover_all};
 use crate::services::plugins::sources;
@@ -64,9 +65,24 @@ fn check(args: &Args) -> (Report, String) {
     if let Err(exposed) = exposure::refuse_state(&loaded.config.node.state_dir) {
         report.problem(exposed);
     }
+    check_fences(&loaded, &mut report);
     let services = check_services(&loaded.config, &loaded.path, &mut report);
     let last = last_line(&report, Some(&loaded), services);
     (report, last)
+}
+
+/// Whether the device of each fence can be reached from here. It may be back before it is needed.
+fn check_fences(loaded: &Loaded, report: &mut Report) {
+    let Some(fences) = &loaded.config.fence else { return };
+    match trial::try_all(fences) {
+        Ok(wrong) => wrong.into_iter().for_each(|(node, error)| {
+            report.warning(format_args!(
+                "{}: the fence of {node} does not work now: {error}",
+                loaded.path.display()
+            ));
+        }),
+        Err(error) => report.warning(format_args!("{}: no fence was tried: {error}", loaded.path.display())),
+    }
 }
 
 /// The number of services.

@@ -144,6 +144,9 @@ pub(crate) fn exposures(file: &Path, config: &Config, registry: Option<&Registry
     if let Some(folder) = config.node.socket.parent() {
         told.look(folder);
     }
+    if let Some(fence) = &config.fence {
+        told.look(fence.how.program());
+    }
     for dir in &config.plugins.dirs {
         told.look_into(dir, |told, path| {
             if path.extension().is_some_and(|e| e == "so" || e == "wasm") {
@@ -171,6 +174,9 @@ pub(crate) fn exposures(file: &Path, config: &Config, registry: Option<&Registry
 #[cfg(test)]
 mod tests {
     use std::fs::{create_dir_all, set_permissions, write};
+    use std::time::Duration;
+
+    use koi_config::{FenceMethod, Fences};
 
     use super::*;
     use crate::testing::config;
@@ -272,6 +278,13 @@ mod tests {
             said.contains(&format!("{} may be changed", elsewhere.display())),
             "a link leads there: {said}"
         );
+        let program = folder.path().join("fence");
+        write(&program, "").unwrap();
+        mode(&program, 0o757);
+        let how = FenceMethod::Command(vec![program.display().to_string()]);
+        let fence = Some(Fences { how, timeout: Duration::from_secs(60), nodes: BTreeMap::new() });
+        let said = exposures(&file, &Config { fence, ..config.clone() }, None).join("\n");
+        assert!(said.contains(&format!("{} may be changed", program.display())), "koid runs it: {said}");
         mode(&config.services.folder, 0o777);
         let said = exposures(&file, &config, None).join("\n");
         assert!(!said.contains("10-web"), "in an open folder anything may be: {said}");

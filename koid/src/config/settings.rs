@@ -1,5 +1,8 @@
 //! What the configuration says, in the words of the core.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use koi_config::{Config, Electors, Fence, OnStopFailure, Quorum};
 use koi_core::settings::{self as core, Settings};
 
@@ -35,7 +38,14 @@ pub(crate) fn for_core(config: &Config) -> Settings {
         arms: config.node.fence == Fence::Watchdog,
         groups: config.groups.keys().filter(|name| !name.is_main()).cloned().collect(),
         placement: config.groups.iter().map(|(name, group)| (name.clone(), group.placement())).collect(),
+        fences: fences(config),
     }
+}
+
+/// The nodes that can be turned off, and how long that may take.
+fn fences(config: &Config) -> BTreeMap<String, Duration> {
+    let fences = config.fence.iter();
+    fences.flat_map(|f| f.nodes.keys().map(|name| (name.clone(), f.timeout))).collect()
 }
 
 /// How many electors must agree; zero: quorum is off.

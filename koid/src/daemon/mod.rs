@@ -25,6 +25,7 @@ use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::handle::Cluster;
 use crate::config::current::{ActiveConfig, SharedConfig};
 use crate::config::{exposure, load, settings};
+use crate::fence::executor::FenceExecutor;
 use crate::guardian_client::client::{Guardian, GuardianReport};
 use crate::hooks::identity::NodeIdentity;
 use crate::os::sys;
@@ -96,6 +97,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     );
     let hub = EventHub::new();
     let (orders, hooks_wanted) = mpsc::unbounded_channel();
+    let (fences, fences_wanted) = mpsc::unbounded_channel();
     let newest_epoch = NewestEpoch::default();
     let (id, session) = (opened.id, opened.session);
     let (heard, hearing) = mpsc::unbounded_channel();
@@ -117,6 +119,7 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
         hub: hub.clone(),
         guardian: guardian.clone(),
         orders,
+        fences,
         newest_epoch: newest_epoch.clone(),
         board: writer,
     })?;
@@ -125,6 +128,13 @@ fn start(args: &Args, loaded: koi_config::Loaded) -> Result<ExitCode, Fatal> {
     let (scan_trigger, scan_requests) = ScanTrigger::new();
     let plugins = Plugins::new(config, &loaded.path);
     let shared = SharedConfig::new(current);
+    let executor = FenceExecutor {
+        orders: fences_wanted,
+        shared: shared.clone(),
+        cluster: cluster.clone(),
+        guardian: guardian.clone(),
+    };
+    runtime.spawn(executor.run());
     let reload = Reloader {
         path: loaded.path,
         name: args.name.clone(),

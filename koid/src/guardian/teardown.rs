@@ -261,6 +261,8 @@ fn carry_out(effect: Effect, orders: &mpsc::UnboundedSender<HookCommand>) {
         | Effect::Persist { .. }
         | Effect::Answer { .. }
         | Effect::Fence { .. }
+        | Effect::FenceNode(_)
+        | Effect::EndFence(_)
         | Effect::CountUp { .. }
         | Effect::Finished => {}
     }

@@ -1,7 +1,9 @@
 //! Several groups: sets of services that are promoted together, each with a master of its own (R14).
 
+use std::fs;
+
 use koi_cluster_tests::{Builder, Cluster, Service};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 
 fn builder() -> Builder {
     let service = Service::recorded;
@@ -30,7 +32,7 @@ fn each_group_has_a_master_and_fails_over_by_itself() {
     let before = cluster.hooks().count();
     // The service of one group fails.
     let path = cluster.node(&www).group_folder("web").join("20-www/status-code");
-    std::fs::write(path, "1 gone\n").expect("a file can be written");
+    fs::write(path, "1 gone\n").expect("a file can be written");
     let next = other_master_of(&cluster, "web", &www);
     let since = cluster.hooks().since(before);
     assert!(since.ended(&www, "www:demote") < since.began(&next, "www:promote"), "{since}");
@@ -83,4 +85,31 @@ fn a_group_that_is_configured_no_more_is_taken_down_and_its_service_may_move() {
     };
     cluster.wait_for("it is promoted with main", promoted);
     cluster.wait_well();
+}
+
+/// Whose koid and guardian both died has left its service promoted, and what takes it down is noted. The note stays while nobody can look.
+#[test]
+fn a_folder_that_is_away_when_koid_starts_takes_no_note_of_what_was_left_promoted() {
+    let cluster = builder().start();
+    cluster.wait_healthy();
+    let master = master_of(&cluster, "web");
+    let node = cluster.node(&master);
+    let notes = || fs::read_to_string(node.state_dir.join("plugins/pins.json")).unwrap_or_default();
+    cluster.wait_for("what takes the service down is noted", |_| notes().contains("\"www\""));
+    let guardian = node.guardian().expect("koid has a guardian");
+    kill(guardian, Signal::SIGKILL).expect("the guardian runs");
+    node.kill();
+
+    let (folder, aside) = (node.group_folder("web"), node.folder.join("aside"));
+    fs::rename(&folder, &aside).expect("a folder can be moved");
+    node.start();
+    cluster.wait_log(&master, &["of the group web isn't there; create it"]);
+    assert!(notes().contains("\"www\""), "{}", notes());
+
+    fs::rename(&aside, &folder).expect("a folder can be moved");
+    node.order(&["reconfigure"]).exits(0);
+    cluster.wait_for("the service is known again", |c| {
+        c.status_of(&master).and_then(|node| node.services).into_iter().flatten().any(|s| s.name == "www")
+    });
+    assert!(notes().contains("\"www\""), "{}", notes());
 }

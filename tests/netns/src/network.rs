@@ -46,7 +46,8 @@ impl Network {
         run("ip", &["-n", &name, "link", "set", "eth0", "up"])
     }
 
-    fn bridge(&self) -> String {
+    /// The namespace with the bridge.
+    pub(crate) fn bridge(&self) -> String {
         format!("{}-bridge", self.prefix)
     }
 

@@ -271,6 +271,11 @@ impl World {
         cut
     }
 
+    /// The namespace with the bridge; a node's port on it is `node` and its number.
+    pub fn bridge(&self) -> String {
+        self.network.bridge()
+    }
+
     /// Adds a line to the hook log.
     fn write(&self, line: &str) {
         let log = OpenOptions::new().append(true).create(true).open(self.cluster.folder().join("hooks"));

@@ -7,7 +7,7 @@ use koi_cluster_tests::{Cluster, Node};
 use koi_proto::api::{Event, Status};
 
 /// What only happens when a lease, a heartbeat or a mastership has suffered.
-const DISTURBANCES: [&str; 16] = [
+const DISTURBANCES: [&str; 18] = [
     "leader-elected",
     "leader-lost",
     "leadership-gained",
@@ -23,6 +23,8 @@ const DISTURBANCES: [&str; 16] = [
     "taking-down",
     "unclean",
     "fenced",
+    "fence-begun",
+    "fence-failed",
     "slow-demote",
 ];
 

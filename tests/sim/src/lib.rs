@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod fences;
 pub mod invariants;
 pub mod machine;
 pub mod members;

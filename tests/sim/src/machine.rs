@@ -6,6 +6,7 @@ mod disk;
 mod service;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use koi_core::Node;
 use koi_core::group::GroupName;
@@ -63,6 +64,8 @@ pub struct Machine {
     pub services: BTreeMap<String, Real>,
     /// How it is configured.
     pub settings: Settings,
+    /// The nodes that its configuration can turn off; a koi that knows no groups does not read that.
+    pub fences: BTreeMap<String, Duration>,
 }
 
 impl Machine {
@@ -99,7 +102,15 @@ impl Machine {
             services: folders.iter().flat_map(real).collect(),
             folders,
             settings,
+            fences: BTreeMap::new(),
         }
+    }
+
+    /// It can turn these nodes off, if its koi knows how.
+    pub fn configure_fences(&mut self, fences: BTreeMap<String, Duration>) {
+        self.settings.fences =
+            if self.lacks == Some(Lacks::Groups) { BTreeMap::new() } else { fences.clone() };
+        self.fences = fences;
     }
 
     /// The run before this one, if it was one of this machine.
@@ -137,6 +148,7 @@ impl Machine {
         let groupless = lacks == Some(Lacks::Groups);
         let groups = self.folders.keys().filter(|group| !group.is_main() && !groupless);
         self.settings.groups = groups.cloned().collect();
+        self.configure_fences(self.fences.clone());
     }
 
     /// Something is promoted here.

@@ -6,6 +6,7 @@ use koi_core::group::GroupName;
 use koi_core::io::{Command, Input};
 use koi_core::settings::Settings;
 
+use crate::fences;
 use crate::invariants::healing;
 use crate::machine::{Machine, Whim};
 use crate::members;
@@ -53,6 +54,10 @@ fn war(seed: u64) -> Report {
     let groupless = shape.groups > 0 && (seed / 48).is_multiple_of(3);
     world.invariants.watch_places(placed && !downgrades && !groupless);
     let wild_clocks = seed % 16 == 6;
+    let fenced = fences::are_there(seed);
+    if fenced {
+        fences::configure(&mut world);
+    }
     world.wild_clocks = wild_clocks;
     for machine in 0..total {
         if wild_clocks {
@@ -88,6 +93,8 @@ fn war(seed: u64) -> Report {
         world.run_for(calm);
         if downgrades && world.rng().percent(10) {
             downgrade_or_upgrade(&mut world, total);
+        } else if fenced && world.rng().percent(25) {
+            fences::strike(&mut world);
         } else if world.rng().percent(70) {
             strike(&mut world, total);
         } else {
@@ -328,7 +335,9 @@ fn heal(world: &mut World, total: usize, seed: u64) {
         let electors = u16::try_from(total).unwrap_or(u16::MAX);
         let m = &world.machines[machine];
         let (groups, placement) = (m.settings.groups.clone(), m.settings.placement.clone());
-        let usual = Settings { groups, placement, ..usual_settings(machine, electors, m.settings.runner) };
+        let fences = m.settings.fences.clone();
+        let usual =
+            Settings { groups, placement, fences, ..usual_settings(machine, electors, m.settings.runner) };
         world.machines[machine].settings = usual.clone();
         world.say(machine, Input::Configure(Box::new(usual)));
     }

@@ -5,6 +5,7 @@ mod absurd;
 mod daemons;
 mod disks;
 mod effects;
+mod fences;
 mod looks;
 mod network;
 mod places;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, CommandId, Input, ServiceSpec};
-use koi_core::message::Message;
+use koi_core::message::{Body, Message};
 use koi_core::policy::ServicePolicy;
 use koi_core::settings::Settings;
 use koi_core::types::Hook;
@@ -102,6 +103,8 @@ pub struct World {
     ended: BTreeMap<(usize, Hook), u64>,
     /// How many demote hooks have begun.
     pub demotes: u64,
+    /// Devices that turn machines off, at work.
+    devices: Vec<fences::Device>,
     /// Old datagrams that may come again.
     attic: Vec<(usize, Message)>,
 }
@@ -164,6 +167,7 @@ impl World {
             begun: BTreeMap::new(),
             ended: BTreeMap::new(),
             demotes: 0,
+            devices: Vec::new(),
             attic: Vec::new(),
         }
     }
@@ -236,6 +240,9 @@ impl World {
                     None => Some(message),
                 };
                 let Some(message) = message else { return };
+                if let (Body::Report(_), Some(_)) = (&message.body, &message.to) {
+                    self.invariants.heard(to, message.from, message.session);
+                }
                 let input = Input::Received { message, source: None };
                 self.input(to, input);
             }
@@ -245,6 +252,7 @@ impl World {
                     let disk = &mut self.machines[machine].disk;
                     if (life, number) > disk.newest {
                         disk.newest = (life, number);
+                        self.invariants.synced(disk.id, &durable);
                         disk.synced = Some(*durable);
                     }
                     self.input(machine, Input::Persisted { number });
@@ -277,6 +285,8 @@ impl World {
                 self.guardian_part(machine, power, &group, *word);
             }
             Happening::GuardianDone { machine, power, last } => self.guardian_done(machine, power, *last),
+            Happening::FenceStrikes { by, id, target } => self.fence_strikes(by, id, target),
+            Happening::FenceOver { by, life, id, outcome } => self.fence_over(by, life, id, outcome),
             Happening::GuardianChecks { machine, life } => {
                 let m = &self.machines[machine];
                 if m.life == life && m.paused_until > self.now {

@@ -5,6 +5,7 @@ pub(crate) mod chronicle;
 pub(crate) mod drill;
 pub(crate) mod electors;
 pub(crate) mod events;
+pub(crate) mod fence;
 pub(crate) mod operate;
 pub(crate) mod promote;
 pub(crate) mod promotion;

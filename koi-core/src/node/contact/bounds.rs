@@ -20,6 +20,8 @@ const LEAP: u64 = 1 << 32;
 const LEADER_LEASE: Duration = Duration::from_mins(5);
 /// The longest master lease and demote grace together that a configuration may have.
 const HOLD: Duration = Duration::from_mins(70);
+/// The longest that a fence may take by a configuration.
+const FENCE: Duration = Duration::from_hours(1);
 /// The longest demote grace that a configuration may have.
 const GRACE: Duration = Duration::from_hours(1);
 
@@ -32,6 +34,7 @@ pub(crate) enum Implausible {
     LeaderLease(Duration),
     MasterLease(Duration),
     Grace(Duration),
+    Fence(Duration),
 }
 
 impl fmt::Display for Implausible {
@@ -42,6 +45,7 @@ impl fmt::Display for Implausible {
             Implausible::Epoch(epoch) => write!(f, "the epoch {}", epoch.0),
             Implausible::LeaderLease(lease) => write!(f, "a leader lease of {} s", lease.as_secs()),
             Implausible::MasterLease(lease) => write!(f, "a master lease of {} s", lease.as_secs()),
+            Implausible::Fence(limit) => write!(f, "a fence that may take {} s", limit.as_secs()),
             Implausible::Grace(grace) => write!(f, "a demote grace of {} s", grace.as_secs()),
         }
     }
@@ -142,6 +146,10 @@ impl NodeRef<'_> {
         for (_, master) in record.masters() {
             epoch(master.epoch, record.version.term)?;
             at_most(master.hold, HOLD, Implausible::MasterLease)?;
+        }
+        if let Some(fence) = &record.fence {
+            fence.epochs.iter().try_for_each(|e| epoch(*e, record.version.term))?;
+            at_most(fence.limit, FENCE, Implausible::Fence)?;
         }
         Ok(())
     }

@@ -240,7 +240,7 @@ impl ElectionHandler<'_> {
 impl NodeRef<'_> {
     /// Could lead now.
     fn fit(&self) -> bool {
-        self.votes() && !self.leaving.has_begun() && self.now >= self.listen_until
+        self.votes() && !self.leaving.has_begun() && self.now >= self.listen_until && !self.steps_back()
     }
 
     /// When this elector starts a campaign unless it hears a leader before.
@@ -248,6 +248,10 @@ impl NodeRef<'_> {
         let mut due = self.election.may_campaign_at().max(self.listen_until);
         if let Some(leader) = self.following.leader() {
             due = due.max(leader.heard + stretched(leader.lease, DRIFT_PERCENT));
+        }
+        if self.steps_back() {
+            // R12: another one is to lead, if it can.
+            due = due + self.settings.election_timeout() * 10;
         }
         due
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::elector::election::Ballot;
 use crate::elector::members::Quorum;
 use crate::message::{
-    ATTRIBUTES_RULE, Body, GROUPS_RULE, MEMBERS_RULE, NodeInfo, PreVoteAnswer, RequestVote, Vote,
+    ATTRIBUTES_RULE, Body, FENCES_RULE, MEMBERS_RULE, NodeInfo, PreVoteAnswer, RequestVote, Vote,
 };
 use crate::node::node_ref::NodeRef;
 use crate::record::{Record, StateOrigin};
@@ -84,7 +84,7 @@ impl NodeRef<'_> {
     /// R14, R16: a node that knows less than the record needs would lose a part of it: it leads nobody, and its copy is none.
     pub(crate) fn knows_what_is_needed(&self, info: &NodeInfo) -> bool {
         let needed = match self.durable.record.needs {
-            ATTRIBUTES_RULE if mutant!(AttributesForgotten) => GROUPS_RULE,
+            ATTRIBUTES_RULE if mutant!(AttributesForgotten) => FENCES_RULE,
             needed => needed,
         };
         info.rules >= needed || mutant!(GroupsForgotten)

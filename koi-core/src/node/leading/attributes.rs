@@ -181,7 +181,7 @@ impl LeadershipHandler<'_> {
         for write in by_masters.into_values() {
             self.refuse_write(&write, WriteRefusal::Unknown);
         }
-        let nodes = self.node().know_not(ATTRIBUTES_RULE);
+        let nodes = self.node().lacking(ATTRIBUTES_RULE);
         for write in by_operators {
             let result = Err(NotNowReason::AttributesUnknown { nodes: nodes.clone() }.into());
             self.ctx.effect(Effect::Answer { id: write.id, result });

@@ -55,14 +55,14 @@ impl GroupRef<'_> {
         let chosen = self.current_run(but);
         let (id, seen) = self.all_reports().find(|(id, s)| {
             // An unclean node that is not the record's master any more was attested to be down; not one that never was.
-            let attested = s.summary.unclean && !unbidden(s);
+            let attested = s.summary.unclean && !s.is_unbidden();
             (*id != but || Some(s.session) != chosen)
                 && s.summary.maybe_promoted
                 && !attested
                 && self.now.since(s.at) <= hold
         })?;
         let node = self.name_of(id);
-        if unbidden(&seen) {
+        if seen.is_unbidden() {
             let reason = seen.summary.reason.clone();
             return Some(WaitReason::PromotedUnbidden { node, reason });
         }
@@ -109,6 +109,7 @@ impl GroupRef<'_> {
                 // A new master must write its mark (R8). One that is promoted has done so.
                 && (s.unfit.is_none() || s.maybe_promoted)
                 && !self.is_deaf(node)
+                && !self.is_fenced(node)
                 // It must act on a version from after the end of maintenance.
                 && seen.applied >= placement.act_since()
         })
@@ -155,9 +156,4 @@ impl GroupRef<'_> {
         let rivals = others.map(|(id, p)| (id, now.since(p.since))).chain(own);
         rivals.into_iter().all(|(id, up)| precedence(id, up) < precedence(node, uptime))
     }
-}
-
-/// R7: its status calls something promoted, and no mastership ever gave it the right to that.
-fn unbidden(seen: &GroupReport<'_>) -> bool {
-    seen.summary.unclean && seen.summary.suspect && seen.summary.holds.is_none()
 }

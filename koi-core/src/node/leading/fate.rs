@@ -52,7 +52,8 @@ impl<'a> GroupRef<'a> {
         }
         let recent = |seen: &GroupReport<'_>| self.now.since(seen.at) <= self.lately();
         if let Some(seen) = self.report_of(entry.node, entry.session).filter(recent) {
-            let Some(why) = self.reason_to_drop(entry, &seen, record) else { return MasterDecision::Keep };
+            let dropped = self.reason_to_drop(entry, &seen, record).or_else(|| self.makes_way(entry));
+            let Some(why) = dropped else { return MasterDecision::Keep };
             return match self.follower_first(entry, &why) {
                 Some(follower) => {
                     let node = entry.name.clone();

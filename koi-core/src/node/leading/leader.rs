@@ -50,6 +50,7 @@ impl LeadershipHandler<'_> {
     }
 
     pub(crate) fn step_down(&mut self, reason: StepDownReason) {
+        self.drop_fence();
         let Some(lead) = self.lead.take() else { return };
         let term = lead.term();
         for id in lead.into_commands() {
@@ -189,6 +190,7 @@ impl LeadershipHandler<'_> {
         if !votes.is_some_and(|votes| self.node().elects(votes)) {
             return;
         }
+        self.drop_fence();
         let Some(lead) = self.lead else { return };
         let Some(votes) = lead.enter_claimed_term(self.ctx.now) else { return };
         let term = lead.term();

@@ -3,6 +3,7 @@
 mod attributes;
 mod candidates;
 mod fate;
+mod fence;
 mod flapping;
 mod hearing;
 mod leader;

@@ -35,6 +35,9 @@ impl LeadershipHandler<'_> {
         if self.members_moved(&mut next) {
             return self.propose(next);
         }
+        if self.tend_fence(&mut next, &mut wake) {
+            return self.propose(next);
+        }
         let groups = self.node().known_groups();
         if groups.len() > 1 && next.needs < GROUPS_RULE {
             // Nothing else before that counts: a leader that knows no groups would lose what this one decides about them.
@@ -215,11 +218,14 @@ impl NodeRef<'_> {
 
     /// Electors that have not said that they know groups: while there are any, only `main` has a master.
     pub(crate) fn know_no_groups(&self) -> Vec<String> {
-        self.know_not(GROUPS_RULE)
+        self.lacking(GROUPS_RULE)
     }
 
     /// Electors that have not said that they know this rule.
-    pub(crate) fn know_not(&self, rule: u16) -> Vec<String> {
+    pub(crate) fn lacking(&self, rule: u16) -> Vec<String> {
+        if self.durable.record.needs >= rule {
+            return Vec::new();
+        }
         let knows = |id: &NodeId| *id == self.id || self.peers.get(*id).is_some_and(|p| p.info.rules >= rule);
         match self.knows_members() {
             true => self.names_of(self.durable.record.members_after().iter().filter(|id| !knows(id))),
@@ -235,7 +241,7 @@ impl NodeRef<'_> {
     pub(crate) fn all_electors_know(&self, rule: u16) -> bool {
         // Without members the configuration says how many there are; with quorum off nobody is counted.
         let counted = self.knows_members() || self.electors_seen() >= self.electors_known();
-        counted && self.know_not(rule).is_empty()
+        counted && self.lacking(rule).is_empty()
     }
 
     /// A machine that was stopped by hand stays so when it comes back with a new disk: by then its name is all that is left.

@@ -155,7 +155,8 @@ impl<'a> GroupRef<'a> {
             | DropReason::OtherTarget { .. }
             | DropReason::DemotedByHand
             | DropReason::Preferred { .. }
-            | DropReason::NeverHere => true,
+            | DropReason::NeverHere
+            | DropReason::ToBeFenced => true,
             DropReason::GoesTogether { with } => {
                 let of = (**self).group(with);
                 let partner = of.entry().filter(|other| other.node == entry.node);

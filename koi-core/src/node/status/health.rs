@@ -39,6 +39,7 @@ impl NodeRef<'_> {
             self.look_at_electors(&mut concerns);
             self.group(&GroupName::MAIN).look_at_runners(&mut concerns);
             self.look_at_unfit(&mut concerns);
+            self.look_at_fences(&mut concerns);
             for view in groups {
                 let of_group = self.group(&view.name).concerns(view);
                 let named =
@@ -96,6 +97,7 @@ impl NodeRef<'_> {
                 grace.as_millis()
             ));
         }
+        self.advise_of_fences(&mut advice);
         advice
     }
 
@@ -215,7 +217,7 @@ impl NodeRef<'_> {
     }
 
     /// One of this node's runs says that it is mute, or two of them speak, the older one still after the younger had begun.
-    fn is_twice(&self, id: NodeId) -> bool {
+    pub(crate) fn is_twice(&self, id: NodeId) -> bool {
         let heard = |p: &&Peer| {
             p.gone.is_none() && p.heard > Time(0) && self.now.since(p.heard) <= self.twin_told_for()
         };

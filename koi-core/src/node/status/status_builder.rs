@@ -190,7 +190,11 @@ impl NodeRef<'_> {
         if self.durable.record.version != self.durable.applied.version {
             waiting.push(WaitReason::RecordNotCommitted.into());
         }
+        if let Some(fence) = &self.durable.record.fence {
+            waiting.push(WaitReason::Fencing { node: fence.name.clone() }.into());
+        }
         waiting.extend(self.group(&GroupName::MAIN).waiting());
+        waiting.dedup();
         waiting
     }
 
@@ -258,7 +262,11 @@ impl GroupRef<'_> {
             waiting.push(WaitReason::GroupsUnknown { nodes: self.know_no_groups() }.into());
             return waiting;
         }
+        let fenced = |m: &&MasterEntry| self.durable.record.fence.as_ref().is_some_and(|f| f.node == m.node);
         match record.master.as_ref().map(|m| (m, self.fate(m, record))) {
+            Some((m, MasterDecision::Wait(_) | MasterDecision::Order(_))) if fenced(&m) => {
+                waiting.push(WaitReason::Fencing { node: m.name.clone() }.into());
+            }
             Some((_, MasterDecision::Wait(blocked))) => waiting.push(blocked.view(now)),
             Some((m, MasterDecision::Order(why))) => {
                 waiting.push(WaitReason::Demoting { node: m.name.clone(), why }.into());

@@ -34,6 +34,8 @@ pub enum DropReason {
         /// Its state.
         state: NodeState,
     },
+    /// It is to be fenced, for what it could not stop of another group.
+    ToBeFenced,
     /// The record names it no more.
     Released,
     /// Another node is preferred to it, and has been ready for long enough (R15).
@@ -79,4 +81,17 @@ pub enum StepDownReason {
     IdNotUnique,
     /// Its daemon is stopping (R11).
     Stopping,
+    /// It could not stop what it had promoted: another leader fences it (R12).
+    ToBeFenced,
+}
+
+/// Why a node is fenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceCause {
+    /// It could not stop what it had promoted (R7).
+    Unclean,
+    /// It was master, and went silent in maintenance mode (R6).
+    LostInMaintenance,
+    /// An operator wants it.
+    ByHand,
 }

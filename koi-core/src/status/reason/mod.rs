@@ -9,6 +9,6 @@ pub use failure::{
     AsideCause, AsideReason, FailureReason, GraceOver, IneligibleReason, NodeFailure, RunnerReason,
     ServiceFailure, ServiceNote, TakeDownReason, UnfitReason, WarnReason,
 };
-pub use leading::{DropReason, StepDownReason};
+pub use leading::{DropReason, FenceCause, StepDownReason};
 pub use refusal::{NotNowReason, UnsafeReason};
 pub use waiting::{CandidateObstacle, FoundingWait, WaitReason};

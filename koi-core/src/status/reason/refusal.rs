@@ -98,6 +98,25 @@ pub enum NotNowReason {
         /// The other.
         node: String,
     },
+    /// Fence: with quorum off nobody needs one.
+    FenceNeedsQuorum,
+    /// Fence: the leader's configuration has no fence of this node.
+    NoFence {
+        /// The node.
+        node: String,
+        /// The leader.
+        leader: String,
+    },
+    /// Fence: not every elector has said that it knows fences (R12).
+    FencesUnknown {
+        /// Those that have not.
+        nodes: Vec<String>,
+    },
+    /// Fence: one at a time.
+    FenceRuns {
+        /// The node that is being fenced.
+        node: String,
+    },
     /// Electors: quorum is off.
     QuorumOff,
     /// Electors: the record has no members yet.
@@ -170,6 +189,11 @@ pub enum NotNowReason {
 pub enum UnsafeReason {
     /// Confirm-down: the node answers, and has not said that something could not be stopped (R6).
     NodeAnswers {
+        /// The node.
+        node: String,
+    },
+    /// Fence: the node, or another one of its name, is heard, and has not said that something could not be stopped (R12).
+    FencedAnswers {
         /// The node.
         node: String,
     },

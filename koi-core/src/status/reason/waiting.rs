@@ -111,6 +111,11 @@ pub enum WaitReason {
         /// The one that is tried next.
         node: String,
     },
+    /// A node is being turned off by its fence (R12).
+    Fencing {
+        /// The node.
+        node: String,
+    },
     /// Electors run a koid that knows no groups, or were not heard since this node leads (R14).
     GroupsUnknown {
         /// Their names.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::reason::{DropReason, StepDownReason};
+use crate::reason::{DropReason, FenceCause, StepDownReason};
 
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,6 +15,9 @@ impl fmt::Display for DropReason {
             DropReason::DemotedByHand => f.write_str("it was demoted by hand"),
             DropReason::CannotPromote { why } => write!(f, "it cannot promote anything: {why}"),
             DropReason::NotPromotable { state } => write!(f, "it is {}, not promotable", state.as_str()),
+            DropReason::ToBeFenced => {
+                f.write_str("it is to be fenced, for what it could not stop of another group")
+            }
             DropReason::Released => f.write_str("it is released"),
             DropReason::Preferred { node } => {
                 write!(f, "{node} is preferred to it, and has been ready for long enough")
@@ -39,6 +42,19 @@ impl fmt::Display for StepDownReason {
             }
             StepDownReason::IdNotUnique => f.write_str("another machine has this node's id"),
             StepDownReason::Stopping => f.write_str("this node is stopping"),
+            StepDownReason::ToBeFenced => f.write_str(
+                "this node could not stop what it had promoted, and another leader is to fence it",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FenceCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FenceCause::Unclean => f.write_str("it could not stop what it had promoted"),
+            FenceCause::LostInMaintenance => f.write_str("it was master in maintenance mode, and is silent"),
+            FenceCause::ByHand => f.write_str("an operator wants it"),
         }
     }
 }

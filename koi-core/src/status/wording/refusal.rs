@@ -51,6 +51,19 @@ impl fmt::Display for NotNowReason {
             NotNowReason::RecordElsewhere { node } => {
                 write!(f, "{node} has the record of a cluster, or runs a koid that knows no membership")
             }
+            NotNowReason::FenceNeedsQuorum => {
+                f.write_str("quorum is off: each half of a partition would turn the other one off")
+            }
+            NotNowReason::NoFence { node, leader } => {
+                write!(f, "the leader {leader} does not know how to turn {node} off")
+            }
+            NotNowReason::FencesUnknown { nodes } if nodes.is_empty() => {
+                f.write_str("the record does not say yet that all electors know fences")
+            }
+            NotNowReason::FencesUnknown { nodes } => {
+                write!(f, "not every elector has said that it knows fences: {}", nodes.join(", "))
+            }
+            NotNowReason::FenceRuns { node } => write!(f, "{node} is being fenced, and one is at a time"),
             NotNowReason::QuorumOff => f.write_str("quorum is off: the electors are not counted"),
             NotNowReason::ElectorsNotRecorded => f.write_str("the electors are not in the record yet"),
             NotNowReason::ElectorsChanging => f.write_str("another change of the electors is under way"),
@@ -118,6 +131,10 @@ impl NotNowReason {
             NotNowReason::RecordElsewhere { .. } => {
                 "it gives this elector its record once it is led; koi status there"
             }
+            NotNowReason::FenceNeedsQuorum => "a third elector is the remedy: then set cluster.electors",
+            NotNowReason::FencesUnknown { nodes } if nodes.is_empty() => "try again in a moment",
+            NotNowReason::FencesUnknown { .. } => "upgrade koid there, and start it",
+            NotNowReason::FenceRuns { .. } => "koi status says how far it is",
             NotNowReason::QuorumOff => "set cluster.electors and cluster.quorum first",
             NotNowReason::ElectorsNotRecorded => {
                 "that is so once all configured electors are there, agree on cluster.electors, and run a koid that knows it"
@@ -136,6 +153,11 @@ impl NotNowReason {
                 return format!("koi promote {node} of group {with} moves both");
             }
             NotNowReason::HasRecord | NotNowReason::NothingToRecover { .. } => "",
+            NotNowReason::NoFence { node, leader } => {
+                return format!(
+                    "set [fence] and [fence.nodes.{node}] in the koi.toml of {leader}, and of every elector"
+                );
+            }
             NotNowReason::NotThere { node } => {
                 return format!("start koid on {node}, or promote another");
             }
@@ -171,6 +193,10 @@ impl fmt::Display for UnsafeReason {
             UnsafeReason::NodeAnswers { node } => {
                 write!(f, "{node} is alive and answers: its own word counts")
             }
+            UnsafeReason::FencedAnswers { node } => write!(
+                f,
+                "{node} is heard, and has not said that it could not stop something: a node that answers is not turned off"
+            ),
             UnsafeReason::QuorumLost { afterwards, missing } => {
                 let when = if *afterwards { "afterwards" } else { "now" };
                 let missing = missing.join(", ");
@@ -184,7 +210,9 @@ impl UnsafeReason {
     /// What an operator can do.
     pub fn hint(&self) -> String {
         match self {
-            UnsafeReason::NodeAnswers { node } => format!("koi stop {node} takes its services down"),
+            UnsafeReason::FencedAnswers { node } | UnsafeReason::NodeAnswers { node } => {
+                format!("koi stop {node} takes its services down")
+            }
             UnsafeReason::QuorumLost { .. } => {
                 "start koid there, or mend the network; koi electors list".to_owned()
             }

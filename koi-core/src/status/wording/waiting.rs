@@ -39,6 +39,9 @@ impl fmt::Display for WaitReason {
             WaitReason::RestartedTakesDown { node } => {
                 write!(f, "{node} was restarted and takes down what its earlier run left")
             }
+            WaitReason::Fencing { node } => {
+                write!(f, "{node} is being turned off by its fence, and it is looked whether it is off")
+            }
             WaitReason::DemotedByHand => f.write_str("the master was demoted by hand, and none is chosen"),
             WaitReason::NoReportYet { node } => {
                 write!(f, "the new leader has not heard yet how {node} is")
@@ -107,6 +110,7 @@ impl WaitReason {
             | WaitReason::StillPromoted { node, .. }
             | WaitReason::NowhereElse { node, .. }
             | WaitReason::FollowerFirst { node, .. }
+            | WaitReason::Fencing { node }
             | WaitReason::CandidateRests { node } => Some(node),
             WaitReason::Maintenance
             | WaitReason::RecordNotCommitted
@@ -138,6 +142,7 @@ impl WaitReason {
             WaitReason::RestartedUnclean { .. } | WaitReason::PromotedUnbidden { .. } => Some("R7"),
             WaitReason::RestartedTakesDown { .. } => Some("R8"),
             WaitReason::Founding(_) => Some("R10"),
+            WaitReason::Fencing { .. } => Some("R12"),
             WaitReason::GroupsUnknown { .. } => Some("R14"),
             WaitReason::AwaitsPartner { .. }
             | WaitReason::NowhereElse { .. }
@@ -175,6 +180,7 @@ impl WaitReason {
             WaitReason::NoCandidate { .. } => "koi status NODE says what each waits for",
             WaitReason::MasterInMaintenance { node }
             | WaitReason::MasterUnclean { node }
+            | WaitReason::Fencing { node }
             | WaitReason::MasterSilent { node } => {
                 return format!("if it is surely down: koi confirm-down {node}");
             }

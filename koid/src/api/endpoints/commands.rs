@@ -8,7 +8,8 @@ use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, ElectorChange};
 use koi_core::view::View;
 use koi_proto::api::{
-    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Maintenance, OnNode, Promote, Reconfigure, Scope,
+    ApiError, Bootstrap, Done, ElectorsChange, ErrorCode, Fence, Maintenance, OnNode, Promote, Reconfigure,
+    Scope,
 };
 use tokio::sync::oneshot;
 
@@ -105,6 +106,13 @@ impl Api {
                 Some(node) => leader(Command::ConfirmDown(node)),
                 None => Err(bad_request("which node is surely down? {\"node\": \"NAME\"}")),
             },
+            "/v1/fence" => {
+                let Fence { node, dry_run } = asked.json()?;
+                if node.is_empty() {
+                    return Err(bad_request("which node is to be turned off? {\"node\": \"NAME\"}"));
+                }
+                leader(Command::Fence { node, dry_run })
+            }
             "/v1/recover" | RECONFIGURE | DRILL => Ok(CommandTarget::Node(self.node_or_own(asked)?)),
             "/v1/electors" => leader(Command::Electors(elector_change(asked.json()?)?)),
             "/v1/bootstrap" => {

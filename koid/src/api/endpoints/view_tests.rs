@@ -128,6 +128,7 @@ pub(crate) fn settings() -> Settings {
         arms: false,
         groups: BTreeSet::new(),
         placement: BTreeMap::new(),
+        fences: BTreeMap::new(),
     }
 }
 

@@ -1,10 +1,13 @@
 //! The two ends of a helper's socket: what is waited for at each.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
@@ -17,6 +20,22 @@ impl ReadHalf {
         // SAFETY: the AsyncFd owns the socket, whose descriptor stays the same and open until both are dropped.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
         Ok(ReadHalf(socket))
+    }
+
+    /// Reads as soon as there is something. Blocks the thread until then, and with it whatever else it runs.
+    pub(crate) fn read_blocking(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut socket = self.0.get_ref();
+        loop {
+            let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut ready, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                done => done?,
+            };
+            match socket.read(into) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                read => return read,
+            }
+        }
     }
 }
 

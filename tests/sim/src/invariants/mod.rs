@@ -1,9 +1,12 @@
 //! What must hold at every instant. One invariant, one file.
 
 use koi_core::event::Event;
+use koi_core::fence::{FenceId, FenceRun};
 use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, HookEnd, HookRun, ServiceSpec};
-use koi_core::types::{Hook, Term};
+use koi_core::record::Durable;
+use koi_core::types::{Hook, NodeId, Session, Term};
+use koi_core::view::View;
 
 use crate::machine::Machine;
 
@@ -11,6 +14,7 @@ mod asked;
 pub mod attributes;
 mod backlog;
 mod epochs;
+mod fences;
 pub mod healing;
 pub mod leaders;
 mod maintenance;
@@ -30,6 +34,7 @@ pub struct Invariants {
     asked: asked::Asked,
     attributes: attributes::Attributes,
     epochs: epochs::Epochs,
+    fences: fences::Fences,
     promises: promises::Promises,
     promoted_epochs: promoted_epochs::PromotedEpochs,
     pace: pace::Pace,
@@ -45,6 +50,7 @@ impl Invariants {
     pub(crate) fn hook_began(&mut self, now: u64, machine: usize, run: &HookRun, machines: &[Machine]) {
         self.violations.extend(once::check(now, machine, run, machines));
         self.violations.extend(self.epochs.check(now, machine, run));
+        self.violations.extend(self.fences.hook_began(now, machine, run));
         let life = machines[machine].life;
         self.violations.extend(self.promoted_epochs.check(now, machine, life, run));
         self.violations.extend(self.asked.check(now, machine, life, run));
@@ -76,11 +82,43 @@ impl Invariants {
     ) {
         self.attributes.told(now, machine, group, event);
         self.violations.extend(self.places.told(now, machine, group, event, machines));
+        self.violations.extend(self.fences.told(now, machine, event, machines));
         self.violations.extend(self.tolerance.check(now, machine, event, specs));
         self.violations.extend(self.restarts.check(now, (machine, group), event, specs));
     }
 
+    /// A state has reached the disk of a node.
+    pub(crate) fn synced(&mut self, node: Option<NodeId>, durable: &Durable) {
+        self.fences.synced(node, durable);
+    }
+
+    /// A run of a node has answered the run of a machine.
+    pub(crate) fn heard(&mut self, machine: usize, node: NodeId, session: Session) {
+        self.fences.heard(machine, node, session);
+    }
+
+    pub(crate) fn fence_began(&mut self, now: u64, by: usize, run: &FenceRun, view: &View, target: usize) {
+        let wrong = self.fences.began(now, by, run, view, target);
+        self.violations.extend(wrong);
+    }
+
+    /// A fence was told to end.
+    pub(crate) fn fence_ends(&mut self, id: FenceId) {
+        self.fences.over(id);
+    }
+
+    /// Nothing of a fence is at work any more.
+    pub(crate) fn fence_over(&mut self, id: FenceId) {
+        self.fences.over(id);
+    }
+
+    /// A daemon is about to hear that the node is off.
+    pub(crate) fn fence_says_off(&mut self, by: usize, id: FenceId) {
+        self.fences.says_off(by, id);
+    }
+
     pub(crate) fn booted(&mut self, machine: usize) {
+        self.fences.booted(machine);
         self.tolerance.booted(machine);
         self.places.booted(machine);
         self.restarts.booted(machine);

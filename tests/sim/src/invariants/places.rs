@@ -91,7 +91,8 @@ impl Places {
             | Command::Bootstrap { .. }
             | Command::Electors(_)
             | Command::WriteAttribute { .. }
-            | Command::ForceAttribute(_) => {}
+            | Command::ForceAttribute(_)
+            | Command::Fence { .. } => {}
         }
     }
 
@@ -141,7 +142,10 @@ impl Places {
     ) -> Option<String> {
         match reason {
             DropReason::Preferred { node } => self.moved_back(now, leader, group, epoch, node, machines),
-            DropReason::OtherTarget { .. } | DropReason::StoppedByHand | DropReason::DemotedByHand => None,
+            DropReason::OtherTarget { .. }
+            | DropReason::StoppedByHand
+            | DropReason::DemotedByHand
+            | DropReason::ToBeFenced => None,
             _ => return None,
         }
         .or_else(|| self.out_of_turn(now, leader, group, machines))

@@ -27,6 +27,7 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
+            | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
             | Command::Recover
@@ -48,6 +49,7 @@ impl Promises {
             | Command::Demote
             | Command::Elect
             | Command::ConfirmDown(_)
+            | Command::Fence { .. }
             | Command::Bootstrap { .. }
             | Command::Electors(_)
             | Command::Recover

@@ -56,5 +56,6 @@ pub fn settings(name: &str, electors: u16) -> Settings {
         arms: false,
         groups: BTreeSet::new(),
         placement: BTreeMap::new(),
+        fences: BTreeMap::new(),
     }
 }

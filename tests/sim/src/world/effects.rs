@@ -7,7 +7,7 @@ use koi_core::record::Durable;
 use koi_core::types::Hook;
 
 use super::queue::Happening;
-use super::{MS, World};
+use super::{MS, Tempo, World};
 use crate::machine::DiskFault;
 
 /// What a trap waits for: at that very moment the machine loses its power, or its daemon dies. Most of what must be on disk
@@ -101,6 +101,10 @@ impl World {
                     self.later(0, Happening::Sprung { machine, power: true });
                 }
             }
+            // A story says what comes of it.
+            Effect::FenceNode(_) | Effect::EndFence(_) if self.tempo == Tempo::Told => {}
+            Effect::FenceNode(run) => self.fence(machine, &run),
+            Effect::EndFence(id) => self.end_fence(machine, id),
             Effect::CountUp { beyond } => {
                 self.tell(format!("m{machine}: its state was restored, it begins again after run {beyond}"));
                 let m = &mut self.machines[machine];

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use koi_core::fence::{FenceId, FenceOutcome};
 use koi_core::group::GroupName;
 use koi_core::io::{Input, RunId};
 use koi_core::message::Message;
@@ -56,6 +57,19 @@ pub(super) enum Happening {
         power: u64,
         last: Box<Message>,
     },
+    /// A device turns a machine off for another.
+    FenceStrikes {
+        by: usize,
+        id: FenceId,
+        target: usize,
+    },
+    /// A device is done.
+    FenceOver {
+        by: usize,
+        life: u64,
+        id: FenceId,
+        outcome: FenceOutcome,
+    },
     /// What is promoted writes an attribute.
     Writes {
         machine: usize,
@@ -84,6 +98,8 @@ impl Happening {
             | Happening::Boot { .. }
             | Happening::GuardianPart { .. }
             | Happening::GuardianDone { .. }
+            | Happening::FenceStrikes { .. }
+            | Happening::FenceOver { .. }
             | Happening::GuardianChecks { .. } => None,
         }
     }

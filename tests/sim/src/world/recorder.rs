@@ -1,6 +1,7 @@
 //! What the daemons of a world asked for, for those who look closely.
 
 use koi_core::event::Event;
+use koi_core::fence::{FenceId, FenceRun};
 use koi_core::io::{Effect, HookRun};
 use koi_core::message::Message;
 
@@ -29,6 +30,10 @@ pub struct Seen {
     pub events: Vec<Event>,
     /// How often the fence was to act.
     pub fences: usize,
+    /// The other nodes that were to be turned off.
+    pub fencing: Vec<FenceRun>,
+    /// The fences that were to end.
+    pub fences_ended: Vec<FenceId>,
     /// How often something was to be written.
     pub persists: usize,
 }
@@ -55,6 +60,8 @@ impl Recorder {
                 seen.aborted.extend(call.map(|call| (name(call), *now)));
             }
             Effect::Event { event, .. } => seen.events.push(event.clone()),
+            Effect::FenceNode(run) => seen.fencing.push((**run).clone()),
+            Effect::EndFence(id) => seen.fences_ended.push(*id),
             Effect::Fence { .. } => seen.fences += 1,
             Effect::Answer { .. } | Effect::Finished | Effect::CountUp { .. } => {}
         }

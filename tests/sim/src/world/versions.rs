@@ -1,6 +1,6 @@
 //! A rolling upgrade: newer nodes put fields into their messages that older ones do not know.
 
-use koi_core::message::{Body, GROUPS_RULE, MEMBERS_RULE, Message};
+use koi_core::message::{Body, FENCES_RULE, MEMBERS_RULE, Message};
 use koi_core::placing::GroupPlacement;
 use koi_core::record::{Durable, Record};
 use minicbor::{Decoder, Encoder};
@@ -22,7 +22,7 @@ pub(crate) fn as_read_by_an_older(message: &Message) -> Message {
 pub enum Lacks {
     /// Attributes (R16).
     Attributes,
-    /// Groups (R14), and attributes.
+    /// Groups (R14), fences of others (R12), and attributes.
     Groups,
 }
 
@@ -32,7 +32,7 @@ impl Lacks {
         self.forgets(&mut durable.record);
         self.forgets(&mut durable.applied);
         durable.attributes.clear();
-        durable.rules = GROUPS_RULE;
+        durable.rules = FENCES_RULE;
         if self == Lacks::Groups {
             durable.held_elsewhere.clear();
             durable.rules = 0;
@@ -47,6 +47,7 @@ impl Lacks {
             record.others.clear();
             record.needs = 0;
             record.whole = false;
+            record.fence = None;
             record.main.master.iter_mut().for_each(|master| master.by_hand = false);
         }
     }
@@ -113,7 +114,7 @@ impl Lacks {
             _ => return Some(message),
         };
         info.rules = match self {
-            Lacks::Attributes => GROUPS_RULE,
+            Lacks::Attributes => FENCES_RULE,
             Lacks::Groups => MEMBERS_RULE,
         };
         Some(message)

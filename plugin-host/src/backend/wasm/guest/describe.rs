@@ -11,7 +11,7 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::guest::imports::output::LogStream;
 use crate::backend::wasm::guest::imports::{host_functions, wasi};
 use crate::backend::wasm::guest::link::Link;
-use crate::backend::wasm::guest::run::call::{new_guest, new_store};
+use crate::backend::wasm::guest::run::call::{new_guest, new_store, set_end};
 use crate::backend::wasm::guest::run::code::LoadedComponent;
 use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::data::GuestCall;
@@ -85,7 +85,8 @@ async fn ask(
     builder.stdout(LogStream::new(lines.clone(), LogLevel::Info));
     builder.stderr(LogStream::new(lines.clone(), LogLevel::Warn));
     let guest = new_guest(builder.build(), call, &Arc::new(Grants::default()), Limits::default());
-    let mut store = new_store(machine, guest, ending.clone());
+    let mut store = new_store(machine, guest);
+    set_end(&mut store, ending.clone());
     tokio::select! {
         biased;
         over = ending.wait() => Err(over.into()),

@@ -25,8 +25,9 @@ use crate::backend::wasm::guest::run::call::{GuestService, run};
 use crate::backend::wasm::guest::run::code::LoadedComponent;
 use crate::backend::wasm::guest::run::component::LinkedComponent;
 use crate::backend::wasm::guest::run::machine::Machine;
+use crate::backend::wasm::guest::run::prepared::Prepared;
 use crate::backend::wasm::guest::run::stacks::Stacks;
-use crate::backend::wasm::limits::{Limits, MemoryMark};
+use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::protocol::{
     FrameReader, GuestMessage, GuestSetup, HOST_FRAME_BYTES, HookRequest, HostMessage, NO_SERVICE,
     ServiceSetup,
@@ -119,14 +120,26 @@ async fn serve_all(
     budget.limit(&service.limits)?;
     let layers = limit_calls(&service.grants, Stage::Serving, layers)?;
     link.send(&GuestMessage::Ready(layers));
+    let (mut prepared, mut is_idle) = (None, false);
+    let opens_nothing = service.opens_nothing();
     loop {
-        match messages.next().await {
+        let message = match is_idle && opens_nothing {
+            true => messages.next_alone(),
+            false => messages.next().await,
+        };
+        match message {
             Ok(HostMessage::Call(request))
                 if layers.landlock > 0 && !request.is_repeated && is_stale(&service.grants) =>
             {
                 link.send(&GuestMessage::Stale);
             }
-            Ok(HostMessage::Call(request)) => serve_call(&service, *request, link, &mut messages).await?,
+            Ok(HostMessage::Call(request)) => {
+                let is_test = request.test.is_some();
+                serve_call(&service, prepared.take(), *request, link, &mut messages).await?;
+                // koid has its answer, and asks again in a second or so.
+                prepared = if is_test { None } else { Prepared::make(&service, link).await };
+                is_idle = true;
+            }
             // For a call that has ended meanwhile.
             Ok(HostMessage::Abort(_) | HostMessage::Answer(_) | HostMessage::Found(..)) => {}
             Ok(HostMessage::Setup(_)) | Err(ReplyError::Garbled) => return Err(ServeError::NotKoid),
@@ -185,24 +198,25 @@ fn prepare(
     component: &LoadedComponent,
     setup: ServiceSetup,
 ) -> wasmtime::Result<GuestService> {
-    let ServiceSetup { grants, variables, limits, user: _ } = setup;
+    let ServiceSetup { grants, variables, limits, user: _, runs_when_made } = setup;
     let mut linker = Linker::new(&machine.engine);
     host_functions::link(&mut linker)?;
     grants.link(&mut linker)?;
     let component = LinkedComponent::new(component.link(linker)?)?;
-    Ok(GuestService { machine, component, grants: Arc::new(grants), variables, limits })
+    Ok(GuestService { machine, component, grants: Arc::new(grants), variables, limits, runs_when_made })
 }
 
 /// Runs one call, and hears koid meanwhile.
 async fn serve_call(
     service: &GuestService,
+    prepared: Option<Prepared>,
     request: HookRequest,
     link: &Arc<Link>,
     messages: &mut Messages,
 ) -> Result<(), ServeError> {
     let (aborter, abort) = abort_pair();
-    let memory = MemoryMark::default();
-    let mut call = pin!(run(service, request, link.clone(), abort, memory.clone()));
+    let memory = prepared.as_ref().map(Prepared::memory).unwrap_or_default();
+    let mut call = pin!(run(service, prepared, request, (link.clone(), abort, memory.clone())));
     let (ended, remains) = loop {
         tokio::select! {
             biased;

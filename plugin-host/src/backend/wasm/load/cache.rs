@@ -13,6 +13,7 @@ use koi_files::{Durability, Temporary, WriteError, WriteOptions};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
+use crate::backend::wasm::engine;
 use crate::backend::wasm::load::sealed::{SealedCode, UnsealedCode};
 use crate::plugin::FileHash;
 
@@ -70,7 +71,7 @@ pub(crate) struct Cache {
 }
 
 /// What an entry was compiled from, and for which engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CacheKey(String);
 
 impl CacheKey {
@@ -140,7 +141,9 @@ impl Cache {
     /// Keeps `compiled` for `key`.
     pub(crate) fn put(&self, key: &CacheKey, compiled: &[u8]) -> Result<PathBuf, WriteError> {
         let path = self.dir.join(format!("{}{}{ENDING}", key.0, hex(&Sha256::digest(compiled))));
-        koi_files::replace(&path, compiled, &ENTRY)?;
+        // An author's code is wanted now, and what the disk has lost is made anew: its name says what it was.
+        let durability = if engine::is_quick() { Durability::Unsynced } else { ENTRY.durability };
+        koi_files::replace(&path, compiled, &WriteOptions { durability, ..ENTRY })?;
         self.prune();
         Ok(path)
     }

@@ -24,6 +24,7 @@ use crate::backend::wasm::load::machine_code;
 use crate::backend::wasm::load::machine_code::{MachineCode, MachineCodeError};
 use crate::backend::wasm::load::placeholders;
 use crate::backend::wasm::load::sealed::ComponentCode;
+use crate::backend::wasm::load::sections::runs_when_made;
 use crate::backend::wasm::load::versions::Outside;
 use crate::backend::wasm::protocol::{GuestSetup, HostMessage, ServiceSetup, user_of};
 use crate::config::secret::Secrets;
@@ -46,6 +47,7 @@ pub(crate) struct WasmCode {
     code: Arc<ComponentCode>,
     host: Host,
     facts: Facts,
+    runs_when_made: bool,
 }
 
 impl WasmCode {
@@ -59,7 +61,12 @@ impl WasmCode {
         let compiled = Compiled { size_bytes: code.size_bytes(), cached, took, lacking };
         let Outside { api, api_version, imports } = outside;
         let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
-        Ok(WasmCode { code: Arc::new(code), host: host.clone(), facts })
+        Ok(WasmCode {
+            code: Arc::new(code),
+            host: host.clone(),
+            facts,
+            runs_when_made: runs_when_made(bytes),
+        })
     }
 
     /// Loads the component in `bytes`, of which `facts` are known already.
@@ -71,7 +78,7 @@ impl WasmCode {
     ) -> Result<WasmCode, ComponentError> {
         let found = machine_code::for_component(host, bytes, hash)?;
         let code = Arc::new(found.code);
-        Ok(WasmCode { code, host: host.clone(), facts })
+        Ok(WasmCode { code, host: host.clone(), facts, runs_when_made: runs_when_made(bytes) })
     }
 }
 
@@ -142,7 +149,8 @@ impl WasmCode {
         };
         let variable = |name: &String| Some((name.clone(), value(name)?));
         let variables = grants.variables().iter().filter_map(variable).collect();
-        let setup = ServiceSetup { grants, variables, limits, user: user_of(service) };
+        let (user, runs_when_made) = (user_of(service), self.runs_when_made);
+        let setup = ServiceSetup { grants, variables, limits, user, runs_when_made };
         let setup = GuestSetup::Serve(Box::new(setup));
         let message = helper::message(&setup).map_err(HandlerError::Setup)?;
         let GuestSetup::Serve(setup) = setup else { return Ok((message, Arc::default())) };

@@ -1,7 +1,10 @@
 //! The machine code of a component: out of the cache, or compiled now.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
 use crate::backend::wasm::engine;
 use crate::backend::wasm::load::cache::{Cache, CacheKey};
@@ -46,8 +49,13 @@ pub(crate) fn for_component(
     let parts = if engine::is_quick() { parts::split(bytes) } else { None };
     let in_parts = |parts: Parts| {
         let runtime_key = CacheKey::of_runtime(FileHash::from_bytes(&parts.runtime), &compatibility);
-        let runtime = find_or_make(host, &parts.runtime, &runtime_key)?;
-        Ok((find_or_make(host, &parts.rest, &key)?, Some(runtime)))
+        thread::scope(|scope| {
+            // To read so much code takes as long as to compile what an author has written.
+            let runtime = scope.spawn(|| runtime_code(host, &parts.runtime, &runtime_key));
+            let rest = find_or_make(host, &parts.rest, &key);
+            let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            Ok((rest?, Some(runtime)))
+        })
     };
     let found: Result<_, MachineCodeError> = parts.map(in_parts).transpose();
     let (component, runtime) = match found {
@@ -55,9 +63,30 @@ pub(crate) fn for_component(
         // What is refused is refused as it is.
         Ok(None) | Err(_) => (find_or_make(host, bytes, &key)?, None),
     };
-    let lacking = component.lacking.or(runtime.as_ref().and_then(|runtime| runtime.lacking.clone()));
-    let code = ComponentCode { component: component.code, runtime: runtime.map(|runtime| runtime.code) };
+    let (runtime, lacking_then) = runtime.unzip();
+    let lacking = component.lacking.or(lacking_then.flatten());
+    let code = ComponentCode { component: component.code, runtime };
     Ok(MachineCode { code, cached: component.cached, lacking })
+}
+
+/// The code of a language's runtime, and what did not confine the process that compiled it now. All components that are loaded share it:
+/// it is sealed, and was looked at when it was read.
+fn runtime_code(
+    host: &Host,
+    bytes: &[u8],
+    key: &CacheKey,
+) -> Result<(Arc<SealedCode>, Option<String>), MachineCodeError> {
+    static LOADED: Mutex<BTreeMap<CacheKey, Weak<SealedCode>>> = Mutex::new(BTreeMap::new());
+    let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(code) = loaded().get(key).and_then(Weak::upgrade) {
+        return Ok((code, None));
+    }
+    let made = find_or_make(host, bytes, key)?;
+    let code = Arc::new(made.code);
+    let mut loaded = loaded();
+    loaded.retain(|_, code| code.strong_count() > 0);
+    loaded.insert(key.clone(), Arc::downgrade(&code));
+    Ok((code, made.lacking))
 }
 
 /// Code of a component, or of a part of one.

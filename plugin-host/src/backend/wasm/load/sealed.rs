@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -51,7 +52,7 @@ impl Write for UnsealedCode {
 pub(crate) struct ComponentCode {
     pub(crate) component: SealedCode,
     /// What it imports modules from, if it was [parted](super::parts).
-    pub(crate) runtime: Option<SealedCode>,
+    pub(crate) runtime: Option<Arc<SealedCode>>,
 }
 
 impl ComponentCode {
@@ -62,7 +63,7 @@ impl ComponentCode {
 
     /// As a helper takes them: the component's, and the runtime's if there is one.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        std::iter::once(&self.component).chain(&self.runtime).map(AsFd::as_fd).collect()
+        std::iter::once(&self.component).chain(self.runtime.as_deref()).map(AsFd::as_fd).collect()
     }
 }
 

@@ -6,9 +6,11 @@ use minicbor::{Decode, Encode};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::backend::helper::ReplyError;
+use crate::backend::helper::socket::ReadHalf;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
+const SMALL_CHUNK_BYTES: usize = 4096;
 /// Bytes of the length before each message.
 const LENGTH_BYTES: usize = 4;
 
@@ -76,6 +78,22 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             self.read.reserve(CHUNK_BYTES);
             if self.from.read_buf(&mut self.read).await.unwrap_or(0) == 0 {
                 return Err(ReplyError::Closed);
+            }
+        }
+    }
+}
+
+impl FrameReader<ReadHalf> {
+    /// The next message, for a thread that has nothing else to run until it comes. It is woken for it sooner than by way of a runtime.
+    pub(crate) fn next_alone<M: for<'b> Decode<'b, ()>>(&mut self) -> Result<M, ReplyError> {
+        let mut chunk = [0; SMALL_CHUNK_BYTES];
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(message);
+            }
+            match self.from.read_blocking(&mut chunk) {
+                Ok(0) | Err(_) => return Err(ReplyError::Closed),
+                Ok(n) => self.read.extend_from_slice(&chunk[..n]),
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct ServiceSetup {
     pub(crate) limits: Limits,
     /// As whom the helper runs, if it needs no files and koid is root.
     pub(crate) user: u32,
+    /// Something of the component may run when an instance of it is made, before a hook is called.
+    pub(crate) runs_when_made: bool,
 }
 
 /// The first of the users that helpers run as: nobody gives out numbers there. Each service has one, by its name; two rarely have the same.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod neighbours;
+mod price;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +26,8 @@ const HELP: &str = "\
 koi-hook-bench [--rounds N]
 
 Measures one `status` hook of a shell script, of native plugins and of components of every language that is built, in turn, N times
-(default 300), and a `demote` beside services that take what they can. What is not built is named: plugins/examples/build builds it.";
+(default 300), the price of a small component beside that of an empty script, and a `demote` beside services that take what they can. What
+is not built is named: plugins/examples/build builds it.";
 
 /// Rounds unless told otherwise, and before any that count.
 const ROUNDS: usize = 300;
@@ -108,6 +110,8 @@ fn bench(rounds: usize) -> io::Result<()> {
     print(&mut subjects, rounds);
     left_out.iter().for_each(|line| println!("{line}"));
     drop(subjects);
+    println!();
+    price::measure(&bench, rounds)?;
     neighbours::measure(&bench)
 }
 

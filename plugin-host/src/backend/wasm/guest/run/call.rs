@@ -20,6 +20,7 @@ use crate::backend::wasm::guest::run::convert;
 use crate::backend::wasm::guest::run::data::{Guest, GuestCall};
 use crate::backend::wasm::guest::run::deadline::{CallDeadline, EndReason, deadline_after};
 use crate::backend::wasm::guest::run::machine::{Machine, Ticking};
+use crate::backend::wasm::guest::run::prepared::Prepared;
 use crate::backend::wasm::guest::run::test_time::TestTime;
 use crate::backend::wasm::guest::run::trap;
 use crate::backend::wasm::guest::run::trap::TrapError;
@@ -41,6 +42,16 @@ pub(crate) struct GuestService {
     /// The granted variables of koid's environment.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) limits: Limits,
+    /// Something of the component runs when an instance of it is made.
+    pub(crate) runs_when_made: bool,
+}
+
+impl GuestService {
+    /// Whether its guests have no file and no socket. Then nothing is left to be done when a call has ended.
+    pub(crate) fn opens_nothing(&self) -> bool {
+        let sockets = ["tcp", "udp", "http"].iter().any(|key| self.grants.has(key));
+        !sockets && self.grants.directories().next().is_none()
+    }
 }
 
 /// What is left of a call whose result is known: memory to be emptied, and a clock to be stopped. Whoever waits for the result need not
@@ -52,13 +63,13 @@ pub(crate) struct CallRemains {
     _ticking: Ticking,
 }
 
-/// Runs one hook. Its memory has grown as far as `memory` says when it has ended, however it did.
+/// Runs one hook, in what was prepared for it. Its memory has grown as far as `memory`, the prepared one's, says when it has ended, however
+/// it did.
 pub(crate) async fn run(
     service: &GuestService,
+    prepared: Option<Prepared>,
     request: HookRequest,
-    link: Arc<Link>,
-    abort: AbortSignal,
-    memory: MemoryMark,
+    (link, abort, memory): (Arc<Link>, AbortSignal, MemoryMark),
 ) -> (HookEnding, Option<CallRemains>) {
     let Some(hook) = hook_of(request.hook) else {
         return (HookEnding::CannotRun(format!("there is no hook {}", request.hook)), None);
@@ -82,7 +93,7 @@ pub(crate) async fn run(
     let over = tokio::select! {
         // A hook that waits for nothing ends here, before a timer is set. What computes is interrupted by the clock.
         biased;
-        ended = attempt(service, hook, request, call, ending.clone()) => match ended {
+        ended = attempt(service, prepared, hook, request, call, ending.clone()) => match ended {
             AttemptEnd::Returned(ended, store) => {
                 let remains = store.map(|store| CallRemains { _store: store, _ticking: ticking });
                 return (ended, remains);
@@ -106,18 +117,31 @@ enum AttemptEnd {
 
 async fn attempt(
     service: &GuestService,
+    prepared: Option<Prepared>,
     hook: Hook,
     request: HookRequest,
     call: GuestCall,
     ending: CallDeadline,
 ) -> AttemptEnd {
     let link = call.link.clone();
-    let guest = match guest(service, hook, call) {
-        Ok(guest) => guest,
-        Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string()), None),
+    // One that is not for tests has other clocks.
+    let (mut store, instance) = match prepared.filter(|_| request.test.is_none()) {
+        Some(prepared) => prepared.of(call),
+        None => match guest(service, hook, call) {
+            Ok(guest) => (new_store(&service.machine, guest), None),
+            Err(error) => return AttemptEnd::Returned(HookEnding::CannotRun(error.to_string()), None),
+        },
     };
-    let mut store = new_store(&service.machine, guest, ending);
-    let said = match service.component.call(&mut store, hook, request).await {
+    set_end(&mut store, ending);
+    let component = &service.component;
+    let said = async {
+        let instance = match instance {
+            Some(instance) => instance,
+            None => component.instantiate(&mut store).await?,
+        };
+        component.call(&mut store, instance, hook, request).await
+    };
+    let said = match said.await {
         Ok(said) => said,
         Err(error) => {
             if let Some(over) = error.downcast_ref::<EndReason>() {
@@ -140,7 +164,7 @@ async fn attempt(
     AttemptEnd::Returned(ended, (!holds_more).then_some(store))
 }
 
-fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, DirectoryError> {
+pub(super) fn guest(service: &GuestService, hook: Hook, call: GuestCall) -> Result<Guest, DirectoryError> {
     let log: Arc<dyn CallLog> = call.link.clone();
     let mut builder = WasiCtx::builder();
     builder.stdout(LogStream::new(log.clone(), LogLevel::Info));
@@ -168,15 +192,19 @@ pub(crate) fn new_guest(wasi: WasiCtx, call: GuestCall, grants: &Arc<Grants>, li
     }
 }
 
-/// The store of one call, with its limits and its end.
-pub(crate) fn new_store(machine: &Machine, guest: Guest, mut ending: CallDeadline) -> Store<Guest> {
+/// The store of one call, with its limits. Nothing runs in it before [its end is set](set_end).
+pub(crate) fn new_store(machine: &Machine, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(&machine.engine, guest);
     store.limiter(|guest| &mut guest.limits);
     store.set_hostcall_fuel(HANDED_BYTES);
+    store
+}
+
+/// From now on what runs in the store is interrupted, and ended when the call is over.
+pub(crate) fn set_end(store: &mut Store<Guest>, mut ending: CallDeadline) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| match ending.look() {
         Some(over) => Err(over.into()),
         None => Ok(UpdateDeadline::Yield(1)),
     });
-    store
 }

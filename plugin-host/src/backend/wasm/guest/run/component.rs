@@ -66,20 +66,25 @@ impl LinkedComponent {
         }
     }
 
-    /// Calls a hook of a new instance. The outer error: it trapped; the inner one: the guest said so.
+    /// A new instance, for one call.
+    pub(crate) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        let linked = match &self.version {
+            LinkedVersion::V0_1(linked) => linked.instance_pre(),
+            LinkedVersion::V0_2(linked) => linked.instance_pre(),
+        };
+        linked.instantiate_async(store).await
+    }
+
+    /// Calls a hook of an instance. The outer error: it trapped; the inner one: the guest said so.
     pub(crate) async fn call(
         &self,
         store: &mut Store<Guest>,
+        instance: Instance,
         hook: Hook,
         request: HookRequest,
     ) -> wasmtime::Result<Result<HookEnding, wit::HookError>> {
         let cause = convert::failure(request.cause.as_ref());
         let told = convert::context(request);
-        let linked = match &self.version {
-            LinkedVersion::V0_1(linked) => linked.instance_pre(),
-            LinkedVersion::V0_2(linked) => linked.instance_pre(),
-        };
-        let instance = linked.instantiate_async(&mut *store).await?;
         let export = HookExport { instance, export: self.hooks.get(hook as usize) };
         match &self.version {
             LinkedVersion::V0_1(_) => older::call(&export, store, hook, (told, cause)).await,

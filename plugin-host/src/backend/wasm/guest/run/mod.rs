@@ -9,6 +9,7 @@ pub(super) mod data;
 pub(super) mod deadline;
 pub(super) mod machine;
 mod older;
+pub(super) mod prepared;
 #[allow(unsafe_code)] // Maps memory for stacks.
 pub(super) mod stacks;
 pub(super) mod test_time;
