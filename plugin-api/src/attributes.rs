@@ -1,12 +1,15 @@
 //! The attributes of a service's group, as one call of it may use them.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
+
+/// A question that may take until the call's end. Dropping it ends it.
+pub type AttributesAsked<'a, T> = Pin<Box<dyn Future<Output = Result<T, AttributesError>> + Send + 'a>>;
 
 /// What the attributes say, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributesRead {
-    /// Which state of them it is: "TERM.N". Empty: nothing was ever written.
+    /// Which state of them it is: `TERM.N`. Empty: nothing was ever written.
     pub version: String,
     /// All of them, by key.
     pub values: Vec<(String, String)>,
@@ -25,28 +28,26 @@ pub enum AttributesError {
     Unknown(String),
 }
 
-/// Something that is done later.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// The attributes of the group of one call. They end with the call: whatever is asked after it fails.
 pub trait CallAttributes: Send + Sync {
     /// What they say here, as the node acts on it; `fresh`: what the leader knows.
-    fn read(&self, fresh: bool) -> BoxFuture<'_, Result<AttributesRead, AttributesError>>;
+    fn read(&self, fresh: bool) -> AttributesAsked<'_, AttributesRead>;
+
     /// Writes one; none removes it. Returns once a quorum has it on disk and the node acts on it.
-    fn write(&self, key: String, value: Option<String>) -> BoxFuture<'_, Result<(), AttributesError>>;
+    fn write(&self, key: String, value: Option<String>) -> AttributesAsked<'_, ()>;
 }
 
-/// Where there is no cluster: nothing was ever written, and nobody is master.
+/// Where there is no cluster: reads say that nothing was ever written, and nothing can be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCluster;
 
 impl CallAttributes for NoCluster {
-    fn read(&self, _fresh: bool) -> BoxFuture<'_, Result<AttributesRead, AttributesError>> {
-        Box::pin(ready(Ok(AttributesRead::default())))
+    fn read(&self, _fresh: bool) -> AttributesAsked<'_, AttributesRead> {
+        Box::pin(std::future::ready(Ok(AttributesRead::default())))
     }
 
-    fn write(&self, _key: String, _value: Option<String>) -> BoxFuture<'_, Result<(), AttributesError>> {
-        let why = "attributes are a cluster's, and there is none here: nothing was written";
-        Box::pin(ready(Err(AttributesError::NotMaster(why.to_owned()))))
+    fn write(&self, _key: String, _value: Option<String>) -> AttributesAsked<'_, ()> {
+        let why = "there is no cluster here, and so no master that could write attributes".to_owned();
+        Box::pin(std::future::ready(Err(AttributesError::NotMaster(why))))
     }
 }

@@ -23,7 +23,7 @@ pub mod native;
 
 pub use access::{CallToken, ScriptAccess};
 #[cfg(feature = "host")]
-pub use attributes::{AttributesError, AttributesRead, BoxFuture, CallAttributes, NoCluster};
+pub use attributes::{AttributesAsked, AttributesError, AttributesRead, CallAttributes, NoCluster};
 #[cfg(feature = "host")]
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]

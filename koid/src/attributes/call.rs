@@ -3,7 +3,7 @@
 use koi_core::attributes::{AttributeChange, AttributeKey, AttributeValue};
 use koi_core::io::CommandError;
 use koi_core::reason::NotNowReason;
-use koi_plugin_api::{AttributesError, AttributesRead, BoxFuture, CallAttributes};
+use koi_plugin_api::{AttributesAsked, AttributesError, AttributesRead, CallAttributes};
 use koi_proto::api::GroupAttributes;
 
 use super::live_calls::{CallNumber, CallScope};
@@ -26,7 +26,7 @@ impl AttributesOfCall {
 }
 
 impl CallAttributes for AttributesOfCall {
-    fn read(&self, fresh: bool) -> BoxFuture<'_, Result<AttributesRead, AttributesError>> {
+    fn read(&self, fresh: bool) -> AttributesAsked<'_, AttributesRead> {
         Box::pin(async move {
             let CallScope { group, .. } = self.scope()?;
             let said = match fresh {
@@ -41,7 +41,7 @@ impl CallAttributes for AttributesOfCall {
         })
     }
 
-    fn write(&self, key: String, value: Option<String>) -> BoxFuture<'_, Result<(), AttributesError>> {
+    fn write(&self, key: String, value: Option<String>) -> AttributesAsked<'_, ()> {
         Box::pin(async move {
             let scope = self.scope()?;
             let change = change(&key, value).map_err(AttributesError::Invalid)?;
@@ -49,6 +49,26 @@ impl CallAttributes for AttributesOfCall {
             let written = self.store.write(&scope.group, scope.epoch, change, &Requester::default()).await;
             written.map_err(refused)
         })
+    }
+}
+
+/// For a call that cannot use attributes: why. It does not say that there are none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoAttributes(pub(crate) &'static str);
+
+impl NoAttributes {
+    fn refused<T>(self) -> Result<T, AttributesError> {
+        Err(AttributesError::Unavailable(format!("attributes cannot be used in this call: {}", self.0)))
+    }
+}
+
+impl CallAttributes for NoAttributes {
+    fn read(&self, _fresh: bool) -> AttributesAsked<'_, AttributesRead> {
+        Box::pin(std::future::ready(self.refused()))
+    }
+
+    fn write(&self, _key: String, _value: Option<String>) -> AttributesAsked<'_, ()> {
+        Box::pin(std::future::ready(self.refused()))
     }
 }
 

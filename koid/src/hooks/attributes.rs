@@ -1,8 +1,11 @@
 //! What each hook call is given to use the attributes of its group.
 
-use koi_core::io::HookRun;
+use std::sync::Arc;
 
-use crate::attributes::call::AttributesOfCall;
+use koi_core::io::HookRun;
+use koi_plugin_api::CallAttributes;
+
+use crate::attributes::call::{AttributesOfCall, NoAttributes};
 use crate::attributes::live_calls::{CallScope, LiveCall, LiveCalls};
 use crate::attributes::store::AttributesStore;
 
@@ -14,8 +17,8 @@ pub(crate) struct HookAttributes {
 }
 
 impl HookAttributes {
-    /// A call begins; none: it goes without attributes, and the log says why.
-    pub(super) fn begin(&self, hook: &HookRun) -> Option<(LiveCall, AttributesOfCall)> {
+    /// A call begins. None: it goes without a token, and the log says why.
+    pub(super) fn begin(&self, hook: &HookRun) -> (Option<LiveCall>, Arc<dyn CallAttributes>) {
         let scope = CallScope {
             service: hook.service.clone(),
             hook: hook.hook.as_str(),
@@ -26,7 +29,7 @@ impl HookAttributes {
         match self.calls.begin(scope) {
             Ok(live) => {
                 let attributes = AttributesOfCall { call: live.number(), store: self.store.clone() };
-                Some((live, attributes))
+                (Some(live), Arc::new(attributes))
             }
             Err(error) => {
                 tracing::warn!(
@@ -34,8 +37,13 @@ impl HookAttributes {
                     hook.hook.as_str(),
                     hook.service
                 );
-                None
+                (None, no_attributes("the kernel gives no random numbers"))
             }
         }
     }
+}
+
+/// For a call that cannot use attributes.
+pub(super) fn no_attributes(why: &'static str) -> Arc<dyn CallAttributes> {
+    Arc::new(NoAttributes(why))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use koi_core::io::{HookEnd, StatusReport};
 use koi_plugin_api::{
-    Abort, AbortSignal, Call, CallLog, Called, Context, Handler, Hook, HookError, NewestEpoch, Outcome,
+    Abort, AbortSignal, Call, CallAttributes, CallLog, Called, Context, Handler, Hook, HookError,
+    NewestEpoch, Outcome,
 };
 
 /// How long a handler may overrun its time-out, or an abort, before its call is dropped.
@@ -22,6 +23,7 @@ pub(super) struct RetriedCall {
     pub(super) log: Arc<dyn CallLog>,
     pub(super) abort: AbortSignal,
     pub(super) newest_epoch: NewestEpoch,
+    pub(super) attributes: Arc<dyn CallAttributes>,
 }
 
 impl RetriedCall {
@@ -32,6 +34,7 @@ impl RetriedCall {
             log: self.log.clone(),
             abort: self.abort.clone(),
             newest_epoch: self.newest_epoch.clone(),
+            attributes: self.attributes.clone(),
         }
     }
 

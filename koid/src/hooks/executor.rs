@@ -15,7 +15,7 @@ use koi_plugin_host::LimitedLog;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::attributes::HookAttributes;
+use super::attributes::{HookAttributes, no_attributes};
 use super::call::failed;
 use super::call::{PATIENCE, RetriedCall, within};
 use super::call_log::HookLog;
@@ -27,6 +27,7 @@ use super::identity::NodeIdentity;
 use super::process_groups::{GroupKind, ProcessGroups};
 use super::processes::{Naming, Processes};
 use super::statistics::counters::CallMeter;
+use crate::attributes::live_calls::LiveCall;
 use crate::guardian_client::client::Guardian;
 
 /// Why a status has failed that was none.
@@ -126,7 +127,10 @@ impl HookExecutor {
         let (newest_epoch, details) = (self.newest_epoch.clone(), self.details.clone());
         let drilled = self.drilled.clone();
         let processes = self.processes.clone();
-        let live = self.attributes.as_ref().and_then(|attributes| attributes.begin(&hook));
+        let (live, attributes) = match &self.attributes {
+            Some(attributes) => attributes.begin(&hook),
+            None => (None, no_attributes("koid is gone, and nobody here knows them")),
+        };
         async move {
             let Some(runnable) = runnable else {
                 let message = format!("the service {} has no handler here", hook.service);
@@ -152,12 +156,13 @@ impl HookExecutor {
             let call = RetriedCall {
                 hook: hook.hook,
                 context: Context {
-                    access: live.as_ref().map(|(live, _)| live.access()),
+                    access: live.as_ref().map(LiveCall::access),
                     ..context(hook, &runnable, &identity)
                 },
                 log: Arc::new(log),
                 abort,
                 newest_epoch,
+                attributes,
             };
             let (hook, service) = (call.hook, call.context.service.clone());
             let (status, named) = (hook == plugin::Hook::Status, service.clone());

@@ -282,7 +282,8 @@ async fn crowded(hook: Hook, times: u32, timeout: Duration) -> Result<Outcome, H
     };
     let (_aborter, abort) = plugin::abort_pair();
     let newest_epoch = NewestEpoch::default();
-    let call = RetriedCall { hook, context, log: Arc::new(log), abort, newest_epoch };
+    let attributes = Arc::new(plugin::NoCluster);
+    let call = RetriedCall { hook, context, log: Arc::new(log), abort, newest_epoch, attributes };
     call.until_there_is_room(&Crowded(times.into())).await
 }
 

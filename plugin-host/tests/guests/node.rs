@@ -173,6 +173,7 @@ impl Ask {
             log: self.log.clone(),
             abort: self.abort.clone(),
             newest_epoch: self.newest_epoch.clone(),
+            attributes: Arc::new(koi_plugin_api::NoCluster),
         })
     }
 }

@@ -83,7 +83,7 @@ fn test_clock(stand_in: &StandIn) -> TestClock {
 
 impl WasmService {
     async fn run(self: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
-        let Call { hook, context, log, abort, newest_epoch } = call;
+        let Call { hook, context, log, abort, newest_epoch, attributes: _ } = call;
         let log = self.desk.secrets.hiding(log);
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
