@@ -37,6 +37,7 @@ Examples:
   koi promote db2 --group web    the same for one of several groups; `koi status` lists them
   koi drill switch-over          move the role to another node and back: what takes how long?
   koi wait --for master          return when a master is promoted with all its critical services
+  koi attr set sync db2          in a hook of the master: every node knows, and the next promote does
   koi maintenance on             run no hooks and elect nobody, while you work on it
   koi plugins list               the handlers of the asked node, and whether they can be used
   koi plugins new mydb --lang go begin a handler of your own
@@ -51,6 +52,7 @@ Exit codes:
   5  refused because it would not be safe
 
 Without -f: ./koi.toml, /etc/koi/koi.toml, ./koi.conf, /etc/koi/koi.conf, the first that exists.
+A hook's script asks the daemon that runs it, by KOI_SOCKET in its environment.
 KOI_SECRET in the environment holds the cluster's password where no configuration does.";
 
 /// The `koi` command.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use koi_proto::api::{
-    ClusterStatus, Done, Event, Failure, Failures, Group, Local, NodeStatus, ServiceStatus, Status,
-    WaitReason, Waiting,
+    AttributesState, ClusterStatus, Done, Event, Failure, Failures, Group, GroupStatus, Local, NodeStatus,
+    ServiceStatus, Status, WaitReason, Waiting,
 };
 
 use super::cluster::{done, drill, event, failures, local, node, promoted, status, tree};
@@ -198,6 +198,17 @@ pub(super) fn fits(page: String) -> String {
 #[test]
 fn all_is_well() {
     assert_snapshot!(seen(&healthy()));
+}
+
+#[test]
+fn attributes_are_listed_by_their_keys_where_a_group_has_some() {
+    let values = [("sync", "db2"), ("alone", "no")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let attributes = Some(AttributesState { version: "1.7".into(), values: values.into() });
+    let mut status = healthy();
+    status.groups = vec![GroupStatus { attributes, ..GroupStatus::default() }];
+    let page = seen(&status);
+    assert!(page.contains("\n  attributes: alone, sync (version 1.7)\n"), "{page}");
+    assert!(!page.contains("db2"));
 }
 
 #[test]

@@ -3,16 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use koi_core::group::GroupName;
 use koi_core::io::Boot;
+use koi_plugin_api::CallToken;
 use koi_proto::api::{
-    Done, Drill, DrillAction, ErrorCode, Event, EventLevel, Failures, Local, Maintenance, OnNode, Plugin,
-    PluginDetail, Promote, Reconfigure, Status,
+    Done, Drill, DrillAction, ErrorCode, Event, EventLevel, Failures, GroupAttributes, Local, Maintenance,
+    OnNode, Plugin, PluginDetail, Promote, Reconfigure, Status,
 };
-use koi_proto::client::{Client, ClientError, Endpoint, Lines};
+use koi_proto::client::{Client, ClientError, Endpoint, Lines, Method, TOKEN, read};
 use serde_json::json;
 
 use super::*;
 use crate::attributes::board::board;
+use crate::attributes::live_calls::CallScope;
 use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::sockets;
 use crate::config::current::ActiveConfig;
@@ -27,6 +30,8 @@ pub(super) struct Node {
     pub(super) sealed: Client,
     /// Reloads that were asked for.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
+    /// The hook calls that run.
+    live_calls: LiveCalls,
     _orders: mpsc::UnboundedReceiver<crate::hooks::executor::HookCommand>,
 }
 
@@ -99,7 +104,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     };
     tokio::spawn(serve_local(api.clone(), socket));
     tokio::spawn(serve_sealed(api, bound.tcp));
-    Node { id, shared, local, sealed, reloads, _orders }
+    Node { id, shared, local, sealed, reloads, live_calls, _orders }
 }
 
 /// The leader and the other one, as soon as there is a leader.
@@ -228,6 +233,95 @@ async fn wrong_requests_are_refused_with_their_code() {
         }
         assert_eq!(code(client.get::<Status>("/v2/status").await.unwrap_err()).0, 404);
         assert_eq!(code(client.get::<Status>("/v1/events?since=x").await.unwrap_err()).0, 400);
+    }
+}
+
+/// What is answered to a hook's call with this token.
+async fn in_call(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: &str,
+    token: &CallToken,
+) -> Result<GroupAttributes, ClientError> {
+    let body = bytes::Bytes::copy_from_slice(body.as_bytes());
+    let (status, answer) = client.raw(method, path, body, &[(TOKEN, token.reveal())]).await?;
+    read(status, &answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_opens_one_group_here_until_its_call_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    let group: GroupName = "web".parse().unwrap();
+    let scope =
+        CallScope { service: "db".into(), hook: "promote", run: 1, group, epoch: koi_core::types::Epoch(5) };
+    let call = leader.live_calls.begin(scope).unwrap();
+    let token = call.access().token;
+    let get = |client, path| in_call(client, Method::GET, path, "", &token);
+    assert_eq!(get(&leader.local, "/v1/attributes").await.unwrap().group.as_str(), "web");
+    let write = r#"{"key": "k", "value": "hidden"}"#;
+    let refused = [
+        (get(&leader.local, "/v1/attributes?group=main").await, "opens nothing of main"),
+        (get(&leader.sealed, "/v1/attributes").await, "on its own node alone"),
+        (get(&other.local, "/v1/attributes").await, "of no hook call that runs"),
+        (
+            in_call(&leader.local, Method::POST, "/v1/attributes", write, &token).await,
+            "not master of web under that epoch",
+        ),
+        (
+            in_call(&leader.local, Method::POST, "/v1/groups/main/attributes", write, &token).await,
+            "opens nothing of main",
+        ),
+    ];
+    for (answer, why) in refused {
+        let error = answer.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(!error.to_string().contains(token.reveal()) && !error.to_string().contains("hidden"));
+        assert_eq!(code(error), (409, ErrorCode::Refused));
+    }
+    let garbled = br#"{"key": "k", "value": 'hidden'}"#;
+    let garbled =
+        in_call(&leader.local, Method::POST, "/v1/attributes", std::str::from_utf8(garbled).unwrap(), &token);
+    let error = garbled.await.unwrap_err();
+    assert!(!error.to_string().contains("hidden") && error.to_string().contains("column"), "{error}");
+    drop(call);
+    let error = get(&leader.local, "/v1/attributes").await.unwrap_err();
+    assert!(error.to_string().contains("a token ends with its call"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_change_of_attributes_is_answered_when_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (leader, other) = pair(folder.path()).await;
+    let force = async |value: &str| {
+        let write = json!({ "key": "k", "value": value, "force": true });
+        other.local.post::<_, Done>("/v1/attributes", &write).await.unwrap()
+    };
+    let poll = |version: &str, ms: u32| {
+        let path = format!("/v1/attributes?after={version}&wait_ms={ms}");
+        let client = other.local.clone();
+        tokio::spawn(async move { client.get::<GroupAttributes>(&path).await.unwrap() })
+    };
+    let first = poll("", 14_000);
+    force("one").await;
+    let first = first.await.unwrap();
+    assert_eq!(first.state.values["k"], "one");
+    let still = poll(&first.state.version, 1).await.unwrap();
+    assert_eq!(still, first, "nothing has changed");
+    let second = poll(&first.state.version, 14_000);
+    force("two").await;
+    assert_eq!(second.await.unwrap().state.values["k"], "two");
+    let fresh: GroupAttributes = other.local.get("/v1/attributes?fresh=true").await.unwrap();
+    assert_eq!(
+        (&fresh.state.values["k"], fresh.seen_by),
+        (&"two".to_owned(), leader.shared.get().config.node.name.clone())
+    );
+    for wrong in
+        ["?fresh=perhaps", "?after=1.1", "?wait_ms=x&after=", "?group=a%20b", "?fresh=true&after=&wait_ms=1"]
+    {
+        let error = other.local.get::<GroupAttributes>(&format!("/v1/attributes{wrong}")).await.unwrap_err();
+        assert_eq!(code(error), (400, ErrorCode::BadRequest), "{wrong}");
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn status(status: &Status, view: &View) -> String {
     page.push_str(&standing(status, verdict, &reason, view));
     page.push_str(&warnings(status, view));
     page.push_str(&advice(status, view));
+    page.push_str(&attributes(status, view));
     page.push_str(&waits(status, &reason, view));
     page.push('\n');
     page.push_str(&nodes(status, view));
@@ -176,6 +177,19 @@ fn warnings(status: &Status, view: &View) -> String {
 /// What the configuration means for a bad day: it may stand below "all is well".
 fn advice(status: &Status, view: &View) -> String {
     status.cluster.advice.iter().map(|advice| hanging("  note: ", advice, Tone::Plain, view)).collect()
+}
+
+/// Which attributes each group has: what they say is for those that act on it.
+fn attributes(status: &Status, view: &View) -> String {
+    let mut lines = String::new();
+    for group in &status.groups {
+        let Some(state) = &group.attributes else { continue };
+        let keys: Vec<&str> = state.values.keys().map(String::as_str).collect();
+        let of = if are_several(status) { format!(" of {}", group.name) } else { String::new() };
+        let said = format!("{} (version {})", keys.join(", "), state.version);
+        lines.push_str(&hanging(&format!("  attributes{of}: "), &said, Tone::Plain, view));
+    }
+    lines
 }
 
 fn waits(status: &Status, reason: &Reason, view: &View) -> String {
