@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use koi_core::group::GroupName;
 use koi_core::io::Boot;
-use koi_plugin_api::CallToken;
+use koi_plugin_api::{AttributesError, CallAttributes, CallToken};
 use koi_proto::api::{
     Done, Drill, DrillAction, ErrorCode, Event, EventLevel, Failures, GroupAttributes, Local, Maintenance,
     OnNode, Plugin, PluginDetail, Promote, Reconfigure, Status,
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::*;
 use crate::attributes::board::board;
+use crate::attributes::call::AttributesOfCall;
 use crate::attributes::live_calls::CallScope;
 use crate::cluster::event_loop::{self, LoopParts};
 use crate::cluster::sockets;
@@ -32,6 +33,7 @@ pub(super) struct Node {
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
     /// The hook calls that run.
     live_calls: LiveCalls,
+    attributes: AttributesStore,
     _orders: mpsc::UnboundedReceiver<crate::hooks::executor::HookCommand>,
 }
 
@@ -83,6 +85,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     let (reload, reloads) = mpsc::channel(1);
     let live_calls = LiveCalls::new("/nowhere/koid.sock".into());
     let attributes = AttributesStore { me: id, cluster: cluster.clone(), board, shared: shared.clone() };
+    let of_node = attributes.clone();
     let api = Api {
         me: id,
         live_calls: live_calls.clone(),
@@ -104,7 +107,7 @@ async fn start(folder: &Path, name: &str, bound: sockets::Bound, transport: &str
     };
     tokio::spawn(serve_local(api.clone(), socket));
     tokio::spawn(serve_sealed(api, bound.tcp));
-    Node { id, shared, local, sealed, reloads, live_calls, _orders }
+    Node { id, shared, local, sealed, reloads, live_calls, attributes: of_node, _orders }
 }
 
 /// The leader and the other one, as soon as there is a leader.
@@ -288,6 +291,30 @@ async fn a_token_opens_one_group_here_until_its_call_is_over() {
     drop(call);
     let error = get(&leader.local, "/v1/attributes").await.unwrap_err();
     assert!(error.to_string().contains("a token ends with its call"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_inside_koid_uses_attributes_until_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_leader, other) = pair(folder.path()).await;
+    let write = json!({ "key": "k", "value": "v", "force": true });
+    other.local.post::<_, Done>("/v1/attributes", &write).await.unwrap();
+    let (service, epoch) = ("db".to_owned(), koi_core::types::Epoch(5));
+    let scope = CallScope { service, hook: "status", run: 1, group: GroupName::MAIN, epoch };
+    let call = other.live_calls.begin(scope).unwrap();
+    let of_call = AttributesOfCall { call: call.number(), store: other.attributes.clone() };
+    let fresh = of_call.read(true).await.unwrap();
+    assert_eq!(fresh.values, [("k".to_owned(), "v".to_owned())]);
+    other.attributes.board.clone().other_than(&GroupName::MAIN, "").await;
+    assert_eq!(of_call.read(false).await.unwrap(), fresh);
+    let wrong = of_call.write("a b".into(), Some("v".into())).await;
+    assert!(matches!(wrong, Err(AttributesError::Invalid(_))), "{wrong:?}");
+    let refused = of_call.write("k".into(), None).await;
+    assert!(matches!(refused, Err(AttributesError::NotMaster(_))), "{refused:?}");
+    drop(call);
+    let over = AttributesError::Unavailable("the call is over: attributes end with it".into());
+    assert_eq!(of_call.read(false).await, Err(over.clone()));
+    assert_eq!(of_call.write("k".into(), None).await, Err(over));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -77,6 +77,11 @@ mod tests {
 
     /// What a script of this hook finds that begins with `KOI_`.
     fn names(hook: Hook) -> BTreeSet<String> {
+        let socket = "/run/koi/koid.sock".into();
+        names_with(hook, Some(ScriptAccess { socket, token: CallToken::new("secret".into()) }))
+    }
+
+    fn names_with(hook: Hook, access: Option<ScriptAccess>) -> BTreeSet<String> {
         let failed = Failure { hook: Hook::Start, message: "broken".into(), timed_out: false };
         let context = Context {
             service: "web".into(),
@@ -95,10 +100,7 @@ mod tests {
             config: vec![("name".into(), "x".into())],
             cause: Some(failed),
             circumstances: Circumstances::default(),
-            access: Some(ScriptAccess {
-                socket: "/run/koi/koid.sock".into(),
-                token: CallToken::new("secret".into()),
-            }),
+            access,
         };
         let names = variables(hook, &context).into_iter().map(|(name, _)| name.into_string().unwrap());
         names.filter(|name| name.starts_with("KOI_")).collect()
@@ -114,6 +116,13 @@ mod tests {
         let all: BTreeSet<String> = Hook::ALL.into_iter().flat_map(names).collect();
         assert_eq!(documented, all);
         assert!(!names(Hook::Start).contains("KOI_FAILED_EVENT"), "nothing has failed");
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_there_is_no_token_and_no_socket() {
+        let (all, without) = (names(Hook::Demote), names_with(Hook::Demote, None));
+        let missing: Vec<&String> = all.difference(&without).collect();
+        assert_eq!(missing, ["KOI_SOCKET", "KOI_TOKEN"]);
     }
 
     #[test]
