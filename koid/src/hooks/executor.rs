@@ -23,6 +23,7 @@ use super::context::context;
 use super::details::Details;
 use super::drilled::DrilledStatuses;
 use super::handlers::Handlers;
+use super::hidden_token::{HiddenToken, without_token};
 use super::identity::NodeIdentity;
 use super::process_groups::{GroupKind, ProcessGroups};
 use super::processes::{Naming, Processes};
@@ -151,15 +152,14 @@ impl HookExecutor {
                 Hook::Status => runnable.status_lines.clone().listen(hook_log.clone()),
                 Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => hook_log.clone(),
             };
-            let log = LimitedLog::new(log, runnable.output.clone());
+            let log: Arc<dyn plugin::CallLog> = Arc::new(LimitedLog::new(log, runnable.output.clone()));
+            let access = live.as_ref().map(LiveCall::access);
+            let token = access.as_ref().map(|access| access.token.clone());
             let limits = (hook.timeout, abort.clone());
             let call = RetriedCall {
                 hook: hook.hook,
-                context: Context {
-                    access: live.as_ref().map(LiveCall::access),
-                    ..context(hook, &runnable, &identity)
-                },
-                log: Arc::new(log),
+                context: Context { access, ..context(hook, &runnable, &identity) },
+                log: HiddenToken::log(token.clone(), log),
                 abort,
                 newest_epoch,
                 attributes,
@@ -184,6 +184,10 @@ impl HookExecutor {
             let (handler, plugin_hash) = (runnable.handler.clone(), runnable.plugin_hash.clone());
             let call = Box::pin(async move {
                 let result = call.until_there_is_room(&*handler).await;
+                let result = match &token {
+                    Some(token) => without_token(token, result),
+                    None => result,
+                };
                 if let (Some(processes), Ok(outcome)) = (&processes, &result) {
                     match outcome {
                         Outcome::Status(StatusReport { observed: Observed::Stopped, .. }) => {

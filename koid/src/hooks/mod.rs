@@ -8,6 +8,7 @@ pub(crate) mod details;
 pub(crate) mod drilled;
 pub(crate) mod executor;
 pub(crate) mod handlers;
+mod hidden_token;
 pub(crate) mod identity;
 pub(crate) mod process_groups;
 pub(crate) mod processes;

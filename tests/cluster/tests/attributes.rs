@@ -66,7 +66,7 @@ fn what_a_master_wrote_is_seen_by_the_promote_of_the_next_and_outlives_all_daemo
 
 #[test]
 fn a_token_opens_its_own_group_for_its_own_call_and_no_standby_writes() {
-    let leaks = "printf %s \"$KOI_TOKEN\" > \"$KOI_SERVICE_HOME/token\"\n";
+    let leaks = "printf %s \"$KOI_TOKEN\" > \"$KOI_SERVICE_HOME/token\"\necho \"it is $KOI_TOKEN\"\n";
     let start = Service::recorded().hook("start", &format!("{leaks}{}", attr("set k by-a-standby")));
     let other = Service::recorded().hook("promote", &attr("set --group main k foreign"));
     let cluster = builder(start).service_of("web", "20-www", other).start();
@@ -87,6 +87,7 @@ fn a_token_opens_its_own_group_for_its_own_call_and_no_standby_writes() {
     for node in cluster.nodes() {
         assert_eq!(value(node, "k"), None);
         assert!(!node.log().contains(&token), "a token is never logged");
+        assert!(node.says(&["it is (KOI_TOKEN)"]), "not even where a script shows it");
     }
 }
 
