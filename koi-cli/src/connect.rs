@@ -211,10 +211,14 @@ pub(crate) fn daemon(options: &Options, out: Out) -> Result<Daemon, CommandError
     let timeout = options.timeout.unwrap_or(ANSWER_TIMEOUT);
     let client = Client::new(endpoint, timeout);
     let debug = options.debug.then_some(out);
-    // A token is good on its own machine alone, and stays there.
-    let is_here = matches!(client.endpoint(), Endpoint::Socket(_));
-    let token = std::env::var(TOKEN).ok().filter(|token| is_here && !token.is_empty()).map(Secret);
+    let token = token_for(client.endpoint(), std::env::var(TOKEN).ok());
     Ok(Daemon { client, timeout, asked_timeout: options.timeout, guess, token, debug })
+}
+
+/// A token is good on its own machine alone, and never leaves it.
+fn token_for(endpoint: &Endpoint, token: Option<String>) -> Option<Secret> {
+    let is_here = matches!(endpoint, Endpoint::Socket(_));
+    token.filter(|token| is_here && !token.is_empty()).map(Secret)
 }
 
 /// The socket of the koid whose hook runs this; none: no hook does, or a file says which daemon is meant.
@@ -298,6 +302,19 @@ fn host_and_port(host: &str, port: u16) -> Result<String, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_never_leaves_its_machine() {
+        let keyring = Arc::new(Keyring {
+            sealing: Key::from_password("a long one", 13).unwrap(),
+            accepted: Vec::new(),
+        });
+        let sealed = Endpoint::Sealed { host: "127.0.0.1:1".into(), cluster_id: 13, keyring };
+        assert!(token_for(&sealed, Some("t".into())).is_none());
+        let here = Endpoint::Socket("/run/koi/koid.sock".into());
+        assert_eq!(token_for(&here, Some("t".into())).map(|token| token.0).as_deref(), Some("t"));
+        assert!(token_for(&here, Some(String::new())).is_none() && token_for(&here, None).is_none());
+    }
 
     #[test]
     fn a_host_may_be_written_in_many_ways() {

@@ -27,6 +27,7 @@ pub(crate) type Asked = (String, String);
 pub(crate) struct Fake {
     folder: TempDir,
     asked: Arc<Mutex<Vec<Asked>>>,
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
@@ -35,15 +36,16 @@ impl Fake {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("koid.sock")).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, log) = (Arc::new(answer), Arc::clone(&asked));
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), (Arc::clone(&asked), Arc::clone(&heads)));
         thread::spawn(move || {
             for connection in listener.incoming() {
-                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                let (answer, log) = (Arc::clone(&answer), log.clone());
                 // A client may leave at any time.
-                thread::spawn(move || serve(connection.unwrap(), &*answer, &log).ok());
+                thread::spawn(move || serve(connection.unwrap(), &*answer, (&log.0, &log.1)).ok());
             }
         });
-        Fake { folder, asked }
+        Fake { folder, asked, heads }
     }
 
     /// Answers everything with this.
@@ -66,6 +68,11 @@ impl Fake {
         self.asked.lock().unwrap().clone()
     }
 
+    /// The heads of the requests so far, in lower case.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
     /// Runs `koi` with this daemon.
     pub(crate) fn koi(&self, args: &[&str]) -> crate::run::Ran {
         let socket = self.socket();
@@ -83,7 +90,7 @@ pub(crate) fn refusal(code: ErrorCode) -> Answer {
 fn serve(
     mut connection: UnixStream,
     answer: &dyn Fn(&str) -> Answer,
-    log: &Mutex<Vec<Asked>>,
+    (log, heads): (&Mutex<Vec<Asked>>, &Mutex<Vec<String>>),
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut head = String::new();
@@ -96,6 +103,7 @@ fn serve(
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
     let asked = head.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    heads.lock().unwrap().push(head.to_lowercase());
     log.lock().unwrap().push((asked.clone(), String::from_utf8(body).unwrap()));
     match answer(&asked) {
         Answer::Whole(status, body) => {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 /// `koi` with nothing of this machine's environment that would change what it says.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_koi"));
-    for variable in ["KOI_SECRET", "NO_COLOR", "COLUMNS"] {
+    for variable in ["KOI_SECRET", "KOI_SOCKET", "KOI_TOKEN", "NO_COLOR", "COLUMNS"] {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());

@@ -21,6 +21,9 @@ const ONE_WAIT: Duration = Duration::from_secs(20);
 /// Time between two questions when there was no answer.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How an older koid says that it cannot be asked this.
+const NO_QUESTION: &str = "there is no GET ";
+
 /// Reads, writes, or waits.
 pub(crate) async fn attr(daemon: &Daemon, command: &Attr, out: Out) -> Result<u8, CommandError> {
     match command {
@@ -55,7 +58,23 @@ fn path(group: Option<&Group>, more: &str) -> String {
 }
 
 async fn read(daemon: &Daemon, args: &AttrRead) -> Result<Answer<GroupAttributes>, CommandError> {
-    daemon.get_in_hook(&path(args.group.as_ref(), if args.fresh { "&fresh=true" } else { "" })).await
+    ask_for(daemon, &path(args.group.as_ref(), if args.fresh { "&fresh=true" } else { "" })).await
+}
+
+async fn ask_for(daemon: &Daemon, path: &str) -> Result<Answer<GroupAttributes>, CommandError> {
+    match daemon.get_in_hook(path).await {
+        Err(CommandError::Reported { error, .. })
+            if error.code == ErrorCode::NotFound && error.message.starts_with(NO_QUESTION) =>
+        {
+            Err(older())
+        }
+        answer => answer,
+    }
+}
+
+fn older() -> CommandError {
+    let message = "the asked koid is older than this koi, and knows no attributes";
+    CommandError::local(message, "nothing has changed; upgrade it")
 }
 
 async fn get(daemon: &Daemon, key: &str, args: &AttrRead, out: Out) -> Result<u8, CommandError> {
@@ -129,10 +148,7 @@ async fn write(
         }
     };
     match answer {
-        Err(CommandError::Reported { error, .. }) if error.is_unknown_command() => {
-            let message = "the asked koid is older than this koi, and knows no attributes";
-            Err(CommandError::local(message, "nothing has changed; upgrade it"))
-        }
+        Err(CommandError::Reported { error, .. }) if error.is_unknown_command() => Err(older()),
         answer => operate::show(answer?, out),
     }
 }
@@ -187,7 +203,7 @@ async fn wait(daemon: &Daemon, args: &AttrWait, out: Out) -> Result<u8, CommandE
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_WAIT);
         let more = seen.as_ref().map(|version| format!("&after={version}&wait_ms={}", left.as_millis()));
         let patient = daemon.within(daemon.timeout() + left);
-        let asked = patient.get_in_hook(&path(args.group.as_ref(), &more.unwrap_or_default())).await;
+        let asked = ask_for(&patient, &path(args.group.as_ref(), &more.unwrap_or_default())).await;
         let outcome = match asked {
             Ok(Answer { raw, value }) if wanted.is_met(&value) => {
                 out.show(&raw, |_| listed(&value))?;
