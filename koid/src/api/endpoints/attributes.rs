@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Response;
 use koi_core::group::GroupName;
-use koi_core::io::{Command, CommandError};
+use koi_core::io::{Answered, Command, CommandError};
 use koi_proto::api::{ApiError, Done, ErrorCode, WriteAttribute};
 
 use super::commands::Order;
@@ -146,37 +146,47 @@ impl Api {
         };
         let what = said(&change.key, write.remove);
         tracing::info!("{by} forces a write of group {}: {what}", order.scope.group);
-        let outcome =
-            match self.cluster.command(&order.scope, Command::ForceAttribute(change), &asked.requester).await
+        let (api, scope, requester) = (self.clone(), order.scope.clone(), asked.requester.clone());
+        let asked_for = (what, by.clone());
+        // Whoever asks may go meanwhile: it is told of all the same.
+        let forced = tokio::spawn(async move {
+            let outcome = api.cluster.command(&scope, Command::ForceAttribute(change), &requester).await;
+            api.tell_of_force(&scope.group, &asked_for, &outcome);
+            outcome
+        });
+        match forced.await.unwrap_or(Err(RequestError::Ending)) {
+            Ok(done) => Ok(json(&self.done(order, done).await)),
+            Err(RequestError::Refused(CommandError::NotLeader { leader: Some(leader) }))
+                if leader != self.me && asked.passed == 0 =>
             {
-                Err(RequestError::Refused(CommandError::NotLeader { leader: Some(leader) }))
-                    if leader != self.me && asked.passed == 0 =>
-                {
-                    let body = WriteAttribute { by: Some(by), ..write };
-                    let body = serde_json::to_vec(&body).expect("texts and their keys are always JSON");
-                    let asked = &ApiRequest { path: order.passed_path(), ..asked.clone() };
-                    let view = self.view().await.ok_or_else(silent_core)?;
-                    let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
-                    return self.pass(asked, body.into(), &name, address).await;
-                }
-                outcome => outcome,
-            };
-        let certain = match &outcome {
-            Ok(_) => Some(""),
+                let body = serde_json::to_vec(&WriteAttribute { by: Some(by), ..write });
+                let body = body.map_err(|e| error(ErrorCode::Internal, e.to_string(), ""))?;
+                let asked = &ApiRequest { path: order.passed_path(), ..asked.clone() };
+                let view = self.view().await.ok_or_else(silent_core)?;
+                let (name, address) = (view::name_of(&view, leader), view::address_of(&view, leader));
+                self.pass(asked, body.into(), &name, address).await
+            }
+            Err(failed) => Err(self.refusal(order, failed).await),
+        }
+    }
+
+    /// What was written by force, or perhaps, and who wanted it, goes into the events.
+    fn tell_of_force(
+        &self,
+        group: &GroupName,
+        (what, by): &(String, String),
+        outcome: &Result<Answered, RequestError>,
+    ) {
+        let certain = match outcome {
+            Ok(_) => "",
             Err(
                 RequestError::Timeout(_)
                 | RequestError::Refused(CommandError::LostLeadership | CommandError::LostLease),
-            ) => Some(", perhaps: it was not confirmed"),
-            Err(_) => None,
+            ) => ", perhaps: it was not confirmed",
+            Err(_) => return,
         };
-        if let Some(certain) = certain {
-            let message = format!("{what} by force{certain}; {by} wanted it");
-            self.hub.push_forced(&node, (&order.scope.group).into(), &message);
-        }
-        match outcome {
-            Ok(done) => Ok(json(&self.done(order, done).await)),
-            Err(failed) => Err(self.refusal(order, failed).await),
-        }
+        let node = self.shared.get().config.node.name.clone();
+        self.hub.push_forced(&node, group.into(), &format!("{what} by force{certain}; {by} wanted it"));
     }
 }
 
