@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use koi_hook::Hook;
 
+use crate::attributes::CallAttributes;
 use crate::hook::{Context, LogLevel};
 
 /// One hook, to be run now.
@@ -22,6 +23,8 @@ pub struct Call {
     pub abort: AbortSignal,
     /// The newest epoch that this node has heard of.
     pub newest_epoch: NewestEpoch,
+    /// The attributes of the service's group.
+    pub attributes: Arc<dyn CallAttributes>,
 }
 
 impl fmt::Debug for Call {

@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 
 #[cfg(feature = "host")]
+mod attributes;
+#[cfg(feature = "host")]
 mod call;
 #[cfg(feature = "host")]
 mod handler;
@@ -18,6 +20,8 @@ mod metadata;
 #[allow(unsafe_code)] // The boundary to C.
 pub mod native;
 
+#[cfg(feature = "host")]
+pub use attributes::{AttributesAsked, AttributesError, AttributesRead, CallAttributes, NoCluster};
 #[cfg(feature = "host")]
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]

@@ -296,7 +296,14 @@ async fn what_was_found_can_be_run_and_a_flood_does_not_reach_the_log() {
         circumstances: Circumstances::default(),
     };
     let log = Arc::new(LimitedLog::new(memory.clone(), Arc::default()));
-    let call = Call { hook: Hook::Start, context, log, abort, newest_epoch: NewestEpoch::default() };
+    let call = Call {
+        hook: Hook::Start,
+        context,
+        log,
+        abort,
+        newest_epoch: NewestEpoch::default(),
+        attributes: Arc::new(koi_plugin_api::NoCluster),
+    };
     assert_eq!(handler.call(call).await, Ok(Outcome::Done));
     let lines = memory.0.lock().unwrap();
     assert!(lines.len() < 50_000, "{}", lines.len());

@@ -32,6 +32,7 @@ impl RetriedCall {
             log: self.log.clone(),
             abort: self.abort.clone(),
             newest_epoch: self.newest_epoch.clone(),
+            attributes: Arc::new(koi_plugin_api::NoCluster),
         }
     }
 

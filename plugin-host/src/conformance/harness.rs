@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
     Abort, Aborter, Call, CallLog, Circumstances, Context, Handler, Hook, HookError, Incident, LogLevel,
-    NewestEpoch, Outcome, Role, abort_pair,
+    NewestEpoch, NoCluster, Outcome, Role, abort_pair,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
@@ -193,7 +193,8 @@ impl<'t> Harness<'t> {
         newest_epoch.raise(order.newest_epoch);
         let patience = order.context.timeout.saturating_add(PATIENCE);
         let (hook, context, log) = (order.hook, order.context, recorder.clone());
-        let call = Call { hook, context, log, abort, newest_epoch };
+        let attributes = Arc::new(NoCluster);
+        let call = Call { hook, context, log, abort, newest_epoch, attributes };
         self.interrupt.under_way(Some(aborter.clone()));
         let began = Instant::now();
         let end =

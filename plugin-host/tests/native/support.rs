@@ -136,7 +136,14 @@ impl Service {
             circumstances: Circumstances::default(),
         };
         let log = Arc::new(Recorder::default());
-        let call = Call { hook, context, log: log.clone(), abort, newest_epoch: NewestEpoch::default() };
+        let call = Call {
+            hook,
+            context,
+            log: log.clone(),
+            abort,
+            newest_epoch: NewestEpoch::default(),
+            attributes: Arc::new(koi_plugin_api::NoCluster),
+        };
         Prepared { called: self.handler.clone(), call, log, aborter }
     }
 }

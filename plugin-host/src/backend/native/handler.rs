@@ -75,7 +75,7 @@ struct Session {
 
 impl NativeService {
     async fn run(&self, call: Call) -> Result<Outcome, HookError> {
-        let Call { hook, context, log, abort, newest_epoch } = call;
+        let Call { hook, context, log, abort, newest_epoch, attributes: _ } = call;
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
         }

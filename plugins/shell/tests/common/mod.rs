@@ -118,6 +118,7 @@ impl Service {
             log: self.log.clone(),
             abort,
             newest_epoch: NewestEpoch::default(),
+            attributes: Arc::new(koi_plugin_api::NoCluster),
         }
     }
 

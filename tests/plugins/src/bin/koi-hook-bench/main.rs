@@ -251,6 +251,7 @@ impl Subject {
             log: Arc::new(Nobody),
             abort,
             newest_epoch: NewestEpoch::default(),
+            attributes: Arc::new(koi_plugin_api::NoCluster),
         })
     }
 }
