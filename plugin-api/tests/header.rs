@@ -69,6 +69,7 @@ fn facts() -> Vec<Fact> {
             previous_epoch,
             previous_master,
             reason,
+            group,
         ]
     );
     table!(

@@ -140,7 +140,7 @@ async fn plugins_of_both_kinds_are_found_run_and_replaced_only_when_told() {
     if has_native {
         let ask = world.ask(&second, "c");
         assert_eq!(says(&ask).await, "eins");
-        assert_eq!(cee.unwrap().facts.unwrap().api, "native 1.1");
+        assert_eq!(cee.unwrap().facts.unwrap().api, "native 1.2");
         native(&world.path("plugins/b.so"), "zwei");
         assert_eq!(says(&world.ask(&second, "c")).await, "eins");
         let third = world.load(&second);

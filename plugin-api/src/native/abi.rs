@@ -11,7 +11,7 @@ use std::ffi::c_void;
 
 pub const MAGIC: u32 = 0x3169_6f6b;
 pub const ABI_MAJOR: u16 = 1;
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 
 pub const HOOK_START: u32 = 0;
 pub const HOOK_STOP: u32 = 1;
@@ -165,6 +165,7 @@ pub struct RawContext {
     pub previous_epoch: u64,
     pub previous_master: Text,
     pub reason: Text,
+    pub group: Text,
 }
 
 pub type CreateFn =

@@ -222,6 +222,9 @@ fn has_deadline(size: u32) -> bool {
     size as usize >= offset_of!(abi::RawContext, deadline_ms) + size_of::<u64>()
 }
 
+/// The group that is meant where none is named.
+const MAIN_GROUP: &str = "main";
+
 fn reason_of(word: &str) -> Option<DownReason> {
     DownReason::ALL.into_iter().find(|reason| reason.as_str() == word)
 }
@@ -262,7 +265,7 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 reason: context.reason.string().as_deref().and_then(reason_of),
                 left: has_deadline(context.size).then(|| Duration::from_millis(context.deadline_ms)),
                 promoted_epoch: context.promoted_epoch,
-                group: None,
+                group: context.group.string().filter(|group| group != MAIN_GROUP),
                 previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
             },
             access: None,
@@ -323,6 +326,7 @@ mod tests {
             previous_epoch: 4,
             previous_master: Text::of("b"),
             reason: Text { data: reason.as_ptr(), len: reason.len() },
+            group: Text::of("db"),
         }
     }
 
@@ -339,7 +343,7 @@ mod tests {
         let reason = Some(DownReason::LeaseLost);
         assert_eq!(
             told.circumstances,
-            Circumstances { reason, left, promoted_epoch: 5, previous, group: None }
+            Circumstances { reason, left, promoted_epoch: 5, previous, group: Some("db".to_owned()) }
         );
     }
 
@@ -350,6 +354,17 @@ mod tests {
         assert_eq!((told.service.as_str(), told.epoch), ("db", 3));
         assert_eq!(told.circumstances, Circumstances::default());
         assert_eq!(told.time_left(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn main_is_the_group_of_a_koi_that_names_none() {
+        assert_eq!(
+            told(&abi::RawContext { group: Text::of("main"), ..context(b"") }).circumstances.group,
+            None
+        );
+        let size = offset_of!(abi::RawContext, group) as u32;
+        let told = told(&abi::RawContext { size, ..context(b"ordered") });
+        assert_eq!((told.circumstances.reason, told.circumstances.group), (Some(DownReason::Ordered), None));
     }
 
     #[test]

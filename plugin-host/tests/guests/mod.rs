@@ -11,6 +11,7 @@
 //! | `$status STATE TEXT HAS-SCORE SCORE` | a status: 0 ok, 1 promoted, 2 standby, 3 live, 4 stopped, 5 failed |
 //! | `$log LEVEL TEXT`, `$remaining`, `$current`, `$sleep MS` | `host`; levels 0 trace to 4 error |
 //! | `$get KEY ADDRESS`, `$set KEY VALUE ADDRESS` | `state`; the result is written to the address |
+//! | `$read FRESH ADDRESS`, `$write KEY VALUE ADDRESS`, `$remove KEY ADDRESS` | `attributes`, of a guest that [has them](Guest::with_attributes) |
 //! | `$print TEXT` | standard output, of a guest that [has it](Guest::with_stdout) |
 //! | `$complain TEXT` | standard error, of a guest that [has it](Guest::with_stderr) |
 //! | `$run PROGRAM ARGS ENV STDIN HAS-TIMEOUT MS ADDRESS` | `exec`, of a guest that [has it](Guest::with_exec); the result is written to the address |
@@ -77,6 +78,7 @@ pub struct Guest {
     stdout: bool,
     stderr: bool,
     exec: bool,
+    attributes: bool,
     lines: bool,
     texts: Vec<u8>,
 }
@@ -98,6 +100,7 @@ impl Guest {
             stdout: false,
             stderr: false,
             exec: false,
+            attributes: false,
             lines: false,
             texts: Vec::new(),
         }
@@ -189,6 +192,13 @@ impl Guest {
         self
     }
 
+    /// Lets it read and write attributes: a guest of 0.2.
+    #[must_use]
+    pub fn with_attributes(mut self) -> Guest {
+        self.attributes = true;
+        self.built_against("0.2.0")
+    }
+
     /// Puts its source lines in: those of `guest.wat`.
     #[must_use]
     pub fn with_lines(mut self) -> Guest {
@@ -257,6 +267,7 @@ impl Guest {
             stream_imports += WRITE_IMPORTS;
         }
         let run = if self.exec { RUN_IMPORT.replace("VERSION", &version) } else { String::new() };
+        let attributes = if self.attributes { ATTRIBUTES_IMPORT } else { "" };
         let status = if self.is_older() { OLDER_STATUS } else { STATUS };
         let (describe, items, texts) = (&self.describe, &self.items, escaped(&self.texts));
         format!(
@@ -267,7 +278,7 @@ impl Guest {
                 (import \"koi:service/host@{version}\" \"sleep\" (func $sleep (param i64) (result i32)))
                 (import \"koi:service/state@{version}\" \"get\" (func $get (param i32 i32 i32)))
                 (import \"koi:service/state@{version}\" \"set\" (func $set (param i32 i32 i32 i32 i32)))
-                {stream_imports} {run}
+                {stream_imports} {run} {attributes}
                 (memory (export \"memory\") 2)
                 (data (i32.const {TEXTS}) \"{texts}\")
                 {HELPERS} {status} {print} {items} {exports}
@@ -483,6 +494,12 @@ const WRITE_IMPORTS: &str = r#"
 const RUN_IMPORT: &str = r#"
     (import "koi:service/exec@VERSION" "run"
         (func $run (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32)))
+"#;
+
+const ATTRIBUTES_IMPORT: &str = r#"
+    (import "koi:service/attributes@0.2.0" "read" (func $read (param i32 i32)))
+    (import "koi:service/attributes@0.2.0" "set" (func $write (param i32 i32 i32 i32 i32)))
+    (import "koi:service/attributes@0.2.0" "remove" (func $remove (param i32 i32 i32)))
 "#;
 
 const PRINT: &str = r#"

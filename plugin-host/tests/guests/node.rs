@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use koi_plugin_api::{
-    AbortSignal, Call, CallLog, Called, Circumstances, Context, Failure, Handler, Hook, LogLevel,
-    NewestEpoch, Role, abort_pair,
+    AbortSignal, Call, CallAttributes, CallLog, Called, Circumstances, Context, Failure, Handler, Hook,
+    LogLevel, NewestEpoch, NoCluster, Role, abort_pair,
 };
 use koi_plugin_host::{Facts, HandlerSnapshot, Host, Opened, Ready, Registry, Resolver, discover};
 use tempfile::TempDir;
@@ -101,6 +101,7 @@ pub struct Ask {
     context: Context,
     abort: AbortSignal,
     newest_epoch: NewestEpoch,
+    attributes: Arc<dyn CallAttributes>,
     /// What the calls say.
     pub log: Arc<Log>,
 }
@@ -133,6 +134,7 @@ impl Ask {
             context,
             abort,
             newest_epoch: NewestEpoch::default(),
+            attributes: Arc::new(NoCluster),
             log: Arc::default(),
         }
     }
@@ -165,6 +167,10 @@ impl Ask {
         Ask { newest_epoch: newest.clone(), ..self.with_context(|context| context.epoch = epoch) }
     }
 
+    pub fn with_attributes(&self, attributes: Arc<dyn CallAttributes>) -> Ask {
+        Ask { attributes, ..self.clone() }
+    }
+
     /// The call.
     pub fn hook(&self, hook: Hook) -> Called {
         self.handler.call(Call {
@@ -173,7 +179,7 @@ impl Ask {
             log: self.log.clone(),
             abort: self.abort.clone(),
             newest_epoch: self.newest_epoch.clone(),
-            attributes: Arc::new(koi_plugin_api::NoCluster),
+            attributes: self.attributes.clone(),
         })
     }
 }

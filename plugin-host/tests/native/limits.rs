@@ -49,12 +49,12 @@ async fn why_it_is_called_and_what_went_before_comes_along() {
         left: Some(Duration::from_millis(900)),
         promoted_epoch: 7,
         previous: Some(("c".into(), 6)),
-        group: None,
+        group: Some("db".into()),
     };
     let log = demote.log.clone();
     assert_eq!(demote.run().await, Ok(Outcome::Done));
     let told = log.at(LogLevel::Info);
-    assert!(told.contains(&"lease-lost 1 7 c 6".to_owned()), "{told:?}");
+    assert!(told.contains(&"lease-lost 1 7 c 6 db".to_owned()), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,11 +175,11 @@ static int32_t tell(const koi_host *host, const koi_context *context)
 {
     char line[512];
 
-    if (!KOI_COVERS(context, koi_context, reason))
+    if (!KOI_COVERS(context, koi_context, group))
         return KOI_RETRY;
-    snprintf(line, sizeof(line), "%s %d %llu %s %llu", context->reason.data, context->deadline_ms < context->timeout_ms,
+    snprintf(line, sizeof(line), "%s %d %llu %s %llu %s", context->reason.data, context->deadline_ms < context->timeout_ms,
              (unsigned long long)context->promoted_epoch, context->previous_master.data,
-             (unsigned long long)context->previous_epoch);
+             (unsigned long long)context->previous_epoch, context->group.data);
     koi_log(host, KOI_LOG_INFO, line);
     return KOI_DONE;
 }

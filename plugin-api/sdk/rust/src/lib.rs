@@ -22,7 +22,7 @@ pub use bindings::koi::service::types::{
     Capability, ConfigKey, ConfigType, Context, Failure, Hook, HookError, HookSet, IntegerRange, Metadata,
     Program, Role, ServiceState, StatusReport, Want,
 };
-pub use bindings::koi::service::{exec as raw_exec, state as raw_state};
+pub use bindings::koi::service::{attributes, exec as raw_exec, state as raw_state};
 
 use std::fmt;
 

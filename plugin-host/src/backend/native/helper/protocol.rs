@@ -71,12 +71,13 @@ pub(crate) struct CallRequest {
     /// Name and epoch.
     pub(crate) previous: Option<(String, u64)>,
     pub(crate) reason: Option<String>,
+    pub(crate) group: String,
 }
 
 impl CallRequest {
     pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
         let deadline_ms = millis(context.time_left().min(left));
-        let Circumstances { reason, promoted_epoch, previous, left: _, group: _ } = context.circumstances;
+        let Circumstances { reason, promoted_epoch, previous, group, left: _ } = context.circumstances;
         CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
@@ -102,6 +103,7 @@ impl CallRequest {
             promoted_epoch,
             previous,
             reason: reason.map(|reason| reason.as_str().to_owned()),
+            group: group.unwrap_or_else(|| "main".to_owned()),
         }
     }
 }

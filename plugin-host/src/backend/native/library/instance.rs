@@ -53,7 +53,7 @@ impl Instance {
 
     /// Runs a hook.
     pub(crate) fn call(&mut self, order: &CallRequest) -> i32 {
-        let [service, node, node_id, cluster, node_state, home, workdir] = [
+        let [service, node, node_id, cluster, node_state, home, workdir, group] = [
             &order.service,
             &order.node,
             &order.node_id,
@@ -61,6 +61,7 @@ impl Instance {
             &order.node_state,
             &order.home,
             &order.workdir,
+            &order.group,
         ]
         .map(|text| CText::new(text));
         let master = order.master.as_ref().map(|(name, address)| (CText::new(name), CText::new(address)));
@@ -100,6 +101,7 @@ impl Instance {
             previous_epoch: previous.as_ref().map_or(0, |(_, epoch)| *epoch),
             previous_master: previous.as_ref().map_or(Text::NONE, |(name, _)| name.text()),
             reason: reason.as_ref().map_or(Text::NONE, CText::text),
+            group: group.text(),
         };
         let Some(call) = self.table.call else { return abi::BROKEN };
         // SAFETY: as above; the instance is the plugin's own, and nobody else uses it.

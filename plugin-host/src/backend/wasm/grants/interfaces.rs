@@ -4,10 +4,11 @@ use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::error::GrantError;
 
 /// What koid offers to every component.
-const FREE: [&str; 26] = [
+const FREE: [&str; 27] = [
     "koi:service/types",
     "koi:service/host",
     "koi:service/state",
+    "koi:service/attributes",
     "wasi:io/error",
     "wasi:io/poll",
     "wasi:io/streams",

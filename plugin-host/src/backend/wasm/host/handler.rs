@@ -14,7 +14,7 @@ use crate::backend::helper::slot::not_started;
 use crate::backend::helper::talk::{CallLimits, EarlyEnd};
 use crate::backend::helper::{CLOSED_WAIT, Killed, Slot};
 use crate::backend::wasm::host::helper::GuestHelper;
-use crate::backend::wasm::host::talk::{Desk, Ending, talk};
+use crate::backend::wasm::host::talk::{ClusterView, Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
 use crate::backend::wasm::load::sealed::ComponentCode;
@@ -83,7 +83,8 @@ fn test_clock(stand_in: &StandIn) -> TestClock {
 
 impl WasmService {
     async fn run(self: Arc<WasmService>, call: Call) -> Result<Outcome, HookError> {
-        let Call { hook, context, log, abort, newest_epoch, attributes: _ } = call;
+        let Call { hook, context, log, abort, newest_epoch, attributes } = call;
+        let view = ClusterView { newest: newest_epoch, attributes };
         let log = self.desk.secrets.hiding(log);
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
@@ -123,7 +124,7 @@ impl WasmService {
             request.test = self.desk.stand_in.as_ref().map(test_clock);
             helper.ask(&HostMessage::Call(Box::new(request)));
 
-            let ending = talk(helper, &self.desk, hook, &mut limits, &log, &newest_epoch).await;
+            let ending = talk(helper, &self.desk, hook, &mut limits, &log, &view).await;
             helper.body.say_rest(&*log);
             if is_repeated || !matches!(ending, Ending::Stale) {
                 break (session, ending);

@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
-use koi_plugin_api::{Abort, CallLog, Hook, Incident, LogLevel, NewestEpoch};
+use koi_plugin_api::{Abort, AttributesRead, CallAttributes, CallLog, Hook, Incident, LogLevel, NewestEpoch};
 use koi_text::escaped;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -58,6 +58,14 @@ pub(crate) struct Desk {
     pub(crate) secrets: Arc<Secrets>,
     /// Answers in place of programs, in a test.
     pub(crate) stand_in: Option<StandIn>,
+}
+
+/// What a call may ask of the cluster.
+pub(crate) struct ClusterView {
+    /// The newest epoch that this node has heard of.
+    pub(crate) newest: NewestEpoch,
+    /// The attributes of the service's group.
+    pub(crate) attributes: Arc<dyn CallAttributes>,
 }
 
 /// How a conversation ended.
@@ -126,7 +134,7 @@ pub(crate) async fn talk(
     hook: Hook,
     limits: &mut CallLimits,
     log: &Arc<dyn CallLog>,
-    newest: &NewestEpoch,
+    view: &ClusterView,
 ) -> Ending {
     let GuestHelper { body, requests, messages, programs, layers, .. } = helper;
     let HelperProcess { process, output, timers } = body;
@@ -196,7 +204,7 @@ pub(crate) async fn talk(
                     return Ending::Garbled;
                 }
                 Ok(GuestMessage::Question(question)) if open.work.is_none() => {
-                    open.begin(question, (desk, programs.as_ref()), hook, limits, log, newest);
+                    open.begin(question, (desk, programs.as_ref()), hook, limits, log, view);
                 }
                 Ok(GuestMessage::LookUp(number, name)) => {
                     if !desk.grants.allows_look_up(&name) || !lookups.begin(number, name, &**log) {
@@ -246,23 +254,43 @@ impl Open {
         hook: Hook,
         limits: &CallLimits,
         log: &Arc<dyn CallLog>,
-        newest: &NewestEpoch,
+        view: &ClusterView,
     ) {
         let (store, log, allowance) = (desk.store.clone(), log.clone(), desk.allowance.clone());
         let cost = match question {
-            GuestQuestion::Set(..) | GuestQuestion::Delete(_) => Cost::Change,
-            GuestQuestion::Get(_) | GuestQuestion::Keys => Cost::Read,
+            GuestQuestion::Set(..) | GuestQuestion::Delete(_) | GuestQuestion::WriteAttribute(..) => {
+                Cost::Change
+            }
+            GuestQuestion::Get(_) | GuestQuestion::Keys | GuestQuestion::ReadAttributes(_) => Cost::Read,
             GuestQuestion::Epoch | GuestQuestion::Run(_) => Cost::Question,
         };
         let work: Work = match question {
             GuestQuestion::Epoch => {
-                let epoch = newest.get();
+                let epoch = view.newest.get();
                 Box::pin(async move { HostAnswer::Epoch(epoch) })
             }
             GuestQuestion::Get(key) => Box::pin(async move { store.get(key, &*log).await }),
             GuestQuestion::Set(key, value) => Box::pin(async move { store.set(key, value, &*log).await }),
             GuestQuestion::Delete(key) => Box::pin(async move { store.delete(key, &*log).await }),
             GuestQuestion::Keys => Box::pin(async move { store.keys(&*log).await }),
+            GuestQuestion::ReadAttributes(fresh) => {
+                let attributes = view.attributes.clone();
+                Box::pin(async move {
+                    match attributes.read(fresh).await {
+                        Ok(AttributesRead { version, values }) => HostAnswer::Attributes(version, values),
+                        Err(error) => HostAnswer::AttributesRefused(error.into()),
+                    }
+                })
+            }
+            GuestQuestion::WriteAttribute(key, value) => {
+                let attributes = view.attributes.clone();
+                Box::pin(async move {
+                    match attributes.write(key, value).await {
+                        Ok(()) => HostAnswer::AttributeWritten,
+                        Err(error) => HostAnswer::AttributesRefused(error.into()),
+                    }
+                })
+            }
             GuestQuestion::Run(program) => {
                 let (sender, receiver) = mpsc::channel(WAITING_INPUT);
                 (self.input, self.input_bytes) = (Some(sender), 0);

@@ -10,8 +10,11 @@ const NEWEST: &str = "0.2";
 /// What a component must export.
 const EXPORTS: [&str; 2] = ["metadata", "lifecycle"];
 
-/// What koid offers of the package.
+/// What koid offers of the package, in every version.
 const IMPORTS: [&str; 4] = ["types", "host", "state", "exec"];
+
+/// What came with the newest version.
+const NEW_IMPORTS: [&str; 1] = ["attributes"];
 
 /// Why a component is no handler for this koid.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +76,9 @@ impl Outside {
             };
             api_version = version.to_owned();
         }
-        let newer = imports.iter().find(|name| item(name).is_some_and(|(of, _)| !IMPORTS.contains(&of)));
+        let is_offered =
+            |of: &str| IMPORTS.contains(&of) || (minor == Some(NEWEST) && NEW_IMPORTS.contains(&of));
+        let newer = imports.iter().find(|name| item(name).is_some_and(|(of, _)| !is_offered(of)));
         match newer {
             Some(name) => Err(InterfaceError::TooNew { import: name.clone() }),
             None => Ok(Outside { api: format!("koi:service@{api_version}"), api_version, imports }),
@@ -155,5 +160,16 @@ mod tests {
             newer.unwrap_err().to_string(),
             "it imports koi:service/gpio@0.1.9, which this koid does not have: upgrade koi"
         );
+    }
+
+    #[test]
+    fn attributes_came_with_the_newest_version() {
+        let of = |version: &str| {
+            let exports = EXPORTS.map(|name| format!("koi:service/{name}@{version}"));
+            let imports = [format!("koi:service/attributes@{version}")];
+            read(&[&imports[0]], &[&exports[0], &exports[1]])
+        };
+        assert!(of("0.2.0").is_ok());
+        assert!(matches!(of("0.1.9"), Err(InterfaceError::TooNew { .. })));
     }
 }

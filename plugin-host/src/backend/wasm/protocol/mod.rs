@@ -31,7 +31,7 @@ pub(crate) use self::lookups::{
 pub(crate) use self::programs::{
     ARGUMENTS_BYTES, INPUT_BYTES, INPUT_CHUNK_BYTES, ProgramExit, ProgramRequest, ProgramRunError,
 };
-pub(crate) use self::questions::{GuestQuestion, HostAnswer, StoreError};
+pub(crate) use self::questions::{AttributesRefusal, GuestQuestion, HostAnswer, StoreError};
 pub(crate) use self::setup::{COMPILER, DescribedHandler, GuestSetup, NO_SERVICE, ServiceSetup, user_of};
 use crate::backend::wasm::confine::Layers;
 

@@ -1,5 +1,6 @@
 //! What a guest wants of koid, one question at a time, and the answers.
 
+use koi_plugin_api::AttributesError;
 use minicbor::{Decode, Encode};
 
 use super::programs::{ProgramExit, ProgramRequest, ProgramRunError};
@@ -25,6 +26,12 @@ pub(crate) enum GuestQuestion {
     /// To run a program. Its input follows.
     #[n(5)]
     Run(#[n(0)] ProgramRequest),
+    /// All attributes of the service's group; true: as the leader knows them.
+    #[n(6)]
+    ReadAttributes(#[n(0)] bool),
+    /// To write an attribute, or to remove it.
+    #[n(7)]
+    WriteAttribute(#[n(0)] String, #[n(1)] Option<String>),
 }
 
 /// koid's answer to a question.
@@ -45,6 +52,14 @@ pub(crate) enum HostAnswer {
     Exited(#[n(0)] ProgramExit),
     #[n(6)]
     ProgramRefused(#[n(0)] ProgramRunError),
+    /// Their version, keys and values.
+    #[n(7)]
+    Attributes(#[n(0)] String, #[n(1)] Vec<(String, String)>),
+    /// It is written, or removed.
+    #[n(8)]
+    AttributeWritten,
+    #[n(9)]
+    AttributesRefused(#[n(0)] AttributesRefusal),
 }
 
 /// Why the store does not do what it is asked.
@@ -59,4 +74,28 @@ pub(crate) enum StoreError {
     /// The disk's fault.
     #[n(2)]
     Io(#[n(0)] String),
+}
+
+/// Why attributes are neither read nor written.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum AttributesRefusal {
+    #[n(0)]
+    NotMaster(#[n(0)] String),
+    #[n(1)]
+    Invalid(#[n(0)] String),
+    #[n(2)]
+    Unavailable(#[n(0)] String),
+    #[n(3)]
+    Unknown(#[n(0)] String),
+}
+
+impl From<AttributesError> for AttributesRefusal {
+    fn from(error: AttributesError) -> AttributesRefusal {
+        match error {
+            AttributesError::NotMaster(why) => AttributesRefusal::NotMaster(why),
+            AttributesError::Invalid(why) => AttributesRefusal::Invalid(why),
+            AttributesError::Unavailable(why) => AttributesRefusal::Unavailable(why),
+            AttributesError::Unknown(why) => AttributesRefusal::Unknown(why),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a component may import, and what koid or the machine does for it.
 
+mod attributes;
 mod exec;
 pub(super) mod host_functions;
 pub(super) mod http;

@@ -16,7 +16,7 @@ use wasmtime_wasi_http::p2::bindings::http as wasi_http;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use crate::backend::wasm::bindings::v0_1::koi::service as older;
-use crate::backend::wasm::bindings::v0_2::koi::service::{exec, state};
+use crate::backend::wasm::bindings::v0_2::koi::service::{attributes, exec, state};
 use crate::backend::wasm::grants::Grants;
 use crate::backend::wasm::grants::directories::directory::Directory;
 use crate::backend::wasm::grants::error::DirectoryError;
@@ -85,6 +85,7 @@ pub(crate) fn link_all(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 fn link(linker: &mut Linker<Guest>, has: impl Fn(&str) -> bool) -> wasmtime::Result<()> {
     link_harmless(linker)?;
+    attributes::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     state::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     older::state::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     if has("exec") {
