@@ -15,10 +15,12 @@ pub(crate) struct Told {
 
 impl Told {
     /// Whether `summaries` differ from what was said last; then they are what was said last.
-    pub(crate) fn is_new(&mut self, summaries: BTreeMap<GroupName, RunnerSummary>) -> bool {
-        let new = self.summaries != summaries;
+    pub(crate) fn is_new(&mut self, summaries: Vec<(GroupName, RunnerSummary)>) -> bool {
+        let is_known = |(group, summary)| self.summaries.get(group) == Some(summary);
+        let new =
+            summaries.len() != self.summaries.len() || !summaries.iter().map(|(g, s)| (g, s)).all(is_known);
         if new {
-            self.summaries = summaries;
+            self.summaries = summaries.into_iter().collect();
         }
         new
     }

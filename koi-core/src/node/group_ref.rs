@@ -95,4 +95,10 @@ impl<'a> GroupRef<'a> {
         };
         all.filter(speaks).filter_map(move |(id, seen)| Some((id, seen.about(group)?)))
     }
+
+    /// Those of them that are recent, and whose run is not over.
+    pub(crate) fn recent_of_all(&self) -> impl Iterator<Item = (NodeId, GroupReport<'a>)> + use<'a> {
+        let node = self.node;
+        self.latest_of_all().filter(move |(id, seen)| node.is_recent(*id, seen.at))
+    }
 }

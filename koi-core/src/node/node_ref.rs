@@ -22,7 +22,7 @@ use crate::node::handlers::Own;
 use crate::supervision::runners::Runners;
 use crate::supervision::supervisor::NodeContext;
 use crate::timers::Timers;
-use crate::types::{NodeId, Session};
+use crate::types::{NodeId, Session, Time};
 
 /// All parts of a node as they are at one moment. What is asked of several parts is asked here; who acts on the answer is a handler.
 #[derive(Clone, Copy)]
@@ -151,8 +151,13 @@ impl<'a> NodeRef<'a> {
 
     /// The same, if it is recent, and the run is not over.
     pub(crate) fn seen_lately(&self, node: NodeId) -> Option<&'a RunnerReport> {
-        let there = node == self.id || self.peers.get(node).is_some_and(|p| p.gone.is_none());
-        self.latest(node).filter(|s| there && self.now.since(s.at) <= self.lately())
+        self.latest(node).filter(|seen| self.is_recent(node, seen.at))
+    }
+
+    /// What a node's run has said then is recent, and the run is not over.
+    pub(crate) fn is_recent(&self, node: NodeId, said: Time) -> bool {
+        let is_there = || node == self.id || self.peers.get(node).is_some_and(|p| p.gone.is_none());
+        self.now.since(said) <= self.lately() && is_there()
     }
 
     /// The last report of each node's run that speaks for it.

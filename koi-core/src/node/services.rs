@@ -110,9 +110,9 @@ impl ServiceHandler<'_> {
         if !self.ctx.settings.runner || mutant!(ChangesUntold) {
             return false;
         }
-        let mut summaries = self.node().summaries();
+        let mut summaries: Vec<(GroupName, RunnerSummary)> = self.node().each_summary().collect();
         // That time passes is no news.
-        for summary in summaries.values_mut() {
+        for (_, summary) in &mut summaries {
             if let Some(note) = &mut summary.failure {
                 note.ago = Duration::ZERO;
             }
@@ -127,11 +127,14 @@ impl ServiceHandler<'_> {
 impl NodeRef<'_> {
     /// The services of each group in one line, for the leader.
     pub(crate) fn summaries(&self) -> BTreeMap<GroupName, RunnerSummary> {
-        let summary = |group| {
-            let around = self.node_context(group);
-            self.runners.get(group).map(|supervisor| supervisor.summary(self.settings, &around))
+        self.each_summary().collect()
+    }
+
+    fn each_summary(&self) -> impl Iterator<Item = (GroupName, RunnerSummary)> {
+        let summary = |supervisor: &ServiceSupervisor, group| {
+            supervisor.summary(self.settings, &self.node_context(group))
         };
-        self.runners.iter().filter_map(|(group, _)| Some((group.clone(), summary(group)?))).collect()
+        self.runners.iter().map(move |(group, supervisor)| (group.clone(), summary(supervisor, group)))
     }
 
     /// What a guardian is to watch, group by group. The group whose time comes first is the first that it acts for, and then it takes down all.

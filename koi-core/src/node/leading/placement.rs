@@ -21,7 +21,8 @@ impl LeadershipHandler<'_> {
     pub(crate) fn decide(&mut self) {
         let Some(lead) = self.lead else { return };
         lead.placements_mut().decide_again(Time::NEVER);
-        self.note_ready();
+        let groups = self.node().known_groups();
+        self.note_ready(&groups);
         let Some(lead) = self.lead else { return };
         let settled = lead.committed() == self.durable.record.version;
         if !settled || !self.node().acting() {
@@ -38,7 +39,6 @@ impl LeadershipHandler<'_> {
         if self.tend_fence(&mut next, &mut wake) {
             return self.propose(next);
         }
-        let groups = self.node().known_groups();
         if groups.len() > 1 && next.needs < GROUPS_RULE {
             // Nothing else before that counts: a leader that knows no groups would lose what this one decides about them.
             if self.node().all_electors_know(GROUPS_RULE) {
@@ -208,11 +208,12 @@ impl NodeRef<'_> {
         let is_there = |(name, group): &(&GroupName, &GroupRecord)| name.is_main() || group.is_alive();
         let mut known: BTreeSet<GroupName> =
             self.durable.record.groups().filter(is_there).map(|(name, _)| name.clone()).collect();
-        let reported: BTreeSet<&GroupName> =
-            self.latest_reports().flat_map(|(_, seen)| seen.summaries.keys()).collect();
-        let new: Vec<GroupName> = reported.into_iter().filter(|g| !known.contains(*g)).cloned().collect();
+        let reported = self.latest_reports().flat_map(|(_, seen)| seen.summaries.keys());
+        let mut new: Vec<&GroupName> = reported.filter(|group| !known.contains(*group)).collect();
+        new.sort_unstable();
+        new.dedup();
         let room = limits::GROUPS.saturating_sub(known.len());
-        known.extend(new.into_iter().take(room));
+        known.extend(new.into_iter().take(room).cloned());
         known
     }
 

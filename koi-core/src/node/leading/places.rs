@@ -31,7 +31,7 @@ pub(crate) struct PartnerPlace {
 impl<'a> GroupRef<'a> {
     /// What every runner of the group that is heard from says of its place; `None`: they do not agree, or nobody is heard.
     fn stated(&self) -> Option<&'a PlacementPolicy> {
-        let mut heard = self.latest_of_all().filter(|(id, _)| self.recent_report(*id).is_some());
+        let mut heard = self.recent_of_all();
         let (_, first) = heard.next()?;
         let policy = &first.summary.placement.policy;
         heard.all(|(_, seen)| seen.summary.placement.policy == *policy).then_some(policy)
@@ -39,7 +39,7 @@ impl<'a> GroupRef<'a> {
 
     /// The first two runners that do not agree on its place. While there are any, it is not kept.
     pub(crate) fn dispute(&self) -> Option<PlacementDispute> {
-        let mut heard = self.latest_of_all().filter(|(id, _)| self.recent_report(*id).is_some());
+        let mut heard = self.recent_of_all();
         let (first, seen) = heard.next()?;
         let policy = &seen.summary.placement.policy;
         let (other, seen) = heard.find(|(_, seen)| seen.summary.placement.policy != *policy)?;

@@ -5,6 +5,8 @@
 //! all places grows with each move, and it is bounded. Two groups that are to be apart cannot swap for ever either: one at a time moves, a move
 //! under way counts as if it had been made, and none is made that would break an `apart_from`.
 
+use std::collections::BTreeSet;
+
 use crate::group::GroupName;
 use crate::leader::choice::{Contender, best_of};
 use crate::leader::reports::GroupReport;
@@ -15,10 +17,10 @@ use crate::types::{NodeId, NodeState, Time};
 
 impl LeadershipHandler<'_> {
     /// Notes who could be master, for groups whose masters move for a preference.
-    pub(crate) fn note_ready(&mut self) {
-        for group in self.node().known_groups() {
+    pub(crate) fn note_ready(&mut self, groups: &BTreeSet<GroupName>) {
+        for group in groups {
             let of = self.node();
-            let of = of.group(&group);
+            let of = of.group(group);
             let record = of.of(&self.durable.record);
             let ready: Vec<_> = match of.policy().is_some_and(|policy| policy.failback().is_some()) {
                 true => {
@@ -28,8 +30,8 @@ impl LeadershipHandler<'_> {
                 false => Vec::new(),
             };
             let Some(lead) = self.lead else { return };
-            if !ready.is_empty() || lead.placement(&group).moves().has_ready() {
-                lead.placement_mut(&group).moves_mut().note_ready(ready.into_iter(), self.ctx.now);
+            if !ready.is_empty() || lead.placement(group).moves().has_ready() {
+                lead.placement_mut(group).moves_mut().note_ready(ready.into_iter(), self.ctx.now);
             }
         }
     }
