@@ -280,7 +280,10 @@ impl World {
                 self.kill_daemon(machine);
                 self.boot_later(machine, 20 * MS);
             }
-            Happening::Tell { machine, input } => self.input(machine, *input),
+            Happening::Tell { machine, life, input } if self.machines[machine].life == life => {
+                self.input(machine, *input);
+            }
+            Happening::Tell { .. } => {}
             Happening::GuardianPart { machine, power, group, word } => {
                 self.guardian_part(machine, power, &group, *word);
             }
@@ -327,7 +330,8 @@ impl World {
 
     /// A signal or an operator's word for a daemon.
     pub fn say(&mut self, machine: usize, input: Input) {
-        self.later(self.tempo.word(), Happening::Tell { machine, input: Box::new(input) });
+        let life = self.machines[machine].life;
+        self.later(self.tempo.word(), Happening::Tell { machine, life, input: Box::new(input) });
     }
 }
 

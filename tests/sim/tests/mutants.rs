@@ -11,7 +11,7 @@ use koi_core::event::Event;
 use koi_core::fence::{FenceId, FenceOutcome};
 use koi_core::group::GroupName;
 use koi_core::io::{Command, Input};
-use koi_core::message::Body;
+use koi_core::message::{Body, Message};
 use koi_core::mutant::{Mutant, break_rule};
 use koi_core::types::{Epoch, Hook, ServiceState};
 use koi_sim::scripted::{Cluster, Solo, fails, service};
@@ -72,6 +72,7 @@ fn every_broken_rule_is_found_out() {
 /// What a story of its own has seen of a mutant; none: it has none, or has seen nothing. Chance shows some mutants only now and then.
 fn story(mutant: Mutant) -> Option<String> {
     match mutant {
+        Mutant::VoteNotDurable => a_vote_is_on_no_disk(),
         Mutant::GroupsForgotten => an_older_koi_leads(),
         Mutant::FarewellOfAnyGroup => one_group_is_left_unclean(),
         Mutant::FenceOfAnyTerm => the_word_of_a_fence_comes_a_term_later(),
@@ -267,6 +268,22 @@ fn an_elector_forgets_attributes() -> Option<String> {
         }
         Err(_) => Some("a promise is broken while an elector has lost the attributes".to_owned()),
     }
+}
+
+/// R1: of three electors the leader is lost, and the disk of another takes nothing. That one votes for nobody, and not for itself either.
+fn a_vote_is_on_no_disk() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let voter = 3 - leader - master;
+    cluster.hang_disk(voter);
+    cluster.lose_power(leader);
+    let said = cluster.sent().len();
+    cluster.run(5000);
+    let has_voted = |(from, message): &(usize, Message)| {
+        let shows = matches!(message.body, Body::RequestVote(_) | Body::Vote(_) | Body::Heartbeat(_));
+        *from == voter && shows
+    };
+    let voted = cluster.sent().iter().skip(said).any(has_voted);
+    voted.then(|| format!("m{voter} has voted, and its vote is on no disk"))
 }
 
 /// R16: operators write without a pause, and the master is lost: another is promoted all the same.

@@ -166,10 +166,11 @@ impl World {
             self.machines[machine].services.entry(name.clone()).and_modify(Real::crash);
         }
         let times = if self.rng.percent(30) { self.rng.between(2, 60) } else { 1 };
+        let life = self.machines[machine].life;
         for _ in 0..times {
             let delay = self.rng.between(1, times * 40 * MS);
             let input = Box::new(Input::ProcessEnded { service: name.clone() });
-            self.later(delay, Happening::Tell { machine, input });
+            self.later(delay, Happening::Tell { machine, life, input });
         }
     }
 

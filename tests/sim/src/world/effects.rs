@@ -138,7 +138,7 @@ impl World {
                 m.disk.refused = vec![(life, number, durable)];
                 let input = Box::new(Input::NotPersisted("full".to_owned()));
                 // Before any later word of this disk.
-                self.later(MS / 10, Happening::Tell { machine, input });
+                self.later(MS / 10, Happening::Tell { machine, life, input });
             }
             Some(DiskFault::Hangs) => m.disk.refused.push((life, number, durable)),
         }

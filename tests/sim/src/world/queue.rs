@@ -34,9 +34,10 @@ pub(super) enum Happening {
     Boot {
         machine: usize,
     },
-    /// A signal or an operator's word.
+    /// A signal or an operator's word. It ends with the run of the daemon that it was for, also when that one hangs and never hears it.
     Tell {
         machine: usize,
+        life: u64,
         input: Box<Input>,
     },
     /// A trap has sprung.
