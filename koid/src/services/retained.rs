@@ -6,6 +6,7 @@ use koi_core::io::{HandlerInstance, ServiceSpec};
 use koi_core::types::HookSet;
 use koi_core::view::View;
 
+use super::discovery::KnownGroups;
 use super::scan::{Fingerprint, FolderScan, ScannedService};
 use super::teardown_manifest::{ManifestEntry, TeardownManifest};
 
@@ -24,6 +25,21 @@ impl FolderScan {
             // What cannot be read names no handler, and once it is mended it is to be the same one.
             (spec.hooks, spec.handler, spec.timeouts) = (kept.hooks, kept.handler, kept.timeouts);
         }
+    }
+
+    /// What is promoted and has no folder any more: that a folder is gone does not take down what runs. A folder of services that cannot be read
+    /// says nothing of what is in it.
+    pub(super) fn retain_gone(
+        &self,
+        running: Option<&BTreeMap<String, (HandlerInstance, bool)>>,
+        groups: &KnownGroups,
+    ) -> RetainedServices {
+        let promoted = running.into_iter().flatten().filter(|(_, (_, maybe_promoted))| *maybe_promoted);
+        let is_seen = |name: &str| self.services.iter().any(|seen| seen.spec.name == name);
+        let is_readable =
+            |name: &str| groups.get(name).is_some_and(|group| !self.unreadable.contains_key(group));
+        let gone = promoted.filter(|(name, _)| !is_seen(name) && is_readable(name));
+        gone.map(|(name, _)| (name.clone(), RetainReason::Gone)).collect()
     }
 
     /// Adds services of groups that are not configured any more. They are taken down with what the manifest keeps of them.
@@ -110,6 +126,11 @@ pub(crate) enum RetainReason {
     /// Its folder names another handler than the one that has started it.
     #[error("its handler is {now} by now, and {started_by} has started it")]
     OtherHandler { now: String, started_by: String },
+    /// Its folder is gone while it is promoted.
+    #[error(
+        "its folder is gone, and it is promoted; `koi stop` of this node, or `koi promote` of another, takes it down"
+    )]
+    Gone,
     /// What is promoted could not be taken down.
     #[error("it is promoted, and its handler has no `demote` or no `stop` any more")]
     NoTeardown,

@@ -207,6 +207,7 @@ impl Services {
             seen.use_recorded_hooks(&manifest);
             seen.keep_entries_of_running(&manifest, running.as_ref());
             seen.add_over(over);
+            retained.extend(seen.retain_gone(running.as_ref(), &groups));
             keep(&mut manifest, &seen, &registry, &host);
             (seen, retained, manifest, settling)
         });

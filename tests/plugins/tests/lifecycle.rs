@@ -607,6 +607,9 @@ fn a_service_that_is_removed_leaves_no_process_behind() {
     // What is promoted stays so until another node is to be master.
     cluster.node(&master).remove("10-db");
     cluster.wait_log(&master, &["the service db has gone from the folder; it was Promoted"]);
+    cluster.wait_log(&master, &["db goes on as it was until it is stopped", "its folder is gone"]);
+    let status = cluster.node(&master).order(&["status", &master]);
+    assert!(status.exits(0).contains("its folder is gone"), "{}", status.exits(0));
     assert_eq!(native_processes(&cluster, &master), 2, "{}", cluster.report());
     other.order(&["promote", &other.name]).exits(0);
     cluster.wait_for("nothing of the old master's runs", |c| native_processes(c, &master) == 0);
