@@ -22,6 +22,13 @@ pub enum NamedProcess {
     Id(String),
     /// By a file whose first line is the id. A relative path is relative to the service's folder.
     File(String),
+    /// By such a file below a folder, on a way there without links: who names it may read that folder, and nothing else.
+    FileWithin {
+        /// The folder, absolute, with no link in it.
+        folder: String,
+        /// The file, relative to it; nothing but names.
+        path: String,
+    },
 }
 
 impl NamedProcess {

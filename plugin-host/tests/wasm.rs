@@ -100,6 +100,7 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
     let demote = "(if (i64.gt_u (i64.load offset=96 (local.get $ctx)) (i64.const 900)) (then unreachable))
         (if (i64.ne (i64.load offset=104 (local.get $ctx)) (i64.const 7)) (then unreachable))
         (if (i32.ne (i32.load8_u offset=112 (local.get $ctx)) (i32.const 1)) (then unreachable))
+        (call $log (i32.const 2) (i32.load offset=140 (local.get $ctx)) (i32.load offset=144 (local.get $ctx)))
         (call $log (i32.const 2) (i32.load offset=120 (local.get $ctx)) (i32.load offset=124 (local.get $ctx)))
         (if (i64.ne (i64.load offset=128 (local.get $ctx)) (i64.const 6)) (then unreachable))
         (if (i32.ne (i32.load8_u offset=136 (local.get $ctx)) (i32.const 1)) (then unreachable))
@@ -108,8 +109,13 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
     // Of what nobody knows there is nothing; what `failed` is given stands behind it all.
     let wreck = "(if (i32.load8_u offset=112 (local.get $ctx)) (then unreachable))
         (if (i32.load8_u offset=136 (local.get $ctx)) (then unreachable))
-        (call $error (i32.const 0) (i32.load offset=148 (local.get $ctx)) (i32.load offset=152 (local.get $ctx)))";
-    let guest = Guest::new("told").hook("demote", demote).hook("failed", wreck).built_against("0.2.0");
+        (call $error (i32.const 0) (i32.load offset=156 (local.get $ctx)) (i32.load offset=160 (local.get $ctx)))";
+    let start = "(call $log (i32.const 2) (i32.load offset=140 (local.get $ctx)) (i32.load offset=144 (local.get $ctx))) (call $done)";
+    let guest = Guest::new("told")
+        .hook("demote", demote)
+        .hook("failed", wreck)
+        .hook("start", start)
+        .built_against("0.2.0");
     let node = Node::new();
     let handler = node.handler("told", &guest.build(), "");
     let ask = Ask::new(&handler);
@@ -119,11 +125,12 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
             left: Some(Duration::from_millis(900)),
             promoted_epoch: 7,
             previous: Some(("c".into(), 6)),
-            group: None,
+            group: Some("backup".into()),
         };
     });
     assert_eq!(told.hook(Hook::Demote).await, Ok(Outcome::Done));
-    assert_eq!(ask.log.lines(), ["Info c"]);
+    assert_eq!(ask.hook(Hook::Start).await, Ok(Outcome::Done));
+    assert_eq!(ask.log.lines(), ["Info backup", "Info c", "Info main"]);
     let cause = Failure { hook: Hook::Start, message: "no space left".into(), timed_out: false };
     assert_eq!(ask.with_cause(cause).hook(Hook::Failed).await, failed("no space left"));
 }

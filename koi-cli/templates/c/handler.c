@@ -137,7 +137,8 @@ koi_result handler_stop(const koi_context *ctx)
     return noted(koi_delete(KOI("role")));
 }
 
-/* Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it. */
+/* Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it. What all nodes are to know, such
+ * as where the data is newest, goes into the group's attributes: koi_set_attribute. */
 koi_result handler_promote(const koi_context *ctx)
 {
     if (!koi_epoch_current())
@@ -155,7 +156,8 @@ koi_result handler_demote(const koi_context *ctx)
     return noted(!koi_same(role, KOI("promoted")) || koi_set(KOI("role"), KOI("standby")));
 }
 
-/* What it says is taken as the truth. It must not change anything. */
+/* What it says is taken as the truth. It must not change anything. Of a service that runs in processes of this node koi_pidfile and
+ * koi_process tell koi: it asks for the status at once when one ends. */
 koi_status handler_status(const koi_context *ctx)
 {
     koi_text role, epoch;

@@ -85,7 +85,8 @@ func (handler) Stop(koi.Context) error {
 	return koi.Delete("role")
 }
 
-// Promote is called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
+// Promote is called on one node only. The epoch grows with every mastership: a call that comes too late shows by it. What all nodes are
+// to know, such as where the data is newest, goes into the group's attributes: koi.SetAttribute.
 func (handler) Promote(ctx koi.Context) error {
 	if !koi.EpochCurrent() {
 		return koi.Retry(fmt.Sprintf("epoch %d is over; another node is master by now", ctx.Epoch))
@@ -105,7 +106,8 @@ func (handler) Demote(koi.Context) error {
 	return koi.Set("role", []byte("standby"))
 }
 
-// Status says how it is. What it says is taken as the truth. It must not change anything.
+// Status says how it is. What it says is taken as the truth. It must not change anything. Of a service that runs in processes of this
+// node put koi.Pidfile(…) or koi.PID(…) into Processes: koi asks for its status at once when one ends.
 func (handler) Status(ctx koi.Context) (koi.StatusReport, error) {
 	role, err := koi.Get("role")
 	if err != nil {

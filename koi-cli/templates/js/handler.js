@@ -85,7 +85,8 @@ export const lifecycle = explained({
     remove("role");
   },
 
-  // Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
+  // Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it. What all nodes are to know,
+  // such as where the data is newest, goes into the group's attributes: koi/attributes.js.
   promote(ctx) {
     const epoch = BigInt.asUintN(64, BigInt(ctx.epoch)); // A u64 comes as a Number here; from 2^63 on it would be negative.
     if (!epochCurrent()) throw { tag: "retry", val: `epoch ${epoch} is over; another node is master by now` };
@@ -98,7 +99,8 @@ export const lifecycle = explained({
     if (get("role") === "promoted") set("role", "standby");
   },
 
-  // What it says is taken as the truth. It must not change anything.
+  // What it says is taken as the truth. It must not change anything. Of a service that runs in processes of this node add
+  // processes: [pidfile(…), pid(…)] of koi/process.js: koi asks for its status at once when one ends.
 @IF http@
   async status(ctx) {
 @ELSE@

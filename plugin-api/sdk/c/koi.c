@@ -4,15 +4,17 @@
 #include <stdlib.h>
 
 /* The canonical layout of a record is that of a C struct on wasm32. */
-_Static_assert(sizeof(koi_context) == 144, "context");
+_Static_assert(sizeof(koi_context) == 152, "context");
 _Static_assert(offsetof(koi_context, role) == 28 && offsetof(koi_context, epoch) == 32, "context");
 _Static_assert(offsetof(koi_context, master) == 44 && offsetof(koi_context, timeout_ms) == 64, "context");
 _Static_assert(offsetof(koi_context, workdir) == 76 && offsetof(koi_context, config) == 84, "context");
 _Static_assert(offsetof(koi_context, deadline_ms) == 96 && offsetof(koi_context, promoted_epoch) == 104, "context");
 _Static_assert(offsetof(koi_context, previous) == 120 && offsetof(koi_context, reason) == 137, "context");
+_Static_assert(offsetof(koi_context, group) == 140, "context");
 _Static_assert(sizeof(koi_failure) == 16 && sizeof(koi_result) == 16, "failure, result");
-_Static_assert(sizeof(koi_report) == 40 && offsetof(koi_status, report) == 8, "report, status");
+_Static_assert(sizeof(koi_report) == 48 && offsetof(koi_status, report) == 8, "report, status");
 _Static_assert(offsetof(koi_report, has_score) == 16 && offsetof(koi_report, score) == 24, "report");
+_Static_assert(offsetof(koi_report, processes) == 40 && sizeof(koi_named_process) == 12, "report, process");
 _Static_assert(offsetof(koi_want, program) == 4 && offsetof(koi_want, reason) == 28 && sizeof(koi_want) == 36, "want");
 _Static_assert(offsetof(koi_config_key, integer) == 24 && offsetof(koi_config_key, many) == 40, "config-key");
 _Static_assert(offsetof(koi_config_key, value) == 44 && sizeof(koi_config_key) == 56, "config-key");
@@ -109,4 +111,45 @@ bool koi_delete(koi_text key)
     stored result;
     import_delete(key.at, key.length, &result);
     return !result.is_error;
+}
+
+IMPORT("attributes", "read") void import_read_attributes(int32_t fresh, void *result);
+IMPORT("attributes", "set") void import_set_attribute(const char *key, size_t key_length, const char *value, size_t length, void *result);
+IMPORT("attributes", "remove") void import_remove_attribute(const char *key, size_t length, void *result);
+
+koi_attributes_result koi_attributes(bool fresh, koi_pairs *attributes, koi_text *version)
+{
+    struct {
+        bool is_error;
+        union {
+            struct { koi_text version; koi_pairs values; } read;
+            struct { uint8_t kind; koi_text message; } error;
+        };
+    } said;
+    koi_attributes_result result = { 0 };
+    import_read_attributes(fresh, &said);
+    result.is_error = said.is_error;
+    if (said.is_error) {
+        result.error.kind = said.error.kind;
+        result.error.message = said.error.message;
+        return result;
+    }
+    *attributes = said.read.values;
+    if (version)
+        *version = said.read.version;
+    return result;
+}
+
+koi_attributes_result koi_set_attribute(koi_text key, koi_text value)
+{
+    koi_attributes_result result;
+    import_set_attribute(key.at, key.length, value.at, value.length, &result);
+    return result;
+}
+
+koi_attributes_result koi_remove_attribute(koi_text key)
+{
+    koi_attributes_result result;
+    import_remove_attribute(key.at, key.length, &result);
+    return result;
 }

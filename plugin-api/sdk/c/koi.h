@@ -45,6 +45,7 @@ typedef struct {
     struct { koi_text name; uint64_t epoch; } previous;
     bool has_reason;        /* the service goes down, and there is a word for why: */
     uint8_t reason;         /* koi_reason */
+    koi_text group;         /* the group that the service is promoted with; "main" where there are no others */
 } koi_context;
 
 /* Why a service goes down. */
@@ -96,6 +97,12 @@ typedef enum {
     KOI_OK, KOI_PROMOTED, KOI_STANDBY, KOI_LIVE, KOI_STOPPED, KOI_FAILED
 } koi_state;
 
+/* A process that the service runs in, by its id or by a file whose first line is the id; see koi_process. */
+typedef struct {
+    bool is_file;
+    union { uint32_t id; koi_text file; };
+} koi_named_process;
+
 /* What `status` saw. */
 typedef struct {
     uint8_t state;          /* koi_state */
@@ -103,6 +110,7 @@ typedef struct {
     _Alignas(8) bool has_score; /* among the standbys the highest is promoted first */
     int64_t score;
     koi_pairs details;      /* for people; see koi_detail */
+    struct { const koi_named_process *at; size_t count; } processes; /* see koi_process */
 } koi_report;
 
 typedef struct {
@@ -120,6 +128,13 @@ koi_status koi_status_error(koi_error_kind kind, koi_text message);
  * takes KOI_DETAILS of them; more are dropped, as are those of an error. */
 enum { KOI_DETAILS = 16 };
 void koi_detail(koi_status *status, koi_text key, koi_text value);
+
+/* Adds a process that the service runs in: koi watches it, and asks for the status at once when it ends. By its id, or by a file whose first
+ * line is the id, in a directory that [grants] lets the handler read. koid watches KOI_PROCESSES of them; more are dropped, as are those of an
+ * error. */
+enum { KOI_PROCESSES = 8 };
+void koi_process(koi_status *status, uint32_t id);
+void koi_pidfile(koi_status *status, koi_text path);
 
 /* ---- What a handler says of itself -------------------------------------------------------------------------------- */
 
@@ -198,6 +213,29 @@ bool koi_sleep(uint64_t ms);       /* false: koi wants the call to end */
 bool koi_get(koi_text key, koi_text *value);
 bool koi_set(koi_text key, koi_text value);
 bool koi_delete(koi_text key);
+
+/* The attributes of the service's group, which the whole cluster shares: its master writes them, every node reads them. */
+typedef enum {
+    KOI_NOT_MASTER,         /* the node is not master under the epoch of this call: nothing was written */
+    KOI_INVALID,            /* no key, too long a value, no room for one more: nothing was written */
+    KOI_UNAVAILABLE,        /* no leader, no quorum, an older koi among the electors: nothing was written */
+    KOI_UNKNOWN             /* nobody knows; it may yet take effect */
+} koi_attributes_error;
+
+/* How a read or write of attributes ended. `kind` and `message` say why where `is_error` is set. */
+typedef struct {
+    bool is_error;
+    struct { uint8_t kind; koi_text message; } error; /* koi_attributes_error; a line for people */
+} koi_attributes_result;
+
+/* All of them as this node acts on them; `fresh`: as the leader knows them, which is asked for that. `version` is "TERM.N", and empty where
+ * nothing was ever written; it may be null. */
+koi_attributes_result koi_attributes(bool fresh, koi_pairs *attributes, koi_text *version);
+/* When it returns a quorum has it on disk, and this node acts on it. */
+koi_attributes_result koi_set_attribute(koi_text key, koi_text value);
+koi_attributes_result koi_remove_attribute(koi_text key);
+/* The value of one of them; false: there is none. */
+bool koi_attribute(koi_pairs attributes, koi_text key, koi_text *value);
 
 /* ---- Texts ----------------------------------------------------------------------------------------------------------- */
 

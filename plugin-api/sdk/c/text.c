@@ -36,6 +36,41 @@ void koi_detail(koi_status *status, koi_text key, koi_text value)
     *details = (koi_pairs){ longer, details->count + 1 };
 }
 
+static void add_process(koi_status *status, koi_named_process process)
+{
+    if (status->is_error || status->report.processes.count >= KOI_PROCESSES)
+        return;
+    size_t count = status->report.processes.count;
+    koi_named_process *longer = koi_memory((count + 1) * sizeof(koi_named_process));
+    for (size_t i = 0; i < count; i++)
+        longer[i] = status->report.processes.at[i];
+    longer[count] = process;
+    status->report.processes.at = longer;
+    status->report.processes.count = count + 1;
+}
+
+void koi_process(koi_status *status, uint32_t id)
+{
+    add_process(status, (koi_named_process){ .is_file = false, .id = id });
+}
+
+void koi_pidfile(koi_status *status, koi_text path)
+{
+    add_process(status, (koi_named_process){ .is_file = true, .file = path });
+}
+
+/* ---- Attributes ------------------------------------------------------------------------------------------------------ */
+
+bool koi_attribute(koi_pairs attributes, koi_text key, koi_text *value)
+{
+    for (size_t i = 0; i < attributes.count; i++)
+        if (koi_same(attributes.at[i].key, key)) {
+            *value = attributes.at[i].value;
+            return true;
+        }
+    return false;
+}
+
 /* ---- Configuration -------------------------------------------------------------------------------------------------- */
 
 bool koi_config(const koi_context *ctx, koi_text key, koi_text *value)

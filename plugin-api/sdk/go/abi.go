@@ -113,12 +113,13 @@ func (m memory) context() Context {
 		reason := Reason(m.u8(137))
 		ctx.Reason = &reason
 	}
+	ctx.Group = m.text(140)
 	return ctx
 }
 
 // The failure behind the context, when both come together.
 func (m memory) failure() Failure {
-	return Failure{Hook: Hook(m.u8(144)), Message: m.text(148), TimedOut: m.u8(156) != 0}
+	return Failure{Hook: Hook(m.u8(152)), Message: m.text(156), TimedOut: m.u8(164) != 0}
 }
 
 // result is what a hook returns: byte 0 tells success (0) from an error (1), which follows at 4.
@@ -126,7 +127,7 @@ func result(err error) memory { return resultAt(4, err) }
 
 // resultAt is the same with what follows at another place.
 func resultAt(offset uint32, err error) memory {
-	m := allocate(48)
+	m := allocate(56)
 	if err != nil {
 		var of hookError
 		if !errors.As(err, &of) {
@@ -214,6 +215,16 @@ func status(args unsafe.Pointer) unsafe.Pointer {
 			m.setU64(32, uint64(*report.PromotionScore))
 		}
 		m.setPairs(40, report.Details)
+		processes := m.setList(48, len(report.Processes), 12)
+		for i, process := range report.Processes {
+			element := processes.at(uint32(i) * 12)
+			if process.pidfile == nil {
+				element.setU32(4, process.id)
+			} else {
+				element.setU8(0, 1)
+				element.setText(4, *process.pidfile)
+			}
+		}
 	}
 	return m.start
 }
@@ -246,3 +257,12 @@ func stateDelete(key string, result unsafe.Pointer)
 
 //go:wasmimport koi:service/state@0.2.0 keys
 func stateKeys(result unsafe.Pointer)
+
+//go:wasmimport koi:service/attributes@0.2.0 read
+func attributesRead(fresh uint32, result unsafe.Pointer)
+
+//go:wasmimport koi:service/attributes@0.2.0 set
+func attributesSet(key string, value string, result unsafe.Pointer)
+
+//go:wasmimport koi:service/attributes@0.2.0 remove
+func attributesRemove(key string, result unsafe.Pointer)

@@ -82,7 +82,21 @@ type StatusReport struct {
 	Message        string
 	PromotionScore *int64 // nil: none
 	Details        []Pair
+	// Processes that the service runs in: koi watches the first 8, and asks for the status at once when one ends.
+	Processes []Process
 }
+
+// Process is one that a service runs in: PID or Pidfile.
+type Process struct {
+	id      uint32
+	pidfile *string
+}
+
+// PID names a process by its id.
+func PID(id uint32) Process { return Process{id: id} }
+
+// Pidfile names a process by a file whose first line is its id, in a directory that [grants] lets the handler read.
+func Pidfile(path string) Process { return Process{pidfile: &path} }
 
 // Pair is a key and its value.
 type Pair struct{ Key, Value string }
@@ -107,6 +121,7 @@ type Context struct {
 	PromotedEpoch uint64      // the newest epoch under which a node has promoted all of its critical services; 0: none is known
 	Previous      *Mastership // who was master before; nil: nobody, or it is unknown
 	Reason        *Reason     // why the service goes down; nil: it does not, or there is no word for it
+	Group         string      // the group that the service is promoted with; "main" where there are no others
 }
 
 // Mastership is one that is over.

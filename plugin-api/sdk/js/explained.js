@@ -28,8 +28,9 @@ export const explained = (hooks) =>
 const checked = (name, result) => {
   const wrong = name === "status" ? wrongReport(result) : undefined;
   if (wrong !== undefined) throw { tag: "retry", val: wrong };
-  const score = name === "status" ? result.promotionScore : undefined;
-  return score === undefined || score === null ? result : { ...result, promotionScore: wide(score) };
+  if (name !== "status") return result;
+  const { promotionScore: score, processes = [] } = result;
+  return { ...result, promotionScore: score === undefined || score === null ? undefined : wide(score), processes };
 };
 
 const explain = (name, error) => {

@@ -178,6 +178,9 @@ fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
             // What is no number is no process: 0 says so as well as any word.
             NamedProcess::Id(id) => host.put(abi::PUT_PROCESS, "", "", id.parse().unwrap_or(0)),
             NamedProcess::File(path) => host.put(abi::PUT_PROCESS, "", path, 0),
+            NamedProcess::FileWithin { folder, path } => {
+                host.put(abi::PUT_PROCESS, "", &format!("{folder}/{path}"), 0);
+            }
         }
     }
     match report.observed {

@@ -9,6 +9,7 @@
 //! | `$done` | the result "done" |
 //! | `$error CASE TEXT` | an error: 0 retry, 1 fatal, 2 misconfigured, 3 unsupported |
 //! | `$status STATE TEXT HAS-SCORE SCORE` | a status: 0 ok, 1 promoted, 2 standby, 3 live, 4 stopped, 5 failed |
+//! | `$pid PLACE ID`, `$pidfile PLACE TEXT`, `$named COUNT` | names a process, the first at place 0; the status of a healthy service that has named so many, of a guest of 0.2 |
 //! | `$log LEVEL TEXT`, `$remaining`, `$current`, `$sleep MS` | `host`; levels 0 trace to 4 error |
 //! | `$get KEY ADDRESS`, `$set KEY VALUE ADDRESS` | `state`; the result is written to the address |
 //! | `$read FRESH ADDRESS`, `$write KEY VALUE ADDRESS`, `$remove KEY ADDRESS` | `attributes`, of a guest that [has them](Guest::with_attributes) |
@@ -473,6 +474,23 @@ const STATUS: &str = r#"
         (i32.store (i32.const 1048) (local.get $has))
         (i64.store (i32.const 1056) (i64.extend_i32_s (local.get $score)))
         (i64.store (i32.const 1064) (i64.const 0))
+        (i64.store (i32.const 1072) (i64.const 0))
+        (i32.const 1024))
+    (func $pid (param $place i32) (param $id i32)
+        (local $at i32)
+        (local.set $at (i32.add (i32.const 2048) (i32.mul (local.get $place) (i32.const 12))))
+        (i32.store (local.get $at) (i32.const 0))
+        (i32.store offset=4 (local.get $at) (local.get $id)))
+    (func $pidfile (param $place i32) (param $text i32) (param $length i32)
+        (local $at i32)
+        (local.set $at (i32.add (i32.const 2048) (i32.mul (local.get $place) (i32.const 12))))
+        (i32.store (local.get $at) (i32.const 1))
+        (i32.store offset=4 (local.get $at) (local.get $text))
+        (i32.store offset=8 (local.get $at) (local.get $length)))
+    (func $named (param $count i32) (result i32)
+        (drop (call $status (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (i32.store (i32.const 1072) (i32.const 2048))
+        (i32.store (i32.const 1076) (local.get $count))
         (i32.const 1024))
     (func $status_error (param $case i32) (param $text i32) (param $length i32) (result i32)
         (i32.store (i32.const 1024) (i32.const 1))

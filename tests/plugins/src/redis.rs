@@ -66,6 +66,11 @@ impl Server {
         }
     }
 
+    /// The id of its process; none: it was killed.
+    pub fn id(&self) -> Option<u32> {
+        self.process.borrow().as_ref().map(Child::id)
+    }
+
     /// Where it listens, as a handler is told.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -154,7 +154,14 @@ fn a_switch_over_loses_nothing_and_neither_does_a_killed_server() {
     let second = world.switch_over(&first);
     world.wait_rejoined(second);
 
+    let id = world.server(second).id().expect("it runs");
+    let watched = |c: &Cluster| {
+        let local = c.node(second).local().ok()?;
+        Some(redis(&local.node)?.processes == [id])
+    };
+    world.cluster.wait_for("its process is watched", |c| watched(c) == Some(true));
     world.server(second).kill();
+    world.cluster.wait_log(second, &["a process of redis has ended: its status is asked"]);
     world.cluster.wait_master(&first);
     world.wait_written(&first);
     world.check(&first);

@@ -93,7 +93,10 @@ class Lifecycle(exports.Lifecycle):
 
     @explained
     def promote(self, ctx: Context) -> None:
-        """Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it."""
+        """Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
+
+        What all nodes are to know, such as where the data is newest, goes into the group's attributes: `koi.attributes.set`.
+        """
         if not host.epoch_current():
             raise retry(f"epoch {ctx.epoch} is over; another node is master by now")
         state.set("epoch", str(ctx.epoch).encode())
@@ -107,7 +110,11 @@ class Lifecycle(exports.Lifecycle):
 
     @explained
     def status(self, ctx: Context) -> StatusReport:
-        """Says how it is. What it says is taken as the truth. It must not change anything."""
+        """Says how it is. What it says is taken as the truth. It must not change anything.
+
+        Of a service that runs in processes of this node put `koi.pidfile(…)` or `koi.pid(…)` into `processes`: koi asks for its status at
+        once when one ends.
+        """
         role, epoch = note("role"), note("epoch")
         details = [("last epoch", epoch)] if epoch else []
 @IF any@

@@ -91,7 +91,8 @@ impl lifecycle::Guest for Handler {
         Ok(store::delete("role")?)
     }
 
-    /// Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it.
+    /// Called on one node only. The epoch grows with every mastership: a call that comes too late shows by it. What all nodes are to know,
+    /// such as where the data is newest, goes into the group's attributes: `attributes::set`.
     fn promote(ctx: Context) -> Result<(), HookError> {
         if !host::epoch_current() {
             return Err(HookError::Retry(format!(
@@ -111,7 +112,8 @@ impl lifecycle::Guest for Handler {
         Ok(())
     }
 
-    /// What it says is taken as the truth. It must not change anything.
+    /// What it says is taken as the truth. It must not change anything. Of a service that runs in processes of this node put
+    /// `Process::Pidfile(…)` or `Process::Pid(…)` into `processes`: koi asks for its status at once when one ends.
     fn status(ctx: Context) -> Result<StatusReport, HookError> {
         let (state, message) = match store::get("role")?.as_deref() {
             None => (ServiceState::Stopped, "not started"),
@@ -123,13 +125,14 @@ impl lifecycle::Guest for Handler {
         if state != ServiceState::Stopped {
             details.extend(look(&ctx)?);
         }
-        Ok(StatusReport { state, message: message.into(), promotion_score: ctx.integer("score")?, details })
+        let promotion_score = ctx.integer("score")?;
+        Ok(StatusReport { message: message.into(), promotion_score, details, ..state.into() })
 @ELSE@
         Ok(StatusReport {
-            state,
             message: message.into(),
             promotion_score: ctx.integer("score")?,
             details: store::get("epoch")?.map(|epoch| ("last epoch".into(), epoch)).into_iter().collect(),
+            ..state.into()
         })
 @END@
     }

@@ -1,6 +1,6 @@
 //! What a hook has named, and what is found there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koi_child::ProcessWatch;
@@ -65,6 +65,18 @@ impl Naming {
         match name {
             NamedProcess::Id(text) => Place::Word(text.clone()),
             NamedProcess::File(path) => Place::File(self.home.join(path)),
+            NamedProcess::FileWithin { folder, path } => Place::File(Path::new(folder).join(path)),
+        }
+    }
+
+    /// What the file of this name says; none: it is named by its id.
+    fn pidfile(&self, name: &NamedProcess) -> Result<Option<Pidfile>, ProcessProblem> {
+        match name {
+            NamedProcess::Id(_) => Ok(None),
+            NamedProcess::File(path) => pidfile::read(&self.home.join(path)).map(Some),
+            NamedProcess::FileWithin { folder, path } => {
+                pidfile::read_within(Path::new(folder), Path::new(path)).map(Some)
+            }
         }
     }
 
@@ -72,7 +84,7 @@ impl Naming {
     pub(super) fn look(&self, standing: &Standing) -> Looked {
         let mut looked = Looked::default();
         for name in self.names.iter().take(NAMES) {
-            if let Err(problem) = self.look_at(&self.place(name), standing, &mut looked) {
+            if let Err(problem) = self.look_at(name, standing, &mut looked) {
                 looked.problem.get_or_insert(problem);
             }
         }
@@ -82,13 +94,18 @@ impl Naming {
         looked
     }
 
-    fn look_at(&self, place: &Place, standing: &Standing, looked: &mut Looked) -> Result<(), ProcessProblem> {
-        let (id, file) = match place {
-            Place::Word(text) => (id_of(text, place)?, None),
-            Place::File(path) => {
-                let file = pidfile::read(path)?;
-                (id_of(&file.first_line, place)?, Some(file))
-            }
+    fn look_at(
+        &self,
+        name: &NamedProcess,
+        standing: &Standing,
+        looked: &mut Looked,
+    ) -> Result<(), ProcessProblem> {
+        let place = &self.place(name);
+        let file = self.pidfile(name)?;
+        let id = match (&file, place) {
+            (Some(file), _) => id_of(&file.first_line, place)?,
+            (None, Place::Word(text)) => id_of(text, place)?,
+            (None, Place::File(path)) => return Err(ProcessProblem::NoFile(path.clone())),
         };
         let is_known =
             |id| looked.kept.contains(&id) || looked.found.iter().any(|watch| watch.seen().id == id);

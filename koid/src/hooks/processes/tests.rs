@@ -278,3 +278,42 @@ async fn a_process_that_is_younger_than_its_file_only_has_the_number() {
     file.set_modified(SystemTime::now() - hour).expect("it is ours");
     assert_eq!(room.name(&[name]).await, Watched { ids: vec![sleeper.id()], problem: None });
 }
+
+/// A file below a folder, as a component may name one.
+fn within(room: &Room, path: &str) -> NamedProcess {
+    let folder = room.folder.path().canonicalize().expect("the folder is there");
+    NamedProcess::FileWithin { folder: folder.display().to_string(), path: path.to_owned() }
+}
+
+#[tokio::test]
+async fn a_pidfile_below_a_folder_is_read_there() {
+    let (mut room, mut sleeper) = (Room::new(), Sleeper::start());
+    fs::create_dir_all(room.folder.path().join("run/db")).expect("folders can be made");
+    room.write("run/db/db.pid", sleeper.id().to_string());
+    room.write("db.pid", sleeper.id().to_string());
+    let watched = room.name(&[within(&room, "run/db/db.pid"), within(&room, "db.pid")]).await;
+    assert_eq!(watched, Watched { ids: vec![sleeper.id()], problem: None });
+    sleeper.kill();
+    room.is_told().await;
+}
+
+#[tokio::test]
+async fn no_link_leads_out_of_the_folder() {
+    let (mut room, sleeper) = (Room::new(), Sleeper::start());
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    fs::write(elsewhere.path().join("db.pid"), sleeper.id().to_string()).expect("it can be written");
+    symlink(elsewhere.path(), room.folder.path().join("way")).expect("a link can be made");
+    symlink(elsewhere.path().join("db.pid"), room.folder.path().join("link.pid"))
+        .expect("a link can be made");
+    room.write("file", "");
+    for (path, remedy) in [
+        ("way/db.pid", "/way: it is a symbolic link, which koid does not follow"),
+        ("link.pid", "/link.pid: it is a symbolic link"),
+        ("../db.pid", "there is no such file"),
+        ("file/db.pid", "there is no such file"),
+        ("gone/db.pid", "there is no such file"),
+    ] {
+        let problem = room.problem(within(&room, path)).await;
+        assert!(problem.contains(remedy), "{path}: {problem}");
+    }
+}

@@ -169,6 +169,29 @@ static void a_program_reads_a_secret_and_has_the_variables_that_it_is_given(void
     CHECK(koi_run_command(&command, &said) && ran_with_timeout && ran_with.timeout_ms == 10);
 }
 
+static void a_status_names_processes_and_no_more_than_are_watched(void)
+{
+    koi_status status = koi_reports(KOI_OK, KOI(""));
+    koi_process(&status, 4711);
+    for (int i = 0; i < 20; i++)
+        koi_pidfile(&status, KOI("/run/db.pid"));
+    CHECK(status.report.processes.count == KOI_PROCESSES);
+    CHECK(!status.report.processes.at[0].is_file && status.report.processes.at[0].id == 4711);
+    CHECK(status.report.processes.at[7].is_file && koi_same(status.report.processes.at[7].file, KOI("/run/db.pid")));
+    koi_status failed = koi_status_error(KOI_RETRY, KOI("no"));
+    koi_process(&failed, 4711);
+    CHECK(koi_same(failed.error.message, KOI("no")));
+}
+
+static void an_attribute_is_found_by_its_key(void)
+{
+    koi_text value = KOI("before");
+    koi_pairs all = KOI_PAIRS({ KOI("primary"), KOI("a") }, { KOI("empty"), KOI("") });
+    CHECK(!koi_attribute(all, KOI("prim"), &value) && koi_same(value, KOI("before")));
+    CHECK(koi_attribute(all, KOI("primary"), &value) && koi_same(value, KOI("a")));
+    CHECK(koi_attribute(all, KOI("empty"), &value) && value.length == 0);
+}
+
 int main(void)
 {
     values_come_in_the_types_of_the_language();
@@ -179,5 +202,7 @@ int main(void)
     a_program_gives_its_output_or_says_why_not();
     what_is_not_granted_is_shown_and_no_part_of_a_secret();
     a_program_reads_a_secret_and_has_the_variables_that_it_is_given();
-    puts("8 tests passed");
+    a_status_names_processes_and_no_more_than_are_watched();
+    an_attribute_is_found_by_its_key();
+    puts("10 tests passed");
 }

@@ -6,6 +6,8 @@ import * as config from "../config.js";
 import { run } from "../exec.js";
 import { explained } from "../explained.js";
 import * as http from "../http.js";
+import * as attributes from "../attributes.js";
+import { pid, pidfile } from "../process.js";
 import * as store from "../store.js";
 import { connect } from "../tcp.js";
 import { bytes, refused, world } from "./stand-ins.js";
@@ -74,6 +76,11 @@ test("a program reads a secret, and has the variables that it is given", () => {
   assert.deepEqual([[...second.stdin], second.env], [[0, 255], []]);
 });
 
+test("attributes come by their keys", () => {
+  assert.deepEqual(attributes.read(), { version: "7.1", values: { primary: "a" } });
+  assert.equal(attributes.read(true).version, "7.2");
+});
+
 test("what nobody foresaw becomes a retry that says where", () => {
   const hooks = explained({ start() { null.x; }, stop() { throw { tag: "fatal", val: "gone" }; } });
   assert.throws(() => hooks.start(), (thrown) => thrown.tag === "retry" && /TypeError.*library\.test\.js:\d+/.test(thrown.val));
@@ -84,18 +91,22 @@ test("what nobody foresaw becomes a retry that says where", () => {
 test("a status of another shape says what is wrong with it, and a hook that is not there says so", async () => {
   const well = { state: "ok", message: "", promotionScore: undefined, details: [["lag", "2 s"]] };
   const wrong = (report, val) => assert.throws(() => explained({ status: () => report }).status(), { tag: "retry", val });
-  assert.equal(explained({ status: () => well }).status(), well);
+  assert.deepEqual(explained({ status: () => well }).status(), { ...well, processes: [] });
+  const processes = [pid(4711), pidfile("/run/db.pid")];
+  assert.deepEqual(explained({ status: () => ({ ...well, processes }) }).status(), { ...well, processes });
   // As the engine takes it: Node.js has fetch, and so have those that take a BigInt.
   for (const score of [-7, -7n]) {
-    assert.deepEqual(explained({ status: () => ({ ...well, promotionScore: score }) }).status(), { ...well, promotionScore: -7n });
+    assert.deepEqual(explained({ status: () => ({ ...well, promotionScore: score }) }).status(), { ...well, promotionScore: -7n, processes: [] });
   }
   wrong({ ...well, state: "master" }, 'status returned state "master"; it may be ok, promoted, standby, live, stopped or failed');
   wrong({ ...well, promotionScore: "60" }, 'status returned promotionScore "60"; it is a whole number up to 2^53, a BigInt of 64 bits, or undefined');
   wrong({ ...well, promotionScore: 2n ** 63n }, "status returned promotionScore 9223372036854775808; it is a whole number up to 2^53, a BigInt of 64 bits, or undefined");
   wrong({ ...well, details: { lag: 2 } }, 'status returned details {"lag":2}; it is a list of pairs, such as [["lag", "2 s"]]');
   wrong({ ...well, details: [["lag", 2]] }, 'status returned the detail ["lag",2]; it is a pair of texts, such as ["lag", "2 s"]');
+  wrong({ ...well, processes: [pid(-1)] }, 'status returned the process {"tag":"pid","val":-1}; it is pid(4711) or pidfile("/run/db.pid")');
+  wrong({ ...well, processes: pid(1) }, 'status returned processes {"tag":"pid","val":1}; it is a list, such as [pid(4711), pidfile("/run/db.pid")]');
   wrong({ ...well, message: undefined }, "status returned message undefined; it is a text, which may be empty");
-  wrong(undefined, "status returned undefined; it is { state, message, promotionScore, details }");
+  wrong(undefined, "status returned undefined; it is { state, message, promotionScore, details, processes }");
   await assert.rejects(explained({ status: async () => null }).status(), (error) => error.val.startsWith("status returned null"));
   assert.throws(() => explained({}).promote(), { tag: "retry", val: "the handler has no function promote; write one, or take it out of hooks in describe" });
 });

@@ -14,6 +14,9 @@ export const set = (key, value) => world.kept.set(key, value);
 const remove = (key) => world.kept.delete(key);
 export { remove as delete };
 
+/** Of the attributes. */
+export const read = (fresh) => ({ version: fresh ? "7.2" : "7.1", values: [["primary", "a"]] });
+
 export const run = (command) => {
   world.ran.push(command);
   return world.program(command);

@@ -54,6 +54,7 @@ types = module(
     **{f"ConfigType_{case}": record(f"ConfigType_{case}", "value") for case in ("Integer", "OneOf")},
     **{f"Capability_{case}": record(f"Capability_{case}", "value") for case in ("Exec", "ExecEnv", "Tcp", "Http")},
     **{name: object for name in ("ConfigType", "Failure", "Hook", "HookSet", "Metadata", "Role", "ServiceState", "StatusReport")},
+    **{f"Process_{case}": record(f"Process_{case}", "value") for case in ("Pid", "Pidfile")},
     ConfigKey=record("ConfigKey", "name", "description", "kind", "many", "required", "default"),
     Context=record("Context", "config"),
     IntegerRange=record("IntegerRange", "least", "most"),
@@ -71,7 +72,8 @@ exec_module = module(
 )
 host = module("wit_world.imports.host", LogLevel=LogLevel, log=lambda level, text: logged.append((level, text)))
 state = module("wit_world.imports.state")
+attributes = module("wit_world.imports.attributes")
 exports = module("wit_world.exports", Metadata=object, Lifecycle=object)
-imports = module("wit_world.imports", types=types, exec=exec_module, host=host, state=state)
+imports = module("wit_world.imports", types=types, exec=exec_module, host=host, state=state, attributes=attributes)
 module("wit_world", imports=imports, exports=exports)
 module("componentize_py_types", Err=Err, Ok=Ok)

@@ -15,7 +15,7 @@ spec = importlib.util.spec_from_file_location("koi", FOLDER / "__init__.py", sub
 sys.modules["koi"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["koi"])
 
-from koi import Trouble, config, fatal, want  # noqa: E402
+from koi import StatusReport, Trouble, config, fatal, pid, pidfile, want  # noqa: E402
 from koi.exec import run  # noqa: E402
 from koi.explained import explained  # noqa: E402
 from koi.tcp import connect  # noqa: E402
@@ -48,6 +48,16 @@ class Configuration(unittest.TestCase):
         self.assertEqual((key.default, key.many, key.required), (["2s"], False, False))
         wanted = want.exec(["/usr/bin/df", "{path}"], "To look", user="koi")
         self.assertEqual((wanted.capability.value.words, wanted.capability.value.user), (["/usr/bin/df", "{path}"], "koi"))
+
+
+class Statuses(unittest.TestCase):
+    def test_all_but_the_state_may_be_left_out(self):
+        report = StatusReport("ok")
+        self.assertEqual((report.message, report.promotion_score, report.details, report.processes), ("", None, [], []))
+
+    def test_processes_are_named_by_id_or_file(self):
+        report = StatusReport("ok", processes=[pid(4711), pidfile("/run/db.pid")])
+        self.assertEqual([process.value for process in report.processes], [4711, "/run/db.pid"])
 
 
 class Programs(unittest.TestCase):

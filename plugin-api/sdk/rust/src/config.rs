@@ -137,6 +137,7 @@ mod tests {
             promoted_epoch: 0,
             previous: None,
             reason: None,
+            group: "main".into(),
         }
     }
 

@@ -20,12 +20,13 @@ pub use bindings::exports::koi::service::{lifecycle, metadata};
 pub use bindings::koi::service::host::{self, LogLevel};
 pub use bindings::koi::service::types::{
     Capability, ConfigKey, ConfigType, Context, Failure, Hook, HookError, HookSet, IntegerRange, Metadata,
-    Program, Role, ServiceState, StatusReport, Want,
+    Process, Program, Role, ServiceState, StatusReport, Want,
 };
 pub use bindings::koi::service::{attributes, exec as raw_exec, state as raw_state};
 
 use std::fmt;
 
+mod cluster;
 pub mod config;
 pub mod exec;
 pub mod store;
@@ -48,6 +49,19 @@ impl fmt::Display for Hook {
             Hook::Status => "status",
             Hook::Failed => "failed",
         })
+    }
+}
+
+/// The state alone. `StatusReport { message, ..state.into() }` stays as it is when a report gets more to say.
+impl From<ServiceState> for StatusReport {
+    fn from(state: ServiceState) -> StatusReport {
+        StatusReport {
+            state,
+            message: String::new(),
+            promotion_score: None,
+            details: Vec::new(),
+            processes: Vec::new(),
+        }
     }
 }
 

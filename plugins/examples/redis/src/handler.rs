@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use koi_sdk::raw_state as state;
 use koi_sdk::{
-    self as koi, ConfigType, Context, Failure, HookError, HookSet, LogLevel, Metadata, ServiceState,
+    self as koi, ConfigType, Context, Failure, HookError, HookSet, LogLevel, Metadata, Process, ServiceState,
     StatusReport,
     config::{self, key},
     host, lifecycle, metadata, want,
@@ -196,7 +196,11 @@ impl<'c> Call<'c> {
             Verdict::Stopped => ServiceState::Stopped,
             Verdict::Failed => ServiceState::Failed,
         };
-        Ok(report(state, message, Some(standing.score(self.ctx.epoch)), details(&info, standing)))
+        let score = Some(standing.score(self.ctx.epoch));
+        // A server at another address may be another machine's.
+        let here = info.process.filter(|_| self.config.address.ip().is_loopback());
+        let processes = here.map(Process::Pid).into_iter().collect();
+        Ok(StatusReport { processes, ..report(state, message, score, details(&info, standing)) })
     }
 
     /// The server of this node, and what it says of itself.
@@ -368,5 +372,5 @@ fn report(
     promotion_score: Option<i64>,
     details: Vec<(String, String)>,
 ) -> StatusReport {
-    StatusReport { state, message, promotion_score, details }
+    StatusReport { message, promotion_score, details, ..state.into() }
 }

@@ -11,6 +11,8 @@ pub struct Info {
     pub version: String,
     /// Another one after each start of the server.
     pub run_id: String,
+    /// The id of its process, as its own machine counts; none: it does not say.
+    pub process: Option<u32>,
     /// It reads its data from disk and answers nothing else.
     pub loading: bool,
     /// How far it is in the stream of writes, in bytes.
@@ -99,6 +101,7 @@ impl Info {
         Ok(Info {
             version: text_of("redis_version").to_owned(),
             run_id: text_of("run_id").to_owned(),
+            process: text_of("process_id").parse().ok(),
             loading: text_of("loading") == "1" || text_of("async_loading") == "1",
             offset: offset.unwrap_or_default(),
             source,
@@ -127,14 +130,14 @@ mod tests {
 
     #[test]
     fn a_master_with_a_replica_that_lags_and_one_that_is_new() {
-        let text = "# Server\r\nredis_version:7.0.15\r\nrun_id:f00d\r\n\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\n\
+        let text = "# Server\r\nredis_version:7.0.15\r\nprocess_id:4711\r\nrun_id:f00d\r\n\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\n\
             role:master\r\nconnected_slaves:2\r\n\
             slave0:ip=10.0.0.2,port=6379,state=online,offset=690,lag=1\r\n\
             slave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=0\r\n\
             master_repl_offset:704\r\n";
         let mut info = Info::parse(text).unwrap();
         assert_eq!((info.version.as_str(), info.run_id.as_str(), info.offset), ("7.0.15", "f00d", 704));
-        assert_eq!(info.source, None);
+        assert_eq!((info.source.as_ref(), info.process), (None, Some(4711)));
         assert!(!info.is_copied());
         info.replicas[0].offset = 704;
         assert!(info.is_copied(), "one that is still to get its first copy is not waited for");

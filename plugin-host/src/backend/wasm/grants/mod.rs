@@ -29,6 +29,7 @@ pub(crate) mod wanted;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 pub(crate) use addresses::authority::HttpHost;
 use koi_files::trust;
@@ -224,8 +225,14 @@ impl Grants {
     }
 
     /// Whether the guest sees `directory` and what is in it.
-    pub(crate) fn reads(&self, directory: &std::path::Path) -> bool {
+    pub(crate) fn reads(&self, directory: &Path) -> bool {
         self.read.iter().chain(&self.write).any(|granted| granted.holds(directory))
+    }
+
+    /// Where a file is that the guest may read: the directory, all links followed when the service was loaded, and its way from there, which is
+    /// nothing but names. Nothing is looked at.
+    pub(crate) fn file_to_read(&self, path: &Path) -> Option<(&Path, PathBuf)> {
+        self.read.iter().chain(&self.write).find_map(|granted| granted.way_to(path))
     }
 
     /// Whether the guest may connect to `address`.

@@ -14,6 +14,7 @@ use crate::backend::helper::slot::not_started;
 use crate::backend::helper::talk::{CallLimits, EarlyEnd};
 use crate::backend::helper::{CLOSED_WAIT, Killed, Slot};
 use crate::backend::wasm::host::helper::GuestHelper;
+use crate::backend::wasm::host::named_processes::NamedProcesses;
 use crate::backend::wasm::host::talk::{ClusterView, Desk, Ending, talk};
 use crate::backend::wasm::host::verdict;
 use crate::backend::wasm::limits::Limits;
@@ -44,6 +45,7 @@ pub(crate) struct WasmService {
     /// `[config]` with the handler's defaults.
     pub(crate) config: Vec<(String, String)>,
     pub(crate) slot: Mutex<Slot<GuestHelper>>,
+    pub(crate) processes: NamedProcesses,
 }
 
 impl Handler for WasmHandler {
@@ -232,11 +234,17 @@ impl WasmService {
                 } else {
                     slot.helper = Some(helper);
                 }
+                let named = match &mut ended {
+                    HookEnding::Status { processes, .. } => std::mem::take(processes),
+                    _ => Vec::new(),
+                };
                 let mut result = verdict::of(hook, ended, limits.timeout, own);
-                if let Ok(Outcome::Status(seen)) = &mut result
-                    && self.desk.grants.keeps_some()
-                {
-                    seen.details.extend(self.desk.kept.look().await.into_iter().map(|kept| kept.detail()));
+                if let Ok(Outcome::Status(seen)) = &mut result {
+                    seen.processes = self.processes.allowed(named, &self.desk, &**told.log());
+                    if self.desk.grants.keeps_some() {
+                        let kept = self.desk.kept.look().await;
+                        seen.details.extend(kept.into_iter().map(|kept| kept.detail()));
+                    }
                 }
                 match result {
                     // A guest that was told to end may fail because of that: it is no failure of the hook.

@@ -5,6 +5,7 @@ pub(crate) mod exec;
 pub(crate) mod handler;
 pub(crate) mod helper;
 pub(crate) mod lookups;
+pub(crate) mod named_processes;
 pub(crate) mod store;
 pub(crate) mod talk;
 mod verdict;

@@ -50,7 +50,7 @@ pub(crate) fn of(
     let text = |text: String| for_people(&text, ERROR_CHARS);
     match ending {
         HookEnding::Done => Ok(not_there(hook, own)),
-        HookEnding::Status { observed, message, score, details } if hook == Hook::Status => {
+        HookEnding::Status { observed, message, score, details, .. } if hook == Hook::Status => {
             let of_people = |(name, value): (String, String)| {
                 (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
             };
@@ -68,6 +68,7 @@ pub(crate) fn of(
                 message: for_people(&message, MESSAGE_CHARS),
                 score,
                 details: said.take(DETAILS).map(of_people).chain(own).collect(),
+                // They depend on the grants.
                 processes: Vec::new(),
             }))
         }

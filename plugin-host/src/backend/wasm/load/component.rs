@@ -16,6 +16,7 @@ use crate::backend::wasm::host::exec::program_watch::ProgramWatch;
 use crate::backend::wasm::host::handler::{WasmHandler, WasmService};
 use crate::backend::wasm::host::helper;
 use crate::backend::wasm::host::lookups::Lookups;
+use crate::backend::wasm::host::named_processes::NamedProcesses;
 use crate::backend::wasm::host::store::StateStore;
 use crate::backend::wasm::host::talk::Desk;
 use crate::backend::wasm::limits::Limits;
@@ -129,6 +130,7 @@ impl Code for WasmCode {
             limits,
             config: setup.config.to_vec(),
             slot: Mutex::new(Slot::default()),
+            processes: NamedProcesses::default(),
         };
         let handler = Arc::new(WasmHandler(Arc::new(service)));
         Ok(Opened { handler, granted, limits: limits.lines(), resolved })

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::backend::wasm::confine::Layers;
     use crate::backend::wasm::protocol::{
-        GUEST_FRAME_BYTES, GuestMessage, GuestQuestion, HookEnding, ProgramRequest,
+        GUEST_FRAME_BYTES, GuestMessage, GuestQuestion, HookEnding, ProcessName, ProgramRequest,
     };
 
     fn some() -> Vec<GuestMessage> {
@@ -142,6 +142,7 @@ mod tests {
             message: "replays".into(),
             score: Some(-3),
             details: vec![("lag".into(), "1".into())],
+            processes: vec![ProcessName::Id(4711), ProcessName::File("/run/db.pid".into())],
         };
         vec![
             GuestMessage::Ready(Layers { user: true, network: false, landlock: 7, seccomp: true }),

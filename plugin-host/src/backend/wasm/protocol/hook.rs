@@ -9,6 +9,9 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::backend::wasm::grants::Grants;
 
+/// The group of a service where none is named.
+const MAIN_GROUP: &str = "main";
+
 /// A hook, to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct HookRequest {
@@ -65,6 +68,8 @@ pub(crate) struct HookRequest {
     /// Its place in [`DownReason::ALL`].
     #[n(19)]
     pub(crate) reason: Option<u8>,
+    #[n(20)]
+    pub(crate) group: String,
 }
 
 /// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
@@ -131,6 +136,7 @@ impl HookRequest {
             promoted_epoch: context.circumstances.promoted_epoch,
             previous: context.circumstances.previous.clone(),
             reason: context.circumstances.reason.map(|reason| reason as u8),
+            group: context.circumstances.group.clone().unwrap_or_else(|| MAIN_GROUP.to_owned()),
         }
     }
 }
@@ -150,6 +156,19 @@ pub(crate) fn hook_of(number: u8) -> Option<Hook> {
     Hook::ALL.into_iter().find(|hook| number_of(*hook) == number)
 }
 
+/// Bytes of the path of a pidfile.
+pub(crate) const PATH_BYTES: usize = 4096;
+
+/// A process that the guest names. Nothing of it has been checked.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum ProcessName {
+    #[n(0)]
+    Id(#[n(0)] u32),
+    /// By a file, as the guest sees it.
+    #[n(1)]
+    File(#[n(0)] String),
+}
+
 /// How a hook ended.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum HookEnding {
@@ -166,6 +185,8 @@ pub(crate) enum HookEnding {
         score: Option<i64>,
         #[n(3)]
         details: Vec<(String, String)>,
+        #[n(4)]
+        processes: Vec<ProcessName>,
     },
     #[n(2)]
     Failed(#[n(0)] String),

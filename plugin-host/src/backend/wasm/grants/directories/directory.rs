@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,15 @@ impl Directory {
     pub(in crate::backend::wasm::grants) fn holds(&self, directory: &Path) -> bool {
         let climbs = directory.components().any(|part| part == Component::ParentDir);
         !climbs && (directory.starts_with(&self.path) || directory.starts_with(&self.real))
+    }
+
+    /// Where a file in it is: this directory, links followed, and the way from there. None: it is not in it.
+    pub(in crate::backend::wasm::grants) fn way_to(&self, file: &Path) -> Option<(&Path, PathBuf)> {
+        let way = file.strip_prefix(&self.path).or_else(|_| file.strip_prefix(&self.real)).ok()?;
+        let are_names = way.components().all(|part| matches!(part, Component::Normal(_)));
+        // A path that ends in a slash names no file.
+        let is_file = way.file_name().is_some() && !file.as_os_str().as_bytes().ends_with(b"/");
+        (are_names && is_file).then(|| (&*self.real, way.components().collect()))
     }
 
     /// Where to find it now. Blocks.

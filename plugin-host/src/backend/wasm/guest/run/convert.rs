@@ -1,9 +1,13 @@
 //! Between the words of the WIT and those of the protocol.
 
-use koi_plugin_api::{Capability, ConfigKey, ConfigKind, DownReason, Hook, Program, Want, for_people};
+use koi_plugin_api::{
+    Capability, ConfigKey, ConfigKind, DownReason, Hook, NamedProcess, Program, Want, for_people,
+};
 
 use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
-use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest, SecretText, hook_of};
+use crate::backend::wasm::protocol::{
+    DescribedHandler, HookEnding, HookRequest, PATH_BYTES, ProcessName, SecretText, hook_of,
+};
 
 /// Characters of a text that people read in a line of a table.
 const MESSAGE_CHARS: usize = 300;
@@ -39,6 +43,7 @@ pub(crate) fn context(from: HookRequest) -> wit::Context {
         promoted_epoch: from.promoted_epoch,
         previous: from.previous.map(|(name, epoch)| wit::PastMastership { name, epoch }),
         reason: from.reason.and_then(|place| DownReason::ALL.get(usize::from(place))).map(reason),
+        group: from.group,
     }
 }
 
@@ -103,7 +108,21 @@ pub(crate) fn status(report: wit::StatusReport) -> HookEnding {
         (for_people(&name, DETAIL_NAME_CHARS), for_people(&value, MESSAGE_CHARS))
     };
     let details = report.details.into_iter().take(DETAILS).map(of_people).collect();
-    HookEnding::Status { observed, message, score: report.promotion_score, details }
+    let processes = processes(report.processes);
+    HookEnding::Status { observed, message, score: report.promotion_score, details, processes }
+}
+
+/// One more than are of use says that there are too many.
+fn processes(named: Vec<wit::Process>) -> Vec<ProcessName> {
+    let name = |process| match process {
+        wit::Process::Pid(id) => ProcessName::Id(id),
+        wit::Process::Pidfile(mut path) => {
+            // No path is as long: the rest would only be carried about.
+            path.truncate(path.floor_char_boundary(PATH_BYTES + 1));
+            ProcessName::File(path)
+        }
+    };
+    named.into_iter().take(NamedProcess::MOST + 1).map(name).collect()
 }
 
 /// What a component says of itself.

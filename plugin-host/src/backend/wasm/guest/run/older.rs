@@ -82,6 +82,7 @@ fn status(from: old::StatusReport) -> new::StatusReport {
         message: from.message,
         promotion_score: from.promotion_score.map(i64::from),
         details: from.details,
+        processes: Vec::new(),
     }
 }
 
