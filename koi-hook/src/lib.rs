@@ -4,8 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod hook;
 mod status;
 
+pub use attributes::{ATTRIBUTE_KEY_BYTES, ATTRIBUTE_VALUE_BYTES, ATTRIBUTES, is_attribute_key};
 pub use hook::{DownReason, Hook, HookSet, TargetRole};
 pub use status::{NamedProcess, Observed, StatusReport};

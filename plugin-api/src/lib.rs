@@ -8,7 +8,6 @@
 #![deny(unsafe_code)]
 
 mod access;
-#[cfg(feature = "host")]
 mod attributes;
 #[cfg(feature = "host")]
 mod call;
@@ -22,13 +21,13 @@ mod metadata;
 pub mod native;
 
 pub use access::{CallToken, ScriptAccess};
-#[cfg(feature = "host")]
 pub use attributes::{AttributesAsked, AttributesError, AttributesRead, CallAttributes, NoCluster};
 #[cfg(feature = "host")]
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
 pub use hook::{Circumstances, Context, Failure, HookError, LogLevel, Outcome};
+pub use koi_hook::{ATTRIBUTE_KEY_BYTES, ATTRIBUTE_VALUE_BYTES, ATTRIBUTES, is_attribute_key};
 pub use koi_hook::{DownReason, Hook, HookSet, NamedProcess, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]
 pub use lines::{LINE_BYTES, LineCutter, for_people};

@@ -37,7 +37,7 @@ fn facts() -> Vec<Fact> {
     table!(facts, Text, "koi_text", [data, len]);
     table!(facts, Pair, "koi_pair", [key, value]);
     table!(facts, RawConfigKey, "koi_config_key", [name, description, default_value, required, reserved]);
-    table!(facts, RawHost, "koi_host", [size, reserved, self_ => "self", put, log, remaining_ms, epoch_current]);
+    table!(facts, RawHost, "koi_host", [size, reserved, self_ => "self", put, log, remaining_ms, epoch_current, attributes, set_attribute]);
     table!(facts, RawSetup, "koi_setup", [size, reserved, service, home, config, config_count]);
     table!(facts, RawFailure, "koi_failure", [size, hook, timed_out, reserved, message]);
     table!(
@@ -126,6 +126,12 @@ fn facts() -> Vec<Fact> {
             PUT_SCORE,
             PUT_DETAIL,
             PUT_PROCESS,
+            ATTRIBUTES_NOT_MASTER,
+            ATTRIBUTES_INVALID,
+            ATTRIBUTES_UNAVAILABLE,
+            ATTRIBUTES_UNKNOWN,
+            ATTRIBUTE_KEY_BYTES,
+            ATTRIBUTE_VALUE_BYTES,
             LOG_TRACE,
             LOG_DEBUG,
             LOG_INFO,
@@ -225,6 +231,10 @@ fn the_header_is_good_for_cpp() {
         {
             koi_detail(host, "a", koi_config(context->config, context->config_count, "b"));
             koi_score(host, 1);
+            char value[KOI_ATTRIBUTE_VALUE_BYTES + 1];
+            int found;
+            if (koi_attribute(host, 0, "primary", value, sizeof(value), &found) == KOI_DONE && !found)
+                return koi_set_attribute(host, "primary", nullptr, value, sizeof(value));
             koi_log(host, KOI_LOG_INFO, "text");
             return koi_remaining_ms(host) > 0 && koi_epoch_current(host) ? KOI_DONE : KOI_RETRY;
         }

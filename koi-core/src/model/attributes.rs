@@ -40,9 +40,11 @@ impl FromStr for AttributeKey {
     type Err = NotAnAttributeKey;
 
     fn from_str(text: &str) -> Result<Self, NotAnAttributeKey> {
-        let fits = (1..=limits::ATTRIBUTE_KEY_BYTES).contains(&text.len());
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        if fits && plain { Ok(AttributeKey(text.to_owned())) } else { Err(NotAnAttributeKey) }
+        if koi_hook::is_attribute_key(text) {
+            Ok(AttributeKey(text.to_owned()))
+        } else {
+            Err(NotAnAttributeKey)
+        }
     }
 }
 

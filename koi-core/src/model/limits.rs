@@ -8,12 +8,7 @@ pub const STOPPED: usize = 20;
 pub const GROUPS: usize = 8;
 /// Bytes of a group's name.
 pub const GROUP_NAME_BYTES: usize = 32;
-/// Attributes of a group.
-pub const ATTRIBUTES: usize = 8;
-/// Bytes of an attribute's key.
-pub const ATTRIBUTE_KEY_BYTES: usize = 64;
-/// Bytes of an attribute's value.
-pub const ATTRIBUTE_VALUE_BYTES: usize = 256;
+pub use koi_hook::{ATTRIBUTE_KEY_BYTES, ATTRIBUTE_VALUE_BYTES, ATTRIBUTES};
 /// Writes of a group's attributes that wait on the master's node.
 pub const ATTRIBUTE_WRITES: usize = 16;
 /// Electors that a cluster may have.

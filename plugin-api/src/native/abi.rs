@@ -44,6 +44,14 @@ pub const PUT_SCORE: u32 = 1;
 pub const PUT_DETAIL: u32 = 2;
 pub const PUT_PROCESS: u32 = 3;
 
+pub const ATTRIBUTES_NOT_MASTER: i32 = 32;
+pub const ATTRIBUTES_INVALID: i32 = 33;
+pub const ATTRIBUTES_UNAVAILABLE: i32 = 34;
+pub const ATTRIBUTES_UNKNOWN: i32 = 35;
+
+pub const ATTRIBUTE_KEY_BYTES: usize = koi_hook::ATTRIBUTE_KEY_BYTES;
+pub const ATTRIBUTE_VALUE_BYTES: usize = koi_hook::ATTRIBUTE_VALUE_BYTES;
+
 pub const LOG_TRACE: u32 = 0;
 pub const LOG_DEBUG: u32 = 1;
 pub const LOG_INFO: u32 = 2;
@@ -105,6 +113,13 @@ pub struct RawConfigKey {
     pub reserved: u32,
 }
 
+/// `koi_take`; none: NULL.
+pub type TakeFn = Option<unsafe extern "C" fn(to: *mut c_void, key: Text, value: Text)>;
+pub type AttributesFn =
+    unsafe extern "C" fn(self_: *mut c_void, fresh: u32, take: TakeFn, to: *mut c_void) -> i32;
+pub type SetAttributeFn =
+    unsafe extern "C" fn(self_: *mut c_void, key: Text, value: Text, take: TakeFn, to: *mut c_void) -> i32;
+
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct RawHost {
@@ -115,6 +130,9 @@ pub struct RawHost {
     pub log: unsafe extern "C" fn(self_: *mut c_void, level: u32, line: Text),
     pub remaining_ms: unsafe extern "C" fn(self_: *mut c_void) -> u64,
     pub epoch_current: unsafe extern "C" fn(self_: *mut c_void) -> u32,
+    /// None: an older koi.
+    pub attributes: Option<AttributesFn>,
+    pub set_attribute: Option<SetAttributeFn>,
 }
 
 #[derive(Clone, Copy, Debug)]

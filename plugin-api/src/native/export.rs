@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::ptr;
 use std::time::Duration;
 
-use koi_hook::{DownReason, Hook, NamedProcess, Observed, StatusReport, TargetRole};
+use koi_hook::{DownReason, Hook, Observed, StatusReport, TargetRole};
 
 use super::abi::{self, Text};
 use super::handler::{Error, Host, Key, NativeHandler, Setup};
@@ -92,7 +92,7 @@ unsafe extern "C" fn create<T: NativeHandler>(
     instance: *mut *mut c_void,
 ) -> i32 {
     // SAFETY: koi's tables are whole and live until this returns; `instance` is koi's, to be written.
-    let (host, setup) = unsafe { (Host::new(&*host), setup_of(&*setup)) };
+    let (host, setup) = unsafe { (host_of(host), setup_of(&*setup)) };
     answer(&host, || {
         let boxed = Box::new(T::create(setup, &host)?);
         // SAFETY: as above.
@@ -126,7 +126,7 @@ unsafe extern "C" fn call<T: NativeHandler>(
 ) -> i32 {
     // SAFETY: the caller vouches for all three, and koi calls one hook at a time.
     let (handler, host, context) =
-        unsafe { (&mut *instance.cast::<T>(), Host::new(&*host), context_of(&whole(context))) };
+        unsafe { (&mut *instance.cast::<T>(), host_of(host), context_of(&whole(context))) };
     answer(&host, || {
         match Hook::ALL.get(hook as usize) {
             Some(Hook::Start) => handler.start(&context, &host)?,
@@ -173,16 +173,7 @@ fn report(host: &Host<'_>, report: &StatusReport) -> i32 {
     for (key, value) in &report.details {
         host.put(abi::PUT_DETAIL, key, value, 0);
     }
-    for process in &report.processes {
-        match process {
-            // What is no number is no process: 0 says so as well as any word.
-            NamedProcess::Id(id) => host.put(abi::PUT_PROCESS, "", "", id.parse().unwrap_or(0)),
-            NamedProcess::File(path) => host.put(abi::PUT_PROCESS, "", path, 0),
-            NamedProcess::FileWithin { folder, path } => {
-                host.put(abi::PUT_PROCESS, "", &format!("{folder}/{path}"), 0);
-            }
-        }
-    }
+    report.processes.iter().for_each(|process| host.process(process));
     match report.observed {
         Observed::Healthy => abi::STATE_OK,
         Observed::Promoted => abi::STATE_PROMOTED,
@@ -202,6 +193,21 @@ unsafe fn setup_of(setup: &abi::RawSetup) -> Setup {
             home: path(setup.home),
             config: pairs(setup.config, setup.config_count),
         }
+    }
+}
+
+/// What koi offers, of which an older koi has only the beginning: what is missing is none.
+///
+/// # Safety
+/// Behind the pointer are as many bytes as its `size` says, and they stay during `'h`.
+unsafe fn host_of<'h>(host: *const abi::RawHost) -> Host<'h> {
+    let mut whole = MaybeUninit::<abi::RawHost>::zeroed();
+    // SAFETY: the size is the table's first field; no more than both have is copied, and every koi has all that may not be none.
+    unsafe {
+        let size = (*host.cast::<u32>()) as usize;
+        let bytes = size.min(size_of::<abi::RawHost>());
+        ptr::copy_nonoverlapping(host.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), bytes);
+        Host::new(whole.assume_init())
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the author of a plugin in Rust sees.
 
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use koi_hook::{Hook, StatusReport};
+use koi_hook::{Hook, NamedProcess, StatusReport};
 
 use super::abi;
+use crate::attributes::AttributesError;
 use crate::hook::{Context, LogLevel};
 
 /// A handler in a native plugin. One value of it serves one service, in a process of its own; its hooks are called one at a time.
@@ -134,6 +136,16 @@ impl From<&str> for Error {
     }
 }
 
+impl From<AttributesError> for Error {
+    fn from(error: AttributesError) -> Error {
+        let (AttributesError::NotMaster(why)
+        | AttributesError::Invalid(why)
+        | AttributesError::Unavailable(why)
+        | AttributesError::Unknown(why)) = error;
+        Error::Retry(why)
+    }
+}
+
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
         Error::Retry(error.to_string())
@@ -143,7 +155,8 @@ impl From<std::io::Error> for Error {
 /// What koi offers to a plugin. May be used by any thread while the call lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'h> {
-    raw: &'h abi::RawHost,
+    pub(super) raw: abi::RawHost,
+    lasts: PhantomData<&'h ()>,
 }
 
 // SAFETY: koi takes its callbacks from any thread (koi_plugin.h).
@@ -152,8 +165,21 @@ unsafe impl Send for Host<'_> {}
 unsafe impl Sync for Host<'_> {}
 
 impl<'h> Host<'h> {
-    pub(super) fn new(raw: &'h abi::RawHost) -> Host<'h> {
-        Host { raw }
+    pub(super) fn new(raw: abi::RawHost) -> Host<'h> {
+        Host { raw, lasts: PhantomData }
+    }
+
+    /// A process that the service runs in, of `start` or `status`: koi watches it, and asks for the status at once when it ends. What was named last
+    /// holds. Of `start` from ABI 1.2 on; an older koi ignores it.
+    pub fn process(&self, process: &NamedProcess) {
+        match process {
+            // What is no number is no process: 0 says so as well as any word.
+            NamedProcess::Id(id) => self.put(abi::PUT_PROCESS, "", "", id.parse().unwrap_or(0)),
+            NamedProcess::File(path) => self.put(abi::PUT_PROCESS, "", path, 0),
+            NamedProcess::FileWithin { folder, path } => {
+                self.put(abi::PUT_PROCESS, "", &format!("{folder}/{path}"), 0);
+            }
+        }
     }
 
     /// A line for koid's log, with the service's and the hook's name. Lines are bounded in length and rate. What is written to

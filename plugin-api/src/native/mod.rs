@@ -31,6 +31,7 @@
 //! The crate is a `cdylib`, and takes this one without its default features.
 
 pub mod abi;
+mod attributes;
 mod export;
 mod handler;
 

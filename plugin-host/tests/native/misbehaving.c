@@ -184,6 +184,20 @@ static int32_t tell(const koi_host *host, const koi_context *context)
     return KOI_DONE;
 }
 
+/* Writes an attribute, and says what came of it. */
+static int32_t set(const koi_host *host)
+{
+    char why[256];
+    int32_t code;
+
+    koi_log(host, KOI_LOG_INFO, "asking");
+    code = koi_set_attribute(host, "k", "v", why, sizeof(why));
+    if (code == KOI_DONE)
+        return KOI_DONE;
+    koi_message(host, why);
+    return code == KOI_ATTRIBUTES_UNKNOWN ? KOI_FATAL : KOI_RETRY;
+}
+
 static int32_t hang(const koi_host *host)
 {
     koi_log(host, KOI_LOG_INFO, "hanging");
@@ -225,6 +239,10 @@ static int32_t call(void *given, const koi_host *host, uint32_t hook, const koi_
         return obey(host);
     if (is(what, "tell"))
         return tell(host, context);
+    if (is(what, "set"))
+        return set(host);
+    if (is(what, "name"))
+        return koi_process(host, 4711), KOI_DONE;
     if (is(what, "print"))
         return print();
     if (is(what, "flood"))

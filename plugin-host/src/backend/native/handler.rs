@@ -16,7 +16,7 @@ use crate::backend::helper::slot::not_started;
 use crate::backend::helper::talk::CallLimits;
 use crate::backend::helper::{CLOSED_WAIT, MESSAGE_BYTES, Slot, cut};
 use crate::backend::native::helper::protocol::{CallRequest, CreateRequest, HelperRequest, millis, text};
-use crate::backend::native::helper::talk::{TalkEnd, talk};
+use crate::backend::native::helper::talk::{CallView, TalkEnd, talk};
 use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::source::LibrarySource;
 use crate::backend::native::verdict;
@@ -75,7 +75,8 @@ struct Session {
 
 impl NativeService {
     async fn run(&self, call: Call) -> Result<Outcome, HookError> {
-        let Call { hook, context, log, abort, newest_epoch, attributes: _ } = call;
+        let Call { hook, context, log, abort, newest_epoch, attributes } = call;
+        let view = CallView { call_id: context.call_id, newest: newest_epoch, attributes };
         if abort.asked().is_some() {
             return Err(HookError::Aborted);
         }
@@ -97,7 +98,7 @@ impl NativeService {
         helper.body.output.forget();
         helper.ask(&HelperRequest::Call(Box::new(CallRequest::new(hook, context, limits.left()))));
 
-        let ending = talk(helper, hook, &mut limits, &*log, &newest_epoch).await;
+        let ending = talk(helper, hook, &mut limits, &*log, &view).await;
         helper.body.say_rest(&*log);
         // The kernel's file: reading it waits for nobody.
         if let Some(peak_bytes) = helper.body.process.memory_peak_bytes(hook) {

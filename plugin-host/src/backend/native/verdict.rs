@@ -55,17 +55,22 @@ pub(crate) fn from_create(ended: &FunctionResult) -> HookError {
 fn done(hook: Hook, ended: FunctionResult) -> Outcome {
     match hook {
         Hook::Status => report(Observed::Healthy, ended),
+        Hook::Start if !ended.processes.is_empty() => Outcome::Started(named(ended.processes)),
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
     }
 }
 
-fn report(observed: Observed, ended: FunctionResult) -> Outcome {
-    let FunctionResult { message, score, details, processes, .. } = ended;
-    let named = |(id, path): (i64, String)| match path.is_empty() {
+fn named(processes: Vec<(i64, String)>) -> Vec<NamedProcess> {
+    let name = |(id, path): (i64, String)| match path.is_empty() {
         true => NamedProcess::Id(id.to_string()),
         false => NamedProcess::File(path),
     };
-    let processes = processes.into_iter().map(named).collect();
+    processes.into_iter().map(name).collect()
+}
+
+fn report(observed: Observed, ended: FunctionResult) -> Outcome {
+    let FunctionResult { message, score, details, processes, .. } = ended;
+    let processes = named(processes);
     Outcome::Status(StatusReport { observed, message, score, details, processes })
 }
 

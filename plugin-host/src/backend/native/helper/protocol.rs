@@ -32,6 +32,8 @@ pub(crate) enum HelperRequest {
     Abort,
     /// The newest epoch, asked for by [`HelperReply::AskEpoch`].
     Epoch(u64),
+    /// The answer to the question about attributes that has this number.
+    Attributes(u64, AttributesAnswer),
     /// Destroy the instance and exit.
     End,
 }
@@ -137,8 +139,40 @@ pub(crate) enum HelperReply {
     Line(u32, String),
     /// Asks for [`HelperRequest::Epoch`].
     AskEpoch,
+    /// Asks for [`HelperRequest::Attributes`], or for a write.
+    AskAttributes(AttributesQuestion),
     /// What the hook returned.
     Done(FunctionResult),
+}
+
+/// A question about the attributes of the service's group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AttributesQuestion {
+    /// Greater than all before. A new one takes the place of one that is open.
+    pub(crate) number: u64,
+    /// The call that it belongs to. After that nobody answers it.
+    pub(crate) call_id: u64,
+    pub(crate) what: AttributesAsk,
+}
+
+/// What is asked of attributes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum AttributesAsk {
+    /// All of them; true: as the leader knows them.
+    Read(bool),
+    /// To write one, or to remove it.
+    Write(String, Option<String>),
+}
+
+/// What is said of attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AttributesAnswer {
+    /// Their version, keys and values.
+    Read(String, Vec<(String, String)>),
+    /// It is written, or removed.
+    Written,
+    /// Not done: a code of the ABI, and why.
+    Refused(i32, String),
 }
 
 /// How a function of the plugin ended.

@@ -1,15 +1,22 @@
 //! One call's conversation with a helper.
 
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{Abort, CallLog, Hook, LogLevel, NamedProcess, NewestEpoch};
+use koi_plugin_api::{
+    Abort, AttributesError, AttributesRead, CallAttributes, CallLog, Hook, LogLevel, NamedProcess,
+    NewestEpoch,
+};
 use tokio::time::Instant;
 
 use crate::backend::helper::output::for_people;
 use crate::backend::helper::talk::{ABORT_GRACE, CallLimits, CallTimers, EarlyEnd, until};
 use crate::backend::helper::{HelperProcess, LINE_BYTES, MESSAGE_BYTES, ReplyError, cut};
 use crate::backend::native::helper::protocol::{
-    DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS, FunctionResult, HelperReply, HelperRequest, PATH_BYTES,
-    encode,
+    AttributesAnswer, AttributesAsk, AttributesQuestion, DETAIL_KEY_BYTES, DETAIL_VALUE_BYTES, DETAILS,
+    FunctionResult, HelperReply, HelperRequest, PATH_BYTES, encode,
 };
 use crate::backend::native::helper::{Helper, Phase};
 use crate::backend::native::verdict;
@@ -52,20 +59,65 @@ impl TalkEnd {
     }
 }
 
+/// What a call may ask of the cluster.
+pub(crate) struct CallView {
+    pub(crate) call_id: u64,
+    /// The newest epoch that this node has heard of.
+    pub(crate) newest: NewestEpoch,
+    /// The attributes of the service's group.
+    pub(crate) attributes: Arc<dyn CallAttributes>,
+}
+
+/// An answer about attributes that is being made, and the number of its question. Dropped, it ends.
+type Asked = Pin<Box<dyn Future<Output = (u64, AttributesAnswer)> + Send>>;
+
+fn ask(AttributesQuestion { number, what, .. }: AttributesQuestion, view: &CallView) -> Asked {
+    let attributes = view.attributes.clone();
+    Box::pin(async move {
+        let answer = match what {
+            AttributesAsk::Read(fresh) => {
+                let read = attributes.read(fresh).await;
+                read.map(|AttributesRead { version, values }| AttributesAnswer::Read(version, values))
+            }
+            AttributesAsk::Write(key, value) => {
+                attributes.write(key, value).await.map(|()| AttributesAnswer::Written)
+            }
+        };
+        (number, answer.unwrap_or_else(refused))
+    })
+}
+
+fn refused(error: AttributesError) -> AttributesAnswer {
+    let (code, why) = match error {
+        AttributesError::NotMaster(why) => (abi::ATTRIBUTES_NOT_MASTER, why),
+        AttributesError::Invalid(why) => (abi::ATTRIBUTES_INVALID, why),
+        AttributesError::Unavailable(why) => (abi::ATTRIBUTES_UNAVAILABLE, why),
+        AttributesError::Unknown(why) => (abi::ATTRIBUTES_UNKNOWN, why),
+    };
+    AttributesAnswer::Refused(code, why)
+}
+
 /// Talks until `hook`, whose order waits to be sent, has ended. Nothing is killed here.
 pub(crate) async fn talk(
     helper: &mut Helper,
     hook: Hook,
     limits: &mut CallLimits,
     log: &dyn CallLog,
-    newest: &NewestEpoch,
+    view: &CallView,
 ) -> TalkEnd {
     let Helper { body: HelperProcess { process, output, timers }, requests, replies, phase } = helper;
     timers.begin(limits.deadline);
     let CallTimers { deadline, look } = timers;
     let take = |level: LogLevel, line: &str| log.line(level, line);
     let (mut at_least, mut kill_at) = (Abort::Gently, None);
+    let mut asked: Option<Asked> = None;
     loop {
+        let answer = async {
+            match &mut asked {
+                Some(asked) => asked.await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             // Neither a flood of answers nor one of output puts off the end.
             biased;
@@ -83,6 +135,10 @@ pub(crate) async fn talk(
                     requests.forget();
                 }
             }
+            (number, answer) = answer => {
+                requests.push(&encode(&HelperRequest::Attributes(number, answer)));
+                asked = None;
+            }
             answer = replies.next() => match answer {
                 Ok(HelperReply::Loaded(_)) => *phase = Phase::Creating,
                 Ok(HelperReply::Created(ended)) if ended.code == abi::DONE => *phase = Phase::Calling(hook),
@@ -90,7 +146,11 @@ pub(crate) async fn talk(
                 Ok(HelperReply::Done(ended)) => return TalkEnd::Done(bounded(ended)),
                 Ok(HelperReply::Refused(why)) => return TalkEnd::Refused(why),
                 Ok(HelperReply::Line(level, line)) => log.line(level_of(level), &for_people(cut(&line, LINE_BYTES))),
-                Ok(HelperReply::AskEpoch) => requests.push(&encode(&HelperRequest::Epoch(newest.get()))),
+                Ok(HelperReply::AskEpoch) => requests.push(&encode(&HelperRequest::Epoch(view.newest.get()))),
+                // One of an earlier call came too late.
+                Ok(HelperReply::AskAttributes(question)) if question.call_id != view.call_id => {}
+                // What was asked before has nobody left who waits for it.
+                Ok(HelperReply::AskAttributes(question)) => asked = Some(ask(question, view)),
                 Err(ReplyError::Closed) => return TalkEnd::Gone,
                 Err(ReplyError::Garbled) => return TalkEnd::Garbled,
             },

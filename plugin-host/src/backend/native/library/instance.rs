@@ -5,7 +5,7 @@ use std::ptr;
 
 use koi_plugin_api::native::abi::{self, Pair, Text};
 
-use crate::backend::native::helper::protocol::{CallRequest, CreateRequest};
+use crate::backend::native::helper::protocol::{AttributesAnswer, AttributesAsk, CallRequest, CreateRequest};
 use crate::backend::native::library::callbacks::Link;
 
 /// An instance of the plugin, and the table of callbacks that it was given.
@@ -31,6 +31,8 @@ impl Instance {
             log,
             remaining_ms,
             epoch_current,
+            attributes: Some(attributes),
+            set_attribute: Some(set_attribute),
         }));
         let (service, home) = (CText::new(&order.service), CText::new(&order.home));
         let config = CPairs::new(&order.config);
@@ -181,4 +183,53 @@ unsafe extern "C" fn remaining_ms(self_: *mut c_void) -> u64 {
 unsafe extern "C" fn epoch_current(self_: *mut c_void) -> u32 {
     // SAFETY: as above.
     u32::from(unsafe { link(self_) }.epoch_current())
+}
+
+unsafe extern "C" fn attributes(self_: *mut c_void, fresh: u32, take: abi::TakeFn, to: *mut c_void) -> i32 {
+    // SAFETY: as above.
+    let answer = unsafe { link(self_) }.ask_attributes(AttributesAsk::Read(fresh != 0));
+    let (code, word) = match answer {
+        AttributesAnswer::Read(version, values) => {
+            for (key, value) in &values {
+                let key = CText::new(key);
+                // SAFETY: as below.
+                unsafe { give(take, to, key.text(), value) };
+            }
+            (abi::DONE, version)
+        }
+        AttributesAnswer::Refused(code, why) => (code, why),
+        AttributesAnswer::Written => (abi::ATTRIBUTES_UNAVAILABLE, "koid answered something else".to_owned()),
+    };
+    // SAFETY: `take` and `to` are the plugin's own, and go together.
+    unsafe { give(take, to, Text::NONE, &word) };
+    code
+}
+
+unsafe extern "C" fn set_attribute(
+    self_: *mut c_void,
+    key: Text,
+    value: Text,
+    take: abi::TakeFn,
+    to: *mut c_void,
+) -> i32 {
+    // SAFETY: as above.
+    let (link, key, value) = unsafe { (link(self_), key.string(), value.string()) };
+    let (code, why) = match link.ask_attributes(AttributesAsk::Write(key.unwrap_or_default(), value)) {
+        AttributesAnswer::Written => return abi::DONE,
+        AttributesAnswer::Refused(code, why) => (code, why),
+        AttributesAnswer::Read(..) => (abi::ATTRIBUTES_UNKNOWN, "koid answered something else".to_owned()),
+    };
+    // SAFETY: as above.
+    unsafe { give(take, to, Text::NONE, &why) };
+    code
+}
+
+/// # Safety
+/// `take` is the plugin's, and takes `to`.
+unsafe fn give(take: abi::TakeFn, to: *mut c_void, key: Text, value: &str) {
+    let value = CText::new(value);
+    if let Some(take) = take {
+        // SAFETY: the caller vouches for it; the texts are there until it returns.
+        unsafe { take(to, key, value.text()) };
+    }
 }

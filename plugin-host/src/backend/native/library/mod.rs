@@ -3,6 +3,7 @@
 //! The main thread loads the library and calls it. A second one, the watcher, reads the orders, so that a request to end is heard
 //! while the plugin works, and so that the process ends with koid even if the plugin hangs.
 
+mod answers;
 mod callbacks;
 #[allow(unsafe_code)] // Calls into the library.
 mod instance;
@@ -67,7 +68,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
     for order in orders {
         match (order, &mut instance) {
             (HelperRequest::Create(order), none @ None) => {
-                link.begin(order.timeout_ms, 0);
+                link.begin(order.timeout_ms, (0, None));
                 let (code, made) = Instance::create(table, link, &order);
                 let created = HelperReply::Created(link.finish(code));
                 match made {
@@ -77,7 +78,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
                 link.send(&created)?;
             }
             (HelperRequest::Call(order), Some(instance)) => {
-                link.begin(order.told_ms(), order.epoch);
+                link.begin(order.told_ms(), (order.epoch, Some(order.call_id)));
                 let code = instance.call(&order);
                 link.send(&HelperReply::Done(link.finish(code)))?;
             }
@@ -87,7 +88,8 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
                 HelperRequest::Create(_)
                 | HelperRequest::Call(_)
                 | HelperRequest::Abort
-                | HelperRequest::Epoch(_),
+                | HelperRequest::Epoch(_)
+                | HelperRequest::Attributes(..),
                 _,
             ) => {}
         }
@@ -97,7 +99,7 @@ fn serve(library: &Path, socket: UnixStream) -> io::Result<()> {
             crate::backend::native::helper::protocol::millis(
                 crate::backend::native::helper::protocol::END_GRACE,
             ),
-            0,
+            (0, None),
         );
         instance.destroy();
     }

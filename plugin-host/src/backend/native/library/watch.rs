@@ -35,6 +35,10 @@ pub(crate) fn watch(
                 Ok(())
             }
             HelperRequest::Epoch(newest) => epochs.send(newest).map_err(drop),
+            HelperRequest::Attributes(number, answer) => {
+                link.answered(number, answer);
+                Ok(())
+            }
             HelperRequest::End => {
                 let _ = requests.send(HelperRequest::End);
                 // The main thread ends the process before, unless `destroy` hangs.
