@@ -1,5 +1,7 @@
 //! What a handler answers to `status`.
 
+use std::fmt;
+
 /// What `status` saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReport {
@@ -29,6 +31,17 @@ pub enum NamedProcess {
         /// The file, relative to it; nothing but names.
         path: String,
     },
+}
+
+/// As a script prints it: `pid=4711`, `pidfile=/run/db.pid`.
+impl fmt::Display for NamedProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NamedProcess::Id(id) => write!(f, "pid={id}"),
+            NamedProcess::File(path) => write!(f, "pidfile={path}"),
+            NamedProcess::FileWithin { folder, path } => write!(f, "pidfile={folder}/{path}"),
+        }
+    }
 }
 
 impl NamedProcess {

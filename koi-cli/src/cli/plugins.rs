@@ -194,6 +194,12 @@ pub(crate) struct RunHook {
     /// The fencing token
     #[arg(long, value_name = "N")]
     pub(crate) epoch: Option<u64>,
+    /// The group that the service is promoted with [default: main]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Give the group this attribute; may stand several times. A promoted handler may write them, and what it wrote is shown
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) attributes: Vec<String>,
     /// Keep what the handler stores in this folder, from run to run
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -354,11 +360,28 @@ mod tests {
     #[test]
     fn a_hook_has_a_timeout_of_its_own() {
         let words = ["koi", "plugins", "run", "h.wasm", "start"];
-        let good = ["--timeout", "3s", "--config", "a=b=c", "-o", "json"];
+        let good = [
+            "--timeout",
+            "3s",
+            "--config",
+            "a=b=c",
+            "-o",
+            "json",
+            "--group",
+            "db",
+            "--attribute",
+            "a=b",
+            "--attribute",
+            "c=",
+        ];
         let cli = Cli::try_parse_from(words.into_iter().chain(good)).unwrap();
         let Command::Plugins(Plugins::Run(run)) = cli.command else { panic!("not run") };
         assert_eq!((run.hook, run.timeout), (HookName::Start, Some(Duration::from_secs(3))));
         assert_eq!((run.settings, cli.options.timeout), (vec!["a=b=c".to_owned()], None));
+        assert_eq!(
+            (run.group.as_deref(), run.attributes),
+            (Some("db"), vec!["a=b".to_owned(), "c=".to_owned()])
+        );
         for wrong in [["--config", "novalue"], ["--config", "=x"], ["--role", "king"], ["--epoch", "-1"]] {
             let error = Cli::try_parse_from(words.into_iter().chain(wrong)).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -9,6 +9,7 @@ use koi_plugin_api::{Hook, Role};
 
 use crate::catalog::storage::sources::Sources;
 use crate::conformance::error::UsageError;
+use crate::conformance::trial_group::{Attributes, put};
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     pub(crate) config: Vec<(String, String)>,
     pub(crate) role: Option<Role>,
     pub(crate) epoch: Option<u64>,
+    /// The group that the service is promoted with; none: `main`.
+    pub(crate) group: Option<String>,
+    /// Its attributes.
+    pub(crate) attributes: Attributes,
     /// Where the handler's store stays.
     pub(crate) state: Option<PathBuf>,
     /// Where plugins lie on this machine; the default: nobody says.
@@ -53,6 +58,11 @@ pub(crate) fn read(words: &[OsString], one_hook: bool) -> Result<Args, UsageErro
             Some("--state") => args.state = Some(value()?.into()),
             Some("--timeout-ms") => args.timeout = Some(Duration::from_millis(number(value()?)?.max(1))),
             Some("--epoch") => args.epoch = Some(number(value()?)?),
+            Some("--group") => args.group = Some(text(value()?)?),
+            Some("--attribute") => {
+                let (key, value) = setting(value()?)?;
+                put(&mut args.attributes, &key, &value)?;
+            }
             Some("--config") => args.config.push(setting(value()?)?),
             Some("--plugins") => args.sources.dirs.push(value()?.into()),
             Some("--pulled") => args.sources.pulled = Store::new(value()?.into()),
@@ -73,6 +83,10 @@ pub(crate) fn read(words: &[OsString], one_hook: bool) -> Result<Args, UsageErro
 
 fn number(word: &OsStr) -> Result<u64, UsageError> {
     word.to_str().and_then(|w| w.parse().ok()).ok_or_else(|| UsageError::NotANumber(word.to_owned()))
+}
+
+fn text(word: &OsStr) -> Result<String, UsageError> {
+    word.to_str().map(str::to_owned).ok_or_else(|| UsageError::NotAText(word.to_owned()))
 }
 
 fn setting(word: &OsStr) -> Result<(String, String), UsageError> {
@@ -110,6 +124,17 @@ mod tests {
         assert_eq!((args.hook, args.role, args.epoch), (Some(Hook::Promote), Some(Role::Standby), Some(7)));
         assert_eq!((args.config, args.json), (vec![("a".to_owned(), "b=c".to_owned())], true));
         assert_eq!(args.timeout, Some(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn a_group_has_a_name_and_attributes() {
+        let args = read(&words("h.wasm promote --group db --attribute a=b=c --attribute d="), true).unwrap();
+        let all = args.attributes.into_iter().collect::<Vec<_>>();
+        assert_eq!(args.group.as_deref(), Some("db"));
+        assert_eq!(all, [("a".to_owned(), "b=c".to_owned()), ("d".to_owned(), String::new())]);
+        let long = format!("h.wasm promote --attribute k={}", "v".repeat(257));
+        assert!(read(&words(&long), true).unwrap_err().to_string().contains("257 bytes: 256 are allowed"));
+        assert!(read(&words("h.wasm promote --attribute k"), true).is_err());
     }
 
     #[test]

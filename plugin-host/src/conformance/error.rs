@@ -10,6 +10,7 @@ use crate::catalog::error::OpenError;
 use crate::catalog::storage::blobs::CopyError;
 use crate::catalog::storage::files::{FileError, FolderError};
 use crate::config::error::ConfigError;
+use crate::conformance::trial_group::TrialAttributeError;
 use crate::service::definition::{COMPONENT, MANIFEST};
 use crate::service::manifest::ManifestError;
 
@@ -54,6 +55,14 @@ pub(crate) enum UsageError {
     NotANumber(OsString),
     #[error("{}: a setting is written KEY=VALUE", .0.display())]
     NotASetting(OsString),
+    #[error("{} is no text in UTF-8", .0.display())]
+    NotAText(OsString),
+    #[error(transparent)]
+    Attribute(#[from] TrialAttributeError),
+    #[error(
+        "a script asks koid for attributes, and there is none here; --attribute is for components and native libraries"
+    )]
+    ScriptWithAttributes,
     #[error("{} is not a role: none, standby or promoted", .0.display())]
     NotARole(OsString),
     #[error("{} is not a hook", .0.display())]

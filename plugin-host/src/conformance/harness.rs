@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use koi_plugin_api::{
     Abort, Aborter, Call, CallLog, Circumstances, Context, Handler, Hook, HookError, Incident, LogLevel,
-    NewestEpoch, NoCluster, Outcome, Role, abort_pair,
+    NamedProcess, NewestEpoch, Outcome, Role, abort_pair,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::conformance::error::TrialError;
 use crate::conformance::interrupt::Interrupt;
 use crate::conformance::target::Target;
+use crate::conformance::trial_group::TrialGroup;
 
 /// How long a hook may take where nobody says: on a service that does more, `service.toml` does.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,6 +73,15 @@ pub(crate) enum CallEnd {
 }
 
 impl CallReport {
+    /// The processes that it named.
+    pub(crate) fn processes(&self) -> &[NamedProcess] {
+        match &self.end {
+            CallEnd::Result(Ok(Outcome::Started(named))) => named,
+            CallEnd::Result(Ok(Outcome::Status(report))) => &report.processes,
+            CallEnd::Result(Ok(Outcome::Done) | Err(_)) | CallEnd::Hung | CallEnd::Panicked => &[],
+        }
+    }
+
     /// Lines that koid would have dropped.
     pub(crate) fn dropped_lines(&self) -> usize {
         let passes = BURST_LINES + LINES_PER_SECOND * self.took.as_secs_f64();
@@ -129,6 +139,8 @@ pub(crate) struct Harness<'t> {
     target: &'t Target,
     timeout: Option<Duration>,
     calls: AtomicU64,
+    /// Whose attributes its calls use.
+    pub(crate) group: TrialGroup,
     /// Is shown each line as it comes.
     pub(crate) live: Option<fn(LogLevel, &str)>,
 }
@@ -143,7 +155,15 @@ impl<'t> Harness<'t> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(TrialError::Runtime)?;
         let runtime = Box::leak(Box::new(runtime));
-        Ok(Harness { runtime, interrupt, target, timeout, calls: AtomicU64::new(1), live: None })
+        Ok(Harness {
+            runtime,
+            interrupt,
+            target,
+            timeout,
+            calls: AtomicU64::new(1),
+            group: TrialGroup::default(),
+            live: None,
+        })
     }
 
     /// Somebody wants it to end.
@@ -193,8 +213,8 @@ impl<'t> Harness<'t> {
         let newest_epoch = NewestEpoch::default();
         newest_epoch.raise(order.newest_epoch);
         let patience = order.context.timeout.saturating_add(PATIENCE);
+        let attributes = self.group.for_call(order.hook, &order.context, order.newest_epoch);
         let (hook, context, log) = (order.hook, order.context, recorder.clone());
-        let attributes = Arc::new(NoCluster);
         let call = Call { hook, context, log, abort, newest_epoch, attributes };
         self.interrupt.under_way(Some(aborter.clone()));
         let began = Instant::now();

@@ -16,6 +16,7 @@ pub(crate) mod report;
 mod run;
 pub(crate) mod scratch;
 pub(crate) mod target;
+pub(crate) mod trial_group;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -13,11 +13,15 @@ use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::report::{json, millis, painted, progress, shown, write};
 use crate::conformance::scratch::Scratch;
 use crate::conformance::target::Target;
+use crate::conformance::trial_group::Attributes;
 use crate::plugin::Kind;
 
 /// Loads, runs, tells.
 pub(crate) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
     let hook = args.hook.ok_or(UsageError::NoHook)?;
+    if target.kind() == Kind::Builtin && !args.attributes.is_empty() {
+        return Err(UsageError::ScriptWithAttributes.into());
+    }
     let interrupt = Interrupt::watch();
     let scratch = Scratch::new(target.kind(), args.state.as_deref(), &target.name)?;
     if target.kind() == Kind::Wasm {
@@ -28,6 +32,7 @@ pub(crate) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
     let opened = loaded.open(&config)?;
     let mut harness = Harness::new(target, args.timeout, interrupt)?;
     harness.live = (!args.json).then_some(if args.color { show_in_color } else { show });
+    harness.group.reset(args.attributes.clone(), None);
     if !loaded.facts().metadata.hooks.has(hook) && !args.json {
         write("it does not have this hook: koid never calls it, and it counts as done\n");
     }
@@ -38,10 +43,13 @@ pub(crate) fn run(args: &Args, target: &Target) -> Result<u8, TrialError> {
     harness.close(opened.handler);
     scratch.keep()?;
     let well = matches!(ran.end, CallEnd::Result(Ok(_)));
+    let attributes = harness.group.attributes();
     if args.json {
-        json(&document(hook, &ran));
+        json(&document(hook, &ran, &attributes));
     } else {
-        write(&page(hook, &ran, args.color));
+        let mut page = page(hook, &ran, args.color);
+        page.push_str(&changes(&args.attributes, &attributes));
+        write(&page);
     }
     Ok(match (well, harness.interrupted()) {
         (true, _) => 0,
@@ -57,6 +65,7 @@ fn set_circumstances(context: &mut Context, hook: Hook, args: &Args) {
         Hook::Stop => Role::None,
         Hook::Start | Hook::Demote | Hook::Status | Hook::Failed => Role::Standby,
     });
+    context.circumstances.group = args.group.clone().filter(|group| group != "main");
     (context.epoch, context.node_state) = (args.epoch.unwrap_or(context.epoch), "Slave".into());
     if context.role == Role::Promoted {
         context.master = Some((context.node.clone(), "127.0.0.1".into()));
@@ -131,19 +140,31 @@ fn page(hook: Hook, ran: &CallReport, color: bool) -> String {
             page.push_str(&format!("  {}  {}\n", koi_text::blanked(key), koi_text::blanked(value)));
         }
     }
+    for process in ran.processes() {
+        page.push_str(&format!("  {}\n", koi_text::blanked(&process.to_string())));
+    }
     if ran.dropped_lines() > 0 {
         page.push_str(&format!("  koid would have dropped {} lines of its output\n", ran.dropped_lines()));
     }
     page
 }
 
-fn document(hook: Hook, ran: &CallReport) -> Value {
+/// What the hook made of the attributes of its group.
+fn changes(before: &Attributes, after: &Attributes) -> String {
+    let written = after.iter().filter(|(key, value)| before.get(*key) != Some(value));
+    let written = written.map(|(key, value)| format!("  attribute {key}  {}\n", koi_text::blanked(value)));
+    let removed = before.keys().filter(|key| !after.contains_key(*key));
+    written.chain(removed.map(|key| format!("  attribute {key} is removed\n"))).collect()
+}
+
+fn document(hook: Hook, ran: &CallReport, attributes: &Attributes) -> Value {
     let (word, text) = outcome(ran);
     let log: Vec<_> =
         ran.lines.iter().map(|(level, text)| json!({ "level": level_word(*level), "text": text })).collect();
     let mut document = json!({
         "hook": hook.as_str(), "ok": matches!(ran.end, CallEnd::Result(Ok(_))), "outcome": word, "message": text,
         "ms": millis(ran.took), "log": log, "score": null, "details": [],
+        "processes": ran.processes().iter().map(ToString::to_string).collect::<Vec<_>>(), "attributes": attributes,
     });
     if let CallEnd::Result(Ok(Outcome::Status(report))) = &ran.end {
         document["score"] = json!(report.score);

@@ -6,6 +6,7 @@ use koi_plugin_api::{HookError, Incident, LogLevel, Observed, Outcome, StatusRep
 
 use crate::conformance::error::LoadedHandlerError;
 use crate::conformance::harness::{CallEnd, CallReport};
+use crate::conformance::trial_group::Attributes;
 use crate::scripted::file::call::{At, CallScript, Expected, MessageText, OutcomeWord};
 use crate::scripted::finding::{Finding, shown};
 
@@ -50,8 +51,13 @@ fn observed(observed: Observed) -> OutcomeWord {
     }
 }
 
-/// All in which a call is not as it should be; `stored` is what the store has after it.
-pub(super) fn findings(call: &CallScript, ran: &CallReport, stored: &Stored) -> Vec<Finding> {
+/// All in which a call is not as it should be; `stored` is what the store has after it, `attributes` what the group has.
+pub(super) fn findings(
+    call: &CallScript,
+    ran: &CallReport,
+    stored: &Stored,
+    attributes: &Attributes,
+) -> Vec<Finding> {
     let hook = call.hook.as_str();
     let (ended, message) = outcome(ran);
     let expected = &call.expected;
@@ -79,9 +85,11 @@ pub(super) fn findings(call: &CallScript, ran: &CallReport, stored: &Stored) -> 
     if found.is_empty() {
         found.extend(of_message(hook, expected, &message));
         found.extend(of_status(hook, expected, ran));
+        found.extend(of_processes(hook, expected, ran));
     }
     found.extend(of_log(hook, expected, ran));
     found.extend(of_store(hook, expected, stored));
+    found.extend(of_attributes(hook, expected, attributes));
     found
 }
 
@@ -128,6 +136,31 @@ fn of_status(hook: &str, expected: &Expected, ran: &CallReport) -> Vec<Finding> 
         }
     }
     found
+}
+
+fn of_processes(hook: &str, expected: &Expected, ran: &CallReport) -> Option<Finding> {
+    let wanted = expected.processes.as_ref()?;
+    let seen: Vec<String> = ran.processes().iter().map(ToString::to_string).collect();
+    let shown = |all: &[String]| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    let finding =
+        || Finding::other(wanted.line, format!("{hook}: processes"), shown(&wanted.value), shown(&seen));
+    (seen != wanted.value).then(finding)
+}
+
+fn of_attributes(hook: &str, expected: &Expected, attributes: &Attributes) -> Vec<Finding> {
+    let shown = |value: Option<&String>| {
+        value.map_or("no such attribute".to_owned(), |value| shown(value.as_bytes()))
+    };
+    let is_other =
+        |wanted: &&At<(String, Option<String>)>| attributes.get(&wanted.value.0) != wanted.value.1.as_ref();
+    let others = expected.attributes.iter().filter(is_other);
+    others
+        .map(|wanted| {
+            let (key, value) = &wanted.value;
+            let what = format!("{hook}: the attribute {key}");
+            Finding::other(wanted.line, what, shown(value.as_ref()), shown(attributes.get(key)))
+        })
+        .collect()
 }
 
 fn of_log(hook: &str, expected: &Expected, ran: &CallReport) -> Vec<Finding> {

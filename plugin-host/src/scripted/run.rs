@@ -54,6 +54,10 @@ pub(crate) enum TestError {
     Network(String),
     #[error("`{0}` is for components: scripts and libraries do by themselves what koi does for a component")]
     OnlyComponents(&'static str),
+    #[error(
+        "`attributes` is for components and native libraries: a script asks koid for them, and there is none here"
+    )]
+    ScriptWithAttributes,
 }
 
 impl From<LoadedHandlerError> for TestError {
@@ -125,6 +129,7 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
             return Err(error.into());
         }
     };
+    stage.harness.group.reset(test.given.attributes.clone(), test.given.attribute_writes);
     let mut log = Vec::new();
     for call in &test.calls {
         machine.set_clock(call.clock.or(test.given.clock));
@@ -135,7 +140,7 @@ fn within_world(stage: &Stage<'_>, test: &Test, findings: &Findings) -> Result<L
         let ran = stage.harness.run(&opened.handler, order);
         let stored =
             if call.expected.store.is_empty() { Stored::new() } else { store::read(stage.runtime, &store)? };
-        let found = compare::findings(call, &ran, &stored);
+        let found = compare::findings(call, &ran, &stored, &stage.harness.group.attributes());
         let is_well = found.is_empty();
         findings.extend(found);
         log = ran.lines;
@@ -220,6 +225,7 @@ pub(crate) fn set_circumstances(context: &mut Context, call: &CallScript, test: 
         Hook::Stop => Role::None,
         Hook::Start | Hook::Demote | Hook::Status | Hook::Failed => Role::Standby,
     });
+    context.circumstances.group = given.group.clone().filter(|group| group != "main");
     context.node = given.node.clone();
     if let Some(service) = &given.service {
         context.service = service.clone();
@@ -255,6 +261,12 @@ fn check_kind(stage: &Stage<'_>, test: &Test) -> Result<(), TestError> {
         ("clock", given.clock.is_some() || test.calls.iter().any(|call| call.clock.is_some())),
         ("https", test.http.iter().any(|server| server.is_encrypted)),
     ];
+    let is_of_attributes = !given.attributes.is_empty()
+        || given.attribute_writes.is_some()
+        || test.calls.iter().any(|call| !call.expected.attributes.is_empty());
+    if is_of_attributes && stage.target.kind() == Kind::Builtin {
+        return Err(TestError::ScriptWithAttributes);
+    }
     match asked.into_iter().find(|(_, is_asked)| *is_asked && stage.target.kind() != Kind::Wasm) {
         Some((what, _)) => Err(TestError::OnlyComponents(what)),
         None => Ok(()),

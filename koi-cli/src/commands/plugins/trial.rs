@@ -62,6 +62,12 @@ pub(crate) async fn run(options: &Options, args: &RunHook, out: Out) -> Result<u
     if let Some(epoch) = args.epoch {
         option("--epoch", epoch.to_string().into());
     }
+    if let Some(group) = &args.group {
+        option("--group", group.into());
+    }
+    for attribute in &args.attributes {
+        option("--attribute", attribute.into());
+    }
     if let Some(timeout) = args.timeout {
         option("--timeout-ms", timeout.as_millis().to_string().into());
     }

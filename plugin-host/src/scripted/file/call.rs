@@ -9,7 +9,7 @@ use crate::scripted::file::bytes::bytes;
 use crate::scripted::file::fields::{Fields, Result, Value, kind, text, word};
 use crate::scripted::file::given::moment;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "hook",
     "role",
     "epoch",
@@ -23,6 +23,8 @@ const KEYS: [&str; 13] = [
     "details",
     "log",
     "store",
+    "processes",
+    "attributes",
 ];
 
 /// A hook that is called.
@@ -52,6 +54,10 @@ pub(crate) struct Expected {
     pub(crate) log: Vec<At<String>>,
     /// Keys with their values; none: the key is not there.
     pub(crate) store: Vec<At<(String, Option<Vec<u8>>)>>,
+    /// The processes that are named, as a script prints them; none: they are not looked at.
+    pub(crate) processes: Option<At<Vec<String>>>,
+    /// Attributes with their values; none: the group has no such attribute.
+    pub(crate) attributes: Vec<At<(String, Option<String>)>>,
 }
 
 /// Something, and its line.
@@ -203,6 +209,24 @@ fn expected(fields: &Fields<'_, '_>, line_of: &dyn Fn(usize) -> usize) -> Result
             _ => Some(bytes(&name, value)?),
         };
         expected.store.push(At { line: line(value), value: (name, stored) });
+    }
+    if let Some(value) = fields.get("processes") {
+        let named = fields.list("processes")?.iter().map(|one| text("processes", one));
+        expected.processes = Some(At { line: line(value), value: named.collect::<Result<_>>()? });
+    }
+    for (name, value) in fields.pairs("attributes")? {
+        let written = match value.get_ref() {
+            DeValue::Boolean(false) => None,
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                return Err(kind(
+                    value,
+                    &name,
+                    "a text in double quotes, or false if there is no such attribute",
+                ));
+            }
+        };
+        expected.attributes.push(At { line: line(value), value: (name, written) });
     }
     Ok(expected)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
+use crate::conformance::trial_group::TrialAttributeError;
 use crate::service::duration::DurationError;
 
 /// Why a test file cannot be used. None of its tests is run.
@@ -68,6 +69,9 @@ pub(crate) enum TestEntryError {
     /// A refusing peer that also talks.
     #[error("a peer that refuses connections says nothing else")]
     RefusesAndTalks,
+    /// No group can have such an attribute.
+    #[error(transparent)]
+    Attribute(#[from] TrialAttributeError),
     /// A file without a test.
     #[error("the file has no test; begin one with [[test]]")]
     NoTest,

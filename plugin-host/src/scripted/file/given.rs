@@ -8,16 +8,30 @@ use toml::de::DeValue;
 use toml::value::{Datetime, Offset};
 
 use crate::config::setting::SettingValue;
+use crate::conformance::trial_group::{Attributes, WriteFault, put};
 use crate::scripted::file::bytes::bytes;
 use crate::scripted::file::error::{SpannedEntryError, TestEntryError};
-use crate::scripted::file::fields::{Fields, Result, Value, kind, laid_over};
+use crate::scripted::file::fields::{Fields, Result, Value, kind, laid_over, text, word};
 
 /// How long a hook may take where nobody says. It is short: what a test waits for is there at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-const KEYS: [&str; 12] = [
-    "config", "grants", "limits", "store", "names", "env", "clock", "epoch", "timeout", "node", "service",
+const KEYS: [&str; 15] = [
+    "config",
+    "grants",
+    "limits",
+    "store",
+    "names",
+    "env",
+    "clock",
+    "epoch",
+    "timeout",
+    "node",
+    "service",
     "master",
+    "group",
+    "attributes",
+    "attribute_writes",
 ];
 
 /// What is there before the first hook.
@@ -40,6 +54,12 @@ pub(crate) struct Given {
     pub(crate) service: Option<String>,
     /// Name and address of the node that is master; none: by the hook.
     pub(crate) master: Option<(String, String)>,
+    /// The group that the service is promoted with; none: `main`.
+    pub(crate) group: Option<String>,
+    /// What its attributes are before the first call.
+    pub(crate) attributes: Attributes,
+    /// How writes of them go wrong.
+    pub(crate) attribute_writes: Option<WriteFault>,
 }
 
 impl Default for Given {
@@ -57,6 +77,9 @@ impl Default for Given {
             node: "test".into(),
             service: None,
             master: None,
+            group: None,
+            attributes: Attributes::new(),
+            attribute_writes: None,
         }
     }
 }
@@ -83,6 +106,20 @@ impl Given {
         given.node = fields.text("node")?.unwrap_or(given.node);
         given.service = fields.text("service")?.or(given.service);
         given.master = master(&fields)?.or(given.master);
+        given.group = fields.text("group")?.or(given.group);
+        for (key, value) in fields.pairs("attributes")? {
+            put(&mut given.attributes, &key, &text(&key, value)?)
+                .map_err(|error| SpannedEntryError::of(value, error.into()))?;
+        }
+        if let Some(value) = fields.get("attribute_writes") {
+            let words = [
+                ("refused", WriteFault::Refused),
+                ("unavailable", WriteFault::Unavailable),
+                ("unknown", WriteFault::Unknown),
+            ];
+            given.attribute_writes =
+                Some(word(value, "attribute_writes", "how writes of attributes go wrong", &words)?);
+        }
         Ok(given)
     }
 }

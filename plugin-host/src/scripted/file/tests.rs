@@ -118,3 +118,33 @@ fn a_slip_is_an_error_with_its_line_and_the_nearest_word() {
     assert!(error("[given]\n").contains("has no test"));
     assert!(error("[[test]\n").starts_with("1: "));
 }
+
+#[test]
+fn attributes_that_no_group_can_have_are_slips_with_their_line() {
+    let given =
+        |what: &str| format!("[given]\n{what}\n[[test]]\nname = \"one\"\n[[test.call]]\nhook = \"status\"\n");
+    let (_, tests) =
+        parse(&given("attributes = { primary = \"a\" }\nattribute_writes = \"unknown\"")).unwrap();
+    assert_eq!(tests[0].given.attributes["primary"], "a");
+    let nine: Vec<String> = (0..9).map(|n| format!("k{n} = \"\"")).collect();
+    for (what, said) in [
+        (
+            format!("attributes.k = \"{}\"", "v".repeat(257)),
+            "2: the value of the attribute k has 257 bytes: 256 are allowed",
+        ),
+        (format!("attributes.{} = \"\"", "k".repeat(65)), "is no key of an attribute: 1 to 64 letters"),
+        ("attributes.\"a b\" = \"\"".to_owned(), "2: \"a b\" is no key of an attribute"),
+        (format!("attributes = {{ {} }}", nine.join(", ")), "2: a group has 8 attributes at most"),
+        ("attributes.k = 1".to_owned(), "2: `k` must be a text in double quotes"),
+        (
+            "attribute_writes = \"refuse\"".to_owned(),
+            "2: `refuse` is not how writes of attributes go wrong; the nearest is `refused`",
+        ),
+        ("atributes = {}".to_owned(), "2: `atributes` is not a key of given; the nearest is `attributes`"),
+    ] {
+        let error = error(&given(&what));
+        assert!(error.contains(said), "{error}\n    and not {said}");
+    }
+    let call = format!("{}attributes = {{ k = true }}\n", given(""));
+    assert!(error(&call).starts_with("7: `k` must be a text in double quotes, or false"), "{}", error(&call));
+}

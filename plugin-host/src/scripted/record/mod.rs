@@ -32,6 +32,7 @@ use crate::conformance::interrupt::Interrupt;
 use crate::conformance::loaded_handler::LoadedHandler;
 use crate::conformance::scratch::Scratch;
 use crate::conformance::target::Target;
+use crate::conformance::trial_group::Attributes;
 use crate::plugin::Kind;
 use crate::resolver::Resolver;
 use crate::scripted::args::TestArgs;
@@ -157,6 +158,7 @@ pub(crate) fn record(
     let own_store = StateStore::open(scratch.host().store_file(scratch.store_name()));
     let mut calls = Vec::new();
     for hook in &args.hooks {
+        let before = harness.group.attributes();
         let mut context = harness.context(*hook, loaded.home(), &config.values);
         let timeout = target.manifest.timeouts.for_hook(*hook).unwrap_or(TIMEOUT);
         set_circumstances(&mut context, &bare_call(*hook, timeout), &bare_test());
@@ -179,6 +181,8 @@ pub(crate) fn record(
             details: details.filter(|(name, _)| !OWN_DETAILS.contains(&name.as_str())).collect(),
             log: log.map(|(level, text)| log_line(*level, text)).collect(),
             stored: store::read(inside, &own_store)?,
+            processes: ran.processes().iter().map(ToString::to_string).collect(),
+            attributes: changed(before, harness.group.attributes()),
         });
         if harness.interrupted() {
             break;
@@ -298,6 +302,14 @@ fn resolver(proxies: Proxies, names: Vec<(String, u16)>) -> Resolver {
         proxies.tape.heard().names.insert(name.to_owned(), ips.clone());
         Ok(ips)
     })
+}
+
+/// What a call made of attributes; none: removed.
+fn changed(before: Attributes, after: Attributes) -> Vec<(String, Option<String>)> {
+    let removed = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None));
+    let removed: Vec<_> = removed.collect();
+    let written = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
+    written.map(|(key, value)| (key, Some(value))).chain(removed).collect()
 }
 
 /// A call with nothing particular about it.

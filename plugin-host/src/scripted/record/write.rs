@@ -52,6 +52,10 @@ pub(super) struct RecordedCall {
     /// Warnings and errors, as a test has them.
     pub(super) log: Vec<String>,
     pub(super) stored: Stored,
+    /// As a script prints them.
+    pub(super) processes: Vec<String>,
+    /// Attributes that it wrote; none: removed.
+    pub(super) attributes: Vec<(String, Option<String>)>,
 }
 
 /// Writes it to a new file, which nobody else may read.
@@ -203,6 +207,18 @@ impl Recording<'_> {
         if !call.stored.is_empty() {
             let stored = call.stored.iter().map(|(key, value)| (key.clone(), self.bytes(value)));
             let _ = writeln!(text, "store = {}", pairs(stored.collect()));
+        }
+        if !call.processes.is_empty() {
+            let named = call.processes.iter().map(|process| self.secrets.hide_text(process).into());
+            let _ = writeln!(text, "processes = {}", Value::from(named.collect::<Vec<Value>>()));
+        }
+        if !call.attributes.is_empty() {
+            let shown = |value: &Option<String>| match value {
+                Some(value) => string(&self.secrets.hide_text(value)),
+                None => "false".to_owned(),
+            };
+            let written = call.attributes.iter().map(|(key, value)| (key.clone(), shown(value)));
+            let _ = writeln!(text, "attributes = {}", pairs(written.collect()));
         }
     }
 
