@@ -10,6 +10,7 @@ use crate::io::{Answered, CommandId};
 use crate::leader::fence::Fencing;
 use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
+use crate::leader::rosters::Rosters;
 use crate::leader::writes::WriteQueue;
 use crate::limits;
 use crate::message::Report;
@@ -49,6 +50,8 @@ pub(crate) struct Leadership {
     adopting: Option<Record>,
     /// Writes of attributes that are not made yet.
     writes: WriteQueue,
+    /// Who runs which group, as its runners are told.
+    rosters: Rosters,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -84,6 +87,7 @@ impl Leadership {
             fencing: Fencing::default(),
             adopting: None,
             writes: WriteQueue::default(),
+            rosters: Rosters::default(),
         }
     }
 
@@ -105,6 +109,11 @@ impl Leadership {
     /// The same, to change them.
     pub(crate) fn writes_mut(&mut self) -> &mut WriteQueue {
         &mut self.writes
+    }
+
+    /// Who runs which group, for whoever tells the runners.
+    pub(crate) fn rosters_mut(&mut self) -> &mut Rosters {
+        &mut self.rosters
     }
 
     /// Its term.

@@ -13,6 +13,7 @@ use crate::attributes::{AttributeWrite, AttributesWanted, GroupAttributes, Write
 use crate::group::GroupName;
 use crate::placing::GroupPlacement;
 use crate::record::{Record, StateOrigin};
+use crate::roster::RosterPart;
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span, sparse};
 
 /// A body with its sender.
@@ -100,6 +101,9 @@ pub enum Body {
     /// The leader's answer to a write that it does not make.
     #[n(16)]
     WriteRefused(#[n(0)] WriteRefused),
+    /// Who else runs your groups. Said only to runners that say in their reports which picture of that they have.
+    #[n(17)]
+    Roster(#[n(0)] RosterPart),
 }
 
 /// The parts of the settings on which all nodes must agree.
@@ -277,6 +281,10 @@ pub struct Report {
     #[n(12)]
     #[cbor(default, with = "sparse", has_nil)]
     pub others: BTreeMap<GroupName, RunnerSummary>,
+    /// Which picture a runner has of the nodes that run its groups, as [`RosterPart::picture`]; 0: it has none. None: it is no runner, or knows no
+    /// rosters.
+    #[n(13)]
+    pub picture: Option<u64>,
 }
 
 impl Report {

@@ -483,6 +483,8 @@ impl Services {
             promoted_epoch: self.promoted_epoch,
             master: self.master.clone(),
             previous: self.previous.clone(),
+            // Looked up when the effect is handed out.
+            peers: None,
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false

@@ -18,6 +18,7 @@ use koi_core::message::{
 };
 use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
+use koi_core::roster::{RosterEntry, RosterPart};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -212,10 +213,28 @@ prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary().boxed()), uptime in span(),
-        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
+        (address, heard, picture) in (option::of(address()), any::<Option<u64>>(), any::<Option<u64>>()),
+        unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
         let others = BTreeMap::new();
-        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others }
+        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others, picture }
+    }
+}
+
+prop_compose! {
+    fn roster_entry()(
+        node in node(), name in text(limits::NAME_BYTES), state in node_state(), promotable: bool, score: Option<i64>,
+        address in option::of(address())
+    ) -> RosterEntry {
+        RosterEntry { node, name, state, promotable, score, address: address.map(|address| address.ip()) }
+    }
+}
+
+prop_compose! {
+    fn roster()(
+        term in term(), picture: u64, part: u16, parts: u16, nodes in vec(roster_entry(), 0..=4)
+    ) -> RosterPart {
+        RosterPart { term, picture, part, parts, group: GroupName::MAIN, nodes }
     }
 }
 
@@ -339,6 +358,7 @@ fn body() -> impl Strategy<Value = Body> {
         (write_number(), refusal())
             .prop_map(|(number, why)| Body::WriteRefused(WriteRefused { number, why }))
             .boxed(),
+        roster().prop_map(Body::Roster).boxed(),
     ])
 }
 
@@ -434,6 +454,25 @@ fn largest_record() -> Record {
 }
 
 /// Of one mastership: a node has no more in a cluster with one group.
+fn largest_roster() -> RosterPart {
+    let entry = RosterEntry {
+        node: NodeId(u128::MAX),
+        name: "n".repeat(limits::NAME_BYTES),
+        state: NodeState::Disconnected,
+        promotable: true,
+        score: Some(i64::MIN),
+        address: longest_address().map(|address| address.ip()),
+    };
+    RosterPart {
+        term: Term(u64::MAX),
+        picture: u64::MAX,
+        part: u16::MAX,
+        parts: u16::MAX,
+        group: longest_names().next().unwrap(),
+        nodes: vec![entry; limits::NODES],
+    }
+}
+
 fn largest_fence() -> FenceIntent {
     FenceIntent {
         node: NodeId(u128::MAX),
@@ -520,8 +559,9 @@ pub(crate) fn largest_of_many_groups() -> Vec<Message> {
             _ => {}
         }
     }
-    let attributes = Body::Attributes(largest_attributes());
-    all.push(Message { body: attributes, ..all[0].clone() });
+    for body in [Body::Attributes(largest_attributes()), Body::Roster(largest_roster())] {
+        all.push(Message { body, ..all[0].clone() });
+    }
     let fits = |body: &Body| {
         matches!(
             body,
@@ -593,6 +633,7 @@ pub(crate) fn largest() -> Vec<Message> {
             // Said only where there is no summary, which is longer.
             unfit: None,
             others: BTreeMap::new(),
+            picture: Some(u64::MAX),
         }),
         Body::Answer(Answer {
             term,

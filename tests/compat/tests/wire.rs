@@ -20,6 +20,7 @@ use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{
     Durable, GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin,
 };
+use koi_core::roster::{RosterEntry, RosterPart};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
 use koi_proto::parts::Opened;
@@ -171,6 +172,7 @@ fn report() -> Report {
         heard: Some(31),
         unfit: Some("its disk is full".to_owned()),
         others: BTreeMap::new(),
+        picture: None,
     }
 }
 
@@ -190,6 +192,22 @@ fn promoted_record() -> Record {
     let previous = PastMastership { node: NodeId(0x1006), epoch: Epoch(65_535) };
     let main = GroupRecord { promoted: Some(Epoch(65_536)), previous: Some(previous), ..record().main };
     Record { main, ..record() }
+}
+
+fn roster_entry() -> RosterEntry {
+    RosterEntry {
+        node: NodeId(0x1007),
+        name: "c".to_owned(),
+        state: NodeState::Standby,
+        promotable: true,
+        score: Some(-132),
+        address: Some("10.0.0.7".parse().expect("it is an address")),
+    }
+}
+
+/// A part of what a runner is told of the others.
+fn roster() -> RosterPart {
+    RosterPart { term: Term(133), picture: 134, part: 1, parts: 2, group: web(), nodes: vec![roster_entry()] }
 }
 
 fn web() -> GroupName {
@@ -290,6 +308,15 @@ fn attributed() -> Vec<(&'static str, Body)> {
         ("attribute-write", write(attribute("sync", Some("db2")))),
         ("attribute-write-removes", write(attribute("sync", None))),
         ("write-refused", Body::WriteRefused(WriteRefused { number, why })),
+        ("report-picture", Body::Report(Report { picture: Some(131), ..report() })),
+        ("roster", Body::Roster(roster())),
+        (
+            "roster-bare",
+            Body::Roster(RosterPart {
+                nodes: vec![RosterEntry { score: None, address: None, ..roster_entry() }],
+                ..roster()
+            }),
+        ),
     ]
 }
 

@@ -108,6 +108,8 @@ impl LeadershipHandler<'_> {
         self.durable.keep_promised_lease(lease, may_shorten);
         let Some(lead) = self.lead else { return };
         lead.number_heartbeat(heartbeat, now);
+        self.renew_rosters();
+        let Some(lead) = self.lead else { return };
         // R1: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
         let until = now + stretched(lease, DRIFT_PERCENT);
         let term = lead.term();
@@ -254,7 +256,7 @@ impl LeadershipHandler<'_> {
             }
         }
         let beginner = report.info.elector && report.info.origin == StateOrigin::Empty && admitted;
-        let number = report.number;
+        let (number, picture) = (report.number, report.picture.filter(|_| newest));
         if newest {
             lead.note_runner(from, session, report, &master_runs, self.ctx.now);
         }
@@ -263,6 +265,9 @@ impl LeadershipHandler<'_> {
             self.initialise(from, session, number);
         }
         self.answer_runner(from, session);
+        if let Some(picture) = picture {
+            self.tell_roster(from, session, picture);
+        }
     }
 
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report) {
