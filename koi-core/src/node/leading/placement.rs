@@ -321,6 +321,7 @@ impl GroupRef<'_> {
             return wait(blocked);
         }
         let moving = self.placement().and_then(|placement| placement.moves().moving_to());
+        let moving = moving.filter(|node| self.may_move_to(*node));
         let wanted = [record.target, moving].into_iter().flatten();
         let best = wanted.into_iter().find(|node| self.is_candidate(*node, record) && self.goes_to(*node));
         let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
