@@ -162,13 +162,13 @@ prop_compose! {
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
         restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch()),
-        placement in placement().boxed()
+        placement in placement().boxed(), asked: Option<u64>
     ) -> RunnerSummary {
         let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
             state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
             grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score, promoted_under,
-            placement,
+            placement, asked,
         }
     }
 }
@@ -247,10 +247,10 @@ prop_compose! {
 prop_compose! {
     fn answer()(
         term in term(), report: u64, lease in option::of(lease()), release in option::of(epoch()),
-        record in option::of(record())
+        record in option::of(record()), ask: Option<u64>
     ) -> Answer {
         let others = BTreeMap::new();
-        Answer { term, report, lease, release, record, others }
+        Answer { term, report, lease, release, record, others, ask }
     }
 }
 
@@ -523,6 +523,7 @@ fn largest_summary() -> RunnerSummary {
             preference: Preference::NEVER,
             policy: PlacementPolicy::new(BTreeSet::new(), None, Some(LONGEST), u64::MAX),
         },
+        asked: Some(u64::MAX),
     }
 }
 
@@ -551,7 +552,7 @@ pub(crate) fn largest_of_many_groups() -> Vec<Message> {
             }
             Body::Answer(answer) => {
                 answer.record = Some(record.clone());
-                let verdict = Verdict { lease: answer.lease, release: answer.release };
+                let verdict = Verdict { lease: answer.lease, release: answer.release, ask: answer.ask };
                 answer.others = longest_names().map(|name| (name, verdict)).collect();
             }
             Body::PreVoteAnswer(answer) => answer.record = Some(record.clone()),
@@ -642,6 +643,7 @@ pub(crate) fn largest() -> Vec<Message> {
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
             others: BTreeMap::new(),
+            ask: Some(u64::MAX),
         }),
         Body::AttributesWanted(AttributesWanted {
             states: longest_names().chain([GroupName::MAIN]).map(|name| (name, VERSION)).collect(),

@@ -121,6 +121,7 @@ fn runner() -> RunnerSummary {
         long_score: None,
         promoted_under: None,
         placement: GroupPlacement::default(),
+        asked: None,
     }
 }
 
@@ -226,6 +227,7 @@ fn grouped() -> Vec<(&'static str, Body)> {
     let verdict = Verdict {
         lease: Some(Lease { epoch: Epoch(65_546), remaining: us(8_000_018), since: None }),
         release: Some(Epoch(65_547)),
+        ask: None,
     };
     let address = "192.0.2.9:42004".parse().expect("an address");
     vec![
@@ -248,6 +250,7 @@ fn grouped() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::from([(web(), verdict)]),
+                ask: None,
             }),
         ),
         (
@@ -287,6 +290,16 @@ fn attributed() -> Vec<(&'static str, Body)> {
     let number = WriteNumber { epoch: Epoch(65_552), n: 127 };
     let write = |change| Body::AttributeWrite(AttributeWrite { group: web(), number, change });
     let why = WriteRefusal::NoRoom;
+    let asks = Verdict { ask: Some(136), ..Verdict::default() };
+    let asking = Answer {
+        term: Term(138),
+        report: 139,
+        lease: None,
+        release: None,
+        record: None,
+        others: BTreeMap::new(),
+        ask: None,
+    };
     vec![
         ("heartbeat-attributes", Body::Heartbeat(Heartbeat { record: attributed_record(), ..heartbeat() })),
         (
@@ -298,6 +311,7 @@ fn attributed() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::new(),
+                ask: None,
             }),
         ),
         ("attributes", Body::Attributes(GroupAttributes { group: web(), copy: attributes_copy() })),
@@ -309,6 +323,14 @@ fn attributed() -> Vec<(&'static str, Body)> {
         ("attribute-write-removes", write(attribute("sync", None))),
         ("write-refused", Body::WriteRefused(WriteRefused { number, why })),
         ("report-picture", Body::Report(Report { picture: Some(131), ..report() })),
+        (
+            "answer-ask",
+            Body::Answer(Answer { ask: Some(135), others: BTreeMap::from([(web(), asks)]), ..asking }),
+        ),
+        (
+            "report-asked",
+            Body::Report(Report { runner: Some(RunnerSummary { asked: Some(137), ..runner() }), ..report() }),
+        ),
         ("roster", Body::Roster(roster())),
         (
             "roster-bare",
@@ -354,6 +376,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         release: Some(Epoch(65_542)),
         record: Some(record()),
         others: BTreeMap::new(),
+        ask: None,
     };
     let bare =
         Report { acknowledged: None, runner: None, address: None, heard: None, unfit: None, ..report() };
@@ -389,6 +412,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::new(),
+                ask: None,
             }),
         ),
         ("pre-vote", Body::PreVote(PreVote { info: info(), term: Term(38), founding: founding.clone() })),

@@ -307,7 +307,8 @@ impl LeadershipHandler<'_> {
         let Some(term) = self.lead.as_ref().map(|lead| lead.term()) else { return };
         let mut answer = Answer::empty(term, seen.report);
         for (group, summary) in &seen.summaries {
-            let verdict = self.verdict(group, (to, session), seen.at, summary, basis);
+            let ask = self.node().group(group).open_question();
+            let verdict = Verdict { ask, ..self.verdict(group, (to, session), seen.at, summary, basis) };
             answer.tell(group, verdict);
         }
         if answer.says_something() {
@@ -341,11 +342,12 @@ impl LeadershipHandler<'_> {
                 Verdict {
                     lease: (!remaining.is_zero()).then_some(lease),
                     release: placement.wanted_back().filter(|epoch| *epoch == entry.epoch),
+                    ask: None,
                 }
             }
             Some(_) => Verdict::default(),
             // It holds an epoch that the record does not name: it is asked to release that one, and none that may be given later (R6).
-            None => Verdict { lease: None, release: summary.holds },
+            None => Verdict { release: summary.holds, ..Verdict::default() },
         }
     }
 }
