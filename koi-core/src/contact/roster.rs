@@ -9,20 +9,20 @@ use crate::roster::{RosterEntry, RosterPart};
 /// The newest picture that came whole, and the one that is coming.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownRosters {
-    picture: u64,
+    picture: u32,
     groups: BTreeMap<GroupName, Vec<RosterEntry>>,
     coming: Option<Coming>,
 }
 
 #[derive(Clone, Debug)]
 struct Coming {
-    picture: u64,
+    picture: u32,
     parts: BTreeMap<u16, RosterPart>,
 }
 
 impl KnownRosters {
     /// Which picture it is; 0: none has come.
-    pub(crate) fn picture(&self) -> u64 {
+    pub(crate) fn picture(&self) -> u32 {
         self.picture
     }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::types::{NodeId, NodeState, Term};
 
-    fn part(picture: u64, part: u16, parts: u16, group: &str, node: u128) -> RosterPart {
+    fn part(picture: u32, part: u16, parts: u16, group: &str, node: u128) -> RosterPart {
         let entry = RosterEntry {
             node: NodeId(node),
             name: format!("n{node}"),

@@ -21,7 +21,7 @@ pub(crate) struct Rosters {
 #[derive(Clone, Debug)]
 struct Roster {
     nodes: Vec<RosterEntry>,
-    digest: u64,
+    digest: u32,
 }
 
 impl Rosters {
@@ -54,7 +54,7 @@ impl Rosters {
         &mut self,
         run: (NodeId, Session),
         groups: &[GroupName],
-        picture: u64,
+        picture: u32,
         heartbeat: u64,
         term: Term,
     ) -> Vec<RosterPart> {
@@ -84,9 +84,10 @@ impl Roster {
     }
 }
 
-/// Equal for what is equal; never 0. Nobody but the leader that made it has to come to the same.
-fn digest(of: &impl Hash) -> u64 {
+/// Equal for what is equal; never 0. Nobody but the leader that made it has to come to the same. Reports have no room for more bits; of four thousand
+/// million changes one may be told with the next.
+fn digest(of: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
-    hasher.finish().max(1)
+    (hasher.finish() as u32).max(1)
 }

@@ -284,7 +284,7 @@ pub struct Report {
     /// Which picture a runner has of the nodes that run its groups, as [`RosterPart::picture`]; 0: it has none. None: it is no runner, or knows no
     /// rosters.
     #[n(13)]
-    pub picture: Option<u64>,
+    pub picture: Option<u32>,
 }
 
 impl Report {

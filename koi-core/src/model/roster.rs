@@ -46,7 +46,7 @@ pub struct RosterPart {
     pub term: Term,
     /// Of which picture this is a part. A runner that has the whole of it says so in its reports. Never 0.
     #[n(1)]
-    pub picture: u64,
+    pub picture: u32,
     /// The number of this part, from 0.
     #[n(2)]
     pub part: u16,

@@ -213,7 +213,7 @@ prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary().boxed()), uptime in span(),
-        (address, heard, picture) in (option::of(address()), any::<Option<u64>>(), any::<Option<u64>>()),
+        (address, heard, picture) in (option::of(address()), any::<Option<u64>>(), any::<Option<u32>>()),
         unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
         let others = BTreeMap::new();
@@ -232,7 +232,7 @@ prop_compose! {
 
 prop_compose! {
     fn roster()(
-        term in term(), picture: u64, part: u16, parts: u16, nodes in vec(roster_entry(), 0..=4)
+        term in term(), picture: u32, part: u16, parts: u16, nodes in vec(roster_entry(), 0..=4)
     ) -> RosterPart {
         RosterPart { term, picture, part, parts, group: GroupName::MAIN, nodes }
     }
@@ -465,7 +465,7 @@ fn largest_roster() -> RosterPart {
     };
     RosterPart {
         term: Term(u64::MAX),
-        picture: u64::MAX,
+        picture: u32::MAX,
         part: u16::MAX,
         parts: u16::MAX,
         group: longest_names().next().unwrap(),
@@ -634,7 +634,7 @@ pub(crate) fn largest() -> Vec<Message> {
             // Said only where there is no summary, which is longer.
             unfit: None,
             others: BTreeMap::new(),
-            picture: Some(u64::MAX),
+            picture: Some(u32::MAX),
         }),
         Body::Answer(Answer {
             term,

@@ -27,7 +27,7 @@ impl LeadershipHandler<'_> {
     }
 
     /// A runner has reported which picture it has of the others. It is told what is another by now.
-    pub(super) fn tell_roster(&mut self, to: NodeId, session: Session, picture: u64) {
+    pub(super) fn tell_roster(&mut self, to: NodeId, session: Session, picture: u32) {
         let Some(lead) = self.lead else { return };
         let Some(seen) = lead.runners().of_run(to, session) else { return };
         let groups: Vec<GroupName> = seen.summaries.keys().cloned().collect();
