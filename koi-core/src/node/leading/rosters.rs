@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::group::GroupName;
+use crate::leader::rosters::Basis;
 use crate::limits::{self, clip};
 use crate::message::Body;
 use crate::node::group_ref::GroupRef;
@@ -18,26 +19,35 @@ impl LeadershipHandler<'_> {
         if !self.node().acting() || self.node().group(&GroupName::MAIN).settling().is_some() {
             return;
         }
+        let (basis, now) = (self.node().roster_basis(), self.ctx.now);
+        if !self.lead.as_mut().is_some_and(|lead| lead.rosters_mut().are_due(&basis, now)) {
+            return;
+        }
         let groups = self.node().rosters();
         let silent: BTreeSet<NodeId> =
             self.peers.iter().map(|(id, _)| id).filter(|id| self.node().latest(*id).is_none()).collect();
         if let Some(lead) = self.lead {
-            lead.rosters_mut().set(groups, |node| silent.contains(&node));
+            lead.rosters_mut().set(groups, |node| silent.contains(&node), (basis, now));
         }
     }
 
     /// A runner has reported which picture it has of the others. It is told what is another by now.
     pub(super) fn tell_roster(&mut self, to: NodeId, session: Session, picture: u32) {
         let Some(lead) = self.lead else { return };
-        let Some(seen) = lead.runners().of_run(to, session) else { return };
-        let groups: Vec<GroupName> = seen.summaries.keys().cloned().collect();
-        let (heartbeat, term) = (lead.number(), lead.term());
-        let parts = lead.rosters_mut().tell((to, session), &groups, picture, heartbeat, term);
+        let parts = lead.roster_for((to, session), picture);
         parts.into_iter().for_each(|part| self.ctx.answer(to, session, Body::Roster(part)));
     }
 }
 
 impl NodeRef<'_> {
+    fn roster_basis(&self) -> Basis {
+        let heard = self.latest_reports().filter(|(id, seen)| self.is_recent(*id, seen.at));
+        Basis {
+            record: (self.durable.record.version, self.durable.applied.version),
+            heard: heard.map(|(id, seen)| (id, seen.session)).collect(),
+        }
+    }
+
     /// Who runs which group, and how it is.
     fn rosters(&self) -> BTreeMap<GroupName, Vec<RosterEntry>> {
         let mut rosters = BTreeMap::new();
