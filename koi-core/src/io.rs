@@ -13,6 +13,7 @@ use crate::message::Message;
 use crate::policy::ServicePolicy;
 use crate::reason::{FailureReason, NotNowReason, UnsafeReason};
 use crate::record::Durable;
+use crate::roster::RosterEntry;
 use crate::settings::{Settings, Timeouts};
 use crate::types::{Epoch, Hook, HookSet, NodeId, NodeState, Session, Time};
 
@@ -204,6 +205,8 @@ pub struct HookRun {
     pub master: Option<(String, Option<IpAddr>)>,
     /// Name and epoch of the master before this one, or of the last, as far as known.
     pub previous: Option<(String, Epoch)>,
+    /// The other nodes that run the group, as the leader told them last; none: there is no leader, or it has said nothing yet.
+    pub peers: Option<Vec<RosterEntry>>,
     /// For `failed`: why it is called.
     pub cause: Option<Cause>,
 }

@@ -36,6 +36,8 @@ mod supervision;
 pub mod timers;
 
 pub(crate) use model::patience;
-pub use model::{attributes, fence, group, limits, message, placing, policy, record, settings, types};
+pub use model::{
+    attributes, fence, group, limits, message, placing, policy, record, roster, settings, types,
+};
 pub use node::Node;
 pub use status::{concern, event, reason, view};

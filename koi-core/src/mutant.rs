@@ -164,11 +164,13 @@ pub enum Mutant {
     WritesOutliveLease,
     /// R16: a leader, a vote or a copy of a koid that knows no attributes counts like any other.
     AttributesForgotten,
+    /// R9: candidates are not asked how they are before one is chosen by its score.
+    OldScoresDecide,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 79] = [
+    pub const ALL: [Mutant; 80] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -248,6 +250,7 @@ impl Mutant {
         Mutant::WriteAnsweredAlone,
         Mutant::WritesOutliveLease,
         Mutant::AttributesForgotten,
+        Mutant::OldScoresDecide,
     ];
 }
 

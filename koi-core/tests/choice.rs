@@ -1,6 +1,7 @@
 //! Whom the leader makes master, and what operators can say about it: classic manual, section 4.
 
 use koi_core::io::{Command, CommandError, HookEnd, Observed};
+use koi_core::message::{Body, Message};
 use koi_core::reason::{NotNowReason, UnsafeReason, WaitReason};
 use koi_core::types::{Hook, NodeState, ServiceState};
 use koi_sim::scripted::{Cluster, fails, saw, scores, service};
@@ -393,4 +394,85 @@ fn a_target_survives_a_leader_that_has_to_claim_again() {
     cluster.run(1000);
     assert_eq!(cluster.count(leader, "leadership-gained"), 1, "it has claimed again");
     assert_eq!(cluster.count(leader, "target-dropped"), 0, "{}", cluster.story());
+}
+
+/// Leader, master and third of three, after statuses in which the leader scored 5 and the third 3.
+fn scored() -> (Cluster, usize, usize, usize) {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let third = 3 - leader - master;
+    cluster.ending(leader, "web", Hook::Status, scores(5));
+    cluster.ending(third, "web", Hook::Status, scores(3));
+    cluster.run(12_000);
+    (cluster, leader, master, third)
+}
+
+/// How often a leader has asked somebody how it is.
+fn questions(cluster: &Cluster) -> usize {
+    let asks = |message: &Message| match &message.body {
+        Body::Answer(answer) => answer.ask.is_some(),
+        _ => false,
+    };
+    cluster.sent().iter().filter(|(_, message)| asks(message)).count()
+}
+
+#[test]
+fn candidates_are_asked_for_their_scores_while_a_lost_masters_lease_runs_out() {
+    let (mut cluster, _, master, third) = scored();
+    cluster.ending(third, "web", Hook::Status, scores(9));
+    cluster.lose_power(master);
+    cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master));
+    assert_eq!(cluster.master(), Some(third), "it has come further since its last status");
+}
+
+#[test]
+fn a_lost_masters_role_moves_no_later_for_it() {
+    let took = |scored: bool| {
+        let (mut cluster, leader, master) = Cluster::apart(3);
+        for m in (0..3).filter(|_| scored) {
+            cluster.ending(m, "web", Hook::Status, scores(if m == leader { 5 } else { 3 }));
+        }
+        cluster.run(12_000);
+        cluster.lose_power(master);
+        cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master))
+    };
+    let (with, without) = (took(true), took(false));
+    assert!(with <= without + 2, "{with} ms with scores, {without} ms without");
+}
+
+#[test]
+fn candidates_are_asked_when_a_master_fails() {
+    let (mut cluster, _, master, third) = scored();
+    cluster.ending(third, "web", Hook::Status, scores(9));
+    cluster.ending(master, "web", Hook::Status, fails());
+    cluster.run_until(15_000, "another master", |c| c.master().is_some_and(|m| m != master));
+    assert_eq!(cluster.master(), Some(third));
+}
+
+#[test]
+fn a_status_that_hangs_holds_nobody_up_for_long() {
+    let (mut cluster, leader, master, third) = scored();
+    cluster.slow(third, "web", Hook::Status);
+    cluster.ending(master, "web", Hook::Status, fails());
+    cluster.run_until(15_000, "it fails", |c| c.node_state(master) == NodeState::Failed);
+    let took = cluster.run_until(5000, "another master", |c| c.master().is_some_and(|m| m != master));
+    assert_eq!(cluster.master(), Some(leader), "what was said last counts");
+    assert!(took <= 150, "{took} ms");
+}
+
+#[test]
+fn nobody_is_asked_where_scores_decide_nothing() {
+    let (mut cluster, _, master) = Cluster::apart(3);
+    cluster.lose_power(master);
+    cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master));
+    assert_eq!(questions(&cluster), 0, "there are no scores");
+    let (mut cluster, leader, master, other) = scored();
+    cluster.lose_power(other);
+    cluster.run(5000);
+    cluster.ending(master, "web", Hook::Status, fails());
+    cluster.run_until(15_000, "another master", |c| c.master() == Some(leader));
+    assert_eq!(questions(&cluster), 0, "only {leader} could be next");
+    let (mut cluster, _, _, third) = scored();
+    cluster.promote(&cluster.name(third)).expect("it is done");
+    cluster.run_until(5000, "the new master", |c| c.master() == Some(third));
+    assert_eq!(questions(&cluster), 0, "an operator has chosen");
 }

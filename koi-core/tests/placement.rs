@@ -488,6 +488,37 @@ fn failback_moves_one_group_at_a_time_and_what_goes_together_moves_along() {
     cluster.run_until(5000, "all are back", |c| c.all_masters().values().all(|masters| *masters == [0]));
 }
 
+#[test]
+fn a_move_is_given_up_when_another_group_comes_there_that_is_to_be_apart() {
+    let mut cluster = two();
+    let mail: GroupName = "mail".parse().expect("it is a name");
+    cluster.machines[0].settings.groups.insert(mail.clone());
+    cluster.group_folder(0, &mail, &[service("postfix")]);
+    prefer(&mut cluster, &MAIN, &[900, 100]);
+    agree(&mut cluster, &MAIN, &apart(&mail, Some(5)));
+    agree(&mut cluster, &web(), &together(&MAIN));
+    start(&mut cluster);
+    order(&mut cluster, &mail, Command::Demote).expect("it is done");
+    promote(&mut cluster, &MAIN, 1);
+    cluster.run_until(5000, "web follows", |c| masters(c) == (vec![1], vec![1]));
+
+    cluster.slow(1, "nginx", Hook::Demote);
+    // What an operator has wanted is undone by `elect`: main may go back, and web is demoted before.
+    order(&mut cluster, &MAIN, Command::Elect).expect("it is done");
+    cluster.run_until(20_000, "web demotes", |c| {
+        c.machines[1].hooks.values().any(|r| (r.service.as_str(), r.hook) == ("nginx", Hook::Demote))
+    });
+    order(&mut cluster, &mail, Command::Elect).expect("it is done");
+    cluster.run_until(5000, "mail is back", |c| c.masters_of(&mail) == [0]);
+    cluster.finish(1, "nginx", Hook::Demote, HookEnd::Done);
+    cluster
+        .run_until(5000, "web is promoted again where main has stayed", |c| masters(c) == (vec![1], vec![1]));
+    cluster.run(10_000);
+    assert_eq!(masters(&cluster), (vec![1], vec![1]));
+    let moved = |reason: &DropReason| matches!(reason, DropReason::Preferred { .. });
+    assert!(!drops(&cluster).iter().any(moved), "main was never told to go");
+}
+
 // --- who says what ---
 
 #[test]

@@ -52,7 +52,7 @@ impl Context {
     }
 }
 
-/// Why a hook is called, and what went before. By default nothing of it is known.
+/// Why a hook is called, what went before, and who else there is. By default nothing of it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// Why the service goes down; none: it does not, or there is no word for it.
@@ -65,6 +65,23 @@ pub struct Circumstances {
     pub previous: Option<(String, u64)>,
     /// The group that the service is promoted with; none: `main`.
     pub group: Option<String>,
+    /// The other nodes that run the group, as the leader told this one last; none: there is no leader, or it has said nothing yet.
+    pub peers: Option<Vec<Peer>>,
+}
+
+/// Another node that runs the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// How it is: `Failed Disconnected Stopped Live Standby Master`. `Disconnected`: it is not heard, or its koid has ended.
+    pub state: String,
+    /// It could be made master now.
+    pub promotable: bool,
+    /// Its preference among those that could; none: its services have said nothing.
+    pub score: Option<i64>,
+    /// Where it is reached, an IP without a port; none: unknown.
+    pub address: Option<String>,
 }
 
 /// Why [`Hook::Failed`] is called.

@@ -126,6 +126,7 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
             promoted_epoch: 7,
             previous: Some(("c".into(), 6)),
             group: Some("backup".into()),
+            peers: None,
         };
     });
     assert_eq!(told.hook(Hook::Demote).await, Ok(Outcome::Done));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::contact::roster::KnownRosters;
 use crate::group::GroupName;
 use crate::limits;
 use crate::types::{NodeId, Session, Term, Time};
@@ -38,6 +39,8 @@ pub(crate) struct Following {
     answered: u64,
     /// This run has heard from a leader what counts: what its disk said may be old.
     informed: bool,
+    /// Who else runs the groups of this node. What a leader has said stands until another says something else.
+    rosters: KnownRosters,
 }
 
 impl Following {
@@ -89,8 +92,18 @@ impl Following {
         self.reports.back().map(|(_, sent)| *sent)
     }
 
+    /// Who else runs the groups of this node, by the word of a leader.
+    pub(crate) fn rosters(&self) -> &KnownRosters {
+        &self.rosters
+    }
+
+    /// The same, for whoever hears more.
+    pub(crate) fn rosters_mut(&mut self) -> &mut KnownRosters {
+        &mut self.rosters
+    }
+
     /// How much is kept for later.
     pub(crate) fn backlog(&self) -> usize {
-        self.reports.len()
+        self.reports.len() + self.rosters.backlog()
     }
 }

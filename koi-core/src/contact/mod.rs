@@ -6,3 +6,4 @@ pub(crate) mod gone;
 pub(crate) mod greeting;
 pub(crate) mod identity;
 pub(crate) mod peers;
+pub(crate) mod roster;

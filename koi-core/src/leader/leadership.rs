@@ -10,10 +10,12 @@ use crate::io::{Answered, CommandId};
 use crate::leader::fence::Fencing;
 use crate::leader::placement::{Placement, Placements};
 use crate::leader::reports::{Reports, RunnerReport};
+use crate::leader::rosters::Rosters;
 use crate::leader::writes::WriteQueue;
 use crate::limits;
 use crate::message::Report;
 use crate::record::Record;
+use crate::roster::RosterPart;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Session, Term, Time, Version};
 
@@ -49,6 +51,8 @@ pub(crate) struct Leadership {
     adopting: Option<Record>,
     /// Writes of attributes that are not made yet.
     writes: WriteQueue,
+    /// Who runs which group, as its runners are told.
+    rosters: Rosters,
 }
 
 /// A sitting leader claims again above a term that someone spent in vain (R11).
@@ -84,6 +88,7 @@ impl Leadership {
             fencing: Fencing::default(),
             adopting: None,
             writes: WriteQueue::default(),
+            rosters: Rosters::default(),
         }
     }
 
@@ -105,6 +110,17 @@ impl Leadership {
     /// The same, to change them.
     pub(crate) fn writes_mut(&mut self) -> &mut WriteQueue {
         &mut self.writes
+    }
+
+    /// Who runs which group, for whoever tells the runners.
+    pub(crate) fn rosters_mut(&mut self) -> &mut Rosters {
+        &mut self.rosters
+    }
+
+    /// What a run is to be told of the groups that it runs, if it has another picture of them.
+    pub(crate) fn roster_for(&mut self, run: (NodeId, Session), picture: u32) -> Vec<RosterPart> {
+        let Some(seen) = self.runners.of_run(run.0, run.1) else { return Vec::new() };
+        self.rosters.tell(run, seen.summaries.keys(), picture, (self.term, self.number))
     }
 
     /// Its term.
@@ -252,6 +268,10 @@ impl Leadership {
         let Report { number, applied, uptime, runner, mut others, .. } = report;
         if let Some(main) = runner {
             others.insert(GroupName::MAIN, main);
+            let before = self.runners.of_run(node, session);
+            if before.is_none_or(|seen| seen.summaries != others || seen.applied != applied) {
+                self.rosters.note_news();
+            }
             let seen = RunnerReport { session, report: number, at: now, summaries: others, applied, uptime };
             self.runners.insert(node, seen, masters);
         }

@@ -9,4 +9,5 @@ pub(crate) mod masterships;
 pub(crate) mod placement;
 pub(crate) mod preferred;
 pub(crate) mod reports;
+pub(crate) mod rosters;
 pub(crate) mod writes;

@@ -8,6 +8,9 @@ use crate::reason::{DropReason, WaitReason};
 use crate::types::{Epoch, NodeId, Term, Time, Version};
 use crate::view::Waiting;
 
+/// The bits of a question's number below those of the term.
+const QUESTION_BITS: u32 = 16;
+
 /// What is to become of the record's master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MasterDecision {
@@ -25,6 +28,8 @@ pub(crate) enum MasterDecision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Name(NodeId),
+    /// The candidates are asked first how they are now.
+    Ask,
     Wait(Box<Wait>),
 }
 
@@ -68,6 +73,16 @@ pub(crate) struct Placement {
     wanted_back: Option<Epoch>,
     /// What the places of the group build on (R15).
     moves: PreferenceMoves,
+    /// What the candidates were asked last.
+    question: Option<Question>,
+}
+
+/// How are your services now? Asked of the candidates for a mastership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// Greater than that of every question before, of whatever leader.
+    pub(crate) number: u64,
+    pub(crate) at: Time,
 }
 
 impl Placement {
@@ -79,7 +94,20 @@ impl Placement {
             cold,
             wanted_back: None,
             moves: PreferenceMoves::default(),
+            question: None,
         }
+    }
+
+    /// What the candidates were asked last.
+    pub(crate) fn question(&self) -> Option<Question> {
+        self.question
+    }
+
+    /// Asks them now.
+    pub(crate) fn ask(&mut self, term: Term, now: Time) {
+        let before = self.question.map_or(0, |question| question.number);
+        let number = before.saturating_add(1).max(term.0 << QUESTION_BITS);
+        self.question = Some(Question { number, at: now });
     }
 
     /// A lease was granted on this basis, or is counted as if it had been.

@@ -13,6 +13,7 @@ use crate::attributes::{AttributeWrite, AttributesWanted, GroupAttributes, Write
 use crate::group::GroupName;
 use crate::placing::GroupPlacement;
 use crate::record::{Record, StateOrigin};
+use crate::roster::RosterPart;
 use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span, sparse};
 
 /// A body with its sender.
@@ -100,6 +101,9 @@ pub enum Body {
     /// The leader's answer to a write that it does not make.
     #[n(16)]
     WriteRefused(#[n(0)] WriteRefused),
+    /// Who else runs your groups. Said only to runners that say in their reports which picture of that they have.
+    #[n(17)]
+    Roster(#[n(0)] RosterPart),
 }
 
 /// The parts of the settings on which all nodes must agree.
@@ -277,6 +281,10 @@ pub struct Report {
     #[n(12)]
     #[cbor(default, with = "sparse", has_nil)]
     pub others: BTreeMap<GroupName, RunnerSummary>,
+    /// Which picture a runner has of the nodes that run its groups, as [`RosterPart::picture`]; 0: it has none. None: it is no runner, or knows no
+    /// rosters.
+    #[n(13)]
+    pub picture: Option<u32>,
 }
 
 impl Report {
@@ -365,6 +373,9 @@ pub struct RunnerSummary {
     #[n(22)]
     #[cbor(default, with = "sparse", has_nil)]
     pub placement: GroupPlacement,
+    /// The newest question of a leader, as [`Verdict::ask`], that every status has answered; none: there was none.
+    #[n(23)]
+    pub asked: Option<u64>,
 }
 
 impl RunnerSummary {
@@ -444,18 +455,21 @@ pub struct Answer {
     #[n(5)]
     #[cbor(default, with = "sparse", has_nil)]
     pub others: BTreeMap<GroupName, Verdict>,
+    /// How the services of `main` are now: as [`Verdict::ask`].
+    #[n(6)]
+    pub ask: Option<u64>,
 }
 
 impl Answer {
     /// One that says nothing yet.
     pub(crate) fn empty(term: Term, report: u64) -> Answer {
-        Answer { term, report, lease: None, release: None, record: None, others: BTreeMap::new() }
+        Answer { term, report, lease: None, release: None, record: None, others: BTreeMap::new(), ask: None }
     }
 
     /// Says this of a group.
     pub(crate) fn tell(&mut self, group: &GroupName, verdict: Verdict) {
         if group.is_main() {
-            (self.lease, self.release) = (verdict.lease, verdict.release);
+            (self.lease, self.release, self.ask) = (verdict.lease, verdict.release, verdict.ask);
         } else if verdict != Verdict::default() {
             self.others.insert(group.clone(), verdict);
         }
@@ -463,12 +477,13 @@ impl Answer {
 
     /// Whether there is a reason to send it.
     pub(crate) fn says_something(&self) -> bool {
-        self.lease.is_some() || self.release.is_some() || self.record.is_some() || !self.others.is_empty()
+        let main = self.lease.is_some() || self.release.is_some() || self.ask.is_some();
+        main || self.record.is_some() || !self.others.is_empty()
     }
 
     /// What it says of each group.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = (GroupName, Verdict)> {
-        let main = Verdict { lease: self.lease, release: self.release };
+        let main = Verdict { lease: self.lease, release: self.release, ask: self.ask };
         let others = self.others.iter().map(|(group, verdict)| (group.clone(), *verdict));
         [(GroupName::MAIN, main)].into_iter().chain(others)
     }
@@ -483,6 +498,9 @@ pub struct Verdict {
     /// Demote, and say when nothing of this epoch or before it is promoted any more.
     #[n(1)]
     pub release: Option<Epoch>,
+    /// How the services are now: their statuses are to run at once, and the report that tells of them names this number. It grows with every question.
+    #[n(2)]
+    pub ask: Option<u64>,
 }
 
 /// A lease on the mastership (R5).

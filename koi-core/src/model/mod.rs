@@ -9,5 +9,6 @@ pub(crate) mod patience;
 pub mod placing;
 pub mod policy;
 pub mod record;
+pub mod roster;
 pub mod settings;
 pub mod types;

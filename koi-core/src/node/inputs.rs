@@ -220,7 +220,8 @@ impl Node {
             | Body::Attributes(_)
             | Body::AttributesWanted(_)
             | Body::AttributeWrite(_)
-            | Body::WriteRefused(_) => {}
+            | Body::WriteRefused(_)
+            | Body::Roster(_) => {}
         }
     }
 
@@ -263,6 +264,7 @@ impl Node {
             Body::AttributesWanted(wanted) => self.send_attributes(from, session, &wanted),
             Body::AttributeWrite(write) => self.leadership_handler().on_write(from, session, write),
             Body::WriteRefused(refused) => self.writing_handler().on_write_refused(from, &refused),
+            Body::Roster(part) => self.following_handler().on_roster(from, session, part),
             // Last words were heard before.
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) => {}
         }

@@ -46,6 +46,7 @@ use crate::node::handlers::Own;
 use crate::node::node_ref::NodeRef;
 use crate::outbox::Outbox;
 use crate::record::{Durable, Record};
+use crate::roster::RosterEntry;
 use crate::settings::Settings;
 use crate::supervision::runners::Runners;
 use crate::timers::{Timer, Timers};
@@ -126,7 +127,11 @@ impl Node {
 
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.outbox.effects().next()
+        let mut effect = self.outbox.effects().next();
+        if let Some(Effect::RunHook(run)) = &mut effect {
+            run.peers = self.read().roster(&run.group);
+        }
+        effect
     }
 
     /// When [`Input::Tick`](crate::io::Input::Tick) is due, unless something happens before.
@@ -197,6 +202,11 @@ impl Node {
     pub fn attributes(&self, group: &GroupName) -> Option<(AttributesVersion, &Attributes)> {
         let which = self.durable.applied.group(group).attributes?;
         Some((which, self.durable.attributes_of(group, which)?))
+    }
+
+    /// The other nodes that run a group of this one, as the leader told them last; none: there is no leader, or it has said nothing yet.
+    pub fn roster(&self, group: &GroupName) -> Option<Vec<RosterEntry>> {
+        self.read().roster(group)
     }
 
     /// The whole node, to read, at `now`.

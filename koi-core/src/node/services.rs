@@ -51,9 +51,9 @@ impl ServiceHandler<'_> {
         if mutant!(LeaseOfAnyGroup) {
             let any = verdicts.iter().find_map(|(_, verdict)| verdict.lease);
             let names = self.runners.names().into_iter();
-            verdicts.extend(names.map(|group| (group, Verdict { lease: any, release: None })));
+            verdicts.extend(names.map(|group| (group, Verdict { lease: any, ..Verdict::default() })));
         }
-        for (group, Verdict { lease, release }) in verdicts {
+        for (group, Verdict { lease, release, ask }) in verdicts {
             let Some(supervisor) = self.runners.get_mut(&group) else { continue };
             if let Some(lease) = lease {
                 let effects = self.ctx.outbox.effects();
@@ -67,6 +67,9 @@ impl ServiceHandler<'_> {
             }
             if let Some(epoch) = release {
                 supervisor.request_demote(epoch);
+            }
+            if let Some(number) = ask {
+                supervisor.ask(number, now);
             }
         }
     }

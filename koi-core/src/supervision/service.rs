@@ -96,6 +96,8 @@ pub(crate) struct Service {
     early_statuses: Patience,
     /// It ran on unwatched in maintenance: so many statuses must end before one has said how it is since.
     pub(crate) unasked: u8,
+    /// A leader has asked how it is: so many statuses must end before one has answered.
+    pub(crate) questions: u8,
     /// The hook that has just said that it is done, and of which no status has spoken yet.
     claimed: Option<Hook>,
     /// When status last contradicted each hook that said that it was done.
@@ -186,6 +188,7 @@ impl Service {
             process_ended: false,
             early_statuses: Patience::default(),
             unasked: 0,
+            questions: 0,
             claimed: None,
             doubts: BTreeMap::new(),
             suspect: false,
@@ -453,6 +456,8 @@ impl Service {
 
     fn ended(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
         let run = self.running.take();
+        // Whatever else runs says by its end how the service is.
+        self.questions = if hook == Hook::Status { self.questions.saturating_sub(1) } else { 0 };
         let killed = run.is_some_and(|r| r.aborting == Some(true));
         if end == HookEnd::Aborted {
             // It has said nothing of the process that ended.
@@ -573,7 +578,8 @@ impl Service {
         self.awaits_word = false;
         let demoted = self.claimed == Some(Hook::Demote);
         self.unasked = self.unasked.saturating_sub(1);
-        self.next_status = if self.unasked > 0 { now } else { now + self.spec.status_interval };
+        self.next_status =
+            if self.unasked > 0 || self.questions > 0 { now } else { now + self.spec.status_interval };
         if let Some(hook) = self.contradicts(report.observed, now) {
             let reason = FailureReason::Contradicted { seen: report.observed, hook };
             self.suspect = hook == Hook::Demote;
@@ -748,6 +754,14 @@ impl Service {
         if self.has_status() && !mutant!(MaintenanceTrusted) {
             let asked_before = self.running.as_ref().is_some_and(|r| r.hook == Hook::Status);
             self.unasked = 1 + u8::from(asked_before);
+        }
+    }
+
+    /// A leader asks how it is. A status that runs already may have looked before.
+    pub(crate) fn ask_afresh(&mut self, now: Time) {
+        if self.has_status() {
+            self.next_status = self.next_status.min(now);
+            self.questions = 1 + u8::from(self.running.as_ref().is_some_and(|r| r.hook == Hook::Status));
         }
     }
 

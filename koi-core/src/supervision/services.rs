@@ -314,6 +314,16 @@ impl Services {
         self.prolong_restarts(now);
     }
 
+    /// A leader asks how they are: every status runs at once.
+    pub(crate) fn ask_afresh(&mut self, now: Time) {
+        self.list.iter_mut().for_each(|service| service.ask_afresh(now));
+    }
+
+    /// Every status has answered the newest question of a leader.
+    pub(crate) fn have_answered(&self) -> bool {
+        self.list.iter().all(|s| s.questions == 0)
+    }
+
     /// The status of some service has not said yet how it is since maintenance ended.
     pub(crate) fn unasked(&self) -> bool {
         self.list.iter().any(|s| s.unasked > 0)
@@ -483,6 +493,8 @@ impl Services {
             promoted_epoch: self.promoted_epoch,
             master: self.master.clone(),
             previous: self.previous.clone(),
+            // Looked up when the effect is handed out.
+            peers: None,
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false

@@ -162,6 +162,8 @@ pub(crate) struct ServiceSupervisor {
     in_vain: Patience,
     /// A leader has said in this run what counts: services may be started.
     met_leader: bool,
+    /// The number of the newest question of a leader how the services are.
+    asked: Option<u64>,
 }
 
 /// What has changed and concerns the rest of the node.
@@ -190,6 +192,7 @@ impl ServiceSupervisor {
             released: Epoch(0),
             in_vain: Patience::of_masterships(),
             met_leader: false,
+            asked: None,
         }
     }
 
@@ -434,6 +437,14 @@ impl ServiceSupervisor {
             Some(_) => {}
             None if !self.services.maybe_promoted() => self.released = self.released.max(epoch),
             None => {}
+        }
+    }
+
+    /// A leader that is about to choose asks how the services are now. The same question comes more than once.
+    pub(crate) fn ask(&mut self, number: u64, now: Time) {
+        if self.asked < Some(number) {
+            self.asked = Some(number);
+            self.services.ask_afresh(now);
         }
     }
 
@@ -828,6 +839,7 @@ impl ServiceSupervisor {
             long_score,
             promoted_under: self.services.promoted_under().filter(|_| state == NodeState::Master),
             placement: settings.placement.get(self.services.group()).cloned().unwrap_or_default(),
+            asked: self.asked.filter(|_| self.services.have_answered()),
         }
     }
 }

@@ -57,6 +57,8 @@ words! {
         DemotedByHand = "demoted-by-hand",
         /// The new leader has no report from a runner yet.
         NoReportYet = "no-report-yet",
+        /// A candidate was asked how its services are now: its score may decide.
+        AskedHowItIs = "asked-how-it-is",
         /// The cluster starts, and the number of its electors is not configured.
         StartElectorsUnknown = "start-electors-unknown",
         /// The cluster starts, and some electors are missing.

@@ -116,7 +116,7 @@ mod tests {
             Membership: ["member", "joining", "leaving", "outside", "configured"];
             EventLevel: ["info", "warning", "error"];
             WaitReason: [
-                "maintenance", "record-not-committed", "demoting", "promoting", "target-not-promotable", "founding", "no-quorum", "leadership-not-confirmed", "election", "master-in-maintenance", "master-unclean", "master-silent", "restarted-unclean", "restarted-takes-down", "demoted-by-hand", "no-report-yet", "start-electors-unknown", "start-electors-missing", "start-runner-not-ready", "promoted-unbidden", "still-promoted", "candidate-rests", "groups-unknown", "awaits-partner", "nowhere-else", "follower-first", "fencing", "no-runner", "no-candidate",
+                "maintenance", "record-not-committed", "demoting", "promoting", "target-not-promotable", "founding", "no-quorum", "leadership-not-confirmed", "election", "master-in-maintenance", "master-unclean", "master-silent", "restarted-unclean", "restarted-takes-down", "demoted-by-hand", "no-report-yet", "asked-how-it-is", "start-electors-unknown", "start-electors-missing", "start-runner-not-ready", "promoted-unbidden", "still-promoted", "candidate-rests", "groups-unknown", "awaits-partner", "nowhere-else", "follower-first", "fencing", "no-runner", "no-candidate",
             ];
             PluginKind: ["builtin", "native", "wasm"];
             PluginState: ["ready", "error", "compiling", "loading"];

@@ -18,6 +18,7 @@ use koi_core::message::{
 };
 use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin};
+use koi_core::roster::{RosterEntry, RosterPart};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -161,13 +162,13 @@ prop_compose! {
         maintenance: bool, grace in span(), services: u16, promoted: bool,
         (leaving, suspect, unasked) in any::<(bool, bool, bool)>(), unfit in option::of(text(limits::UNFIT_BYTES)),
         restless in option::of(restless()), in_vain in option::of(in_vain()), promoted_under in option::of(epoch()),
-        placement in placement().boxed()
+        placement in placement().boxed(), asked: Option<u64>
     ) -> RunnerSummary {
         let (short_score, long_score) = RunnerSummary::score_fields(score);
         RunnerSummary {
             state, holds, released, maybe_promoted, promotable, short_score, failure, failures, unclean, maintenance,
             grace, services, promoted, reason, leaving, unfit, restless, in_vain, suspect, unasked, long_score, promoted_under,
-            placement,
+            placement, asked,
         }
     }
 }
@@ -212,10 +213,28 @@ prop_compose! {
     fn report()(
         info in info(), term in term(), number: u64, acknowledged: Option<u64>, durable in version(),
         applied in version(), runner in option::of(summary().boxed()), uptime in span(),
-        (address, heard) in (option::of(address()), any::<Option<u64>>()), unfit in option::of(text(limits::UNFIT_BYTES))
+        (address, heard, picture) in (option::of(address()), any::<Option<u64>>(), any::<Option<u32>>()),
+        unfit in option::of(text(limits::UNFIT_BYTES))
     ) -> Report {
         let others = BTreeMap::new();
-        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others }
+        Report { info, term, number, acknowledged, durable, applied, runner, uptime, address, heard, unfit, others, picture }
+    }
+}
+
+prop_compose! {
+    fn roster_entry()(
+        node in node(), name in text(limits::NAME_BYTES), state in node_state(), promotable: bool, score: Option<i64>,
+        address in option::of(address())
+    ) -> RosterEntry {
+        RosterEntry { node, name, state, promotable, score, address: address.map(|address| address.ip()) }
+    }
+}
+
+prop_compose! {
+    fn roster()(
+        term in term(), picture: u32, part: u16, parts: u16, nodes in vec(roster_entry(), 0..=4)
+    ) -> RosterPart {
+        RosterPart { term, picture, part, parts, group: GroupName::MAIN, nodes }
     }
 }
 
@@ -228,10 +247,10 @@ prop_compose! {
 prop_compose! {
     fn answer()(
         term in term(), report: u64, lease in option::of(lease()), release in option::of(epoch()),
-        record in option::of(record())
+        record in option::of(record()), ask: Option<u64>
     ) -> Answer {
         let others = BTreeMap::new();
-        Answer { term, report, lease, release, record, others }
+        Answer { term, report, lease, release, record, others, ask }
     }
 }
 
@@ -339,6 +358,7 @@ fn body() -> impl Strategy<Value = Body> {
         (write_number(), refusal())
             .prop_map(|(number, why)| Body::WriteRefused(WriteRefused { number, why }))
             .boxed(),
+        roster().prop_map(Body::Roster).boxed(),
     ])
 }
 
@@ -434,6 +454,25 @@ fn largest_record() -> Record {
 }
 
 /// Of one mastership: a node has no more in a cluster with one group.
+fn largest_roster() -> RosterPart {
+    let entry = RosterEntry {
+        node: NodeId(u128::MAX),
+        name: "n".repeat(limits::NAME_BYTES),
+        state: NodeState::Disconnected,
+        promotable: true,
+        score: Some(i64::MIN),
+        address: longest_address().map(|address| address.ip()),
+    };
+    RosterPart {
+        term: Term(u64::MAX),
+        picture: u32::MAX,
+        part: u16::MAX,
+        parts: u16::MAX,
+        group: longest_names().next().unwrap(),
+        nodes: vec![entry; limits::NODES],
+    }
+}
+
 fn largest_fence() -> FenceIntent {
     FenceIntent {
         node: NodeId(u128::MAX),
@@ -484,6 +523,7 @@ fn largest_summary() -> RunnerSummary {
             preference: Preference::NEVER,
             policy: PlacementPolicy::new(BTreeSet::new(), None, Some(LONGEST), u64::MAX),
         },
+        asked: Some(u64::MAX),
     }
 }
 
@@ -512,7 +552,7 @@ pub(crate) fn largest_of_many_groups() -> Vec<Message> {
             }
             Body::Answer(answer) => {
                 answer.record = Some(record.clone());
-                let verdict = Verdict { lease: answer.lease, release: answer.release };
+                let verdict = Verdict { lease: answer.lease, release: answer.release, ask: answer.ask };
                 answer.others = longest_names().map(|name| (name, verdict)).collect();
             }
             Body::PreVoteAnswer(answer) => answer.record = Some(record.clone()),
@@ -520,8 +560,9 @@ pub(crate) fn largest_of_many_groups() -> Vec<Message> {
             _ => {}
         }
     }
-    let attributes = Body::Attributes(largest_attributes());
-    all.push(Message { body: attributes, ..all[0].clone() });
+    for body in [Body::Attributes(largest_attributes()), Body::Roster(largest_roster())] {
+        all.push(Message { body, ..all[0].clone() });
+    }
     let fits = |body: &Body| {
         matches!(
             body,
@@ -593,6 +634,7 @@ pub(crate) fn largest() -> Vec<Message> {
             // Said only where there is no summary, which is longer.
             unfit: None,
             others: BTreeMap::new(),
+            picture: Some(u32::MAX),
         }),
         Body::Answer(Answer {
             term,
@@ -601,6 +643,7 @@ pub(crate) fn largest() -> Vec<Message> {
             release: Some(Epoch(u64::MAX)),
             record: Some(record.clone()),
             others: BTreeMap::new(),
+            ask: Some(u64::MAX),
         }),
         Body::AttributesWanted(AttributesWanted {
             states: longest_names().chain([GroupName::MAIN]).map(|name| (name, VERSION)).collect(),

@@ -105,14 +105,14 @@ fn a_report_with_more_at_every_level_is_read() {
     let mut e = Encoder::new(Vec::new());
     begin_message(&mut e);
     e.array(2).unwrap().u32(2).unwrap().array(1).unwrap();
-    e.array(14).unwrap();
+    e.array(15).unwrap();
     info(&mut e);
     e.u64(8).unwrap().u64(21).unwrap().null().unwrap();
     e.array(2).unwrap().u64(8).unwrap().u64(1).unwrap();
     e.array(3).unwrap().u64(7).unwrap().u64(6).unwrap();
     unknown(&mut e);
     e.null().unwrap().u64(1_000_000).unwrap();
-    e.null().unwrap().null().unwrap().null().unwrap().null().unwrap().map(0).unwrap();
+    e.null().unwrap().null().unwrap().null().unwrap().null().unwrap().map(0).unwrap().null().unwrap();
     unknown(&mut e);
     end_message(&mut e);
 

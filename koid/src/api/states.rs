@@ -91,6 +91,7 @@ pub(crate) fn wait_reason(reason: &WaitReason) -> api::WaitReason {
         WaitReason::Fencing { .. } => api::WaitReason::Fencing,
         WaitReason::DemotedByHand => api::WaitReason::DemotedByHand,
         WaitReason::NoReportYet { .. } => api::WaitReason::NoReportYet,
+        WaitReason::AskedHowItIs { .. } => api::WaitReason::AskedHowItIs,
         WaitReason::StartElectorsUnknown => api::WaitReason::StartElectorsUnknown,
         WaitReason::StartElectorsMissing { .. } => api::WaitReason::StartElectorsMissing,
         WaitReason::StartRunnerNotReady { .. } => api::WaitReason::StartRunnerNotReady,

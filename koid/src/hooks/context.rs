@@ -1,8 +1,9 @@
 //! What a handler is told of a call.
 
 use koi_core::io::{Cause, HookRun};
+use koi_core::roster::RosterEntry;
 use koi_plugin_api as plugin;
-use koi_plugin_api::{Circumstances, Context};
+use koi_plugin_api::{Circumstances, Context, Peer};
 
 use super::handlers::Runnable;
 use super::identity::NodeIdentity;
@@ -37,7 +38,14 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
             promoted_epoch: hook.promoted_epoch.0,
             previous: hook.previous.map(|(name, epoch)| (name, epoch.0)),
             group: (!hook.group.is_main()).then(|| hook.group.to_string()),
+            peers: hook.peers.map(|peers| peers.into_iter().map(peer).collect()),
         },
         access: None,
     }
+}
+
+fn peer(entry: RosterEntry) -> Peer {
+    let RosterEntry { node: _, name, state, promotable, score, address } = entry;
+    let address = address.map(|ip| ip.to_string());
+    Peer { name, state: state.as_str().to_owned(), promotable, score, address }
 }

@@ -120,6 +120,7 @@ fn hook(run: u64, hook: Hook) -> HookCommand {
         promoted_epoch: Epoch(4),
         master: Some(("a".into(), None)),
         previous: None,
+        peers: None,
         cause: None,
     }))
 }

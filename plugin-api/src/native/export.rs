@@ -276,6 +276,7 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 promoted_epoch: context.promoted_epoch,
                 group: context.group.string().filter(|group| group != MAIN_GROUP),
                 previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
+                peers: None,
             },
             access: None,
         }
@@ -352,7 +353,14 @@ mod tests {
         let reason = Some(DownReason::LeaseLost);
         assert_eq!(
             told.circumstances,
-            Circumstances { reason, left, promoted_epoch: 5, previous, group: Some("db".to_owned()) }
+            Circumstances {
+                reason,
+                left,
+                promoted_epoch: 5,
+                previous,
+                group: Some("db".to_owned()),
+                peers: None
+            }
         );
     }
 

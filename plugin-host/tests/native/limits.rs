@@ -50,6 +50,7 @@ async fn why_it_is_called_and_what_went_before_comes_along() {
         promoted_epoch: 7,
         previous: Some(("c".into(), 6)),
         group: Some("db".into()),
+        peers: None,
     };
     let log = demote.log.clone();
     assert_eq!(demote.run().await, Ok(Outcome::Done));

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use koi_plugin_api::{Circumstances, Context, DownReason, Hook, Role, ScriptAccess};
+use koi_plugin_api::{Circumstances, Context, DownReason, Hook, Peer, Role, ScriptAccess};
+use serde_json::json;
 
 /// Bytes of one value. The kernel refuses to run a script with a string of 128 KiB or more.
 const VALUE_BYTES: usize = 4096;
@@ -23,7 +24,7 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     add("KOI_EPOCH", &context.epoch.to_string());
     add("KOI_MASTER_NAME", &master_name);
     add("KOI_MASTER_ADDR", &master_addr);
-    let Circumstances { reason, promoted_epoch, previous, group, left: _ } = &context.circumstances;
+    let Circumstances { reason, promoted_epoch, previous, group, peers, left: _ } = &context.circumstances;
     let (previous_name, previous_epoch) = previous.clone().unwrap_or_default();
     add("KOI_GROUP", group.as_deref().unwrap_or("main"));
     add("KOI_REASON", reason.map(DownReason::as_str).unwrap_or_default());
@@ -31,6 +32,9 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
     add("KOI_PROMOTED_EPOCH", &promoted_epoch.to_string());
     add("KOI_PREVIOUS_MASTER", &previous_name);
     add("KOI_PREVIOUS_EPOCH", &previous_epoch.to_string());
+    // Not clean()ed: it would be no JSON any more when it is cut. Names are short, and there are few nodes.
+    all.push(("KOI_PEERS".into(), peers.as_deref().map(json_of).unwrap_or_default().into()));
+    let mut add = |name: &str, value: &str| all.push((name.into(), clean(value).into()));
     if let (Hook::Failed, Some(cause)) = (hook, &context.cause) {
         add("KOI_FAILED_EVENT", cause.hook.as_str());
         add("KOI_FAILED_MESSAGE", &cause.message);
@@ -47,6 +51,17 @@ pub(crate) fn variables(hook: Hook, context: &Context) -> Vec<(OsString, OsStrin
         all.push(("KOI_SOCKET".into(), socket.clone().into_os_string()));
     }
     all
+}
+
+/// As the API has nodes, by name.
+fn json_of(peers: &[Peer]) -> String {
+    let mut peers: Vec<&Peer> = peers.iter().collect();
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    let json = |peer: &&Peer| {
+        let Peer { name, state, promotable, score, address } = peer;
+        json!({ "name": name, "state": state, "promotable": promotable, "score": score, "address": address })
+    };
+    serde_json::Value::Array(peers.iter().map(json).collect()).to_string()
 }
 
 /// `[config]` of `service.toml`: `virtual-ip` becomes `KOI_CONFIG_VIRTUAL_IP`.
@@ -123,6 +138,24 @@ mod tests {
         let (all, without) = (names(Hook::Demote), names_with(Hook::Demote, None));
         let missing: Vec<&String> = all.difference(&without).collect();
         assert_eq!(missing, ["KOI_SOCKET", "KOI_TOKEN"]);
+    }
+
+    #[test]
+    fn the_other_nodes_are_json_by_name() {
+        let peer = |name: &str| Peer {
+            name: name.to_owned(),
+            state: "Standby".to_owned(),
+            promotable: true,
+            score: None,
+            address: Some("10.0.0.3".to_owned()),
+        };
+        let odd = Peer { score: Some(i64::MIN), address: None, promotable: false, ..peer("a\"\n") };
+        assert_eq!(
+            json_of(&[peer("c"), odd]),
+            r#"[{"address":null,"name":"a\"\n","promotable":false,"score":-9223372036854775808,"state":"Standby"},"#.to_owned()
+                + r#"{"address":"10.0.0.3","name":"c","promotable":true,"score":null,"state":"Standby"}]"#
+        );
+        assert_eq!(json_of(&[]), "[]");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Service, cannot_run, failed};
 use koi_plugin_api::{
     Circumstances, DownReason, Failure, Handler, Hook, HookError, HookSet, LogLevel, NamedProcess, Observed,
-    Outcome, Role,
+    Outcome, Peer, Role,
 };
 
 #[tokio::test]
@@ -117,6 +117,13 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         promoted_epoch: 65536,
         previous: Some(("c".into(), 65535)),
         group: Some("web".into()),
+        peers: Some(vec![Peer {
+            name: "b".into(),
+            state: "Master".into(),
+            promotable: true,
+            score: Some(7),
+            address: Some("10.0.0.2".into()),
+        }]),
     };
     service.script("promote", "env");
     service.run(Hook::Promote).await.unwrap();
@@ -140,6 +147,7 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         "KOI_PREVIOUS_MASTER=c",
         "KOI_PREVIOUS_EPOCH=65535",
         "KOI_CONFIG_VIRTUAL_IP=10.0.0.9",
+        r#"KOI_PEERS=[{"address":"10.0.0.2","name":"b","promotable":true,"score":7,"state":"Master"}]"#,
     ] {
         assert!(env.iter().any(|line| line == expected), "{expected} is not in {env:#?}");
     }

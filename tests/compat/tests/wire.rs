@@ -20,6 +20,7 @@ use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::record::{
     Durable, GroupRecord, MasterEntry, MemberChange, PastMastership, Record, StateOrigin,
 };
+use koi_core::roster::{RosterEntry, RosterPart};
 use koi_core::types::{Epoch, NodeId, NodeState, Session, Term, Version};
 use koi_proto::key::{Key, Keyring};
 use koi_proto::parts::Opened;
@@ -120,6 +121,7 @@ fn runner() -> RunnerSummary {
         long_score: None,
         promoted_under: None,
         placement: GroupPlacement::default(),
+        asked: None,
     }
 }
 
@@ -171,6 +173,7 @@ fn report() -> Report {
         heard: Some(31),
         unfit: Some("its disk is full".to_owned()),
         others: BTreeMap::new(),
+        picture: None,
     }
 }
 
@@ -192,6 +195,22 @@ fn promoted_record() -> Record {
     Record { main, ..record() }
 }
 
+fn roster_entry() -> RosterEntry {
+    RosterEntry {
+        node: NodeId(0x1007),
+        name: "c".to_owned(),
+        state: NodeState::Standby,
+        promotable: true,
+        score: Some(-132),
+        address: Some("10.0.0.7".parse().expect("it is an address")),
+    }
+}
+
+/// A part of what a runner is told of the others.
+fn roster() -> RosterPart {
+    RosterPart { term: Term(133), picture: 134, part: 1, parts: 2, group: web(), nodes: vec![roster_entry()] }
+}
+
 fn web() -> GroupName {
     "web".parse().expect("it is a name")
 }
@@ -208,6 +227,7 @@ fn grouped() -> Vec<(&'static str, Body)> {
     let verdict = Verdict {
         lease: Some(Lease { epoch: Epoch(65_546), remaining: us(8_000_018), since: None }),
         release: Some(Epoch(65_547)),
+        ask: None,
     };
     let address = "192.0.2.9:42004".parse().expect("an address");
     vec![
@@ -230,6 +250,7 @@ fn grouped() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::from([(web(), verdict)]),
+                ask: None,
             }),
         ),
         (
@@ -269,6 +290,16 @@ fn attributed() -> Vec<(&'static str, Body)> {
     let number = WriteNumber { epoch: Epoch(65_552), n: 127 };
     let write = |change| Body::AttributeWrite(AttributeWrite { group: web(), number, change });
     let why = WriteRefusal::NoRoom;
+    let asks = Verdict { ask: Some(136), ..Verdict::default() };
+    let asking = Answer {
+        term: Term(138),
+        report: 139,
+        lease: None,
+        release: None,
+        record: None,
+        others: BTreeMap::new(),
+        ask: None,
+    };
     vec![
         ("heartbeat-attributes", Body::Heartbeat(Heartbeat { record: attributed_record(), ..heartbeat() })),
         (
@@ -280,6 +311,7 @@ fn attributed() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::new(),
+                ask: None,
             }),
         ),
         ("attributes", Body::Attributes(GroupAttributes { group: web(), copy: attributes_copy() })),
@@ -290,6 +322,23 @@ fn attributed() -> Vec<(&'static str, Body)> {
         ("attribute-write", write(attribute("sync", Some("db2")))),
         ("attribute-write-removes", write(attribute("sync", None))),
         ("write-refused", Body::WriteRefused(WriteRefused { number, why })),
+        ("report-picture", Body::Report(Report { picture: Some(131), ..report() })),
+        (
+            "answer-ask",
+            Body::Answer(Answer { ask: Some(135), others: BTreeMap::from([(web(), asks)]), ..asking }),
+        ),
+        (
+            "report-asked",
+            Body::Report(Report { runner: Some(RunnerSummary { asked: Some(137), ..runner() }), ..report() }),
+        ),
+        ("roster", Body::Roster(roster())),
+        (
+            "roster-bare",
+            Body::Roster(RosterPart {
+                nodes: vec![RosterEntry { score: None, address: None, ..roster_entry() }],
+                ..roster()
+            }),
+        ),
     ]
 }
 
@@ -327,6 +376,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         release: Some(Epoch(65_542)),
         record: Some(record()),
         others: BTreeMap::new(),
+        ask: None,
     };
     let bare =
         Report { acknowledged: None, runner: None, address: None, heard: None, unfit: None, ..report() };
@@ -362,6 +412,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
                 release: None,
                 record: None,
                 others: BTreeMap::new(),
+                ask: None,
             }),
         ),
         ("pre-vote", Body::PreVote(PreVote { info: info(), term: Term(38), founding: founding.clone() })),

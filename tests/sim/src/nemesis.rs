@@ -58,6 +58,10 @@ fn war(seed: u64) -> Report {
     if fenced {
         fences::configure(&mut world);
     }
+    if seed % 7 == 3 {
+        let services = world.machines.iter_mut().flat_map(|m| m.services.values_mut());
+        services.for_each(|service| service.scored = true);
+    }
     world.wild_clocks = wild_clocks;
     for machine in 0..total {
         if wild_clocks {

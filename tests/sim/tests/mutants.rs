@@ -14,7 +14,7 @@ use koi_core::io::{Command, Input};
 use koi_core::message::{Body, Message};
 use koi_core::mutant::{Mutant, break_rule};
 use koi_core::types::{Epoch, Hook, ServiceState};
-use koi_sim::scripted::{Cluster, Solo, fails, service};
+use koi_sim::scripted::{Cluster, Solo, fails, scores, service};
 use koi_sim::survey;
 use koi_sim::world::{Lacks, change};
 
@@ -82,6 +82,7 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::OldEpochWrites => a_write_of_the_past_comes_late(),
         Mutant::LowerWriteTaken => a_write_is_overtaken(),
         Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
+        Mutant::OldScoresDecide => a_standby_has_come_further_since_its_last_status(),
         Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
         _ => None,
     }
@@ -284,6 +285,20 @@ fn a_vote_is_on_no_disk() -> Option<String> {
     };
     let voted = cluster.sent().iter().skip(said).any(has_voted);
     voted.then(|| format!("m{voter} has voted, and its vote is on no disk"))
+}
+
+/// R9: what the last statuses scored is not so any more when the master is lost.
+fn a_standby_has_come_further_since_its_last_status() -> Option<String> {
+    let (mut cluster, leader, master) = Cluster::apart(3);
+    let third = 3 - leader - master;
+    cluster.ending(leader, "web", Hook::Status, scores(5));
+    cluster.ending(third, "web", Hook::Status, scores(3));
+    cluster.run(12_000);
+    cluster.ending(third, "web", Hook::Status, scores(9));
+    cluster.lose_power(master);
+    cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master));
+    let next = cluster.master();
+    (next != Some(third)).then(|| format!("m{leader} is promoted, and m{third} is further by then"))
 }
 
 /// R16: operators write without a pause, and the master is lost: another is promoted all the same.

@@ -104,6 +104,7 @@ impl NodeRef<'_> {
             }
             Body::AttributeWrite(write) => epoch(write.number.epoch, Term(TERMS - 1)),
             Body::WriteRefused(refused) => epoch(refused.number.epoch, Term(TERMS - 1)),
+            Body::Roster(part) => self.term(part.term),
             Body::Resign(_) | Body::Farewell(_) | Body::Obituary(_) | Body::Hello(_) | Body::OtherRun(_) => {
                 Ok(())
             }

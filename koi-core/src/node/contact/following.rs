@@ -17,6 +17,7 @@ use crate::node::node_ref::NodeRef;
 use crate::node::services::LeaderAnswer;
 use crate::reason::{DropReason, StepDownReason};
 use crate::record::{GroupRecord, Record, StateOrigin};
+use crate::roster::{RosterEntry, RosterPart};
 use crate::settings::DRIFT_PERCENT;
 use crate::timers::{Timer, Timers};
 use crate::types::{NodeId, Rank, Session, Term, Time, stretched};
@@ -205,6 +206,18 @@ impl FollowingHandler<'_> {
         Some(LeaderAnswer { sent, verdicts: answer.verdicts().collect() })
     }
 
+    /// The leader says who else runs the groups of this node.
+    pub(crate) fn on_roster(&mut self, from: NodeId, session: Session, part: RosterPart) {
+        let leads = match (self.lead, self.following.leader()) {
+            (Some(lead), _) => from == self.ctx.id && part.term == lead.term(),
+            (None, Some(leader)) => (leader.id, leader.session, leader.term) == (from, session, part.term),
+            (None, None) => false,
+        };
+        if leads {
+            self.following.rosters_mut().take(part);
+        }
+    }
+
     /// R10: an elector without state takes the record from the answer to its own report.
     fn join(&mut self, from: NodeId, record: Record, term: Term) {
         let now = self.ctx.now;
@@ -268,6 +281,7 @@ impl NodeRef<'_> {
                 .flatten()
                 .map(|why| clip(&why.to_string(), limits::UNFIT_BYTES)),
             others,
+            picture: runner.then(|| self.following.rosters().picture()),
         }
     }
 
@@ -317,6 +331,12 @@ impl NodeRef<'_> {
             Some(sent) if waits => sent + self.settings.heartbeat / 4,
             Some(_) | None => Time::NEVER,
         }
+    }
+
+    /// Who else runs a group of this node, by the leader's word; none: there is no leader, or it has said nothing yet.
+    pub(crate) fn roster(&self, group: &GroupName) -> Option<Vec<RosterEntry>> {
+        let known = self.following.rosters().of(group).filter(|_| self.connected())?;
+        Some(known.iter().filter(|entry| entry.node != self.id).cloned().collect())
     }
 
     /// The leader that this node follows, if it was heard lately.

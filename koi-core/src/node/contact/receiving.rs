@@ -135,7 +135,8 @@ pub(crate) fn last_word(body: &Body) -> Option<LastWord> {
         | Body::Attributes(_)
         | Body::AttributesWanted(_)
         | Body::AttributeWrite(_)
-        | Body::WriteRefused(_) => None,
+        | Body::WriteRefused(_)
+        | Body::Roster(_) => None,
     }
 }
 
@@ -172,7 +173,8 @@ pub(crate) fn info_of(body: &Body) -> Option<&NodeInfo> {
         | Body::Attributes(_)
         | Body::AttributesWanted(_)
         | Body::AttributeWrite(_)
-        | Body::WriteRefused(_) => None,
+        | Body::WriteRefused(_)
+        | Body::Roster(_) => None,
     }
 }
 

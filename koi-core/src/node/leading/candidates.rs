@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use crate::leader::choice::best_of;
-use crate::leader::placement::Wait;
+use crate::leader::placement::{Choice, Wait};
 use crate::leader::reports::GroupReport;
 use crate::node::group_ref::GroupRef;
 use crate::reason::{CandidateObstacle, WaitReason};
 use crate::record::GroupRecord;
-use crate::types::NodeId;
+use crate::types::{NodeId, Time};
+
+/// Candidates that are asked how they are have so long to answer. A slow status decides with what it said last.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
+/// An answer decides for so long.
+const ANSWER_LASTS: Duration = Duration::from_secs(1);
 
 impl GroupRef<'_> {
     /// A new leader learns how everyone is before it decides anything.
@@ -130,8 +135,43 @@ impl GroupRef<'_> {
         best_of(&contenders, self.policy().map(|policy| policy.score_slack).unwrap_or_default())
     }
 
+    /// Whether scores decide who is next, and the candidates are to be asked for theirs before: the last status may have been long ago.
+    pub(crate) fn asks(&self, record: &GroupRecord) -> Option<Choice> {
+        if !self.scores_decide(record) || mutant!(OldScoresDecide) {
+            return None;
+        }
+        let question = self.placement()?.question();
+        let Some(question) = question.filter(|question| self.now.since(question.at) <= ANSWER_LASTS) else {
+            return Some(Choice::Ask);
+        };
+        let until = question.at + ANSWERED_WITHIN;
+        let silent = |(_, seen): &(NodeId, GroupReport<'_>)| seen.summary.asked < Some(question.number);
+        let (node, _) = self.candidates(record).find(silent).filter(|_| self.now < until)?;
+        let node = self.name_of(node);
+        Some(Choice::Wait(Box::new(Wait::until(WaitReason::AskedHowItIs { node }, until))))
+    }
+
+    /// When the candidates are to be asked, if the mastership is free at `free`: early enough that nobody waits for their answers.
+    pub(crate) fn asks_at(&self, record: &GroupRecord, free: Time) -> Option<Time> {
+        let asked = self.placement()?.question().is_some_and(|q| free.since(q.at) <= ANSWER_LASTS);
+        (!asked && self.scores_decide(record)).then(|| free - ANSWERED_WITHIN)
+    }
+
+    /// The run whose answer to the newest question still counts is told it again with each answer to a report.
+    pub(crate) fn open_question(&self) -> Option<u64> {
+        let question = self.placement()?.question()?;
+        (self.now < question.at + ANSWERED_WITHIN).then_some(question.number)
+    }
+
+    /// Several could be next, and their services say how gladly.
+    fn scores_decide(&self, record: &GroupRecord) -> bool {
+        let wanted = record.target.is_some_and(|target| self.is_candidate(target, record));
+        let several = || self.candidates(record).nth(1).is_some();
+        !wanted && self.candidates(record).any(|(_, seen)| seen.summary.score().is_some()) && several()
+    }
+
     /// Who could be promoted now, where the group may be.
-    fn candidates(&self, record: &GroupRecord) -> impl Iterator<Item = (NodeId, GroupReport<'_>)> {
+    pub(super) fn candidates(&self, record: &GroupRecord) -> impl Iterator<Item = (NodeId, GroupReport<'_>)> {
         self.latest_of_all().filter(|(id, _)| self.is_candidate(*id, record) && self.goes_to(*id))
     }
 

@@ -108,6 +108,8 @@ impl LeadershipHandler<'_> {
         self.durable.keep_promised_lease(lease, may_shorten);
         let Some(lead) = self.lead else { return };
         lead.number_heartbeat(heartbeat, now);
+        self.renew_rosters();
+        let Some(lead) = self.lead else { return };
         // R1: a leader's own heartbeat is its own acknowledgement, in its promise and in what its votes say.
         let until = now + stretched(lease, DRIFT_PERCENT);
         let term = lead.term();
@@ -254,7 +256,7 @@ impl LeadershipHandler<'_> {
             }
         }
         let beginner = report.info.elector && report.info.origin == StateOrigin::Empty && admitted;
-        let number = report.number;
+        let (number, picture) = (report.number, report.picture.filter(|_| newest));
         if newest {
             lead.note_runner(from, session, report, &master_runs, self.ctx.now);
         }
@@ -263,6 +265,9 @@ impl LeadershipHandler<'_> {
             self.initialise(from, session, number);
         }
         self.answer_runner(from, session);
+        if let Some(picture) = picture {
+            self.tell_roster(from, session, picture);
+        }
     }
 
     fn note_report(&mut self, from: NodeId, session: Session, report: &Report) {
@@ -302,7 +307,8 @@ impl LeadershipHandler<'_> {
         let Some(term) = self.lead.as_ref().map(|lead| lead.term()) else { return };
         let mut answer = Answer::empty(term, seen.report);
         for (group, summary) in &seen.summaries {
-            let verdict = self.verdict(group, (to, session), seen.at, summary, basis);
+            let ask = self.node().group(group).open_question();
+            let verdict = Verdict { ask, ..self.verdict(group, (to, session), seen.at, summary, basis) };
             answer.tell(group, verdict);
         }
         if answer.says_something() {
@@ -336,11 +342,12 @@ impl LeadershipHandler<'_> {
                 Verdict {
                     lease: (!remaining.is_zero()).then_some(lease),
                     release: placement.wanted_back().filter(|epoch| *epoch == entry.epoch),
+                    ask: None,
                 }
             }
             Some(_) => Verdict::default(),
             // It holds an epoch that the record does not name: it is asked to release that one, and none that may be given later (R6).
-            None => Verdict { lease: None, release: summary.holds },
+            None => Verdict { release: summary.holds, ..Verdict::default() },
         }
     }
 }

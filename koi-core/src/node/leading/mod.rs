@@ -10,6 +10,7 @@ mod leader;
 mod placement;
 mod places;
 mod preferences;
+mod rosters;
 
 pub(crate) use leader::propose;
 pub(crate) use places::PlacementDispute;

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::message::{GROUPS_RULE, RunnerSummary};
 use crate::node::group_ref::GroupRef;
 use crate::node::handlers::LeadershipHandler;
+use crate::node::leading::candidates::ANSWERED_WITHIN;
 use crate::node::node_ref::NodeRef;
 use crate::reason::{DropReason, WaitReason};
 use crate::record::{GroupRecord, MasterEntry, PastMastership, Record};
@@ -93,13 +94,35 @@ impl LeadershipHandler<'_> {
                 }
             }
             MasterDecision::Free => next.end_mastership(),
-            MasterDecision::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
+            MasterDecision::Wait(blocked) => {
+                let Some(free) = blocked.until else { return };
+                *wake = (*wake).min(free);
+                // R6's wait ends by itself: the scores of then are asked for during it.
+                match self.node().group(group).asks_at(next, free) {
+                    Some(at) if at <= self.ctx.now => self.ask_candidates(group, next, wake),
+                    Some(at) => *wake = (*wake).min(at),
+                    None => {}
+                }
+            }
         }
+    }
+
+    fn ask_candidates(&mut self, group: &GroupName, record: &GroupRecord, wake: &mut Time) {
+        let now = self.ctx.now;
+        let Some(lead) = self.lead else { return };
+        let term = lead.term();
+        lead.placement_mut(group).ask(term, now);
+        let node = self.node();
+        let node = node.group(group);
+        let candidates: Vec<_> = node.candidates(record).map(|(id, seen)| (id, seen.session)).collect();
+        candidates.into_iter().for_each(|(id, session)| self.answer_runner(id, session));
+        *wake = (*wake).min(now + ANSWERED_WITHIN);
     }
 
     fn begin_mastership(&mut self, group: &GroupName, next: &mut Record, wake: &mut Time) {
         match self.node().group(group).choose(next.group(group)) {
             Choice::Wait(blocked) => *wake = (*wake).min(blocked.until.unwrap_or(Time::NEVER)),
+            Choice::Ask => self.ask_candidates(group, next.group(group), wake),
             Choice::Name(node) => {
                 let all = self.node();
                 let name = all.name_of(node);
@@ -321,14 +344,16 @@ impl GroupRef<'_> {
             return wait(blocked);
         }
         let moving = self.placement().and_then(|placement| placement.moves().moving_to());
+        let moving = moving.filter(|node| self.may_move_to(*node));
         let wanted = [record.target, moving].into_iter().flatten();
         let best = wanted.into_iter().find(|node| self.is_candidate(*node, record) && self.goes_to(*node));
+        let by_score = best.is_none();
         let Some(best) = best.or_else(|| self.best_candidate(record, None)) else {
             return wait(self.resting(record).unwrap_or_else(|| self.no_candidate().into()));
         };
         if let Some(blocked) = self.still_up(best) {
             return wait(blocked.into());
         }
-        Choice::Name(best)
+        self.asks(record).filter(|_| by_score).unwrap_or(Choice::Name(best))
     }
 }

@@ -61,7 +61,16 @@ impl GroupRef<'_> {
         let Some(placement) = self.placement() else { return false };
         let told = record.master.as_ref().is_some_and(|m| placement.wanted_back() == Some(m.epoch));
         told || record.master.is_none()
-            || self.is_candidate(node, record) && record.target.is_none() && !record.manual
+            || self.is_candidate(node, record)
+                && record.target.is_none()
+                && !record.manual
+                // Another may have come there while those were demoted that go down before.
+                && self.may_move_to(node)
+    }
+
+    /// A move breaks no `apart_from`, also not one that has come true since it was begun.
+    pub(super) fn may_move_to(&self, node: NodeId) -> bool {
+        !self.would_break_apart(node) || mutant!(FailbackBreaksApart)
     }
 
     /// The node to which the master moves now because it is preferred. `wake`: when that may be so by time alone.
@@ -83,8 +92,7 @@ impl GroupRef<'_> {
         };
         let fit = |id: NodeId, seen: &GroupReport<'_>| {
             let calm = self.is_calm(id, seen) && self.rests_until(id, seen) <= self.now;
-            let apart = !self.would_break_apart(id);
-            [calm || mutant!(FailbackToFailed), apart || mutant!(FailbackBreaksApart)] == [true, true]
+            (calm || mutant!(FailbackToFailed)) && self.may_move_to(id)
         };
         let mut contenders = Vec::new();
         for (id, seen) in self.latest_of_all().filter(|(id, _)| *id != entry.node && better(*id)) {

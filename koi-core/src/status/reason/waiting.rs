@@ -76,6 +76,11 @@ pub enum WaitReason {
         /// The runner.
         node: String,
     },
+    /// A candidate was asked how its services are now: its score may decide.
+    AskedHowItIs {
+        /// The candidate.
+        node: String,
+    },
     /// The cluster starts, and the number of its electors is not configured.
     StartElectorsUnknown,
     /// The cluster starts, and some electors are missing.

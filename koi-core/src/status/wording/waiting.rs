@@ -46,6 +46,9 @@ impl fmt::Display for WaitReason {
             WaitReason::NoReportYet { node } => {
                 write!(f, "the new leader has not heard yet how {node} is")
             }
+            WaitReason::AskedHowItIs { node } => {
+                write!(f, "{node} is asked how it is now, for scores decide who is next")
+            }
             WaitReason::StartElectorsUnknown => {
                 f.write_str("the cluster is starting; how many electors it has is not configured")
             }
@@ -106,6 +109,7 @@ impl WaitReason {
             | WaitReason::RestartedUnclean { node }
             | WaitReason::RestartedTakesDown { node }
             | WaitReason::NoReportYet { node }
+            | WaitReason::AskedHowItIs { node }
             | WaitReason::PromotedUnbidden { node, .. }
             | WaitReason::StillPromoted { node, .. }
             | WaitReason::NowhereElse { node, .. }
@@ -153,6 +157,7 @@ impl WaitReason {
             | WaitReason::TargetNotPromotable { .. }
             | WaitReason::DemotedByHand
             | WaitReason::NoReportYet { .. }
+            | WaitReason::AskedHowItIs { .. }
             | WaitReason::StartElectorsUnknown
             | WaitReason::StartElectorsMissing { .. }
             | WaitReason::StartRunnerNotReady { .. }
@@ -209,6 +214,7 @@ impl WaitReason {
             | WaitReason::Election
             | WaitReason::RestartedTakesDown { .. }
             | WaitReason::NoReportYet { .. }
+            | WaitReason::AskedHowItIs { .. }
             | WaitReason::StillPromoted { .. } => "",
         };
         hint.to_owned()

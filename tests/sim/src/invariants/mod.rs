@@ -24,6 +24,7 @@ mod places;
 mod promises;
 mod promoted_epochs;
 mod restarts;
+mod rosters;
 mod terms;
 mod tolerance;
 mod turns;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use koi_core::group::GroupName;
-use koi_core::io::{HookEnd, HookRun, Observed};
+use koi_core::io::{HookEnd, HookRun, Observed, StatusReport};
 use koi_core::types::{Epoch, Hook, HookSet};
 
 /// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
@@ -60,6 +60,8 @@ pub struct Real {
     pub endings: BTreeMap<Hook, HookEnd>,
     /// Hooks that end when a story says so.
     pub slow: HookSet,
+    /// Its status says how gladly it is promoted, each time otherwise.
+    pub scored: bool,
     /// It was demoted since it was promoted last.
     demoted: bool,
 }
@@ -98,7 +100,10 @@ impl Real {
         match hook {
             Hook::Start | Hook::Status | Hook::Promote if self.broken => failed("broken"),
             Hook::Demote | Hook::Stop if self.stuck => failed("stuck"),
-            Hook::Status => HookEnd::Status(self.observed(dice).into()),
+            Hook::Status => {
+                let score = self.scored.then_some((dice >> 32) as i64 % 7 - 3);
+                HookEnd::Status(StatusReport { score, ..self.observed(dice).into() })
+            }
             _ => HookEnd::Done,
         }
     }

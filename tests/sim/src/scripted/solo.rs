@@ -193,6 +193,7 @@ impl Solo {
             release: self.wants_back,
             record: None,
             others: BTreeMap::new(),
+            ask: None,
         };
         let to = Recipient { node: core.id(), session: core.session() };
         self.leader_says(Some(to), Body::Answer(answer));

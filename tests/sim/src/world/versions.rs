@@ -71,9 +71,12 @@ impl Lacks {
             }
             Body::PreVoteAnswer(answer) => answer.record.as_mut(),
             Body::Vote(vote) => Some(&mut vote.record),
-            Body::Report(report) if self == Lacks::Groups => {
-                report.others.clear();
-                report.runner.iter_mut().for_each(|main| main.placement = GroupPlacement::default());
+            Body::Report(report) => {
+                report.picture = None;
+                if self == Lacks::Groups {
+                    report.others.clear();
+                    report.runner.iter_mut().for_each(|main| main.placement = GroupPlacement::default());
+                }
                 None
             }
             Body::Farewell(farewell) if self == Lacks::Groups => {
@@ -87,9 +90,9 @@ impl Lacks {
             Body::Attributes(_)
             | Body::AttributesWanted(_)
             | Body::AttributeWrite(_)
-            | Body::WriteRefused(_) => return None,
-            Body::Report(_)
-            | Body::Farewell(_)
+            | Body::WriteRefused(_)
+            | Body::Roster(_) => return None,
+            Body::Farewell(_)
             | Body::Obituary(_)
             | Body::Hello(_)
             | Body::PreVote(_)

@@ -79,7 +79,8 @@ pub(crate) struct CallRequest {
 impl CallRequest {
     pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
         let deadline_ms = millis(context.time_left().min(left));
-        let Circumstances { reason, promoted_epoch, previous, group, left: _ } = context.circumstances;
+        let Circumstances { reason, promoted_epoch, previous, group, left: _, peers: _ } =
+            context.circumstances;
         CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
