@@ -160,3 +160,39 @@ fn the_api_refuses_what_it_does_not_understand_without_repeating_it() {
     }
     node.koi(&["attr", "list", "--group", "nowhere"]).refuses(1, &["no group nowhere"]);
 }
+
+/// The other nodes, with their states, as the last status of a node's service was told.
+fn peers(node: &Node) -> Option<Vec<(String, String)>> {
+    let told = fs::read_to_string(node.services.join("10-db/peers.json")).ok()?;
+    let told: Vec<serde_json::Value> = serde_json::from_str(&told).ok()?;
+    let word = |peer: &serde_json::Value, key: &str| peer[key].as_str().map(str::to_owned);
+    told.iter().map(|peer| Some((word(peer, "name")?, word(peer, "state")?))).collect()
+}
+
+#[test]
+fn scripts_are_told_who_else_there_is_and_how() {
+    let file = "$KOI_SERVICE_HOME/peers";
+    let status = format!("printf %s \"$KOI_PEERS\" > \"{file}.new\" && mv \"{file}.new\" \"{file}.json\"");
+    let cluster = builder(Service::recorded().hook("status", &status)).start();
+    let master = cluster.wait_healthy();
+    let others: Vec<String> = cluster.others(&master).map(|node| node.name.clone()).collect();
+    let known = |node: &Node, peer: &str| {
+        let all = peers(node).unwrap_or_default();
+        all.into_iter().find(|(name, _)| name == peer).map(|(_, state)| state)
+    };
+    let [first, second] = &others[..] else { panic!("there are three") };
+    for (told, peer, state) in
+        [(&master, first, "Standby"), (first, &master, "Master"), (second, first, "Standby")]
+    {
+        cluster.wait_for(&format!("{told} is told of {peer}"), |c| {
+            peers(c.node(told)).is_some_and(|all| all.len() == 2)
+                && known(c.node(told), peer).as_deref() == Some(state)
+        });
+    }
+    cluster.node(first).kill();
+    cluster.wait_for("the master is told that one is gone", |c| {
+        known(c.node(&master), first).as_deref() == Some("Disconnected")
+    });
+    cluster.node(first).start();
+    cluster.wait_for("and that it is back", |c| known(c.node(&master), first).as_deref() == Some("Standby"));
+}
