@@ -74,14 +74,55 @@ pub struct Circumstances {
 pub struct Peer {
     /// Its name.
     pub name: String,
-    /// How it is: `Failed Disconnected Stopped Live Standby Master`. `Disconnected`: it is not heard, or its koid has ended.
-    pub state: String,
+    /// How it is.
+    pub state: PeerState,
     /// It could be made master now.
     pub promotable: bool,
     /// Its preference among those that could; none: its services have said nothing.
     pub score: Option<i64>,
     /// Where it is reached, an IP without a port; none: unknown.
     pub address: Option<String>,
+}
+
+/// How another node is, as far as the group goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeerState {
+    /// Something of it has failed, and it is down.
+    Failed,
+    /// It is not heard, or its koid has ended.
+    Disconnected,
+    /// It is not to run there.
+    Stopped,
+    /// It runs, or is being started, and cannot be promoted yet.
+    Live,
+    /// It runs, and can be promoted.
+    Standby,
+    /// It is the master.
+    Master,
+}
+
+impl PeerState {
+    /// Every state.
+    pub const ALL: [PeerState; 6] = [
+        PeerState::Failed,
+        PeerState::Disconnected,
+        PeerState::Stopped,
+        PeerState::Live,
+        PeerState::Standby,
+        PeerState::Master,
+    ];
+
+    /// The word that the API has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PeerState::Failed => "Failed",
+            PeerState::Disconnected => "Disconnected",
+            PeerState::Stopped => "Stopped",
+            PeerState::Live => "Live",
+            PeerState::Standby => "Standby",
+            PeerState::Master => "Master",
+        }
+    }
 }
 
 /// Why [`Hook::Failed`] is called.

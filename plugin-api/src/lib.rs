@@ -26,7 +26,7 @@ pub use attributes::{AttributesAsked, AttributesError, AttributesRead, CallAttri
 pub use call::{Abort, AbortSignal, Aborter, Call, CallLog, GroupReport, Incident, NewestEpoch, abort_pair};
 #[cfg(feature = "host")]
 pub use handler::{Called, Handler};
-pub use hook::{Circumstances, Context, Failure, HookError, LogLevel, Outcome, Peer};
+pub use hook::{Circumstances, Context, Failure, HookError, LogLevel, Outcome, Peer, PeerState};
 pub use koi_hook::{ATTRIBUTE_KEY_BYTES, ATTRIBUTE_VALUE_BYTES, ATTRIBUTES, is_attribute_key};
 pub use koi_hook::{DownReason, Hook, HookSet, NamedProcess, Observed, StatusReport, TargetRole as Role};
 #[cfg(feature = "host")]

@@ -70,8 +70,13 @@ fn facts() -> Vec<Fact> {
             previous_master,
             reason,
             group,
+            peers,
+            peers_count,
+            peer_size,
+            reserved_peers,
         ]
     );
+    table!(facts, RawPeer, "koi_peer", [name, state, address, score, scored, promotable]);
     table!(
         facts,
         Plugin,

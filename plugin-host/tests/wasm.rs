@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use guests::Guest;
 use guests::node::{Ask, Node};
 use koi_plugin_api::{
-    Abort, Circumstances, DownReason, Failure, Hook, HookError, NewestEpoch, Observed, Outcome, abort_pair,
+    Abort, Circumstances, DownReason, Failure, Hook, HookError, NewestEpoch, Observed, Outcome, Peer,
+    PeerState, abort_pair,
 };
 
 const SPIN: &str = "(loop $again (br $again)) unreachable";
@@ -97,10 +98,17 @@ async fn a_score_has_64_bits() {
 
 #[tokio::test]
 async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
-    let demote = "(if (i64.gt_u (i64.load offset=96 (local.get $ctx)) (i64.const 900)) (then unreachable))
+    let demote = "(local $n i32) (if (i64.gt_u (i64.load offset=96 (local.get $ctx)) (i64.const 900)) (then unreachable))
         (if (i64.ne (i64.load offset=104 (local.get $ctx)) (i64.const 7)) (then unreachable))
         (if (i32.ne (i32.load8_u offset=112 (local.get $ctx)) (i32.const 1)) (then unreachable))
         (call $log (i32.const 2) (i32.load offset=140 (local.get $ctx)) (i32.load offset=144 (local.get $ctx)))
+        (if (i32.ne (i32.load8_u offset=148 (local.get $ctx)) (i32.const 1)) (then unreachable))
+        (if (i32.ne (i32.load offset=156 (local.get $ctx)) (i32.const 2)) (then unreachable))
+        (local.set $n (i32.add (i32.load offset=152 (local.get $ctx)) (i32.const 48)))
+        (call $log (i32.const 2) (i32.load (local.get $n)) (i32.load offset=4 (local.get $n)))
+        (if (i32.ne (i32.load8_u offset=8 (local.get $n)) (i32.const 4)) (then unreachable))
+        (if (i64.ne (i64.load offset=24 (local.get $n)) (i64.const -7)) (then unreachable))
+        (if (i32.load8_u offset=32 (local.get $n)) (then unreachable))
         (call $log (i32.const 2) (i32.load offset=120 (local.get $ctx)) (i32.load offset=124 (local.get $ctx)))
         (if (i64.ne (i64.load offset=128 (local.get $ctx)) (i64.const 6)) (then unreachable))
         (if (i32.ne (i32.load8_u offset=136 (local.get $ctx)) (i32.const 1)) (then unreachable))
@@ -109,7 +117,7 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
     // Of what nobody knows there is nothing; what `failed` is given stands behind it all.
     let wreck = "(if (i32.load8_u offset=112 (local.get $ctx)) (then unreachable))
         (if (i32.load8_u offset=136 (local.get $ctx)) (then unreachable))
-        (call $error (i32.const 0) (i32.load offset=156 (local.get $ctx)) (i32.load offset=160 (local.get $ctx)))";
+        (call $error (i32.const 0) (i32.load offset=164 (local.get $ctx)) (i32.load offset=168 (local.get $ctx)))";
     let start = "(call $log (i32.const 2) (i32.load offset=140 (local.get $ctx)) (i32.load offset=144 (local.get $ctx))) (call $done)";
     let guest = Guest::new("told")
         .hook("demote", demote)
@@ -126,12 +134,27 @@ async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
             promoted_epoch: 7,
             previous: Some(("c".into(), 6)),
             group: Some("backup".into()),
-            peers: None,
+            peers: Some(vec![
+                Peer {
+                    name: "c".into(),
+                    state: PeerState::Disconnected,
+                    promotable: false,
+                    score: None,
+                    address: Some("10.0.0.3".into()),
+                },
+                Peer {
+                    name: "d".into(),
+                    state: PeerState::Standby,
+                    promotable: true,
+                    score: Some(-7),
+                    address: None,
+                },
+            ]),
         };
     });
     assert_eq!(told.hook(Hook::Demote).await, Ok(Outcome::Done));
     assert_eq!(ask.hook(Hook::Start).await, Ok(Outcome::Done));
-    assert_eq!(ask.log.lines(), ["Info backup", "Info c", "Info main"]);
+    assert_eq!(ask.log.lines(), ["Info backup", "Info d", "Info c", "Info main"]);
     let cause = Failure { hook: Hook::Start, message: "no space left".into(), timed_out: false };
     assert_eq!(ask.with_cause(cause).hook(Hook::Failed).await, failed("no space left"));
 }

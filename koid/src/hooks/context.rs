@@ -2,8 +2,9 @@
 
 use koi_core::io::{Cause, HookRun};
 use koi_core::roster::RosterEntry;
+use koi_core::types::NodeState;
 use koi_plugin_api as plugin;
-use koi_plugin_api::{Circumstances, Context, Peer};
+use koi_plugin_api::{Circumstances, Context, Peer, PeerState};
 
 use super::handlers::Runnable;
 use super::identity::NodeIdentity;
@@ -47,5 +48,17 @@ pub(super) fn context(hook: HookRun, runnable: &Runnable, identity: &NodeIdentit
 fn peer(entry: RosterEntry) -> Peer {
     let RosterEntry { node: _, name, state, promotable, score, address } = entry;
     let address = address.map(|ip| ip.to_string());
-    Peer { name, state: state.as_str().to_owned(), promotable, score, address }
+    Peer { name, state: state_of(state), promotable, score, address }
+}
+
+fn state_of(state: NodeState) -> PeerState {
+    match state {
+        NodeState::Failed => PeerState::Failed,
+        // An elector that runs nothing is nobody's peer.
+        NodeState::Disconnected | NodeState::Elector => PeerState::Disconnected,
+        NodeState::Stopped => PeerState::Stopped,
+        NodeState::Live => PeerState::Live,
+        NodeState::Standby => PeerState::Standby,
+        NodeState::Master => PeerState::Master,
+    }
 }

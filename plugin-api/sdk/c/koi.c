@@ -4,13 +4,15 @@
 #include <stdlib.h>
 
 /* The canonical layout of a record is that of a C struct on wasm32. */
-_Static_assert(sizeof(koi_context) == 152, "context");
+_Static_assert(sizeof(koi_context) == 160, "context");
 _Static_assert(offsetof(koi_context, role) == 28 && offsetof(koi_context, epoch) == 32, "context");
 _Static_assert(offsetof(koi_context, master) == 44 && offsetof(koi_context, timeout_ms) == 64, "context");
 _Static_assert(offsetof(koi_context, workdir) == 76 && offsetof(koi_context, config) == 84, "context");
 _Static_assert(offsetof(koi_context, deadline_ms) == 96 && offsetof(koi_context, promoted_epoch) == 104, "context");
 _Static_assert(offsetof(koi_context, previous) == 120 && offsetof(koi_context, reason) == 137, "context");
-_Static_assert(offsetof(koi_context, group) == 140, "context");
+_Static_assert(offsetof(koi_context, group) == 140 && offsetof(koi_context, peers) == 152, "context");
+_Static_assert(sizeof(koi_peer) == 48 && offsetof(koi_peer, promotable) == 9, "peer");
+_Static_assert(offsetof(koi_peer, score) == 16 && offsetof(koi_peer, address) == 36, "peer");
 _Static_assert(sizeof(koi_failure) == 16 && sizeof(koi_result) == 16, "failure, result");
 _Static_assert(sizeof(koi_report) == 48 && offsetof(koi_status, report) == 8, "report, status");
 _Static_assert(offsetof(koi_report, has_score) == 16 && offsetof(koi_report, score) == 24, "report");

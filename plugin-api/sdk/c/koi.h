@@ -25,6 +25,28 @@ typedef struct { const koi_text *at; size_t count; } koi_texts;
 
 typedef enum { KOI_ROLE_NONE, KOI_ROLE_STANDBY, KOI_ROLE_PROMOTED } koi_role;
 
+/* How another node is, as far as the group goes. */
+typedef enum {
+    KOI_PEER_FAILED,       /* something of it has failed, and it is down */
+    KOI_PEER_DISCONNECTED, /* it is not heard, or its koid has ended */
+    KOI_PEER_STOPPED,      /* it is not to run there */
+    KOI_PEER_LIVE,         /* it runs, or is being started, and cannot be promoted yet */
+    KOI_PEER_STANDBY,      /* it runs, and can be promoted */
+    KOI_PEER_MASTER        /* it is the master */
+} koi_peer_state;
+
+/* Another node that runs the group, as the leader has seen it. */
+typedef struct {
+    koi_text name;          /* the node's name */
+    uint8_t state;          /* koi_peer_state */
+    bool promotable;        /* it could be made master now */
+    struct { bool has; int64_t value; } score; /* `has`: its services have said one */
+    bool has_address;       /* it is known where it is reached: */
+    koi_text address;       /* an IP, without a port */
+} koi_peer;
+
+typedef struct { const koi_peer *at; size_t count; } koi_peers;
+
 /* Everything koi knows about one call. */
 typedef struct {
     koi_text service;       /* the service's name */
@@ -46,6 +68,8 @@ typedef struct {
     bool has_reason;        /* the service goes down, and there is a word for why: */
     uint8_t reason;         /* koi_reason */
     koi_text group;         /* the group that the service is promoted with; "main" where there are no others */
+    bool has_peers;         /* there is a leader, and it has said who else runs the group: */
+    koi_peers peers;
 } koi_context;
 
 /* Why a service goes down. */

@@ -114,12 +114,32 @@ func (m memory) context() Context {
 		ctx.Reason = &reason
 	}
 	ctx.Group = m.text(140)
+	if ctx.PeersKnown = m.u8(148) == 1; ctx.PeersKnown {
+		ctx.Peers = m.peers(152)
+	}
 	return ctx
+}
+
+func (m memory) peers(offset uint32) []Peer {
+	peers := make([]Peer, m.u32(offset+4))
+	for i := range peers {
+		element := m.follow(offset).at(uint32(i) * 48)
+		peers[i] = Peer{Name: element.text(0), State: PeerState(element.u8(8)), Promotable: element.u8(9) != 0}
+		if element.u8(16) == 1 {
+			score := int64(element.u64(24))
+			peers[i].Score = &score
+		}
+		if element.u8(32) == 1 {
+			address := element.text(36)
+			peers[i].Address = &address
+		}
+	}
+	return peers
 }
 
 // The failure behind the context, when both come together.
 func (m memory) failure() Failure {
-	return Failure{Hook: Hook(m.u8(152)), Message: m.text(156), TimedOut: m.u8(164) != 0}
+	return Failure{Hook: Hook(m.u8(160)), Message: m.text(164), TimedOut: m.u8(172) != 0}
 }
 
 // result is what a hook returns: byte 0 tells success (0) from an error (1), which follows at 4.

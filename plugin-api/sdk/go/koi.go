@@ -122,7 +122,31 @@ type Context struct {
 	Previous      *Mastership // who was master before; nil: nobody, or it is unknown
 	Reason        *Reason     // why the service goes down; nil: it does not, or there is no word for it
 	Group         string      // the group that the service is promoted with; "main" where there are no others
+	Peers         []Peer      // the other nodes that run the group
+	PeersKnown    bool        // false: there is no leader, or it has said nothing of them yet
 }
+
+// Peer is another node that runs the group, as the leader has seen it.
+type Peer struct {
+	Name       string
+	State      PeerState
+	Promotable bool    // it could be made master now
+	Score      *int64  // nil: its services have said none
+	Address    *string // where it is reached, an IP without a port; nil: unknown
+}
+
+// PeerState is how another node is, as far as the group goes.
+type PeerState uint8
+
+// The states.
+const (
+	PeerFailed       PeerState = iota // something of it has failed, and it is down
+	PeerDisconnected                  // it is not heard, or its koid has ended
+	PeerStopped                       // it is not to run there
+	PeerLive                          // it runs, or is being started, and cannot be promoted yet
+	PeerStandby                       // it runs, and can be promoted
+	PeerMaster                        // it is the master
+)
 
 // Mastership is one that is over.
 type Mastership struct {

@@ -184,6 +184,23 @@ pub struct RawContext {
     pub previous_master: Text,
     pub reason: Text,
     pub group: Text,
+    /// Null: nothing is known of them.
+    pub peers: *const RawPeer,
+    pub peers_count: usize,
+    /// From one of them to the next.
+    pub peer_size: u32,
+    pub reserved_peers: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RawPeer {
+    pub name: Text,
+    pub state: Text,
+    pub address: Text,
+    pub score: i64,
+    pub scored: u32,
+    pub promotable: u32,
 }
 
 pub type CreateFn =

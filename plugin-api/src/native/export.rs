@@ -12,7 +12,7 @@ use koi_hook::{DownReason, Hook, Observed, StatusReport, TargetRole};
 
 use super::abi::{self, Text};
 use super::handler::{Error, Host, Key, NativeHandler, Setup};
-use crate::hook::{Circumstances, Context, Failure};
+use crate::hook::{Circumstances, Context, Failure, Peer, PeerState};
 
 /// Exports a type that implements [`NativeHandler`](crate::native::NativeHandler) as the plugin of this library. Once per library.
 #[macro_export]
@@ -276,11 +276,44 @@ unsafe fn context_of(context: &abi::RawContext) -> Context {
                 promoted_epoch: context.promoted_epoch,
                 group: context.group.string().filter(|group| group != MAIN_GROUP),
                 previous: context.previous_master.string().map(|name| (name, context.previous_epoch)),
-                peers: None,
+                peers: peers(context),
             },
             access: None,
         }
     }
+}
+
+/// The other nodes, each as far as this koi tells of it; none: nothing is known of them.
+///
+/// # Safety
+/// As many of them as the context says are there, each `peer_size` bytes after the one before, with their texts.
+unsafe fn peers(context: &abi::RawContext) -> Option<Vec<Peer>> {
+    if context.peers.is_null() {
+        return None;
+    }
+    let step = context.peer_size as usize;
+    let state = |word: Option<String>| {
+        let known = PeerState::ALL.into_iter().find(|state| word.as_deref() == Some(state.as_str()));
+        known.unwrap_or(PeerState::Disconnected)
+    };
+    let one = |place: usize| {
+        let mut whole = MaybeUninit::<abi::RawPeer>::zeroed();
+        // SAFETY: the caller vouches for it; no more than both have is copied, and zeroes are a peer without texts.
+        unsafe {
+            let from = context.peers.cast::<u8>().add(place * step);
+            let bytes = step.min(size_of::<abi::RawPeer>());
+            ptr::copy_nonoverlapping(from, whole.as_mut_ptr().cast::<u8>(), bytes);
+            let peer = whole.assume_init();
+            Peer {
+                name: peer.name.string().unwrap_or_default(),
+                state: state(peer.state.string()),
+                promotable: peer.promotable != 0,
+                score: (peer.scored != 0).then_some(peer.score),
+                address: peer.address.string(),
+            }
+        }
+    };
+    Some((0..context.peers_count).map(one).collect())
 }
 
 /// # Safety
@@ -337,6 +370,10 @@ mod tests {
             previous_master: Text::of("b"),
             reason: Text { data: reason.as_ptr(), len: reason.len() },
             group: Text::of("db"),
+            peers: ptr::null(),
+            peers_count: 0,
+            peer_size: size_of::<abi::RawPeer>() as u32,
+            reserved_peers: 0,
         }
     }
 
@@ -362,6 +399,42 @@ mod tests {
                 peers: None
             }
         );
+    }
+
+    #[test]
+    fn the_other_nodes_come_along_each_as_far_as_it_is_told_of() {
+        #[repr(C)]
+        struct Later {
+            known: abi::RawPeer,
+            more: u64,
+        }
+        let peer = |name: &'static str, scored| Later {
+            known: abi::RawPeer {
+                name: Text::of(name),
+                state: Text::of("Standby"),
+                address: Text::NONE,
+                score: -7,
+                scored,
+                promotable: 1,
+            },
+            more: u64::MAX,
+        };
+        let all = [peer("b", 1), peer("c", 0)];
+        let told = told(&abi::RawContext {
+            peers: all.as_ptr().cast(),
+            peers_count: 2,
+            peer_size: size_of::<Later>() as u32,
+            ..context(b"")
+        });
+        let expected = |name: &str, score| Peer {
+            name: name.to_owned(),
+            state: PeerState::Standby,
+            promotable: true,
+            score,
+            address: None,
+        };
+        assert_eq!(told.circumstances.peers, Some(vec![expected("b", Some(-7)), expected("c", None)]));
+        assert_eq!(all[0].more, u64::MAX);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Drop for Killed {
 fn orders(home: &str, hook: u32) -> String {
     let call = format!(
         r#"{{"hook":{hook},"attempt":1,"call_id":1,"epoch":0,"timeout_ms":900000,"role":0,"service":"s","node":"n","node_id":"","cluster":"",
-        "node_state":"","master":null,"home":"{home}","workdir":"/","config":[["start","hang"]],"failure":null,"deadline_ms":900000,"promoted_epoch":0,"previous":null,"reason":null,"group":"main"}}"#
+        "node_state":"","master":null,"home":"{home}","workdir":"/","config":[["start","hang"]],"failure":null,"deadline_ms":900000,"promoted_epoch":0,"previous":null,"reason":null,"group":"main","peers":null}}"#
     );
     let create = format!(r#"{{"service":"s","home":"{home}","config":[],"timeout_ms":900000}}"#);
     format!("{{\"Create\":{create}}}\n{{\"Call\":{}}}\n", call.replace('\n', ""))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use koi_plugin_api::{Abort, Circumstances, DownReason, Hook, HookError, LogLevel, Outcome};
+use koi_plugin_api::{Abort, Circumstances, DownReason, Hook, HookError, LogLevel, Outcome, Peer, PeerState};
 use koi_testkit::lives;
 
 use crate::support::{PATIENCE, misbehaving, timed_out, until};
@@ -50,12 +50,18 @@ async fn why_it_is_called_and_what_went_before_comes_along() {
         promoted_epoch: 7,
         previous: Some(("c".into(), 6)),
         group: Some("db".into()),
-        peers: None,
+        peers: Some(vec![Peer {
+            name: "e".into(),
+            state: PeerState::Live,
+            promotable: false,
+            score: Some(-7),
+            address: None,
+        }]),
     };
     let log = demote.log.clone();
     assert_eq!(demote.run().await, Ok(Outcome::Done));
     let told = log.at(LogLevel::Info);
-    assert!(told.contains(&"lease-lost 1 7 c 6 db".to_owned()), "{told:?}");
+    assert!(told.contains(&"lease-lost 1 7 c 6 db; 1: e Live - -7 1 0".to_owned()), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

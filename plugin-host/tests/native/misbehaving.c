@@ -174,12 +174,15 @@ static int32_t obey(const koi_host *host)
 static int32_t tell(const koi_host *host, const koi_context *context)
 {
     char line[512];
+    const koi_peer *peer = koi_peer_at(context, 0);
 
-    if (!KOI_COVERS(context, koi_context, group))
+    if (!peer || koi_peer_at(context, context->peers_count))
         return KOI_RETRY;
-    snprintf(line, sizeof(line), "%s %d %llu %s %llu %s", context->reason.data, context->deadline_ms < context->timeout_ms,
-             (unsigned long long)context->promoted_epoch, context->previous_master.data,
-             (unsigned long long)context->previous_epoch, context->group.data);
+    snprintf(line, sizeof(line), "%s %d %llu %s %llu %s; %u: %s %s %s %lld %u %u", context->reason.data,
+             context->deadline_ms < context->timeout_ms, (unsigned long long)context->promoted_epoch,
+             context->previous_master.data, (unsigned long long)context->previous_epoch, context->group.data,
+             (unsigned)context->peers_count, peer->name.data, peer->state.data, peer->address.data ? peer->address.data : "-",
+             (long long)peer->score, (unsigned)peer->scored, (unsigned)peer->promotable);
     koi_log(host, KOI_LOG_INFO, line);
     return KOI_DONE;
 }

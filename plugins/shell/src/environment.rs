@@ -59,7 +59,7 @@ fn json_of(peers: &[Peer]) -> String {
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     let json = |peer: &&Peer| {
         let Peer { name, state, promotable, score, address } = peer;
-        json!({ "name": name, "state": state, "promotable": promotable, "score": score, "address": address })
+        json!({ "name": name, "state": state.as_str(), "promotable": promotable, "score": score, "address": address })
     };
     serde_json::Value::Array(peers.iter().map(json).collect()).to_string()
 }
@@ -81,7 +81,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use koi_plugin_api::{CallToken, Failure};
+    use koi_plugin_api::{CallToken, Failure, PeerState};
 
     use super::*;
 
@@ -144,7 +144,7 @@ mod tests {
     fn the_other_nodes_are_json_by_name() {
         let peer = |name: &str| Peer {
             name: name.to_owned(),
-            state: "Standby".to_owned(),
+            state: PeerState::Standby,
             promotable: true,
             score: None,
             address: Some("10.0.0.3".to_owned()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Service, cannot_run, failed};
 use koi_plugin_api::{
     Circumstances, DownReason, Failure, Handler, Hook, HookError, HookSet, LogLevel, NamedProcess, Observed,
-    Outcome, Peer, Role,
+    Outcome, Peer, PeerState, Role,
 };
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         group: Some("web".into()),
         peers: Some(vec![Peer {
             name: "b".into(),
-            state: "Master".into(),
+            state: PeerState::Master,
             promotable: true,
             score: Some(7),
             address: Some("10.0.0.2".into()),

@@ -138,6 +138,7 @@ mod tests {
             previous: None,
             reason: None,
             group: "main".into(),
+            peers: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What koid and a helper say to each other: a line of JSON each, over a socket.
 
 use koi_plugin_api::native::abi;
-use koi_plugin_api::{Circumstances, ConfigKey, Context, Hook, HookSet, Metadata, Role};
+use koi_plugin_api::{Circumstances, ConfigKey, Context, Hook, HookSet, Metadata, Peer, Role};
 use serde::{Deserialize, Serialize};
 
 use std::path::Path;
@@ -74,13 +74,30 @@ pub(crate) struct CallRequest {
     pub(crate) previous: Option<(String, u64)>,
     pub(crate) reason: Option<String>,
     pub(crate) group: String,
+    pub(crate) peers: Option<Vec<PeerRequest>>,
+}
+
+/// Another node that runs the group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PeerRequest {
+    pub(crate) name: String,
+    /// As [`koi_plugin_api::PeerState::as_str`].
+    pub(crate) state: String,
+    pub(crate) promotable: bool,
+    pub(crate) score: Option<i64>,
+    pub(crate) address: Option<String>,
+}
+
+impl From<Peer> for PeerRequest {
+    fn from(Peer { name, state, promotable, score, address }: Peer) -> PeerRequest {
+        PeerRequest { name, state: state.as_str().to_owned(), promotable, score, address }
+    }
 }
 
 impl CallRequest {
     pub(crate) fn new(hook: Hook, context: Context, left: Duration) -> CallRequest {
         let deadline_ms = millis(context.time_left().min(left));
-        let Circumstances { reason, promoted_epoch, previous, group, left: _, peers: _ } =
-            context.circumstances;
+        let Circumstances { reason, promoted_epoch, previous, group, left: _, peers } = context.circumstances;
         CallRequest {
             hook: hook as u32,
             attempt: context.attempt,
@@ -107,6 +124,7 @@ impl CallRequest {
             previous,
             reason: reason.map(|reason| reason.as_str().to_owned()),
             group: group.unwrap_or_else(|| "main".to_owned()),
+            peers: peers.map(|all| all.into_iter().map(PeerRequest::from).collect()),
         }
     }
 }

@@ -5,7 +5,9 @@ use std::ptr;
 
 use koi_plugin_api::native::abi::{self, Pair, Text};
 
-use crate::backend::native::helper::protocol::{AttributesAnswer, AttributesAsk, CallRequest, CreateRequest};
+use crate::backend::native::helper::protocol::{
+    AttributesAnswer, AttributesAsk, CallRequest, CreateRequest, PeerRequest,
+};
 use crate::backend::native::library::callbacks::Link;
 
 /// An instance of the plugin, and the table of callbacks that it was given.
@@ -78,6 +80,8 @@ impl Instance {
             reserved: 0,
             message: message.text(),
         });
+        let texts: Option<Vec<CPeer>> = order.peers.as_ref().map(|all| all.iter().map(CPeer::new).collect());
+        let peers: Option<Vec<abi::RawPeer>> = texts.as_ref().map(|all| all.iter().map(CPeer::raw).collect());
         let context = abi::RawContext {
             size: size_of::<abi::RawContext>() as u32,
             attempt: order.attempt,
@@ -104,6 +108,10 @@ impl Instance {
             previous_master: previous.as_ref().map_or(Text::NONE, |(name, _)| name.text()),
             reason: reason.as_ref().map_or(Text::NONE, CText::text),
             group: group.text(),
+            peers: peers.as_ref().map_or(ptr::null(), |all| all.as_ptr()),
+            peers_count: peers.as_ref().map_or(0, Vec::len),
+            peer_size: size_of::<abi::RawPeer>() as u32,
+            reserved_peers: 0,
         };
         let Some(call) = self.table.call else { return abi::BROKEN };
         // SAFETY: as above; the instance is the plugin's own, and nobody else uses it.
@@ -138,6 +146,38 @@ impl CText {
 
     fn text(&self) -> Text {
         Text { data: self.0.as_ptr(), len: self.0.len() - 1 }
+    }
+}
+
+/// Another node, for the plugin.
+struct CPeer {
+    name: CText,
+    state: CText,
+    address: Option<CText>,
+    score: Option<i64>,
+    promotable: bool,
+}
+
+impl CPeer {
+    fn new(peer: &PeerRequest) -> CPeer {
+        CPeer {
+            name: CText::new(&peer.name),
+            state: CText::new(&peer.state),
+            address: peer.address.as_ref().map(|address| CText::new(address)),
+            score: peer.score,
+            promotable: peer.promotable,
+        }
+    }
+
+    fn raw(&self) -> abi::RawPeer {
+        abi::RawPeer {
+            name: self.name.text(),
+            state: self.state.text(),
+            address: self.address.as_ref().map_or(Text::NONE, CText::text),
+            score: self.score.unwrap_or(0),
+            scored: u32::from(self.score.is_some()),
+            promotable: u32::from(self.promotable),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use koi_plugin_api::{Context, Hook, HookError, LogLevel, Role};
+use koi_plugin_api::{Context, Hook, HookError, LogLevel, Peer, Role};
 use minicbor::{Decode, Encode};
 use nix::time::{ClockId, clock_gettime};
 
@@ -70,6 +70,36 @@ pub(crate) struct HookRequest {
     pub(crate) reason: Option<u8>,
     #[n(20)]
     pub(crate) group: String,
+    #[n(21)]
+    pub(crate) peers: Option<Vec<HookPeer>>,
+}
+
+/// Another node that runs the group.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct HookPeer {
+    #[n(0)]
+    pub(crate) name: String,
+    /// Its place in [`PeerState::ALL`].
+    #[n(1)]
+    pub(crate) state: u8,
+    #[n(2)]
+    pub(crate) promotable: bool,
+    #[n(3)]
+    pub(crate) score: Option<i64>,
+    #[n(4)]
+    pub(crate) address: Option<String>,
+}
+
+impl From<&Peer> for HookPeer {
+    fn from(peer: &Peer) -> HookPeer {
+        HookPeer {
+            name: peer.name.clone(),
+            state: peer.state as u8,
+            promotable: peer.promotable,
+            score: peer.score,
+            address: peer.address.clone(),
+        }
+    }
 }
 
 /// The time of a call in a test: the wall clock stands still, and `sleep` passes at once.
@@ -137,6 +167,7 @@ impl HookRequest {
             previous: context.circumstances.previous.clone(),
             reason: context.circumstances.reason.map(|reason| reason as u8),
             group: context.circumstances.group.clone().unwrap_or_else(|| MAIN_GROUP.to_owned()),
+            peers: context.circumstances.peers.as_ref().map(|all| all.iter().map(HookPeer::from).collect()),
         }
     }
 }

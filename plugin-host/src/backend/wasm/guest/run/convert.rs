@@ -1,12 +1,12 @@
 //! Between the words of the WIT and those of the protocol.
 
 use koi_plugin_api::{
-    Capability, ConfigKey, ConfigKind, DownReason, Hook, NamedProcess, Program, Want, for_people,
+    Capability, ConfigKey, ConfigKind, DownReason, Hook, NamedProcess, PeerState, Program, Want, for_people,
 };
 
 use crate::backend::wasm::bindings::v0_2::koi::service::types as wit;
 use crate::backend::wasm::protocol::{
-    DescribedHandler, HookEnding, HookRequest, PATH_BYTES, ProcessName, SecretText, hook_of,
+    DescribedHandler, HookEnding, HookPeer, HookRequest, PATH_BYTES, ProcessName, SecretText, hook_of,
 };
 
 /// Characters of a text that people read in a line of a table.
@@ -44,7 +44,22 @@ pub(crate) fn context(from: HookRequest) -> wit::Context {
         previous: from.previous.map(|(name, epoch)| wit::PastMastership { name, epoch }),
         reason: from.reason.and_then(|place| DownReason::ALL.get(usize::from(place))).map(reason),
         group: from.group,
+        peers: from.peers.map(|all| all.into_iter().map(peer).collect()),
     }
+}
+
+fn peer(peer: HookPeer) -> wit::Peer {
+    let HookPeer { name, state, promotable, score, address } = peer;
+    let state = PeerState::ALL.get(usize::from(state)).copied();
+    let state = match state.unwrap_or(PeerState::Disconnected) {
+        PeerState::Failed => wit::PeerState::Failed,
+        PeerState::Disconnected => wit::PeerState::Disconnected,
+        PeerState::Stopped => wit::PeerState::Stopped,
+        PeerState::Live => wit::PeerState::Live,
+        PeerState::Standby => wit::PeerState::Standby,
+        PeerState::Master => wit::PeerState::Master,
+    };
+    wit::Peer { name, state, promotable, score, address }
 }
 
 fn reason(reason: &DownReason) -> wit::DownReason {
