@@ -14,7 +14,7 @@ use crate::group::GroupName;
 use crate::placing::GroupPlacement;
 use crate::record::{Record, StateOrigin};
 use crate::roster::RosterPart;
-use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, span, sparse};
+use crate::types::{Epoch, NodeId, NodeState, Session, Term, Version, address, span, sparse};
 
 /// A body with its sender.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -654,33 +654,6 @@ pub struct OtherRun {
     #[n(2)]
     #[cbor(with = "span")]
     pub silent: Duration,
-}
-
-/// Socket addresses on the wire: their text.
-mod address {
-    use super::SocketAddr;
-
-    pub(super) fn encode<C, W: minicbor::encode::Write>(
-        address: &Option<SocketAddr>,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        match address {
-            Some(a) => e.str(&a.to_string())?.ok(),
-            None => e.null()?.ok(),
-        }
-    }
-
-    pub(super) fn decode<C>(
-        d: &mut minicbor::Decoder<'_>,
-        _: &mut C,
-    ) -> Result<Option<SocketAddr>, minicbor::decode::Error> {
-        if d.datatype()? == minicbor::data::Type::Null {
-            d.null()?;
-            return Ok(None);
-        }
-        d.str()?.parse().map(Some).map_err(|_| minicbor::decode::Error::message("not a socket address"))
-    }
 }
 
 /// A socket address for each group.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use minicbor::{Decode, Encode};
 
 use crate::group::GroupName;
-use crate::types::{NodeId, NodeState, Term};
+use crate::types::{NodeId, NodeState, Term, address};
 
 /// A node that runs a group, as the leader knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -27,7 +27,7 @@ pub struct RosterEntry {
     pub score: Option<i64>,
     /// Where it is reached, by its own word; none: unknown.
     #[n(5)]
-    #[cbor(default, with = "ip")]
+    #[cbor(default, with = "address")]
     pub address: Option<IpAddr>,
 }
 
@@ -59,31 +59,4 @@ pub struct RosterPart {
     /// Its nodes, the one that is told among them; at most [`crate::limits::NODES`].
     #[n(5)]
     pub nodes: Vec<RosterEntry>,
-}
-
-/// IP addresses on the wire: their text.
-mod ip {
-    use super::IpAddr;
-
-    pub(super) fn encode<C, W: minicbor::encode::Write>(
-        address: &Option<IpAddr>,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        match address {
-            Some(address) => e.str(&address.to_string())?.ok(),
-            None => e.null()?.ok(),
-        }
-    }
-
-    pub(super) fn decode<C>(
-        d: &mut minicbor::Decoder<'_>,
-        _: &mut C,
-    ) -> Result<Option<IpAddr>, minicbor::decode::Error> {
-        if d.datatype()? == minicbor::data::Type::Null {
-            d.null()?;
-            return Ok(None);
-        }
-        d.str()?.parse().map(Some).map_err(|_| minicbor::decode::Error::message("not an IP address"))
-    }
 }

@@ -146,6 +146,34 @@ pub(crate) mod span {
     }
 }
 
+/// Addresses on the wire: their text.
+pub(crate) mod address {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub(crate) fn encode<T: Display, C, W: minicbor::encode::Write>(
+        address: &Option<T>,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        match address {
+            Some(address) => e.str(&address.to_string())?.ok(),
+            None => e.null()?.ok(),
+        }
+    }
+
+    pub(crate) fn decode<T: FromStr, C>(
+        d: &mut minicbor::Decoder<'_>,
+        _: &mut C,
+    ) -> Result<Option<T>, minicbor::decode::Error> {
+        if d.datatype()? == minicbor::data::Type::Null {
+            d.null()?;
+            return Ok(None);
+        }
+        d.str()?.parse().map(Some).map_err(|_| minicbor::decode::Error::message("not an address"))
+    }
+}
+
 /// Fields that are left out where they say nothing: an older koi finds nothing new, and what is written is what it was.
 pub(crate) mod sparse {
     use minicbor::data::Type;
