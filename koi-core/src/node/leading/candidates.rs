@@ -137,7 +137,7 @@ impl GroupRef<'_> {
 
     /// Whether scores decide who is next, and the candidates are to be asked for theirs before: the last status may have been long ago.
     pub(crate) fn asks(&self, record: &GroupRecord) -> Option<Choice> {
-        if !self.scores_decide(record) || mutant!(OldScoresDecide) {
+        if !self.scores_decide(record) {
             return None;
         }
         let question = self.placement()?.question();
@@ -167,7 +167,8 @@ impl GroupRef<'_> {
     fn scores_decide(&self, record: &GroupRecord) -> bool {
         let wanted = record.target.is_some_and(|target| self.is_candidate(target, record));
         let several = || self.candidates(record).nth(1).is_some();
-        !wanted && self.candidates(record).any(|(_, seen)| seen.summary.score().is_some()) && several()
+        let scored = || self.candidates(record).any(|(_, seen)| seen.summary.score().is_some());
+        !wanted && scored() && several() && !mutant!(OldScoresDecide)
     }
 
     /// Who could be promoted now, where the group may be.
