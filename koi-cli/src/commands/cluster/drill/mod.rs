@@ -46,7 +46,7 @@ enum Ended<T> {
 pub(crate) async fn drill(daemon: &Daemon, args: &Drill, out: Out) -> Result<u8, CommandError> {
     let within = daemon.asked_timeout().unwrap_or(WAIT_TIMEOUT);
     let daemon = daemon.within(within.min(ANSWER_TIMEOUT));
-    let mut plan = Plan::make(&daemon, &args.kind, args.group.as_ref()).await?;
+    let mut plan = Plan::make(&daemon, &args.kind, args.group.as_ref(), None).await?;
     let steps = plan.steps();
     if args.dry_run {
         let said = json!({ "drill": plan.fault.as_str(), "group": plan.group, "from": plan.from, "to": plan.to, "steps": steps, "done": false });
@@ -75,7 +75,7 @@ pub(crate) async fn drill(daemon: &Daemon, args: &Drill, out: Out) -> Result<u8,
 
 /// The cluster may have changed while the question stood.
 async fn still(daemon: &Daemon, args: &Drill, agreed: &Plan) -> Result<Plan, CommandError> {
-    let now = Plan::make(daemon, &args.kind, args.group.as_ref()).await?;
+    let now = Plan::make(daemon, &args.kind, args.group.as_ref(), Some(&agreed.to)).await?;
     if now.steps() != agreed.steps() {
         let message = "the cluster has changed since this was shown, and the drill would be another one";
         return Err(CommandError::local(message, "nothing was begun; give the command again"));

@@ -80,11 +80,13 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Looks at the cluster, and refuses what would not show anything, or would cost more than a drill may.
+    /// Looks at the cluster, and refuses what would not show anything, or would cost more than a drill may. `agreed`: who was said to take over;
+    /// of several that are as good the leader names now this one, now that.
     pub(super) async fn make(
         daemon: &Daemon,
         kind: &DrillKind,
         wanted: Option<&Group>,
+        agreed: Option<&str>,
     ) -> Result<Plan, CommandError> {
         let status = daemon.get::<Status>(STATUS).await?.value;
         let group = show::group(&status, wanted)?;
@@ -103,7 +105,7 @@ impl Plan {
             DrillKind::SwitchOver { to } => to.as_deref(),
             DrillKind::DaemonCrash | DrillKind::ServiceFailure { .. } => None,
         };
-        let to = successor(&status, group, master, wanted)?;
+        let to = successor(&status, group, master, agreed.or(wanted))?;
         let others = GroupIn::all(&status).into_iter().filter(|other| {
             matches!(fault, Fault::DaemonCrash { .. })
                 && other.name() != group.name()
