@@ -7,6 +7,7 @@ use koi_core::concern::Concern;
 use koi_core::event::Event;
 use koi_core::group::GroupName;
 use koi_core::io::{Answered, Command, CommandError, HookEnd, Input};
+use koi_core::message::{Body, Verdict};
 use koi_core::placing::{GroupPlacement, PlacementPolicy, Preference};
 use koi_core::reason::{DropReason, NotNowReason};
 use koi_core::types::Hook;
@@ -517,6 +518,41 @@ fn a_move_is_given_up_when_another_group_comes_there_that_is_to_be_apart() {
     assert_eq!(masters(&cluster), (vec![1], vec![1]));
     let moved = |reason: &DropReason| matches!(reason, DropReason::Preferred { .. });
     assert!(!drops(&cluster).iter().any(moved), "main was never told to go");
+}
+
+/// The record names a master that nobody has told so: its leader died first. The next one knows better when that record counts.
+#[test]
+fn who_an_earlier_leader_has_named_is_told_at_once_that_it_is_not_wanted_any_more() {
+    let mut cluster = two();
+    cluster.machines[2].settings.priority = 10;
+    prefer(&mut cluster, &MAIN, &[900, 100]);
+    agree(&mut cluster, &web(), &together(&MAIN));
+    start(&mut cluster);
+    assert_eq!((cluster.leader(), masters(&cluster)), (Some(2), (vec![0], vec![0])));
+    order(&mut cluster, &web(), Command::Demote).expect("it is done");
+    cluster.run_until(5000, "no web", |c| c.masters_of(&web()).is_empty());
+
+    let a = cluster.id(0);
+    cluster.command_about(2, web(), Command::Elect);
+    let named = |c: &Cluster, m: usize| {
+        let durable = c.machines[m].disk.synced.as_ref();
+        durable.is_some_and(|durable| durable.record.group(&web()).master.is_some())
+    };
+    cluster.run_until(5000, "the record names a again", |c| named(c, 0) && named(c, 1));
+    cluster.kill_daemon(2, None);
+    cluster.ending(0, "db", Hook::Status, fails());
+    cluster.input(0, Input::ProcessEnded { service: "db".to_owned() });
+    cluster.run_until(20_000, "both on b", |c| masters(c) == (vec![1], vec![1]));
+    let told = cluster.sent().iter().filter_map(|(from, message)| match &message.body {
+        Body::Answer(answer) if *from == 1 && message.to.is_some_and(|to| to.node == a) => {
+            answer.others.get(&web()).filter(|verdict| verdict.lease.is_some())
+        }
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert!(!told.is_empty(), "the record that counts names it");
+    let both = |verdict: &&Verdict| verdict.release == verdict.lease.map(|lease| lease.epoch);
+    assert!(told.iter().all(both), "a lease, and nothing of its end: {told:?}");
 }
 
 // --- who says what ---

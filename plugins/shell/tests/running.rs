@@ -147,7 +147,7 @@ async fn the_environment_says_what_koi_knows_and_no_more() {
         "KOI_PREVIOUS_MASTER=c",
         "KOI_PREVIOUS_EPOCH=65535",
         "KOI_CONFIG_VIRTUAL_IP=10.0.0.9",
-        r#"KOI_PEERS=[{"address":"10.0.0.2","name":"b","promotable":true,"score":7,"state":"Master"}]"#,
+        r#"KOI_PEERS=[{"name":"b","state":"Master","promotable":true,"score":7,"address":"10.0.0.2"}]"#,
     ] {
         assert!(env.iter().any(|line| line == expected), "{expected} is not in {env:#?}");
     }

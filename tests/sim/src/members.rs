@@ -59,8 +59,9 @@ pub fn all_have_the_newest(world: &World) -> bool {
     let newest = world.machines.iter().filter_map(record_of).map(|d| d.record.version).max();
     let has = |m: &Machine| record_of(m).is_some_and(|d| Some(d.record.version) == newest);
     let sound = |m: &Machine| has(m) && !m.disk.is_full() && !has_a_part(world, m);
-    let has = |id: NodeId| world.machines.iter().any(|m| m.disk.id == Some(id) && sound(m));
-    members(world).into_iter().all(has)
+    // A copy of its disk that is sound makes no other that bears its id so.
+    let bearers = |id: NodeId| world.machines.iter().filter(move |m| m.disk.id == Some(id));
+    members(world).into_iter().all(|id| bearers(id).count() > 0 && bearers(id).all(sound))
 }
 
 /// Some member has only a part of its record: it ran an older koi. That is a copy less, as when a disk is lost.

@@ -220,6 +220,10 @@ impl LeadershipHandler<'_> {
         // Whoever is newly named hears it at once. Others are answered when they report: an answer to one that is lost would prolong the wait for it (R6)
         // with each version.
         let first = before.version.term < version.term;
+        if first {
+            // What an earlier leader has named may not be wanted any more: it is told so together with its lease.
+            self.decide();
+        }
         let is_new = |(group, m): &(&GroupName, &MasterEntry)| {
             first || before.group(group).master.as_ref() != Some(*m)
         };

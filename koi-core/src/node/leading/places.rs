@@ -4,6 +4,7 @@
 
 use crate::group::GroupName;
 use crate::leader::placement::MasterDecision;
+use crate::leader::reports::GroupReport;
 use crate::limits;
 use crate::node::group_ref::GroupRef;
 use crate::placing::{PlacementPolicy, Preference, first_of};
@@ -31,10 +32,17 @@ pub(crate) struct PartnerPlace {
 impl<'a> GroupRef<'a> {
     /// What every runner of the group that is heard from says of its place; `None`: they do not agree, or nobody is heard.
     fn stated(&self) -> Option<&'a PlacementPolicy> {
-        let mut heard = self.recent_of_all();
-        let (_, first) = heard.next()?;
-        let policy = &first.summary.placement.policy;
-        heard.all(|(_, seen)| seen.summary.placement.policy == *policy).then_some(policy)
+        let mut heard = self.recent_of_all().map(|(_, seen)| seen).chain(self.master_unheard());
+        let policy = &heard.next()?.summary.placement.policy;
+        heard.all(|seen| seen.summary.placement.policy == *policy).then_some(policy)
+    }
+
+    /// The report of the master's run, where another run speaks for its node: a copy of its disk must not make its place unknown.
+    fn master_unheard(&self) -> Option<GroupReport<'a>> {
+        let entry = self.entry().filter(|m| self.current_run(m.node) != Some(m.session))?;
+        let lives = self.peers.run(entry.node, entry.session).is_some_and(|run| run.gone.is_none());
+        let seen = self.report_of(entry.node, entry.session).filter(|_| lives)?;
+        (self.now.since(seen.at) <= self.lately()).then_some(seen)
     }
 
     /// The first two runners that do not agree on its place. While there are any, it is not kept.

@@ -6,11 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use koi_core::event::{Event, FencedMastership};
 use koi_core::fence::{FenceId, FenceIntent, FenceRun};
 use koi_core::io::HookRun;
+use koi_core::reason::StepDownReason;
 use koi_core::record::Durable;
 use koi_core::types::{Epoch, Hook, NodeId, NodeState, Session, Term};
 use koi_core::view::View;
 
 use crate::machine::Machine;
+use crate::world::MS;
+
+/// In so long another leader is elected.
+const ELECTED: u64 = 5000 * MS;
 
 /// Which fences there were, and who knew of them.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +30,8 @@ pub(super) struct Fences {
     heard: BTreeMap<(usize, NodeId), Session>,
     /// The last fence of which a machine heard that its node is off.
     off: BTreeMap<usize, FenceId>,
+    /// When a leader last laid its leadership down because it was to be fenced itself.
+    resigned: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +118,10 @@ impl Fences {
         machines: &[Machine],
     ) -> Option<String> {
         match event {
-            Event::LeadershipEnded { .. } => {
+            Event::LeadershipEnded { reason, .. } => {
+                if *reason == StepDownReason::ToBeFenced {
+                    self.resigned = Some(now);
+                }
                 self.leads.remove(&by);
                 self.outlived(now, by)
             }
@@ -122,6 +132,10 @@ impl Fences {
             Event::FenceDone { node, masterships } => self.done(now, by, node, masterships, machines),
             _ => None,
         }
+    }
+
+    pub(super) fn resigned_lately(&self, now: u64) -> bool {
+        self.resigned.is_some_and(|at| now - at < ELECTED)
     }
 
     fn outlived(&self, now: u64, by: usize) -> Option<String> {

@@ -103,6 +103,11 @@ impl Invariants {
         self.violations.extend(wrong);
     }
 
+    /// A leader that was to be fenced has laid its leadership down of late.
+    pub fn has_resigned_to_be_fenced(&self, now: u64) -> bool {
+        self.fences.resigned_lately(now)
+    }
+
     /// A fence was told to end.
     pub(crate) fn fence_ends(&mut self, id: FenceId) {
         self.fences.over(id);

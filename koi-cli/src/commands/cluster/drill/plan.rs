@@ -105,7 +105,9 @@ impl Plan {
             DrillKind::SwitchOver { to } => to.as_deref(),
             DrillKind::DaemonCrash | DrillKind::ServiceFailure { .. } => None,
         };
-        let to = successor(&status, group, master, agreed.or(wanted))?;
+        // Somebody must be able to take over by now too, whoever was agreed to.
+        let named = successor(&status, group, master, wanted)?;
+        let to = agreed.map_or(Ok(named), |agreed| successor(&status, group, master, Some(agreed)))?;
         let others = GroupIn::all(&status).into_iter().filter(|other| {
             matches!(fault, Fault::DaemonCrash { .. })
                 && other.name() != group.name()
