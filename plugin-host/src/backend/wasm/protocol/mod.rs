@@ -23,8 +23,8 @@ use minicbor::{Decode, Encode};
 
 pub(crate) use self::frames::{FrameReader, decode, encode};
 pub(crate) use self::hook::{
-    HookEnding, HookRequest, PATH_BYTES, ProcessName, SecretText, TestClock, hook_of, level_of, monotonic,
-    number_of_level,
+    HookEnding, HookPeer, HookRequest, PATH_BYTES, ProcessName, SecretText, TestClock, hook_of, level_of,
+    monotonic, number_of_level,
 };
 pub(crate) use self::lookups::{
     LOOKUPS_AT_ONCE, LOOKUPS_OPEN, LOOKUPS_WAITING, LookupAnswer, NAME_BYTES, may_be_looked_up,
