@@ -166,11 +166,15 @@ pub enum Mutant {
     AttributesForgotten,
     /// R9: candidates are not asked how they are before one is chosen by its score.
     OldScoresDecide,
+    /// A `changed` that runs is waited for by every other hook.
+    ChangesHoldUp,
+    /// A `changed` that was ended early counts as told.
+    EndedEarlyIsTold,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 80] = [
+    pub const ALL: [Mutant; 82] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -251,6 +255,8 @@ impl Mutant {
         Mutant::WritesOutliveLease,
         Mutant::AttributesForgotten,
         Mutant::OldScoresDecide,
+        Mutant::ChangesHoldUp,
+        Mutant::EndedEarlyIsTold,
     ];
 }
 

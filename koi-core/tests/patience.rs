@@ -147,7 +147,8 @@ fn what_is_live_whenever_it_is_promoted_fails_the_second_time() {
 
 #[test]
 fn a_service_without_promote_may_be_the_same_before_and_after() {
-    let plain = ServiceSpec { hooks: HookSet::ALL.without(Hook::Promote).without(Hook::Demote), ..web() };
+    let plain =
+        ServiceSpec { hooks: HookSet::LIFECYCLE.without(Hook::Promote).without(Hook::Demote), ..web() };
     let mut solo = Solo::master(&[plain]);
     solo.will_end("web", Hook::Status, saw(Observed::Standby));
     solo.pass(30_000);

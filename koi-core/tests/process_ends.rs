@@ -177,7 +177,7 @@ fn in_maintenance_nothing_is_asked_before_it_is_over() {
 
 #[test]
 fn without_a_status_and_without_a_service_an_end_means_nothing() {
-    let mut solo = Solo::master(&[ServiceSpec { hooks: HookSet::ALL.without(Hook::Status), ..web() }]);
+    let mut solo = Solo::master(&[ServiceSpec { hooks: HookSet::LIFECYCLE.without(Hook::Status), ..web() }]);
     solo.hooks();
     ends(&mut solo);
     solo.input(0, Input::ProcessEnded { service: "nobody".to_owned() });

@@ -321,7 +321,7 @@ fn what_runs_is_taken_down_by_the_handler_that_has_started_it() {
         (solo.service(0, "web").handler.as_str(), solo.service(0, "web").instance),
         ("test", HandlerInstance(0))
     );
-    solo.folder(0, &[ServiceSpec { hooks: HookSet::ALL.without(Hook::Demote), ..same.clone() }]);
+    solo.folder(0, &[ServiceSpec { hooks: HookSet::LIFECYCLE.without(Hook::Demote), ..same.clone() }]);
     solo.pass(500);
     assert_eq!(solo.service(0, "web").instance, HandlerInstance(0), "promoted, and without a demote");
     solo.folder(0, &[same]);

@@ -15,11 +15,24 @@ pub enum Hook {
     Status,
     /// It has failed: look at the wreck before it is stopped.
     Failed,
+    /// The master, the promotable nodes or the nodes that are there are not what they were. It may adjust, and does not promote.
+    Changed,
 }
 
 impl Hook {
     /// Every hook.
-    pub const ALL: [Hook; 6] =
+    pub const ALL: [Hook; 7] = [
+        Hook::Start,
+        Hook::Stop,
+        Hook::Promote,
+        Hook::Demote,
+        Hook::Status,
+        Hook::Failed,
+        Hook::Changed,
+    ];
+
+    /// Those that every handler may get. [`Hook::Changed`] is only for one that asks for it.
+    pub const LIFECYCLE: [Hook; 6] =
         [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
 
     /// Its name: the script's name, and the first argument of a single-file service.
@@ -31,6 +44,7 @@ impl Hook {
             Hook::Demote => "demote",
             Hook::Status => "status",
             Hook::Failed => "failed",
+            Hook::Changed => "changed",
         }
     }
 }
@@ -40,8 +54,8 @@ impl Hook {
 pub struct HookSet(u8);
 
 impl HookSet {
-    /// Every hook.
-    pub const ALL: HookSet = HookSet(0b11_1111);
+    /// Those of [`Hook::LIFECYCLE`].
+    pub const LIFECYCLE: HookSet = HookSet(0b11_1111);
 
     /// The set with `hook` in it too.
     #[must_use]
@@ -130,6 +144,7 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [Hook::Start, Hook::Failed]);
         assert!(!set.without(Hook::Failed).has(Hook::Failed));
         assert!(set.without(Hook::Stop).has(Hook::Start));
-        assert_eq!(Hook::ALL.into_iter().collect::<HookSet>(), HookSet::ALL);
+        assert_eq!(Hook::LIFECYCLE.into_iter().collect::<HookSet>(), HookSet::LIFECYCLE);
+        assert_eq!(HookSet::LIFECYCLE.with(Hook::Changed), Hook::ALL.into_iter().collect());
     }
 }

@@ -73,7 +73,7 @@ fn services_come_by_priority_and_those_without_one_last() {
     assert_eq!(names(&found), [("vip", Some(5)), ("app", Some(20)), ("web", Some(20)), ("db", None)]);
     assert!(found.warnings.is_empty());
     assert_eq!(found.services[1].shape, Shape::File(folder.path("20-app")));
-    assert_eq!(found.services[1].hooks, HookSet::ALL);
+    assert_eq!(found.services[1].hooks, HookSet::LIFECYCLE);
     assert_eq!(found.services[1].home(), folder.0.path());
     assert_eq!(found.services[1].workdir(Path::new("/work")), Path::new("/work"));
     assert_eq!(found.services[0].hooks, [Hook::Start].into_iter().collect());

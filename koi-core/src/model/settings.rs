@@ -140,6 +140,8 @@ pub struct Timeouts {
     pub demote: Duration,
     /// For `failed`.
     pub failed: Duration,
+    /// For `changed`. A status that is due ends one that still runs.
+    pub changed: Duration,
 }
 
 impl Timeouts {
@@ -152,6 +154,7 @@ impl Timeouts {
             Hook::Demote => self.demote,
             Hook::Status => self.status,
             Hook::Failed => self.failed,
+            Hook::Changed => self.changed,
         }
     }
 }
@@ -160,6 +163,14 @@ impl Default for Timeouts {
     /// Those of docs/from-classic.md.
     fn default() -> Timeouts {
         let s = Duration::from_secs;
-        Timeouts { start: s(360), stop: s(360), status: s(120), promote: s(30), demote: s(30), failed: s(20) }
+        Timeouts {
+            start: s(360),
+            stop: s(360),
+            status: s(120),
+            promote: s(30),
+            demote: s(30),
+            failed: s(20),
+            changed: s(20),
+        }
     }
 }

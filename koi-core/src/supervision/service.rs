@@ -2,6 +2,7 @@
 
 mod aside;
 mod bad_status;
+mod changes;
 mod early_status;
 pub(crate) mod restart;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use crate::io::{Cause, HookEnd, Observed, RunId, ServiceSpec, StatusReport};
 use crate::patience::Patience;
 use crate::reason::{FailureReason, IneligibleReason, ServiceNote};
+use crate::supervision::service::changes::ChangesTold;
+pub(crate) use crate::supervision::service::changes::Surroundings;
 use crate::supervision::service::restart::Restart;
 use crate::types::{Epoch, Hook, ServiceState, Time};
 use crate::view::Action;
@@ -112,6 +115,8 @@ pub(crate) struct Service {
     confirmations: u8,
     /// It was fit when it was demoted, and its status has not spoken since.
     awaits_word: bool,
+    /// What it was told of its group.
+    changes: ChangesTold,
 }
 
 /// What the neighbours by priority allow.
@@ -196,6 +201,7 @@ impl Service {
             setbacks: Patience::default(),
             confirmations: 0,
             awaits_word: false,
+            changes: ChangesTold::default(),
         }
     }
 
@@ -289,7 +295,7 @@ impl Service {
             Hook::Stop => ServiceState::Stopping,
             Hook::Promote => ServiceState::Promoting,
             Hook::Demote => ServiceState::Demoting,
-            Hook::Status => self.state,
+            Hook::Status | Hook::Changed => self.state,
             Hook::Failed => ServiceState::Failing,
         }
     }
@@ -303,7 +309,7 @@ impl Service {
             self.maybe_promoted = true;
             self.confirmations = 0;
         }
-        if hook != Hook::Status {
+        if !matches!(hook, Hook::Status | Hook::Changed) {
             self.claimed = None;
             self.awaits_word = false;
         }
@@ -379,8 +385,9 @@ impl Service {
             Hook::Promote if going_down || urgent => Step::Abort,
             Hook::Start | Hook::Promote => Step::Nothing,
             Hook::Status if self.wants_proof() => Step::Nothing,
-            // R11: a slow status script holds nothing up.
-            Hook::Status => {
+            // R11: a slow status script holds nothing up, and a slow `changed` neither.
+            Hook::Changed if mutant!(ChangesHoldUp) => Step::Nothing,
+            Hook::Status | Hook::Changed => {
                 let idle = Service { running: None, ..self.clone() };
                 if idle.next_step(action, gates, urgent) == Step::Nothing {
                     Step::Nothing
@@ -444,6 +451,11 @@ impl Service {
 
     /// A hook has ended. `block`: a failed stop of something promoted is not taken for a stop (R7).
     pub(crate) fn end(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
+        if hook == Hook::Changed {
+            self.running = None;
+            self.changes.ended(end, now);
+            return Consequence::None;
+        }
         let well = matches!(end, HookEnd::Done | HookEnd::Status(_));
         let consequence = self.ended(hook, end, now, block);
         self.prove(hook, well);
@@ -545,6 +557,7 @@ impl Service {
                 return self.observed(report, now, block);
             }
             Hook::Failed => self.wreck_seen = true,
+            Hook::Changed => {}
         }
         Consequence::None
     }
@@ -564,6 +577,7 @@ impl Service {
         self.stops_again = false;
         self.promotable = false;
         self.score = None;
+        self.changes.forget();
         if self.state != ServiceState::Failing {
             self.state = ServiceState::Stopped;
             self.message = None;
@@ -693,7 +707,7 @@ impl Service {
     /// The machine had no room for the hook. That says nothing of the service: it stays as it was, and the next try waits.
     fn not_run(&mut self, hook: Hook, why: String, was_up: bool, now: Time, block: bool) -> Consequence {
         match hook {
-            Hook::Status => {}
+            Hook::Status | Hook::Changed => {}
             Hook::Start => {
                 self.state = ServiceState::Stopped;
                 self.unproven = true;
@@ -725,7 +739,7 @@ impl Service {
                 self.state = ServiceState::Promoted;
                 Consequence::None
             }
-            Hook::Status => Consequence::None,
+            Hook::Status | Hook::Changed => Consequence::None,
             Hook::Stop | Hook::Demote | Hook::Failed => {
                 let reason = if killed { FailureReason::Killed } else { FailureReason::EndedEarly };
                 self.went_wrong(Cause { hook, reason, timed_out: true, lasting: false }, block)

@@ -10,7 +10,7 @@ use crate::io::{Cause, DownReason, Effect, HookEnd, HookRun, RunId, ServiceSpec,
 use crate::limits;
 use crate::outbox::Effects;
 use crate::reason::{AsideReason, FailureReason, IneligibleReason, ServiceNote};
-use crate::supervision::service::{Consequence, Gates, Service, Step};
+use crate::supervision::service::{Consequence, Gates, Service, Step, Surroundings};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
 use crate::view::{Action, ServiceView};
@@ -73,6 +73,8 @@ pub(crate) struct Services {
     promoted_epoch: Epoch,
     /// The mastership before this one, for hooks.
     previous: Option<(String, Epoch)>,
+    /// Who is around, for those that hear of changes; none: that is not known.
+    around: Option<Surroundings>,
     /// The slowest demote of this run.
     slowest_demote: Option<Duration>,
 }
@@ -96,9 +98,19 @@ impl Services {
         self.list.iter().any(|s| s.running.is_some_and(|running| running.run == run))
     }
 
-    /// How many hooks run.
+    /// How many hooks run. `changed` takes no room from others.
     pub(crate) fn running(&self) -> usize {
-        self.list.iter().filter(|s| s.running.is_some()).count()
+        self.list.iter().filter(|s| s.running.is_some() && !s.is_hearing()).count()
+    }
+
+    /// Some service is told when its group changes.
+    pub(crate) fn hear_changes(&self) -> bool {
+        self.list.iter().any(Service::hears_changes)
+    }
+
+    /// Who is around now; none: that is not known, and nobody is told anything.
+    pub(crate) fn note_around(&mut self, around: Option<Surroundings>) {
+        self.around = around;
     }
 
     /// The longest demote of this run.
@@ -252,7 +264,7 @@ impl Services {
             // What is promoted stays so, and holds the mastership, until it can be demoted: its folder gone is no proof. One that never
             // had a hook to run is not.
             if gone.maybe_promoted && (gone.took_a_step()) {
-                gone.spec.hooks = gone.spec.hooks.without(Hook::Status);
+                gone.spec.hooks = gone.spec.hooks.without(Hook::Status).without(Hook::Changed);
                 self.list.push(gone);
             } else if let Some(running) = gone.running {
                 out.push(Effect::AbortHook { run: running.run, now: false });
@@ -332,6 +344,10 @@ impl Services {
     /// Sets none for hooks while there is no room for another one: then the end of one makes room.
     pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
         self.set_restart_timers(timers);
+        for service in self.list.iter().filter(|s| s.hears_changes()) {
+            timers.set(Timer::ServiceStatus, service.hearing_ends());
+            timers.set_after(Timer::ServiceRest, service.hears_again_at(), now);
+        }
         if self.running() >= max_parallel {
             return;
         }
@@ -389,6 +405,7 @@ impl Services {
             }
         }
         self.run_due_statuses(goal, out);
+        self.tell_changes(goal, out);
     }
 
     /// One step of one service; whether the others may move on because of it.
@@ -418,7 +435,8 @@ impl Services {
             Step::Nothing => false,
             Step::Abort => {
                 let is_status = service.running.is_some_and(|r| r.hook == Hook::Status);
-                abort(service, goal.urgent && is_status, out);
+                let at_once = goal.urgent && is_status || service.is_hearing();
+                abort(service, at_once, out);
                 false
             }
             Step::Settle => {
@@ -475,7 +493,7 @@ impl Services {
             true => Some(DownReason::Failed),
             false => service.spec.disabled.then_some(DownReason::Ordered),
         };
-        let timeout = service.spec.timeouts.of(hook);
+        let timeout = service.timeout(hook);
         let grace_ends = goal.deadline.filter(|_| takes_down && service.maybe_promoted);
         out.push(Effect::RunHook(Box::new(HookRun {
             run,
@@ -506,10 +524,31 @@ impl Services {
         }
         let mut running = self.running();
         for at in 0..self.list.len() {
-            let service = &self.list[at];
+            let service = &mut self.list[at];
+            if service.hearing_ends() <= goal.now && !mutant!(ChangesHoldUp) {
+                abort(service, true, out);
+            }
             if service.status_wanted() && service.status_due() <= goal.now && running < goal.max_parallel {
                 self.run(at, Hook::Status, goal, out);
                 running += 1;
+            }
+        }
+    }
+
+    /// Tells those whose group is not as they were told. As many of them as hooks may run at all.
+    fn tell_changes(&mut self, goal: &Goal, out: &mut Effects) {
+        let Some(around) = self.around.clone() else { return };
+        if goal.in_maintenance || !goal.may_ask || goal.urgent || goal.action < Action::Start {
+            return;
+        }
+        let mut telling = self.list.iter().filter(|s| s.is_hearing()).count();
+        for at in 0..self.list.len() {
+            let service = &self.list[at];
+            let due = service.hears_again_at() <= goal.now && service.wants_to_hear(&around, goal.action);
+            if due && telling < goal.max_parallel {
+                self.run(at, Hook::Changed, goal, out);
+                self.list[at].note_telling(around.clone());
+                telling += 1;
             }
         }
     }
@@ -585,7 +624,7 @@ impl PriorityGates {
     fn for_services(list: &[Service]) -> PriorityGates {
         let mut gates = PriorityGates::default();
         for service in list {
-            gates.running += usize::from(service.running.is_some());
+            gates.running += usize::from(service.running.is_some() && !service.is_hearing());
             let Some(priority) = service.spec.priority else { continue };
             let lower = |of: &mut Option<u8>| *of = Some(of.map_or(priority, |p| p.min(priority)));
             let higher = |of: &mut Option<u8>| *of = (*of).max(Some(priority));
@@ -633,7 +672,8 @@ impl PriorityGates {
 
 /// What is to be known of a service now, and how often it was restarted.
 fn told(service: &Service, now: Time) -> Option<String> {
-    let notes = [note(service, now), service.restarted_note(now)];
+    let deaf = service.deafness().map(|why| ServiceNote::Deaf(why.clone()));
+    let notes = [note(service, now), service.restarted_note(now), deaf];
     let texts: Vec<String> = notes.into_iter().flatten().map(|note| note.to_string()).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }

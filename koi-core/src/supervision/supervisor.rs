@@ -16,7 +16,7 @@ use crate::reason::{
     TakeDownReason, UnfitReason, WarnReason,
 };
 use crate::settings::Settings;
-use crate::supervision::service::Consequence;
+use crate::supervision::service::{Consequence, Surroundings};
 use crate::supervision::services::{Goal, Services, Summary};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, Time, Version};
@@ -240,6 +240,16 @@ impl ServiceSupervisor {
     /// What hooks are told of the master: its name and address.
     pub(crate) fn note_master(&mut self, master: Option<(&str, Option<IpAddr>)>) {
         self.services.note_master(master);
+    }
+
+    /// Some service is told when its group changes.
+    pub(crate) fn hear_changes(&self) -> bool {
+        self.services.hear_changes()
+    }
+
+    /// What services are told of when it changes; none: it is not known.
+    pub(crate) fn note_around(&mut self, around: Option<Surroundings>) {
+        self.services.note_around(around);
     }
 
     /// What hooks are told of masterships.

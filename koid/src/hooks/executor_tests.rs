@@ -25,7 +25,7 @@ impl Handler for Scripted {
             name: "scripted".into(),
             version: "1".into(),
             description: String::new(),
-            hooks: HookSet::ALL,
+            hooks: HookSet::LIFECYCLE,
             ..Metadata::default()
         }
     }

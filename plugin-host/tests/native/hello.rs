@@ -64,7 +64,7 @@ async fn hello_native_goes_through_all_hooks() {
     let facts = bench.registry.plugin_in(&plugin).unwrap().facts.unwrap();
     let metadata = facts.metadata;
     assert_eq!((metadata.name.as_str(), metadata.version.as_str()), ("hello-native", "0.1.0"));
-    assert_eq!((facts.api.as_str(), metadata.hooks), ("native 1.2", HookSet::ALL));
+    assert_eq!((facts.api.as_str(), metadata.hooks), ("native 1.2", HookSet::LIFECYCLE));
     let key = &metadata.config[0];
     assert_eq!(
         (key.name.as_str(), key.required, &key.default[..]),

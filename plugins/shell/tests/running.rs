@@ -93,7 +93,7 @@ async fn a_folders_scripts_run_in_it_without_arguments() {
 #[tokio::test]
 async fn a_single_file_gets_the_event_and_runs_in_the_working_directory() {
     let (service, workdir) = Service::single_file("pwd; echo $#$1; exit 0");
-    assert_eq!(service.handler().metadata().hooks, HookSet::ALL);
+    assert_eq!(service.handler().metadata().hooks, HookSet::LIFECYCLE);
     for hook in [Hook::Promote, Hook::Failed] {
         service.run(hook).await.unwrap();
     }

@@ -19,7 +19,7 @@ use crate::world::Lacks;
 pub use clock::Clock;
 pub use defaults::{service, settings};
 pub use disk::{Disk, DiskFault};
-pub use service::{Real, Whim};
+pub use service::{Heard, Real, Whim};
 
 /// One simulated machine.
 #[derive(Debug)]
@@ -213,7 +213,7 @@ impl Machine {
     pub(crate) fn hook_ended(&mut self, run: &HookRun, end: &HookEnd) {
         self.hooks.remove(&run.run);
         if let Some(service) = self.services.get_mut(&run.service) {
-            service.ended(run.hook, end);
+            service.ended(run, end);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use koi_core::group::GroupName;
 use koi_core::io::{Command, Input};
 use koi_core::settings::Settings;
+use koi_core::types::Hook;
 
 use crate::fences;
 use crate::invariants::healing;
@@ -61,6 +62,10 @@ fn war(seed: u64) -> Report {
     if seed % 7 == 3 {
         let services = world.machines.iter_mut().flat_map(|m| m.services.values_mut());
         services.for_each(|service| service.scored = true);
+    }
+    if seed % 6 == 2 {
+        let specs = world.machines.iter_mut().flat_map(|m| m.folders.values_mut().flatten());
+        specs.for_each(|spec| spec.hooks = spec.hooks.with(Hook::Changed));
     }
     world.wild_clocks = wild_clocks;
     for machine in 0..total {

@@ -10,10 +10,10 @@ use koi_core::attributes::{AttributeWrite, AttributesVersion, WriteNumber};
 use koi_core::event::Event;
 use koi_core::fence::{FenceId, FenceOutcome};
 use koi_core::group::GroupName;
-use koi_core::io::{Command, Input};
+use koi_core::io::{Command, HookRun, Input, ServiceSpec};
 use koi_core::message::{Body, Message};
 use koi_core::mutant::{Mutant, break_rule};
-use koi_core::types::{Epoch, Hook, ServiceState};
+use koi_core::types::{Epoch, Hook, HookSet, ServiceState};
 use koi_sim::scripted::{Cluster, Solo, fails, scores, service};
 use koi_sim::survey;
 use koi_sim::world::{Lacks, change};
@@ -82,6 +82,8 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::OldEpochWrites => a_write_of_the_past_comes_late(),
         Mutant::LowerWriteTaken => a_write_is_overtaken(),
         Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
+        Mutant::ChangesHoldUp => a_slow_changed_and_an_order(),
+        Mutant::EndedEarlyIsTold => a_changed_that_a_status_has_ended(),
         Mutant::OldScoresDecide => a_standby_has_come_further_since_its_last_status(),
         Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
         _ => None,
@@ -299,6 +301,49 @@ fn a_standby_has_come_further_since_its_last_status() -> Option<String> {
     cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master));
     let next = cluster.master();
     (next != Some(third)).then(|| format!("m{leader} is promoted, and m{third} is further by then"))
+}
+
+/// Three machines whose master is being told that the third has gone, which takes its time: leader and master.
+fn told_slowly() -> (Cluster, usize, usize) {
+    let mut cluster = Cluster::off(3);
+    for machine in 0..3 {
+        let hooks = HookSet::LIFECYCLE.with(Hook::Changed);
+        cluster.folder(machine, &[ServiceSpec { hooks, ..service("web") }]);
+    }
+    cluster.start_all();
+    cluster.run_until(10_000, "a first master", |c| c.master().is_some());
+    cluster.run(2000);
+    let master = cluster.master().expect("there is one");
+    let third = (0..3).find(|m| *m != master && cluster.leader() != Some(*m)).expect("there are three");
+    cluster.slow(master, "web", Hook::Changed);
+    cluster.recorder().machines[master].calls.clear();
+    cluster.lose_power(third);
+    cluster.run_until(3000, "it is told", |c| c.machines[master].hooks.values().any(is_changed));
+    if let Some(web) = cluster.machines[master].services.get_mut("web") {
+        web.slow = HookSet::default();
+    }
+    (cluster, master, 3 - master - third)
+}
+
+fn is_changed(run: &HookRun) -> bool {
+    run.hook == Hook::Changed
+}
+
+/// R11: a `changed` takes its time, and the mastership is wanted elsewhere.
+fn a_slow_changed_and_an_order() -> Option<String> {
+    let (mut cluster, _, other) = told_slowly();
+    let name = cluster.name(other);
+    cluster.promote(&name).ok()?;
+    cluster.run(500);
+    (cluster.master() != Some(other)).then(|| "a demote waits for a `changed`".to_owned())
+}
+
+/// R11: a status was due, and has ended a `changed`: it is repeated.
+fn a_changed_that_a_status_has_ended() -> Option<String> {
+    let (mut cluster, master, _) = told_slowly();
+    cluster.run(11_000);
+    let told = cluster.seen(master).calls.iter().filter(|run| is_changed(run)).count();
+    (told < 2).then(|| "a service was never told what a status has kept from it".to_owned())
 }
 
 /// R16: operators write without a pause, and the master is lost: another is promoted all the same.

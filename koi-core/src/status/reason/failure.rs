@@ -212,6 +212,8 @@ pub enum ServiceNote {
     NotStopped(FailureReason),
     /// It cannot run at all.
     Barred(IneligibleReason),
+    /// Its `changed` has failed, and is tried again.
+    Deaf(FailureReason),
     /// It has changed by itself again and again, and waits before it is started.
     Rests {
         /// How often it has changed.

@@ -140,6 +140,7 @@ impl fmt::Display for ServiceNote {
             ServiceNote::Failed(reason) => reason.fmt(f),
             ServiceNote::NotStopped(reason) => write!(f, "cannot be stopped: {reason}"),
             ServiceNote::Barred(bar) => bar.fmt(f),
+            ServiceNote::Deaf(reason) => write!(f, "`changed` fails: {reason}"),
             ServiceNote::Rests { times, left } => write!(
                 f,
                 "it has changed by itself {times} times of late, and rests for {:.0} s",

@@ -25,7 +25,7 @@ impl Service {
                 self.taken.start |= has;
             }
             Hook::Promote => self.taken.promote |= has,
-            Hook::Stop | Hook::Demote | Hook::Status | Hook::Failed => {}
+            Hook::Stop | Hook::Demote | Hook::Status | Hook::Failed | Hook::Changed => {}
         }
     }
 

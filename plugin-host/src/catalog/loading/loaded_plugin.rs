@@ -85,7 +85,7 @@ impl LoadedPlugin {
             name: ShellHandler::NAME.into(),
             version: ShellHandler::VERSION.into(),
             description: ShellHandler::DESCRIPTION.into(),
-            hooks: HookSet::ALL,
+            hooks: HookSet::LIFECYCLE,
             ..Metadata::default()
         };
         LoadedPlugin {

@@ -90,7 +90,7 @@ mod tests {
             name: "redis".into(),
             version: "1.0".into(),
             description: "a server".into(),
-            hooks: HookSet::ALL,
+            hooks: HookSet::LIFECYCLE,
             wants: vec![
                 want(Capability::Tcp("{address}".into())),
                 want(Capability::Read("/etc/redis".into())),

@@ -24,7 +24,7 @@ pub(crate) fn try_all(
     report: &mut Report,
 ) {
     report.part("odd configuration");
-    let hooks = if target.is_harmless() { HookSet::ALL } else { [Hook::Status].into_iter().collect() };
+    let hooks = if target.is_harmless() { HookSet::LIFECYCLE } else { [Hook::Status].into_iter().collect() };
     for (what, settings) in configurations(loaded, &target.manifest.config) {
         if harness.interrupted() {
             return;

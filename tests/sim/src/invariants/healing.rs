@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use koi_core::group::GroupName;
 use koi_core::placing::Preference;
 
-use crate::invariants::rosters;
+use crate::invariants::{changes, rosters};
 use crate::world::{MS, World};
 
 /// Within which all is well: a failed node tries again after 10 s, a hook may hang for 20 s, one after the other.
@@ -45,7 +45,9 @@ pub fn check(world: &mut World, long: bool) -> Option<String> {
         }
         let after = world.all_masters();
         if after == before {
-            return astray(world, &after).or_else(|| rosters::wrong(world));
+            return astray(world, &after)
+                .or_else(|| rosters::wrong(world))
+                .or_else(|| changes::untold(world));
         }
         if moves == 0 || !only_upwards(world, &before, &after) {
             return Some(format!("in calm the master moved from {before:?} to {after:?}"));

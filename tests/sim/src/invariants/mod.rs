@@ -13,6 +13,7 @@ use crate::machine::Machine;
 mod asked;
 pub mod attributes;
 mod backlog;
+mod changes;
 mod epochs;
 mod fences;
 pub mod healing;

@@ -19,7 +19,7 @@ pub fn service(name: &str) -> ServiceSpec {
         priority,
         handler: "test".to_owned(),
         instance: HandlerInstance::default(),
-        hooks: HookSet::ALL,
+        hooks: HookSet::LIFECYCLE,
         disabled: false,
         problem: None,
         timeouts: Timeouts::default(),

@@ -1,10 +1,12 @@
 //! A service of a machine as it really is.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use koi_core::group::GroupName;
 use koi_core::io::{HookEnd, HookRun, Observed, StatusReport};
-use koi_core::types::{Epoch, Hook, HookSet};
+use koi_core::roster::RosterEntry;
+use koi_core::types::{Epoch, Hook, HookSet, NodeId, NodeState};
 
 /// In what way a status script is wrong, or its service is. None says that something promoted is not: that word is taken for the truth, and
 /// the promise is worth no more than it.
@@ -62,8 +64,25 @@ pub struct Real {
     pub slow: HookSet,
     /// Its status says how gladly it is promoted, each time otherwise.
     pub scored: bool,
+    /// What its last `changed` that ended well was told; none: none has since it was started.
+    pub heard: Option<Heard>,
     /// It was demoted since it was promoted last.
     demoted: bool,
+}
+
+/// What a service was told of its group: the master, and of each other node whether it is there, whether it can be promoted, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    master: Option<String>,
+    others: BTreeMap<NodeId, (bool, bool, Option<IpAddr>)>,
+}
+
+impl Heard {
+    /// That this is the master, and these are the others.
+    pub fn new(master: Option<String>, others: &[RosterEntry]) -> Heard {
+        let told = |e: &RosterEntry| (e.node, (e.state != NodeState::Disconnected, e.promotable, e.address));
+        Heard { master, others: others.iter().map(told).collect() }
+    }
 }
 
 impl Real {
@@ -109,10 +128,17 @@ impl Real {
     }
 
     /// A hook has ended: what it has done to the service.
-    pub(super) fn ended(&mut self, hook: Hook, end: &HookEnd) {
-        match (hook, end) {
+    pub(super) fn ended(&mut self, run: &HookRun, end: &HookEnd) {
+        match (run.hook, end) {
+            (Hook::Changed, HookEnd::Done) => {
+                let master = run.master.as_ref().map(|(name, _)| name.clone());
+                self.heard = run.peers.as_ref().map(|others| Heard::new(master, others));
+            }
             (Hook::Start, HookEnd::Done) => self.started = true,
-            (Hook::Stop, HookEnd::Done) => (self.started, self.promoted) = (false, false),
+            (Hook::Stop, HookEnd::Done) => {
+                (self.started, self.promoted) = (false, false);
+                self.heard = None;
+            }
             (Hook::Demote, HookEnd::Done) => (self.promoted, self.demoted) = (false, true),
             (Hook::Promote, HookEnd::NoRoom(_)) => self.promoted = false,
             _ => {}

@@ -30,6 +30,7 @@ impl Tempo {
             (Tempo::Rough, Hook::Promote | Hook::Start) if rng.percent(5) => rng.between(MS, 3000 * MS),
             // A script that hangs: a slow disk, a lock.
             (Tempo::Rough, Hook::Status | Hook::Promote | Hook::Start) if rng.percent(1) => 20_000 * MS,
+            (Tempo::Rough, Hook::Changed) if rng.percent(10) => rng.between(MS, 20_000 * MS),
             (Tempo::Rough, _) => rng.between(MS, 50 * MS),
         }
     }
