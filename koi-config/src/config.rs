@@ -244,6 +244,8 @@ pub struct Timeouts {
     pub demote: Duration,
     /// For `failed`.
     pub failed: Duration,
+    /// For `changed`.
+    pub changed: Duration,
 }
 
 /// `[services.policy]`: of services that do not say otherwise.

@@ -252,7 +252,7 @@ impl Validator<'_> {
         let hooks = &services.timeouts;
         let ms = Duration::from_millis;
         let (minute, hour, day) = (Duration::from_mins(1), Duration::from_hours(1), Duration::from_hours(24));
-        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 16] = [
+        let bounds: [(&'static str, Duration, RangeInclusive<Duration>); 17] = [
             ("timing.heartbeat", timing.heartbeat, ms(5)..=ms(10_000)),
             ("timing.leader_lease", timing.leader_lease, ms(15)..=minute * 5),
             ("timing.master_lease", timing.master_lease, ms(30)..=minute * 10),
@@ -266,6 +266,7 @@ impl Validator<'_> {
             ("services.timeouts.promote", hooks.promote, ms(1)..=day),
             ("services.timeouts.demote", hooks.demote, ms(1)..=day),
             ("services.timeouts.failed", hooks.failed, ms(1)..=day),
+            ("services.timeouts.changed", hooks.changed, ms(1)..=day),
             ("services.policy.status_retry", services.policy.status_retry, ms(10)..=day),
             ("services.policy.restart_window", services.policy.restart_window, ms(1000)..=day * 7),
             ("services.policy.restart_timeout", services.policy.restart_timeout, ms(100)..=day),

@@ -95,9 +95,9 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn timeouts()(hooks in [ms(1..900_000), ms(1..900_000), ms(1..900_000), ms(1..900_000), ms(1..900_000), ms(1..900_000)]) -> Timeouts {
-        let [start, stop, status, promote, demote, failed] = hooks;
-        Timeouts { start, stop, status, promote, demote, failed }
+    fn timeouts()(hooks in proptest::array::uniform7(ms(1..900_000))) -> Timeouts {
+        let [start, stop, status, promote, demote, failed, changed] = hooks;
+        Timeouts { start, stop, status, promote, demote, failed, changed }
     }
 }
 

@@ -74,6 +74,11 @@ impl HookSet {
         self.0 & (1 << hook as u8) != 0
     }
 
+    /// No hook is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The hooks in it, in the order of [`Hook::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Hook> {
         Hook::ALL.into_iter().filter(move |h| self.has(*h))

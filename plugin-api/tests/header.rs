@@ -111,6 +111,7 @@ fn facts() -> Vec<Fact> {
             HOOK_DEMOTE,
             HOOK_STATUS,
             HOOK_FAILED,
+            HOOK_CHANGED,
             HOOKS_ALL,
             DONE,
             RETRY,
@@ -208,6 +209,7 @@ fn hooks_have_the_numbers_of_the_rust_type() {
         abi::HOOK_DEMOTE,
         abi::HOOK_STATUS,
         abi::HOOK_FAILED,
+        abi::HOOK_CHANGED,
     ];
     assert_eq!(Hook::ALL.map(|hook| hook as u32), numbers);
 }

@@ -202,6 +202,7 @@ fn defaults() -> Config {
                 promote: Duration::from_secs(30),
                 demote: Duration::from_secs(30),
                 failed: Duration::from_secs(20),
+                changed: Duration::from_secs(20),
             },
             policy: Policy {
                 status_failures: 1,

@@ -195,6 +195,8 @@ pub(crate) static KEYS: &[Key] = keys! { Draft:
         "how long demote may take", |d| &mut d.rest.services.timeouts.demote;
     "services.timeouts.failed", Some("service.failed_timeout"), "",
         "how long failed may take", |d| &mut d.rest.services.timeouts.failed;
+    "services.timeouts.changed", None, "",
+        "how long changed may take, and no longer than until the next status", |d| &mut d.rest.services.timeouts.changed;
     "services.policy.status_failures", None, "",
         "bad statuses in a row with which a service has failed, 1 to 1000", |d| &mut d.rest.services.policy.status_failures;
     "services.policy.status_retry", None, "",

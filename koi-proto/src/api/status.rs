@@ -328,6 +328,8 @@ words! {
         Status = "status",
         /// It has failed and is about to be stopped.
         Failed = "failed",
+        /// Its group is not as it was told last.
+        Changed = "changed",
     }
 }
 

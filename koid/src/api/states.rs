@@ -51,6 +51,7 @@ pub(crate) fn hook(hook: Hook) -> api::Hook {
         Hook::Demote => api::Hook::Demote,
         Hook::Status => api::Hook::Status,
         Hook::Failed => api::Hook::Failed,
+        Hook::Changed => api::Hook::Changed,
     }
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn timeouts(config: &Config) -> core::Timeouts {
         promote: t.promote,
         demote: t.demote,
         failed: t.failed,
+        changed: t.changed,
     }
 }
 

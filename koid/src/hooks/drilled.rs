@@ -36,6 +36,8 @@ impl DrilledStatuses {
             }
             // It has failed by itself, or says nothing.
             (Hook::Status, _) => false,
+            // Says nothing of how the service is.
+            (Hook::Changed, _) => false,
             (Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed, _) => {
                 left.remove(service);
                 false

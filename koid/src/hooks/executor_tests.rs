@@ -48,6 +48,7 @@ impl Handler for Scripted {
                     processes: Vec::new(),
                 })),
                 plugin::Hook::Failed => Err(HookError::TimedOut("too slow".into())),
+                plugin::Hook::Changed => Ok(Outcome::Done),
             }
         })
     }

@@ -138,6 +138,7 @@ fn spec(found: &Found, registry: &Registry, config: &Config) -> ServiceSpec {
             promote: of(Hook::Promote, defaults.promote),
             demote: of(Hook::Demote, defaults.demote),
             failed: of(Hook::Failed, defaults.failed),
+            changed: of(Hook::Changed, defaults.changed),
         },
         status_interval: own.status_interval.unwrap_or(config.timing.status_interval),
         policy: policy(&found.manifest.policy, &config.services.policy),

@@ -47,8 +47,8 @@ pub(crate) struct ManifestEntry {
     priority: Option<u8>,
     handler: String,
     hooks: Vec<String>,
-    /// In milliseconds, in the order of [`Hook::ALL`].
-    timeouts_ms: [u64; Hook::ALL.len()],
+    /// In milliseconds, in the order of [`Hook::LIFECYCLE`].
+    timeouts_ms: [u64; Hook::LIFECYCLE.len()],
     home: PathBuf,
     workdir: PathBuf,
     config: Vec<(String, String)>,
@@ -76,12 +76,13 @@ impl ManifestEntry {
         ManifestEntry {
             priority: spec.priority,
             handler: spec.handler.clone(),
-            hooks: Hook::ALL
+            // Whoever takes services down runs no `changed`.
+            hooks: Hook::LIFECYCLE
                 .iter()
                 .filter(|hook| spec.hooks.has(**hook))
                 .map(|hook| hook.as_str().to_owned())
                 .collect(),
-            timeouts_ms: Hook::ALL.map(|hook| ms(spec.timeouts.of(hook))),
+            timeouts_ms: Hook::LIFECYCLE.map(|hook| ms(spec.timeouts.of(hook))),
             home: runnable.home.clone(),
             workdir: runnable.workdir.clone(),
             config: runnable.config.clone(),
@@ -97,7 +98,7 @@ impl ManifestEntry {
 
     /// For the core.
     pub(crate) fn spec(&self, name: &str) -> ServiceSpec {
-        let hooks: HookSet = Hook::ALL
+        let hooks: HookSet = Hook::LIFECYCLE
             .into_iter()
             .filter(|hook| self.hooks.iter().any(|word| word == hook.as_str()))
             .collect();
@@ -110,7 +111,7 @@ impl ManifestEntry {
             hooks,
             disabled: false,
             problem: None,
-            timeouts: Timeouts { start, stop, promote, demote, status, failed },
+            timeouts: Timeouts { start, stop, promote, demote, status, failed, ..Timeouts::default() },
             // Whoever takes services down does not ask how they are.
             status_interval: Duration::from_secs(3600),
             policy: ServicePolicy::default(),

@@ -19,6 +19,8 @@ pub const HOOK_PROMOTE: u32 = 2;
 pub const HOOK_DEMOTE: u32 = 3;
 pub const HOOK_STATUS: u32 = 4;
 pub const HOOK_FAILED: u32 = 5;
+/// `KOI_HOOK_CHANGED`, since 1.2.
+pub const HOOK_CHANGED: u32 = 6;
 pub const HOOKS_ALL: u32 = 0x3f;
 
 pub const DONE: i32 = 0;

@@ -134,6 +134,7 @@ unsafe extern "C" fn call<T: NativeHandler>(
             Some(Hook::Promote) => handler.promote(&context, &host)?,
             Some(Hook::Demote) => handler.demote(&context, &host)?,
             Some(Hook::Failed) => handler.failed(&context, &host)?,
+            Some(Hook::Changed) => handler.changed(&context, &host)?,
             Some(Hook::Status) => return Ok(report(&host, &handler.status(&context, &host)?)),
             // A hook of a later minor version, that this table does not name.
             None => return Err(Error::Unsupported),

@@ -20,8 +20,8 @@ pub trait NativeHandler: Sized {
     const VERSION: &'static str;
     /// One line for people.
     const DESCRIPTION: &'static str;
-    /// The hooks that it has. The others are never called and count as done.
-    const HOOKS: &'static [Hook] = &Hook::ALL;
+    /// The hooks that it has. The others are never called and count as done. [`Hook::Changed`] is only called if it is named here.
+    const HOOKS: &'static [Hook] = &Hook::LIFECYCLE;
     /// The keys of `[config]` that it understands. When it names none, any key is passed on.
     const CONFIG: &'static [Key] = &[];
 
@@ -82,6 +82,16 @@ pub trait NativeHandler: Sized {
     /// # Errors
     /// Logged.
     fn failed(&mut self, context: &Context, host: &Host<'_>) -> Result<(), Error> {
+        let _ = (context, host);
+        Err(Error::Unsupported)
+    }
+
+    /// The master, the nodes that could be promoted or the nodes that are there are not what they were (`context`): adjust, and do not promote.
+    /// Any other hook ends this one early; it is called again then.
+    ///
+    /// # Errors
+    /// It is shown, and this is called again later. Nothing else comes of it.
+    fn changed(&mut self, context: &Context, host: &Host<'_>) -> Result<(), Error> {
         let _ = (context, host);
         Err(Error::Unsupported)
     }

@@ -63,7 +63,7 @@ fn set_circumstances(context: &mut Context, hook: Hook, args: &Args) {
     context.role = args.role.unwrap_or(match hook {
         Hook::Promote => Role::Promoted,
         Hook::Stop => Role::None,
-        Hook::Start | Hook::Demote | Hook::Status | Hook::Failed => Role::Standby,
+        Hook::Start | Hook::Demote | Hook::Status | Hook::Failed | Hook::Changed => Role::Standby,
     });
     context.circumstances.group = args.group.clone().filter(|group| group != "main");
     (context.epoch, context.node_state) = (args.epoch.unwrap_or(context.epoch), "Slave".into());

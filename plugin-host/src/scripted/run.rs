@@ -223,7 +223,7 @@ pub(crate) fn set_circumstances(context: &mut Context, call: &CallScript, test: 
     context.role = call.role.unwrap_or(match call.hook {
         Hook::Promote => Role::Promoted,
         Hook::Stop => Role::None,
-        Hook::Start | Hook::Demote | Hook::Status | Hook::Failed => Role::Standby,
+        Hook::Start | Hook::Demote | Hook::Status | Hook::Failed | Hook::Changed => Role::Standby,
     });
     context.circumstances.group = given.group.clone().filter(|group| group != "main");
     context.node = given.node.clone();

@@ -230,6 +230,9 @@ fn look_beside(file: &Path, found: &mut Found) {
         );
         found.problem = found.problem.take().or(Some(problem));
     }
+    if found.manifest.changed == Some(true) && !found.hooks.is_empty() {
+        found.hooks = found.hooks.with(Hook::Changed);
+    }
     if found.problem.is_some() {
         found.hooks = HookSet::default();
     }
@@ -252,6 +255,14 @@ fn look_into(folder: &Path, found: &mut Found) {
         None if component.exists() => component.display().to_string(),
         None => ShellHandler::NAME.to_owned(),
     };
+    if found.manifest.changed.is_some() {
+        let problem = format!(
+            "{}: `changed` is for a service in a single file; in a folder a script of that name is called, and a plugin says itself whether it has \
+             that hook: remove the line",
+            folder.join(MANIFEST).display()
+        );
+        found.problem = found.problem.take().or(Some(problem));
+    }
     let for_nobody = !found.manifest.config.is_empty() || !found.manifest.grants.is_empty();
     if found.handler == ShellHandler::NAME && for_nobody && found.shape.hooks() == HookSet::default() {
         let problem = format!(

@@ -15,20 +15,23 @@ use crate::config::nearest::nearest;
 use crate::config::setting::{Setting, SettingValue};
 use crate::service::duration;
 use crate::service::duration::DurationError;
-use crate::service::policy::{POLICY_KEYS, PolicySettings, policy};
+use crate::service::policy::{POLICY_KEYS, PolicySettings, policy, truth};
 use crate::service::toml_places::{TomlKey, TomlValue, in_file_order, line_of};
 
 /// Bytes of a `service.toml`.
 const MANIFEST_BYTES: u64 = 256 * 1024;
 
-const KEYS: [&str; 6] = ["handler", "config", "timeouts", "policy", "limits", "grants"];
-const TIMEOUT_KEYS: [&str; 7] = ["start", "stop", "promote", "demote", "status", "failed", "status_interval"];
+const KEYS: [&str; 7] = ["handler", "changed", "config", "timeouts", "policy", "limits", "grants"];
+const TIMEOUT_KEYS: [&str; 8] =
+    ["start", "stop", "promote", "demote", "status", "failed", "changed", "status_interval"];
 
 /// Everything that a `service.toml` may say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifest {
     /// A plugin's name, a path to a `.so` or `.wasm`, or the reference of what was pulled, with its digest; none: by what lies in the folder.
     pub handler: Option<String>,
+    /// Of a service in a single file: whether it is called with `changed` too.
+    pub changed: Option<bool>,
     /// `[config]`, to be held against what the handler understands, in file order.
     pub config: Vec<Setting>,
     /// `[timeouts]`.
@@ -219,6 +222,7 @@ impl Manifest {
         for (key, value) in in_file_order(table.get_ref()) {
             match key.get_ref().as_ref() {
                 "handler" => manifest.handler = Some(handler(key, value)?),
+                "changed" => manifest.changed = Some(truth("changed", value)?),
                 "config" => manifest.config = config(section(key, value)?, text)?,
                 "timeouts" => manifest.timeouts = timeouts(section(key, value)?)?,
                 "policy" => manifest.policy = policy(section(key, value)?)?,

@@ -88,7 +88,7 @@ fn time(
     allowed.contains(&read).then_some(read).ok_or_else(out_of_range)
 }
 
-fn truth(key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, SpannedError> {
+pub(super) fn truth(key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, SpannedError> {
     match value.get_ref() {
         DeValue::Boolean(truth) => Ok(*truth),
         _ => Err(SpannedError::new(value, ManifestEntryError::NotATruth(key.to_owned()))),

@@ -37,9 +37,13 @@ impl Shape {
         }
     }
 
-    /// The hooks whose script is there, executable or not.
+    /// The hooks whose script is there, executable or not. A single file is not called with `changed` unless it is said to know that.
     pub fn hooks(&self) -> HookSet {
-        Hook::ALL.into_iter().filter(|hook| is_there(&self.script(*hook))).collect()
+        let all = Hook::ALL.into_iter().filter(|hook| is_there(&self.script(*hook))).collect::<HookSet>();
+        match self {
+            Shape::Folder(_) => all,
+            Shape::File(_) => all.without(Hook::Changed),
+        }
     }
 }
 

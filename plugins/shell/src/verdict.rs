@@ -19,7 +19,7 @@ const MISCONFIGURED: i32 = 95;
 pub(crate) fn absent(hook: Hook, script: &Path) -> Result<Outcome, HookError> {
     match hook {
         Hook::Status => Ok(Outcome::Status(Observed::Healthy.into())),
-        Hook::Start | Hook::Promote | Hook::Failed => Ok(Outcome::Done),
+        Hook::Start | Hook::Promote | Hook::Failed | Hook::Changed => Ok(Outcome::Done),
         Hook::Stop | Hook::Demote => {
             Err(HookError::CannotRun(format!("{} isn't there any more; put it back", script.display())))
         }

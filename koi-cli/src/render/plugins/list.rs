@@ -11,7 +11,7 @@ use crate::render::layout::{View, text};
 /// Columns of any column but the last: of as many hooks as are named one by one.
 const WIDEST: usize = 22;
 
-/// Every hook, in the order in which plugins name them.
+/// What most plugins have, in the order in which they name them.
 const HOOKS: [Hook; 6] = [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed];
 
 /// The whole of it.
@@ -51,12 +51,20 @@ pub(crate) fn tone(plugin: &Plugin) -> Tone {
 
 /// Its hooks in a few words: few plugins have neither few nor nearly all.
 fn hooks(hooks: &[Hook]) -> String {
+    let besides = if hooks.contains(&Hook::Changed) { " + changed" } else { "" };
+    lifecycle(hooks) + besides
+}
+
+fn lifecycle(hooks: &[Hook]) -> String {
     let missing: Vec<&Hook> = HOOKS.iter().filter(|hook| !hooks.contains(hook)).collect();
     match missing[..] {
         [] => "all".to_owned(),
         [one] => format!("all but {one}"),
         [one, other] => format!("all but {one} {other}"),
-        _ => hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(" "),
+        _ => {
+            let named = hooks.iter().filter(|hook| HOOKS.contains(hook));
+            named.map(Hook::as_str).collect::<Vec<_>>().join(" ")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! For koi handlers in Rust: the interface with koi, `wit/koi-service.wit`, and what most of them need besides.
 //!
-//! A handler implements [`metadata::Guest`] and [`lifecycle::Guest`], and names itself: `koi_sdk::handler!(Handler);`.
+//! A handler implements [`metadata::Guest`] and [`lifecycle::Guest`], and names itself: `koi_sdk::handler!(Handler);`. One that is told who comes and
+//! goes implements [`changes::Guest`] besides: `koi_sdk::hears_changes!(Handler);`.
 
 #![warn(missing_docs)]
 
@@ -16,7 +17,21 @@ pub mod bindings {
     });
 }
 
+// The world that adds `changed`; its types are those of the other.
+#[allow(missing_docs, unsafe_code)]
+#[doc(hidden)]
+pub mod changes_bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "with-changes",
+        pub_export_macro: true,
+        default_bindings_module: "koi_sdk::changes_bindings",
+        with: { "koi:service/types@0.2.0": crate::bindings::koi::service::types },
+    });
+}
+
 pub use bindings::exports::koi::service::{lifecycle, metadata};
+pub use changes_bindings::exports::koi::service::changes;
 pub use bindings::koi::service::host::{self, LogLevel};
 pub use bindings::koi::service::types::{
     Capability, ConfigKey, ConfigType, Context, Failure, Hook, HookError, HookSet, IntegerRange, Metadata,
@@ -48,6 +63,7 @@ impl fmt::Display for Hook {
             Hook::Demote => "demote",
             Hook::Status => "status",
             Hook::Failed => "failed",
+            Hook::Changed => "changed",
         })
     }
 }
@@ -63,6 +79,14 @@ impl From<ServiceState> for StatusReport {
             processes: Vec::new(),
         }
     }
+}
+
+/// Exports `changed` of a handler that implements [`changes::Guest`]: beside [`handler!`], for one that says `HookSet::CHANGED` among its hooks.
+#[macro_export]
+macro_rules! hears_changes {
+    ($type:ident) => {
+        $crate::changes_bindings::export!($type with_types_in $crate::changes_bindings);
+    };
 }
 
 /// Makes a type the handler of the component.

@@ -48,7 +48,7 @@ impl<H> Slot<H> {
 fn waits(hook: Hook) -> bool {
     match hook {
         Hook::Demote | Hook::Stop | Hook::Failed => false,
-        Hook::Start | Hook::Promote | Hook::Status => true,
+        Hook::Start | Hook::Promote | Hook::Status | Hook::Changed => true,
     }
 }
 

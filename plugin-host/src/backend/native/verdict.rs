@@ -24,7 +24,7 @@ pub(crate) fn from_hook(hook: Hook, ended: FunctionResult) -> Result<Outcome, Ho
     };
     match hook {
         Hook::Status => Ok(report(observed, ended)),
-        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => {
+        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed | Hook::Changed => {
             Err(error(hook.as_str(), &ended))
         }
     }
@@ -56,7 +56,9 @@ fn done(hook: Hook, ended: FunctionResult) -> Outcome {
     match hook {
         Hook::Status => report(Observed::Healthy, ended),
         Hook::Start if !ended.processes.is_empty() => Outcome::Started(named(ended.processes)),
-        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
+        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed | Hook::Changed => {
+            Outcome::Done
+        }
     }
 }
 

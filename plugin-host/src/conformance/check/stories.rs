@@ -91,9 +91,12 @@ fn again() -> Vec<Step> {
         well(Hook::Start),
         and(Hook::Start, "when it runs"),
         and(Hook::Demote, "when it was never promoted"),
+        and(Hook::Changed, "when it runs"),
+        and(Hook::Changed, "a second time"),
         status(TrialState::Started),
         well(Hook::Promote),
         and(Hook::Promote, "when it is promoted"),
+        and(Hook::Changed, "when it is promoted"),
         status(TrialState::Promoted),
         well(Hook::Demote),
         and(Hook::Demote, "a second time"),
@@ -157,6 +160,7 @@ fn odder_circumstances() -> Vec<Step> {
     vec![
         answer(Hook::Start, "while another node is master", elsewhere),
         answer(Hook::Demote, "while another node is master", elsewhere),
+        answer(Hook::Changed, "while another node is master", elsewhere),
         answer(Hook::Promote, "with the greatest epoch of all", |context| context.epoch = u64::MAX),
         answer(Hook::Status, "of a node with a long name and a master without an address", |context| {
             context.node = "node-".repeat(51);
@@ -194,6 +198,7 @@ fn cut_short(what: &'static str, expected: Expectation) -> Vec<Step> {
         cut(Hook::Demote),
         and(Hook::Demote, "after that demote"),
         cut(Hook::Status),
+        cut(Hook::Changed),
         status(TrialState::Started),
         cut(Hook::Stop),
         and(Hook::Stop, "after that stop"),

@@ -74,7 +74,7 @@ impl GuestHelper {
     /// Gives it its share of the processor for a hook: what is asked again and again goes behind what moves or takes down a service.
     pub(crate) fn hurry(&mut self, hook: Hook) {
         let niceness = match hook {
-            Hook::Start | Hook::Status => NICENESS,
+            Hook::Start | Hook::Status | Hook::Changed => NICENESS,
             Hook::Promote | Hook::Demote | Hook::Stop | Hook::Failed => 0,
         };
         if niceness != self.niceness {

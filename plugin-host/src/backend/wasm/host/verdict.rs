@@ -36,7 +36,9 @@ pub(crate) fn own_details(layers: Option<Layers>, dangerous: bool) -> Vec<(Strin
 pub(crate) fn not_there(hook: Hook, own: Vec<(String, String)>) -> Outcome {
     match hook {
         Hook::Status => Outcome::Status(StatusReport { details: own, ..Observed::Healthy.into() }),
-        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed => Outcome::Done,
+        Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed | Hook::Changed => {
+            Outcome::Done
+        },
     }
 }
 

@@ -60,7 +60,7 @@ impl WasmCode {
         let (outside, metadata) = describe(host, &found.code)?;
         let MachineCode { code, cached, lacking } = found;
         let compiled = Compiled { size_bytes: code.size_bytes(), cached, took, lacking };
-        let Outside { api, api_version, imports } = outside;
+        let Outside { api, api_version, imports, hears_changes: _ } = outside;
         let facts = Facts { metadata, api, api_version, imports, compiled: Some(compiled) };
         Ok(WasmCode {
             code: Arc::new(code),

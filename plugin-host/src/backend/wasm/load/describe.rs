@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use koi_plugin_api::{CallLog, Metadata, for_people};
+use koi_plugin_api::{CallLog, Hook, Metadata, for_people};
 
 use crate::backend::helper::ReplyError;
 use crate::backend::helper::process::Process;
@@ -83,7 +83,11 @@ pub(crate) fn describe(host: &Host, code: &ComponentCode) -> Result<(Outside, Me
             }
             (Ok(GuestMessage::Described(said)), Some(outside)) => {
                 let said = serde_json::from_slice(&said).map_err(|_| DescribeError::Garbled)?;
-                return Ok((outside, metadata(said)?));
+                let metadata = metadata(said)?;
+                if metadata.hooks.has(Hook::Changed) && !outside.hears_changes {
+                    return Err(InterfaceError::NoChanges.into());
+                }
+                return Ok((outside, metadata));
             }
             (Ok(GuestMessage::Refused(why)), _) => {
                 return Err(DescribeError::Refused(lines.behind(for_people(&why, REFUSAL_CHARS))));

@@ -10,6 +10,9 @@ const NEWEST: &str = "0.2";
 /// What a component must export.
 const EXPORTS: [&str; 2] = ["metadata", "lifecycle"];
 
+/// What one exports that has the hook `changed`.
+const CHANGES: &str = "changes";
+
 /// What koid offers of the package, in every version.
 const IMPORTS: [&str; 4] = ["types", "host", "state", "exec"];
 
@@ -25,6 +28,9 @@ pub enum InterfaceError {
          (`koi wit` prints it)"
     )]
     NotExported { interface: &'static str },
+    /// It says that it has a hook, and does not export it.
+    #[error("it says that it has the hook `changed`, and does not export koi:service/{CHANGES}: build it with that, or take `changed` out of its hooks")]
+    NoChanges,
     /// It needs an interface of a later koid.
     #[error("it imports {import}, which this koid does not have: upgrade koi")]
     TooNew { import: String },
@@ -52,6 +58,8 @@ pub(crate) struct Outside {
     pub(crate) api_version: String,
     /// The names of its imports.
     pub(crate) imports: Vec<String>,
+    /// It exports the interface of `changed`.
+    pub(crate) hears_changes: bool,
 }
 
 impl Outside {
@@ -81,7 +89,11 @@ impl Outside {
         let newer = imports.iter().find(|name| item(name).is_some_and(|(of, _)| !is_offered(of)));
         match newer {
             Some(name) => Err(InterfaceError::TooNew { import: name.clone() }),
-            None => Ok(Outside { api: format!("koi:service@{api_version}"), api_version, imports }),
+            None => {
+                let hears_changes = minor == Some(NEWEST)
+                    && exports.iter().any(|name| item(name).is_some_and(|(of, _)| of == CHANGES));
+                Ok(Outside { api: format!("koi:service@{api_version}"), api_version, imports, hears_changes })
+            }
         }
     }
 }

@@ -15,14 +15,15 @@ use crate::backend::wasm::protocol::{DescribedHandler, HookEnding, HookRequest};
 /// What the names of the interfaces of a component of 0.1 begin with, its version last.
 const OLDER: &str = "koi:service/lifecycle@0.1.";
 
-/// What the name of the interface with the hooks begins with.
+/// What the names of the interfaces with the hooks begin with.
 const LIFECYCLE: &str = "koi:service/lifecycle@";
+const CHANGES: &str = "koi:service/changes@";
 
 /// A component that can be asked.
 pub(crate) struct LinkedComponent {
     version: LinkedVersion,
-    /// Where its hooks are, in the order of [`Hook::ALL`].
-    hooks: Vec<ComponentExportIndex>,
+    /// Where its hooks are, in the order of [`Hook::ALL`]; none: it has no such hook.
+    hooks: Vec<Option<ComponentExportIndex>>,
 }
 
 /// By the version that it was built against.
@@ -37,19 +38,30 @@ impl LinkedComponent {
     pub(crate) fn new(linked: InstancePre<Guest>) -> wasmtime::Result<LinkedComponent> {
         let component = linked.component().clone();
         let outside = component.component_type();
-        let mut exports = outside.exports(component.engine());
-        let lifecycle =
-            exports.find(|(name, _)| name.starts_with(LIFECYCLE)).map(|(name, _)| name.to_owned());
-        let lifecycle = lifecycle.unwrap_or_default();
-        let interface = component.get_export_index(None, &lifecycle);
-        let hook = |hook: Hook| component.get_export_index(interface.as_ref(), hook.as_str());
-        let hooks: Option<Vec<_>> = Hook::ALL.into_iter().map(hook).collect();
+        let named = |begins: &str| {
+            let mut exports = outside.exports(component.engine());
+            exports.find(|(name, _)| name.starts_with(begins)).map(|(name, _)| name.to_owned())
+        };
+        let lifecycle = named(LIFECYCLE).unwrap_or_default();
+        let hook = |hook: Hook| {
+            let interface = match hook {
+                Hook::Changed => named(CHANGES)?,
+                Hook::Start
+                | Hook::Stop
+                | Hook::Promote
+                | Hook::Demote
+                | Hook::Status
+                | Hook::Failed => lifecycle.clone(),
+            };
+            let interface = component.get_export_index(None, &interface)?;
+            component.get_export_index(Some(&interface), hook.as_str())
+        };
+        let hooks = Hook::ALL.into_iter().map(hook).collect();
         let version = match lifecycle.starts_with(OLDER) {
             true => LinkedVersion::V0_1(v0_1::HandlerExecPre::new(linked)?),
             false => LinkedVersion::V0_2(v0_2::HandlerExecPre::new(linked)?),
         };
-        // One that lacks any has been refused by now.
-        Ok(LinkedComponent { version, hooks: hooks.unwrap_or_default() })
+        Ok(LinkedComponent { version, hooks })
     }
 
     /// Asks a new instance what it is. Finds out whether all of its exports have the types of its version.
@@ -85,7 +97,7 @@ impl LinkedComponent {
     ) -> wasmtime::Result<Result<HookEnding, wit::HookError>> {
         let cause = convert::failure(request.cause.as_ref());
         let told = convert::context(request);
-        let export = HookExport { instance, export: self.hooks.get(hook as usize) };
+        let export = HookExport { instance, export: self.hooks.get(hook as usize).and_then(Option::as_ref) };
         match &self.version {
             LinkedVersion::V0_1(_) => older::call(&export, store, hook, (told, cause)).await,
             LinkedVersion::V0_2(_) => {

@@ -81,6 +81,7 @@ pub(crate) fn failure(cause: Option<&(u8, String, bool)>) -> wit::Failure {
         Hook::Demote => wit::Hook::Demote,
         Hook::Status => wit::Hook::Status,
         Hook::Failed => wit::Hook::Failed,
+        Hook::Changed => wit::Hook::Changed,
     };
     let message = cause.map(|(_, message, _)| message.clone()).unwrap_or_default();
     wit::Failure { hook, message, timed_out: cause.is_some_and(|(.., timed_out)| *timed_out) }
@@ -199,5 +200,6 @@ fn flag(hook: Hook) -> wit::HookSet {
         Hook::Demote => wit::HookSet::DEMOTE,
         Hook::Status => wit::HookSet::STATUS,
         Hook::Failed => wit::HookSet::FAILED,
+        Hook::Changed => wit::HookSet::CHANGED,
     }
 }

@@ -55,7 +55,8 @@ fn failure(from: new::Failure) -> old::Failure {
         new::Hook::Promote => old::Hook::Promote,
         new::Hook::Demote => old::Hook::Demote,
         new::Hook::Status => old::Hook::Status,
-        new::Hook::Failed => old::Hook::Failed,
+        // That version has no word for the other one, whose failure brings no `failed` anyway.
+        new::Hook::Failed | new::Hook::Changed => old::Hook::Failed,
     };
     old::Failure { hook, message: from.message, timed_out: from.timed_out }
 }

@@ -49,7 +49,7 @@ fn look_at(program: &Program, desk: &Desk, hook: Hook, log: &dyn CallLog) -> Res
     // The path has been said by then.
     let why = said.strip_prefix(&format!("{path} ")).map_or(said.clone(), |rest| format!("it {rest}"));
     match hook {
-        Hook::Start | Hook::Promote | Hook::Status => {
+        Hook::Start | Hook::Promote | Hook::Status | Hook::Changed => {
             log.line(LogLevel::Warn, &format!("{path} is not run: {why}"));
             // Guests name the program themselves.
             Err(ProgramRunError::Io(format!("not run: {why}")))
