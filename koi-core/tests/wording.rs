@@ -470,6 +470,7 @@ fn notes() -> Vec<ServiceNote> {
             S::Failed(_),
             S::NotStopped(_),
             S::Barred(_),
+            S::Deaf(_),
             S::Rests { .. }
         ],
         vec![
@@ -481,6 +482,7 @@ fn notes() -> Vec<ServiceNote> {
             S::Failed(said()),
             S::NotStopped(said()),
             S::Barred(bar()),
+            S::Deaf(said()),
             S::Rests { times: 4, left: Duration::from_millis(2300) },
         ]
     )

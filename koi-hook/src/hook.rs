@@ -21,15 +21,8 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook.
-    pub const ALL: [Hook; 7] = [
-        Hook::Start,
-        Hook::Stop,
-        Hook::Promote,
-        Hook::Demote,
-        Hook::Status,
-        Hook::Failed,
-        Hook::Changed,
-    ];
+    pub const ALL: [Hook; 7] =
+        [Hook::Start, Hook::Stop, Hook::Promote, Hook::Demote, Hook::Status, Hook::Failed, Hook::Changed];
 
     /// Those that every handler may get. [`Hook::Changed`] is only for one that asks for it.
     pub const LIFECYCLE: [Hook; 6] =

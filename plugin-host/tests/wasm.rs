@@ -97,6 +97,21 @@ async fn a_score_has_64_bits() {
 }
 
 #[tokio::test]
+async fn a_guest_of_the_interface_for_it_is_told_of_changes() {
+    let node = Node::new();
+    let changed = "(call $error (i32.const 0) %{the new one does not answer yet})";
+    let guest = |name: &str| Guest::new(name).hook("start", "(call $done)").says_changed();
+    let handler = node.handler("hears", &guest("hears").hook("changed", changed).build(), "");
+    assert!(handler.metadata().hooks.has(Hook::Changed));
+    let ask = Ask::new(&handler);
+    assert_eq!(ask.hook(Hook::Changed).await, failed("the new one does not answer yet"));
+    assert_eq!(ask.hook(Hook::Start).await, Ok(Outcome::Done));
+
+    let handler = node.handler("deaf", &guest("deaf").build(), "");
+    assert!(!handler.metadata().hooks.has(Hook::Changed), "it does not export the interface");
+}
+
+#[tokio::test]
 async fn a_guest_is_told_why_it_goes_down_and_what_went_before() {
     let demote = "(local $n i32) (if (i64.gt_u (i64.load offset=96 (local.get $ctx)) (i64.const 900)) (then unreachable))
         (if (i64.ne (i64.load offset=104 (local.get $ctx)) (i64.const 7)) (then unreachable))

@@ -547,7 +547,7 @@ impl Services {
             let due = service.hears_again_at() <= goal.now && service.wants_to_hear(&around, goal.action);
             if due && telling < goal.max_parallel {
                 self.run(at, Hook::Changed, goal, out);
-                self.list[at].note_telling(around.clone());
+                self.list[at].note_telling(around.clone(), goal.now);
                 telling += 1;
             }
         }

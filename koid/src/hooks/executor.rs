@@ -150,12 +150,9 @@ impl HookExecutor {
             });
             let log: Arc<dyn plugin::CallLog> = match hook.hook {
                 Hook::Status => runnable.status_lines.clone().listen(hook_log.clone()),
-                Hook::Start
-                | Hook::Stop
-                | Hook::Promote
-                | Hook::Demote
-                | Hook::Failed
-                | Hook::Changed => hook_log.clone(),
+                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed | Hook::Changed => {
+                    hook_log.clone()
+                }
             };
             let log: Arc<dyn plugin::CallLog> = Arc::new(LimitedLog::new(log, runnable.output.clone()));
             let access = live.as_ref().map(LiveCall::access);

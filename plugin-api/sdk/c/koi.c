@@ -45,17 +45,20 @@ static union { koi_result result; koi_status status; koi_metadata metadata; } an
 
 typedef struct { koi_context ctx; koi_failure cause; } failed_arguments;
 
-#define HOOK(name) \
-    EXPORT("lifecycle", #name) const void *koi_export_##name(const koi_context *ctx) \
+#define HOOK(interface, name) \
+    EXPORT(interface, #name) const void *koi_export_##name(const koi_context *ctx) \
     { \
         answer.result = handler_##name(ctx); \
         return &answer; \
     }
 
-HOOK(start)
-HOOK(stop)
-HOOK(promote)
-HOOK(demote)
+HOOK("lifecycle", start)
+HOOK("lifecycle", stop)
+HOOK("lifecycle", promote)
+HOOK("lifecycle", demote)
+#ifdef KOI_CHANGES
+HOOK("changes", changed)
+#endif
 
 EXPORT("lifecycle", "status") const void *koi_export_status(const koi_context *ctx)
 {

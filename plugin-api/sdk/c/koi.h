@@ -164,7 +164,8 @@ void koi_pidfile(koi_status *status, koi_text path);
 /* ---- What a handler says of itself -------------------------------------------------------------------------------- */
 
 enum {
-    KOI_HAS_START = 1, KOI_HAS_STOP = 2, KOI_HAS_PROMOTE = 4, KOI_HAS_DEMOTE = 8, KOI_HAS_STATUS = 16, KOI_HAS_FAILED = 32
+    KOI_HAS_START = 1, KOI_HAS_STOP = 2, KOI_HAS_PROMOTE = 4, KOI_HAS_DEMOTE = 8, KOI_HAS_STATUS = 16, KOI_HAS_FAILED = 32,
+    KOI_HAS_CHANGED = 64
 };
 
 typedef enum {
@@ -223,6 +224,8 @@ koi_result handler_promote(const koi_context *ctx);
 koi_result handler_demote(const koi_context *ctx);
 koi_status handler_status(const koi_context *ctx);
 koi_result handler_failed(const koi_context *ctx, const koi_failure *cause);
+/* Of a handler that is built with KOI_CHANGES, for a world that exports koi:service/changes; and it says KOI_HAS_CHANGED. */
+koi_result handler_changed(const koi_context *ctx);
 
 /* ---- What koi offers ------------------------------------------------------------------------------------------------ */
 

@@ -30,17 +30,18 @@ const (
 	Demote
 	Status
 	Failed
+	Changed
 )
 
 // String is the hook's name.
 func (h Hook) String() string {
-	return [...]string{"start", "stop", "promote", "demote", "status", "failed"}[h]
+	return [...]string{"start", "stop", "promote", "demote", "status", "failed", "changed"}[h]
 }
 
 // HookSet is a set of hooks.
 type HookSet uint8
 
-// AllHooks is every hook.
+// AllHooks is every hook but Changed.
 const AllHooks HookSet = 1<<6 - 1
 
 // Hooks is the set of these.

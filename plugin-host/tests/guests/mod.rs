@@ -64,6 +64,9 @@ const HEAP: usize = 65_536;
 
 const HOOKS: [&str; 6] = ["start", "stop", "promote", "demote", "status", "failed"];
 
+/// The hook of an interface of its own, and its flag.
+const CHANGED: (&str, u32) = ("changed", 1 << 6);
+
 /// A component to be.
 pub struct Guest {
     name: String,
@@ -80,6 +83,7 @@ pub struct Guest {
     stderr: bool,
     exec: bool,
     attributes: bool,
+    says_changed: bool,
     lines: bool,
     texts: Vec<u8>,
 }
@@ -102,6 +106,7 @@ impl Guest {
             stderr: false,
             exec: false,
             attributes: false,
+            says_changed: false,
             lines: false,
             texts: Vec::new(),
         }
@@ -200,6 +205,13 @@ impl Guest {
         self.built_against("0.2.0")
     }
 
+    /// Says that it has the hook `changed`, whether it has or not: a guest of 0.2.
+    #[must_use]
+    pub fn says_changed(mut self) -> Guest {
+        self.says_changed = true;
+        self.built_against("0.2.0")
+    }
+
     /// Puts its source lines in: those of `guest.wat`.
     #[must_use]
     pub fn with_lines(mut self) -> Guest {
@@ -227,11 +239,12 @@ impl Guest {
         if streams {
             package = resolve.push_str("guest.wit", &STREAMS_WIT.replace("VERSION", &self.version)).unwrap();
         }
-        let world = match (streams, self.exec) {
-            (true, false) => "guest",
-            (false, true) => "handler-exec",
-            (false, false) => "handler",
-            (true, true) => panic!("no test needs a guest with both"),
+        let world = match (streams, self.exec, self.hears_changes()) {
+            (true, false, false) => "guest",
+            (false, true, false) => "handler-exec",
+            (false, false, false) => "handler",
+            (false, false, true) => "handler-changes",
+            _ => panic!("no test needs a guest with all of that"),
         };
         let world = resolve.select_world(&[package], Some(world)).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
@@ -252,6 +265,11 @@ impl Guest {
             };
             exports += &format!(
                 "(func (export \"koi:service/lifecycle@{version}#{hook}\") (param $ctx i32) (result i32) {body})\n"
+            );
+        }
+        if let Some((name, body)) = self.bodies.iter().find(|(name, _)| *name == CHANGED.0) {
+            exports += &format!(
+                "(func (export \"koi:service/changes@{version}#{name}\") (param $ctx i32) (result i32) {body})\n"
             );
         }
         let (mut stream_imports, mut print) = (String::new(), String::new());
@@ -287,6 +305,10 @@ impl Guest {
                     {describe} (i32.const {metadata}))
             )"
         )
+    }
+
+    fn hears_changes(&self) -> bool {
+        self.bodies.iter().any(|(name, _)| *name == CHANGED.0)
     }
 
     fn is_older(&self) -> bool {
@@ -386,6 +408,7 @@ impl Guest {
         let flags =
             HOOKS.iter().enumerate().filter(|(_, hook)| self.bodies.iter().any(|(name, _)| name == *hook));
         let flags: u32 = flags.map(|(n, _)| 1 << n).sum();
+        let flags = if self.says_changed { flags | CHANGED.1 } else { flags };
         let name = self.name.clone();
         let release = self.release.clone();
         let words = [

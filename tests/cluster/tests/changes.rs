@@ -48,7 +48,8 @@ fn a_script_is_told_who_is_master_and_who_is_there_each_time_that_changes() {
 
 #[test]
 fn one_that_never_ends_holds_nothing_up() {
-    let cluster = Cluster::builder().service("10-db", Service::recorded().hook("changed", "sleep 600")).start();
+    let cluster =
+        Cluster::builder().service("10-db", Service::recorded().hook("changed", "sleep 600")).start();
     let master = cluster.wait_healthy();
     let next = cluster.others(&master).map(|node| node.name.clone()).next().expect("there are three");
     cluster.koi(&["promote", &next, "--wait"]).exits(0);

@@ -12,6 +12,9 @@ use crate::roster::RosterEntry;
 use crate::types::{Epoch, Hook, NodeId, NodeState, ServiceState, Time};
 use crate::view::Action;
 
+/// Two of them begin so far apart at least: what changes meanwhile is told together.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// Who is around a service: what differs here is a change. Hooks are told more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
@@ -48,6 +51,8 @@ pub(super) struct ChangesTold {
     told: Option<Surroundings>,
     /// What the one that runs is told.
     telling: Option<Surroundings>,
+    /// When the last one began.
+    began: Option<Time>,
     /// Those that have failed.
     failures: Patience,
     /// What the last one said, if it failed.
@@ -81,7 +86,7 @@ impl ChangesTold {
 
     /// The service is down: what it was told is worth nothing to its next start.
     pub(super) fn forget(&mut self) {
-        *self = ChangesTold::default();
+        *self = ChangesTold { began: self.began, ..ChangesTold::default() };
     }
 }
 
@@ -108,14 +113,15 @@ impl Service {
             && self.changes.told.as_ref() != Some(around)
     }
 
-    /// Until then it is not told again: it has failed at that.
+    /// Until then it is not told again: it has just been, or has failed at that.
     pub(crate) fn hears_again_at(&self) -> Time {
-        self.changes.failures.until(0)
+        let together = self.changes.began.map_or(Time(0), |began| began + TOGETHER);
+        self.changes.failures.until(0).max(together)
     }
 
     /// `changed` has begun.
-    pub(crate) fn note_telling(&mut self, around: Surroundings) {
-        self.changes.telling = Some(around);
+    pub(crate) fn note_telling(&mut self, around: Surroundings, now: Time) {
+        (self.changes.telling, self.changes.began) = (Some(around), Some(now));
     }
 
     /// When its status is due, if `changed` runs and was not asked to end.

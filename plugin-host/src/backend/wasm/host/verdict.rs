@@ -38,7 +38,7 @@ pub(crate) fn not_there(hook: Hook, own: Vec<(String, String)>) -> Outcome {
         Hook::Status => Outcome::Status(StatusReport { details: own, ..Observed::Healthy.into() }),
         Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Failed | Hook::Changed => {
             Outcome::Done
-        },
+        }
     }
 }
 

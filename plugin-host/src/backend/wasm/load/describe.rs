@@ -83,9 +83,10 @@ pub(crate) fn describe(host: &Host, code: &ComponentCode) -> Result<(Outside, Me
             }
             (Ok(GuestMessage::Described(said)), Some(outside)) => {
                 let said = serde_json::from_slice(&said).map_err(|_| DescribeError::Garbled)?;
-                let metadata = metadata(said)?;
-                if metadata.hooks.has(Hook::Changed) && !outside.hears_changes {
-                    return Err(InterfaceError::NoChanges.into());
+                let mut metadata = metadata(said)?;
+                if !outside.hears_changes {
+                    // It may name all hooks that there are.
+                    metadata.hooks = metadata.hooks.without(Hook::Changed);
                 }
                 return Ok((outside, metadata));
             }

@@ -28,9 +28,6 @@ pub enum InterfaceError {
          (`koi wit` prints it)"
     )]
     NotExported { interface: &'static str },
-    /// It says that it has a hook, and does not export it.
-    #[error("it says that it has the hook `changed`, and does not export koi:service/{CHANGES}: build it with that, or take `changed` out of its hooks")]
-    NoChanges,
     /// It needs an interface of a later koid.
     #[error("it imports {import}, which this koid does not have: upgrade koi")]
     TooNew { import: String },

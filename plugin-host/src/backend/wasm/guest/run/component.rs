@@ -46,12 +46,9 @@ impl LinkedComponent {
         let hook = |hook: Hook| {
             let interface = match hook {
                 Hook::Changed => named(CHANGES)?,
-                Hook::Start
-                | Hook::Stop
-                | Hook::Promote
-                | Hook::Demote
-                | Hook::Status
-                | Hook::Failed => lifecycle.clone(),
+                Hook::Start | Hook::Stop | Hook::Promote | Hook::Demote | Hook::Status | Hook::Failed => {
+                    lifecycle.clone()
+                }
             };
             let interface = component.get_export_index(None, &interface)?;
             component.get_export_index(Some(&interface), hook.as_str())
