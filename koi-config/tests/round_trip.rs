@@ -178,6 +178,7 @@ fn as_classic_can_say(mut config: Config) -> Config {
     config.services.on_stop_failure = default.services.on_stop_failure;
     config.services.max_parallel = default.services.max_parallel;
     config.services.policy = default.services.policy;
+    config.services.timeouts.changed = default.services.timeouts.changed;
     config.plugins = default.plugins;
     config.cluster.accept_key_files = Vec::new();
     if matches!(config.cluster.key, ClusterKey::File(_)) {

@@ -123,6 +123,20 @@ fn a_status_that_is_due_ends_it_and_it_begins_again() {
 }
 
 #[test]
+fn one_that_is_never_done_before_a_status_is_shown_and_waits_longer_each_time() {
+    let mut cluster = three();
+    let (_, master, third) = roles(&mut cluster);
+    cluster.slow(master, "web", Hook::Changed);
+    cluster.lose_power(third);
+    let said = |c: &Cluster| c.service(master, "web").message.unwrap_or_default();
+    cluster.run_until(40_000, "it is shown", |c| said(c).contains("its status was due"));
+    cluster.run(300_000);
+    let times = told(&cluster, master).len();
+    assert!((8..=16).contains(&times), "{times} times in five minutes");
+    assert_eq!(cluster.master(), Some(master));
+}
+
+#[test]
 fn one_that_fails_is_shown_and_tried_again_and_moves_nothing() {
     let mut cluster = three();
     let (_, master, third) = roles(&mut cluster);

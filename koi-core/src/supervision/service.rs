@@ -453,7 +453,7 @@ impl Service {
     pub(crate) fn end(&mut self, hook: Hook, end: HookEnd, now: Time, block: bool) -> Consequence {
         if hook == Hook::Changed {
             self.running = None;
-            self.changes.ended(end, now);
+            self.changes.ended(end, self.spec.status_interval, now);
             return Consequence::None;
         }
         let well = matches!(end, HookEnd::Done | HookEnd::Status(_));

@@ -526,6 +526,7 @@ impl Services {
         for at in 0..self.list.len() {
             let service = &mut self.list[at];
             if service.hearing_ends() <= goal.now && !mutant!(ChangesHoldUp) {
+                service.ends_for_status();
                 abort(service, true, out);
             }
             if service.status_wanted() && service.status_due() <= goal.now && running < goal.max_parallel {

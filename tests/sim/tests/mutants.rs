@@ -341,7 +341,7 @@ fn a_slow_changed_and_an_order() -> Option<String> {
 /// R11: a status was due, and has ended a `changed`: it is repeated.
 fn a_changed_that_a_status_has_ended() -> Option<String> {
     let (mut cluster, master, _) = told_slowly();
-    cluster.run(11_000);
+    cluster.run(15_000);
     let told = cluster.seen(master).calls.iter().filter(|run| is_changed(run)).count();
     (told < 2).then(|| "a service was never told what a status has kept from it".to_owned())
 }

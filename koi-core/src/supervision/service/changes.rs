@@ -53,6 +53,8 @@ pub(super) struct ChangesTold {
     telling: Option<Surroundings>,
     /// When the last one began.
     began: Option<Time>,
+    /// The one that runs is ended because a status is due.
+    ends_for_status: bool,
     /// Those that have failed.
     failures: Patience,
     /// What the last one said, if it failed.
@@ -61,19 +63,24 @@ pub(super) struct ChangesTold {
 
 impl ChangesTold {
     /// `changed` has ended. One that was ended early is repeated as soon as nothing else is to be done.
-    pub(super) fn ended(&mut self, end: HookEnd, now: Time) {
+    pub(super) fn ended(&mut self, end: HookEnd, status_interval: Duration, now: Time) {
         let telling = self.telling.take();
+        let took = now.since(self.began.unwrap_or_default());
+        // It had its time: another status would end the next one.
+        let too_slow = std::mem::take(&mut self.ends_for_status) && took >= status_interval / 2;
         match end {
             HookEnd::Done | HookEnd::Status(_) => {
                 self.told = telling;
                 self.failures = Patience::default();
                 self.problem = None;
             }
-            HookEnd::Aborted => {
-                if mutant!(EndedEarlyIsTold) {
-                    self.told = telling;
-                }
+            HookEnd::Aborted if mutant!(EndedEarlyIsTold) => self.told = telling,
+            HookEnd::Aborted if too_slow => {
+                let message =
+                    format!("its status was due, and it was not done after {} s", took.as_secs_f32());
+                self.failed(FailureReason::HookFailed { message }, now);
             }
+            HookEnd::Aborted => {}
             HookEnd::Failed { message, .. } => self.failed(FailureReason::HookFailed { message }, now),
             HookEnd::NoRoom(why) => self.failed(FailureReason::NoRoom { why }, now),
         }
@@ -135,6 +142,11 @@ impl Service {
         let timeout = self.spec.timeouts.of(hook);
         let until_status = hook == Hook::Changed && self.spec.hooks.has(Hook::Status);
         if until_status { timeout.min(self.spec.status_interval) } else { timeout }
+    }
+
+    /// Its status is due: the `changed` that runs is to end.
+    pub(crate) fn ends_for_status(&mut self) {
+        self.changes.ends_for_status = true;
     }
 
     /// Why it could not be told last.

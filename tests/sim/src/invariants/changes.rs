@@ -21,8 +21,11 @@ pub(super) fn untold(world: &World) -> Option<String> {
                 .and_then(|g| g.own.as_ref())
                 .map(|own| &own.services);
             let shown = in_group.unwrap_or(&view.services).iter().find(|s| s.name == *name);
+            let waits = |message: &String| message.contains("`changed` fails");
             let rests = shown.is_some_and(|s| {
-                s.hook.is_none() && matches!(s.state, ServiceState::Started | ServiceState::Promoted)
+                !s.message.as_ref().is_some_and(waits)
+                    && s.hook.is_none()
+                    && matches!(s.state, ServiceState::Started | ServiceState::Promoted)
             });
             let Some(others) = core.roster(group).filter(|_| rests) else { continue };
             let master = core.applied().group(group).master.as_ref().map(|m| m.name.clone());
