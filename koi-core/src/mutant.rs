@@ -166,6 +166,8 @@ pub enum Mutant {
     AttributesForgotten,
     /// R9: candidates are not asked how they are before one is chosen by its score.
     OldScoresDecide,
+    /// R7: a node that cannot stop a service leaves without a word, because a record from before its mastership does not name it.
+    OlderRecordHeard,
     /// A `changed` that runs is waited for by every other hook.
     ChangesHoldUp,
     /// A `changed` that was ended early counts as told.
@@ -174,7 +176,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 82] = [
+    pub const ALL: [Mutant; 83] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -255,6 +257,7 @@ impl Mutant {
         Mutant::WritesOutliveLease,
         Mutant::AttributesForgotten,
         Mutant::OldScoresDecide,
+        Mutant::OlderRecordHeard,
         Mutant::ChangesHoldUp,
         Mutant::EndedEarlyIsTold,
     ];

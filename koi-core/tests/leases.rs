@@ -143,6 +143,24 @@ fn an_unclean_node_blocks_until_it_is_mended() {
     assert_eq!(cluster.machines[bad].disk.synced.as_ref().and_then(|d| d.held), None, "the mark is gone too");
 }
 
+/// The answer with the lease came, and the heartbeat with the record that names the master did not.
+#[test]
+fn a_node_that_cannot_stop_a_service_stays_until_its_lease_is_over_though_no_record_names_it_yet() {
+    let mut solo = Solo::standby(&[service("db")]);
+    solo.appoint();
+    solo.run(100);
+    solo.answer();
+    solo.run(50);
+    assert_eq!(solo.promoted(0), ["db"]);
+    for hook in [Hook::Demote, Hook::Stop] {
+        solo.will_end("db", hook, fails());
+    }
+    solo.shut_down(0);
+    solo.run(500);
+    assert!(solo.machines[0].core.is_some(), "others may still count on its word");
+    solo.run_until(5000, "its lease and its grace are over", |c| c.machines[0].core.is_none());
+}
+
 #[test]
 fn an_unclean_node_can_be_confirmed_down() {
     let (mut cluster, bad, other) = unclean(true);

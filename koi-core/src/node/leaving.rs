@@ -7,7 +7,7 @@ use crate::io::Destination;
 use crate::message::{Body, Farewell, Resign};
 use crate::node::handlers::LeavingHandler;
 use crate::node::node_ref::NodeRef;
-use crate::supervision::supervisor::ServiceSupervisor;
+use crate::supervision::supervisor::{MasterLease, ServiceSupervisor};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Time};
 
@@ -68,7 +68,7 @@ impl NodeRef<'_> {
     /// Something of some group could not be taken down, and the record that counts does not say so yet.
     fn owes_a_word(&self) -> bool {
         let owes = |(group, supervisor): (&GroupName, &ServiceSupervisor)| {
-            supervisor.owes_a_word() && !self.marked_unclean(group)
+            supervisor.owes_a_word() && !self.marked_unclean(group, supervisor)
         };
         self.runners.iter().any(owes)
     }
@@ -92,9 +92,15 @@ impl NodeRef<'_> {
         Farewell { released, others }
     }
 
-    /// The record that counts says that this node could not take everything of a group down.
-    fn marked_unclean(&self, group: &GroupName) -> bool {
-        let entry = self.durable.applied.group(group).master.as_ref();
+    /// The record that counts says that this node could not take everything of a group down, or that another mastership followed.
+    fn marked_unclean(&self, group: &GroupName, supervisor: &ServiceSupervisor) -> bool {
+        let applied = &self.durable.applied;
+        // A lease may come before the record that names its master: an older one says nothing of that mastership.
+        let held = supervisor.lease().map(MasterLease::epoch);
+        if held.is_some_and(|epoch| applied.last_epoch < epoch) && !mutant!(OlderRecordHeard) {
+            return false;
+        }
+        let entry = applied.group(group).master.as_ref();
         entry.is_none_or(|m| m.node != self.id || m.unclean || m.in_maintenance)
     }
 }

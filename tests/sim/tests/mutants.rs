@@ -82,6 +82,7 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::OldEpochWrites => a_write_of_the_past_comes_late(),
         Mutant::LowerWriteTaken => a_write_is_overtaken(),
         Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
+        Mutant::OlderRecordHeard => a_node_leaves_whose_mastership_no_record_names_yet(),
         Mutant::ChangesHoldUp => a_slow_changed_and_an_order(),
         Mutant::EndedEarlyIsTold => a_changed_that_a_status_has_ended(),
         Mutant::OldScoresDecide => a_standby_has_come_further_since_its_last_status(),
@@ -301,6 +302,23 @@ fn a_standby_has_come_further_since_its_last_status() -> Option<String> {
     cluster.run_until(10_000, "another master", |c| c.master().is_some_and(|m| m != master));
     let next = cluster.master();
     (next != Some(third)).then(|| format!("m{leader} is promoted, and m{third} is further by then"))
+}
+
+/// R7: a lease came before the record that names its master, and the services cannot be stopped: the daemon does not end before others know, or
+/// lease and grace are over.
+fn a_node_leaves_whose_mastership_no_record_names_yet() -> Option<String> {
+    let mut solo = Solo::standby(&[service("db")]);
+    solo.appoint();
+    solo.run(100);
+    solo.answer();
+    solo.run(50);
+    for hook in [Hook::Demote, Hook::Stop] {
+        solo.will_end("db", hook, fails());
+    }
+    solo.shut_down(0);
+    solo.run(200);
+    let gone = solo.machines[0].core.is_none();
+    gone.then(|| "a node leaves while db is promoted, and nobody knows".to_owned())
 }
 
 /// Three machines whose master is being told that the third has gone, which takes its time: leader and master.
