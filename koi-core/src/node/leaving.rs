@@ -7,7 +7,7 @@ use crate::io::Destination;
 use crate::message::{Body, Farewell, Resign};
 use crate::node::handlers::LeavingHandler;
 use crate::node::node_ref::NodeRef;
-use crate::supervision::supervisor::{MasterLease, ServiceSupervisor};
+use crate::supervision::supervisor::ServiceSupervisor;
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Time};
 
@@ -68,7 +68,7 @@ impl NodeRef<'_> {
     /// Something of some group could not be taken down, and the record that counts does not say so yet.
     fn owes_a_word(&self) -> bool {
         let owes = |(group, supervisor): (&GroupName, &ServiceSupervisor)| {
-            supervisor.owes_a_word() && !self.marked_unclean(group, supervisor)
+            supervisor.owes_a_word() && !self.marked_unclean(group)
         };
         self.runners.iter().any(owes)
     }
@@ -93,10 +93,11 @@ impl NodeRef<'_> {
     }
 
     /// The record that counts says that this node could not take everything of a group down, or that another mastership followed.
-    fn marked_unclean(&self, group: &GroupName, supervisor: &ServiceSupervisor) -> bool {
+    fn marked_unclean(&self, group: &GroupName) -> bool {
         let applied = &self.durable.applied;
-        // A lease may come before the record that names its master: an older one says nothing of that mastership.
-        let held = supervisor.lease().map(MasterLease::epoch);
+        // A lease may come before the record that names its master: an older one says nothing of that mastership. The mark is from then on (R8), and
+        // also of what an earlier run held.
+        let held = self.durable.marks().find_map(|(of, epoch)| (of == *group).then_some(epoch));
         if held.is_some_and(|epoch| applied.last_epoch < epoch) && !mutant!(OlderRecordHeard) {
             return false;
         }
