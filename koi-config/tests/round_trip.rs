@@ -312,6 +312,7 @@ fn show_says_every_value_and_hides_the_password() {
     promote = "30s"                            # how long promote may take
     demote = "30s"                             # how long demote may take
     failed = "20s"                             # how long failed may take
+    changed = "20s"                            # how long changed may take, and no longer than until the next status
 
     [services.policy]
     status_failures = 1                        # bad statuses in a row with which a service has failed, 1 to 1000
@@ -386,6 +387,7 @@ fn a_file_with_defaults_only_says_nothing_but_the_key() {
     # promote = "30s"                          # how long promote may take
     # demote = "30s"                           # how long demote may take
     # failed = "20s"                           # how long failed may take
+    # changed = "20s"                          # how long changed may take, and no longer than until the next status
 
     [services.policy]
     # status_failures = 1                      # bad statuses in a row with which a service has failed, 1 to 1000

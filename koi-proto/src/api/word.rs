@@ -111,7 +111,7 @@ mod tests {
             ServiceState: [
                 "Failed", "Failing", "Stopped", "Stopping", "Starting", "Started", "Demoting", "Promoting", "Promoted",
             ];
-            Hook: ["start", "stop", "promote", "demote", "status", "failed"];
+            Hook: ["start", "stop", "promote", "demote", "status", "failed", "changed"];
             StateOrigin: ["empty", "founder", "member"];
             Membership: ["member", "joining", "leaving", "outside", "configured"];
             EventLevel: ["info", "warning", "error"];
