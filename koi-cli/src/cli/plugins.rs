@@ -302,6 +302,7 @@ pub(crate) enum HookName {
     Demote,
     Status,
     Failed,
+    Changed,
 }
 
 /// The roles, as words of the command line.

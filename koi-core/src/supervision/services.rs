@@ -344,7 +344,7 @@ impl Services {
     /// Sets none for hooks while there is no room for another one: then the end of one makes room.
     pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
         self.set_restart_timers(timers);
-        for service in self.list.iter().filter(|s| s.hears_changes()) {
+        for service in self.list.iter().filter(|s| s.hears_changes() || s.is_hearing()) {
             timers.set(Timer::ServiceStatus, service.hearing_ends());
             timers.set_after(Timer::ServiceRest, service.hears_again_at(), now);
         }
