@@ -172,11 +172,13 @@ pub enum Mutant {
     ChangesHoldUp,
     /// A `changed` that was ended early counts as told.
     EndedEarlyIsTold,
+    /// What was told before one that was cut off or failed counts as told still.
+    CutOffLeavesTold,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 83] = [
+    pub const ALL: [Mutant; 84] = [
         Mutant::PromiseIgnored,
         Mutant::VoteNotDurable,
         Mutant::RestartForgetsPromise,
@@ -260,6 +262,7 @@ impl Mutant {
         Mutant::OlderRecordHeard,
         Mutant::ChangesHoldUp,
         Mutant::EndedEarlyIsTold,
+        Mutant::CutOffLeavesTold,
     ];
 }
 

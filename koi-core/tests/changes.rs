@@ -136,6 +136,62 @@ fn one_that_is_never_done_before_a_status_is_shown_and_waits_longer_each_time() 
     assert_eq!(cluster.master(), Some(master));
 }
 
+/// What the service has done by then nobody knows.
+#[test]
+fn one_that_was_cut_off_is_repeated_though_all_is_as_it_was() {
+    let mut cluster = three();
+    let (_, master, third) = roles(&mut cluster);
+    cluster.slow(master, "web", Hook::Changed);
+    cluster.lose_power(third);
+    cluster.run_until(3000, "it is told that one has gone", |c| told(c, master).len() == 1);
+    cluster.start(third);
+    cluster.run(2000);
+    cluster.machines[master].services.get_mut("web").expect("it is there").slow = HookSet::default();
+    cluster.run_until(15_000, "it is told that it is back", |c| {
+        told(c, master).len() >= 2 && c.service(master, "web").message.is_none()
+    });
+}
+
+#[test]
+fn news_do_not_wait_because_older_ones_could_not_be_told() {
+    let mut cluster = three();
+    let (leader, master, third) = roles(&mut cluster);
+    cluster.ending(leader, "web", Hook::Changed, fails());
+    cluster.lose_power(third);
+    cluster.run(60_000);
+    let before = told(&cluster, leader).len();
+    cluster.start(third);
+    cluster.run_until(3000, "it is told at once", |c| told(c, leader).len() > before);
+    assert_eq!(cluster.master(), Some(master));
+}
+
+#[test]
+fn maintenance_ends_one_that_runs() {
+    let mut cluster = three();
+    let (_, master, third) = roles(&mut cluster);
+    cluster.slow(master, "web", Hook::Changed);
+    cluster.lose_power(third);
+    cluster.run_until(3000, "it begins", |c| told(c, master).len() == 1);
+    cluster.order(Command::Maintenance(true));
+    cluster.run_until(1000, "it is over", |c| c.machines[master].hooks.is_empty());
+}
+
+#[test]
+fn who_is_about_to_be_promoted_is_told_when_it_is() {
+    let mut cluster = three();
+    let (leader, master, _) = roles(&mut cluster);
+    cluster.promote(&cluster.name(leader)).expect("it is done");
+    cluster.run_until(2000, "the new master", |c| c.master() == Some(leader));
+    cluster.run(2000);
+    let own = cluster.name(leader);
+    let as_standby = |run: &HookRun| {
+        run.master.as_ref().is_some_and(|(name, _)| *name == own) && run.state != NodeState::Master
+    };
+    assert!(!told(&cluster, leader).iter().any(as_standby), "{:?}", told(&cluster, leader));
+    assert_eq!(last_master(&cluster, leader).as_deref(), Some(own.as_str()));
+    assert_eq!(cluster.node_state(master), NodeState::Standby);
+}
+
 #[test]
 fn one_that_fails_is_shown_and_tried_again_and_moves_nothing() {
     let mut cluster = three();

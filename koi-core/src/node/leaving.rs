@@ -50,7 +50,14 @@ impl NodeRef<'_> {
     pub(crate) fn set_leaving_timers(&self, timers: &mut Timers) {
         if let Some(since) = self.leaving.down_since() {
             timers.set(Timer::Departure, self.departure(since));
+        } else if self.leaving.has_begun() && !self.leaving.is_finished() {
+            timers.set_after(Timer::Departure, self.older_leases_end(), self.now);
         }
+    }
+
+    /// By then no lease of an earlier run lasts any more, whatever its clock was like: others wait for its word no longer.
+    fn older_leases_end(&self) -> Time {
+        self.started + self.patience() * 2
     }
 
     /// When it stops without waiting for anybody any longer. `down_since`: when the last service was down.
@@ -68,7 +75,7 @@ impl NodeRef<'_> {
     /// Something of some group could not be taken down, and the record that counts does not say so yet.
     fn owes_a_word(&self) -> bool {
         let owes = |(group, supervisor): (&GroupName, &ServiceSupervisor)| {
-            supervisor.owes_a_word() && !self.marked_unclean(group)
+            supervisor.owes_a_word() && !self.marked_unclean(group, supervisor)
         };
         self.runners.iter().any(owes)
     }
@@ -93,12 +100,13 @@ impl NodeRef<'_> {
     }
 
     /// The record that counts says that this node could not take everything of a group down, or that another mastership followed.
-    fn marked_unclean(&self, group: &GroupName) -> bool {
+    fn marked_unclean(&self, group: &GroupName, supervisor: &ServiceSupervisor) -> bool {
         let applied = &self.durable.applied;
         // A lease may come before the record that names its master: an older one says nothing of that mastership. The mark is from then on (R8), and
         // also of what an earlier run held.
         let held = self.durable.marks().find_map(|(of, epoch)| (of == *group).then_some(epoch));
-        if held.is_some_and(|epoch| applied.last_epoch < epoch) && !mutant!(OlderRecordHeard) {
+        let behind = held.is_some_and(|epoch| applied.last_epoch < epoch) && !mutant!(OlderRecordHeard);
+        if behind && (supervisor.lease().is_some() || self.now < self.older_leases_end()) {
             return false;
         }
         let entry = applied.group(group).master.as_ref();

@@ -94,8 +94,8 @@ impl ServiceHandler<'_> {
         let previous = record.previous.map(|p| (self.node().name_of(p.node), p.epoch));
         let hears = self.runners.get(group).is_some_and(|supervisor| supervisor.hear_changes());
         let others = if hears { self.node().roster(group) } else { None };
-        let surroundings =
-            others.map(|others| Surroundings::new(entry.map(|m| (m.node, m.epoch, address)), others));
+        let surroundings = others
+            .map(|others| Surroundings::new(self.ctx.id, entry.map(|m| (m.node, m.epoch, address)), others));
         let Some(supervisor) = self.runners.get_mut(group) else { return };
         supervisor.note_around(surroundings);
         supervisor.note_master(entry.map(|m| (m.name.as_str(), address)));

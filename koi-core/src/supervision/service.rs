@@ -217,6 +217,9 @@ impl Service {
             // What cannot be read says nothing of how critical it is.
             let policy = if spec.problem.is_some() { self.spec.policy } else { spec.policy };
             self.spec = ServiceSpec { policy, ..spec };
+            if !self.hears_changes() {
+                self.changes.forget();
+            }
         } else {
             self.spec.disabled = spec.disabled;
             // A service that an earlier run of the daemon has left shows the newest problem.

@@ -344,12 +344,15 @@ impl Services {
     /// Sets none for hooks while there is no room for another one: then the end of one makes room.
     pub(crate) fn set_timers(&self, now: Time, max_parallel: usize, timers: &mut Timers) {
         self.set_restart_timers(timers);
-        for service in self.list.iter().filter(|s| s.hears_changes() || s.is_hearing()) {
-            timers.set(Timer::ServiceStatus, service.hearing_ends());
-            timers.set_after(Timer::ServiceRest, service.hears_again_at(), now);
+        for service in self.list.iter().filter(|s| s.hears_changes()) {
+            let again = self.around.as_ref().map_or(Time(0), |around| service.hears_again_at(around));
+            timers.set_after(Timer::ServiceRest, again, now);
         }
         if self.running() >= max_parallel {
             return;
+        }
+        for service in self.list.iter().filter(|s| s.is_hearing()) {
+            timers.set(Timer::ServiceStatus, service.hearing_ends());
         }
         for service in &self.list {
             if service.status_wanted() {
@@ -385,6 +388,9 @@ impl Services {
     /// Takes every step that can be taken now. A hook that the handler does not have is over at once and may make room
     /// for the next step (only one copy of anything runs, whatever follows from what).
     pub(crate) fn step(&mut self, goal: &Goal, out: &mut Effects) {
+        if goal.in_maintenance {
+            self.list.iter_mut().filter(|s| s.is_hearing()).for_each(|service| abort(service, true, out));
+        }
         loop {
             // The time of one may have come while it went down.
             if !goal.in_maintenance && goal.action >= Action::Start {
@@ -504,7 +510,10 @@ impl Services {
             timeout,
             left: grace_ends.map_or(timeout, |ends| timeout.min(ends.since(goal.now))),
             reason: if takes_down { goal.reason.or_else(own_reason) } else { None },
-            attempt: service.failures.saturating_add(1),
+            attempt: match hook {
+                Hook::Changed => service.telling_attempt(goal.now),
+                _ => service.failures.saturating_add(1),
+            },
             role,
             state: goal.state,
             epoch: goal.epoch,
@@ -525,7 +534,8 @@ impl Services {
         let mut running = self.running();
         for at in 0..self.list.len() {
             let service = &mut self.list[at];
-            if service.hearing_ends() <= goal.now && !mutant!(ChangesHoldUp) {
+            let has_room = running < goal.max_parallel;
+            if has_room && service.hearing_ends() <= goal.now && !mutant!(ChangesHoldUp) {
                 service.ends_for_status();
                 abort(service, true, out);
             }
@@ -545,7 +555,8 @@ impl Services {
         let mut telling = self.list.iter().filter(|s| s.is_hearing()).count();
         for at in 0..self.list.len() {
             let service = &self.list[at];
-            let due = service.hears_again_at() <= goal.now && service.wants_to_hear(&around, goal.action);
+            let due = service.hears_again_at(&around) <= goal.now
+                && service.wants_to_hear(&around, goal.action, goal.now);
             if due && telling < goal.max_parallel {
                 self.run(at, Hook::Changed, goal, out);
                 self.list[at].note_telling(around.clone(), goal.now);

@@ -204,6 +204,8 @@ impl HookExecutor {
                 match &result {
                     Ok(Outcome::Status(seen)) => details.set(&service, &seen.details, plugin_hash),
                     Err(HookError::Aborted) | Ok(Outcome::Done | Outcome::Started(_)) => {}
+                    // It says nothing of how the service is.
+                    Err(_) if hook == plugin::Hook::Changed => {}
                     Err(_) => details.clear(&service),
                 }
                 result

@@ -8,10 +8,10 @@ const FORESEEN = ["retry", "fatal", "misconfigured", "unsupported"];
 
 /**
  * The same hooks; what they throw is one of the errors of koi:service, or becomes `retry`, with the stack in koi's log. So does a hook
- * that is called and is not there, and a status of another shape than koi's.
+ * that is called and is not there, and a status of another shape than koi's. Of `changes` too: `export const changes = explained({ changed(ctx) { … } })`.
  */
 export const explained = (hooks) =>
-  Object.fromEntries(HOOKS.map((name) => [name, (...args) => {
+  Object.fromEntries((HOOKS.some((name) => name in hooks) ? HOOKS : Object.keys(hooks)).map((name) => [name, (...args) => {
     if (typeof hooks[name] !== "function") {
       throw { tag: "retry", val: `the handler has no function ${name}; write one, or take it out of hooks in describe` };
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use koi_plugin_api::Handler;
+use koi_plugin_api::{Handler, Hook};
 use koi_plugin_shell::{Shape, ShellHandler};
 
 use crate::backend::code::{Code, Opened};
@@ -42,7 +42,7 @@ impl<'t> LoadedHandler<'t> {
             TargetSource::Plugin(path, kind) => load_file((path, *kind), scratch, Start::First)?,
             TargetSource::Scripts(shape) => (Loaded::Scripts(shape.clone()), 0),
         };
-        let facts = match &loaded {
+        let mut facts = match &loaded {
             Loaded::Code(code) => code.facts().clone(),
             Loaded::Scripts(shape) => Facts {
                 metadata: ShellHandler::open(shape.clone(), scratch.home()).metadata(),
@@ -51,6 +51,9 @@ impl<'t> LoadedHandler<'t> {
                 ..Facts::default()
             },
         };
+        if target.manifest.changed == Some(true) {
+            facts.metadata.hooks = facts.metadata.hooks.with(Hook::Changed);
+        }
         Ok(LoadedHandler { target, scratch, loaded, facts, size_bytes })
     }
 

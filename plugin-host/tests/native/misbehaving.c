@@ -32,7 +32,7 @@ struct instance {
     char destroyed[4096];
 };
 
-static const char *const hooks[] = { "start", "stop", "promote", "demote", "status", "failed" };
+static const char *const hooks[] = { "start", "stop", "promote", "demote", "status", "failed", "changed" };
 
 #ifdef IN_CONSTRUCTOR
 __attribute__((constructor)) static void constructor(void)
@@ -268,7 +268,7 @@ KOI_EXPORT const koi_plugin SYMBOL = {
     .abi_major = ABI,
     .abi_minor = KOI_ABI_MINOR,
     .size = SIZE,
-    .hooks = KOI_HOOKS_ALL,
+    .hooks = KOI_HOOKS_ALL | KOI_HAS(KOI_HOOK_CHANGED),
     .name = KOI_TEXT(NAME),
     .version = KOI_TEXT("0.1.0"),
     .description = KOI_TEXT("Does what it should not"),

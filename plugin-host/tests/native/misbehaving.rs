@@ -208,3 +208,13 @@ async fn a_crash_that_happens_once_is_over_at_the_next_try() {
     assert!(Path::new(&service.home.join("crashed")).exists());
     assert_eq!(service.call(Hook::Promote).await, Ok(Outcome::Done));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_names_the_hook_changed_has_it() {
+    let bench = Bench::new();
+    let Some(plugin) = bench.misbehaving(&[]) else { return };
+    let service = bench.service("hears", &plugin, &[("changed", "fatal")]);
+    let facts = bench.registry.plugin_in(&plugin).unwrap().facts.unwrap();
+    assert!(facts.metadata.hooks.has(Hook::Changed), "{:?}", facts.metadata.hooks);
+    assert!(matches!(service.call(Hook::Changed).await, Err(HookError::Lasting(_))));
+}

@@ -175,7 +175,10 @@ fn scripts_are_told_who_else_there_is_and_how() {
     let status = format!("printf %s \"$KOI_PEERS\" > \"{file}.new\" && mv \"{file}.new\" \"{file}.json\"");
     let cluster = builder(Service::recorded().hook("status", &status)).start();
     let master = cluster.wait_healthy();
-    let others: Vec<String> = cluster.others(&master).map(|node| node.name.clone()).collect();
+    let mut others: Vec<String> = cluster.others(&master).map(|node| node.name.clone()).collect();
+    // A new leader lists only whom it has heard: the first one does not lead.
+    let leader = cluster.leader();
+    others.sort_by_key(|name| leader.as_ref() == Some(name));
     let known = |node: &Node, peer: &str| {
         let all = peers(node).unwrap_or_default();
         all.into_iter().find(|(name, _)| name == peer).map(|(_, state)| state)

@@ -84,6 +84,7 @@ fn story(mutant: Mutant) -> Option<String> {
         Mutant::PromoteActsOnOld => a_lease_overtakes_the_attributes(),
         Mutant::OlderRecordHeard => a_node_leaves_whose_mastership_no_record_names_yet(),
         Mutant::ChangesHoldUp => a_slow_changed_and_an_order(),
+        Mutant::CutOffLeavesTold => one_comes_back_while_its_going_is_told(),
         Mutant::EndedEarlyIsTold => a_changed_that_a_status_has_ended(),
         Mutant::OldScoresDecide => a_standby_has_come_further_since_its_last_status(),
         Mutant::WritesFirst => operators_write_while_a_master_is_lost(),
@@ -354,6 +355,16 @@ fn a_slow_changed_and_an_order() -> Option<String> {
     cluster.promote(&name).ok()?;
     cluster.run(500);
     (cluster.master() != Some(other)).then(|| "a demote waits for a `changed`".to_owned())
+}
+
+/// R11: a `changed` that told of a loss was cut off, and all is by then as it was: the service has to hear that.
+fn one_comes_back_while_its_going_is_told() -> Option<String> {
+    let (mut cluster, master, other) = told_slowly();
+    let third = 3 - master - other;
+    cluster.start(third);
+    cluster.run(30_000);
+    let told = cluster.seen(master).calls.iter().filter(|run| is_changed(run)).count();
+    (told < 2).then(|| "a service was told by halves that one has gone, and not that it is back".to_owned())
 }
 
 /// R11: a status was due, and has ended a `changed`: it is repeated.

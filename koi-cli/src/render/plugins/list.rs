@@ -51,8 +51,12 @@ pub(crate) fn tone(plugin: &Plugin) -> Tone {
 
 /// Its hooks in a few words: few plugins have neither few nor nearly all.
 fn hooks(hooks: &[Hook]) -> String {
-    let besides = if hooks.contains(&Hook::Changed) { " + changed" } else { "" };
-    lifecycle(hooks) + besides
+    let six = lifecycle(hooks);
+    match (hooks.contains(&Hook::Changed), six.is_empty()) {
+        (true, true) => "changed".to_owned(),
+        (true, false) => six + " + changed",
+        (false, _) => six,
+    }
 }
 
 fn lifecycle(hooks: &[Hook]) -> String {

@@ -21,6 +21,8 @@ pub(crate) struct Surroundings {
     /// The master that counts, its epoch, and where it is reached.
     master: Option<(NodeId, Epoch, Option<IpAddr>)>,
     others: BTreeMap<NodeId, Neighbour>,
+    /// The master is this node.
+    is_own: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +33,9 @@ struct Neighbour {
 }
 
 impl Surroundings {
-    /// Of a group with this master, whose other nodes are `others`.
+    /// Of a group with this master, whose other nodes than `own` are `others`.
     pub(crate) fn new(
+        own: NodeId,
         master: Option<(NodeId, Epoch, Option<IpAddr>)>,
         others: Vec<RosterEntry>,
     ) -> Surroundings {
@@ -40,15 +43,18 @@ impl Surroundings {
             let is_there = entry.state != NodeState::Disconnected;
             (entry.node, Neighbour { is_there, promotable: entry.promotable, address: entry.address })
         };
-        Surroundings { master, others: others.into_iter().map(neighbour).collect() }
+        let is_own = master.is_some_and(|(node, ..)| node == own);
+        Surroundings { master, others: others.into_iter().map(neighbour).collect(), is_own }
     }
 }
 
 /// What a service was told by `changed`, and what came of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChangesTold {
-    /// What the last one that ended well was told, since the service was last down.
+    /// What the last one was told, if it ended well, and the service was not down since.
     told: Option<Surroundings>,
+    /// What the last one that failed was told.
+    in_vain: Option<Surroundings>,
     /// What the one that runs is told.
     telling: Option<Surroundings>,
     /// When the last one began.
@@ -65,34 +71,36 @@ impl ChangesTold {
     /// `changed` has ended. One that was ended early is repeated as soon as nothing else is to be done.
     pub(super) fn ended(&mut self, end: HookEnd, status_interval: Duration, now: Time) {
         let telling = self.telling.take();
+        let before = telling.clone();
         let took = now.since(self.began.unwrap_or_default());
         // It had its time: another status would end the next one.
         let too_slow = std::mem::take(&mut self.ends_for_status) && took >= status_interval / 2;
         match end {
             HookEnd::Done | HookEnd::Status(_) => {
                 self.told = telling;
-                self.failures = Patience::default();
-                self.problem = None;
+                (self.failures, self.in_vain, self.problem) = (Patience::default(), None, None);
             }
             HookEnd::Aborted if mutant!(EndedEarlyIsTold) => self.told = telling,
             HookEnd::Aborted if too_slow => {
                 let message =
                     format!("its status was due, and it was not done after {} s", took.as_secs_f32());
-                self.failed(FailureReason::HookFailed { message }, now);
+                self.failed(before, FailureReason::HookFailed { message }, now);
             }
             HookEnd::Aborted => {}
-            HookEnd::Failed { message, .. } => self.failed(FailureReason::HookFailed { message }, now),
-            HookEnd::NoRoom(why) => self.failed(FailureReason::NoRoom { why }, now),
+            HookEnd::Failed { message, .. } => {
+                self.failed(before, FailureReason::HookFailed { message }, now);
+            }
+            HookEnd::NoRoom(why) => self.failed(before, FailureReason::NoRoom { why }, now),
         }
     }
 
-    fn failed(&mut self, reason: FailureReason, now: Time) {
+    fn failed(&mut self, told: Option<Surroundings>, reason: FailureReason, now: Time) {
         self.failures.count(now);
-        self.problem = Some(reason);
+        (self.in_vain, self.problem) = (told, Some(reason));
     }
 
     /// The service is down: what it was told is worth nothing to its next start.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = ChangesTold { began: self.began, ..ChangesTold::default() };
     }
 }
@@ -109,26 +117,40 @@ impl Service {
     }
 
     /// It stands, nothing is to be done with it towards `action`, and it was not told yet how its group is.
-    pub(crate) fn wants_to_hear(&self, around: &Surroundings, action: Action) -> bool {
+    pub(crate) fn wants_to_hear(&self, around: &Surroundings, action: Action, now: Time) -> bool {
         let stands = matches!(self.state, ServiceState::Started | ServiceState::Promoted);
         let open = Gates { start: true, promote: true, demote: true, stop: true };
+        // Its promote is about to begin: the lease comes with the next answer.
+        let rises = around.is_own && self.state == ServiceState::Started && self.promotable;
+        let asked = self.has_status() && self.status_due() <= now;
         self.hears_changes()
             && stands
+            && !rises
+            && !asked
             && self.running.is_none()
             && self.restart.is_none()
             && self.next_step(action, open, false) == Step::Nothing
             && self.changes.told.as_ref() != Some(around)
     }
 
-    /// Until then it is not told again: it has just been, or has failed at that.
-    pub(crate) fn hears_again_at(&self) -> Time {
+    /// Until then it is not told of this: it has just been told something, or has failed at this.
+    pub(crate) fn hears_again_at(&self, around: &Surroundings) -> Time {
         let together = self.changes.began.map_or(Time(0), |began| began + TOGETHER);
-        self.changes.failures.until(0).max(together)
+        let in_vain = self.changes.in_vain.as_ref() == Some(around);
+        if in_vain { self.changes.failures.until(0).max(together) } else { together }
     }
 
-    /// `changed` has begun.
+    /// `changed` has begun. Whatever comes of it, what it was told before holds no more.
     pub(crate) fn note_telling(&mut self, around: Surroundings, now: Time) {
         (self.changes.telling, self.changes.began) = (Some(around), Some(now));
+        if !mutant!(CutOffLeavesTold) {
+            self.changes.told = None;
+        }
+    }
+
+    /// How often it was told in vain, and this time.
+    pub(crate) fn telling_attempt(&self, now: Time) -> u32 {
+        self.changes.failures.lately(now).saturating_add(1)
     }
 
     /// When its status is due, if `changed` runs and was not asked to end.
@@ -151,6 +173,6 @@ impl Service {
 
     /// Why it could not be told last.
     pub(crate) fn deafness(&self) -> Option<&FailureReason> {
-        self.changes.problem.as_ref()
+        self.changes.problem.as_ref().filter(|_| self.hears_changes())
     }
 }

@@ -36,7 +36,8 @@ pub(crate) fn load<'t>(
     report.add(Verdict::Ok, "load", &about_file(target, &loaded), began.elapsed());
     let metadata = &loaded.facts().metadata;
     let hooks: Vec<_> = metadata.hooks.iter().map(Hook::as_str).collect();
-    let others = if hooks.len() == Hook::ALL.len() { "" } else { "; the others count as done" };
+    let has_all = Hook::LIFECYCLE.iter().all(|hook| metadata.hooks.has(*hook));
+    let others = if has_all { "" } else { "; the others count as done" };
     let (name, version, about) = (&metadata.name, &metadata.version, &metadata.description);
     let said = format!("{name} {version}, {about}; hooks: {}{others}", hooks.join(", "));
     report.add(Verdict::Ok, "describe", &said, Duration::ZERO);

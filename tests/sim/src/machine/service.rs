@@ -103,6 +103,10 @@ impl Real {
 
     /// A hook begins: a promotion counts from then on.
     pub(super) fn begins(&mut self, run: &HookRun) {
+        if run.hook == Hook::Changed {
+            // Half of it may be done.
+            self.heard = None;
+        }
         if run.hook == Hook::Promote {
             (self.promoted, self.demoted) = (true, false);
             self.epoch = run.epoch;

@@ -133,7 +133,7 @@ fn describe(table: &abi::Plugin) -> Result<Described, TableError> {
         name,
         version: checked("version", table.version, VERSION_BYTES)?,
         description: checked("description", table.description, TEXT_BYTES)?,
-        hooks: table.hooks & abi::HOOKS_ALL,
+        hooks: table.hooks & (abi::HOOKS_ALL | 1 << abi::HOOK_CHANGED),
         config: (0..key_count(table)?).map(|at| key(table, at)).collect::<Result<_, _>>()?,
     })
 }
