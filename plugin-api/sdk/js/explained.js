@@ -11,7 +11,7 @@ const FORESEEN = ["retry", "fatal", "misconfigured", "unsupported"];
  * that is called and is not there, and a status of another shape than koi's. Of `changes` too: `export const changes = explained({ changed(ctx) { … } })`.
  */
 export const explained = (hooks) =>
-  Object.fromEntries((HOOKS.some((name) => name in hooks) ? HOOKS : Object.keys(hooks)).map((name) => [name, (...args) => {
+  Object.fromEntries(("changed" in hooks ? ["changed"] : HOOKS).map((name) => [name, (...args) => {
     if (typeof hooks[name] !== "function") {
       throw { tag: "retry", val: `the handler has no function ${name}; write one, or take it out of hooks in describe` };
     }

@@ -86,6 +86,8 @@ test("what nobody foresaw becomes a retry that says where", () => {
   assert.throws(() => hooks.start(), (thrown) => thrown.tag === "retry" && /TypeError.*library\.test\.js:\d+/.test(thrown.val));
   assert.equal(world.logged[0][0], "error");
   assert.throws(() => hooks.stop(), { tag: "fatal", val: "gone" });
+  const changes = explained({ changed() { null.x; } });
+  assert.throws(() => changes.changed(), (thrown) => thrown.tag === "retry" && /TypeError/.test(thrown.val));
 });
 
 test("a status of another shape says what is wrong with it, and a hook that is not there says so", async () => {
