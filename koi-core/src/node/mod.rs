@@ -50,7 +50,7 @@ use crate::roster::RosterEntry;
 use crate::settings::Settings;
 use crate::supervision::runners::Runners;
 use crate::timers::{Timer, Timers};
-use crate::types::{Epoch, NodeId, Session, Time};
+use crate::types::{Epoch, Hook, NodeId, Session, Time};
 use crate::view::View;
 
 /// The brain of one machine.
@@ -128,7 +128,9 @@ impl Node {
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let mut effect = self.outbox.effects().next();
-        if let Some(Effect::RunHook(run)) = &mut effect {
+        if let Some(Effect::RunHook(run)) = &mut effect
+            && run.hook != Hook::Changed
+        {
             run.peers = self.read().roster(&run.group);
         }
         effect

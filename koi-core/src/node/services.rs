@@ -11,6 +11,7 @@ use crate::io::{HookEnd, RunId, ServiceSpec};
 use crate::message::{RunnerSummary, Verdict};
 use crate::node::handlers::ServiceHandler;
 use crate::node::node_ref::NodeRef;
+use crate::roster::RosterEntry;
 use crate::supervision::service::Surroundings;
 use crate::supervision::supervisor::ServiceSupervisor;
 use crate::types::Time;
@@ -94,8 +95,9 @@ impl ServiceHandler<'_> {
         let previous = record.previous.map(|p| (self.node().name_of(p.node), p.epoch));
         let hears = self.runners.get(group).is_some_and(|supervisor| supervisor.hear_changes());
         let others = if hears { self.node().roster(group) } else { None };
-        let surroundings = others
-            .map(|others| Surroundings::new(self.ctx.id, entry.map(|m| (m.node, m.epoch, address)), others));
+        let master = entry.map(|m| (m.node, m.epoch, address));
+        let with = |others: Vec<RosterEntry>| (Surroundings::new(self.ctx.id, master, &others), others);
+        let surroundings = others.map(with);
         let Some(supervisor) = self.runners.get_mut(group) else { return };
         supervisor.note_around(surroundings);
         supervisor.note_master(entry.map(|m| (m.name.as_str(), address)));

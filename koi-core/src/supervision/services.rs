@@ -10,6 +10,7 @@ use crate::io::{Cause, DownReason, Effect, HookEnd, HookRun, RunId, ServiceSpec,
 use crate::limits;
 use crate::outbox::Effects;
 use crate::reason::{AsideReason, FailureReason, IneligibleReason, ServiceNote};
+use crate::roster::RosterEntry;
 use crate::supervision::service::{Consequence, Gates, Service, Step, Surroundings};
 use crate::timers::{Timer, Timers};
 use crate::types::{Epoch, Hook, NodeState, ServiceLevel, ServiceState, Time};
@@ -75,6 +76,8 @@ pub(crate) struct Services {
     previous: Option<(String, Epoch)>,
     /// Who is around, for those that hear of changes; none: that is not known.
     around: Option<Surroundings>,
+    /// The other nodes, as `changed` is handed them.
+    others: Vec<RosterEntry>,
     /// The slowest demote of this run.
     slowest_demote: Option<Duration>,
 }
@@ -108,9 +111,10 @@ impl Services {
         self.list.iter().any(Service::hears_changes)
     }
 
-    /// Who is around now; none: that is not known, and nobody is told anything.
-    pub(crate) fn note_around(&mut self, around: Option<Surroundings>) {
-        self.around = around;
+    /// Who is around now, and what `changed` is handed of the others; none: that is not known, and nobody is told anything.
+    pub(crate) fn note_around(&mut self, around: Option<(Surroundings, Vec<RosterEntry>)>) {
+        let (around, others) = around.unzip();
+        (self.around, self.others) = (around, others.unwrap_or_default());
     }
 
     /// The longest demote of this run.
@@ -520,8 +524,8 @@ impl Services {
             promoted_epoch: self.promoted_epoch,
             master: self.master.clone(),
             previous: self.previous.clone(),
-            // Looked up when the effect is handed out.
-            peers: None,
+            // Of other hooks it is looked up when the effect is handed out. What this one is handed is what it counts as told of.
+            peers: (hook == Hook::Changed).then(|| self.others.clone()),
             cause: if hook == Hook::Failed { service.cause.clone() } else { None },
         })));
         false

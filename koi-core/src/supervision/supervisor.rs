@@ -15,6 +15,7 @@ use crate::reason::{
     AsideReason, FailureReason, GraceOver, IneligibleReason, NodeFailure, RunnerReason, ServiceFailure,
     TakeDownReason, UnfitReason, WarnReason,
 };
+use crate::roster::RosterEntry;
 use crate::settings::Settings;
 use crate::supervision::service::{Consequence, Surroundings};
 use crate::supervision::services::{Goal, Services, Summary};
@@ -248,7 +249,7 @@ impl ServiceSupervisor {
     }
 
     /// What services are told of when it changes; none: it is not known.
-    pub(crate) fn note_around(&mut self, around: Option<Surroundings>) {
+    pub(crate) fn note_around(&mut self, around: Option<(Surroundings, Vec<RosterEntry>)>) {
         self.services.note_around(around);
     }
 

@@ -37,14 +37,14 @@ impl Surroundings {
     pub(crate) fn new(
         own: NodeId,
         master: Option<(NodeId, Epoch, Option<IpAddr>)>,
-        others: Vec<RosterEntry>,
+        others: &[RosterEntry],
     ) -> Surroundings {
-        let neighbour = |entry: RosterEntry| {
+        let neighbour = |entry: &RosterEntry| {
             let is_there = entry.state != NodeState::Disconnected;
             (entry.node, Neighbour { is_there, promotable: entry.promotable, address: entry.address })
         };
         let is_own = master.is_some_and(|(node, ..)| node == own);
-        Surroundings { master, others: others.into_iter().map(neighbour).collect(), is_own }
+        Surroundings { master, others: others.iter().map(neighbour).collect(), is_own }
     }
 }
 

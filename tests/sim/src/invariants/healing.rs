@@ -11,6 +11,8 @@ use crate::world::{MS, World};
 
 /// Within which all is well: a failed node tries again after 10 s, a hook may hang for 20 s, one after the other.
 const BOUND: u64 = 100_000 * MS;
+/// Within which services are told of a change.
+const TOLD: u64 = 3000 * MS;
 /// For so long nothing moves afterwards: longer than a failed node waits before it tries again. That costs as much as the faults before it, so
 /// most seeds look for a shorter time.
 const CALM: u64 = 15_000 * MS;
@@ -45,9 +47,10 @@ pub fn check(world: &mut World, long: bool) -> Option<String> {
         }
         let after = world.all_masters();
         if after == before {
-            return astray(world, &after)
-                .or_else(|| rosters::wrong(world))
-                .or_else(|| changes::untold(world));
+            let wrong = astray(world, &after).or_else(|| rosters::wrong(world));
+            // What has changed just now is told in a moment.
+            world.run_until(TOLD, |w| changes::untold(w).is_none());
+            return wrong.or_else(|| changes::untold(world));
         }
         if moves == 0 || !only_upwards(world, &before, &after) {
             return Some(format!("in calm the master moved from {before:?} to {after:?}"));
