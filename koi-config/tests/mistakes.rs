@@ -181,7 +181,7 @@ dirs = "/usr/lib/koi/plugins"
     /etc/koi/koi.toml:29: services.timeouts.start must be a time such as "10s", not "1 hour"
         a time is a whole number and one of the units ms, s, m, h
     /etc/koi/koi.toml:30: unknown key services.timeouts.strat; did you mean services.timeouts.start?
-        the keys of [services.timeouts] are: start, stop, status, promote, demote, failed
+        the keys of [services.timeouts] are: start, stop, status, promote, demote, failed, changed
     /etc/koi/koi.toml:32: plugins.dirs must be a list of paths, not the text "/usr/lib/koi/plugins"
         write it in square brackets: ["…", "…"]
     "#);
