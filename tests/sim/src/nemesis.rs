@@ -63,7 +63,8 @@ fn war(seed: u64) -> Report {
         let services = world.machines.iter_mut().flat_map(|m| m.services.values_mut());
         services.for_each(|service| service.scored = true);
     }
-    if seed % 6 == 2 {
+    // Not in the first thousand, where broken rules are found by what happens in them.
+    if seed % 6 == 2 && seed >= 1000 {
         let specs = world.machines.iter_mut().flat_map(|m| m.folders.values_mut().flatten());
         specs.for_each(|spec| spec.hooks = spec.hooks.with(Hook::Changed));
     }
