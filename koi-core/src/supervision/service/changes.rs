@@ -71,7 +71,6 @@ impl ChangesTold {
     /// `changed` has ended. One that was ended early is repeated as soon as nothing else is to be done.
     pub(super) fn ended(&mut self, end: HookEnd, status_interval: Duration, now: Time) {
         let telling = self.telling.take();
-        let before = telling.clone();
         let took = now.since(self.began.unwrap_or_default());
         // It had its time: another status would end the next one.
         let too_slow = std::mem::take(&mut self.ends_for_status) && took >= status_interval / 2;
@@ -84,13 +83,13 @@ impl ChangesTold {
             HookEnd::Aborted if too_slow => {
                 let message =
                     format!("its status was due, and it was not done after {} s", took.as_secs_f32());
-                self.failed(before, FailureReason::HookFailed { message }, now);
+                self.failed(telling, FailureReason::HookFailed { message }, now);
             }
             HookEnd::Aborted => {}
             HookEnd::Failed { message, .. } => {
-                self.failed(before, FailureReason::HookFailed { message }, now);
+                self.failed(telling, FailureReason::HookFailed { message }, now);
             }
-            HookEnd::NoRoom(why) => self.failed(before, FailureReason::NoRoom { why }, now),
+            HookEnd::NoRoom(why) => self.failed(telling, FailureReason::NoRoom { why }, now),
         }
     }
 
